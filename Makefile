@@ -1,0 +1,77 @@
+# All set-up is here. `make lab` opens the first notebook; `make test` checks everything.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# One thread for each numerical library: the tests run on two cores, side by side with a JupyterLab and a browser.
+THREADS := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false
+PYTEST := $(THREADS) $(BIN)/python -m pytest
+
+.PHONY: help lab test test-all check check-python check-js test-js test-notebooks bench pictures format clean
+
+help:
+	@echo "make lab       set up and open JupyterLab on the first notebook"
+	@echo "make test      set up and run every test but the slow ones (needs Node.js 20+; Chromium for the browser tests)"
+	@echo "make test-all  the slow tests too"
+	@echo "make bench     measure speed and memory, write docs/performance.md"
+	@echo "make pictures  take the screenshots of the docs anew (needs Chromium)"
+	@echo "make format    format the Python code"
+
+$(VENV)/.made:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "isi_widget needs Python 3.11 or newer; $(PYTHON) is older or missing. Try: make lab PYTHON=python3.12"; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { echo "Could not make a virtual environment. On Debian or Ubuntu: apt install python3-venv"; exit 1; }
+	@touch $@
+
+$(VENV)/.lab: $(VENV)/.made pyproject.toml constraints.txt
+	$(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt -e ".[lab]"
+	@touch $@
+
+$(VENV)/.test: $(VENV)/.lab
+	$(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt -e ".[lab,quant,test]"
+	@touch $@
+
+node_modules/.made: package.json package-lock.json
+	@command -v npm >/dev/null || { echo "The front end's tests need Node.js 20 or newer (npm was not found)."; exit 1; }
+	npm ci --no-audit --no-fund
+	@touch $@
+
+lab: $(VENV)/.lab
+	$(BIN)/jupyter lab notebooks/01_first_probe.ipynb
+
+check: check-python check-js
+
+check-python: $(VENV)/.test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+check-js: node_modules/.made
+	npm run check
+	npm run lint
+	npm run check-bundle
+
+test-js: node_modules/.made
+	npm test
+
+test-notebooks: $(VENV)/.test
+	$(PYTEST) --nbmake notebooks
+
+test: check test-js test-notebooks
+	$(PYTEST) -m "not slow"
+
+test-all: check test-js test-notebooks
+	$(PYTEST)
+
+bench: $(VENV)/.test
+	$(BIN)/python -m benchmarks
+
+pictures: $(VENV)/.test
+	$(BIN)/python docs/make_pictures.py
+
+format: $(VENV)/.test
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean:
+	rm -rf $(VENV) node_modules dist build
