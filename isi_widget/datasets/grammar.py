@@ -1,0 +1,551 @@
+"""The small language of the scenes: questions, answers and contexts, each with its meaning.
+
+Every sentence is made from a template and carries the `Claim` that it makes, so that any two of them can be compared by logic
+(`compare`): this is what labels the entailment pairs and what scores an answer. Pure Python, no torch, no pictures: what a
+scene looks like is `isi_widget.datasets.scenes`' business. Not a general parser: sentences outside the templates mean nothing here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cache
+
+SHAPES = ("circle", "square", "triangle", "star", "heart", "cross", "ring")
+COLOURS = (
+    "red",
+    "orange",
+    "yellow",
+    "green",
+    "blue",
+    "purple",
+    "pink",
+    "brown",
+)  # no black, grey or white: boxes and labels are
+SIZES = ("small", "large")
+RELATIONS = ("left of", "right of", "above", "below")
+NUMBERS = ("zero", "one", "two", "three", "four", "five")
+INVERSE = {"left of": "right of", "right of": "left of", "above": "below", "below": "above"}
+
+KINDS = ("existence", "attribute", "colour", "shape", "relation", "counting")
+LEVELS = {
+    "existence": "object",
+    "shape": "object",
+    "attribute": "attribute",
+    "colour": "attribute",
+    "relation": "relation",
+    "counting": "counting",
+}
+CONTRADICTION, NEUTRAL, ENTAILMENT = 0, 1, 2
+
+
+@dataclass(frozen=True)
+class Noun:
+    """A description of objects: any of size, colour and shape; without a shape it reads "object"."""
+
+    shape: str | None = None
+    colour: str | None = None
+    size: str | None = None
+
+    def words(self, plural: bool = False) -> str:
+        """Such as "red star" or, plural, "large crosses"."""
+        noun = self.shape or "object"
+        if plural:
+            noun += "es" if noun.endswith("s") else "s"
+        return " ".join(part for part in (self.size, self.colour, noun) if part)
+
+    @property
+    def a(self) -> str:
+        """With the indefinite article."""
+        words = self.words()
+        return f"{'an' if words[0] in 'aeiou' else 'a'} {words}"
+
+    @property
+    def the(self) -> str:
+        return f"the {self.words()}"
+
+    def covers(self, other: Noun) -> bool:
+        """Whether everything that `other` describes is described by this noun too ("star" covers "red star")."""
+        pairs = ((self.shape, other.shape), (self.colour, other.colour), (self.size, other.size))
+        return all(mine is None or mine == theirs for mine, theirs in pairs)
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What a sentence says about a picture.
+
+    Attributes
+    ----------
+    kind : "exists", "colour", "size", "shape", "relation", "count" or "irrelevant".
+    noun : what it is about.
+    value : a colour, size, shape, relation or number word; None for "exists".
+    other : the second noun of a relation.
+    positive : False for a denial ("there is no ...", "the star is not red").
+    text : only for "irrelevant": the sentence, so that different ones differ.
+    """
+
+    kind: str
+    noun: Noun = Noun()
+    value: str | None = None
+    other: Noun | None = None
+    positive: bool = True
+    text: str = ""
+
+    def denied(self) -> Claim:
+        """The opposite claim."""
+        return replace(self, positive=not self.positive)
+
+
+@dataclass(frozen=True)
+class Ask:
+    """What a question asks: `claim.value` None means an open question, else yes/no about the (positive) claim.
+
+    `kind` is one of `KINDS`. An open relation question ("left or right of?") carries its axis in `axis`.
+    """
+
+    kind: str
+    claim: Claim
+    axis: str = ""
+
+    @property
+    def is_open(self) -> bool:
+        return self.claim.value is None and self.claim.kind != "exists"
+
+
+@dataclass(frozen=True)
+class Phrase:
+    """One sentence: its text, its claim (None: depends on the question only), and where it is used.
+
+    Attributes
+    ----------
+    spoken : the embedded VLM is trained to say it (or, for a question, to hear it).
+    held_out : never seen in the training of the entailment model: kept for its evaluation.
+    decisive : the word that decides the answer ("Yes", "No", a value): training weighs its first token most.
+    """
+
+    text: str
+    claim: Claim
+    spoken: bool = True
+    held_out: bool = False
+    decisive: str = ""
+
+
+# Templates. A leading "-" marks a sentence that the VLM does not say, a leading "*" one that is also held out from entailment training.
+# Slots: {a} {the} {s} noun with article / plural, {v} value, {V} capitalised, {other}, {n} number word, {o} counted noun in its number,
+# {is_are}, {Is_Are}.
+_QUESTIONS: dict[str, tuple[str, ...]] = {
+    "exists": (
+        "Is there {a}?",
+        "Is there {a} in the picture?",
+        "Can you see {a}?",
+        "Does the picture show {a}?",
+        "*Do you see {a}?",
+        "*Is {a} visible?",
+    ),
+    "has": (
+        "Is {the} {v}?",
+        "Is {the} in the picture {v}?",
+        "Would you say {the} is {v}?",
+        "Can you see that {the} is {v}?",
+        "*Is it true that {the} is {v}?",
+        "*Do you think {the} is {v}?",
+    ),
+    "colour?": (
+        "What colour is {the}?",
+        "What is the colour of {the}?",
+        "Which colour does {the} have?",
+        "What color is {the}?",
+        "*Name the colour of {the}.",
+        "*Tell me the colour of {the}.",
+    ),
+    "shape?": (
+        "What shape is {the}?",
+        "What is the shape of {the}?",
+        "Which shape does {the} have?",
+        "What is {the}?",
+        "*Name the shape of {the}.",
+        "*Tell me the shape of {the}.",
+    ),
+    "relation": (
+        "Is {the} {v} {other}?",
+        "Is {the} {to} {other}?",
+        "Is {the} in the picture {v} {other}?",
+        "Can you see {the} {v} {other}?",
+        "*Is it true that {the} is {v} {other}?",
+        "*Would you say {the} is {v} {other}?",
+    ),
+    "relation?": ("Is {the} {axis} {other}?",),
+    "count": (
+        "{Is_Are} there exactly {n} {o}?",
+        "{Is_Are} there exactly {n} {o} in the picture?",
+        "Can you see exactly {n} {o}?",
+        "Does the picture show exactly {n} {o}?",
+        "*Do you see exactly {n} {o}?",
+        "*Is it true that there {is_are} exactly {n} {o}?",
+    ),
+    "count?": (
+        "How many {s} are there?",
+        "How many {s} are in the picture?",
+        "How many {s} can you see?",
+        "How many {s} does the picture show?",
+        "*Count the {s}.",
+        "*Tell me how many {s} there are.",
+    ),
+}
+
+_YES = (
+    "Yes",
+    "Yes, that is right.",
+    "-Yes.",
+    "-Yes, it is so.",
+    "-That is right.",
+    "*Correct.",
+    "*That is true.",
+    "*Yes, indeed.",
+)
+_NO = (
+    "No",
+    "No, that is not right.",
+    "-No.",
+    "-No, it is not so.",
+    "-That is not right.",
+    "*Wrong.",
+    "*That is false.",
+    "*Not at all.",
+)
+
+# Full sentences for a claim; (affirmed, denied). For a yes/no question "Yes, " or "No, " is put before them.
+_SENTENCES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "exists": (
+        (
+            "there is {a}.",
+            "I see {a}.",
+            "the picture shows {a}.",
+            "-I can see {a}.",
+            "*{a} is visible.",
+            "*you can find {a} here.",
+        ),
+        (
+            "there is no {w}.",
+            "I see no {w}.",
+            "the picture shows no {w}.",
+            "-I cannot see {a}.",
+            "*no {w} is visible.",
+            "*you cannot find {a} here.",
+        ),
+    ),
+    "colour": (
+        (
+            "{the} is {v}.",
+            "it is {v}.",
+            "-the colour is {v}.",
+            "*{the} has the colour {v}.",
+            "*I see that {the} is {v}.",
+        ),
+        (
+            "{the} is not {v}.",
+            "it is not {v}.",
+            "-the colour is not {v}.",
+            "*{the} does not have the colour {v}.",
+            "*I see that {the} is not {v}.",
+        ),
+    ),
+    "size": (
+        (
+            "{the} is {v}.",
+            "it is {v}.",
+            "-the size is {v}.",
+            "*{the} looks {v}.",
+            "*I see that {the} is {v}.",
+        ),
+        (
+            "{the} is not {v}.",
+            "it is not {v}.",
+            "-the size is not {v}.",
+            "*{the} does not look {v}.",
+            "*I see that {the} is not {v}.",
+        ),
+    ),
+    "shape": (
+        (
+            "it is a {v}.",
+            "{the} is a {v}.",
+            "-the shape is a {v}.",
+            "*{the} has the shape of a {v}.",
+            "*I see that it is a {v}.",
+        ),
+        (
+            "it is not a {v}.",
+            "{the} is not a {v}.",
+            "-the shape is not a {v}.",
+            "*{the} does not have the shape of a {v}.",
+            "*I see that it is not a {v}.",
+        ),
+    ),
+    "relation": (
+        (
+            "{the} is {v} {other}.",
+            "it is {v} {other}.",
+            "-{other} is {inv} {the}.",
+            "*I see {the} {v} {other}.",
+            "*{the} is {to} {other}.",
+        ),
+        (
+            "{the} is not {v} {other}.",
+            "it is not {v} {other}.",
+            "-{other} is not {inv} {the}.",
+            "*I do not see {the} {v} {other}.",
+            "*{the} is not {to} {other}.",
+        ),
+    ),
+    "count": (
+        (
+            "there {is_are} {n} {o}.",
+            "I see {n} {o}.",
+            "-the picture shows {n} {o}.",
+            "-there {is_are} exactly {n} {o}.",
+            "*I can see {n} {o}.",
+            "*you can find {n} {o} here.",
+        ),
+        (
+            "there {is_are} not {n} {o}.",
+            "-the picture does not show {n} {o}.",
+            "-there {is_are} not exactly {n} {o}.",
+            "*I do not see {n} {o}.",
+            "*you cannot find {n} {o} here.",
+        ),
+    ),
+}
+_SHORT: dict[str, tuple[str, ...]] = {  # answers to open questions; the first is the canonical one
+    "colour": ("{V}", "-{V}.", "*{V}, I think."),
+    "shape": ("{V}", "-A {v}.", "-{V}.", "*A {v}, I think."),
+    "relation": ("{V} {other}",),
+    "count": ("{N}", "-{N}.", "-{N} {o}.", "*{N}, I think."),
+}
+_CONTEXTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {  # what a text beside the picture may say
+    "exists": (
+        ("There is {a}.", "There is {a} in the picture.", "Someone drew {a} here.", "The picture shows {a}."),
+        (
+            "There is no {w}.",
+            "There is no {w} in the picture.",
+            "Nobody drew {a} here.",
+            "The picture shows no {w}.",
+        ),
+    ),
+    "colour": (
+        ("The {words} is {v}.", "Someone painted {the} {v}.", "In this picture {the} is {v}."),
+        ("The {words} is not {v}.", "Nobody painted {the} {v}.", "In this picture {the} is not {v}."),
+    ),
+    "size": (
+        ("The {words} is {v}.", "Someone made {the} {v}.", "In this picture {the} is {v}."),
+        ("The {words} is not {v}.", "Nobody made {the} {v}.", "In this picture {the} is not {v}."),
+    ),
+    "shape": (
+        ("The {words} is a {v}.", "Someone made {the} a {v}.", "In this picture {the} is a {v}."),
+        ("The {words} is not a {v}.", "Nobody made {the} a {v}.", "In this picture {the} is not a {v}."),
+    ),
+    "relation": (
+        (
+            "The {words} is {v} {other}.",
+            "Someone drew {the} {v} {other}.",
+            "In this picture {the} is {v} {other}.",
+        ),
+        (
+            "The {words} is not {v} {other}.",
+            "Nobody drew {the} {v} {other}.",
+            "In this picture {the} is not {v} {other}.",
+        ),
+    ),
+    "count": (
+        ("There {is_are} {n} {o}.", "Someone drew {n} {o} here.", "The picture shows {n} {o}."),
+        ("There {is_are} not {n} {o}.", "Nobody drew {n} {o} here.", "The picture does not show {n} {o}."),
+    ),
+}
+IRRELEVANT = (
+    "The weather was fine that day.",
+    "A dog sleeps in the garden.",
+    "The teacher reads a long book.",
+    "Music plays in the next room.",
+    "The train to the city was late.",
+    "Bread tastes best in the morning.",
+    "The lake is cold in winter.",
+    "Many people like to walk.",
+    "The paper was made in a small town.",
+    "Her brother learns to cook.",
+    "The museum opens at nine.",
+    "A cat sits on the chair.",
+    "The coffee was still warm.",
+    "It will rain this evening.",
+    "The bus stops near the school.",
+    "They live in an old house.",
+)
+
+
+def _slots(claim: Claim, axis: str = "") -> dict[str, str]:
+    """Values for every template slot of a claim."""
+    noun, value = claim.noun, claim.value or ""
+    one = value == "one"
+    side = value.removesuffix(" of")
+    return {
+        "a": noun.a,
+        "the": noun.the,
+        "s": noun.words(plural=True),
+        "w": noun.words(),
+        "words": noun.words(),
+        "v": value,
+        "V": value.capitalize(),
+        "n": value,
+        "N": value.capitalize(),
+        "o": noun.words(plural=not one),
+        "is_are": "is" if one else "are",
+        "Is_Are": "Is" if one else "Are",
+        "other": claim.other.the if claim.other else "",
+        "inv": INVERSE.get(value, ""),
+        "to": f"to the {side} of" if value.endswith(" of") else value,
+        "axis": {"horizontal": "left or right of", "vertical": "above or below"}.get(axis, ""),
+    }
+
+
+def _fill(template: str, claim: Claim, decisive: str = "", prefix: str = "", axis: str = "") -> Phrase:
+    mark = template[0] if template[0] in "-*" else ""
+    text = prefix + template[len(mark) :].format(**_slots(claim, axis))
+    return Phrase(text[0].upper() + text[1:], claim, not mark, mark == "*", decisive)
+
+
+@cache
+def questions(ask: Ask) -> tuple[Phrase, ...]:
+    """Every way to ask it, the canonical one first."""
+    kind = ask.claim.kind
+    key = kind + "?" if ask.is_open else ("has" if kind in ("colour", "size") else kind)
+    return tuple(_fill(template, ask.claim, axis=ask.axis) for template in _QUESTIONS[key])
+
+
+@cache
+def answers(ask: Ask, truth: Claim) -> tuple[Phrase, ...]:
+    """Every way to answer `ask` when `truth` holds, the canonical one ("Yes", "No", "Red", "Three") first.
+
+    Parameters
+    ----------
+    truth : for an open question the claim with its value. For a yes/no question either the asked claim, its denial, or a
+        positive claim with another value (then "No, the star is blue." is among the answers, with that claim).
+    """
+    if ask.is_open:
+        value = (truth.value or "").removesuffix(" of")
+        short = [_fill(form, truth, value.capitalize()) for form in _SHORT[truth.kind]]
+        return (*short, *(_fill(form, truth, value) for form in _SENTENCES[truth.kind][0]))
+    yes = compare(truth, ask.claim) == ENTAILMENT
+    word, bare = ("Yes", _YES) if yes else ("No", _NO)
+    polar = ask.claim if yes else ask.claim.denied()
+    found = [_fill(form, polar, word if form.startswith(word) else "") for form in bare]
+    claims = [polar] if yes or truth.kind == "exists" or not truth.positive else [truth, polar]
+    for claim in claims:
+        for form in _SENTENCES[claim.kind][not claim.positive]:
+            found.append(_fill(form, claim, word, prefix=f"{word}, "))
+            found.append(replace(_fill(form, claim), spoken=False))
+    return tuple(found)
+
+
+def contexts(claim: Claim) -> tuple[str, ...]:
+    """Sentences for the text beside the picture that make this claim."""
+    return tuple(_fill(form, claim).text for form in _CONTEXTS[claim.kind][not claim.positive])
+
+
+def _normal(claim: Claim) -> Claim:
+    """One form for equal claims: relations as "left of" / "above", their denials as the opposite, "exists" for zero."""
+    if claim.kind == "relation" and claim.value and claim.other:
+        # questions about relations are only asked where the axis decides: "not left of" is "right of"
+        value = claim.value if claim.positive else INVERSE[claim.value]
+        if value in ("right of", "below"):
+            return replace(claim, noun=claim.other, other=claim.noun, value=INVERSE[value], positive=True)
+        return replace(claim, value=value, positive=True)
+    if claim.kind == "count" and claim.value == "zero":
+        return Claim("exists", claim.noun, positive=not claim.positive)
+    if claim.kind == "size" and not claim.positive:
+        return replace(
+            claim, value=SIZES[claim.value == SIZES[0]], positive=True
+        )  # two sizes: not small is large
+    return claim
+
+
+def compare(first: Claim, second: Claim) -> int:
+    """What the first claim says about the second: `CONTRADICTION`, `NEUTRAL` or `ENTAILMENT`."""
+    one, two = _normal(first), _normal(second)
+    if one == two:
+        return ENTAILMENT
+    if "irrelevant" in (one.kind, two.kind):
+        return NEUTRAL
+    if one.kind == two.kind == "exists":
+        return _compare_existence(one, two)
+    if {one.kind, two.kind} == {"exists", "count"}:
+        return _compare_count_existence(one, two)
+    if one.kind != two.kind:
+        return NEUTRAL
+    if one.kind == "relation":
+        swapped = replace(one, noun=one.other or Noun(), other=one.noun)
+        return CONTRADICTION if swapped == two else NEUTRAL
+    if one.noun != two.noun:
+        return NEUTRAL
+    if one.value == two.value:
+        return CONTRADICTION  # equal but for the polarity
+    if one.positive and two.positive:
+        return CONTRADICTION
+    return ENTAILMENT if one.positive else NEUTRAL  # red: not blue; not blue: says nothing of red
+
+
+def _compare_existence(one: Claim, two: Claim) -> int:
+    if one.positive and two.positive:
+        return ENTAILMENT if two.noun.covers(one.noun) else NEUTRAL
+    if not one.positive and not two.positive:
+        return ENTAILMENT if one.noun.covers(two.noun) else NEUTRAL
+    present, absent = (one, two) if one.positive else (two, one)
+    return CONTRADICTION if absent.noun.covers(present.noun) else NEUTRAL
+
+
+def _compare_count_existence(one: Claim, two: Claim) -> int:
+    count, exists = (one, two) if one.kind == "count" else (two, one)
+    if not count.positive:
+        return NEUTRAL
+    if not exists.positive:
+        return CONTRADICTION if exists.noun.covers(count.noun) else NEUTRAL
+    return ENTAILMENT if count is one and exists.noun.covers(count.noun) else NEUTRAL
+
+
+def vocabulary() -> Iterator[str]:
+    """Sentences that together use every word of the grammar, in every position and case that it can take."""
+    nouns = [Noun(shape) for shape in SHAPES] + [Noun(None, colour) for colour in COLOURS]
+    nouns += [Noun("star", "red", size) for size in SIZES] + [Noun()]
+    for index, noun in enumerate(nouns):
+        other = nouns[index - 1]
+        claims = [Claim("exists", noun), *(Claim("colour", noun, value) for value in COLOURS)]
+        claims += [Claim("size", noun, value) for value in SIZES] + [
+            Claim("shape", noun, value) for value in SHAPES
+        ]
+        claims += [Claim("relation", noun, value, other) for value in RELATIONS] + [
+            Claim("count", noun, value) for value in NUMBERS
+        ]
+        for claim in claims:
+            polar = {
+                "exists": "existence",
+                "count": "counting",
+                "size": "attribute",
+                "colour": "attribute",
+            }.get(claim.kind, claim.kind)
+            asks = [] if claim.kind == "shape" else [Ask(polar, claim)]
+            if claim.kind not in ("exists", "size"):
+                axis = (
+                    ""
+                    if claim.kind != "relation"
+                    else "horizontal"
+                    if claim.value in RELATIONS[:2]
+                    else "vertical"
+                )
+                kind = "counting" if claim.kind == "count" else claim.kind
+                asks.append(Ask(kind, replace(claim, value=None), axis))
+            for ask in asks:
+                yield from (phrase.text for phrase in questions(ask))
+                yield from (phrase.text for phrase in answers(ask, claim))
+                if not ask.is_open:
+                    yield from (phrase.text for phrase in answers(ask, claim.denied()))
+            yield from contexts(claim)
+            yield from contexts(claim.denied())
+    yield from IRRELEVANT
