@@ -1,0 +1,248 @@
+"""`Observation`: one image with a question, its truth and its presets. `Dataset`: an immutable sequence of them.
+
+Not for where they come from (`csv_data`, `isi_vqa`, `scenes`) nor for changing what is shown (`isi_widget.stimulus`).
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, TypeAlias, overload
+
+import numpy as np
+
+from isi_widget.errors import InputError
+from isi_widget.stimulus import ImageSource, Picture, Presets, Stimulus, checks, load_image
+
+#: An image, or a function without arguments that makes one when it is first needed.
+LazyImage: TypeAlias = "ImageSource | Callable[[], ImageSource]"
+
+
+class _Lazy:
+    """An image that is made when needed and kept only as long as somebody uses it, so that large data sets stay small."""
+
+    __slots__ = ("_make", "_picture", "_seen")
+
+    def __init__(self, source: LazyImage) -> None:
+        self._picture: Picture | None = None
+        self._make: Callable[[], ImageSource] | None = None
+        if callable(source):
+            self._make = source
+        else:
+            self._picture = load_image(source)
+        self._seen: weakref.ref[Picture] | None = None
+
+    def get(self) -> Picture:
+        """The picture."""
+        if self._picture is not None:
+            return self._picture
+        picture = self._seen() if self._seen is not None else None
+        if picture is None:
+            assert self._make is not None
+            picture = load_image(self._make())
+            self._seen = weakref.ref(picture)
+        return picture
+
+
+class Observation:
+    """One image with a question, immutable.
+
+    Parameters
+    ----------
+    image : a path, bytes, Pillow image, NumPy array or Picture, or a function without arguments that returns one (lazy).
+    question, context : texts; an empty context is a valid condition.
+    answer : the true answer: yes/no in any spelling, a bool, 0 / 1, other text, or None.
+    annotated : the same image with annotations drawn on it, or None; may be a function too.
+    contexts : {"complementary" | "contradictory" | "irrelevant": text}; absent or empty disables that preset.
+    level : semantic level, for example "object", "attribute", "relation", "counting".
+    id : name of the observation in its data set.
+    metadata : anything else, JSON-ready.
+    """
+
+    __slots__ = ("_annotated", "_contexts", "_dataset", "_image", "_index", "_metadata", "answer", "context", "id", "level", "question")
+
+    question: str
+    context: str
+    answer: str | None
+    level: str | None
+    id: str | None
+    _image: _Lazy
+    _annotated: _Lazy | None
+    _contexts: dict[str, str]
+    _metadata: Mapping[str, Any]
+    _dataset: Dataset | None
+    _index: int
+
+    def __init__(
+        self,
+        image: LazyImage,
+        question: str,
+        context: str = "",
+        answer: str | bool | int | None = None,
+        annotated: LazyImage | None = None,
+        contexts: Mapping[str, str] | None = None,
+        level: str | None = None,
+        id: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+    ) -> None:
+        presets = Presets(contexts=contexts)  # checks names and texts
+        values: dict[str, Any] = {
+            "question": checks.text(question, "question"),
+            "context": checks.text(context, "context"),
+            "answer": checks.truth(answer),
+            "level": None if level is None else checks.text(level, "level"),
+            "id": None if id is None else checks.text(id, "id"),
+            "_image": _Lazy(image),
+            "_annotated": None if annotated is None else _Lazy(annotated),
+            "_contexts": presets.contexts,
+            "_metadata": MappingProxyType(dict(metadata or {})),
+            "_dataset": None,
+            "_index": -1,
+        }
+        for name, value in values.items():
+            object.__setattr__(self, name, value)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        raise AttributeError("An Observation cannot be changed; make a new one.")
+
+    @property
+    def image(self) -> Picture:
+        """The image; a lazy one is made now."""
+        return self._image.get()
+
+    @property
+    def annotated(self) -> Picture | None:
+        """The annotated image, or None."""
+        return None if self._annotated is None else self._annotated.get()
+
+    @property
+    def contexts(self) -> dict[str, str]:
+        """The context presets that are not empty (a copy)."""
+        return dict(self._contexts)
+
+    @property
+    def metadata(self) -> Mapping[str, Any]:
+        """Anything else that is known (read-only)."""
+        return self._metadata
+
+    @property
+    def dataset(self) -> Dataset | None:
+        """The data set that it belongs to; its other observations serve the random presets."""
+        return self._dataset
+
+    @property
+    def index(self) -> int:
+        """Its index there, -1 if it belongs to none."""
+        return self._index
+
+    @property
+    def presets(self) -> Presets:
+        """The presets that can be chosen, without loading any image."""
+        others = self._dataset is not None and len(self._dataset) > 1
+        return Presets(
+            images={} if self._annotated is None else {"annotated": self._annotated.get},
+            contexts=self._contexts,
+            random_image=self._random_image if others else None,
+            random_context=self._random_context if others else None,
+        )
+
+    def stimulus(self) -> Stimulus:
+        """What a VLM is shown if nothing is changed."""
+        return Stimulus(self.image, self.question, self.context, self.answer, self.presets)
+
+    def _random_image(self, seed: int) -> Picture:
+        """The image of another observation, of other content."""
+        for other in self._others(seed):
+            if other.image != self.image:
+                return other.image
+        raise InputError("The random image preset needs a data set with another image; every image here is the same.")
+
+    def _random_context(self, seed: int) -> str:
+        """A context of another observation, about another image."""
+        own = {self.context, *self._contexts.values(), ""}
+        for other in self._others(seed):
+            texts = [text for text in (*other._contexts.values(), other.context) if text not in own]
+            if texts and other.image != self.image:
+                return texts[int(np.random.default_rng([seed, 1]).integers(len(texts)))]
+        raise InputError("The random context preset needs a data set with another context; there is none here.")
+
+    def _others(self, seed: int) -> Iterable[Observation]:
+        """The other observations of the data set, in random order by seed."""
+        if self._dataset is None:
+            return
+        for index in np.random.default_rng(seed).permutation(len(self._dataset)):
+            if int(index) != self._index:
+                yield self._dataset[int(index)]
+
+    def __eq__(self, other: object) -> bool:
+        if self is other:
+            return True
+        if not isinstance(other, Observation):
+            return NotImplemented
+        return (
+            self._texts() == other._texts()
+            and self._metadata == other._metadata
+            and self.image == other.image
+            and self.annotated == other.annotated
+        )
+
+    def __hash__(self) -> int:
+        return hash((self.question, self.context, self.answer, self.id))
+
+    def _texts(self) -> tuple[Any, ...]:
+        return (self.question, self.context, self.answer, self._contexts, self.level, self.id)
+
+    def __repr__(self) -> str:
+        named = "" if self.id is None else f"{self.id!r}: "
+        return f"Observation({named}{self.question!r}, answer {self.answer!r}, level {self.level!r})"
+
+    def _placed(self, dataset: Dataset, index: int) -> Observation:
+        """The same observation as a member of a data set."""
+        copy = object.__new__(Observation)
+        for name in self.__slots__:
+            object.__setattr__(copy, name, getattr(self, name))
+        object.__setattr__(copy, "_dataset", dataset)
+        object.__setattr__(copy, "_index", index)
+        return copy
+
+
+class Dataset(Sequence[Observation]):
+    """An immutable, named sequence of observations.
+
+    Parameters
+    ----------
+    observations : its members. One that belongs to another data set already (as in a slice) keeps drawing its random presets from
+        that one.
+    name : for tables and menus.
+    """
+
+    __slots__ = ("_name", "_observations")
+
+    def __init__(self, observations: Iterable[Observation], name: str) -> None:
+        self._name = checks.text(name, "name")
+        self._observations = tuple(
+            item if item.dataset is not None else item._placed(self, index) for index, item in enumerate(observations)
+        )
+
+    @property
+    def name(self) -> str:
+        """The name."""
+        return self._name
+
+    def __len__(self) -> int:
+        return len(self._observations)
+
+    @overload
+    def __getitem__(self, index: int) -> Observation: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Dataset: ...
+
+    def __getitem__(self, index: int | slice) -> Observation | Dataset:
+        if isinstance(index, slice):
+            return Dataset(self._observations[index], self._name)
+        return self._observations[index]
+
+    def __repr__(self) -> str:
+        return f"Dataset({self._name!r}, {len(self)} observations)"

@@ -1,0 +1,39 @@
+"""Stimulus, its interventions and their rendering: everything that a model is shown, as data.
+
+Works without torch. Not for observations and data sets (`isi_widget.datasets`) nor for what models make of a stimulus.
+"""
+
+from isi_widget.stimulus.core import Stimulus
+from isi_widget.stimulus.drawing import Arrow, Box, Drawing, Ellipse, GaussianNoise, Line, Text
+from isi_widget.stimulus.loading import ImageSource, load_image
+from isi_widget.stimulus.operations import (
+    Operation,
+    ReplaceContext,
+    ReplaceImage,
+    ReplaceQuestion,
+    operation_from_dict,
+)
+from isi_widget.stimulus.picture import Picture
+from isi_widget.stimulus.presets import Presets
+from isi_widget.stimulus.rendering import paint
+
+__all__ = [
+    "Arrow",
+    "Box",
+    "Drawing",
+    "Ellipse",
+    "GaussianNoise",
+    "ImageSource",
+    "Line",
+    "Operation",
+    "Picture",
+    "Presets",
+    "ReplaceContext",
+    "ReplaceImage",
+    "ReplaceQuestion",
+    "Stimulus",
+    "Text",
+    "load_image",
+    "operation_from_dict",
+    "paint",
+]

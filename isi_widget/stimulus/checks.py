@@ -1,0 +1,131 @@
+"""Checks of single values that callers and the front end send: each returns the normal form or raises one clear `InputError`.
+
+Not for images (see `loading`) nor for whole records (see `operations` and `core`). `name` is the field as the message names it,
+for example ``box: "width"``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from numbers import Integral, Real
+from typing import Any
+
+from PIL import ImageColor
+
+from isi_widget.errors import InputError
+
+#: No coordinate or size needs to be larger than this many pixels; it keeps arithmetic far from overflow.
+LARGEST = 1_000_000.0
+#: Longest context, question or drawn text, in characters.
+LONGEST_TEXT = 100_000
+#: Seeds fit into what JavaScript and JSON hold exactly.
+LARGEST_SEED = 2**53 - 1
+
+
+def number(value: Any, name: str, *, low: float = -LARGEST, high: float = LARGEST) -> float:
+    """A finite real number on [low, high] as a float."""
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise InputError(f"{name} must be a number, got {_shown(value)}.")
+    result = float(value)
+    if not math.isfinite(result):
+        raise InputError(f"{name} must be a finite number, got {result}.")
+    if not low <= result <= high:
+        raise InputError(f"{name} must lie between {low:g} and {high:g}, got {result:g}.")
+    return result + 0.0  # no negative zero: equal operations have one JSON form
+
+
+def integer(value: Any, name: str, *, low: int = 0, high: int = LARGEST_SEED) -> int:
+    """A whole number on [low, high]."""
+    if isinstance(value, bool) or not isinstance(value, Integral):
+        raise InputError(f"{name} must be a whole number, got {_shown(value)}.")
+    result = int(value)
+    if not low <= result <= high:
+        raise InputError(f"{name} must lie between {low} and {high}, got {result}.")
+    return result
+
+
+def flag(value: Any, name: str) -> bool:
+    """True or False, nothing that merely counts as such."""
+    if not isinstance(value, bool):
+        raise InputError(f"{name} must be true or false, got {_shown(value)}.")
+    return value
+
+
+def text(value: Any, name: str, *, longest: int = LONGEST_TEXT) -> str:
+    """A string that UTF-8 can hold, of at most `longest` characters."""
+    if not isinstance(value, str):
+        raise InputError(f"{name} must be text, got {_shown(value)}.")
+    if len(value) > longest:
+        raise InputError(f"{name} must have at most {longest} characters, got {len(value)}.")
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise InputError(f"{name} holds half a character (a lone surrogate) at position {error.start}.") from None
+    return value
+
+
+def one_of(value: Any, name: str, choices: Sequence[str]) -> str:
+    """One of the given words."""
+    if not isinstance(value, str) or value not in choices:
+        raise InputError(f"{name} must be one of {', '.join(choices)}; got {_shown(value)}.")
+    return value
+
+
+def color(value: Any, name: str) -> str:
+    """A CSS colour name or hex value as lower-case ``#rrggbb``; transparency is refused."""
+    if not isinstance(value, str):
+        raise InputError(f'{name} must be a colour such as "red" or "#ff0000", got {_shown(value)}.')
+    try:
+        channels = ImageColor.getrgb(value.strip())
+    except ValueError:
+        raise InputError(f'{name} must be a colour such as "red" or "#ff0000", got {_shown(value)}.') from None
+    if len(channels) == 4 and channels[3] != 255:
+        raise InputError(f"{name} must be opaque, got {_shown(value)}.")
+    if any(not 0 <= channel <= 255 for channel in channels):
+        raise InputError(f"{name} has a channel outside 0 to 255: {_shown(value)}.")
+    return "#{:02x}{:02x}{:02x}".format(*channels[:3])
+
+
+def numbers(value: Any, name: str, count: int, wanted: str) -> tuple[float, ...]:
+    """A list, tuple or array of `count` finite numbers; `wanted` describes it, for example ``[x, y]``."""
+    if isinstance(value, (str, bytes)) or not hasattr(value, "__len__") or not hasattr(value, "__iter__"):
+        raise InputError(f"{name} must be {wanted}, got {_shown(value)}.")
+    if len(value) != count:
+        raise InputError(f"{name} must be {wanted}, got {len(value)} values.")
+    return tuple(number(item, name) for item in value)
+
+
+def point(value: Any, name: str) -> tuple[float, float]:
+    """[x, y] in pixels."""
+    x, y = numbers(value, name, 2, "[x, y]")
+    return x, y
+
+
+def region(value: Any, name: str) -> tuple[float, float, float, float]:
+    """[x, y, width, height] in pixels, width and height not negative."""
+    x, y, width, height = numbers(value, name, 4, "[x, y, width, height]")
+    if width < 0 or height < 0:
+        raise InputError(f"{name} must have a width and height of 0 or more, got {width:g} x {height:g}.")
+    return x, y, width, height
+
+
+def truth(value: Any, name: str = "answer") -> str | None:
+    """The true answer: True, 1 and any spelling of "yes" become "Yes", False, 0 and "no" become "No"; other text stays, stripped.
+
+    Empty text is None. Other numbers are refused, since 0 and 1 already mean no and yes: pass a count as text.
+    """
+    if value is None:
+        return None
+    if isinstance(value, Real) or type(value).__name__ in ("bool_", "bool"):
+        if value in (0, 1):
+            return "Yes" if value else "No"
+        raise InputError(f'{name} as a number must be 1 (yes) or 0 (no), got {value}; pass a count as text, as in "3".')
+    stripped = text(value, name).strip()
+    return {"yes": "Yes", "no": "No", "": None}.get(stripped.casefold(), stripped)
+
+
+def _shown(value: Any) -> str:
+    """The value and its type, short enough for a message."""
+    shown = repr(value)
+    return f"{shown if len(shown) <= 60 else shown[:57] + '...'} ({type(value).__name__})"

@@ -1,0 +1,338 @@
+"""`Stimulus`: what a VLM is shown, as an original image, question and context and the list of operations applied to them.
+
+Immutable: every method returns a new one. Not for the pixels' arithmetic (`drawing`) nor for reading JSON (`serial`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
+
+from PIL import Image
+
+from isi_widget.errors import InputError
+from isi_widget.stimulus import checks
+from isi_widget.stimulus.drawing import Arrow, Box, Drawing, Ellipse, GaussianNoise, Line, Text
+from isi_widget.stimulus.loading import ImageSource, load_image
+from isi_widget.stimulus.operations import (
+    OPERATIONS,
+    Operation,
+    ReplaceContext,
+    ReplaceImage,
+    ReplaceQuestion,
+    operation_from_dict,
+    operation_kind,
+    random_seed,
+)
+from isi_widget.stimulus.picture import Picture
+from isi_widget.stimulus.presets import Presets
+from isi_widget.stimulus.rendering import cache
+
+_O = TypeVar("_O", bound=Operation)
+
+
+@dataclass(frozen=True)
+class Stimulus:
+    """An image, a question and a context, with the operations that change them.
+
+    The last image, context and question operation counts; drawings are painted in their order on top of the current image.
+
+    Parameters
+    ----------
+    image : the original image; anything that `load_image` takes.
+    question, context : the original texts; an empty context is a valid condition.
+    answer : the true answer of the original question on the original image, or None.
+    presets : the images and contexts that presets stand for.
+    operations : what was done, oldest first.
+    """
+
+    image: Picture
+    question: str
+    context: str = ""
+    answer: str | None = None
+    presets: Presets = field(default_factory=Presets, hash=False, repr=False)
+    operations: tuple[Operation, ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "image", load_image(self.image))
+        checks.text(self.question, "question")
+        checks.text(self.context, "context")
+        object.__setattr__(self, "answer", checks.truth(self.answer))
+        if not isinstance(self.presets, Presets):
+            raise InputError(f"presets must be a Presets, got {type(self.presets).__name__}.")
+        object.__setattr__(self, "operations", tuple(self.operations))
+        for operation in self.operations:
+            _check(operation)
+
+    # Interventions on the image -------------------------------------------------------------------------------------------------
+
+    def box(
+        self, x: float, y: float, width: float, height: float, color: str = "#000000", fill: bool = True, line_width: float = 3
+    ) -> Stimulus:
+        """Add a box: top left, size, colour, filled or an outline inside the box. Pixels of the original image."""
+        return self.apply(Box(x, y, width, height, color, fill, line_width))
+
+    def ellipse(
+        self, x: float, y: float, width: float, height: float, color: str = "#000000", fill: bool = True, line_width: float = 3
+    ) -> Stimulus:
+        """Add the ellipse inside a box given as for `box`."""
+        return self.apply(Ellipse(x, y, width, height, color, fill, line_width))
+
+    def line(
+        self, start: tuple[float, float], end: tuple[float, float], color: str = "#000000", width: float = 2
+    ) -> Stimulus:
+        """Add a straight line, width in pixels."""
+        return self.apply(Line(start, end, color, width))
+
+    def arrow(
+        self, start: tuple[float, float], end: tuple[float, float], color: str = "#000000", width: float = 2
+    ) -> Stimulus:
+        """Add an arrow whose head is at `end` and grows with `width` (pixels)."""
+        return self.apply(Arrow(start, end, color, width))
+
+    def text(self, x: float, y: float, text: str, size: float = 16, color: str = "#000000") -> Stimulus:
+        """Add text; (x, y) is its top left, `size` the font size in pixels."""
+        return self.apply(Text(x, y, text, size, color))
+
+    def noise(
+        self, sigma: float = 0.2, seed: int = 0, region: tuple[float, float, float, float] | None = None
+    ) -> Stimulus:
+        """Add Gaussian noise of standard deviation `sigma` (on [0, 1]) to the image or to a region (x, y, width, height)."""
+        return self.apply(GaussianNoise(sigma, seed, region))
+
+    def with_image(
+        self, image: ImageSource | None = None, *, preset: str | None = None, seed: int | None = None
+    ) -> Stimulus:
+        """Show another image: one of your own, or a preset ("natural", "annotated", "random" with a seed). Drawings stay."""
+        if (image is None) == (preset is None):
+            raise InputError("with_image needs either an image or preset=..., and not both.")
+        if image is not None:
+            if seed is not None:
+                raise InputError("with_image: a seed belongs to preset=\"random\" only.")
+            return self.apply(ReplaceImage("custom", load_image(image)))
+        return self.apply(self._resolve({"op": "image", "preset": preset, "seed": seed}, {}))
+
+    # Interventions on the texts -------------------------------------------------------------------------------------------------
+
+    def with_context(
+        self, text: str | None = None, *, preset: str | None = None, seed: int | None = None
+    ) -> Stimulus:
+        """Give another context: text of your own, or a preset ("empty", "complementary", ..., "random" with a seed)."""
+        if (text is None) == (preset is None):
+            raise InputError("with_context needs either a text or preset=..., and not both.")
+        if text is not None:
+            return self.apply(ReplaceContext(text, None, seed))
+        return self.apply(self._resolve({"op": "context", "preset": preset, "seed": seed}, {}))
+
+    def with_question(self, text: str) -> Stimulus:
+        """Ask another question; the true answer is then unknown."""
+        return self.apply(ReplaceQuestion(text))
+
+    # Editing the list of operations ---------------------------------------------------------------------------------------------
+
+    def apply(self, *operations: Operation) -> Stimulus:
+        """Append operations."""
+        return replace(self, operations=(*self.operations, *operations))
+
+    def undo(self) -> Stimulus:
+        """Without the last operation."""
+        if not self.operations:
+            raise InputError("There is nothing to undo: this stimulus has no operations.")
+        return replace(self, operations=self.operations[:-1])
+
+    def replace(self, index: int, operation: Operation) -> Stimulus:
+        """With the operation at `index` replaced; negative indices count from the end."""
+        at = self._index(index)
+        return replace(self, operations=(*self.operations[:at], operation, *self.operations[at + 1 :]))
+
+    def without(self, index: int) -> Stimulus:
+        """Without the operation at `index`."""
+        at = self._index(index)
+        return replace(self, operations=self.operations[:at] + self.operations[at + 1 :])
+
+    def move(self, index: int, to: int) -> Stimulus:
+        """With the operation at `index` moved so that it stands at index `to`."""
+        at, new = self._index(index), self._index(to)
+        rest = list(self.operations)
+        rest.insert(new, rest.pop(at))
+        return replace(self, operations=tuple(rest))
+
+    def with_operations(
+        self, operations: Iterable[Operation | Mapping[str, Any]], pictures: Mapping[str, Picture] | None = None
+    ) -> Stimulus:
+        """With this list of operations instead of the present one.
+
+        Parameters
+        ----------
+        operations : operations, or their JSON forms as the front end sends them. An image or context operation may carry only
+            its preset (and seed): it is resolved through the presets.
+        pictures : further pictures by SHA-256, for custom images that this stimulus does not hold itself.
+        """
+        if isinstance(operations, (str, bytes, Mapping)) or not isinstance(operations, Iterable):
+            raise InputError(f"operations must be a list, got {type(operations).__name__}.")
+        known = dict(pictures or {})
+        resolved: list[Operation] = []
+        for index, item in enumerate(operations):
+            try:
+                resolved.append(item if isinstance(item, Operation) else self._resolve(item, known))
+            except InputError as error:
+                raise InputError(f"operation {index}: {error}") from None
+        return replace(self, operations=tuple(resolved))
+
+    # What it comes to -----------------------------------------------------------------------------------------------------------
+
+    @property
+    def current_image(self) -> Picture:
+        """The image that is drawn on: the original or its last replacement."""
+        last = self._last(ReplaceImage)
+        return last.picture if last else self.image
+
+    @property
+    def current_context(self) -> str:
+        """The context as sent."""
+        last = self._last(ReplaceContext)
+        return last.text if last else self.context
+
+    @property
+    def current_question(self) -> str:
+        """The question as sent."""
+        last = self._last(ReplaceQuestion)
+        return last.text if last else self.question
+
+    @property
+    def image_preset(self) -> str:
+        """The preset of the current image: "natural", "annotated", "random" or "custom"."""
+        last = self._last(ReplaceImage)
+        return last.preset if last else "natural"
+
+    @property
+    def context_preset(self) -> str | None:
+        """The preset of the current context; None if it is the original or one's own."""
+        last = self._last(ReplaceContext)
+        return last.preset if last else None
+
+    @property
+    def truth(self) -> str | None:
+        """The true answer as far as it still holds: None with a random or custom image, a random context or another question."""
+        kept = (
+            self.image_preset in ("natural", "annotated")
+            and self.context_preset != "random"
+            and self.current_question == self.question
+        )
+        return self.answer if kept else None
+
+    @property
+    def drawings(self) -> tuple[Drawing, ...]:
+        """The operations that paint, in order."""
+        return tuple(operation for operation in self.operations if isinstance(operation, Drawing))
+
+    @property
+    def pictures(self) -> dict[str, Picture]:
+        """Every picture of the operations and the original, by SHA-256."""
+        replaced = [item.picture for item in self.operations if isinstance(item, ReplaceImage)]
+        return {picture.sha256: picture for picture in (self.image, *replaced)}
+
+    def render(self) -> Image.Image:
+        """The exact RGB pixels that a model is shown, at the size of the current image (a copy, yours to change)."""
+        return cache.render(self.current_image, self.drawings).copy()
+
+    @property
+    def key(self) -> str:
+        """SHA-256 of all that the model sees: image and drawings, question, context."""
+        seen = [
+            self.current_image.sha256,
+            [drawing.to_dict() for drawing in self.drawings],
+            self.current_question,
+            self.current_context,
+        ]
+        return hashlib.sha256(json.dumps(seen, sort_keys=True).encode()).hexdigest()
+
+    # Elsewhere ------------------------------------------------------------------------------------------------------------------
+
+    def to_dict(self, *, embed: bool = True) -> dict[str, Any]:
+        """As a JSON-ready record; `embed` says whether the pictures are inside, as PNG in base64. See `serial`."""
+        from isi_widget.stimulus.serial import stimulus_to_dict
+
+        return stimulus_to_dict(self, embed=embed)
+
+    @classmethod
+    def from_dict(cls, record: Mapping[str, Any], pictures: Mapping[str, Picture] | None = None) -> Stimulus:
+        """The inverse of `to_dict`; `pictures` by SHA-256 are needed if they are not embedded."""
+        from isi_widget.stimulus.serial import stimulus_from_dict
+
+        return stimulus_from_dict(record, pictures)
+
+    def to_json(self) -> str:
+        """As self-contained JSON text; `schema.json` beside this file describes it."""
+        return json.dumps(self.to_dict(), ensure_ascii=False, allow_nan=False)
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> Stimulus:
+        """The inverse of `to_json`."""
+        from isi_widget.stimulus.serial import parse_json
+
+        return cls.from_dict(parse_json(text))
+
+    def code(self, name: str = "s") -> str:
+        """Python that rebuilds this stimulus from `obs.stimulus()`; own images come from a dict `pictures` by SHA-256."""
+        from isi_widget.stimulus.code import stimulus_code
+
+        return stimulus_code(self, name)
+
+    def _repr_png_(self) -> bytes:
+        return Picture(cache.render(self.current_image, self.drawings))._repr_png_()
+
+    # Helpers --------------------------------------------------------------------------------------------------------------------
+
+    def _last(self, kind: type[_O]) -> _O | None:
+        return next((item for item in reversed(self.operations) if isinstance(item, kind)), None)
+
+    def _index(self, index: int) -> int:
+        count = len(self.operations)
+        if isinstance(index, bool) or not isinstance(index, int) or not -count <= index < count:
+            raise InputError(f"There is no operation {index!r}; this stimulus has {count}, counted from 0.")
+        return index % count
+
+    def _resolve(self, record: Any, known: Mapping[str, Picture]) -> Operation:
+        """An operation from its JSON form, presets looked up."""
+        kind = operation_kind(record, optional=("image", "text") if record_has_preset(record) else ())
+        if kind is ReplaceImage:
+            return self._resolve_image(record, known)
+        if kind is ReplaceContext and "text" not in record:
+            seed = random_seed(record["preset"], record.get("seed"), "context")
+            return ReplaceContext(self.presets.context(record["preset"], seed), record["preset"], seed)
+        return operation_from_dict(record)
+
+    def _resolve_image(self, record: Mapping[str, Any], known: Mapping[str, Picture]) -> ReplaceImage:
+        preset, digest = record["preset"], record.get("image")
+        ReplaceImage(preset, self.image, record.get("seed") if preset == "random" else None)  # checks the two fields
+        seed = random_seed(preset, record.get("seed"), "image")
+        if digest is not None:
+            found = {**self.pictures, **known}.get(checks.text(digest, 'image: "image"'))
+            if found is not None:
+                return ReplaceImage(preset, found, seed)
+        if preset == "custom":
+            raise InputError(
+                'image: a custom image must be named by the SHA-256 of a known picture under "image"; '
+                + ("none is given." if digest is None else f"{digest[:12]!r} is not known here.")
+            )
+        picture = self.image if preset == "natural" else self.presets.image(preset, seed)
+        if digest is not None and picture.sha256 != digest:
+            raise InputError(f'image: the preset {preset!r} is not the picture {digest[:12]!r} that "image" names.')
+        return ReplaceImage(preset, picture, seed)
+
+
+def record_has_preset(record: Any) -> bool:
+    """Whether a JSON form names a preset, so that its content may be left out."""
+    return isinstance(record, Mapping) and isinstance(record.get("preset"), str)
+
+
+def _check(operation: Any) -> None:
+    if type(operation) not in OPERATIONS.values():
+        raise InputError(
+            f"An operation must be a Box, Arrow, ... of isi_widget.stimulus, got {type(operation).__name__}; "
+            "JSON forms go through with_operations()."
+        )

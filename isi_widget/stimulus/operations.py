@@ -1,0 +1,162 @@
+"""What an operation on a stimulus is, its JSON form, and the operations that replace an input: image, context, question.
+
+Operations that paint are in `drawing`. Not for resolving preset names to pictures and texts: `core.Stimulus` does that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, field, fields
+from typing import Any, ClassVar, TypeVar
+
+from isi_widget.errors import InputError
+from isi_widget.stimulus import checks
+from isi_widget.stimulus.coverage import Bounds
+from isi_widget.stimulus.picture import Picture
+
+IMAGE_PRESETS = ("natural", "annotated", "random", "custom")
+CONTEXT_PRESETS = ("empty", "complementary", "contradictory", "irrelevant", "random")
+
+#: JSON name ("op") -> class.
+OPERATIONS: dict[str, type[Operation]] = {}
+_O = TypeVar("_O", bound="type[Operation]")
+
+
+def register(kind: _O) -> _O:
+    """Class decorator: make an operation known by its `op` name."""
+    OPERATIONS[kind.op] = kind
+    return kind
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One change of a stimulus. Immutable; equal by content."""
+
+    op: ClassVar[str]
+
+    def bounds(self, size: tuple[int, int]) -> Bounds:
+        """(left, top, right, bottom), half-open whole pixels of an image of `size` that may change; (0, 0, 0, 0) if none."""
+        return (0, 0, 0, 0)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON form: "op" and every field."""
+        return {"op": self.op} | {item.name: _plain(getattr(self, item.name)) for item in fields(self)}
+
+    def _name(self, name: str) -> str:
+        return f'{self.op}: "{name}"'
+
+    def _set(self, **values: Any) -> None:
+        for name, value in values.items():
+            object.__setattr__(self, name, value)
+
+
+def _plain(value: Any) -> Any:
+    """JSON-ready; whole floats as integers, as JavaScript writes them."""
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value
+
+
+@register
+@dataclass(frozen=True)
+class ReplaceImage(Operation):
+    """Show another image. The last one counts; what is drawn stays on top of it.
+
+    preset : "natural" (the observation's own), "annotated", "random" (of another observation, by `seed`) or "custom".
+    picture : the image itself; in JSON its SHA-256, under "image".
+    """
+
+    op: ClassVar[str] = "image"
+    preset: str
+    picture: Picture = field(metadata={"json": "image"})
+    seed: int | None = None
+
+    def __post_init__(self) -> None:
+        checks.one_of(self.preset, self._name("preset"), IMAGE_PRESETS)
+        if not isinstance(self.picture, Picture):
+            raise InputError(f"{self._name('picture')} must be a Picture, got {type(self.picture).__name__}.")
+        self._set(seed=random_seed(self.preset, self.seed, self.op))
+
+    def bounds(self, size: tuple[int, int]) -> Bounds:
+        """The whole image."""
+        return (0, 0, *size)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON form; the picture by its SHA-256."""
+        return {"op": self.op, "preset": self.preset, "seed": self.seed, "image": self.picture.sha256}
+
+
+@register
+@dataclass(frozen=True)
+class ReplaceContext(Operation):
+    """Give another context. The last one counts.
+
+    text : the context as sent. preset : where it came from, or None for text of one's own. seed : of the random preset.
+    """
+
+    op: ClassVar[str] = "context"
+    text: str
+    preset: str | None = None
+    seed: int | None = None
+
+    def __post_init__(self) -> None:
+        checks.text(self.text, self._name("text"))
+        if self.preset is not None:
+            checks.one_of(self.preset, self._name("preset"), CONTEXT_PRESETS)
+        if self.preset == "empty" and self.text:
+            raise InputError(f"{self._name('text')} must be empty for the preset \"empty\", got {len(self.text)} characters.")
+        self._set(seed=random_seed(self.preset, self.seed, self.op))
+
+
+@register
+@dataclass(frozen=True)
+class ReplaceQuestion(Operation):
+    """Ask another question. The last one counts."""
+
+    op: ClassVar[str] = "question"
+    text: str
+
+    def __post_init__(self) -> None:
+        checks.text(self.text, self._name("text"))
+
+
+def random_seed(preset: str | None, seed: Any, op: str) -> int | None:
+    """The seed of a random preset (0 if none is given); other presets take none."""
+    if preset == "random":
+        return checks.integer(0 if seed is None else seed, f'{op}: "seed"')
+    if seed is not None:
+        raise InputError(f'{op}: "seed" belongs to the preset "random" only, got {seed!r} with {preset!r}.')
+    return None
+
+
+def operation_from_dict(record: Any) -> Operation:
+    """An operation from its JSON form; image presets need `core.Stimulus.with_operations`, which knows the pictures.
+
+    Raises
+    ------
+    InputError : not an object, unknown "op", unknown or missing fields, or a field with a wrong value.
+    """
+    kind = operation_kind(record)
+    if kind is ReplaceImage:
+        raise InputError("An image operation is resolved by Stimulus.with_operations, which knows the pictures.")
+    return kind(**{name: value for name, value in record.items() if name != "op"})
+
+
+def operation_kind(record: Any, optional: tuple[str, ...] = ()) -> type[Operation]:
+    """The class that a JSON form names, after checking its keys; fields in `optional` may be left out."""
+    if not isinstance(record, Mapping):
+        raise InputError(f'An operation must be an object with an "op", got {type(record).__name__}.')
+    name = record.get("op")
+    if not isinstance(name, str) or name not in OPERATIONS:
+        raise InputError(f'"op" must be one of {", ".join(sorted(OPERATIONS))}; got {name!r}.')
+    kind = OPERATIONS[name]
+    known = {item.metadata.get("json", item.name): item.default is MISSING for item in fields(kind)}
+    unknown = [str(key) for key in record if key != "op" and key not in known]
+    if unknown:
+        raise InputError(f"{name}: unknown field {', '.join(map(repr, unknown))}; known are {', '.join(sorted(known))}.")
+    missing = [key for key, needed in known.items() if needed and key not in record and key not in optional]
+    if missing:
+        raise InputError(f"{name}: missing field {', '.join(map(repr, missing))}.")
+    return kind

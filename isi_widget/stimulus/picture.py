@@ -1,0 +1,119 @@
+"""`Picture`: an immutable 8-bit sRGB image, equal and hashed by its content.
+
+Not for reading files or converting other kinds of image: see `loading.load_image`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from isi_widget.errors import InputError
+
+
+class Picture:
+    """An immutable RGB image, equal to another by content.
+
+    Parameters
+    ----------
+    image : a Pillow image of mode RGB that is not empty; it is copied.
+    """
+
+    __slots__ = ("__weakref__", "_image", "_png", "_sha256")
+
+    _image: Image.Image
+    _sha256: str | None
+    _png: bytes | None
+
+    def __init__(self, image: Image.Image) -> None:
+        if image.mode != "RGB" or 0 in image.size:
+            raise InputError(
+                f"A Picture needs an RGB image that is not empty, got mode {image.mode}, {image.width} x {image.height}; "
+                "load_image() converts any image."
+            )
+        clean = image.copy()
+        clean.info = {}  # a profile left there would be applied a second time by a later reader
+        object.__setattr__(self, "_image", clean)
+        object.__setattr__(self, "_sha256", None)
+        object.__setattr__(self, "_png", None)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        raise AttributeError("A Picture cannot be changed; make a new one.")
+
+    def __delattr__(self, name: str) -> None:
+        raise AttributeError("A Picture cannot be changed; make a new one.")
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(width, height) in pixels."""
+        return self._image.size
+
+    @property
+    def width(self) -> int:
+        """Width in pixels."""
+        return self._image.width
+
+    @property
+    def height(self) -> int:
+        """Height in pixels."""
+        return self._image.height
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256 over the size and the RGB bytes, in hexadecimal."""
+        if self._sha256 is None:
+            digest = hashlib.sha256(f"{self.width}x{self.height}:".encode())
+            digest.update(self._image.tobytes())
+            object.__setattr__(self, "_sha256", digest.hexdigest())
+        assert self._sha256 is not None
+        return self._sha256
+
+    def pil(self) -> Image.Image:
+        """A copy as a Pillow image of mode RGB."""
+        return self._image.copy()
+
+    def array(self) -> NDArray[np.uint8]:
+        """A copy as uint8 [height, width, 3]."""
+        return np.array(self._image, dtype=np.uint8)
+
+    def png(self) -> bytes:
+        """The picture as a PNG file (without loss); kept after the first call."""
+        if self._png is None:
+            buffer = io.BytesIO()
+            self._image.save(buffer, "PNG", compress_level=3)
+            object.__setattr__(self, "_png", buffer.getvalue())
+        assert self._png is not None
+        return self._png
+
+    def __eq__(self, other: object) -> bool:
+        if self is other:
+            return True
+        if not isinstance(other, Picture):
+            return NotImplemented
+        return self.size == other.size and self.sha256 == other.sha256
+
+    def __hash__(self) -> int:
+        return hash(self.sha256)
+
+    def __repr__(self) -> str:
+        return f"Picture({self.width} x {self.height}, sha256 {self.sha256[:12]})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _from_bytes, (self.size, self._image.tobytes())
+
+    def _repr_png_(self) -> bytes:
+        preview = self._image.copy()
+        preview.thumbnail((800, 800))
+        buffer = io.BytesIO()
+        preview.save(buffer, "PNG")
+        return buffer.getvalue()
+
+
+def _from_bytes(size: tuple[int, int], data: bytes) -> Picture:
+    """Unpickle."""
+    return Picture(Image.frombytes("RGB", size, data))

@@ -1,0 +1,85 @@
+"""Painting drawings on a picture, in order, with a small cache by content.
+
+The cache holds renders by (picture, drawings), so that adding one drawing to what was just rendered paints that one only.
+Not for choosing the picture or the drawings: see `core.Stimulus`.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import TypeAlias
+
+from PIL import Image
+
+from isi_widget.stimulus.drawing import Drawing
+from isi_widget.stimulus.picture import Picture
+
+_Key: TypeAlias = "tuple[str, tuple[Drawing, ...]]"
+
+
+def paint(image: Image.Image, drawings: Sequence[Drawing]) -> Image.Image:
+    """A copy of an RGB image with the drawings on it, in order; not cached (training and studies call this)."""
+    result = image.copy()
+    for drawing in drawings:
+        drawing.draw(result)
+    return result
+
+
+class RenderCache:
+    """Least recently used renders, bounded by bytes; safe to use from several threads."""
+
+    def __init__(self, limit: int = 256 * 2**20) -> None:
+        self._limit = limit
+        self._bytes = 0
+        self._images: OrderedDict[_Key, Image.Image] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def render(self, picture: Picture, drawings: tuple[Drawing, ...]) -> Image.Image:
+        """The picture with the drawings on it. The image is shared: copy before changing it."""
+        if not drawings:
+            return picture._image
+        done, image = self._longest(picture, drawings)
+        if done == len(drawings):
+            return image
+        result = paint(image, drawings[done:])
+        self._keep((picture.sha256, drawings), result)
+        return result
+
+    def clear(self) -> None:
+        """Forget everything."""
+        with self._lock:
+            self._images.clear()
+            self._bytes = 0
+
+    def __len__(self) -> int:
+        return len(self._images)
+
+    def _longest(self, picture: Picture, drawings: tuple[Drawing, ...]) -> tuple[int, Image.Image]:
+        """How many leading drawings are already rendered, and the render."""
+        with self._lock:
+            for count in range(len(drawings), 0, -1):
+                key = (picture.sha256, drawings[:count])
+                if key in self._images:
+                    self._images.move_to_end(key)
+                    return count, self._images[key]
+        return 0, picture._image
+
+    def _keep(self, key: _Key, image: Image.Image) -> None:
+        with self._lock:
+            if key in self._images:
+                return
+            self._images[key] = image
+            self._bytes += _bytes(image)
+            while self._bytes > self._limit and len(self._images) > 1:
+                self._bytes -= _bytes(self._images.popitem(last=False)[1])
+
+
+def _bytes(image: Image.Image) -> int:
+    """Memory of an RGB image: Pillow keeps four bytes per pixel."""
+    return 4 * image.width * image.height
+
+
+#: The cache that `Stimulus.render` uses.
+cache = RenderCache()
