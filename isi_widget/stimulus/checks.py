@@ -27,7 +27,10 @@ def number(value: Any, name: str, *, low: float = -LARGEST, high: float = LARGES
     """A finite real number on [low, high] as a float."""
     if isinstance(value, bool) or not isinstance(value, Real):
         raise InputError(f"{name} must be a number, got {_shown(value)}.")
-    result = float(value)
+    try:
+        result = float(value)
+    except OverflowError:
+        result = math.inf
     if not math.isfinite(result):
         raise InputError(f"{name} must be a finite number, got {result}.")
     if not low <= result <= high:

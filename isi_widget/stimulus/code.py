@@ -1,0 +1,77 @@
+"""A Stimulus as a Python chain: what was done by hand, to be pasted into a cell.
+
+Not for storing stimuli: JSON (`serial`) holds the pictures too.
+"""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
+
+from isi_widget.errors import InputError
+from isi_widget.stimulus.operations import Operation, ReplaceContext, ReplaceImage, ReplaceQuestion
+
+if TYPE_CHECKING:
+    from isi_widget.stimulus.core import Stimulus
+
+# Fields that read well by position; all others are named, and left out where they have their default.
+_POSITIONAL = {"x", "y", "width", "height", "start", "end", "text", "sigma"}
+_KEYWORDS = {"arrow": {"width"}, "line": {"width"}}
+
+
+def stimulus_code(stimulus: Stimulus, name: str = "s") -> str:
+    """Python that rebuilds `stimulus` from `obs.stimulus()` and calls it `name`.
+
+    Images of one's own are looked up in a dict `pictures` by SHA-256 (`stimulus.pictures` is one).
+    """
+    if not name.isidentifier():
+        raise InputError(f"The name must be a Python name, got {name!r}.")
+    calls = [_call(stimulus, operation) for operation in stimulus.operations]
+    if not calls:
+        return f"{name} = obs.stimulus()"
+    return "\n".join([f"{name} = (", "    obs.stimulus()", *(f"    {call}" for call in calls), ")"])
+
+
+def _call(stimulus: Stimulus, operation: Operation) -> str:
+    if isinstance(operation, ReplaceImage):
+        if operation.preset == "custom":
+            return f".with_image(pictures[{operation.picture.sha256!r}])"
+        return f".with_image({_preset(operation)})"
+    if isinstance(operation, ReplaceQuestion):
+        return f".with_question({operation.text!r})"
+    if isinstance(operation, ReplaceContext):
+        if operation.preset is None:
+            return f".with_context({operation.text!r})"
+        if _is_what_the_preset_says(stimulus, operation):
+            return f".with_context({_preset(operation)})"
+        values = ", ".join(repr(getattr(operation, item.name)) for item in fields(operation))
+        return f".apply(isi.stimulus.ReplaceContext({values}))"
+    keywords = _KEYWORDS.get(operation.op, set())
+    arguments = []
+    for item in fields(operation):
+        value = getattr(operation, item.name)
+        if item.name in _POSITIONAL - keywords:
+            arguments.append(_literal(value))
+        elif value != item.default:
+            arguments.append(f"{item.name}={_literal(value)}")
+    return f".{operation.op}({', '.join(arguments)})"
+
+
+def _preset(operation: ReplaceImage | ReplaceContext) -> str:
+    return f'preset="{operation.preset}"' + ("" if operation.seed is None else f", seed={operation.seed}")
+
+
+def _is_what_the_preset_says(stimulus: Stimulus, operation: ReplaceContext) -> bool:
+    """Whether the preset would give this text again; a random one that cannot be asked here is taken at its word."""
+    assert operation.preset is not None
+    if operation.preset not in stimulus.presets.context_names:
+        return operation.preset == "random"
+    return stimulus.presets.context(operation.preset, operation.seed) == operation.text
+
+
+def _literal(value: Any) -> str:
+    if isinstance(value, tuple):
+        return f"({', '.join(map(_literal, value))})"
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return repr(value)

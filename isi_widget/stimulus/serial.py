@@ -1,0 +1,141 @@
+"""A Stimulus as JSON and back: versioned, self-contained (pictures as PNG in base64), strict about what it reads.
+
+`schema.json` beside this file describes the same form for other languages. Not for checking single fields (`checks`).
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from isi_widget.errors import InputError
+from isi_widget.stimulus.core import Stimulus
+from isi_widget.stimulus.loading import load_image
+from isi_widget.stimulus.picture import Picture
+from isi_widget.stimulus.presets import Presets
+
+FORMAT = "isi_widget.stimulus"
+VERSION = 1
+
+_KEYS = {"format", "version", "image", "question", "context", "answer", "presets", "operations", "pictures"}
+_OPTIONAL = {"context", "answer", "presets", "operations", "pictures"}
+
+
+def schema() -> dict[str, Any]:
+    """The JSON Schema (draft 2020-12); `$defs/operation` is the form of one operation as the front end sends it."""
+    text = (Path(__file__).parent / "schema.json").read_text(encoding="utf-8")
+    loaded: dict[str, Any] = json.loads(text)
+    return loaded
+
+
+def parse_json(text: str | bytes) -> dict[str, Any]:
+    """A JSON object from text; NaN and Infinity, which are no JSON, are refused."""
+
+    def refuse(constant: str) -> None:
+        raise InputError(f"The stimulus is no valid JSON: it holds {constant}, which JSON does not have.")
+
+    if not isinstance(text, (str, bytes)):
+        raise InputError(f"from_json needs JSON text, got {type(text).__name__}; from_dict takes a dict.")
+    try:
+        record = json.loads(text, parse_constant=refuse)
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise InputError(f"The stimulus is no valid JSON: {error}.") from None
+    if not isinstance(record, dict):
+        raise InputError(f"The stimulus must be a JSON object, got {type(record).__name__}.")
+    return record
+
+
+def stimulus_to_dict(stimulus: Stimulus, *, embed: bool = True) -> dict[str, Any]:
+    """The JSON-ready record of a stimulus; without `embed` the pictures are named by their SHA-256 only."""
+    annotated = stimulus.presets.images
+    record: dict[str, Any] = {
+        "format": FORMAT,
+        "version": VERSION,
+        "image": stimulus.image.sha256,
+        "question": stimulus.question,
+        "context": stimulus.context,
+        "answer": stimulus.answer,
+        "presets": {
+            "images": {name: picture.sha256 for name, picture in annotated.items()},
+            "contexts": stimulus.presets.contexts,
+        },
+        "operations": [operation.to_dict() for operation in stimulus.operations],
+    }
+    if embed:
+        pictures = {**stimulus.pictures, **{picture.sha256: picture for picture in annotated.values()}}
+        record["pictures"] = {
+            digest: base64.b64encode(picture.png()).decode("ascii") for digest, picture in pictures.items()
+        }
+    return record
+
+
+def stimulus_from_dict(record: Any, pictures: Mapping[str, Picture] | None = None) -> Stimulus:
+    """The inverse of `stimulus_to_dict`.
+
+    Raises
+    ------
+    InputError : unknown or missing keys, wrong types, another version, damaged or unknown pictures, or a bad operation.
+    """
+    record = _object(record, "The stimulus", _KEYS, _KEYS - _OPTIONAL)
+    if record["format"] != FORMAT:
+        raise InputError(f'"format" must be {FORMAT!r}, got {record["format"]!r}.')
+    if record["version"] != VERSION or isinstance(record["version"], bool):
+        raise InputError(f'"version" must be {VERSION}, got {record["version"]!r}; it needs another version of isi_widget.')
+    known = {**(pictures or {}), **_decoded(record.get("pictures", {}))}
+    presets = _object(record.get("presets", {}), '"presets"', {"images", "contexts"})
+    images = _object(presets.get("images", {}), '"presets.images"')
+    operations = record.get("operations", [])
+    if not isinstance(operations, list):
+        raise InputError(f'"operations" must be a list, got {type(operations).__name__}.')
+    if record.get("answer") is not None and not isinstance(record["answer"], str):
+        raise InputError(f'"answer" must be text or null, got {record["answer"]!r}.')
+    plain = Stimulus(
+        image=_picture(record["image"], "image", known),
+        question=record["question"],
+        context=record.get("context", ""),
+        answer=record.get("answer"),
+        presets=Presets(
+            {name: _picture(digest, f"presets.images.{name}", known) for name, digest in images.items()},
+            _object(presets.get("contexts", {}), '"presets.contexts"'),
+        ),
+    )
+    return plain.with_operations(operations, known)
+
+
+def _object(value: Any, name: str, known: set[str] | None = None, needed: set[str] | None = None) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise InputError(f"{name} must be an object, got {type(value).__name__}.")
+    unknown = [str(key) for key in value if known is not None and key not in known]
+    if unknown:
+        raise InputError(f"{name}: unknown key {', '.join(map(repr, unknown))}; known are {', '.join(sorted(known or ()))}.")
+    missing = sorted((needed or set()) - set(value))
+    if missing:
+        raise InputError(f"{name}: missing key {', '.join(map(repr, missing))}.")
+    return value
+
+
+def _decoded(value: Any) -> dict[str, Picture]:
+    """The embedded pictures, each checked against the SHA-256 that names it."""
+    result: dict[str, Picture] = {}
+    for digest, text in _object(value, '"pictures"').items():
+        try:
+            data = base64.b64decode(text, validate=True)
+        except (binascii.Error, TypeError, ValueError):
+            raise InputError(f'"pictures": {str(digest)[:12]!r} must be a PNG file in base64.') from None
+        picture = load_image(data)
+        if picture.sha256 != digest:
+            raise InputError(f'"pictures": the image under {str(digest)[:12]!r} has other content than its SHA-256 says.')
+        result[digest] = picture
+    return result
+
+
+def _picture(digest: Any, name: str, known: Mapping[str, Picture]) -> Picture:
+    if not isinstance(digest, str):
+        raise InputError(f'"{name}" must be the SHA-256 of a picture, got {digest!r}.')
+    if digest not in known:
+        raise InputError(f'"{name}" names the picture {digest[:12]!r}, which is not under "pictures".')
+    return known[digest]
