@@ -1,6 +1,8 @@
-"""`Observation`: one image with a question, its truth and its presets. `Dataset`: an immutable sequence of them.
+"""`Observation`: one image with a question, its truth and its presets. `Dataset`: an immutable sequence of
+them.
 
-Not for where they come from (`csv_data`, `isi_vqa`, `scenes`) nor for changing what is shown (`isi_widget.stimulus`).
+Not for where they come from (`csv_data`, `isi_vqa`, `scenes`) nor for changing what is shown
+(`isi_widget.stimulus`).
 """
 
 from __future__ import annotations
@@ -20,7 +22,9 @@ LazyImage: TypeAlias = "ImageSource | Callable[[], ImageSource]"
 
 
 class _Lazy:
-    """An image that is made when needed and kept only as long as somebody uses it, so that large data sets stay small."""
+    """An image that is made when needed and kept only as long as somebody uses it, so that large data sets
+    stay small.
+    """
 
     __slots__ = ("_make", "_picture", "_seen")
 
@@ -50,7 +54,8 @@ class Observation:
 
     Parameters
     ----------
-    image : a path, bytes, Pillow image, NumPy array or Picture, or a function without arguments that returns one (lazy).
+    image : a path, bytes, Pillow image, NumPy array or Picture, or a function without arguments that
+        returns one (lazy).
     question, context : texts; an empty context is a valid condition.
     answer : the true answer: yes/no in any spelling, a bool, 0 / 1, other text, or None.
     annotated : the same image with annotations drawn on it, or None; may be a function too.
@@ -60,7 +65,19 @@ class Observation:
     metadata : anything else, JSON-ready.
     """
 
-    __slots__ = ("_annotated", "_contexts", "_dataset", "_image", "_index", "_metadata", "answer", "context", "id", "level", "question")
+    __slots__ = (
+        "_annotated",
+        "_contexts",
+        "_dataset",
+        "_image",
+        "_index",
+        "_metadata",
+        "answer",
+        "context",
+        "id",
+        "level",
+        "question",
+    )
 
     question: str
     context: str
@@ -156,7 +173,9 @@ class Observation:
         for other in self._others(seed):
             if other.image != self.image:
                 return other.image
-        raise InputError("The random image preset needs a data set with another image; every image here is the same.")
+        raise InputError(
+            "The random image preset needs a data set with another image; every image here is the same."
+        )
 
     def _random_context(self, seed: int) -> str:
         """A context of another observation, about another image."""
@@ -165,7 +184,9 @@ class Observation:
             texts = [text for text in (*other._contexts.values(), other.context) if text not in own]
             if texts and other.image != self.image:
                 return texts[int(np.random.default_rng([seed, 1]).integers(len(texts)))]
-        raise InputError("The random context preset needs a data set with another context; there is none here.")
+        raise InputError(
+            "The random context preset needs a data set with another context; there is none here."
+        )
 
     def _others(self, seed: int) -> Iterable[Observation]:
         """The other observations of the data set, in random order by seed."""
@@ -212,7 +233,8 @@ class Dataset(Sequence[Observation]):
 
     Parameters
     ----------
-    observations : its members. One that belongs to another data set already (as in a slice) keeps drawing its random presets from
+    observations : its members. One that belongs to another data set already (as in a slice) keeps drawing
+        its random presets from
         that one.
     name : for tables and menus.
     """
@@ -222,7 +244,8 @@ class Dataset(Sequence[Observation]):
     def __init__(self, observations: Iterable[Observation], name: str) -> None:
         self._name = checks.text(name, "name")
         self._observations = tuple(
-            item if item.dataset is not None else item._placed(self, index) for index, item in enumerate(observations)
+            item if item.dataset is not None else item._placed(self, index)
+            for index, item in enumerate(observations)
         )
 
     @property

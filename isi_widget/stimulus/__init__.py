@@ -1,6 +1,7 @@
 """Stimulus, its interventions and their rendering: everything that a model is shown, as data.
 
-Works without torch. Not for observations and data sets (`isi_widget.datasets`) nor for what models make of a stimulus.
+Works without torch. Not for observations and data sets (`isi_widget.datasets`) nor for what models make of
+a stimulus.
 """
 
 from isi_widget.stimulus.core import Stimulus

@@ -1,6 +1,8 @@
-"""Checks of single values that callers and the front end send: each returns the normal form or raises one clear `InputError`.
+"""Checks of single values that callers and the front end send: each returns the normal form or raises one
+clear `InputError`.
 
-Not for images (see `loading`) nor for whole records (see `operations` and `core`). `name` is the field as the message names it,
+Not for images (see `loading`) nor for whole records (see `operations` and `core`). `name` is the field as
+the message names it,
 for example ``box: "width"``.
 """
 
@@ -64,7 +66,9 @@ def text(value: Any, name: str, *, longest: int = LONGEST_TEXT) -> str:
     try:
         value.encode()
     except UnicodeEncodeError as error:
-        raise InputError(f"{name} holds half a character (a lone surrogate) at position {error.start}.") from None
+        raise InputError(
+            f"{name} holds half a character (a lone surrogate) at position {error.start}."
+        ) from None
     return value
 
 
@@ -82,7 +86,9 @@ def color(value: Any, name: str) -> str:
     try:
         channels = ImageColor.getrgb(value.strip())
     except ValueError:
-        raise InputError(f'{name} must be a colour such as "red" or "#ff0000", got {_shown(value)}.') from None
+        raise InputError(
+            f'{name} must be a colour such as "red" or "#ff0000", got {_shown(value)}.'
+        ) from None
     if len(channels) == 4 and channels[3] != 255:
         raise InputError(f"{name} must be opaque, got {_shown(value)}.")
     if any(not 0 <= channel <= 255 for channel in channels):
@@ -114,16 +120,20 @@ def region(value: Any, name: str) -> tuple[float, float, float, float]:
 
 
 def truth(value: Any, name: str = "answer") -> str | None:
-    """The true answer: True, 1 and any spelling of "yes" become "Yes", False, 0 and "no" become "No"; other text stays, stripped.
+    """The true answer: True, 1 and any spelling of "yes" become "Yes", False, 0 and "no" become "No"; other
+    text stays, stripped.
 
-    Empty text is None. Other numbers are refused, since 0 and 1 already mean no and yes: pass a count as text.
+    Empty text is None. Other numbers are refused, since 0 and 1 already mean no and yes: pass a count as
+    text.
     """
     if value is None:
         return None
     if isinstance(value, Real) or type(value).__name__ in ("bool_", "bool"):
         if value in (0, 1):
             return "Yes" if value else "No"
-        raise InputError(f'{name} as a number must be 1 (yes) or 0 (no), got {value}; pass a count as text, as in "3".')
+        raise InputError(
+            f'{name} as a number must be 1 (yes) or 0 (no), got {value}; pass a count as text, as in "3".'
+        )
     stripped = text(value, name).strip()
     return {"yes": "Yes", "no": "No", "": None}.get(stripped.casefold(), stripped)
 

@@ -62,7 +62,7 @@ def _preset(operation: ReplaceImage | ReplaceContext) -> str:
 
 
 def _is_what_the_preset_says(stimulus: Stimulus, operation: ReplaceContext) -> bool:
-    """Whether the preset would give this text again; a random one that cannot be asked here is taken at its word."""
+    """Whether the preset would give this text again; a random one that cannot be asked is trusted."""
     assert operation.preset is not None
     if operation.preset not in stimulus.presets.context_names:
         return operation.preset == "random"

@@ -1,6 +1,8 @@
-"""`Stimulus`: what a VLM is shown, as an original image, question and context and the list of operations applied to them.
+"""`Stimulus`: what a VLM is shown, as an original image, question and context and the list of operations
+applied to them.
 
-Immutable: every method returns a new one. Not for the pixels' arithmetic (`drawing`) nor for reading JSON (`serial`).
+Immutable: every method returns a new one. Not for the pixels' arithmetic (`drawing`) nor for reading JSON
+(`serial`).
 """
 
 from __future__ import annotations
@@ -38,7 +40,8 @@ _O = TypeVar("_O", bound=Operation)
 class Stimulus:
     """An image, a question and a context, with the operations that change them.
 
-    The last image, context and question operation counts; drawings are painted in their order on top of the current image.
+    The last image, context and question operation counts; drawings are painted in their order on top of the
+    current image.
 
     Parameters
     ----------
@@ -67,16 +70,30 @@ class Stimulus:
         for operation in self.operations:
             _check(operation)
 
-    # Interventions on the image -------------------------------------------------------------------------------------------------
+    # Interventions on the image ------------------------------------------------------------------------
 
     def box(
-        self, x: float, y: float, width: float, height: float, color: str = "#000000", fill: bool = True, line_width: float = 3
+        self,
+        x: float,
+        y: float,
+        width: float,
+        height: float,
+        color: str = "#000000",
+        fill: bool = True,
+        line_width: float = 3,
     ) -> Stimulus:
-        """Add a box: top left, size, colour, filled or an outline inside the box. Pixels of the original image."""
+        """Add a box: top left and size in pixels of the original image; filled, or an outline inside it."""
         return self.apply(Box(x, y, width, height, color, fill, line_width))
 
     def ellipse(
-        self, x: float, y: float, width: float, height: float, color: str = "#000000", fill: bool = True, line_width: float = 3
+        self,
+        x: float,
+        y: float,
+        width: float,
+        height: float,
+        color: str = "#000000",
+        fill: bool = True,
+        line_width: float = 3,
     ) -> Stimulus:
         """Add the ellipse inside a box given as for `box`."""
         return self.apply(Ellipse(x, y, width, height, color, fill, line_width))
@@ -100,27 +117,27 @@ class Stimulus:
     def noise(
         self, sigma: float = 0.2, seed: int = 0, region: tuple[float, float, float, float] | None = None
     ) -> Stimulus:
-        """Add Gaussian noise of standard deviation `sigma` (on [0, 1]) to the image or to a region (x, y, width, height)."""
+        """Add noise of standard deviation `sigma` on [0, 1], everywhere or in (x, y, width, height)."""
         return self.apply(GaussianNoise(sigma, seed, region))
 
     def with_image(
         self, image: ImageSource | None = None, *, preset: str | None = None, seed: int | None = None
     ) -> Stimulus:
-        """Show another image: one of your own, or a preset ("natural", "annotated", "random" with a seed). Drawings stay."""
+        """Show an image of your own or a preset ("natural", "annotated", "random"). Drawings stay."""
         if (image is None) == (preset is None):
             raise InputError("with_image needs either an image or preset=..., and not both.")
         if image is not None:
             if seed is not None:
-                raise InputError("with_image: a seed belongs to preset=\"random\" only.")
+                raise InputError('with_image: a seed belongs to preset="random" only.')
             return self.apply(ReplaceImage("custom", load_image(image)))
         return self.apply(self._resolve({"op": "image", "preset": preset, "seed": seed}, {}))
 
-    # Interventions on the texts -------------------------------------------------------------------------------------------------
+    # Interventions on the texts ------------------------------------------------------------------------
 
     def with_context(
         self, text: str | None = None, *, preset: str | None = None, seed: int | None = None
     ) -> Stimulus:
-        """Give another context: text of your own, or a preset ("empty", "complementary", ..., "random" with a seed)."""
+        """Give a context of your own or a preset ("empty", "complementary", ..., "random")."""
         if (text is None) == (preset is None):
             raise InputError("with_context needs either a text or preset=..., and not both.")
         if text is not None:
@@ -131,7 +148,7 @@ class Stimulus:
         """Ask another question; the true answer is then unknown."""
         return self.apply(ReplaceQuestion(text))
 
-    # Editing the list of operations ---------------------------------------------------------------------------------------------
+    # Editing the list of operations --------------------------------------------------------------------
 
     def apply(self, *operations: Operation) -> Stimulus:
         """Append operations."""
@@ -161,15 +178,17 @@ class Stimulus:
         return replace(self, operations=tuple(rest))
 
     def with_operations(
-        self, operations: Iterable[Operation | Mapping[str, Any]], pictures: Mapping[str, Picture] | None = None
+        self,
+        operations: Iterable[Operation | Mapping[str, Any]],
+        pictures: Mapping[str, Picture] | None = None,
     ) -> Stimulus:
         """With this list of operations instead of the present one.
 
         Parameters
         ----------
-        operations : operations, or their JSON forms as the front end sends them. An image or context operation may carry only
-            its preset (and seed): it is resolved through the presets.
-        pictures : further pictures by SHA-256, for custom images that this stimulus does not hold itself.
+        operations : operations, or their JSON forms as the front end sends them. An image or context
+            operation may carry only its preset (and seed), which is looked up in the presets.
+        pictures : further pictures by SHA-256, for custom images that this stimulus does not hold.
         """
         if isinstance(operations, (str, bytes, Mapping)) or not isinstance(operations, Iterable):
             raise InputError(f"operations must be a list, got {type(operations).__name__}.")
@@ -182,7 +201,7 @@ class Stimulus:
                 raise InputError(f"operation {index}: {error}") from None
         return replace(self, operations=tuple(resolved))
 
-    # What it comes to -----------------------------------------------------------------------------------------------------------
+    # What it comes to ----------------------------------------------------------------------------------
 
     @property
     def current_image(self) -> Picture:
@@ -216,7 +235,7 @@ class Stimulus:
 
     @property
     def truth(self) -> str | None:
-        """The true answer as far as it still holds: None with a random or custom image, a random context or another question."""
+        """The true answer; None with a random or custom image, a random context or another question."""
         kept = (
             self.image_preset in ("natural", "annotated")
             and self.context_preset != "random"
@@ -236,7 +255,7 @@ class Stimulus:
         return {picture.sha256: picture for picture in (self.image, *replaced)}
 
     def render(self) -> Image.Image:
-        """The exact RGB pixels that a model is shown, at the size of the current image (a copy, yours to change)."""
+        """The exact RGB pixels that a model is shown, at the size of the current image; a copy."""
         return cache.render(self.current_image, self.drawings).copy()
 
     @property
@@ -250,10 +269,10 @@ class Stimulus:
         ]
         return hashlib.sha256(json.dumps(seen, sort_keys=True).encode()).hexdigest()
 
-    # Elsewhere ------------------------------------------------------------------------------------------------------------------
+    # Elsewhere -----------------------------------------------------------------------------------------
 
     def to_dict(self, *, embed: bool = True) -> dict[str, Any]:
-        """As a JSON-ready record; `embed` says whether the pictures are inside, as PNG in base64. See `serial`."""
+        """As a JSON-ready record; with `embed` the pictures are inside, as PNG in base64."""
         from isi_widget.stimulus.serial import stimulus_to_dict
 
         return stimulus_to_dict(self, embed=embed)
@@ -277,7 +296,7 @@ class Stimulus:
         return cls.from_dict(parse_json(text))
 
     def code(self, name: str = "s") -> str:
-        """Python that rebuilds this stimulus from `obs.stimulus()`; own images come from a dict `pictures` by SHA-256."""
+        """Python that rebuilds this from `obs.stimulus()`; own images come from a dict `pictures`."""
         from isi_widget.stimulus.code import stimulus_code
 
         return stimulus_code(self, name)
@@ -285,7 +304,7 @@ class Stimulus:
     def _repr_png_(self) -> bytes:
         return Picture(cache.render(self.current_image, self.drawings))._repr_png_()
 
-    # Helpers --------------------------------------------------------------------------------------------------------------------
+    # Helpers -------------------------------------------------------------------------------------------
 
     def _last(self, kind: type[_O]) -> _O | None:
         return next((item for item in reversed(self.operations) if isinstance(item, kind)), None)
@@ -308,7 +327,9 @@ class Stimulus:
 
     def _resolve_image(self, record: Mapping[str, Any], known: Mapping[str, Picture]) -> ReplaceImage:
         preset, digest = record["preset"], record.get("image")
-        ReplaceImage(preset, self.image, record.get("seed") if preset == "random" else None)  # checks the two fields
+        ReplaceImage(
+            preset, self.image, record.get("seed") if preset == "random" else None
+        )  # checks the two fields
         seed = random_seed(preset, record.get("seed"), "image")
         if digest is not None:
             found = {**self.pictures, **known}.get(checks.text(digest, 'image: "image"'))
@@ -321,7 +342,9 @@ class Stimulus:
             )
         picture = self.image if preset == "natural" else self.presets.image(preset, seed)
         if digest is not None and picture.sha256 != digest:
-            raise InputError(f'image: the preset {preset!r} is not the picture {digest[:12]!r} that "image" names.')
+            raise InputError(
+                f'image: the preset {preset!r} is not the picture {digest[:12]!r} that "image" names.'
+            )
         return ReplaceImage(preset, picture, seed)
 
 

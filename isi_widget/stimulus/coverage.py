@@ -1,6 +1,8 @@
-"""Anti-aliased filling of convex shapes by exact horizontal coverage: no supersampled image, cost by the area of the shape.
+"""Anti-aliased filling of convex shapes by exact horizontal coverage: no supersampled image, cost by the
+area of the shape.
 
-Each pixel row is cut into 16 scan lines. On each, a convex shape covers one span [left, right), whose overlap with every pixel is
+Each pixel row is cut into 16 scan lines. On each, a convex shape covers one span [left, right), whose
+overlap with every pixel is
 exact. Shapes on whole pixels are therefore exact to the pixel, and nothing outside a shape's bounds changes.
 Not for text or noise (see `drawing`).
 """
@@ -42,7 +44,12 @@ def polygon(points: Sequence[tuple[float, float]]) -> Spans:
 
 def ellipse(left: float, top: float, right: float, bottom: float) -> Spans:
     """Spans of the ellipse inside a box; empty if the box is."""
-    center_x, center_y, radius_x, radius_y = (left + right) / 2, (top + bottom) / 2, (right - left) / 2, (bottom - top) / 2
+    center_x, center_y, radius_x, radius_y = (
+        (left + right) / 2,
+        (top + bottom) / 2,
+        (right - left) / 2,
+        (bottom - top) / 2,
+    )
 
     def spans(y: Floats) -> tuple[Floats, Floats]:
         if radius_x <= 0 or radius_y <= 0:
@@ -55,16 +62,20 @@ def ellipse(left: float, top: float, right: float, bottom: float) -> Spans:
 
 
 def pixel_bounds(left: float, top: float, right: float, bottom: float, size: tuple[int, int]) -> Bounds:
-    """The smallest whole-pixel box around a float box, inside an image of `size`; (0, 0, 0, 0) if nothing is left."""
+    """The smallest whole-pixel box around a float box, inside an image of `size`; all 0 if none is left."""
     x0, y0 = max(0, int(np.floor(left))), max(0, int(np.floor(top)))
     x1, y1 = min(size[0], int(np.ceil(right))), min(size[1], int(np.ceil(bottom)))
     return (x0, y0, x1, y1) if x0 < x1 and y0 < y1 else (0, 0, 0, 0)
 
 
-def fill(image: Image.Image, bounds: Bounds, color: str, add: Sequence[Spans], subtract: Sequence[Spans] = ()) -> None:
-    """Paint `color` into `image` where the shapes of `add`, less those of `subtract`, cover it; never outside `bounds`.
+def fill(
+    image: Image.Image, bounds: Bounds, color: str, add: Sequence[Spans], subtract: Sequence[Spans] = ()
+) -> None:
+    """Paint `color` into `image` where the shapes of `add`, less those of `subtract`, cover it; never
+    outside `bounds`.
 
-    Shapes of `add` should not overlap each other, nor those of `subtract` stick out: coverages are summed, then cut to [0, 1].
+    Shapes of `add` should not overlap each other, nor those of `subtract` stick out: coverages are summed,
+    then cut to [0, 1].
     """
     left, top, right, bottom = bounds
     for start in range(top, bottom, _BAND):
@@ -85,7 +96,8 @@ def fill(image: Image.Image, bounds: Bounds, color: str, add: Sequence[Spans], s
 def _coverage(spans: Sequence[tuple[float, Floats, Floats]], rows: int, first: int, last: int) -> Floats:
     """Summed coverage [rows, last - first] of signed spans.
 
-    The overlap of [x, infinity) with pixel i is the step clip(i + 1 - x, 0, 1). Its differences along i are two numbers, so each
+    The overlap of [x, infinity) with pixel i is the step clip(i + 1 - x, 0, 1). Its differences along i are
+    two numbers, so each
     span end adds two numbers to a table, and one running sum over the table gives all pixels.
     """
     width = last - first + 2

@@ -1,6 +1,7 @@
 """Operations that paint on the image: Box, Ellipse, Line, Arrow, Text, GaussianNoise.
 
-Coordinates and sizes are pixels of the original image, origin top left, floats allowed. Each paints inside its `bounds` only and
+Coordinates and sizes are pixels of the original image, origin top left, floats allowed. Each paints inside
+its `bounds` only and
 never changes the size of the image. Not for the order of operations or for caching (see `rendering`).
 """
 
@@ -66,14 +67,16 @@ class _Outlined(Drawing):
         return pixel_bounds(self.x, self.y, self.x + self.width, self.y + self.height, size)
 
     def draw(self, image: Image.Image) -> None:
-        """Fill the shape, less the same shape moved inwards by the line width if only the outline is wanted."""
+        """Fill the shape; for an outline, less the same shape moved inwards by the line width."""
         bounds = self.bounds(image.size)
         edge = self.line_width
         shape = self._shape(self.x, self.y, self.x + self.width, self.y + self.height)
         if self.fill or 2 * edge >= min(self.width, self.height):
             fill(image, bounds, self.color, [shape])
         else:
-            inner = self._shape(self.x + edge, self.y + edge, self.x + self.width - edge, self.y + self.height - edge)
+            inner = self._shape(
+                self.x + edge, self.y + edge, self.x + self.width - edge, self.y + self.height - edge
+            )
             fill(image, bounds, self.color, [shape], [inner])
 
     def _shape(self, left: float, top: float, right: float, bottom: float) -> Spans:
@@ -163,7 +166,7 @@ class Line(_Stroke):
 @register
 @dataclass(frozen=True)
 class Arrow(_Stroke):
-    """A line whose head ends at `end`: 5 widths long and 4 wide, smaller in proportion if the arrow is shorter than that."""
+    """A line with a head at `end`, 5 widths long and 4 wide; an arrow shorter than that is all head."""
 
     op: ClassVar[str] = "arrow"
 
@@ -184,7 +187,7 @@ class Arrow(_Stroke):
 @register
 @dataclass(frozen=True)
 class Text(Drawing):
-    """Text in the shipped font; (x, y) is the top left of its box, `size` the font size in pixels; new lines are kept."""
+    """Text in the shipped font, top left at (x, y), font size in pixels; new lines are kept."""
 
     op: ClassVar[str] = "text"
     x: float
@@ -203,7 +206,8 @@ class Text(Drawing):
         )
         if len(self.text) * self.size**2 > _LARGEST_TEXT_AREA:
             raise InputError(
-                f"{self._name('text')} of {len(self.text)} characters is too long for size {self.size:g}; shorten it or make it smaller."
+                f"{self._name('text')} of {len(self.text)} characters is too long for size "
+                f"{self.size:g}; shorten it or make it smaller."
             )
 
     def bounds(self, size: tuple[int, int]) -> Bounds:
@@ -249,7 +253,8 @@ def _font(size: float) -> ImageFont.FreeTypeFont:
 @register
 @dataclass(frozen=True)
 class GaussianNoise(Drawing):
-    """Independent normal noise on every pixel and channel, standard deviation `sigma` on a [0, 1] scale, cut to the valid range.
+    """Independent normal noise on every pixel and channel, standard deviation `sigma` on a [0, 1] scale,
+    cut to the valid range.
 
     The values depend on the seed and on the size of the region (or image) only, whatever else is drawn.
     region : (x, y, width, height), rounded to whole pixels, or None for the whole image.
@@ -274,8 +279,8 @@ class GaussianNoise(Drawing):
         if self.region is None:
             return (0, 0, *size)
         x, y, width, height = self.region
-        edges = [math.floor(edge + 0.5) for edge in (x, y, x + width, y + height)]
-        return pixel_bounds(*edges, size)
+        left, top, right, bottom = (math.floor(edge + 0.5) for edge in (x, y, x + width, y + height))
+        return pixel_bounds(left, top, right, bottom, size)
 
     def draw(self, image: Image.Image) -> None:
         """Add the noise band by band; a generator's stream does not depend on how it is cut."""

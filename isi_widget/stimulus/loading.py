@@ -1,7 +1,7 @@
 """`load_image`: any image that a person may hand over, as an 8-bit sRGB `Picture`, or one clear error.
 
-Orientation (EXIF) is applied, colour profiles (ICC) are converted to sRGB, transparency is laid on white. Nothing is ever cropped
-or resized. Not for the resizing that a model's own processor does.
+Orientation (EXIF) is applied, colour profiles (ICC) are converted to sRGB, transparency is laid on white.
+Nothing is ever cropped or resized. Not for the resizing that a model's own processor does.
 """
 
 from __future__ import annotations
@@ -19,11 +19,14 @@ from PIL import Image, ImageCms, ImageOps
 from isi_widget.errors import InputError
 from isi_widget.stimulus.picture import Picture
 
-ImageSource: TypeAlias = "str | os.PathLike[str] | bytes | bytearray | memoryview | Image.Image | NDArray[Any] | Picture"
+ImageSource: TypeAlias = (
+    "str | os.PathLike[str] | bytes | bytearray | memoryview | Image.Image | NDArray[Any] | Picture"
+)
 
 #: Images of more pixels are refused before they are decoded.
 MAX_PIXELS = 100_000_000
-# Raster formats only: others that Pillow knows (EPS, for one) start external programs. JPEG includes MPO, PPM includes PGM.
+# Raster formats only: others that Pillow knows (EPS, for one) start external programs. JPEG includes MPO,
+# PPM includes PGM.
 _FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "MPO", "JPEG2000", "AVIF", "ICO")
 
 
@@ -32,17 +35,18 @@ def load_image(source: ImageSource) -> Picture:
 
     Parameters
     ----------
-    source : a path, the bytes of an image file, a Pillow image, a Picture, or a NumPy array [height, width] (grey) or
-        [height, width, 1 | 3 | 4] (grey, RGB, RGBA), uint8 or float on [0, 1].
+    source : a path, the bytes of an image file, a Pillow image, a Picture, or a NumPy array, uint8 or float
+        on [0, 1], of shape [height, width] (grey) or [height, width, 1 | 3 | 4] (grey, RGB, RGBA).
 
     Raises
     ------
-    InputError : missing, empty, truncated or zero-sized images, files that are no image, more than 100 megapixels, arrays of
-        other shapes, types or ranges.
+    InputError : missing, empty, truncated or zero-sized images, files that are no image, more than 100
+        megapixels, arrays of other shapes, types or ranges.
 
     Warns
     -----
-    UserWarning : of an animation the first frame is taken; an unreadable colour profile or orientation is left out.
+    UserWarning : of an animation the first frame is taken; an unreadable colour profile or orientation is
+        left out.
     """
     if isinstance(source, Picture):
         return source
@@ -55,7 +59,8 @@ def load_image(source: ImageSource) -> Picture:
     if isinstance(source, (str, os.PathLike)):
         return _from_path(source)
     raise InputError(
-        f"An image must be a path, bytes, a Pillow image, a NumPy array or a Picture; got {type(source).__name__}."
+        "An image must be a path, bytes, a Pillow image, a NumPy array or a Picture; "
+        f"got {type(source).__name__}."
     )
 
 
@@ -64,7 +69,7 @@ def _from_path(source: str | os.PathLike[str]) -> Picture:
     try:
         data = path.read_bytes()
     except FileNotFoundError:
-        raise InputError(f"There is no image file {str(path)!r} (looked from {os.getcwd()!r}).") from None
+        raise InputError(f"There is no image file {str(path)!r} (looked from {str(Path.cwd())!r}).") from None
     except IsADirectoryError:
         raise InputError(f"{str(path)!r} is a folder, not an image file.") from None
     except (OSError, ValueError) as error:
@@ -85,7 +90,9 @@ def _from_bytes(data: bytes, name: str) -> Picture:
             f"An image is needed, but {name} is none that can be read; use one of {', '.join(_FORMATS)}."
         ) from None
     except Image.DecompressionBombError:
-        raise InputError(f"{name} has far more than {MAX_PIXELS // 10**6} megapixels; make it smaller first.") from None
+        raise InputError(
+            f"{name} has far more than {MAX_PIXELS // 10**6} megapixels; make it smaller first."
+        ) from None
     except Exception as error:  # decoders meet hostile files here and raise nearly anything
         raise InputError(f"{name} is a damaged image: {error}.") from error
     with image:
@@ -102,7 +109,8 @@ def _from_pil(image: Image.Image, name: str) -> Picture:
             f"({width * height / 1e6:.0f} megapixels); make it smaller first."
         )
     try:
-        if getattr(image, "is_animated", False) and image.format != "MPO":  # an MPO's other pictures are no later frames
+        # The other pictures of an MPO (a telephone's depth map, for one) are no later frames.
+        if getattr(image, "is_animated", False) and image.format != "MPO":
             frames = getattr(image, "n_frames", 2)
             warnings.warn(f"{name} has {frames} frames; the first one is used.", UserWarning, stacklevel=4)
             if image.tell() != 0:
@@ -118,7 +126,11 @@ def _upright(image: Image.Image, name: str) -> Image.Image:
     try:
         return ImageOps.exif_transpose(image)
     except Exception as error:  # a damaged EXIF block need not cost the image
-        warnings.warn(f"{name}: its EXIF data cannot be read ({error}); orientation left as stored.", UserWarning, stacklevel=5)
+        warnings.warn(
+            f"{name}: its EXIF data cannot be read ({error}); orientation left as stored.",
+            UserWarning,
+            stacklevel=5,
+        )
         return image
 
 
@@ -147,7 +159,9 @@ def _to_eight_bits(image: Image.Image, name: str) -> Image.Image:
     if image.mode.startswith("I"):
         values = np.asarray(image).astype(np.int64)
         if values.min() < 0 or values.max() > 65535:
-            raise InputError(f"{name} has grey values from {values.min()} to {values.max()}; expected 16 bits, 0 to 65535.")
+            raise InputError(
+                f"{name} has grey values from {values.min()} to {values.max()}; expected 16 bits, 0 to 65535."
+            )
         return Image.fromarray(((values + 128) // 257).astype(np.uint8))
     if image.mode == "F":
         return Image.fromarray(_unit_to_bytes(np.asarray(image), name))
@@ -157,13 +171,16 @@ def _to_eight_bits(image: Image.Image, name: str) -> Image.Image:
 def _to_srgb(image: Image.Image, profile: bytes, name: str) -> Image.Image:
     """Convert colours from the embedded profile to sRGB (perceptual intent, Pillow's default)."""
     try:
-        if image.mode == "RGB" and ImageCms.ImageCmsProfile(io.BytesIO(profile)).profile.xcolor_space.strip() == "GRAY":
+        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        if image.mode == "RGB" and source.profile.xcolor_space.strip() == "GRAY":
             image = image.convert("L")  # grey with transparency came here as RGBA
         converted = ImageCms.profileToProfile(
-            image, ImageCms.ImageCmsProfile(io.BytesIO(profile)), ImageCms.createProfile("sRGB"), outputMode="RGB"
+            image, source, ImageCms.createProfile("sRGB"), outputMode="RGB"
         )
     except (ImageCms.PyCMSError, OSError) as error:
-        warnings.warn(f"{name}: its colour profile cannot be used ({error}); taken as sRGB.", UserWarning, stacklevel=6)
+        warnings.warn(
+            f"{name}: its colour profile cannot be used ({error}); taken as sRGB.", UserWarning, stacklevel=6
+        )
         return image.convert("RGB")
     assert converted is not None
     return converted
@@ -174,12 +191,15 @@ def _from_array(array: NDArray[Any]) -> Picture:
         array = array[:, :, 0]
     if array.ndim != 2 and not (array.ndim == 3 and array.shape[2] in (3, 4)):
         raise InputError(
-            f"An image array must be [height, width] or [height, width, 1 | 3 | 4], got shape {list(array.shape)}."
+            "An image array must be [height, width] or [height, width, 1 | 3 | 4], "
+            f"got shape {list(array.shape)}."
         )
     if array.size == 0:
         raise InputError(f"An image needs at least one pixel, got an array of shape {list(array.shape)}.")
     if array.shape[0] * array.shape[1] > MAX_PIXELS:
-        raise InputError(f"An image may have at most {MAX_PIXELS // 10**6} megapixels, got shape {list(array.shape)}.")
+        raise InputError(
+            f"An image may have at most {MAX_PIXELS // 10**6} megapixels, got shape {list(array.shape)}."
+        )
     if np.issubdtype(array.dtype, np.floating):
         array = _unit_to_bytes(array, "the image array")
     elif array.dtype != np.uint8:
@@ -191,5 +211,7 @@ def _unit_to_bytes(values: NDArray[Any], name: str) -> NDArray[np.uint8]:
     """Floats on [0, 1] as bytes; anything else is refused rather than guessed."""
     low, high = float(values.min()), float(values.max())
     if not (np.isfinite(low) and np.isfinite(high)) or low < 0 or high > 1:
-        raise InputError(f"{name} must have floats between 0 and 1, got {low:g} to {high:g}; divide 0-255 values by 255.")
+        raise InputError(
+            f"{name} must have floats between 0 and 1, got {low:g} to {high:g}; divide 0-255 values by 255."
+        )
     return np.rint(values.astype(np.float64) * 255).astype(np.uint8)

@@ -1,6 +1,8 @@
-"""What an operation on a stimulus is, its JSON form, and the operations that replace an input: image, context, question.
+"""What an operation on a stimulus is, its JSON form, and the operations that replace an input: image,
+context, question.
 
-Operations that paint are in `drawing`. Not for resolving preset names to pictures and texts: `core.Stimulus` does that.
+Operations that paint are in `drawing`. Not for resolving preset names to pictures and texts:
+`core.Stimulus` does that.
 """
 
 from __future__ import annotations
@@ -35,7 +37,7 @@ class Operation:
     op: ClassVar[str]
 
     def bounds(self, size: tuple[int, int]) -> Bounds:
-        """(left, top, right, bottom), half-open whole pixels of an image of `size` that may change; (0, 0, 0, 0) if none."""
+        """(left, top, right, bottom), half-open: the pixels that may change; all 0 if none."""
         return (0, 0, 0, 0)
 
     def to_dict(self) -> dict[str, Any]:
@@ -64,7 +66,8 @@ def _plain(value: Any) -> Any:
 class ReplaceImage(Operation):
     """Show another image. The last one counts; what is drawn stays on top of it.
 
-    preset : "natural" (the observation's own), "annotated", "random" (of another observation, by `seed`) or "custom".
+    preset : "natural" (the observation's own), "annotated", "random" (of another observation, by `seed`) or
+        "custom".
     picture : the image itself; in JSON its SHA-256, under "image".
     """
 
@@ -93,7 +96,8 @@ class ReplaceImage(Operation):
 class ReplaceContext(Operation):
     """Give another context. The last one counts.
 
-    text : the context as sent. preset : where it came from, or None for text of one's own. seed : of the random preset.
+    text : the context as sent. preset : where it came from, or None for text of one's own. seed : of the
+        random preset.
     """
 
     op: ClassVar[str] = "context"
@@ -106,7 +110,9 @@ class ReplaceContext(Operation):
         if self.preset is not None:
             checks.one_of(self.preset, self._name("preset"), CONTEXT_PRESETS)
         if self.preset == "empty" and self.text:
-            raise InputError(f"{self._name('text')} must be empty for the preset \"empty\", got {len(self.text)} characters.")
+            raise InputError(
+                f'{self._name("text")} must be empty for the preset "empty", got {len(self.text)} characters.'
+            )
         self._set(seed=random_seed(self.preset, self.seed, self.op))
 
 
@@ -132,7 +138,8 @@ def random_seed(preset: str | None, seed: Any, op: str) -> int | None:
 
 
 def operation_from_dict(record: Any) -> Operation:
-    """An operation from its JSON form; image presets need `core.Stimulus.with_operations`, which knows the pictures.
+    """An operation from its JSON form; image presets need `core.Stimulus.with_operations`, which knows the
+    pictures.
 
     Raises
     ------
@@ -140,7 +147,9 @@ def operation_from_dict(record: Any) -> Operation:
     """
     kind = operation_kind(record)
     if kind is ReplaceImage:
-        raise InputError("An image operation is resolved by Stimulus.with_operations, which knows the pictures.")
+        raise InputError(
+            "An image operation is resolved by Stimulus.with_operations, which knows the pictures."
+        )
     return kind(**{name: value for name, value in record.items() if name != "op"})
 
 
@@ -155,7 +164,9 @@ def operation_kind(record: Any, optional: tuple[str, ...] = ()) -> type[Operatio
     known = {item.metadata.get("json", item.name): item.default is MISSING for item in fields(kind)}
     unknown = [str(key) for key in record if key != "op" and key not in known]
     if unknown:
-        raise InputError(f"{name}: unknown field {', '.join(map(repr, unknown))}; known are {', '.join(sorted(known))}.")
+        raise InputError(
+            f"{name}: unknown field {', '.join(map(repr, unknown))}; known are {', '.join(sorted(known))}."
+        )
     missing = [key for key, needed in known.items() if needed and key not in record and key not in optional]
     if missing:
         raise InputError(f"{name}: missing field {', '.join(map(repr, missing))}.")

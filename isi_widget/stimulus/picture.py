@@ -33,8 +33,8 @@ class Picture:
     def __init__(self, image: Image.Image) -> None:
         if image.mode != "RGB" or 0 in image.size:
             raise InputError(
-                f"A Picture needs an RGB image that is not empty, got mode {image.mode}, {image.width} x {image.height}; "
-                "load_image() converts any image."
+                f"A Picture needs an RGB image that is not empty, got mode {image.mode}, "
+                f"{image.width} x {image.height}; load_image() converts any image."
             )
         clean = image.copy()
         clean.info = {}  # a profile left there would be applied a second time by a later reader

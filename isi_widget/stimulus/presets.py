@@ -21,13 +21,16 @@ _NAMED_CONTEXTS = tuple(name for name in CONTEXT_PRESETS if name not in ("empty"
 
 
 class Presets:
-    """Immutable holder of named images and contexts. The presets "natural", "custom" and "empty" need no entry.
+    """Immutable holder of named images and contexts. The presets "natural", "custom" and "empty" need no
+    entry.
 
     Parameters
     ----------
     images : {"annotated": picture or function}; an absent name disables that preset.
-    contexts : texts under "complementary", "contradictory", "irrelevant"; an absent or empty one disables that preset.
-    random_image, random_context : seed -> picture / text of another observation; not part of equality, JSON or pickles.
+    contexts : texts under "complementary", "contradictory", "irrelevant"; an absent or empty one disables
+        that preset.
+    random_image, random_context : seed -> picture / text of another observation; not part of equality, JSON
+        or pickles.
     """
 
     __slots__ = ("_contexts", "_images", "_random_context", "_random_image")
@@ -47,7 +50,9 @@ class Presets:
         for name, item in (images or {}).items():
             checks.one_of(name, "The name of an image preset", _NAMED_IMAGES)
             if not isinstance(item, Picture) and not callable(item):
-                raise InputError(f"The image preset {name!r} must be a Picture or a function, got {type(item).__name__}.")
+                raise InputError(
+                    f"The image preset {name!r} must be a Picture or a function, got {type(item).__name__}."
+                )
         for name, text in (contexts or {}).items():
             checks.one_of(name, "The name of a context preset", _NAMED_CONTEXTS)
             checks.text(text, f"The context preset {name!r}")
@@ -91,7 +96,9 @@ class Presets:
         if name == "random" and self._random_image is not None:
             return self._random_image(0 if seed is None else seed)
         if name not in self._images:
-            raise InputError(f"This observation has no image preset {name!r}; it has {', '.join(self.image_names)}.")
+            raise InputError(
+                f"This observation has no image preset {name!r}; it has {', '.join(self.image_names)}."
+            )
         item = self._images[name]
         if not isinstance(item, Picture):
             item = self._images[name] = item()  # the same content, now at hand: not a visible change
@@ -109,7 +116,9 @@ class Presets:
         if name == "random" and self._random_context is not None:
             return self._random_context(0 if seed is None else seed)
         if name not in self._contexts:
-            raise InputError(f"This observation has no context preset {name!r}; it has {', '.join(self.context_names)}.")
+            raise InputError(
+                f"This observation has no context preset {name!r}; it has {', '.join(self.context_names)}."
+            )
         return self._contexts[name]
 
     def __eq__(self, other: object) -> bool:

@@ -1,6 +1,7 @@
 """Painting drawings on a picture, in order, with a small cache by content.
 
-The cache holds renders by (picture, drawings), so that adding one drawing to what was just rendered paints that one only.
+The cache holds renders by (picture, drawings), so that adding one drawing to what was just rendered paints
+that one only.
 Not for choosing the picture or the drawings: see `core.Stimulus`.
 """
 
@@ -20,7 +21,7 @@ _Key: TypeAlias = "tuple[str, tuple[Drawing, ...]]"
 
 
 def paint(image: Image.Image, drawings: Sequence[Drawing]) -> Image.Image:
-    """A copy of an RGB image with the drawings on it, in order; not cached (training and studies call this)."""
+    """A copy of an RGB image with the drawings on it, in order; not cached (for training)."""
     result = image.copy()
     for drawing in drawings:
         drawing.draw(result)

@@ -1,6 +1,8 @@
-"""A Stimulus as JSON and back: versioned, self-contained (pictures as PNG in base64), strict about what it reads.
+"""A Stimulus as JSON and back: versioned, self-contained (pictures as PNG in base64), strict about what it
+reads.
 
-`schema.json` beside this file describes the same form for other languages. Not for checking single fields (`checks`).
+`schema.json` beside this file describes the same form for other languages. Not for checking single fields
+(`checks`).
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ _OPTIONAL = {"context", "answer", "presets", "operations", "pictures"}
 
 
 def schema() -> dict[str, Any]:
-    """The JSON Schema (draft 2020-12); `$defs/operation` is the form of one operation as the front end sends it."""
+    """The JSON Schema (draft 2020-12); `$defs/operation` is one operation as the front end sends it."""
     text = (Path(__file__).parent / "schema.json").read_text(encoding="utf-8")
     loaded: dict[str, Any] = json.loads(text)
     return loaded
@@ -78,13 +80,16 @@ def stimulus_from_dict(record: Any, pictures: Mapping[str, Picture] | None = Non
 
     Raises
     ------
-    InputError : unknown or missing keys, wrong types, another version, damaged or unknown pictures, or a bad operation.
+    InputError : unknown or missing keys, wrong types, another version, damaged or unknown pictures, or a
+        bad operation.
     """
     record = _object(record, "The stimulus", _KEYS, _KEYS - _OPTIONAL)
     if record["format"] != FORMAT:
         raise InputError(f'"format" must be {FORMAT!r}, got {record["format"]!r}.')
     if record["version"] != VERSION or isinstance(record["version"], bool):
-        raise InputError(f'"version" must be {VERSION}, got {record["version"]!r}; it needs another version of isi_widget.')
+        raise InputError(
+            f'"version" must be {VERSION}, got {record["version"]!r}; it needs another version of isi_widget.'
+        )
     known = {**(pictures or {}), **_decoded(record.get("pictures", {}))}
     presets = _object(record.get("presets", {}), '"presets"', {"images", "contexts"})
     images = _object(presets.get("images", {}), '"presets.images"')
@@ -106,12 +111,15 @@ def stimulus_from_dict(record: Any, pictures: Mapping[str, Picture] | None = Non
     return plain.with_operations(operations, known)
 
 
-def _object(value: Any, name: str, known: set[str] | None = None, needed: set[str] | None = None) -> Mapping[str, Any]:
+def _object(
+    value: Any, name: str, known: set[str] | None = None, needed: set[str] | None = None
+) -> Mapping[str, Any]:
     if not isinstance(value, Mapping):
         raise InputError(f"{name} must be an object, got {type(value).__name__}.")
     unknown = [str(key) for key in value if known is not None and key not in known]
     if unknown:
-        raise InputError(f"{name}: unknown key {', '.join(map(repr, unknown))}; known are {', '.join(sorted(known or ()))}.")
+        named = ", ".join(map(repr, unknown))
+        raise InputError(f"{name}: unknown key {named}; known are {', '.join(sorted(known or ()))}.")
     missing = sorted((needed or set()) - set(value))
     if missing:
         raise InputError(f"{name}: missing key {', '.join(map(repr, missing))}.")
@@ -128,7 +136,9 @@ def _decoded(value: Any) -> dict[str, Picture]:
             raise InputError(f'"pictures": {str(digest)[:12]!r} must be a PNG file in base64.') from None
         picture = load_image(data)
         if picture.sha256 != digest:
-            raise InputError(f'"pictures": the image under {str(digest)[:12]!r} has other content than its SHA-256 says.')
+            raise InputError(
+                f'"pictures": the image under {str(digest)[:12]!r} has other content than its SHA-256 says.'
+            )
         result[digest] = picture
     return result
 

@@ -15,7 +15,15 @@ def grey(value: int) -> np.ndarray:
 
 @pytest.mark.parametrize(
     ("given", "normal"),
-    [(True, "Yes"), (False, "No"), (1, "Yes"), (0, "No"), (np.bool_(True), "Yes"), ("yes", "Yes"), (" NO ", "No")]
+    [
+        (True, "Yes"),
+        (False, "No"),
+        (1, "Yes"),
+        (0, "No"),
+        (np.bool_(True), "Yes"),
+        ("yes", "Yes"),
+        (" NO ", "No"),
+    ]
     + [("three", "three"), ("1", "1"), ("", None), (None, None)],
 )
 def test_truth_in_its_normal_form(given: object, normal: str | None) -> None:
@@ -45,11 +53,18 @@ def test_lazy_images_are_made_when_needed_and_shared_while_in_use() -> None:
 
 def test_random_presets_never_give_the_same_observation_nor_the_same_image() -> None:
     data = Dataset(
-        [Observation(grey(value), f"q{i}", contexts={"complementary": f"c{i}"}) for i, value in enumerate([1, 1, 2, 3])], "d"
+        [
+            Observation(grey(value), f"q{i}", contexts={"complementary": f"c{i}"})
+            for i, value in enumerate([1, 1, 2, 3])
+        ],
+        "d",
     )
     for obs in data:
         stimulus = obs.stimulus()
-        images = {stimulus.with_image(preset="random", seed=seed).current_image.array()[0, 0, 0] for seed in range(40)}
+        images = {
+            stimulus.with_image(preset="random", seed=seed).current_image.array()[0, 0, 0]
+            for seed in range(40)
+        }
         contexts = {stimulus.with_context(preset="random", seed=seed).current_context for seed in range(40)}
         own = int(obs.image.array()[0, 0, 0])
         assert images == {1, 2, 3} - {own}

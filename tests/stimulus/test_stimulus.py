@@ -43,8 +43,13 @@ def test_editing_the_list(stimulus: Stimulus) -> None:
     assert three.replace(1, c).operations == (a, c, c)
     assert three.move(0, 2).operations == (b, c, a)
     assert three.move(2, 0).operations == (c, a, b)
-    for wrong in (lambda: stimulus.undo(), lambda: three.without(3), lambda: three.move(0, -4), lambda: three.replace(9, a)):
-        with pytest.raises(InputError, match="nothing to undo|no operation"):
+    for wrong in (
+        lambda: stimulus.undo(),
+        lambda: three.without(3),
+        lambda: three.move(0, -4),
+        lambda: three.replace(9, a),
+    ):
+        with pytest.raises(InputError, match=r"nothing to undo|no operation"):
             wrong()
 
 
@@ -83,7 +88,9 @@ def test_presets_from_the_page_carry_only_their_name_and_seed(stimulus: Stimulus
 
 
 def test_a_preset_that_is_not_there_says_which_are(stimulus: Stimulus) -> None:
-    with pytest.raises(InputError, match="no context preset 'irrelevant'; it has empty, complementary, contradictory, random"):
+    with pytest.raises(
+        InputError, match="no context preset 'irrelevant'; it has empty, complementary, contradictory, random"
+    ):
         stimulus.with_context(preset="irrelevant")
     with pytest.raises(InputError, match="no image preset 'annotated'; it has natural"):
         Stimulus(flat(), "q").with_image(preset="annotated")
