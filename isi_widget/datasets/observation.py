@@ -59,7 +59,8 @@ class Observation:
     question, context : texts; an empty context is a valid condition.
     answer : the true answer: yes/no in any spelling, a bool, 0 / 1, other text, or None.
     annotated : the same image with annotations drawn on it, or None; may be a function too.
-    contexts : {"complementary" | "contradictory" | "irrelevant": text}; absent or empty disables that preset.
+    contexts : {"complementary" | "contradictory" | "irrelevant": text}; absent or empty disables that
+        preset.
     level : semantic level, for example "object", "attribute", "relation", "counting".
     id : name of the observation in its data set.
     metadata : anything else, JSON-ready.
@@ -234,8 +235,7 @@ class Dataset(Sequence[Observation]):
     Parameters
     ----------
     observations : its members. One that belongs to another data set already (as in a slice) keeps drawing
-        its random presets from
-        that one.
+        its random presets from that one.
     name : for tables and menus.
     """
 

@@ -2,8 +2,7 @@
 clear `InputError`.
 
 Not for images (see `loading`) nor for whole records (see `operations` and `core`). `name` is the field as
-the message names it,
-for example ``box: "width"``.
+the message names it, for example ``box: "width"``.
 """
 
 from __future__ import annotations

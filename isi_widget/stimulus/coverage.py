@@ -1,10 +1,9 @@
-"""Anti-aliased filling of convex shapes by exact horizontal coverage: no supersampled image, cost by the
-area of the shape.
+"""Anti-aliased filling of convex shapes by exact horizontal coverage: no supersampled image, cost by the area
+of the shape.
 
 Each pixel row is cut into 16 scan lines. On each, a convex shape covers one span [left, right), whose
-overlap with every pixel is
-exact. Shapes on whole pixels are therefore exact to the pixel, and nothing outside a shape's bounds changes.
-Not for text or noise (see `drawing`).
+overlap with every pixel is exact. Shapes on whole pixels are therefore exact to the pixel, and nothing
+outside a shape's bounds changes. Not for text or noise (see `drawing`).
 """
 
 from __future__ import annotations
@@ -71,8 +70,8 @@ def pixel_bounds(left: float, top: float, right: float, bottom: float, size: tup
 def fill(
     image: Image.Image, bounds: Bounds, color: str, add: Sequence[Spans], subtract: Sequence[Spans] = ()
 ) -> None:
-    """Paint `color` into `image` where the shapes of `add`, less those of `subtract`, cover it; never
-    outside `bounds`.
+    """Paint `color` into `image` where the shapes of `add`, less those of `subtract`, cover it; never outside
+    `bounds`.
 
     Shapes of `add` should not overlap each other, nor those of `subtract` stick out: coverages are summed,
     then cut to [0, 1].
@@ -97,8 +96,8 @@ def _coverage(spans: Sequence[tuple[float, Floats, Floats]], rows: int, first: i
     """Summed coverage [rows, last - first] of signed spans.
 
     The overlap of [x, infinity) with pixel i is the step clip(i + 1 - x, 0, 1). Its differences along i are
-    two numbers, so each
-    span end adds two numbers to a table, and one running sum over the table gives all pixels.
+    two numbers, so each span end adds two numbers to a table, and one running sum over the table gives all
+    pixels.
     """
     width = last - first + 2
     row = np.repeat(np.arange(rows), _LINES) * width

@@ -1,8 +1,8 @@
 """Operations that paint on the image: Box, Ellipse, Line, Arrow, Text, GaussianNoise.
 
 Coordinates and sizes are pixels of the original image, origin top left, floats allowed. Each paints inside
-its `bounds` only and
-never changes the size of the image. Not for the order of operations or for caching (see `rendering`).
+its `bounds` only and never changes the size of the image. Not for the order of operations or for caching
+(see `rendering`).
 """
 
 from __future__ import annotations
@@ -253,8 +253,8 @@ def _font(size: float) -> ImageFont.FreeTypeFont:
 @register
 @dataclass(frozen=True)
 class GaussianNoise(Drawing):
-    """Independent normal noise on every pixel and channel, standard deviation `sigma` on a [0, 1] scale,
-    cut to the valid range.
+    """Independent normal noise on every pixel and channel, standard deviation `sigma` on a [0, 1] scale, cut
+    to the valid range.
 
     The values depend on the seed and on the size of the region (or image) only, whatever else is drawn.
     region : (x, y, width, height), rounded to whole pixels, or None for the whole image.

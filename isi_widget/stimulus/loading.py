@@ -10,11 +10,11 @@ import io
 import os
 import warnings
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import IO, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageCms, ImageOps
+from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
 from isi_widget.errors import InputError
 from isi_widget.stimulus.picture import Picture
@@ -77,15 +77,39 @@ def _from_path(source: str | os.PathLike[str]) -> Picture:
     return _from_bytes(data, f"the file {str(path)!r}")
 
 
+def check_image(path: Path) -> None:
+    """Read the header of an image file and refuse what `load_image` would: all but damage further on.
+
+    Raises
+    ------
+    InputError : as `load_image`.
+    """
+    try:
+        with path.open("rb") as file:
+            if not file.read(1):
+                raise InputError(f"An image is needed, but the file {str(path)!r} is empty (0 bytes).")
+            file.seek(0)
+            with _opened(file, f"the file {str(path)!r}") as image:
+                _check_size(image, f"the file {str(path)!r}")
+    except OSError as error:
+        raise InputError(f"The image file {str(path)!r} cannot be read: {error}.") from error
+
+
 def _from_bytes(data: bytes, name: str) -> Picture:
     if not data:
         raise InputError(f"An image is needed, but {name} is empty (0 bytes).")
+    with _opened(io.BytesIO(data), name) as image:
+        return _from_pil(image, name)
+
+
+def _opened(file: IO[bytes], name: str) -> Image.Image:
+    """Read the header only."""
     Image.init()
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the limit here is our own
-            image = Image.open(io.BytesIO(data), formats=[known for known in _FORMATS if known in Image.OPEN])
-    except Image.UnidentifiedImageError:
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the limit is our own
+            return Image.open(file, formats=[known for known in _FORMATS if known in Image.OPEN])
+    except UnidentifiedImageError:
         raise InputError(
             f"An image is needed, but {name} is none that can be read; use one of {', '.join(_FORMATS)}."
         ) from None
@@ -95,19 +119,10 @@ def _from_bytes(data: bytes, name: str) -> Picture:
         ) from None
     except Exception as error:  # decoders meet hostile files here and raise nearly anything
         raise InputError(f"{name} is a damaged image: {error}.") from error
-    with image:
-        return _from_pil(image, name)
 
 
 def _from_pil(image: Image.Image, name: str) -> Picture:
-    width, height = image.size
-    if width < 1 or height < 1:
-        raise InputError(f"An image needs at least one pixel, but {name} is {width} x {height}.")
-    if width * height > MAX_PIXELS:
-        raise InputError(
-            f"An image may have at most {MAX_PIXELS // 10**6} megapixels, but {name} is {width} x {height} "
-            f"({width * height / 1e6:.0f} megapixels); make it smaller first."
-        )
+    _check_size(image, name)
     try:
         # The other pictures of an MPO (a telephone's depth map, for one) are no later frames.
         if getattr(image, "is_animated", False) and image.format != "MPO":
@@ -119,6 +134,17 @@ def _from_pil(image: Image.Image, name: str) -> Picture:
     except Exception as error:  # as above: a damaged file may raise nearly anything
         raise InputError(f"{name} is a damaged or truncated image: {error}.") from error
     return Picture(_to_rgb(_upright(image, name), name))
+
+
+def _check_size(image: Image.Image, name: str) -> None:
+    width, height = image.size
+    if width < 1 or height < 1:
+        raise InputError(f"An image needs at least one pixel, but {name} is {width} x {height}.")
+    if width * height > MAX_PIXELS:
+        raise InputError(
+            f"An image may have at most {MAX_PIXELS // 10**6} megapixels, but {name} is {width} x {height} "
+            f"({width * height / 1e6:.0f} megapixels); make it smaller first."
+        )
 
 
 def _upright(image: Image.Image, name: str) -> Image.Image:
@@ -174,9 +200,7 @@ def _to_srgb(image: Image.Image, profile: bytes, name: str) -> Image.Image:
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
         if image.mode == "RGB" and source.profile.xcolor_space.strip() == "GRAY":
             image = image.convert("L")  # grey with transparency came here as RGBA
-        converted = ImageCms.profileToProfile(
-            image, source, ImageCms.createProfile("sRGB"), outputMode="RGB"
-        )
+        converted = ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
     except (ImageCms.PyCMSError, OSError) as error:
         warnings.warn(
             f"{name}: its colour profile cannot be used ({error}); taken as sRGB.", UserWarning, stacklevel=6

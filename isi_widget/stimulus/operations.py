@@ -1,5 +1,5 @@
-"""What an operation on a stimulus is, its JSON form, and the operations that replace an input: image,
-context, question.
+"""Operations on a stimulus: what one is, its JSON form, and those that replace image, context or
+question.
 
 Operations that paint are in `drawing`. Not for resolving preset names to pictures and texts:
 `core.Stimulus` does that.

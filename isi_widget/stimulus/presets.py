@@ -1,6 +1,7 @@
 """`Presets`: the images and contexts that an observation offers for its presets.
 
-Not for choosing among the observations of a data set: `isi_widget.datasets` hands over the functions that do.
+Not for choosing among the observations of a data set: `isi_widget.datasets` hands over the functions that
+do.
 """
 
 from __future__ import annotations

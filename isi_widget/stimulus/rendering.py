@@ -1,8 +1,7 @@
 """Painting drawings on a picture, in order, with a small cache by content.
 
 The cache holds renders by (picture, drawings), so that adding one drawing to what was just rendered paints
-that one only.
-Not for choosing the picture or the drawings: see `core.Stimulus`.
+that one only. Not for choosing the picture or the drawings: see `core.Stimulus`.
 """
 
 from __future__ import annotations

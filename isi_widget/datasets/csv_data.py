@@ -1,0 +1,205 @@
+"""`from_csv`: a data set from one's own table and folders of images.
+
+Not for the images themselves, which are loaded when they are first needed, nor for the layout of the ISI
+VQA set (`isi_data` gives that one to this).
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from isi_widget.datasets.files import inside
+from isi_widget.datasets.observation import Dataset, Observation
+from isi_widget.errors import InputError
+from isi_widget.stimulus import checks, load_image
+from isi_widget.stimulus.loading import check_image
+
+NEEDED = ("image", "question")
+CONTEXTS = ("complementary", "contradictory", "irrelevant")
+KNOWN = (*NEEDED, "annotated", "context", "answer", *CONTEXTS, "level", "id")
+#: As many row errors are printed; the rest are counted.
+MOST_ERRORS = 50
+
+_YES_NO = {"0": "No", "1": "Yes", "false": "No", "true": "Yes", "no": "No", "yes": "Yes"}
+
+
+def from_csv(
+    path: str | os.PathLike[str],
+    images: str | os.PathLike[str],
+    annotated: str | os.PathLike[str] | None = None,
+    *,
+    name: str | None = None,
+    delimiter: str = ",",
+) -> Dataset:
+    """A data set from a CSV file (UTF-8, with a header) and one or two folders of images.
+
+    Columns: ``image`` (file name in `images`) and ``question`` are needed. ``answer``, ``context``,
+    ``complementary``, ``contradictory``, ``irrelevant``, ``level``, ``id`` and ``annotated`` (file name in
+    the folder `annotated`) may be there; an empty cell only disables what it would give. All others are
+    kept as metadata. White space around cells is stripped.
+
+    An ``answer`` column that holds nothing but 0 / 1, true / false and yes / no is one of yes/no truths; in
+    any other, "1" is the text "1" (a count, for instance).
+
+    Parameters
+    ----------
+    path : the CSV file.
+    images : the folder of the images.
+    annotated : the folder of the annotated images, or None. Without a column ``annotated`` the files there
+        are named as the images are.
+    name : of the data set; the file's stem by default.
+    delimiter : what separates the cells.
+
+    Raises
+    ------
+    InputError : the file or a folder cannot be used, or rows are wrong: then all of them at once, each with
+        its row (the header is row 1) and column.
+    """
+    table = Path(path).expanduser()
+    folder = _folder(images, "images")
+    other = None if annotated is None else _folder(annotated, "annotated")
+    header, rows = _read(table, delimiter)
+    if other is None and "annotated" in header:
+        raise InputError(
+            f"{table}: there is a column 'annotated', so its folder is needed: from_csv(..., annotated=...)."
+        )
+    answers = {row.get("answer", "").casefold() for _, row in rows} - {""}
+    binary = answers <= set(_YES_NO)
+    seen: Counter[str] = Counter()
+    observations: list[Observation] = []
+    errors: list[str] = []
+    for number, row in rows:
+        found: list[str] = []
+        observation = _observation(row, folder, other, binary, seen, found)
+        errors += [f"row {number}, {message}" for message in found]
+        if observation is not None:
+            observations.append(observation)
+    if errors:
+        _refuse(table, errors)
+    if not observations:
+        raise InputError(f"{table} has a header but no rows.")
+    return Dataset(observations, table.stem if name is None else name)
+
+
+def _observation(
+    row: Mapping[str, str],
+    images: Path,
+    annotated: Path | None,
+    binary: bool,
+    seen: Counter[str],
+    errors: list[str],
+) -> Observation | None:
+    """One row; None with its errors, each naming the column, in `errors`."""
+    files: dict[str, Path] = {}
+    wanted = [("image", images, row["image"])]
+    if annotated is not None:
+        wanted.append(("annotated", annotated, row.get("annotated", row["image"])))
+    for column, folder, file in wanted:
+        if not file:
+            continue
+        try:
+            files[column] = inside(folder, file)
+            check_image(files[column])
+        except InputError as error:
+            errors.append(f'column "{column}": {error}')
+    errors.extend(f'column "{column}": the cell is empty' for column in NEEDED if not row[column])
+    for column, cell in row.items():
+        try:
+            checks.text(cell, f'column "{column}": the cell')
+        except InputError as error:
+            errors.append(str(error))
+    id = row.get("id") or row["image"]
+    seen[id] += 1
+    if seen[id] > 1:
+        if row.get("id"):
+            errors.append(f'column "id": {id!r} was given to an earlier row')
+        id = f"{id} ({seen[id]})"  # several questions about one image
+    if errors:
+        return None
+    answer = row.get("answer", "")
+    return Observation(
+        image=partial(load_image, files["image"]),
+        question=row["question"],
+        context=row.get("context", ""),
+        answer=_YES_NO.get(answer.casefold()) if binary else answer,
+        annotated=partial(load_image, files["annotated"]) if "annotated" in files else None,
+        contexts={column: row[column] for column in CONTEXTS if row.get(column)},
+        level=row.get("level") or None,
+        id=id,
+        metadata={"image": row["image"]} | {key: cell for key, cell in row.items() if key not in KNOWN},
+    )
+
+
+def _read(table: Path, delimiter: str) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
+    """Header and rows (number, cells by column), white space stripped; rows without any content left out."""
+    try:
+        with table.open(encoding="utf-8-sig", newline="") as file:
+            lines = list(_lines(file, table, delimiter))
+    except FileNotFoundError:
+        raise InputError(f"There is no CSV file {str(table)!r} (looked from {str(Path.cwd())!r}).") from None
+    except IsADirectoryError:
+        raise InputError(f"{str(table)!r} is a folder, not a CSV file.") from None
+    except UnicodeDecodeError as error:
+        raise InputError(f"{table} is not UTF-8 (byte {error.start}); save it as CSV UTF-8.") from None
+    except OSError as error:
+        raise InputError(f"The CSV file {str(table)!r} cannot be read: {error}.") from None
+    if not lines:
+        raise InputError(f"{table} is empty; expected a header with the columns {', '.join(NEEDED)}.")
+    header = [cell.casefold() if cell.casefold() in KNOWN else cell for cell in lines[0][1]]
+    missing = [column for column in NEEDED if column not in header]
+    if missing:
+        hint = f" Is the delimiter {delimiter!r} right?" if len(header) == 1 else ""
+        raise InputError(
+            f"{table}: the header has no column {', '.join(map(repr, missing))}; it has {header}.{hint}"
+        )
+    twice = [column for column, count in Counter(header).items() if count > 1 and column]
+    if twice:
+        raise InputError(f"{table}: the column {', '.join(map(repr, twice))} is there more than once.")
+    long = [
+        f"row {number}: {len(cells)} cells, but the header has {len(header)}; "
+        f"put text that holds {delimiter!r} in quotes"
+        for number, cells in lines[1:]
+        if any(cells[len(header) :])
+    ]
+    if long:
+        _refuse(table, long)
+    rows = [
+        (number, {column: cells[i] if i < len(cells) else "" for i, column in enumerate(header) if column})
+        for number, cells in lines[1:]
+        if any(cells)
+    ]
+    return header, rows
+
+
+def _lines(file: Any, table: Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:
+    """Number (1 for the header, as a spreadsheet counts) and stripped cells of each record."""
+    try:
+        reader = csv.reader(file, delimiter=delimiter, strict=True)
+    except TypeError:
+        raise InputError(f"delimiter must be one character, got {delimiter!r}.") from None
+    number = 0
+    try:
+        for number, cells in enumerate(reader, start=1):
+            yield number, [cell.strip() for cell in cells]
+    except csv.Error as error:
+        raise InputError(f"{table}, row {number + 1}: {error}.") from None
+
+
+def _folder(path: str | os.PathLike[str], name: str) -> Path:
+    folder = Path(path).expanduser()
+    if not folder.is_dir():
+        raise InputError(f"{name}={str(folder)!r} is no folder (looked from {str(Path.cwd())!r}).")
+    return folder
+
+
+def _refuse(table: Path, errors: list[str]) -> None:
+    more = len(errors) - MOST_ERRORS
+    shown = [*errors[:MOST_ERRORS], *([f"... and {more} more"] if more > 0 else [])]
+    count = "1 error" if len(errors) == 1 else f"{len(errors)} errors"
+    raise InputError(f"{table} has {count}:\n  " + "\n  ".join(shown))
