@@ -1,0 +1,270 @@
+"""The decoding loop: from one prefill to greedy or sampled answers with the model's own exact
+log-probabilities.
+
+One prefill serves any number of answers: its key-value cache is forked, never changed. Log-probabilities are
+the float32 log-softmax of the raw logits: temperature, top-k and top-p decide what is drawn, not what is
+reported. The end-of-sequence token is handled and excluded. Not for turning stimuli into prompts (see
+`prompt.py`) nor for beams (see `beams.py`).
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from isi_widget.errors import Cancelled, InputError
+from isi_widget.vlm.prompt import Prompt
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+#: Called after each answer token: row (0 for a single answer), text of the token, natural log-probability.
+OnToken = Callable[[int, str, float], None]
+Cancel = Callable[[], bool]
+#: Rows decoded in one batch; the drawn tokens do not depend on it, since each row has its own generator.
+ROWS_AT_ONCE = 64
+MAX_SAMPLES = 1000
+
+
+@dataclass(frozen=True, eq=False)
+class Prefill:
+    """A prompt that the model has read: what every answer to it starts from. Reusable; nothing here is
+    changed by decoding.
+
+    Attributes
+    ----------
+    prompt : the prompt.
+    logits : [vocabulary], float32, raw logits of the first answer token.
+    cache : key-value cache of the prompt, batch size 1.
+    mass : [layers, heads, groups] attention of the row that predicts the first answer token, or None if it
+        was not recorded.
+    owner : `VLM.identity` of the VLM that made it.
+    """
+
+    prompt: Prompt
+    logits: torch.Tensor
+    cache: Any
+    mass: npt.NDArray[np.float32] | None
+    owner: str
+
+
+def fork(cache: Any, rows: int = 1) -> Any:
+    """A cache that can grow without changing `cache`, repeated `rows` times.
+
+    Tensors are shared until they grow.
+    """
+    forked = copy.copy(cache)
+    forked.layers = [copy.copy(layer) for layer in cache.layers]
+    if rows > 1:
+        forked.batch_repeat_interleave(rows)
+    return forked
+
+
+@dataclass
+class Row:
+    """One answer while it is being decoded."""
+
+    index: int
+    ids: list[int] = field(default_factory=list)
+    logprobs: list[float] = field(default_factory=list)
+    finished: bool = False
+
+
+class Pieces:
+    """Text of each new token, such that the pieces joined are the decoded text: a character split over
+    several tokens, or a space
+    that only shows between tokens, comes out right. A token that completes nothing yet has the text ""."""
+
+    def __init__(self, tokenizer: Any) -> None:
+        self._tokenizer = tokenizer
+        self._ids: list[int] = []
+        self._shown = ""
+
+    def push(self, token: int) -> str:
+        self._ids.append(token)
+        text = decode(self._tokenizer, self._ids)
+        if text.endswith("\ufffd") or not text.startswith(self._shown):
+            return ""
+        piece, self._shown = text[len(self._shown) :], text
+        return piece
+
+
+def decode(tokenizer: Any, ids: Sequence[int]) -> str:
+    """Text of token ids, special tokens left out, white space as the tokens have it."""
+    return str(tokenizer.decode(list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False))
+
+
+Choose = Callable[[torch.Tensor, list[Row]], torch.Tensor]
+
+
+def greedy(scores: torch.Tensor, rows: list[Row]) -> torch.Tensor:
+    """The most likely token of each row."""
+    return scores.argmax(dim=-1)
+
+
+class Sampler:
+    """Draws tokens after temperature, then top-k, then top-p (the order of transformers), by inverse
+    transform.
+
+    Each row has a `torch.Generator` of its own, seeded from (seed, row): the i-th answer is the same whatever
+    the number of answers, the batch size, or the moment at which other rows end.
+    """
+
+    def __init__(self, *, temperature: float, top_k: int, top_p: float, seed: int) -> None:
+        from transformers import (
+            LogitsProcessorList,
+            TemperatureLogitsWarper,
+            TopKLogitsWarper,
+            TopPLogitsWarper,
+        )
+
+        check_sampling(temperature, top_k, top_p, seed)
+        self._warpers = LogitsProcessorList([TemperatureLogitsWarper(float(temperature))])
+        if top_k > 0:
+            self._warpers.append(TopKLogitsWarper(top_k))
+        if top_p < 1:
+            self._warpers.append(TopPLogitsWarper(top_p))
+        self._seed = seed
+        self._generators: dict[int, torch.Generator] = {}
+
+    def _uniform(self, row: int) -> float:
+        if row not in self._generators:
+            self._generators[row] = torch.Generator().manual_seed(_mix(self._seed, row))
+        return float(torch.rand((), generator=self._generators[row], dtype=torch.float64))
+
+    def __call__(self, scores: torch.Tensor, rows: list[Row]) -> torch.Tensor:
+        # The warpers take the ids so far for the sake of others of their kind; these three do not read them.
+        warped = self._warpers(torch.empty((len(rows), 0), dtype=torch.long, device=scores.device), scores)
+        cumulated = warped.double().softmax(dim=-1).cumsum(dim=-1)
+        total = cumulated[:, -1:]
+        uniform = torch.tensor(
+            [[self._uniform(row.index)] for row in rows], dtype=torch.float64, device=scores.device
+        )
+        # Strictly below the total, so that the token found always has a positive probability.
+        point = torch.minimum(uniform * total, torch.nextafter(total, torch.zeros_like(total)))
+        return torch.searchsorted(cumulated, point, right=True).squeeze(1)
+
+
+def _mix(seed: int, row: int) -> int:
+    """An independent 63-bit seed for each (seed, row):
+
+    two rounds of splitmix64 (Steele, Lea and Flood, OOPSLA 2014).
+    """
+    state = seed & 0xFFFFFFFFFFFFFFFF
+    for step in (row + 1, 1):
+        state = (state + step * 0x9E3779B97F4A7C15) & 0xFFFFFFFFFFFFFFFF
+        state = ((state ^ (state >> 30)) * 0xBF58476D1CE4E5B9) & 0xFFFFFFFFFFFFFFFF
+        state = ((state ^ (state >> 27)) * 0x94D049BB133111EB) & 0xFFFFFFFFFFFFFFFF
+        state ^= state >> 31
+    return state >> 1
+
+
+def check_sampling(temperature: float, top_k: int, top_p: float, seed: int) -> None:
+    """Refuse sampling settings that have no meaning."""
+    if not 0 < temperature < float("inf"):
+        raise InputError(
+            f"temperature is {temperature}; sampling needs a number above 0. For the single most likely "
+            "answer use vlm.answer(stimulus)."
+        )
+    if isinstance(top_k, bool) or not isinstance(top_k, int) or top_k < 0:
+        raise InputError(f"top_k is {top_k!r}; give a whole number of tokens, or 0 to keep all.")
+    if not 0 < top_p <= 1:
+        raise InputError(f"top_p is {top_p}; give a probability above 0 and at most 1 (1 keeps all tokens).")
+    if isinstance(seed, bool) or not isinstance(seed, int):
+        raise InputError(f"seed is {seed!r}; give an integer.")
+
+
+def check_lengths(max_new_tokens: int, min_new_tokens: int) -> None:
+    """Refuse answer lengths that have no meaning."""
+    if isinstance(max_new_tokens, bool) or not isinstance(max_new_tokens, int) or max_new_tokens < 1:
+        raise InputError(f"max_new_tokens is {max_new_tokens!r}; give a whole number of at least 1.")
+    if (
+        isinstance(min_new_tokens, bool)
+        or not isinstance(min_new_tokens, int)
+        or not 0 <= min_new_tokens <= max_new_tokens
+    ):
+        raise InputError(
+            f"min_new_tokens is {min_new_tokens!r}; give a whole number from 0 to max_new_tokens "
+            f"({max_new_tokens})."
+        )
+
+
+def check_samples(n: int) -> None:
+    """Refuse a number of samples that has no meaning or would never end."""
+    if isinstance(n, bool) or not isinstance(n, int) or not 1 <= n <= MAX_SAMPLES:
+        raise InputError(f"The number of samples is {n!r}; give a whole number from 1 to {MAX_SAMPLES}.")
+
+
+def poll(cancel: Cancel | None) -> None:
+    """Raise `Cancelled` if the caller asks for it."""
+    if cancel is not None and cancel():
+        raise Cancelled("Generation was cancelled.")
+
+
+@torch.no_grad()
+def decode_rows(
+    model: Any,
+    prefill: Prefill,
+    rows: Sequence[int],
+    choose: Choose,
+    *,
+    eos_ids: frozenset[int],
+    max_new_tokens: int,
+    min_new_tokens: int = 0,
+    emit: Callable[[Row], None] | None = None,
+    cancel: Cancel | None = None,
+    step: Callable[[torch.Tensor, Any], torch.Tensor] | None = None,
+) -> list[Row]:
+    """Decode one batch of answers to the end.
+
+    Parameters
+    ----------
+    rows : the index of each answer (its random stream).
+    choose : picks the next token of each row from scores [rows, vocabulary].
+    emit : called after each token that was appended to a row.
+    step : runs the model on new tokens [rows, 1] and a cache, giving logits [rows, vocabulary]; `next_logits`
+        if None.
+    """
+    step = step or (lambda tokens, cache: next_logits(model, tokens, cache))
+    answers = [Row(index) for index in rows]
+    active = list(answers)
+    logits = prefill.logits[None].expand(len(active), -1)
+    cache: Any = None
+    ends = torch.tensor(sorted(eos_ids), dtype=torch.long, device=logits.device)
+    for position in range(max_new_tokens):
+        poll(cancel)
+        scores = logits.clone()
+        if position < min_new_tokens:
+            scores[:, ends] = float("-inf")
+        tokens = choose(scores, active)
+        logprobs = logits.log_softmax(dim=-1).gather(1, tokens[:, None]).squeeze(1).tolist()
+        for row, token, logprob in zip(active, tokens.tolist(), logprobs, strict=True):
+            if token in eos_ids:
+                row.finished = True
+                continue
+            row.ids.append(token)
+            row.logprobs.append(logprob)
+            if emit is not None:
+                emit(row)
+        keep = [place for place, row in enumerate(active) if not row.finished]
+        if not keep or position + 1 == max_new_tokens:
+            break
+        if cache is None:
+            cache = fork(prefill.cache, len(keep))
+        elif len(keep) < len(active):
+            cache.batch_select_indices(torch.tensor(keep, device=logits.device))
+        active = [active[place] for place in keep]
+        logits = step(tokens[keep][:, None], cache)
+    return answers
+
+
+def next_logits(model: Any, tokens: torch.Tensor, cache: Any) -> torch.Tensor:
+    """Raw logits [rows, vocabulary], float32, after feeding new tokens [rows, n]; the cache grows."""
+    output = model(input_ids=tokens, past_key_values=cache, use_cache=True, logits_to_keep=1)
+    logits: torch.Tensor = output.logits[:, -1].float()
+    return logits

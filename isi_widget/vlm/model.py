@@ -1,0 +1,492 @@
+"""`VLM`: a loaded vision-language model that meets stimuli: prompts, prefills, answers, samples,
+closed-question probabilities.
+
+Not for loading (see `loading.py`) nor for measuring (see `isi_widget.attribution`, `isi_widget.uncertainty`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import threading
+import uuid
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, cast
+
+import torch
+from transformers.modeling_outputs import BaseModelOutputWithPooling
+
+from isi_widget.answer import Answer
+from isi_widget.errors import InputError
+from isi_widget.vlm import decoding
+from isi_widget.vlm.beams import beam_search
+from isi_widget.vlm.decoding import Cancel, OnToken, Pieces, Prefill, Row, Sampler
+from isi_widget.vlm.families import Family, family_of
+from isi_widget.vlm.prompt import SEGMENTS, Prompt, PromptEncoder, StimulusLike
+from isi_widget.vlm.recording import GROUPS, AttentionRecorder, recording
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+_SCENES_ONLY = "The embedded model knows rendered 2-D scenes and the question grammar of isi_widget only."
+_CACHED_IMAGES = 8
+
+
+@dataclass(frozen=True, eq=False)
+class AttendedAnswer(Answer):
+    """An `Answer` whose attention was recorded while it was decoded (`VLM.answer(..., attention=True)`).
+
+    Attributes
+    ----------
+    mass : [answer tokens, layers, heads, groups] float32, groups as in `isi_widget.vlm.recording.GROUPS`.
+    stimulus_key, owner : the stimulus and the VLM it belongs to.
+    """
+
+    mass: npt.NDArray[np.float32] | None = field(default=None, repr=False)
+    stimulus_key: str = ""
+    owner: str = ""
+
+    def plain(self) -> Answer:
+        """The same answer without the record."""
+        return Answer(self.text, self.token_ids, self.tokens, self.logprobs, self.prompt_ids, self.finished)
+
+    def belongs_to(self, vlm: VLM, prefill: Prefill) -> bool:
+        """Whether the record is of this model and this stimulus."""
+        return self.owner == vlm.identity and self.stimulus_key == prefill.prompt.key
+
+    def to_dict(self) -> dict[str, Any]:
+        """As `Answer.to_dict`: the record is left out."""
+        return self.plain().to_dict()
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, AttendedAnswer):
+            other = other.plain()
+        return self.plain() == other
+
+    def __hash__(self) -> int:
+        return hash(self.plain())
+
+
+class VLM:
+    """A vision-language model, ready to be asked. Made by `load_vlm`; safe to use from several threads (one
+    runs at a time).
+
+    Parameters
+    ----------
+    model, processor : a transformers image-text-to-text model, in evaluation mode, and its processor.
+    model_id : hub name or folder.
+
+    Attributes
+    ----------
+    family : the adapter of its family.
+    lock : re-entrant; held while the model runs. Take it to change the model (hooks, gates) between calls.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        processor: Any,
+        *,
+        model_id: str,
+        revision: str | None = None,
+        quantization: str | None = None,
+        is_embedded: bool = False,
+    ) -> None:
+        self.model, self.processor = model, processor
+        self.model_id, self.revision = model_id, revision
+        self.quantization, self.is_embedded = quantization, is_embedded
+        self.family: Family = family_of(model.config)
+        self.lock = threading.RLock()
+        #: Tells records of this model from those of another (`id` could be used again).
+        self.identity = uuid.uuid4().hex
+        text_config = getattr(model.config, self.family.text_config)
+        self._encoder = PromptEncoder(
+            processor,
+            self.family,
+            self.family.image_token_id(model),
+            getattr(text_config, "max_position_embeddings", None),
+        )
+        self._features: OrderedDict[str, torch.Tensor] = OrderedDict()
+        self._takes_features = "mm_encoder_outputs" in inspect.signature(model.forward).parameters
+
+    @property
+    def tokenizer(self) -> Any:
+        """The fast tokenizer."""
+        return self.processor.tokenizer
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model's inputs go."""
+        return torch.device(self.model.device)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The type it computes in."""
+        return cast(torch.dtype, self.model.dtype)
+
+    def __repr__(self) -> str:
+        return f"VLM({self.model_id!r}, {self.family.title}, {self.parameters / 1e6:.1f} M parameters, {self.device}, {self.dtype})"
+
+    @cached_property
+    def parameters(self) -> int:
+        """Number of parameters (quantised ones counted unpacked)."""
+        return int(self.model.num_parameters())
+
+    def info(self) -> dict[str, Any]:
+        """What is to be known of the model beside a result; JSON-ready."""
+        return {
+            "name": self.model_id,
+            "family": self.family.title,
+            "parameters": self.parameters,
+            "device": str(self.device),
+            "dtype": str(self.dtype).removeprefix("torch."),
+            "quantization": self.quantization,
+            "revision": self.revision,
+            "note": _SCENES_ONLY if self.is_embedded else "",
+        }
+
+    @cached_property
+    def eos_ids(self) -> frozenset[int]:
+        """The tokens that end an answer: the generation config's, else the tokenizer's."""
+        ids = getattr(self.model.generation_config, "eos_token_id", None)
+        if ids is None:
+            ids = self.tokenizer.eos_token_id
+        return frozenset() if ids is None else frozenset([ids] if isinstance(ids, int) else ids)
+
+    # -- reading ---------------------------------------------------------------------------------------------
+    # ----------------------
+
+    def encode(self, stimulus: StimulusLike) -> Prompt:
+        """The prompt of a stimulus:
+
+        token ids equal to the processor's own, each labelled with its segment.
+        """
+        with self.lock:
+            return self._encoder.encode(stimulus)
+
+    def prefill(self, stimulus: StimulusLike | Prefill, *, attention: bool = True) -> Prefill:
+        """Let the model read a stimulus once; answers, samples and measures start from the result.
+
+        Parameters
+        ----------
+        attention : also record the attention of the row that predicts the first answer token (one row: almost
+            free).
+        """
+        if isinstance(stimulus, Prefill):
+            if stimulus.owner != self.identity:
+                raise InputError("This Prefill belongs to another VLM. Make one with this model's prefill().")
+            return stimulus
+        with self.lock, torch.no_grad():
+            prompt = self.encode(stimulus)
+            inputs: dict[str, Any] = {
+                "input_ids": prompt.input_ids.to(self.device),
+                **self._image_inputs(prompt),
+            }
+            arguments = {"use_cache": True, "logits_to_keep": 1}
+            mass = None
+            if attention:
+                recorder = self.recorder(prompt)
+                recorder.begin(len(prompt))
+                with recording(self.model, self.family.text_config, recorder):
+                    output = self.model(**inputs, **arguments)
+                mass = recorder.mass()[0].numpy()
+            else:
+                output = self.model(**inputs, **arguments)
+            logits = output.logits[0, -1].float()
+            if bool(logits.isnan().any()):
+                raise RuntimeError(
+                    f"{self.model_id} gave NaN logits in {self.dtype}. Load it with dtype='bfloat16' or "
+                    "dtype='float32'."
+                )
+            return Prefill(prompt, logits, output.past_key_values, mass, self.identity)
+
+    def _image_inputs(self, prompt: Prompt) -> dict[str, Any]:
+        """What the forward is given for the image: the vision tower's output, cached by content."""
+        images = {
+            name: value.to(self.device, self.dtype) if value.is_floating_point() else value.to(self.device)
+            for name, value in prompt.images.items()
+        }
+        if not self._takes_features:
+            return images
+        key = _content_key(prompt.images)
+        if key not in self._features:
+            self._features[key] = self.family.image_features(self.model, images)
+            while len(self._features) > _CACHED_IMAGES:
+                self._features.popitem(last=False)
+        self._features.move_to_end(key)
+        features = self._features[key]
+        tokens = prompt.token_counts()["image"]
+        if len(features) != tokens:
+            raise InputError(
+                f"The processor of {self.model_id} writes {tokens} image tokens but the vision tower gives "
+                f"{len(features)} embeddings: "
+                "processor and model do not belong together (patch_size, vision_feature_select_strategy)."
+            )
+        return {
+            "mm_encoder_outputs": {"image": BaseModelOutputWithPooling(pooler_output=cast(Any, [features]))}
+        }
+
+    def recorder(self, prompt: Prompt) -> AttentionRecorder:
+        """An attention recorder for a prompt: its segments are the groups, the template is "other"."""
+        groups = [GROUPS.index(name) if name in GROUPS else GROUPS.index("other") for name in SEGMENTS]
+        return AttentionRecorder(
+            torch.tensor([groups[index] for index in prompt.segment_ids], dtype=torch.long)
+        )
+
+    # -- answering -------------------------------------------------------------------------------------------
+    # ----------------------
+
+    def answer(
+        self,
+        stimulus: StimulusLike | Prefill,
+        max_new_tokens: int = 64,
+        *,
+        min_new_tokens: int = 0,
+        do_sample: bool = False,
+        num_beams: int = 1,
+        temperature: float = 1.0,
+        top_k: int = 0,
+        top_p: float = 1.0,
+        seed: int = 0,
+        on_token: OnToken | None = None,
+        cancel: Cancel | None = None,
+        attention: bool = False,
+    ) -> Answer:
+        """One answer: greedy by default, sampled, or the best of a beam search.
+
+        Log-probabilities are always those of the model itself, before temperature, top-k and top-p.
+
+        Parameters
+        ----------
+        on_token : called with (row 0, text, log-probability) after each token; after the search for beams.
+        cancel : polled between tokens; if it returns True, `Cancelled` is raised.
+        attention : record attention while decoding; the result is an `AttendedAnswer`, which
+            `measure_attention` uses as it is.
+
+        Raises
+        ------
+        InputError
+            For settings without meaning, and what `encode` raises.
+        """
+        decoding.check_lengths(max_new_tokens, min_new_tokens)
+        if num_beams != 1 and do_sample:
+            raise InputError(
+                "Beams and sampling cannot be combined: use num_beams=1 with do_sample=True, or "
+                "do_sample=False."
+            )
+        choose: decoding.Choose = decoding.greedy
+        if do_sample:
+            choose = Sampler(temperature=temperature, top_k=top_k, top_p=top_p, seed=seed)
+        with self.lock:
+            prefill = self.prefill(stimulus, attention=attention)
+            if attention and prefill.mass is None:
+                raise InputError(
+                    "This Prefill was made without attention. Make it with vlm.prefill(stimulus, "
+                    "attention=True)."
+                )
+            lengths = {
+                "max_new_tokens": max_new_tokens,
+                "min_new_tokens": min_new_tokens,
+                "eos_ids": self.eos_ids,
+            }
+            emit = self._emitter(on_token)
+            if num_beams != 1:
+                row = beam_search(
+                    self.model, prefill, num_beams=num_beams, cancel=cancel, **cast(Any, lengths)
+                )
+                if on_token is not None:
+                    for piece, logprob in zip(self._pieces(row.ids), row.logprobs, strict=True):
+                        on_token(0, piece, logprob)
+                mass = self.teacher_force(prefill, row.ids)[1] if attention else None
+            elif attention:
+                row, mass = self._decode_recorded(prefill, choose, emit, cancel, lengths)
+            else:
+                row = decoding.decode_rows(
+                    self.model, prefill, [0], choose, emit=emit, cancel=cancel, **cast(Any, lengths)
+                )[0]
+                mass = None
+            plain = self._answer(row, prefill.prompt)
+            if mass is None:
+                return plain
+            return AttendedAnswer(
+                **vars(plain), mass=mass, stimulus_key=prefill.prompt.key, owner=self.identity
+            )
+
+    def sample(
+        self,
+        stimulus: StimulusLike | Prefill,
+        n: int = 10,
+        temperature: float = 0.9,
+        top_k: int = 0,
+        top_p: float = 1.0,
+        seed: int = 0,
+        max_new_tokens: int = 64,
+        *,
+        min_new_tokens: int = 0,
+        on_token: OnToken | None = None,
+        cancel: Cancel | None = None,
+    ) -> list[Answer]:
+        """As many sampled answers as asked for, from one shared prefill. The i-th depends on the seed and on i only, not on n.
+
+        Raises
+        ------
+        InputError
+            For n outside 1 to 1000, a temperature that is not above 0, and other settings without meaning.
+        """
+        decoding.check_samples(n)
+        decoding.check_lengths(max_new_tokens, min_new_tokens)
+        choose = Sampler(temperature=temperature, top_k=top_k, top_p=top_p, seed=seed)
+        with self.lock:
+            prefill = self.prefill(stimulus, attention=False)
+            rows: list[Row] = []
+            emit = self._emitter(on_token)
+            for start in range(0, n, decoding.ROWS_AT_ONCE):
+                rows += decoding.decode_rows(
+                    self.model,
+                    prefill,
+                    range(start, min(n, start + decoding.ROWS_AT_ONCE)),
+                    choose,
+                    eos_ids=self.eos_ids,
+                    max_new_tokens=max_new_tokens,
+                    min_new_tokens=min_new_tokens,
+                    emit=emit,
+                    cancel=cancel,
+                )
+            return [self._answer(row, prefill.prompt) for row in rows]
+
+    def yes_no(self, stimulus: StimulusLike | Prefill) -> dict[str, float]:
+        """Probability that the first answer token is a form of yes, a form of no, or anything else ("rest");
+        they sum to 1.
+
+        Forms are all single tokens that read yes or no in any case, with or without a leading space or a
+        closing punctuation mark.
+
+        Raises
+        ------
+        InputError
+            If the tokenizer has no single-token yes or no.
+        """
+        forms = self._yes_no_ids
+        with self.lock:
+            probabilities = self.prefill(stimulus, attention=False).logits.double().softmax(dim=-1).cpu()
+        yes, no = (float(probabilities[list(forms[word])].sum()) for word in ("yes", "no"))
+        return {"yes": yes, "no": no, "rest": max(0.0, 1.0 - yes - no)}
+
+    @cached_property
+    def _yes_no_ids(self) -> dict[str, tuple[int, ...]]:
+        found: dict[str, list[int]] = {"yes": [], "no": []}
+        special = set(self.tokenizer.all_special_ids)
+        for token in sorted(set(self.tokenizer.get_vocab().values()) - special):
+            word = decoding.decode(self.tokenizer, [token]).strip().rstrip(".,!;:").lower()
+            if word in found:
+                found[word].append(token)
+        for word, ids in found.items():
+            if not ids:
+                raise InputError(
+                    f"The tokenizer of {self.model_id} has no single token for {word!r}: yes_no() is not "
+                    "available."
+                )
+        return {word: tuple(ids) for word, ids in found.items()}
+
+    # -- teacher forcing -------------------------------------------------------------------------------------
+    # ----------------------
+
+    def teacher_force(
+        self, stimulus: StimulusLike | Prefill, token_ids: Sequence[int]
+    ) -> tuple[tuple[float, ...], npt.NDArray[np.float32]]:
+        """Log-probabilities [T] and attention mass [T, layers, heads, groups] of a given answer, in one
+        forward pass after the prefill.
+
+        Row t of the mass is the attention of the position that predicts answer token t.
+        """
+        if not token_ids:
+            raise InputError("The answer has no tokens, so there is no row of attention to measure.")
+        with self.lock, torch.no_grad():
+            prefill = self.prefill(stimulus)
+            if prefill.mass is None:
+                raise InputError(
+                    "This Prefill was made without attention. Make it with vlm.prefill(stimulus, "
+                    "attention=True)."
+                )
+            mass = torch.from_numpy(prefill.mass)[None]
+            logits = prefill.logits[None]
+            if len(token_ids) > 1:
+                fed = torch.tensor([list(token_ids[:-1])], device=self.device)
+                recorder = self.recorder(prefill.prompt)
+                recorder.begin(len(prefill.prompt) + fed.shape[1], rows=fed.shape[1])
+                with recording(self.model, self.family.text_config, recorder):
+                    output = self.model(
+                        input_ids=fed, past_key_values=decoding.fork(prefill.cache), use_cache=True
+                    )
+                mass = torch.cat([mass, recorder.mass()])
+                logits = torch.cat([logits, output.logits[0].float()])
+            chosen = torch.tensor(token_ids, device=logits.device)[:, None]
+            logprobs = logits.log_softmax(dim=-1).gather(1, chosen).squeeze(1).tolist()
+            return tuple(logprobs), mass.numpy()
+
+    # -- parts -----------------------------------------------------------------------------------------------
+    # ----------------------
+
+    def _decode_recorded(
+        self,
+        prefill: Prefill,
+        choose: decoding.Choose,
+        emit: Any,
+        cancel: Cancel | None,
+        lengths: Mapping[str, Any],
+    ) -> tuple[Row, npt.NDArray[np.float32]]:
+        """Decode one row and record, at each step, the row that predicts the next token."""
+        assert prefill.mass is not None
+        masses = [torch.from_numpy(prefill.mass)[None]]
+        recorder = self.recorder(prefill.prompt)
+
+        def step(tokens: torch.Tensor, cache: Any) -> torch.Tensor:
+            recorder.begin(len(prefill.prompt) + len(masses))
+            logits = decoding.next_logits(self.model, tokens, cache)
+            masses.append(recorder.mass())
+            return logits
+
+        with recording(self.model, self.family.text_config, recorder):
+            row = decoding.decode_rows(
+                self.model, prefill, [0], choose, emit=emit, cancel=cancel, step=step, **lengths
+            )[0]
+        # The row that predicted the end of the answer is not an answer token's.
+        return row, torch.cat(masses)[: len(row.ids)].numpy()
+
+    def _emitter(self, on_token: OnToken | None) -> Any:
+        if on_token is None:
+            return None
+        pieces: dict[int, Pieces] = {}
+
+        def emit(row: Row) -> None:
+            piece = pieces.setdefault(row.index, Pieces(self.tokenizer)).push(row.ids[-1])
+            on_token(row.index, piece, row.logprobs[-1])
+
+        return emit
+
+    def _pieces(self, ids: Sequence[int]) -> tuple[str, ...]:
+        pieces = Pieces(self.tokenizer)
+        return tuple(pieces.push(token) for token in ids)
+
+    def _answer(self, row: Row, prompt: Prompt) -> Answer:
+        return Answer(
+            text=decoding.decode(self.tokenizer, row.ids).strip(),
+            token_ids=tuple(row.ids),
+            tokens=self._pieces(row.ids),
+            logprobs=tuple(row.logprobs),
+            prompt_ids=prompt.ids,
+            finished=row.finished,
+        )
+
+
+def _content_key(images: Mapping[str, torch.Tensor]) -> str:
+    digest = hashlib.sha256()
+    for name in sorted(images):
+        value = images[name].contiguous()
+        digest.update(f"{name}{tuple(value.shape)}{value.dtype}".encode())
+        digest.update(value.numpy().tobytes())
+    return digest.hexdigest()

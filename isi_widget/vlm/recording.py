@@ -1,0 +1,155 @@
+"""Attention mass per token group, recorded inside the attention function for the wanted query rows only.
+
+For the rows asked for, and only for them, softmax(q k^T) is computed a second time beside scaled-dot-product
+attention and summed over groups of keys at once; the full matrices are never materialised, and the model's
+output is untouched. Registered with transformers' public AttentionInterface and AttentionMaskInterface
+(without the mask half the padding mask would silently be dropped). Not for what the masses mean (see
+`isi_widget.attribution`). Attention is where the model reads from, not what it relies on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+import torch
+from transformers import AttentionInterface, AttentionMaskInterface
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+from transformers.masking_utils import sdpa_mask
+
+from isi_widget.errors import InputError
+
+NAME = "isi_widget_recorded_sdpa"
+#: The token groups attention is summed over. "other": template, BOS and the answer generated so far.
+GROUPS = ("image", "context", "question", "other")
+_OTHER = GROUPS.index("other")
+
+
+class AttentionRecorder:
+    """Collects attention mass over groups of keys, one step (forward pass) after another.
+
+    Parameters
+    ----------
+    groups : [prompt tokens] int64, the group of each prompt token; later keys are "other".
+    """
+
+    def __init__(self, groups: torch.Tensor) -> None:
+        self._groups = groups
+        self._keys = 0
+        self._rows = 1
+        self._layers: dict[int, torch.Tensor] = {}
+
+    def begin(self, keys: int, rows: int = 1) -> None:
+        """Announce a forward pass:
+
+        number of keys it will see in all (cached + new), and how many last query rows to record.
+        """
+        self._keys, self._rows = keys, rows
+        self._layers = {}
+
+    def record(
+        self,
+        layer: int,
+        query: torch.Tensor,
+        key: torch.Tensor,
+        mask: torch.Tensor | None,
+        scaling: float | None,
+        causal: bool,
+    ) -> None:
+        """Sum the weights of one layer.
+
+        query [1, heads, q, d], key [1, key-value heads, k, d], mask boolean (True:
+
+        visible) or additive [1, 1, q, k] or None.
+        """
+        heads, queries, width = query.shape[1:]
+        shared, keys = key.shape[1], key.shape[2]
+        rows = min(self._rows, queries)
+        # Grouped queries are folded into the row axis, so the keys are never repeated.
+        folded = query[:, :, queries - rows :].reshape(1, shared, heads // shared * rows, width)
+        scores = (folded.float() @ key.float().transpose(2, 3)) * (
+            width**-0.5 if scaling is None else scaling
+        )
+        scores = scores.reshape(1, heads, rows, keys)
+        if mask is not None:
+            visible = mask[..., queries - rows :, :keys]
+            if visible.dtype == torch.bool:
+                scores = scores.masked_fill(~visible, float("-inf"))
+            else:
+                scores = scores + visible.float()
+        elif causal and queries > 1:
+            positions = torch.arange(keys, device=scores.device)
+            last_visible = positions[keys - rows :, None]
+            scores = scores.masked_fill(positions[None, :] > last_visible, float("-inf"))
+        self._layers[layer] = (scores.softmax(dim=-1) @ self._one_hot(keys, scores.device))[0]
+
+    def _one_hot(self, keys: int, device: torch.device) -> torch.Tensor:
+        """[keys, groups]. A sliding window keeps only the last keys: groups are aligned at the end."""
+        generated = self._groups.new_full((self._keys - len(self._groups),), _OTHER)
+        groups = torch.cat([self._groups, generated])[self._keys - keys :].to(device)
+        return torch.nn.functional.one_hot(groups, len(GROUPS)).float()
+
+    def mass(self) -> torch.Tensor:
+        """[rows, layers, heads, groups], float32 on the CPU, of the last forward pass; sums to 1 over groups."""
+        layers = [self._layers[layer] for layer in sorted(self._layers)]
+        return torch.stack(layers).permute(2, 0, 1, 3).cpu()
+
+
+_ACTIVE: ContextVar[AttentionRecorder | None] = ContextVar("isi_widget_attention_recorder", default=None)
+
+
+def _recorded_attention(
+    module: torch.nn.Module,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    dropout: float = 0.0,
+    scaling: float | None = None,
+    is_causal: bool | None = None,
+    **kwargs: Any,
+) -> tuple[torch.Tensor, None]:
+    recorder = _ACTIVE.get()
+    if recorder is not None:
+        causal = bool(getattr(module, "is_causal", True)) if is_causal is None else is_causal
+        layer: Any = module.layer_idx
+        recorder.record(int(layer), query, key, attention_mask, scaling, causal)
+    return sdpa_attention_forward(
+        module,
+        query,
+        key,
+        value,
+        attention_mask,
+        dropout=dropout,
+        scaling=scaling,
+        is_causal=is_causal,
+        **kwargs,
+    )
+
+
+AttentionInterface.register(NAME, _recorded_attention)
+AttentionMaskInterface.register(NAME, sdpa_mask)
+
+
+@contextmanager
+def recording(model: Any, text_config: str, recorder: AttentionRecorder) -> Iterator[AttentionRecorder]:
+    """Let `recorder` see every attention call of the language model; the vision tower keeps its own.
+
+    Restored on leaving.
+    """
+    previous = getattr(model.config, text_config)._attn_implementation
+    if previous != "sdpa":
+        raise InputError(
+            "Attention can be recorded from models that run with 'sdpa' attention; this one runs with "
+            f"{previous!r}. "
+            "Call model.set_attn_implementation('sdpa') first, if the architecture allows it."
+        )
+    model.set_attn_implementation({text_config: NAME})
+    token = _ACTIVE.set(recorder)
+    try:
+        yield recorder
+    finally:
+        _ACTIVE.reset(token)
+        model.set_attn_implementation({text_config: previous})
