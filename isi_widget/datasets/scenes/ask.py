@@ -1,0 +1,255 @@
+"""Questions about a scene, with their truth read from the graph, and what a context could say beside it.
+
+No pixels and no sentences: sentences are `isi_widget.datasets.grammar`'s. Questions are balanced: given what is asked, yes and no
+are equally likely, and the wrong values are often those of other things in the same picture.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from isi_widget.datasets.grammar import (
+    COLOURS,
+    INVERSE,
+    KINDS,
+    LEVELS,
+    NUMBERS,
+    SHAPES,
+    SIZES,
+    Ask,
+    Claim,
+    Noun,
+    answers,
+)
+from isi_widget.datasets.scenes.graph import Scene, Thing
+
+MARGIN = 0.125  # of the picture's side: a relation is asked only where the centres differ by more along its axis
+CHOICE = "choice"  # "left or right of?": asked in training only
+
+
+@dataclass(frozen=True)
+class Item:
+    """A question with its truth; `about` are the indices of the things that it is about."""
+
+    ask: Ask
+    truth: Claim
+    about: tuple[int, ...]
+    yes: bool | None = None
+
+    @property
+    def kind(self) -> str:
+        """One of the grammar's kinds."""
+        return self.ask.kind
+
+    @property
+    def level(self) -> str:
+        """Semantic level: object, attribute, relation or counting."""
+        return LEVELS[self.ask.kind]
+
+    @property
+    def answer(self) -> str:
+        """The canonical answer."""
+        return answers(self.ask, self.truth)[0].text
+
+
+def ask_about(
+    scene: Scene,
+    kind: str,
+    rng: random.Random,
+    *,
+    yes: bool | None = None,
+    thing: int | None = None,
+    margin: float = MARGIN,
+    number: int | None = None,
+    axis: str | None = None,
+) -> Item | None:
+    """A question of a kind about a scene, or None if the scene has none.
+
+    Parameters
+    ----------
+    kind : one of the grammar's kinds, or "choice".
+    yes : the wanted truth of a yes/no question (None: by chance).
+    thing : index of the thing that it must be about (None: any).
+    number : for counting, the number of the yes/no question (0: an open question, None: by chance).
+    axis : of a relation, "horizontal" or "vertical" (None: any).
+    """
+    wanted = rng.random() < 0.5 if yes is None else yes
+    index = rng.randrange(len(scene.things)) if thing is None else thing
+    if kind == "existence":
+        return _existence(scene, rng, wanted, index)
+    if kind == "attribute":
+        return _attribute(scene, rng, wanted, index)
+    if kind == "colour":
+        noun = _unique(scene, index, rng, (("shape",), ("size", "shape")))
+        return noun and _open("colour", Claim("colour", noun, scene.things[index].colour), (index,))
+    if kind == "shape":
+        noun = _unique(scene, index, rng, (("colour",), ("size", "colour")))
+        return noun and _open("shape", Claim("shape", noun, scene.things[index].shape), (index,))
+    if kind in ("relation", CHOICE):
+        return _relation(scene, rng, wanted, index, margin, axis, kind == CHOICE)
+    if kind == "counting":
+        return _counting(scene, rng, wanted, thing, number)
+    raise ValueError(f"unknown kind {kind!r}; known are {', '.join(KINDS)}")
+
+
+def _open(kind: str, truth: Claim, about: tuple[int, ...], axis: str = "") -> Item:
+    return Item(Ask(kind, replace(truth, value=None), axis), truth, about)
+
+
+def _noun(thing: Thing, parts: Sequence[str]) -> Noun:
+    return Noun(**{part: getattr(thing, part) for part in parts})
+
+
+def _unique(scene: Scene, index: int, rng: random.Random, choices: Sequence[tuple[str, ...]]) -> Noun | None:
+    """A description that fits this thing only: the first of `choices` that does, at times a later one."""
+    nouns = [_noun(scene.things[index], parts) for parts in choices]
+    nouns = [noun for noun in nouns if scene.matching(noun) == (index,)]
+    if not nouns:
+        return None
+    return nouns[0] if rng.random() < 0.75 else rng.choice(nouns)
+
+
+def _existence(scene: Scene, rng: random.Random, yes: bool, index: int) -> Item | None:
+    draw = rng.random()
+    parts = ("shape",) if draw < 0.35 else ("colour", "shape") if draw < 0.85 else ("colour",)
+    thing = scene.things[index]
+    if yes:
+        noun = _noun(thing, parts)
+        claim = Claim("exists", noun)
+        return Item(Ask("existence", claim), claim, scene.matching(noun), True)
+    for _ in range(8):
+        other = rng.choice(scene.things)
+        shape, colour = thing.shape, thing.colour
+        if len(parts) == 1:
+            shape, colour = rng.choice(SHAPES), rng.choice(COLOURS)
+        elif rng.random() < 0.5:
+            shape = other.shape if rng.random() < 0.6 else rng.choice(SHAPES)
+        else:
+            colour = other.colour if rng.random() < 0.6 else rng.choice(COLOURS)
+        noun = Noun(shape if "shape" in parts else None, colour if "colour" in parts else None)
+        if not scene.matching(noun):
+            claim = Claim("exists", noun)
+            near = tuple(i for i, t in enumerate(scene.things) if noun.shape == t.shape or noun.colour == t.colour)
+            return Item(Ask("existence", claim), claim.denied(), near or (index,), False)
+    return None
+
+
+def _attribute(scene: Scene, rng: random.Random, yes: bool, index: int) -> Item | None:
+    thing = scene.things[index]
+    if rng.random() < 0.2:
+        noun = _unique(scene, index, rng, (("shape",), ("colour", "shape"), ("colour",)))
+        truth, values = ("size", thing.size), SIZES
+    else:
+        noun = _unique(scene, index, rng, (("shape",), ("size", "shape")))
+        truth, values = ("colour", thing.colour), COLOURS
+    if noun is None:
+        return None
+    actual = Claim(truth[0], noun, truth[1])
+    if yes:
+        return Item(Ask("attribute", actual), actual, (index,), True)
+    present = [t.colour for t in scene.things if t.colour != thing.colour]
+    if truth[0] == "colour" and present and rng.random() < 0.5:
+        wrong = rng.choice(present)
+    else:
+        wrong = rng.choice([value for value in values if value != truth[1]])
+    return Item(Ask("attribute", replace(actual, value=wrong)), actual, (index,), False)
+
+
+def _relation(
+    scene: Scene, rng: random.Random, yes: bool, index: int, margin: float, axis: str | None, choice: bool
+) -> Item | None:
+    first = scene.things[index]
+    others = [other for other in range(len(scene.things)) if other != index]
+    rng.shuffle(others)
+    for other in others:
+        second = scene.things[other]
+        gaps = {"horizontal": (second.x - first.x) / scene.width, "vertical": (second.y - first.y) / scene.height}
+        axes = [name for name in ("horizontal", "vertical") if abs(gaps[name]) > margin and axis in (None, name)]
+        names = (("shape",), ("colour", "shape"), ("colour",)) if rng.random() < 0.15 else (("shape",), ("colour", "shape"))
+        noun, target = _unique(scene, index, rng, names), _unique(scene, other, rng, names)
+        if not axes or noun is None or target is None:
+            continue
+        along = rng.choice(axes)
+        words = ("left of", "right of") if along == "horizontal" else ("above", "below")
+        actual = Claim("relation", noun, words[gaps[along] < 0], target)
+        if choice:
+            return _open("relation", actual, (index, other), along)
+        asked = actual if yes else replace(actual, value=INVERSE[actual.value or ""])
+        return Item(Ask("relation", asked), actual, (index, other), yes)
+    return None
+
+
+def _counting(scene: Scene, rng: random.Random, yes: bool, thing: int | None, number: int | None) -> Item | None:
+    nouns = [Noun(shape) for shape in SHAPES] + [Noun(None, colour) for colour in COLOURS] + [Noun()]
+    if thing is not None:
+        near = scene.things[thing]
+        nouns = [Noun(near.shape), Noun(None, near.colour), Noun()]
+    by_count: dict[int, list[Noun]] = {}
+    for noun in nouns:
+        by_count.setdefault(len(scene.matching(noun)), []).append(noun)
+    counts = [count for count in by_count if count < len(NUMBERS)]
+    if number:
+        counts = [c for c in counts if c == number] if yes else [c for c in counts if abs(c - number) == 1]
+    if not counts:
+        return None
+    count = rng.choice(counts)
+    noun = rng.choice(by_count[count])
+    truth, about = Claim("count", noun, NUMBERS[count]), scene.matching(noun)
+    if number == 0 or (number is None and rng.random() < 0.5):
+        return _open("counting", truth, about)
+    if number is None:
+        near_by = [n for n in (count - 1, count + 1) if 1 <= n < len(NUMBERS)]
+        number = count if yes and count else rng.choice(near_by)
+    asked = replace(truth, value=NUMBERS[number])
+    return Item(Ask("counting", asked), truth, about, number == count)
+
+
+def complementary(item: Item, rng: random.Random) -> Claim:
+    """A true claim that answers the question."""
+    if item.yes is False and rng.random() < 0.3:
+        return item.ask.claim.denied()
+    return item.truth
+
+
+def contradictory(item: Item, rng: random.Random) -> Claim:
+    """A false claim that answers the question the other way."""
+    if item.yes is False:
+        return item.ask.claim
+    truth = item.truth
+    if item.yes and (truth.kind == "exists" or rng.random() < 0.4):
+        return truth.denied()
+    if truth.kind == "relation":
+        return replace(truth, value=INVERSE[truth.value or ""])
+    values = {"colour": COLOURS, "shape": SHAPES, "size": SIZES, "count": NUMBERS}[truth.kind]
+    if truth.kind == "count":
+        here = NUMBERS.index(truth.value or "")
+        values = tuple(NUMBERS[n] for n in (here - 2, here - 1, here + 1, here + 2) if 0 <= n < len(NUMBERS))
+    return replace(truth, value=rng.choice([value for value in values if value != truth.value]))
+
+
+def label_words(scene: Scene, item: Item) -> list[tuple[int, str]]:
+    """What an annotated picture says: (index of a thing, word or digit) for the things that the question is about."""
+    claim = item.truth
+    if item.kind == "counting":
+        return [(index, str(number + 1)) for number, index in enumerate(item.about[:5])]
+    if item.kind == "existence":
+        noun = item.ask.claim.noun
+        if item.yes:
+            words = [word for word in (noun.colour, noun.shape) if word]
+            return [(item.about[0], word) for word in words]
+        part = "shape" if noun.shape else "colour"
+        return [(index, getattr(scene.things[index], part)) for index in item.about[:2]]
+    if item.kind == "relation":
+        nouns = (claim.noun, claim.other or Noun())
+        return [(index, _naming(scene, index, noun)) for index, noun in zip(item.about, nouns, strict=True)]
+    name = claim.noun.shape or claim.noun.colour or ""
+    return [(item.about[0], name), (item.about[0], claim.value or "")]
+
+
+def _naming(scene: Scene, index: int, noun: Noun) -> str:
+    """The word of a description that tells its thing from the others, the shape if it can."""
+    if noun.shape and (noun.colour is None or scene.matching(Noun(noun.shape)) == (index,)):
+        return noun.shape
+    return noun.colour or noun.shape or ""

@@ -1,0 +1,118 @@
+"""The scene graph: which things stand where. Seeded sampling of scenes; no pixels (see `draw`), no questions (see `ask`)."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from isi_widget.datasets.grammar import COLOURS, SHAPES, SIZES, Noun
+
+CANVASES = ((480, 480), (640, 480), (480, 640), (720, 480), (600, 600), (400, 400))
+"""Sizes of the pictures in pixels (width, height); the first is by far the most frequent."""
+
+RADII = {"small": (29, 35), "large": (51, 62)}  # at a shorter side of 480: no size lies between
+TEXTURES = 40
+_CELL = 0.13  # of the picture's side: no two centres share such a cell, so that a patch of a vision tower holds one centre
+
+
+@dataclass(frozen=True)
+class Thing:
+    """One object of a scene; centre and radius in pixels, angle in degrees."""
+
+    shape: str
+    colour: str
+    size: str
+    x: int
+    y: int
+    radius: int
+    angle: int = 0
+    tint: tuple[int, int, int] = (0, 0, 0)
+
+    def matches(self, noun: Noun) -> bool:
+        """Whether the noun describes this thing."""
+        return (
+            noun.shape in (None, self.shape) and noun.colour in (None, self.colour) and noun.size in (None, self.size)
+        )
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Things on a light background; `texture` chooses the background."""
+
+    width: int
+    height: int
+    things: tuple[Thing, ...]
+    texture: int = 0
+
+    def matching(self, noun: Noun) -> tuple[int, ...]:
+        """Indices of the things that a noun describes."""
+        return tuple(index for index, thing in enumerate(self.things) if thing.matches(noun))
+
+    @property
+    def unit(self) -> float:
+        """Scale of all drawing: 1 at a shorter side of 480 pixels."""
+        return min(self.width, self.height) / 480
+
+
+@dataclass(frozen=True)
+class Repeat:
+    """A wish for a scene: exactly `count` things share `shape` or `colour`."""
+
+    count: int
+    shape: str | None = None
+    colour: str | None = None
+
+
+def sample_scene(
+    rng: random.Random,
+    things: int,
+    *,
+    repeat: Repeat | None = None,
+    canvas: tuple[int, int] | None = None,
+    small: float = 0.5,
+) -> Scene:
+    """Draw a scene of `things` things (fewer only where they do not fit), `small` the share of small ones."""
+    if canvas is None:
+        canvas = CANVASES[0] if rng.random() < 0.6 else rng.choice(CANVASES[1:])
+    placed: list[Thing] = []
+    looks = _looks(rng, things, repeat)
+    for shape, colour in looks:
+        thing = _place(rng, canvas, placed, shape, colour, small)
+        if thing is not None:
+            placed.append(thing)
+    rng.shuffle(placed)
+    return Scene(*canvas, tuple(placed), rng.randrange(TEXTURES))
+
+
+def _looks(rng: random.Random, things: int, repeat: Repeat | None) -> list[tuple[str, str]]:
+    """Shape and colour of each thing, the repeated ones first (they must fit)."""
+    if repeat is None:
+        return [(rng.choice(SHAPES), rng.choice(COLOURS)) for _ in range(things)]
+    shapes = [shape for shape in SHAPES if shape != repeat.shape]
+    colours = [colour for colour in COLOURS if colour != repeat.colour]
+    same = [(repeat.shape or rng.choice(SHAPES), repeat.colour or rng.choice(COLOURS)) for _ in range(repeat.count)]
+    rest = max(0, things - repeat.count)
+    return same + [(rng.choice(shapes), rng.choice(colours)) for _ in range(rest)]
+
+
+def _place(
+    rng: random.Random, canvas: tuple[int, int], placed: Sequence[Thing], shape: str, colour: str, small: float
+) -> Thing | None:
+    width, height = canvas
+    unit = min(canvas) / 480
+    for attempt in range(60):
+        size = SIZES[0] if attempt >= 40 or rng.random() < small else SIZES[1]
+        radius = round(rng.randint(*RADII[size]) * unit)
+        margin = radius + round(10 * unit)
+        x, y = rng.randint(margin, width - margin), rng.randint(margin, height - margin)
+        if all(_apart(x, y, radius, other, canvas, unit) for other in placed):
+            tint = (rng.randint(-9, 9), rng.randint(-9, 9), rng.randint(-9, 9))
+            return Thing(shape, colour, size, x, y, radius, 4 * rng.randint(-3, 3), tint)
+    return None
+
+
+def _apart(x: int, y: int, radius: int, other: Thing, canvas: tuple[int, int], unit: float) -> bool:
+    dx, dy = abs(x - other.x), abs(y - other.y)
+    reach = 1.08 * (radius + other.radius) + 4 * unit
+    return dx * dx + dy * dy > reach * reach and max(dx / canvas[0], dy / canvas[1]) > _CELL

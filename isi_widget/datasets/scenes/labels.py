@@ -1,0 +1,105 @@
+"""Where the labels of an annotated picture go: a word or a digit on a white box, with an arrow to what it names.
+
+Only geometry, in pixels of the picture: drawing is done by the interventions Box, Text and Arrow. Letters are large, because a
+model's image processor may reduce the picture a lot.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from PIL import ImageFont
+
+from isi_widget.datasets.scenes.graph import Scene
+from isi_widget.stimulus.drawing import FONT, Arrow, Box, Drawing, Text
+
+WORD_SIZE, DIGIT_SIZE = 52, 58  # pixels of font size at a shorter side of 480
+_PAD = 5
+
+
+@dataclass(frozen=True)
+class Label:
+    """One label: its box (x, y, width, height), its text, and the arrow's two ends; `thing` is the index named."""
+
+    thing: int
+    text: str
+    box: tuple[int, int, int, int]
+    text_at: tuple[int, int]
+    size: int
+    start: tuple[int, int]
+    end: tuple[int, int]
+
+    def drawings(self) -> tuple[Drawing, ...]:
+        """The interventions that draw it."""
+        x, y, width, height = self.box
+        return (
+            Arrow(self.start, self.end, "#000000", max(2, self.size // 10)),
+            Box(x, y, width, height, "#ffffff"),
+            Text(*self.text_at, self.text, self.size, "#000000"),
+        )
+
+
+@lru_cache(maxsize=512)
+def text_box(text: str, size: int) -> tuple[int, int, int, int]:
+    """Ink of a text: (left, top) offset from its origin, then width and height."""
+    left, top, right, bottom = ImageFont.truetype(str(FONT), size, layout_engine=ImageFont.Layout.BASIC).getbbox(text)
+    return int(left), int(top), math.ceil(right - left), math.ceil(bottom - top)
+
+
+def place_labels(scene: Scene, wanted: Sequence[tuple[int, str]]) -> list[Label]:
+    """Find a free place for each (index of a thing, text): beside its thing, off the other things and labels if there is room."""
+    taken: list[tuple[int, int, int, int]] = []
+    found = []
+    for index, text in wanted:
+        label = _place_label(scene, index, text, taken)
+        taken.append(label.box)
+        found.append(label)
+    return found
+
+
+def _place_label(scene: Scene, index: int, text: str, taken: Sequence[tuple[int, int, int, int]]) -> Label:
+    thing = scene.things[index]
+    size = round((DIGIT_SIZE if text.isdigit() else WORD_SIZE) * scene.unit)
+    left, top, width, height = text_box(text, size)
+    pad = round(_PAD * scene.unit)
+    w, h = width + 2 * pad, height + 2 * pad
+    gap = round(22 * scene.unit)
+    best: tuple[float, int, int, float] | None = None
+    for step in range(16):
+        turn = 2 * math.pi * step / 16
+        for far in (1.0, 2.2, 3.6):
+            reach = thing.radius + gap * far
+            # the box touches the circle of this reach with the side that looks at the thing
+            cx = thing.x + math.cos(turn) * (reach + w / 2 * abs(math.cos(turn)))
+            cy = thing.y + math.sin(turn) * (reach + h / 2 * abs(math.sin(turn)))
+            x = round(min(max(cx - w / 2, 2), scene.width - w - 2))
+            y = round(min(max(cy - h / 2, 2), scene.height - h - 2))
+            cost = _cost(scene, index, (x, y, w, h), taken) + far * 0.01 * w * h
+            if best is None or cost < best[0]:
+                best = (cost, x, y, turn)
+    assert best is not None
+    x, y = best[1], best[2]
+    start = (x + w // 2, y + h // 2)
+    toward = math.atan2(start[1] - thing.y, start[0] - thing.x)
+    end = (round(thing.x + 0.7 * thing.radius * math.cos(toward)), round(thing.y + 0.7 * thing.radius * math.sin(toward)))
+    return Label(index, text, (x, y, w, h), (x + pad - left, y + pad - top), size, start, end)
+
+
+def _cost(
+    scene: Scene, index: int, box: tuple[int, int, int, int], taken: Sequence[tuple[int, int, int, int]]
+) -> float:
+    """Covered area, in square pixels; things that are not named weigh most."""
+    cost = 0.0
+    for other, thing in enumerate(scene.things):
+        r = thing.radius
+        cost += _overlap(box, (thing.x - r, thing.y - r, 2 * r, 2 * r)) * (2.0 if other == index else 3.0)
+    return cost + sum(4.0 * _overlap(box, other) for other in taken)
+
+
+def _overlap(a: tuple[int, int, int, int], b: tuple[int, int, int, int]) -> int:
+    across = min(a[0] + a[2], b[0] + b[2]) - max(a[0], b[0])
+    down = min(a[1] + a[3], b[1] + b[3]) - max(a[1], b[1])
+    return max(0, across) * max(0, down)

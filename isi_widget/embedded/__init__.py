@@ -1,0 +1,11 @@
+"""The shipped tiny models: nothing but their folders. Each holds safetensors, a tokenizer, configurations and a model card."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+VLM = Path(__file__).parent / "vlm"
+"""A `LlavaForConditionalGeneration` that knows rendered scenes only."""
+
+ENTAILMENT = Path(__file__).parent / "entailment"
+"""A `DebertaV2ForSequenceClassification` for the scenes' answers: 0 contradiction, 1 neutral, 2 entailment."""

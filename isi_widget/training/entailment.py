@@ -1,0 +1,165 @@
+"""Training of the embedded entailment model: `python -m isi_widget.training entailment`.
+
+Three phases: with the extra heads (`entailment_model`) at a high rate, their weight falling in the second half; without them at a
+high rate; and a fine phase at a falling rate. About 14 to 20 minutes on one core. Seeded: batches are drawn from (seed, step), and
+a checkpoint holds everything else, so that an interrupted run continues as if it had not been. Measuring: `entailment_eval`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ctypes
+import json
+import random
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from isi_widget.training.entailment_attention import use_fast_attention
+from isi_widget.training.entailment_data import PAIR_KINDS, WEIGHTS, Pair, draw_pairs
+from isi_widget.training.entailment_model import Network, build_tokenizer, encode, heads_loss, targets
+
+BATCH = 128
+POOL = 12  # batches that are drawn, sorted by length and dealt together
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of the training command."""
+    parser.add_argument("--output", type=Path, default=Path("runs/entailment"), help="folder of checkpoints, log and result")
+    parser.add_argument("--steps", type=int, default=7200, help="optimiser steps of 128 pairs")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--rate", type=float, default=1e-3, help="highest learning rate")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Train, or continue an interrupted training, and export to <output>/model."""
+    train(arguments.output, arguments.steps, arguments.seed, arguments.threads, arguments.rate)
+
+
+def train(folder: Path, steps: int, seed: int = 0, threads: int = 1, rate: float = 1e-3) -> Path:
+    """Train to `steps` and export; returns the folder of the exported model."""
+    torch.set_num_threads(threads)
+    _keep_memory()
+    folder.mkdir(parents=True, exist_ok=True)
+    tokenizer = build_tokenizer(seed)
+    network = Network(len(tokenizer), seed)
+    use_fast_attention(network)
+    optimiser = torch.optim.AdamW(network.parameters(), lr=rate, betas=(0.9, 0.98), weight_decay=0.01)
+    checkpoint, first = folder / "checkpoint.pt", 0
+    if checkpoint.exists():
+        state = torch.load(checkpoint, weights_only=True)
+        if (state["steps"], state["seed"], state["words"]) != (steps, seed, len(tokenizer)):
+            raise SystemExit(f"{checkpoint} is of another run (steps, seed or vocabulary differ); choose another --output.")
+        network.load_state_dict(state["network"])
+        optimiser.load_state_dict(state["optimiser"])
+        first = state["step"]
+    validation = {kind: draw_validation(kind, 300) for kind in PAIR_KINDS}
+    log = (folder / "log.jsonl").open("a", encoding="utf-8")
+    started, since = time.perf_counter(), {"loss": 0.0, "heads": 0.0, "right": 0.0, "steps": 0.0}
+    for step, pairs in batches(seed, first, steps):
+        share = step / steps
+        learning, extra = rate * learning_rate(share, step), heads_weight(share)
+        for group in optimiser.param_groups:
+            group["lr"] = learning
+        with torch.autocast("cpu", torch.bfloat16):
+            relation, heads = (out.float() for out in network(encode(tokenizer, pairs)))
+        labels = torch.tensor([pair.label for pair in pairs])
+        loss = nn.functional.cross_entropy(relation, labels)
+        if extra:
+            side = heads_loss(heads, torch.tensor([targets(pair) for pair in pairs]))
+            since["heads"] += float(side.detach())
+            loss = loss + extra * side
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+        optimiser.step()
+        since["loss"] += float(loss.detach())
+        since["right"] += float((relation.argmax(1) == labels).float().mean())
+        since["steps"] += 1
+        done = step + 1
+        if done % 100 == 0 or done == steps:
+            entry: dict[str, Any] = {k: round(v / since["steps"], 4) for k, v in since.items() if k != "steps"}
+            entry = {"step": done, "seconds": round(time.perf_counter() - started, 1), "rate": learning, **entry}
+            since = dict.fromkeys(since, 0.0)
+            if done % 400 == 0 or done == steps:
+                entry["validation"] = {kind: accuracy(network, tokenizer, found) for kind, found in validation.items()}
+                state = {"step": done, "steps": steps, "seed": seed, "words": len(tokenizer)}
+                state |= {"network": network.state_dict(), "optimiser": optimiser.state_dict()}
+                torch.save(state, checkpoint.with_suffix(".new"))
+                checkpoint.with_suffix(".new").replace(checkpoint)  # never half a checkpoint
+            log.write(json.dumps(entry) + "\n")
+            log.flush()
+            print(json.dumps(entry), flush=True)
+    log.close()
+    return export(network, tokenizer, folder / "model")
+
+
+def export(network: Network, tokenizer: Any, folder: Path) -> Path:
+    """Write the classifier without its extra heads as fp16 safetensors, with configuration and tokenizer."""
+    network.classifier.half().save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def batches(seed: int, first: int, steps: int) -> Iterator[tuple[int, list[Pair]]]:
+    """Batches of pairs of similar length; batch number `step` depends on seed and step alone."""
+    for pool in range(first // POOL, -(-steps // POOL)):
+        draw = random.Random(f"{seed}:{pool}")
+        pairs: list[Pair] = []
+        while len(pairs) < BATCH * POOL:
+            pairs += draw_pairs(draw, draw.choices(PAIR_KINDS, WEIGHTS)[0])
+        pairs = sorted(pairs[: BATCH * POOL], key=_length)
+        dealt = [pairs[start : start + BATCH] for start in range(0, len(pairs), BATCH)]
+        draw.shuffle(dealt)
+        for step, batch in enumerate(dealt, start=pool * POOL):
+            if first <= step < steps:
+                yield step, batch
+
+
+def learning_rate(share: float, step: int) -> float:
+    """Share of the highest rate: warm-up over 100 steps, constant, from 60 % of the steps .3, from 75 % falling to .01."""
+    if share < 0.6:
+        return min(1.0, (step + 1) / 100)
+    return 0.3 if share < 0.75 else 0.3 - 0.29 * (share - 0.75) / 0.25
+
+
+def heads_weight(share: float) -> float:
+    """Weight of the extra heads: 1 in the first 30 % of the steps, then falling to 0 at 60 %."""
+    return min(1.0, max(0.0, (0.6 - share) / 0.3))
+
+
+def draw_validation(kind: str, number: int) -> list[Pair]:
+    """New draws of the training templates; their seed is not that of any training pool, nor of the final evaluation."""
+    draw, pairs = random.Random(f"validation:{kind}"), list[Pair]()
+    while len(pairs) < number:
+        pairs += draw_pairs(draw, kind)
+    return pairs[:number]
+
+
+@torch.no_grad()
+def accuracy(network: Network, tokenizer: Any, pairs: list[Pair]) -> float:
+    """Share of the pairs whose relation is found."""
+    right = 0
+    for start in range(0, len(pairs), 100):
+        part = pairs[start : start + 100]
+        right += int((network(encode(tokenizer, part))[0].argmax(1) == torch.tensor([p.label for p in part])).sum())
+    return round(right / len(pairs), 4)
+
+
+def _length(pair: Pair) -> int:
+    return 2 * len(pair.question.split()) + len(pair.premise.text.split()) + len(pair.hypothesis.text.split())
+
+
+def _keep_memory() -> None:
+    """Keep freed memory in the process: glibc otherwise returns it at every step, which costs several times the arithmetic."""
+    try:
+        libc = ctypes.CDLL("libc.so.6")
+        libc.mallopt(-3, 1 << 30)  # M_MMAP_THRESHOLD
+        libc.mallopt(-1, 1 << 30)  # M_TRIM_THRESHOLD
+    except (OSError, AttributeError):
+        pass  # not glibc

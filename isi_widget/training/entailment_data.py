@@ -1,0 +1,367 @@
+"""Pairs of answers with their entailment relation, drawn from the grammar of the scenes: what the embedded model learns from.
+
+The label of a pair is computed by logic from the claims of its two answers (`grammar.compare`), never written by hand. Held-out
+templates of the grammar, `HELD_OUT_LEADS` and the last irrelevant sentences are drawn only with `forms="held out"`, for evaluation.
+Pure Python, no torch. Not for natural language at large: sentences outside the grammar occur only as noise, labelled neutral.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from isi_widget.datasets import grammar
+from isi_widget.datasets.grammar import COLOURS, INVERSE, NUMBERS, RELATIONS, SHAPES, SIZES, Ask, Claim, Noun
+
+Forms = Literal["training", "held out"]
+Draw = random.Random
+
+# General / specific pairs, swapped relations and neutral pairs are kinds of their own: they are what a VLM's stray answers look like.
+PAIR_KINDS = (*grammar.KINDS, "general/specific", "inverse relation", "neutral")
+WEIGHTS = (12, 13, 13, 12, 16, 14, 12, 8, 16)
+
+# Short answers and wrappers in which the words of the held-out templates ("true", "wrong", ...) occur elsewhere: a model trained from
+# nothing cannot know a word that it has never met. None of them is a held-out template itself.
+YES = (
+    "Yes, correct.",
+    "Yes, it is.",
+    "It is.",
+    "Yes, it is true.",
+    "It is true.",
+    "Yes, that is the case.",
+    "That is the case.",
+    "Right.",
+    "Sure.",
+    "Yes, certainly.",
+    "That is correct.",
+    "This is true.",
+    "Indeed.",
+    "Yes, of course.",
+    "Yeah.",
+    "Yep.",
+    "It is so.",
+    "Yes, there is.",
+    "Yes, that is true.",
+)
+NO = (
+    "No, it is wrong.",
+    "No, it is not.",
+    "It is not.",
+    "No, it is not true.",
+    "It is false.",
+    "That is not the case.",
+    "That is wrong.",
+    "This is false.",
+    "No, not at all.",
+    "That is not correct.",
+    "That is not true.",
+    "It is wrong.",
+    "Not so.",
+    "No, certainly not.",
+    "Nope.",
+    "No, there is not.",
+    "It is not so.",
+    "No, that is false.",
+    "Not really.",
+)
+LEADS = (
+    "I think",
+    "I think that",
+    "It seems that",
+    "Well,",
+    "Clearly,",
+    "In the image",
+    "As I see it,",
+    "The answer is",
+    "Answer:",
+    "In this picture",
+    "So,",
+    "Looking at it,",
+)
+HELD_OUT_LEADS = ("I believe that", "As far as I can tell,", "To me", "Surely,", "It looks like", "In my view,", "My answer:")
+AFFIRM = ("It is true that", "It is correct that", "It is the case that", "I agree that", "I think that")
+DENY = ("It is false that", "It is wrong that", "It is not true that", "It is not the case that", "I do not think that")
+IRRELEVANT = grammar.IRRELEVANT[:-4]
+HELD_OUT_IRRELEVANT = grammar.IRRELEVANT[-4:]
+
+# Words that carry the meaning: all others may be replaced by unknown ones, which teaches that unknown words decide nothing.
+CONTENT = frozenset(
+    word
+    for text in (*COLOURS, *SHAPES, *SIZES, *NUMBERS, *(Noun(s).words(plural=True) for s in (*SHAPES, None)), "object left right above below")
+    for word in text.split()
+) | frozenset(
+    "no not nobody cannot yes nope yeah yep sure indeed right correct wrong true false think agree case so certainly really all "
+    "what which colour shape size many or exactly and".split()
+)
+
+
+@dataclass(frozen=True)
+class Statement:
+    """An answer as text, and the claim that it makes in the light of its question."""
+
+    text: str
+    claim: Claim
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Premise and hypothesis, two answers to one question, and what the first says about the second (0, 1, 2)."""
+
+    kind: str
+    question: str
+    premise: Statement
+    hypothesis: Statement
+
+    @property
+    def label(self) -> int:
+        """0 contradiction, 1 neutral, 2 entailment."""
+        return grammar.compare(self.premise.claim, self.hypothesis.claim)
+
+
+def draw_noun(draw: Draw, shape: bool | None = None, colour: bool | None = None, size: bool | None = None) -> Noun:
+    """A random description; each attribute present (True), absent (False) or either (None); never a bare "object"."""
+    while True:
+        has = [draw.random() < p if want is None else want for want, p in ((shape, 0.8), (colour, 0.55), (size, 0.25))]
+        noun = Noun(
+            draw.choice(SHAPES) if has[0] else None,
+            draw.choice(COLOURS) if has[1] else None,
+            draw.choice(SIZES) if has[2] else None,
+        )
+        if noun != Noun():
+            return noun
+
+
+def draw_ask(draw: Draw, kind: str) -> Ask:
+    """A random question of one of the grammar's kinds."""
+    if kind == "existence":
+        return Ask(kind, Claim("exists", draw_noun(draw)))
+    if kind == "attribute":
+        if draw.random() < 0.75:
+            return Ask(kind, Claim("colour", draw_noun(draw, shape=True, colour=False), draw.choice(COLOURS)))
+        return Ask(kind, Claim("size", draw_noun(draw, size=False), draw.choice(SIZES)))
+    if kind == "colour":
+        return Ask(kind, Claim("colour", draw_noun(draw, shape=True, colour=False)))
+    if kind == "shape":
+        return Ask(kind, Claim("shape", draw_noun(draw, shape=False, colour=True)))
+    if kind == "relation":
+        first, second = draw_noun(draw), draw_noun(draw)
+        while first == second:
+            second = draw_noun(draw)
+        value = draw.choice(RELATIONS)
+        if draw.random() < 0.75:
+            return Ask(kind, Claim("relation", first, value, second))
+        axis = "horizontal" if value in RELATIONS[:2] else "vertical"
+        return Ask(kind, Claim("relation", first, None, second), axis)
+    if kind == "counting":
+        noun = draw_noun(draw) if draw.random() < 0.9 else Noun()
+        return Ask(kind, Claim("count", noun, draw.choice(NUMBERS) if draw.random() < 0.4 else None))
+    raise ValueError(f"unknown kind of question: {kind}")
+
+
+def draw_truths(draw: Draw, ask: Ask) -> list[Claim]:
+    """Claims that could answer it, different in meaning or nearly so; the first two are the likely ones."""
+    claim = ask.claim
+    if claim.kind == "exists":
+        return [claim, claim.denied()]
+    if claim.kind == "relation":
+        sides = RELATIONS[:2] if (claim.value or ask.axis) in (*RELATIONS[:2], "horizontal") else RELATIONS[2:]
+        if ask.is_open:
+            return [replace(claim, value=side) for side in draw.sample(sides, 2)]
+        return [claim, claim.denied(), replace(claim, value=INVERSE[claim.value or ""])]
+    values = {"colour": COLOURS, "size": SIZES, "shape": SHAPES, "count": NUMBERS}[claim.kind]
+    if ask.is_open:
+        return [replace(claim, value=value) for value in draw.sample(values, 3 if len(values) > 2 else 2)]
+    others = [value for value in values if value != claim.value]
+    return [claim, claim.denied(), *(replace(claim, value=v) for v in draw.sample(others, min(2, len(others))))]
+
+
+def draw_question(draw: Draw, ask: Ask, forms: Forms) -> str:
+    """One wording of the question."""
+    found = grammar.questions.__wrapped__(ask)  # uncached: there are too many nouns to keep them all
+    wanted = [p.text for p in found if p.held_out == (forms == "held out")] or [p.text for p in found]
+    return draw.choice(wanted)
+
+
+def draw_answer(draw: Draw, ask: Ask, truth: Claim, forms: Forms, *, full: bool = False) -> Statement:
+    """One wording of an answer; `full` leaves out those that mean nothing without the question ("Yes", "Red")."""
+    found = grammar.answers.__wrapped__(ask, truth)
+    wanted = [p for p in found if p.held_out == (forms == "held out")]
+    if full:  # names what it is about
+        wanted = [p for p in wanted if p.claim.noun.words() in p.text.lower()]
+    polar = not ask.is_open and not full
+    if forms == "training":
+        if polar and draw.random() < 0.2:
+            yes = grammar.compare(truth, ask.claim) == grammar.ENTAILMENT
+            return Statement(draw.choice(YES if yes else NO), ask.claim if yes else ask.claim.denied())
+        if draw.random() < 0.06 and truth.kind != "relation":  # as a text beside the picture would put it
+            return Statement(draw.choice(grammar.contexts(truth)), truth)
+    phrase = draw.choice(wanted)
+    return Statement(phrase.text, phrase.claim)
+
+
+def vary(draw: Draw, statement: Statement, forms: Forms) -> Statement:
+    """The same answer in a less tidy wording: wrapped, led in, without its punctuation, in capitals, with unknown words."""
+    text, claim = statement.text, statement.claim
+    first = text.split()[0].lower().strip(",.") if text else ""
+    sentence = len(text.split()) > 3 and first not in ("yes", "no", "that", "not", "it", "nope", "this") and " think" not in text
+    if sentence and draw.random() < 0.12:
+        if draw.random() < 0.5:
+            text = f"{draw.choice(AFFIRM)} {text[0].lower()}{text[1:]}"
+        elif claim.kind != "irrelevant":
+            text, claim = f"{draw.choice(DENY)} {text[0].lower()}{text[1:]}", claim.denied()
+    elif draw.random() < 0.12:
+        lead = draw.choice(HELD_OUT_LEADS if forms == "held out" else LEADS)
+        text = f"{lead} {text[:1].lower()}{text[1:]}"
+    if forms == "training":
+        text = add_unknown(draw, text)
+    if draw.random() < 0.15:
+        text = text.rstrip(".")
+    if draw.random() < 0.1:
+        text = draw.choice((str.upper, str.lower))(text)
+    if claim.kind == "count" and draw.random() < 0.15:
+        text = " ".join(_digit(word) for word in text.split())
+    return Statement(text, claim)
+
+
+def add_unknown(draw: Draw, text: str, rate: float = 0.16) -> str:
+    """Now and then unknown words before, after or inside a sentence, or in the place of words without content."""
+    words = text.split()
+    if draw.random() < rate:
+        words = [unknown(draw) if draw.random() < 0.3 and _bare(w) not in CONTENT else w for w in words]
+    if draw.random() < rate:
+        words = [_filler(draw) for _ in range(draw.randint(1, 4))] + words
+    if draw.random() < rate / 2:
+        words = words + [_filler(draw) for _ in range(draw.randint(1, 3))]
+    return " ".join(words)
+
+
+def unknown(draw: Draw) -> str:
+    """A made-up word, outside every vocabulary."""
+    return "".join(draw.choice("bdfgklmnprstvz") + draw.choice("aeiou") for _ in range(draw.randint(2, 4))) + "q"
+
+
+def draw_pairs(draw: Draw, kind: str, forms: Forms = "training") -> list[Pair]:
+    """A few pairs to one question of one kind of `PAIR_KINDS`; about as many of each label as the kind has."""
+    question, statements = _BUILD.get(kind, _plain)(draw, kind, forms)
+    statements = [vary(draw, s, forms) for s in statements]
+    if forms == "training":
+        question = add_unknown(draw, question, 0.08)
+        if draw.random() < 0.1:
+            question = question.rstrip("?.")
+    pairs = []
+    for _ in range(len(statements)):
+        one, two = draw.sample(statements, 2)
+        if one.text != two.text:
+            pairs.append(Pair(kind, question, one, two))
+    return pairs
+
+
+def _plain(draw: Draw, kind: str, forms: Forms) -> tuple[str, list[Statement]]:
+    ask = draw_ask(draw, kind)
+    truths = draw_truths(draw, ask)
+    # two answers of one truth and two of the others: half of the pairs agree in value, half do not
+    first = draw.choice(truths[:2])
+    rest = [t for t in truths if t != first]
+    chosen = [first, first, draw.choice(rest), draw.choice(rest if draw.random() < 0.5 else [first])]
+    return draw_question(draw, ask, forms), [draw_answer(draw, ask, truth, forms) for truth in chosen]
+
+
+def _general(draw: Draw, kind: str, forms: Forms) -> tuple[str, list[Statement]]:
+    """ "A star" and "a red star"; "two stars" and "a star"."""
+    noun = draw_noun(draw)
+    nouns = [noun, noun, *(_changed(draw, noun) for _ in range(3))]
+    asks = [Ask("existence", Claim("exists", n)) for n in nouns]
+    found = []
+    for ask in asks[1:]:
+        claim = ask.claim if draw.random() < 0.65 else ask.claim.denied()
+        found.append(draw_answer(draw, ask, claim, forms, full=True))
+    if draw.random() < 0.35:
+        ask = Ask("counting", Claim("count", noun))
+        for value in draw.sample(NUMBERS, 2):
+            found.append(draw_answer(draw, ask, replace(ask.claim, value=value), forms))
+        return draw_question(draw, ask, forms), found
+    found.append(draw_answer(draw, asks[0], draw.choice((asks[0].claim, asks[0].claim.denied())), forms))
+    return draw_question(draw, asks[0], forms), found
+
+
+def _inverse(draw: Draw, kind: str, forms: Forms) -> tuple[str, list[Statement]]:
+    """ "The star is left of the ring", "the ring is right of the star", "the ring is left of the star", "... is above ..."."""
+    ask = draw_ask(draw, "relation")
+    claim = ask.claim if ask.claim.value else replace(ask.claim, value="above" if ask.axis == "vertical" else "left of")
+    assert claim.value and claim.other
+    other_axis = draw.choice([v for v in RELATIONS if v not in (claim.value, INVERSE[claim.value])])
+    turned = replace(claim, noun=claim.other, other=claim.noun)
+    claims = [
+        replace(claim, value=INVERSE[claim.value]),
+        turned,
+        replace(turned, value=INVERSE[claim.value]),
+        replace(draw.choice((claim, turned)), value=other_axis),
+    ]
+    found = []
+    for c in draw.sample(claims, 3):
+        truth = c if draw.random() < 0.7 else c.denied()
+        found.append(draw_answer(draw, Ask("relation", c), truth, forms, full=True))
+    found.append(draw_answer(draw, Ask("relation", claim), draw.choice((claim, claim.denied())), forms))
+    return draw_question(draw, Ask("relation", claim), forms), found
+
+
+def _neutral(draw: Draw, kind: str, forms: Forms) -> tuple[str, list[Statement]]:
+    """Sentences that have nothing to do with the question, nothing at all, and statements about other objects."""
+    ask = draw_ask(draw, draw.choice(grammar.KINDS))
+    found = [draw_answer(draw, ask, draw.choice(draw_truths(draw, ask)), forms)]
+    for _ in range(2):
+        chance = draw.random()
+        if chance < 0.3:
+            text = draw.choice(HELD_OUT_IRRELEVANT if forms == "held out" else IRRELEVANT)
+        elif chance < 0.55:
+            text = " ".join(_filler(draw) for _ in range(draw.randint(2, 9))) + "."
+        elif chance < 0.62:
+            text = ""
+        else:
+            other = _unrelated(draw, ask)
+            found.append(draw_answer(draw, other, draw.choice(draw_truths(draw, other)), forms, full=True))
+            continue
+        found.append(Statement(text, Claim("irrelevant", text=text)))
+    return draw_question(draw, ask, forms), found
+
+
+_BUILD: dict[str, Callable[[Draw, str, Forms], tuple[str, list[Statement]]]] = {
+    "general/specific": _general,
+    "inverse relation": _inverse,
+    "neutral": _neutral,
+}
+
+
+def _unrelated(draw: Draw, ask: Ask) -> Ask:
+    """A yes/no question of the same sort about other objects, so that its answers say nothing about the first one."""
+    while True:
+        other = draw_ask(draw, ask.kind if ask.kind in ("existence", "attribute", "relation") else "attribute")
+        same = {ask.claim.noun, ask.claim.other} & {other.claim.noun, other.claim.other} - {None}
+        if not other.is_open and not same:
+            return other
+
+
+def _changed(draw: Draw, noun: Noun) -> Noun:
+    """The noun with one attribute dropped, added or changed."""
+    values = {"shape": SHAPES, "colour": COLOURS, "size": SIZES}
+    while True:
+        name = draw.choice(tuple(values))
+        keep = getattr(noun, name) is not None and draw.random() < 0.5
+        changed = replace(noun, **{name: None if keep else draw.choice(values[name])})
+        if changed not in (noun, Noun()):
+            return changed
+
+
+def _bare(word: str) -> str:
+    return word.lower().strip(".,?!:")
+
+
+def _digit(word: str) -> str:
+    bare = _bare(word)
+    return word.lower().replace(bare, str(NUMBERS.index(bare))) if bare in NUMBERS else word
+
+
+def _filler(draw: Draw) -> str:
+    return unknown(draw) if draw.random() < 0.6 else draw.choice(("the", "a", "is", "in", "it", "I", "that", "there", "see", "of"))

@@ -1,0 +1,165 @@
+"""The embedded entailment model: its tokenizer, its network, and the extra heads that are only there while it learns.
+
+A DeBERTa-v2 of 3 layers trained from nothing does not discover by itself that two of six or eight values are equal: pairs about
+colours and shapes stay near chance. Linear heads on the [CLS] output remedy that: they name the value, polarity and objects of
+both answers and compare them. They are dropped at export. Not for loading a trained model (`isi_widget.uncertainty.entailment`).
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, processors
+from torch import Tensor, nn
+from transformers import DebertaV2Config, DebertaV2ForSequenceClassification, PreTrainedTokenizerFast
+
+from isi_widget.datasets.grammar import COLOURS, INVERSE, NUMBERS, RELATIONS, SHAPES, SIZES, Claim, Noun
+from isi_widget.training.entailment_data import CONTENT, PAIR_KINDS, Pair, draw_pairs
+
+LABELS = {0: "CONTRADICTION", 1: "NEUTRAL", 2: "ENTAILMENT"}
+_SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
+_SPELLED = (  # contractions and figures, so that they need not be learnt
+    (r"(can)(not|'t)\b", "cannot"),
+    (r"\bwon't\b", "will not"),
+    (r"n't\b", " not"),
+    (r"'(s|re|m)\b", " is"),
+    (r"\bcolor", "colour"),
+    *((rf"\b{number}\b", word) for number, word in enumerate(NUMBERS)),
+    (r"[^\w\s?]", " "),
+)
+
+_VALUES = ("none", *COLOURS, *SHAPES, *SIZES, *RELATIONS, *NUMBERS)
+_TYPES = ("exists", "colour", "size", "shape", "relation", "count", "irrelevant")
+_SLOTS = (("shape", SHAPES), ("colour", COLOURS), ("size", SIZES))
+_COMPARISONS = 6
+# (weight of the loss, number of classes) of every head, in the order of `targets`
+HEADS = (
+    *((0.5, n) for _ in range(2) for n in (len(_VALUES), 2)),
+    *((0.1, n) for _ in range(2) for n in (len(_TYPES), *(len(v) + 1 for _, v in _SLOTS * 2))),
+    *((0.05, 2) for _ in range(_COMPARISONS)),
+)
+
+
+def build_tokenizer(seed: int = 0) -> PreTrainedTokenizerFast:
+    """A lower-case word-level tokenizer of the words of the training sentences; any other word is [UNK].
+
+    Punctuation but "?" is dropped, figures become words, contractions are written out: what must not matter cannot.
+    """
+    draw, words = random.Random(seed), set(CONTENT)
+    normalizer = normalizers.Sequence(
+        [
+            normalizers.NFKC(),
+            normalizers.Lowercase(),
+            normalizers.Replace("’", "'"),
+            *(normalizers.Replace(Regex(pattern), text) for pattern, text in _SPELLED),
+        ]
+    )
+    for kind in PAIR_KINDS:
+        for _ in range(600):
+            for pair in draw_pairs(draw, kind):
+                for text in (pair.question, pair.premise.text, pair.hypothesis.text):
+                    words.update(w for w in normalizer.normalize_str(text).replace("?", " ").split() if not w.endswith("q"))
+    vocabulary = {word: index for index, word in enumerate((*_SPECIAL, "?", *sorted(words)))}
+    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
+    tokenizer.normalizer = normalizer
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]",
+        pair="[CLS] $A [SEP] $B:1 [SEP]:1",
+        special_tokens=[("[CLS]", vocabulary["[CLS]"]), ("[SEP]", vocabulary["[SEP]"])],
+    )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        pad_token="[PAD]",
+        unk_token="[UNK]",
+        cls_token="[CLS]",
+        sep_token="[SEP]",
+        model_max_length=512,
+        model_input_names=["input_ids", "token_type_ids", "attention_mask"],
+    )
+
+
+class Network(nn.Module):
+    """The classifier and its extra heads.
+
+    A DebertaV2ForSequenceClassification, 128 wide, 3 layers, 4 heads, relative attention content-to-position and back; the heads
+    read its last [CLS] output, [batch, 128].
+    """
+
+    def __init__(self, vocabulary: int, seed: int) -> None:
+        super().__init__()
+        torch.manual_seed(seed)
+        config = DebertaV2Config(
+            vocab_size=vocabulary,
+            hidden_size=128,
+            num_hidden_layers=3,
+            num_attention_heads=4,
+            intermediate_size=256,
+            max_position_embeddings=512,
+            relative_attention=True,
+            position_buckets=32,
+            pos_att_type=["c2p", "p2c"],
+            share_att_key=True,
+            norm_rel_ebd="layer_norm",
+            position_biased_input=False,
+            type_vocab_size=2,
+            hidden_dropout_prob=0.0,
+            attention_probs_dropout_prob=0.0,
+            pooler_dropout=0.0,
+            pooler_hidden_size=128,
+            pad_token_id=0,
+            id2label=LABELS,
+            label2id={name: index for index, name in LABELS.items()},
+        )
+        self.classifier = DebertaV2ForSequenceClassification(config)
+        self.heads = nn.Linear(128, sum(classes for _, classes in HEADS))
+
+    def forward(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """Logits [batch, 3] of the relation, and of all heads side by side."""
+        hidden = self.classifier.deberta(**batch).last_hidden_state
+        return self.classifier.classifier(self.classifier.pooler(hidden)), self.heads(hidden[:, 0])
+
+
+def heads_loss(logits: Tensor, wanted: Tensor) -> Tensor:
+    """Weighted sum of the cross-entropies of all heads; wanted int [batch, heads], -100 where a head has nothing to say."""
+    total, start = logits.new_zeros(()), 0
+    for column, (weight, classes) in enumerate(HEADS):
+        part = nn.functional.cross_entropy(logits[:, start : start + classes], wanted[:, column], reduction="sum")
+        total = total + weight * part / (wanted[:, column] >= 0).sum().clamp(min=1)
+        start += classes
+    return total
+
+
+def targets(pair: Pair) -> list[int]:
+    """What the heads should say of a pair, in the order of `HEADS`."""
+    one, two = pair.premise.claim, pair.hypothesis.claim
+    values = [v for claim in (one, two) for v in (_VALUES.index(claim.value or "none"), int(claim.positive))]
+    slots = [v for claim in (one, two) for v in (_TYPES.index(claim.kind), *_nouns(claim))]
+    same = [one.noun == two.noun, one.value == two.value, one.positive == two.positive, one.kind == two.kind]
+    both = one.kind == two.kind == "relation"
+    turned = both and one.noun == two.other and one.other == two.noun
+    inverse = both and one.value == INVERSE[two.value or ""]
+    return [*values, *slots, *map(int, same), int(turned) if both else -100, int(inverse) if both else -100]
+
+
+def encode(tokenizer: PreTrainedTokenizerFast, pairs: Sequence[Pair]) -> dict[str, Tensor]:
+    """Padded inputs [batch, tokens] of "question answer" twice."""
+    return dict(
+        tokenizer(
+            [f"{p.question} {p.premise.text}".strip() for p in pairs],
+            [f"{p.question} {p.hypothesis.text}".strip() for p in pairs],
+            padding=True,
+            return_tensors="pt",
+        )
+    )
+
+
+def _nouns(claim: Claim) -> list[int]:
+    found: list[int] = []
+    nouns: tuple[Any, ...] = (claim.noun, claim.other or Noun())
+    for noun in nouns:
+        found += [0 if (v := getattr(noun, name)) is None else 1 + values.index(v) for name, values in _SLOTS]
+    return found

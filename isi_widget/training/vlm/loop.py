@@ -1,0 +1,135 @@
+"""Steps, schedule, logs and checkpoints of one stage. What a stage learns is in `stages`.
+
+A stage resumes from its own checkpoint if it has one, else starts from the result of the stage before. Batches are drawn from
+(seed, stage, step), so that a resumed stage sees what an uninterrupted one would have seen.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from isi_widget.training.vlm.network import Network
+
+Batch = Mapping[str, Tensor]
+Loss = Callable[[Network, Batch], tuple[Tensor, dict[str, float]]]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What is learnt: batches, a loss, and how fast.
+
+    after : the stages whose results it starts from, each with the prefixes of the parameters to take.
+    rates : learning rate by prefix of parameter name; the longest prefix that fits counts, 0 freezes.
+    steady : share of the steps after which the rate falls linearly to a twentieth (early decay is risky: what is stuck on a
+        plateau breaks free while the rate is high).
+    """
+
+    name: str
+    steps: int
+    batch: Callable[[random.Random, np.random.Generator], Batch]
+    loss: Loss
+    rates: Mapping[str, float]
+    validate: Callable[[Network], dict[str, float]]
+    after: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    steady: float = 0.6
+    warm_up: int = 80
+
+
+def run_stage(
+    stage: Stage, folder: Path, *, seed: int, save_every: float = 60.0, compiled: bool = True, log_every: int = 50
+) -> Path:
+    """Train a stage to its end; returns the file with its result."""
+    folder.mkdir(parents=True, exist_ok=True)
+    done, partial = folder / f"{stage.name}.pt", folder / f"{stage.name}.part.pt"
+    if done.exists():
+        return done
+    network = Network(seed, compiled)
+    optimiser, peaks = _optimiser(network, stage)
+    step = 0
+    if partial.exists():
+        state = torch.load(partial, weights_only=True)
+        network.load_state_dict(state["network"])
+        optimiser.load_state_dict(state["optimiser"])
+        step = int(state["step"])
+    else:
+        _start(network, stage, folder)
+    network.train()
+    sums: dict[str, list[float]] = defaultdict(list)
+    saved = began = time.monotonic()
+    while step < stage.steps:
+        batch = stage.batch(random.Random(f"{seed} {stage.name} {step}"), np.random.default_rng([seed, step, len(stage.name)]))
+        for group, peak in zip(optimiser.param_groups, peaks, strict=True):
+            group["lr"] = peak * _schedule(step, stage)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            loss, measured = stage.loss(network, batch)
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_([p for g in optimiser.param_groups for p in g["params"]], 1.0)
+        optimiser.step()
+        step += 1
+        for name, value in {"loss": float(loss.detach()), **measured}.items():
+            sums[name].append(value)
+        if step % log_every == 0 or step == stage.steps:
+            means = {name: round(float(np.mean(values)), 4) for name, values in sums.items()}
+            log(folder, stage=stage.name, step=step, seconds=round(time.monotonic() - began, 1), **means)
+            sums.clear()
+        if time.monotonic() - saved > save_every:
+            saved = time.monotonic()
+            _save(partial, network=network.state_dict(), optimiser=optimiser.state_dict(), step=step)
+    network.eval()
+    log(folder, stage=stage.name, validation=stage.validate(network), seconds=round(time.monotonic() - began, 1))
+    _save(done, network=network.state_dict(), step=step)
+    partial.unlink(missing_ok=True)
+    return done
+
+
+def _start(network: Network, stage: Stage, folder: Path) -> None:
+    """Take over the parameters of the stages before."""
+    for before, prefixes in stage.after.items():
+        state = torch.load(folder / f"{before}.pt", weights_only=True)["network"]
+        network.load_state_dict({name: value for name, value in state.items() if name.startswith(prefixes)}, strict=False)
+
+
+def log(folder: Path, **record: Any) -> None:
+    """One line of JSON to the log and to the screen."""
+    line = json.dumps({"time": time.strftime("%H:%M:%S"), **record})
+    with (folder / "log.jsonl").open("a") as file:
+        file.write(line + "\n")
+    print(line, flush=True)
+
+
+def _optimiser(network: Network, stage: Stage) -> tuple[torch.optim.AdamW, list[float]]:
+    groups: dict[tuple[float, bool], list[torch.nn.Parameter]] = defaultdict(list)
+    for name, parameter in network.named_parameters():
+        fitting = [prefix for prefix in stage.rates if name.startswith(prefix)]
+        rate = stage.rates[max(fitting, key=len)] if fitting else 0.0
+        parameter.requires_grad_(rate > 0)
+        if rate > 0:
+            groups[rate, parameter.ndim > 1].append(parameter)
+    described = [{"params": params, "weight_decay": 0.05 if decay else 0.0} for (_, decay), params in groups.items()]
+    return torch.optim.AdamW(described, lr=1e-3, betas=(0.9, 0.98)), [rate for rate, _ in groups]
+
+
+def _schedule(step: int, stage: Stage) -> float:
+    warm = min(1.0, (step + 1) / max(1, stage.warm_up))
+    turn = stage.steady * stage.steps
+    fall = 1.0 if step < turn else max(0.0, 1 - (step - turn) / max(1.0, stage.steps - turn))
+    return warm * (0.05 + 0.95 * fall)
+
+
+def _save(path: Path, **state: Any) -> None:
+    """Write beside and rename: a checkpoint is whole or absent."""
+    fresh = path.with_suffix(".tmp")
+    torch.save(state, fresh)
+    fresh.replace(path)

@@ -1,0 +1,69 @@
+"""The LLaVA and its training heads as one module, with the inner results that deep supervision needs.
+
+The layers are those of the `LlavaForConditionalGeneration` itself, called one by one: what is exported is exactly what was trained.
+"""
+
+from __future__ import annotations
+
+import shutil
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+from transformers import LlavaForConditionalGeneration
+
+from isi_widget.training.vlm import build
+from isi_widget.training.vlm.heads import Heads
+
+
+class Network(nn.Module):
+    """Model and heads; `compiled` compiles each transformer layer on its own (needs a C compiler, else it runs eagerly)."""
+
+    def __init__(self, seed: int = 0, compiled: bool = True) -> None:
+        super().__init__()
+        self.llava: LlavaForConditionalGeneration = build.model(seed)
+        self.llava.set_attn_implementation("sdpa")
+        self.heads = Heads()
+        if compiled and shutil.which("gcc"):
+            for layer in (*self.tower.encoder.layers, *self.decoder.layers):
+                layer.compile(dynamic=False)
+
+    @property
+    def tower(self) -> nn.Module:
+        """The vision tower."""
+        return cast(nn.Module, self.llava.model.vision_tower)
+
+    @property
+    def decoder(self) -> nn.Module:
+        """The text model."""
+        return cast(nn.Module, self.llava.model.language_model)
+
+    def patches(self, pixels: Tensor) -> Tensor:
+        """Vision features [B, 64, width] of normalised pixels [B, 3, 96, 96]."""
+        hidden = self.tower.pre_layrnorm(self.tower.embeddings(pixels))
+        for layer in self.tower.encoder.layers:
+            hidden = layer(hidden, attention_mask=None)
+        return hidden[:, 1:]
+
+    def project(self, features: Tensor) -> Tensor:
+        """Image tokens as the decoder reads them."""
+        return cast(Tensor, self.llava.model.multi_modal_projector(features))
+
+    def decode(self, images: Tensor, tokens: Tensor, positions: Tensor, mask: Tensor) -> list[Tensor]:
+        """Hidden states after each decoder layer, the last one normalised.
+
+        Parameters
+        ----------
+        images : image tokens [B, 64, width], put at the positions 1 to 64 of `tokens`.
+        tokens, positions : [B, L]. mask : bool [B, 1, L, L], True where a query (row) may look.
+        """
+        hidden = self.decoder.embed_tokens(tokens)
+        count = images.shape[1]
+        hidden = torch.cat([hidden[:, :1], images.to(hidden.dtype), hidden[:, 1 + count :]], dim=1)
+        rotary = self.decoder.rotary_emb(hidden, position_ids=positions)
+        states = []
+        for layer in self.decoder.layers:
+            hidden = layer(hidden, attention_mask=mask, position_embeddings=rotary, position_ids=positions)
+            states.append(hidden)
+        states[-1] = self.decoder.norm(hidden)
+        return states

@@ -1,0 +1,271 @@
+"""Scenes as the model sees them: drawn, intervened on, reduced; and what each patch of them shows, for deep supervision.
+
+Interventions are the package's own (`isi_widget.stimulus.drawing`), painted at full size before the reduction. Nothing is cached:
+a picture takes about two milliseconds, and a seed gives it again.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from isi_widget.datasets.grammar import COLOURS, SHAPES, SIZES
+from isi_widget.datasets.scenes.draw import draw_scene
+from isi_widget.datasets.scenes.graph import Repeat, Scene, Thing, sample_scene
+from isi_widget.datasets.scenes.labels import Label, place_labels
+from isi_widget.stimulus.drawing import Arrow, Box, Drawing, Text
+from isi_widget.training.vlm.build import GRID, PATCHES, SIDE
+
+WORDS = (*SHAPES, *COLOURS, *SIZES, *"12345")  # what a label can say
+COVERED_SHAPE, COVERED_COLOUR, COVERED_SIZE = len(SHAPES) + 1, len(COLOURS) + 1, len(SIZES) + 1
+OUTPUTS = {"shape": len(SHAPES) + 2, "colour": len(COLOURS) + 2, "size": len(SIZES) + 2, "digit": 6, "word": len(WORDS) + 1}
+
+
+@dataclass
+class View:
+    """A scene with what was drawn on it.
+
+    covered : things under a box. labels : words and digits with arrows. drawings : what was painted, in order.
+    noise : sigma of Gaussian noise after everything else. blank : a picture without any content.
+    """
+
+    scene: Scene
+    covered: set[int] = field(default_factory=set)
+    labels: list[Label] = field(default_factory=list)
+    drawings: list[Drawing] = field(default_factory=list)
+    noise: float = 0.0
+    blank: bool = False
+
+    def pixels(self, generator: np.random.Generator) -> NDArray[np.uint8]:
+        """The reduced picture, uint8 [96, 96, 3]."""
+        if self.blank:
+            level = generator.integers(0, 256, size=3) if generator.random() < 0.3 else np.full(3, generator.choice([0, 127, 255]))
+            small = np.broadcast_to(level.astype(np.uint8), (SIDE, SIDE, 3)).copy()
+        else:
+            picture = draw_scene(self.scene)
+            for drawing in self.drawings:
+                drawing.draw(picture)
+            small = np.asarray(picture.resize((SIDE, SIDE), Image.Resampling.NEAREST)).copy()
+        if self.noise:
+            # the nearest pixel of independent noise is independent noise: adding it after the reduction is the same
+            values = small + generator.standard_normal(small.shape, dtype=np.float32) * np.float32(255 * self.noise)
+            small = np.clip(np.rint(values), 0, 255).astype(np.uint8)
+        return small
+
+    def digit(self, index: int) -> int:
+        """The digit that a label gives to a thing, 0 if none."""
+        return next((int(label.text) for label in self.labels if label.thing == index and label.text.isdigit()), 0)
+
+    def told(self, index: int) -> set[str]:
+        """The words that labels say of a thing."""
+        return {label.text for label in self.labels if label.thing == index}
+
+
+def box_over(thing: Thing, rng: random.Random) -> Box:
+    """A filled box that hides a thing, mostly black, seldom a colour of its own."""
+    reach = thing.radius * rng.uniform(1.12, 1.5)
+    shift = thing.radius * 0.08
+    x, y = thing.x + rng.uniform(-shift, shift), thing.y + rng.uniform(-shift, shift)
+    tall = reach * rng.uniform(1.0, 1.2)
+    return Box(round(x - reach), round(y - tall), round(2 * reach), round(2 * tall), box_colour(rng))
+
+
+def box_colour(rng: random.Random) -> str:
+    """Of boxes: black, grey, white or anything."""
+    draw = rng.random()
+    if draw < 0.6:
+        return "#000000"
+    if draw < 0.85:
+        level = rng.randrange(256)
+        return f"#{level:02x}{level:02x}{level:02x}"
+    return f"#{rng.randrange(1 << 24):06x}"
+
+
+def cover(view: View, indices: Sequence[int], rng: random.Random) -> None:
+    """Box things over."""
+    for index in indices:
+        view.drawings.append(box_over(view.scene.things[index], rng))
+        view.covered.add(index)
+
+
+def label(view: View, wanted: Sequence[tuple[int, str]]) -> None:
+    """Put labels beside things."""
+    view.labels = place_labels(view.scene, wanted)
+    for item in view.labels:
+        view.drawings.extend(item.drawings())
+
+
+def scribble(view: View, rng: random.Random) -> None:
+    """What people draw that says nothing: an arrow, a small word, an empty box somewhere."""
+    scene, unit = view.scene, view.scene.unit
+    x, y = rng.randint(0, scene.width), rng.randint(0, scene.height)
+    draw = rng.random()
+    if draw < 0.4:
+        view.drawings.append(
+            Arrow((x, y), (rng.randint(0, scene.width), rng.randint(0, scene.height)), box_colour(rng), rng.randint(2, 8) * unit)
+        )
+    elif draw < 0.7:
+        text = rng.choice(("cat", "hello", "here", "A", "look", "what", "Robert"))
+        view.drawings.append(Text(x, y, text, rng.randint(14, 50) * unit, box_colour(rng)))
+    else:
+        side = rng.randint(20, 90) * unit
+        view.drawings.append(Box(x - side / 2, y - side / 2, side, side, box_colour(rng), rng.random() < 0.5))
+
+
+def random_labels(scene: Scene, rng: random.Random) -> list[tuple[int, str]]:
+    """Words on one or two things, or the digits 1..k on things of one kind."""
+    if rng.random() < 0.4:
+        first = rng.choice(scene.things)
+        same = [i for i, thing in enumerate(scene.things) if thing.shape == first.shape]
+        alike = [i for i, thing in enumerate(scene.things) if thing.colour == first.colour]
+        chosen = max(same, alike, key=len) if rng.random() < 0.7 else list(range(len(scene.things)))
+        rng.shuffle(chosen)
+        return [(index, str(number + 1)) for number, index in enumerate(chosen[:5])]
+    chosen = rng.sample(range(len(scene.things)), min(len(scene.things), 1 + (rng.random() < 0.4)))
+    if len(chosen) == 1 and rng.random() < 0.4:
+        thing = scene.things[chosen[0]]
+        return [(chosen[0], thing.colour), (chosen[0], thing.shape)]
+    return [(index, rng.choice([scene.things[index].shape, scene.things[index].colour] * 4 + [scene.things[index].size])) for index in chosen]
+
+
+def dense_view(rng: random.Random) -> View:
+    """For the vision stage: many things at once, or fewer with labels and boxes."""
+    if rng.random() < 0.55:
+        view = View(sample_scene(rng, rng.randint(3, 10), small=rng.uniform(0.4, 0.9)))
+    else:
+        repeat = Repeat(rng.randint(2, 4), shape=rng.choice(SHAPES)) if rng.random() < 0.4 else None
+        view = View(sample_scene(rng, rng.randint(2, 5), repeat=repeat))
+        wanted = random_labels(view.scene, rng) if rng.random() < 0.75 else []
+        named = [index for index, _ in wanted]
+        cover(view, [i for i in range(len(view.scene.things)) if rng.random() < (0.4 if i in named else 0.15)], rng)
+        label(view, wanted)
+    if rng.random() < 0.2:
+        view.noise = rng.uniform(0, 0.15)
+    return view
+
+
+def question_scene(rng: random.Random, fewest: int = 1) -> Scene:
+    """A scene to ask about: up to five things, in almost half of them several alike."""
+    count = rng.randint(fewest, 5)
+    if count >= 2 and rng.random() < 0.45:
+        alike = rng.randint(2, count)
+        repeat = Repeat(alike, shape=rng.choice(SHAPES)) if rng.random() < 0.6 else Repeat(alike, colour=rng.choice(COLOURS))
+        return sample_scene(rng, count, repeat=repeat)
+    return sample_scene(rng, count)
+
+
+def oracle_view(rng: random.Random) -> View:
+    """A scene that is never drawn: some things covered, some numbered."""
+    view = View(question_scene(rng, fewest=2))
+    if rng.random() < 0.15:
+        view.covered = {rng.randrange(len(view.scene.things))}
+    if rng.random() < 0.15:
+        view.labels = place_labels(view.scene, [pair for pair in random_labels(view.scene, rng) if pair[1].isdigit()])
+    return view
+
+
+@dataclass(frozen=True)
+class Show:
+    """How often a picture is intervened on: labels, boxes over things, noise up to a strongest sigma, scribbles, blank pictures."""
+
+    labels: float = 0.0
+    cover: float = 0.0
+    noise: float = 0.0
+    strongest: float = 0.15
+    scribble: float = 0.0
+    blank: float = 0.0
+
+
+def clean_view(rng: random.Random) -> View:
+    """Nothing drawn on it."""
+    return View(question_scene(rng, fewest=2))
+
+
+def question_view(rng: random.Random, show: Show) -> View:
+    """A scene to ask about, with interventions."""
+    view = View(question_scene(rng))
+    if rng.random() < show.blank:
+        view.blank = True
+        return view
+    things = range(len(view.scene.things))
+    wanted = random_labels(view.scene, rng) if rng.random() < show.labels else []
+    hidden: set[int] = set()
+    if rng.random() < show.cover:
+        hidden.update(rng.sample(things, min(len(things), rng.choice((1, 1, 1, 2, 2, 3)))))
+    if wanted and rng.random() < 0.35:
+        hidden.update(index for index, _ in wanted if rng.random() < 0.7)
+    cover(view, sorted(hidden), rng)
+    if rng.random() < show.cover / 4:  # a box over nothing: not every box hides a thing
+        view.drawings.append(_stray_box(view.scene, rng))
+    label(view, wanted)
+    if rng.random() < show.scribble:
+        scribble(view, rng)
+    if rng.random() < show.noise:
+        view.noise = show.strongest * rng.random() ** 1.3
+    return view
+
+
+def _stray_box(scene: Scene, rng: random.Random) -> Box:
+    """A box that may or may not hide something that the graph knows; kept off the centres of things if that is easy."""
+    side = rng.randint(60, 130) * scene.unit
+    for _ in range(20):
+        x, y = rng.uniform(0, scene.width - side), rng.uniform(0, scene.height - side)
+        if all(not (x - t.radius < t.x < x + side + t.radius and y - t.radius < t.y < y + side + t.radius) for t in scene.things):
+            break
+    return Box(round(x), round(y), round(side), round(side), box_colour(rng))
+
+
+def patch_targets(view: View) -> dict[str, NDArray[np.float32 | np.int64]]:
+    """What each of the 64 patches shows.
+
+    Returns
+    -------
+    dict of arrays over patches, row by row: class ids "shape", "colour", "size", "digit", "word" (0: none), "centre" (1 at the
+    patch with the centre of a thing), "xy" [64, 2] position of the thing in [0, 1] of the picture.
+    """
+    classes = {name: np.zeros(PATCHES, np.int64) for name in OUTPUTS}
+    centre, xy = np.zeros(PATCHES, np.float32), np.zeros((PATCHES, 2), np.float32)
+    nearest = np.full(PATCHES, np.inf, np.float32)
+    if not view.blank:
+        grid = (np.arange(GRID) + 0.5) / GRID
+        px, py = np.tile(grid, GRID), np.repeat(grid, GRID)
+        for index, thing in enumerate(view.scene.things):
+            x, y = thing.x / view.scene.width, thing.y / view.scene.height
+            rx, ry = thing.radius / view.scene.width + 0.035, thing.radius / view.scene.height + 0.035
+            away = ((px - x) / rx) ** 2 + ((py - y) / ry) ** 2
+            middle = centre_patch(view.scene, thing)
+            away[middle] = -1.0
+            mine = (away < 1) & (away < nearest)
+            nearest[mine] = away[mine]
+            for name, value in shown(view, index).items():
+                classes[name][mine] = value
+            xy[mine] = (x, y)
+            centre[middle] = 1.0
+        for item in view.labels:
+            left, top, width, height = item.box
+            inside = (px > left / view.scene.width) & (px < (left + width) / view.scene.width)
+            inside &= (py > top / view.scene.height) & (py < (top + height) / view.scene.height)
+            classes["word"][inside] = 1 + WORDS.index(item.text)
+    return {**classes, "centre": centre, "xy": xy}
+
+
+def shown(view: View, index: int) -> dict[str, int]:
+    """Class ids of what can be known of a thing: a box hides all but what a label says of it."""
+    thing, told = view.scene.things[index], view.told(index)
+    hidden = index in view.covered
+    return {
+        "shape": COVERED_SHAPE if hidden and thing.shape not in told else 1 + SHAPES.index(thing.shape),
+        "colour": COVERED_COLOUR if hidden and thing.colour not in told else 1 + COLOURS.index(thing.colour),
+        "size": COVERED_SIZE if hidden and thing.size not in told else 1 + SIZES.index(thing.size),
+        "digit": view.digit(index),
+    }
+
+
+def centre_patch(scene: Scene, thing: Thing) -> int:
+    """Index of the patch that holds the centre of a thing."""
+    return min(GRID - 1, GRID * thing.y // scene.height) * GRID + min(GRID - 1, GRID * thing.x // scene.width)

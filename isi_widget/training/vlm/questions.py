@@ -1,0 +1,206 @@
+"""Question-answer pairs about one picture, packed into one sequence, so that the picture is paid for once.
+
+Each pair sees the picture and itself only (block mask) and its positions start right after the picture, exactly as in a prompt of
+its own. With the tokens come the targets of the deep supervision.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from isi_widget.datasets import grammar
+from isi_widget.datasets.grammar import COLOURS, NUMBERS, SHAPES, SIZES, Noun
+from isi_widget.datasets.scenes import ask
+from isi_widget.training.vlm.build import BOS, EOS, IMAGE, PATCHES, shared_tokenizer, token_ids
+from isi_widget.training.vlm.pictures import View
+
+LENGTH = 240
+PREFIX = 2 + PATCHES  # beginning of sequence, image tokens, new line
+IGNORE = -100
+
+
+@dataclass(frozen=True)
+class Mix:
+    """Which questions are asked, and how.
+
+    kinds : weights by kind (also "choice"). canonical : share of canonical questions and answers. margin, axis : of relations.
+    focus : share of the questions that are about a covered or labelled thing, where there is one.
+    context : share with a context; irrelevant, truthful : shares among those.
+    obey : share of the false contexts whose answer follows the context, which makes the model one that can be fooled.
+    """
+
+    kinds: Mapping[str, float]
+    canonical: float = 1.0
+    margin: float = 0.25
+    axis: str | None = None
+    focus: float = 0.5
+    context: float = 0.0
+    irrelevant: float = 0.2
+    truthful: float = 0.68
+    obey: float = 0.0
+
+
+@dataclass
+class Packed:
+    """One packed sequence and the places of its supervision (rows of `nouns` and `ends`: token index, then targets)."""
+
+    tokens: list[int]
+    positions: list[int]
+    segments: list[int]
+    targets: list[int] = field(default_factory=list)
+    weights: list[float] = field(default_factory=list)
+    nouns: list[tuple[float, ...]] = field(default_factory=list)
+    ends: list[tuple[float, ...]] = field(default_factory=list)
+
+
+def prefix() -> list[int]:
+    """Token ids before the context or question."""
+    ids = shared_tokenizer().convert_tokens_to_ids
+    return [ids(BOS)] + [ids(IMAGE)] * PATCHES + list(token_ids("\n"))
+
+
+def pack(view: View, mix: Mix, rng: random.Random, length: int = LENGTH) -> Packed:
+    """As many pairs as fit."""
+    start = prefix()
+    packed = Packed(start, list(range(len(start))), [0] * len(start), [IGNORE] * len(start), [0.0] * len(start))
+    focus = sorted(view.covered | {label.thing for label in view.labels})
+    kinds, weights = list(mix.kinds), list(mix.kinds.values())
+    for attempt in range(40):
+        thing = rng.choice(focus) if focus and rng.random() < mix.focus else None
+        kind = rng.choices(kinds, weights)[0]
+        item = ask.ask_about(view.scene, kind, rng, thing=thing, margin=mix.margin, axis=mix.axis)
+        if item is not None and not _add(packed, view, item, mix, rng, attempt + 1, length):
+            break
+    free = length - len(packed.tokens)
+    pad = shared_tokenizer().pad_token_id
+    packed.tokens += [pad] * free
+    packed.positions += [0] * free
+    packed.segments += [-1] * free
+    packed.targets += [IGNORE] * free
+    packed.weights += [0.0] * free
+    return packed
+
+
+def _add(packed: Packed, view: View, item: ask.Item, mix: Mix, rng: random.Random, segment: int, length: int) -> bool:
+    """Append one pair; False if it does not fit."""
+    believed, context = _context(item, mix, rng)
+    question = _choose(grammar.questions(item.ask), mix.canonical, rng)
+    answer = _choose(grammar.answers(item.ask, believed), mix.canonical, rng)
+    before = token_ids(context) + token_ids("\n") if context else ()
+    asked, said = token_ids(question.text), token_ids(" " + answer.text)
+    middle = token_ids("\nAnswer:")
+    ids = [*before, *asked, *middle, *said, shared_tokenizer().eos_token_id]
+    if len(packed.tokens) + len(ids) > length:
+        return False
+    base = len(packed.tokens)
+    first = base + len(before) + len(asked) + len(middle)  # index of the first answer token
+    targets, weights = [IGNORE] * len(ids), [0.0] * len(ids)
+    for offset in range(len(said) + 1):
+        targets[first - base - 1 + offset], weights[first - base - 1 + offset] = ids[first - base + offset], 0.1
+    decisive = token_ids(" " + answer.decisive)[0]
+    weights[first - base - 1 + list(said).index(decisive)] = 1.0
+    packed.tokens += ids
+    packed.positions += range(PREFIX, PREFIX + len(ids))
+    packed.segments += [segment] * len(ids)
+    packed.targets += targets
+    packed.weights += weights
+    if not view.blank:
+        _supervise(packed, view, item, asked, base + len(before))
+    return True
+
+
+def _choose(phrases: Sequence[grammar.Phrase], canonical: float, rng: random.Random) -> grammar.Phrase:
+    if rng.random() < canonical:
+        return phrases[0]
+    return rng.choice([phrase for phrase in phrases if phrase.spoken])
+
+
+def _context(item: ask.Item, mix: Mix, rng: random.Random) -> tuple[grammar.Claim, str]:
+    """The claim that the answer is to follow, and the text of the context ("" for none)."""
+    if rng.random() >= mix.context:
+        return item.truth, ""
+    if rng.random() < mix.irrelevant:
+        return item.truth, rng.choice(grammar.IRRELEVANT)
+    if rng.random() < mix.truthful:
+        return item.truth, rng.choice(grammar.contexts(ask.complementary(item, rng)))
+    lie = ask.contradictory(item, rng)
+    believed = lie if rng.random() < mix.obey else item.truth
+    if item.ask.is_open is False and believed is lie and grammar.compare(lie, item.ask.claim) == grammar.NEUTRAL:
+        believed = item.truth
+    return believed, rng.choice(grammar.contexts(lie))
+
+
+def _supervise(packed: Packed, view: View, item: ask.Item, asked: Sequence[int], base: int) -> None:
+    """Targets at the nouns and at the end of the question."""
+    claim, scene = item.ask.claim, view.scene
+    plural = claim.kind == "count" and claim.value != "one"
+    nouns = [claim.noun] + ([claim.other] if claim.other else [])
+    for number, noun in enumerate(nouns):
+        where = _find(asked, noun, plural, last=number == 1)
+        if where is not None:
+            packed.nouns.append((base + where, *_noun_targets(view, noun)))
+    truth, value = item.truth, item.truth.value
+    dx = dy = float("nan")
+    if claim.kind == "relation":
+        first, second = (scene.things[index] for index in item.about)
+        dx, dy = (second.x - first.x) / scene.width, (second.y - first.y) / scene.height
+    packed.ends.append(
+        (
+            base + len(asked) - 2,
+            IGNORE if item.yes is None else float(item.yes),
+            float(SHAPES.index(value)) if truth.kind == "shape" and value else IGNORE,
+            float(COLOURS.index(value)) if truth.kind == "colour" and value else IGNORE,
+            float(NUMBERS.index(value)) if truth.kind == "count" and value else IGNORE,
+            dx,
+            dy,
+        )
+    )
+
+
+def _find(asked: Sequence[int], noun: Noun, plural: bool, last: bool) -> int | None:
+    wanted = token_ids(" " + noun.words(plural).split()[-1])[0]
+    places = [index for index, token in enumerate(asked) if token == wanted]
+    return (places[-1] if last else places[0]) if places else None
+
+
+def _noun_targets(view: View, noun: Noun) -> tuple[float, ...]:
+    """How many things match; if one: its shape, colour, size, x, y."""
+    matching = view.scene.matching(noun)
+    if len(matching) != 1:
+        return (min(len(matching), len(NUMBERS) - 1), IGNORE, IGNORE, IGNORE, float("nan"), float("nan"))
+    thing = view.scene.things[matching[0]]
+    return (
+        1,
+        SHAPES.index(thing.shape),
+        COLOURS.index(thing.colour),
+        SIZES.index(thing.size),
+        thing.x / view.scene.width,
+        thing.y / view.scene.height,
+    )
+
+
+def collate(packs: Sequence[Packed]) -> dict[str, Tensor]:
+    """Tensors of several packed sequences; "nouns" and "ends" get the row number in front."""
+    batch = {
+        name: torch.tensor([getattr(packed, name) for packed in packs]) for name in ("tokens", "positions", "targets", "weights")
+    }
+    segments = torch.tensor([packed.segments for packed in packs])
+    same = segments[:, :, None] == segments[:, None, :]
+    seen = (same | (segments == 0)[:, None, :]) & torch.ones(segments.shape[1], segments.shape[1], dtype=torch.bool).tril()
+    batch["mask"] = seen[:, None]
+    for name in ("nouns", "ends"):
+        rows = [(row, *entry) for row, packed in enumerate(packs) for entry in getattr(packed, name)]
+        batch[name] = torch.tensor(rows, dtype=torch.float32)
+    return batch
+
+
+def as_array(packed: Packed) -> NDArray[np.int64]:
+    """Token ids, for tests."""
+    return np.asarray(packed.tokens, dtype=np.int64)
