@@ -1,0 +1,61 @@
+// The document: an ordered list of operations with its past and future. Pure functions; each gesture is one step.
+// The kernel has the same functions in Python, so that undo from a cell and undo from the page mean the same.
+import type { Choice, Document, Drawing, Operation } from "./protocol";
+
+export const PAST_LIMIT = 100;
+
+export const EMPTY: Document = { version: 1, operations: [], past: [], future: [] };
+
+export function isDrawing(op: Operation): op is Drawing {
+  return op.op !== "image" && op.op !== "context" && op.op !== "question" && op.op !== "foreign";
+}
+
+/** Equality by content; key order does not matter, null and absent are the same (the kernel writes nulls out). */
+export function same(a: unknown, b: unknown): boolean {
+  if (a === b || (a == null && b == null)) return true;
+  if (typeof a !== "object" || typeof b !== "object" || a === null || b === null) return false;
+  if (Array.isArray(a) !== Array.isArray(b)) return false;
+  if (a instanceof Uint8Array) return b instanceof Uint8Array && a.length === b.length && a.every((x, i) => x === b[i]);
+  const keys = new Set([...Object.keys(a), ...Object.keys(b)]);
+  for (const key of keys) {
+    if (!same((a as Record<string, unknown>)[key], (b as Record<string, unknown>)[key])) return false;
+  }
+  return true;
+}
+
+/** One step forward. `merge` continues the last step (typing, nudging) and so leaves the past as it is. */
+export function commit(doc: Document, operations: Operation[], merge = false): Document {
+  if (same(doc.operations, operations)) return doc;
+  const past = merge && doc.past.length > 0 ? doc.past : [...doc.past, doc.operations].slice(-PAST_LIMIT);
+  return { version: 1, operations, past, future: [] };
+}
+
+export function undo(doc: Document): Document {
+  const operations = doc.past.at(-1);
+  if (!operations) return doc;
+  return { version: 1, operations, past: doc.past.slice(0, -1), future: [doc.operations, ...doc.future] };
+}
+
+export function redo(doc: Document): Document {
+  const [operations, ...future] = doc.future;
+  if (!operations) return doc;
+  return { version: 1, operations, past: [...doc.past, doc.operations].slice(-PAST_LIMIT), future };
+}
+
+export const replaced = (ops: Operation[], index: number, op: Operation): Operation[] => ops.map((o, i) => (i === index ? op : o));
+
+export const without = (ops: Operation[], index: number): Operation[] => ops.filter((_, i) => i !== index);
+
+/** The operation that decides the image, context or question, if any: the last one of its kind. */
+export function choiceOf<K extends Choice["op"]>(ops: Operation[], kind: K): Extract<Choice, { op: K }> | null {
+  return (ops.findLast((o) => o.op === kind) as Extract<Choice, { op: K }> | undefined) ?? null;
+}
+
+/** Sets the image, context or question (or, with null, goes back to the observation's own). Earlier ones of the kind are dropped: they decide nothing. */
+export function withChoice(ops: Operation[], kind: Choice["op"], choice: Choice | null): Operation[] {
+  const rest = ops.filter((o) => o.op !== kind);
+  return choice ? [...rest, choice] : rest;
+}
+
+/** What the picture depends on: everything but context and question. */
+export const pictured = (ops: Operation[]): Operation[] => ops.filter((o) => o.op !== "context" && o.op !== "question");

@@ -1,0 +1,297 @@
+// The cause: which picture, what is drawn on it, which context and question, and the buttons that run the model on it.
+import { useSignal } from "@preact/signals";
+import { useEffect, useRef } from "preact/hooks";
+import { isDrawing } from "../document";
+import { extent } from "../geometry";
+import type { Choice, Measure, Operation } from "../protocol";
+import { MEASURES } from "../protocol";
+import { NAMES } from "../state/screen";
+import { randomSeed } from "../state/store";
+import { accept } from "../upload";
+import { useView } from "../view";
+import { Icon } from "./icons";
+import { Button, Tip, decimals } from "./parts";
+import { SettingsButton } from "./settings";
+
+const IMAGE_PRESETS: Record<string, string> = {
+  natural: "The image as it is in the data set",
+  annotated: "The same image with labels drawn in, by the data set",
+  random: "The image of another observation: the truth no longer holds",
+};
+const CONTEXT_PRESETS: Record<string, string> = {
+  empty: "No context at all: zero tokens",
+  complementary: "A text that agrees with the image",
+  contradictory: "A text that contradicts the image",
+  irrelevant: "A text about something else",
+  random: "The context of another observation",
+};
+
+export function ImagePresets() {
+  const { store } = useView();
+  const chooser = useRef<HTMLInputElement>(null);
+  const observation = store.observation.value;
+  const there = observation?.image_presets ?? [];
+  const preset = store.imagePreset.value;
+  const choose = (name: string): void => {
+    const choice: Choice | null = name === "natural" ? null : name === "random" ? { op: "image", preset: name, seed: randomSeed() } : { op: "image", preset: name, seed: null };
+    store.choose("image", choice);
+  };
+  const names = [...Object.keys(IMAGE_PRESETS), ...there.filter((name) => !(name in IMAGE_PRESETS) && name !== "custom")];
+  return (
+    <div class="isi-row" data-segment="image">
+      <Label text="Image" />
+      <div class="isi-toggles" role="group" aria-label="Image preset">
+        {names.map((name) => (
+          <Button
+            key={name}
+            test={`image-${name}`}
+            label={IMAGE_PRESETS[name] ?? name}
+            text={name}
+            pressed={preset === name}
+            why={name !== "natural" && !there.includes(name) && `this observation has no ${name} image`}
+            onClick={() => choose(name)}
+          />
+        ))}
+        {preset === "custom" && <span class="isi-state" data-testid="image-custom">own image</span>}
+      </div>
+      <div class="isi-push">
+        <input
+          ref={chooser}
+          type="file"
+          accept="image/*"
+          hidden
+          data-testid="file"
+          onChange={(event) => {
+            const file = event.currentTarget.files?.[0];
+            event.currentTarget.value = "";
+            if (file) void accept(file, store);
+          }}
+        />
+        <Button test="open" label="Open an image file; dropping or pasting one works too" icon="open" text="Open" onClick={() => chooser.current?.click()} />
+      </div>
+    </div>
+  );
+}
+
+function Label({ text }: { text: string }) {
+  return <span class="isi-label">{text}</span>;
+}
+
+function detail(op: Operation): string {
+  if (!isDrawing(op)) return op.op === "foreign" ? `${op.name}: this page cannot draw it` : "";
+  const whole = (x: number): string => String(Math.round(x));
+  if (op.op === "text") return `“${op.text}”  ${op.size} px`;
+  if (op.op === "line" || op.op === "arrow") return `${op.start.map(whole).join(", ")} → ${op.end.map(whole).join(", ")}`;
+  const r = extent(op);
+  const place = r ? `${whole(r.x)}, ${whole(r.y)}  ${whole(r.width)} × ${whole(r.height)}` : "whole image";
+  return op.op === "noise" ? `σ ${decimals(op.sigma)}  ${place}` : place;
+}
+
+export function Layers() {
+  const { screen } = useView();
+  const rows = screen.operations.value.map((op, index) => ({ op, index })).filter(({ op }) => isDrawing(op) || op.op === "foreign");
+  return (
+    <div class="isi-layers" data-testid="layers">
+      {rows.length === 0 ? (
+        <p class="isi-teach">Nothing is drawn yet. Cover the object in question with a box and see whether the model notices.</p>
+      ) : (
+        <ul aria-label="What is drawn, from bottom to top">
+          {rows.map(({ op, index }) => (
+            <li key={index} class={screen.selected.value === index ? "isi-chosen" : undefined} data-testid={`layer-${index}`}>
+              <button
+                type="button"
+                class="isi-layer"
+                aria-pressed={screen.selected.value === index}
+                onClick={() => {
+                  screen.setTool("select");
+                  screen.selected.value = isDrawing(op) ? index : null;
+                }}
+              >
+                <Icon name={op.op} />
+                <span class="isi-fixed">{NAMES[op.op] ?? op.op}</span>
+                {"color" in op && <span class="isi-dot" style={{ background: op.color }} />}
+                <span class="isi-muted isi-cut">{detail(op)}</span>
+              </button>
+              <Button test={`layer-${index}-delete`} label={`Delete ${(NAMES[op.op] ?? op.op).toLowerCase()}`} icon="close" kind="bare" onClick={() => screen.remove(index)} />
+            </li>
+          ))}
+        </ul>
+      )}
+    </div>
+  );
+}
+
+export function Context() {
+  const { store } = useView();
+  const observation = store.observation.value;
+  const there = observation?.context_presets ?? [];
+  const preset = store.contextPreset.value;
+  const names = [...Object.keys(CONTEXT_PRESETS), ...there.filter((name) => !(name in CONTEXT_PRESETS))];
+  const edited = preset === null && store.context.value !== (observation?.context ?? "");
+  const choose = (name: string): void => {
+    if (name === "empty") store.choose("context", observation?.context === "" ? null : { op: "context", text: "", preset: "empty", seed: null });
+    else store.choose("context", { op: "context", preset: name, seed: name === "random" ? randomSeed() : null });
+  };
+  return (
+    <div class="isi-field" data-segment="context">
+      <div class="isi-row">
+        <Label text="Context" />
+        <div class="isi-toggles" role="group" aria-label="Context preset">
+          {names.map((name) => (
+            <Button
+              key={name}
+              test={`context-${name}`}
+              label={CONTEXT_PRESETS[name] ?? name}
+              text={name}
+              pressed={preset === name}
+              why={name !== "empty" && !there.includes(name) && `this observation has no ${name} context`}
+              onClick={() => choose(name)}
+            />
+          ))}
+        </div>
+        {edited && <span class="isi-state" data-testid="context-edited">edited</span>}
+      </div>
+      <TextField
+        test="context"
+        label="Context"
+        value={store.context.value}
+        placeholder="No context. Write something here, true or false, and see whom the model believes."
+        lines={2}
+        commit={(text, merge) => {
+          const own = text === (observation?.context ?? "");
+          store.choose("context", own ? null : { op: "context", text, preset: text === "" ? "empty" : null, seed: null }, merge);
+        }}
+      />
+    </div>
+  );
+}
+
+export function Question() {
+  const { store } = useView();
+  const observation = store.observation.value;
+  const truth = store.truth.value;
+  const edited = observation !== null && store.question.value !== observation.question;
+  const why = edited ? "the question is not the observation's own" : store.imagePreset.value === "natural" || store.imagePreset.value === "annotated" ? "this observation has none" : "the image is not the observation's own";
+  return (
+    <div class="isi-field" data-segment="question">
+      <div class="isi-row">
+        <Label text="Question" />
+        {edited && <span class="isi-state" data-testid="question-edited">edited</span>}
+        {edited && <Button test="question-reset" label="Back to the observation's own question" text="reset" kind="bare" onClick={() => store.choose("question", null)} />}
+        <div class="isi-push isi-truth" data-testid="truth" data-truth={truth ?? ""}>
+          <Tip test="truth-tip" term={truth === null ? "no truth" : "truth"}>
+            {truth === null ? `No answer is known to be right: ${why}.` : "The right answer according to the data set, judged by the image alone."}
+          </Tip>
+          {truth !== null && <strong>{truth}</strong>}
+        </div>
+      </div>
+      <TextField
+        test="question"
+        label="Question"
+        value={store.question.value}
+        placeholder="Ask something about the image."
+        lines={1}
+        commit={(text, merge) => {
+          if (text.trim() === "" || text === observation?.question) store.choose("question", null, merge);
+          else store.choose("question", { op: "question", text }, merge);
+        }}
+      />
+    </div>
+  );
+}
+
+interface TextFieldProps {
+  test: string;
+  label: string;
+  value: string;
+  placeholder: string;
+  lines: number;
+  commit: (text: string, merge: boolean) => void;
+}
+
+const TYPING_PAUSE = 700;
+
+/** Free text that becomes one undo step per visit: committed on a pause, on Enter and on leaving; later commits of a visit join the first. */
+function TextField({ test, label, value, placeholder, lines, commit }: TextFieldProps) {
+  const { store, screen } = useView();
+  const area = useRef<HTMLTextAreaElement>(null);
+  const draft = useSignal<string | null>(null);
+  const timer = useRef<ReturnType<typeof setTimeout>>(undefined);
+  const mine = useRef<Operation[] | null>(null);
+  const flush = (): void => {
+    clearTimeout(timer.current);
+    const text = draft.peek();
+    draft.value = null;
+    if (text === null || text === value) return;
+    commit(text, mine.current !== null && mine.current === store.document.peek().operations);
+    mine.current = store.document.peek().operations;
+  };
+  // A run takes what is in the fields, also when its key is pressed inside one.
+  const latest = useRef(flush);
+  latest.current = flush;
+  useEffect(() => {
+    const now = (): void => latest.current();
+    screen.flushers.add(now);
+    return () => {
+      clearTimeout(timer.current);
+      screen.flushers.delete(now);
+    };
+  }, []);
+  useEffect(() => {
+    const element = area.current;
+    if (!element || !element.scrollHeight) return;
+    element.style.height = "auto";
+    element.style.height = `${Math.min(element.scrollHeight + 2, 120)}px`;
+  }, [value, draft.value]);
+  return (
+    <textarea
+      ref={area}
+      class="isi-text"
+      data-testid={test}
+      aria-label={label}
+      rows={lines}
+      dir="auto"
+      placeholder={placeholder}
+      value={draft.value ?? value}
+      onInput={(event) => {
+        draft.value = event.currentTarget.value;
+        clearTimeout(timer.current);
+        timer.current = setTimeout(() => latest.current(), TYPING_PAUSE);
+      }}
+      onBlur={() => {
+        flush();
+        mine.current = null;
+      }}
+      onKeyDown={(event) => {
+        if (event.key === "Enter" && !event.shiftKey && !event.isComposing) {
+          event.preventDefault();
+          flush();
+        }
+      }}
+    />
+  );
+}
+
+const RUNS: Record<Measure, string> = {
+  answer: "Ask the model once, greedily",
+  uncertainty: "Sample several answers, group them by meaning, measure how they scatter",
+  attention: "Measure where the answer's attention goes: image, context, question",
+};
+
+export function RunButtons() {
+  const { screen, store } = useView();
+  const why = store.inputs.value === null ? "there is no input yet" : store.question.value.trim() === "" ? "there is no question" : null;
+  const run = (what: Measure[]): void => {
+    screen.flush();
+    store.run(what);
+  };
+  return (
+    <div class="isi-runs">
+      <Button test="run" label="Run everything (Ctrl+Enter)" text="Run everything" kind="primary" why={why} onClick={() => run([...MEASURES])} />
+      {MEASURES.map((measure) => (
+        <Button key={measure} test={`run-${measure}`} label={RUNS[measure]} text={measure} why={why} onClick={() => run([measure])} />
+      ))}
+      <SettingsButton />
+    </div>
+  );
+}

@@ -1,0 +1,33 @@
+// What went wrong and what to do about it, under the widget; and the sentence that a screen reader hears.
+import { useView } from "../view";
+import { Icon } from "./icons";
+import { Button } from "./parts";
+
+export function Messages() {
+  const { store } = useView();
+  // The trait and the message about one run say the same: one of them is shown.
+  const failure = store.failure.value ?? store.notice.value;
+  return (
+    <>
+      <div role="alert" class="isi-alert" hidden={!failure} data-testid="error">
+        {failure && (
+          <>
+            <Icon name="warning" />
+            <div class="isi-grow">
+              <p data-testid="error-message">{failure.message}</p>
+              {failure.hint && (
+                <p class="isi-muted" data-testid="error-hint">
+                  {failure.hint}
+                </p>
+              )}
+            </div>
+            <Button test="error-dismiss" label="Dismiss" icon="close" kind="bare" onClick={() => store.dismiss()} />
+          </>
+        )}
+      </div>
+      <div class="isi-spoken" role="status" aria-live="polite" data-testid="spoken">
+        {store.spoken.value}
+      </div>
+    </>
+  );
+}

@@ -1,0 +1,133 @@
+// Small parts that the panels share: buttons that say why they are disabled, toggles, tips, pop-overs, numbers.
+import type { ComponentChildren } from "preact";
+import { useEffect, useMemo, useRef } from "preact/hooks";
+import { useView } from "../view";
+import { identifier } from "../state/store";
+import { Icon } from "./icons";
+
+interface ButtonProps {
+  test: string;
+  label: string;
+  icon?: string;
+  /** shown as text beside the icon; without it the label is the tip */
+  text?: ComponentChildren;
+  pressed?: boolean;
+  /** why it cannot be used now; absent: it can */
+  why?: string | false | null | undefined;
+  kind?: "plain" | "primary" | "bare";
+  expanded?: boolean;
+  onClick: () => void;
+}
+
+export function Button({ test, label, icon, text, pressed, why, kind = "plain", expanded, onClick }: ButtonProps) {
+  // aria-disabled instead of disabled: it can still be focused and hovered, and so can say why.
+  return (
+    <button
+      type="button"
+      class={`isi-button isi-${kind}`}
+      data-testid={test}
+      title={why ? `${label}: ${why}` : text === undefined || label !== text ? label : undefined}
+      aria-label={text === undefined ? label : undefined}
+      aria-pressed={pressed}
+      aria-disabled={why ? true : undefined}
+      aria-expanded={expanded}
+      onClick={() => {
+        if (!why) onClick();
+      }}
+    >
+      {icon && <Icon name={icon} />}
+      {text !== undefined && <span>{text}</span>}
+    </button>
+  );
+}
+
+/** A term with a dotted line under it; its explanation shows on hover and focus. */
+export function Tip({ test, term, children }: { test: string; term: ComponentChildren; children: ComponentChildren }) {
+  const id = useMemo(() => `isi-${identifier()}`, []);
+  return (
+    <span class="isi-tip" tabIndex={0} aria-describedby={id} data-testid={test}>
+      <span class="isi-term">{term}</span>
+      <span class="isi-bubble" role="tooltip" id={id}>
+        {children}
+      </span>
+    </span>
+  );
+}
+
+/** A panel above the rest; a press outside of it or Escape closes it. */
+export function Popover({ test, label, children, classes = "" }: { test: string; label: string; children: ComponentChildren; classes?: string }) {
+  const { screen, root } = useView();
+  const panel = useRef<HTMLDivElement>(null);
+  useEffect(() => {
+    const outside = (event: PointerEvent): void => {
+      const path = event.composedPath();
+      const inside = path.some((node) => node === panel.current || (node instanceof Element && node.getAttribute("aria-expanded") === "true"));
+      if (!inside) screen.popover.value = null;
+    };
+    const scope = root.ownerDocument;
+    scope.addEventListener("pointerdown", outside, true);
+    return () => scope.removeEventListener("pointerdown", outside, true);
+  }, []);
+  return (
+    <div ref={panel} class={`isi-popover ${classes}`} role="dialog" aria-label={label} data-testid={test}>
+      {children}
+    </div>
+  );
+}
+
+export function Section({ title, test, aside, children, classes = "" }: { title: ComponentChildren; test: string; aside?: ComponentChildren; children: ComponentChildren; classes?: string }) {
+  return (
+    <section class={`isi-section ${classes}`} data-testid={test}>
+      <header>
+        <h3>{title}</h3>
+        {aside !== undefined && <div class="isi-aside">{aside}</div>}
+      </header>
+      {children}
+    </section>
+  );
+}
+
+interface NumberProps {
+  test: string;
+  label: string;
+  value: number;
+  low?: number;
+  high?: number;
+  step?: number;
+  title?: string;
+  onChange: (value: number) => void;
+}
+
+/** A number that is taken when it is complete and within its limits, else put back. */
+export function NumberField({ test, label, value, low, high, step = 1, title, onChange }: NumberProps) {
+  return (
+    <label class="isi-number" title={title}>
+      <span>{label}</span>
+      <input
+        type="number"
+        data-testid={test}
+        value={value}
+        min={low}
+        max={high}
+        step={step}
+        onChange={(event) => {
+          const input = event.currentTarget;
+          let next = input.valueAsNumber;
+          if (!Number.isFinite(next)) next = Number.parseFloat(input.value);
+          if (Number.isFinite(next)) {
+            next = Math.min(Math.max(next, low ?? next), high ?? next);
+            if (step === 1) next = Math.round(next);
+            input.value = String(next);
+            if (next !== value) onChange(next);
+          } else {
+            input.value = String(value);
+          }
+        }}
+      />
+    </label>
+  );
+}
+
+export const decimals = (x: number, digits = 2): string => x.toFixed(digits);
+
+export const plural = (n: number, one: string, many = `${one}s`): string => `${n.toLocaleString("en")} ${n === 1 ? one : many}`;

@@ -1,0 +1,351 @@
+// What is synced: the model's traits as signals, and every change that the page makes to them. One store per model, shared by its views.
+// Not for what is only on one screen (tool, selection, pop-overs): that is state/screen.ts.
+import type { AnyModel } from "@anywidget/types";
+import { batch, computed, signal, type ReadonlySignal, type Signal } from "@preact/signals";
+import * as documents from "../document";
+import { choiceOf, pictured, same } from "../document";
+import * as read from "../protocol";
+import type { Choice, Document, Failure, Measure, Operation, Outgoing, Settings, Status, Trial } from "../protocol";
+import { PictureLoader, type Picture } from "./picture";
+
+/** Seconds of silence after which the page says that the kernel does not answer. */
+const PATIENCE = 8;
+/** Milliseconds that a run waits for the kernel to have taken the last edit (state messages may be held back by the widget manager). */
+const SETTLE = 600;
+
+export type Model = AnyModel<Record<string, unknown>>;
+
+export interface Pending {
+  id: string;
+  what: Measure[];
+}
+
+export class Store {
+  readonly observations;
+  readonly index;
+  readonly observation;
+  readonly document: Signal<Document>;
+  readonly inputs;
+  readonly settings;
+  readonly status;
+  readonly failure;
+  readonly trials;
+  readonly shown;
+  readonly modelInfo;
+
+  readonly picture: Signal<Picture | null>;
+  readonly base: Signal<Picture | null>;
+
+  /** A run that was asked for and not yet taken up by the kernel. */
+  readonly asked: Signal<Pending | null> = signal(null);
+  /** Said by the page itself: refused files, a kernel that does not answer. */
+  readonly notice: Signal<Failure | null> = signal(null);
+  /** For screen readers. */
+  readonly spoken = signal("");
+  readonly code: Signal<{ id: string; text: string } | null> = signal(null);
+
+  /** Edits of the picture whose rendering has not come back: meanwhile the page draws them itself. */
+  readonly unrendered = signal(0);
+  /** The operations that `inputs` (and its key) were made from, as far as the page can know. */
+  private readonly settled: Signal<Operation[]>;
+  readonly insync: ReadonlySignal<boolean>;
+
+  readonly trial: ReadonlySignal<Trial | null>;
+  /** The shown result belongs to the input that is on screen. */
+  readonly current: ReadonlySignal<boolean>;
+  readonly running: ReadonlySignal<boolean>;
+  readonly truth: ReadonlySignal<string | null>;
+  readonly imagePreset: ReadonlySignal<string>;
+  readonly contextPreset: ReadonlySignal<string | null>;
+  readonly context: ReadonlySignal<string>;
+  readonly question: ReadonlySignal<string>;
+
+  private readonly loaders: PictureLoader[];
+  private own = false;
+  private quiet: ReturnType<typeof setTimeout> | undefined;
+  private patience: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(
+    private readonly model: Model,
+    private readonly lifetime: AbortSignal,
+  ) {
+    this.observations = this.trait("observations", read.readObservations);
+    this.index = this.trait("observation_index", (x) => (typeof x === "number" ? x : -1));
+    this.observation = this.trait("observation", read.readObservation);
+    this.document = this.trait("document", read.readDocument);
+    this.inputs = this.trait("inputs", read.readInputs);
+    this.settings = this.trait("settings", read.readSettings);
+    this.status = this.trait("status", read.readStatus);
+    this.failure = this.trait("error", read.readFailure);
+    this.trials = this.trait("trials", read.readTrials);
+    this.shown = this.trait("shown", (x) => (typeof x === "number" ? x : -1));
+    this.modelInfo = this.trait("model", read.readModel);
+
+    this.picture = signal(null);
+    this.base = signal(null);
+    this.loaders = [new PictureLoader(this.picture), new PictureLoader(this.base)];
+    this.settled = signal(this.document.value.operations);
+
+    this.insync = computed(() => same(this.settled.value, this.document.value.operations));
+    this.trial = computed(() => this.trials.value.find((t) => t.id === this.shown.value) ?? null);
+    this.current = computed(() => this.insync.value && this.trial.value !== null && this.trial.value.key === this.inputs.value?.key);
+    this.running = computed(() => this.asked.value !== null || this.status.value.state !== "idle");
+    this.truth = computed(() => (this.insync.value ? (this.inputs.value?.truth ?? null) : null));
+    const operations = computed(() => this.document.value.operations);
+    this.imagePreset = computed(() => choiceOf(operations.value, "image")?.preset ?? this.inputs.value?.image_preset ?? "natural");
+    this.contextPreset = computed(() => {
+      const choice = choiceOf(operations.value, "context");
+      return choice ? choice.preset : (this.inputs.value?.context_preset ?? null);
+    });
+    this.context = computed(() => choiceOf(operations.value, "context")?.text ?? this.inputs.value?.context ?? "");
+    this.question = computed(() => choiceOf(operations.value, "question")?.text ?? this.inputs.value?.question ?? "");
+
+    this.watch("preview", (x) => {
+      void this.loaders[0]?.load(read.readPreview(x), () => this.rendered());
+    });
+    this.watch("base_preview", (x) => {
+      void this.loaders[1]?.load(read.readPreview(x));
+    });
+    this.on("change:document", () => {
+      // A change that did not start here comes from the kernel, where document and inputs go together.
+      if (!this.own) this.settled.value = this.document.value.operations;
+    });
+    this.on("change:inputs", () => (this.settled.value = this.document.value.operations));
+    this.on("change:status", () => this.heard());
+    this.on("msg:custom", (message: unknown) => this.receive(read.readMessage(message)));
+    this.announceStages();
+    lifetime.addEventListener("abort", () => {
+      clearTimeout(this.quiet);
+      clearTimeout(this.patience);
+      for (const loader of this.loaders) loader.close();
+    });
+  }
+
+  // ---- edits: each call is one step ---------------------------------------------------------------------------------
+
+  edit(operations: Operation[], options: { merge?: boolean; say?: string } = {}): void {
+    this.step(documents.commit(this.document.value, operations, options.merge), options.say);
+  }
+
+  choose(kind: Choice["op"], choice: Choice | null, merge = false): void {
+    const say = { image: "Image", context: "Context", question: "Question" }[kind] + (choice ? " changed" : " reset");
+    this.edit(documents.withChoice(this.document.value.operations, kind, choice), { merge, say });
+  }
+
+  undo(): void {
+    this.step(documents.undo(this.document.value), "Undone");
+  }
+
+  redo(): void {
+    this.step(documents.redo(this.document.value), "Redone");
+  }
+
+  private step(next: Document, say = "Changed"): void {
+    const before = this.document.value;
+    if (next === before) return;
+    this.own = true;
+    batch(() => {
+      if (!same(pictured(before.operations), pictured(next.operations))) this.unrendered.value += 1;
+      this.set("document", read.writeDocument(next));
+      this.document.value = next;
+      this.spoken.value = say;
+    });
+    this.own = false;
+  }
+
+  /**
+   * A rendered preview arrived. With one edit under way it is the answer to that edit; with several the kernel may have joined them,
+   * so the page's own drawing stays until as many previews came or none came for a moment: nothing flickers back.
+   */
+  private rendered(): void {
+    clearTimeout(this.quiet);
+    this.unrendered.value = Math.max(0, this.unrendered.value - 1);
+    if (this.unrendered.value > 0) this.quiet = setTimeout(() => (this.unrendered.value = 0), 500);
+  }
+
+  observe(index: number): void {
+    if (index === this.index.value) return;
+    this.set("observation_index", index);
+  }
+
+  show(id: number): void {
+    this.set("shown", id);
+  }
+
+  configure(settings: Settings): void {
+    this.set("settings", settings);
+  }
+
+  dismiss(): void {
+    this.notice.value = null;
+    if (this.failure.value) this.set("error", null);
+  }
+
+  fail(message: string, hint = ""): void {
+    this.notice.value = { message, hint, id: null };
+  }
+
+  // ---- requests -----------------------------------------------------------------------------------------------------
+
+  run(what: Measure[]): string {
+    const id = identifier();
+    this.dismiss();
+    this.asked.value = { id, what };
+    const send = (): void => {
+      if (this.asked.value?.id !== id) return;
+      this.send({ kind: "run", id, what, settings: this.settings.value });
+      this.wait("The run was not taken up by the kernel.", () => (this.asked.value = null));
+    };
+    if (this.insync.value) send();
+    else this.whenSettled(send);
+    return id;
+  }
+
+  private whenSettled(then: () => void): void {
+    let done = false;
+    let stop = (): void => undefined;
+    const finish = (): void => {
+      if (done) return;
+      done = true;
+      clearTimeout(timer);
+      stop();
+      if (!this.lifetime.aborted) then();
+    };
+    const timer = setTimeout(finish, SETTLE);
+    stop = this.insync.subscribe((yes) => {
+      if (yes) queueMicrotask(finish);
+    });
+  }
+
+  cancel(): void {
+    const id = this.asked.value?.id ?? this.status.value.id;
+    this.asked.value = null;
+    if (id === null) return;
+    this.send({ kind: "cancel", id });
+    if (this.status.value.state !== "idle") {
+      this.spoken.value = "Cancelling";
+      this.wait("The kernel does not answer.", () => (this.status.value = { ...this.status.value, state: "idle", queued: 0 }));
+    }
+  }
+
+  upload(name: string, data: ArrayBuffer): void {
+    this.unrendered.value = 0;
+    this.send({ kind: "upload", name }, [data]);
+    this.spoken.value = `Image ${name} sent`;
+  }
+
+  /** Asks for the Python that rebuilds the current input; the answer arrives in `code`. */
+  askCode(): string {
+    const id = identifier();
+    this.send({ kind: "code", id });
+    this.wait("The Python was not returned by the kernel.");
+    return id;
+  }
+
+  // ---- plumbing -----------------------------------------------------------------------------------------------------
+
+  private receive(message: read.Incoming | null): void {
+    if (!message) return;
+    this.heard(message.id);
+    switch (message.kind) {
+      case "progress":
+        // Quicker than the status trait, and about the same run.
+        if (this.status.value.id === message.id && this.status.value.state !== "idle") {
+          this.status.value = { ...this.status.value, stage: message.stage, done: message.done, total: message.total };
+        }
+        break;
+      case "result":
+        this.spoken.value = this.sentence(message.trial);
+        break;
+      case "error":
+        this.notice.value = { message: message.message, hint: message.hint, id: message.id };
+        break;
+      case "code":
+        this.code.value = { id: message.id, text: message.text };
+        break;
+    }
+  }
+
+  private sentence(id: number): string {
+    const view = this.trials.value.find((t) => t.id === id)?.view;
+    const marks = view?.answer ? (view.answer.correct === null ? "" : view.answer.correct ? ", right" : ", wrong") : "";
+    const entropy = view?.uncertainty?.entropies[0];
+    return [
+      view?.answer ? `Answer: ${view.answer.text}${marks}.` : "Result.",
+      entropy ? `${entropy.label} ${entropy.value.toFixed(2)} ${entropy.unit}.` : "",
+    ].join(" ");
+  }
+
+  private announceStages(): void {
+    let last = "";
+    const stop = this.status.subscribe((status) => {
+      const stage = status.state === "running" ? status.stage : status.state;
+      if (stage === last || (stage === "idle" && last === "")) return;
+      last = stage;
+      if (status.state === "running" && stage) this.spoken.value = `Running: ${stage}`;
+    });
+    this.lifetime.addEventListener("abort", stop);
+  }
+
+  private heard(id: string | null = this.status.value.id): void {
+    clearTimeout(this.patience);
+    const asked = this.asked.value;
+    if (!asked) return;
+    const busy = this.status.value.state !== "idle";
+    if (id === asked.id || (busy && this.status.value.queued > 0)) this.asked.value = null;
+    else this.wait("The run was not taken up by the kernel.", () => (this.asked.value = null));
+  }
+
+  private wait(message: string, then: () => void = () => undefined): void {
+    clearTimeout(this.patience);
+    this.patience = setTimeout(() => {
+      batch(() => {
+        then();
+        this.fail(
+          message,
+          "The kernel is gone or busy with another cell. What was last computed stays visible; run the cell again to connect a new kernel.",
+        );
+      });
+    }, PATIENCE * 1000);
+  }
+
+  private send(message: Outgoing, buffers: ArrayBuffer[] = []): void {
+    this.model.send(message, undefined, buffers);
+  }
+
+  private set(name: string, value: unknown): void {
+    this.model.set(name, value);
+    this.model.save_changes();
+  }
+
+  private trait<T>(name: string, reader: (raw: unknown) => T): Signal<T> {
+    const state = signal(reader(this.model.get(name)));
+    this.on(`change:${name}`, () => {
+      const next = reader(this.model.get(name));
+      if (!same(next, state.peek())) state.value = next;
+    });
+    return state;
+  }
+
+  private watch(name: string, then: (raw: unknown) => void): void {
+    then(this.model.get(name));
+    this.on(`change:${name}`, () => then(this.model.get(name)));
+  }
+
+  private on(event: string, listener: (...args: unknown[]) => void): void {
+    this.model.on(event, listener);
+    this.lifetime.addEventListener("abort", () => this.model.off(event, listener));
+  }
+}
+
+export function identifier(): string {
+  const words = crypto.getRandomValues(new Uint32Array(3));
+  return Array.from(words, (w) => w.toString(36)).join("");
+}
+
+/** A seed for a random preset or for noise: an integer that every side can hold. */
+export function randomSeed(): number {
+  return (crypto.getRandomValues(new Uint32Array(1))[0] ?? 0) % 1_000_000;
+}
+
+export type { Status };

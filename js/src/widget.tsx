@@ -1,0 +1,144 @@
+// The entry that anywidget loads: one store per model in initialize, one view per place where the widget is shown in render.
+import type { Initialize, Render } from "@anywidget/types";
+import { render as mount } from "preact";
+import { useEffect, useRef, useState } from "preact/hooks";
+import { Stage } from "./canvas/stage";
+import { keyboard } from "./keyboard";
+import { Header } from "./panels/header";
+import { Context, ImagePresets, Layers, Question, RunButtons } from "./panels/inputs";
+import { Keys } from "./panels/keys";
+import { Messages } from "./panels/messages";
+import { Results } from "./panels/results";
+import { Properties, Tools } from "./panels/toolbar";
+import { Trials, useClipboard } from "./panels/trials";
+import { Screen } from "./state/screen";
+import { Store } from "./state/store";
+import { watchTheme } from "./theme";
+import { accept, imageOf } from "./upload";
+import { ViewContext, useView, type View } from "./view";
+
+/** A function, so that every model gets its own closure: nothing is shared between widgets. */
+export default function widget(): { initialize: Initialize; render: Render } {
+  let store: Store | null = null;
+  return {
+    initialize({ model, signal }) {
+      const lifetime = new AbortController();
+      signal?.addEventListener("abort", () => lifetime.abort());
+      store = new Store(model, lifetime.signal);
+      return () => lifetime.abort();
+    },
+    render({ model, el, signal }) {
+      const lifetime = new AbortController();
+      const end = (): void => {
+        lifetime.abort();
+        mount(null, el);
+      };
+      signal?.addEventListener("abort", end);
+      store ??= new Store(model, lifetime.signal);
+      const root = document.createElement("div");
+      const view: View = { store, screen: new Screen(store, lifetime.signal), root };
+      prepare(view, lifetime.signal);
+      el.replaceChildren(root);
+      mount(
+        <ViewContext.Provider value={view}>
+          <Probe />
+        </ViewContext.Provider>,
+        root,
+      );
+      return end;
+    },
+  };
+}
+
+/** Everything on the root element itself: focus, keys, drop and paste, theme. */
+function prepare({ store, screen, root }: View, signal: AbortSignal): void {
+  root.className = "isi-probe";
+  root.tabIndex = 0;
+  root.dataset.testid = "isi-probe";
+  root.dataset.paints = "0";
+  root.setAttribute("role", "group");
+  root.setAttribute("aria-label", "Probe of a vision-language model");
+  // Lumino's own attribute: JupyterLab's shortcuts sleep while the focus is in here.
+  root.setAttribute("data-lm-suppress-shortcuts", "true");
+  root.addEventListener("keydown", keyboard(screen), { signal });
+  root.addEventListener("paste", (event) => {
+    const file = imageOf(event.clipboardData);
+    if (!file) return;
+    event.preventDefault();
+    event.stopPropagation();
+    void accept(file, store);
+  }, { signal });
+  const carriesFile = (event: DragEvent): boolean => event.dataTransfer?.types.includes("Files") ?? false;
+  root.addEventListener("dragover", (event) => {
+    if (!carriesFile(event)) return;
+    event.preventDefault();
+    event.stopPropagation();
+    root.classList.add("isi-dropping");
+  }, { signal });
+  root.addEventListener("dragleave", (event) => {
+    if (!(event.relatedTarget instanceof Node && root.contains(event.relatedTarget))) root.classList.remove("isi-dropping");
+  }, { signal });
+  root.addEventListener("drop", (event) => {
+    root.classList.remove("isi-dropping");
+    const file = imageOf(event.dataTransfer);
+    if (!file) return;
+    event.preventDefault();
+    event.stopPropagation();
+    void accept(file, store);
+  }, { signal });
+  watchTheme(root, signal);
+  const stop = screen.paints.subscribe((count) => (root.dataset.paints = String(count)));
+  signal.addEventListener("abort", stop);
+}
+
+function Probe() {
+  const { screen, store, root } = useView();
+  const left = useRef<HTMLDivElement>(null);
+  const narrow = useNarrow(root);
+  useClipboard();
+  return (
+    <>
+      <Header />
+      {screen.popover.value === "keys" && <Keys />}
+      <div class={narrow ? "isi-body isi-narrow" : "isi-body"} data-testid="body" data-narrow={narrow}>
+        <div class="isi-left" ref={left}>
+          <div class="isi-canvas">
+            <Properties />
+            <Tools />
+            <Stage />
+          </div>
+          <ImagePresets />
+          <Layers />
+          <Context />
+          <Question />
+          <RunButtons />
+        </div>
+        <Results />
+      </div>
+      <Trials />
+      <Messages />
+      <Repaint on={[store.trials.value, store.status.value, store.inputs.value, store.failure.value, store.notice.value, store.shown.value, screen.popover.value]} />
+    </>
+  );
+}
+
+/** Counts what the panels show anew, as the stage counts its own paints: tests wait for the count to grow instead of sleeping. */
+function Repaint({ on }: { on: unknown[] }) {
+  const { screen } = useView();
+  useEffect(() => {
+    screen.paints.value = screen.paints.peek() + 1;
+  }, on);
+  return null;
+}
+
+const NARROW = 700;
+
+function useNarrow(root: HTMLElement): boolean {
+  const [narrow, setNarrow] = useState(root.clientWidth > 0 && root.clientWidth < NARROW);
+  useEffect(() => {
+    const observer = new ResizeObserver(() => setNarrow(root.clientWidth < NARROW));
+    observer.observe(root);
+    return () => observer.disconnect();
+  }, []);
+  return narrow;
+}
