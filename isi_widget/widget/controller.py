@@ -1,0 +1,160 @@
+"""Runs of the model: one worker thread, progress, cancel and errors, told through a few callbacks.
+
+The page's clicks and their Python twins both end here. Knows no traits: `probe.py` puts what it is told on
+the page.
+
+Thread model. `start` and `cancel` only hand over and return at once, from whatever thread a comm message
+arrives on. The model runs in the worker thread, one run at a time; a second one waits, a third takes the
+place of the second. `on_status`, `on_trial` and `on_error` are called in the worker thread (`on_status` also
+in the caller's).
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from isi_widget.errors import Cancelled, InputError
+from isi_widget.stimulus import Stimulus
+from isi_widget.trial import Trial, run_trial
+from isi_widget.vlm import VLM
+from isi_widget.widget.jobs import Job, Worker
+
+# at most ten progress messages a second: a page cannot paint more usefully, and a comm is not a stream
+_PROGRESS_SECONDS = 0.1
+_WHERE = "probe.last_traceback tells where it failed."
+_LOG = logging.getLogger(__name__)
+
+Status = dict[str, Any]
+IDLE: Status = {"state": "idle", "id": None, "what": [], "stage": "", "done": 0, "total": 0, "queued": 0}
+
+
+class Controller:
+    """The one place where a probe's model runs.
+
+    Parameters
+    ----------
+    on_status : told that `status()` is another now. (It is to be asked where it is shown: an older status
+        must never replace a newer one.)
+    on_trial : told each finished trial and the id of its run.
+    on_error : told each failure and the id of its run; cancelling is not a failure.
+    """
+
+    def __init__(
+        self,
+        vlm: VLM,
+        on_status: Callable[[], None],
+        on_trial: Callable[[Trial, str], None],
+        on_error: Callable[[BaseException, str], None],
+    ) -> None:
+        self.vlm = vlm
+        self._on_status = on_status
+        self._on_trial = on_trial
+        self._on_error = on_error
+        self._what: dict[str, list[str]] = {}
+        self._stage: tuple[str, int, int] = ("", 0, 0)
+        self._told = 0.0
+        self._worker = Worker("isi-model", on_begin=self._begin, on_end=self._end)
+
+    @property
+    def inside(self) -> bool:
+        """Whether the caller is the worker thread itself, where waiting for a run would be waiting for
+        oneself.
+        """
+        return self._worker.inside
+
+    def start(self, id: str, stimulus: Stimulus, what: Sequence[str], settings: Mapping[str, Any]) -> Job:
+        """Queue a run of `stimulus` as it is now. Returns at once."""
+
+        def work(job: Job) -> Trial:
+            trial = run_trial(
+                self.vlm,
+                stimulus,
+                what=tuple(what),
+                **settings,
+                progress=self._progress,
+                cancel=job.cancelled,
+            )
+            self._on_trial(trial, id)
+            return trial
+
+        job = Job(id, work)
+        self._what[id] = list(what)
+        replaced = self._worker.submit(job)
+        if replaced is not None:
+            self._what.pop(replaced.id, None)
+        self._on_status()
+        return job
+
+    def cancel(self, id: str = "") -> bool:
+        """Cancel the run `id`, or whatever runs and waits if `id` is empty; False if there is no such run."""
+        found = self._worker.cancel(id or None)
+        self._on_status()
+        return found
+
+    def status(self) -> Status:
+        """The `status` trait as it should be now."""
+        running, queued = self._worker.running, self._worker.queued
+        active = running or queued
+        if active is None:
+            return dict(IDLE)
+        stage, done, total = self._stage if running is not None else ("", 0, 0)
+        return {
+            "state": "cancelling" if active.cancelled() else "running",
+            "id": active.id,
+            "what": self._what.get(active.id, []),
+            "stage": stage,
+            "done": done,
+            "total": total,
+            "queued": int(running is not None and queued is not None),
+        }
+
+    # ---- in the worker thread
+    def _begin(self, job: Job) -> None:
+        self._stage = ("", 0, 0)
+        self._on_status()
+
+    def _end(self, job: Job) -> None:
+        self._what.pop(job.id, None)
+        if job.error is not None and not isinstance(job.error, Cancelled):
+            _LOG.debug("run %s failed", job.id, exc_info=job.error)
+            self._on_error(job.error, job.id)
+        self._on_status()
+
+    def _progress(self, stage: str, done: int, total: int) -> None:
+        now = time.monotonic()
+        if stage == self._stage[0] and done < total and now - self._told < _PROGRESS_SECONDS:
+            return
+        self._told, self._stage = now, (stage, done, total)
+        self._on_status()
+
+
+def explain(error: BaseException) -> tuple[str, str]:
+    """A message for the page, and what to do about it."""
+    if isinstance(error, InputError):
+        return str(error), ""
+    message = f"{type(error).__name__}: {error}".strip().rstrip(":")
+    if len(message) > 600:
+        message = f"{message[:597]}..."
+    text = message.lower()
+    if "out of memory" in text or isinstance(error, MemoryError):
+        return message, (
+            "The device has too little memory for this run. Ask for fewer samples or new tokens, free other "
+            'models, or load this one smaller: isi.load_vlm(name, quantization="nf4").'
+        )
+    if "cuda" in text or "cublas" in text or "hip error" in text:
+        return message, (
+            "The GPU failed. It usually stays unusable in this process: restart the kernel, "
+            'or load the model with isi.load_vlm(name, device="cpu").'
+        )
+    if isinstance(error, NotImplementedError | AttributeError):
+        return message, f"This model may not support what was asked: try Answer alone. {_WHERE}"
+    return message, f"The widget still works: change something and run again. {_WHERE}"
+
+
+def format_traceback(error: BaseException) -> str:
+    """The whole traceback as text: the exception itself would keep the tensors of all its frames alive."""
+    return "".join(traceback.format_exception(error))

@@ -1,0 +1,184 @@
+"""What a probe is looking at: the data set, the chosen observation, and the stimulus that a document of
+operations stands for.
+
+No traits, no threads of its own: `probe.py` shows what is decided here. Not for drawing or checking
+operations (`isi_widget.stimulus`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from isi_widget.datasets import Dataset, Observation
+from isi_widget.errors import InputError
+from isi_widget.stimulus import Picture, Presets, Stimulus
+from isi_widget.widget import document as doc
+
+OWN = -1  # the index of a stimulus that is not of the data set
+
+
+class Editor:
+    """The chosen observation and its stimulus without operations (`base`), to which documents are applied.
+
+    Parameters
+    ----------
+    observation : the one to begin with.
+    data : what can be chosen from; None: the observation's own data set, or only itself.
+    """
+
+    def __init__(self, observation: Observation, data: Dataset | None = None) -> None:
+        self.data = data if data is not None else observation.dataset or Dataset([observation], "own")
+        self.index = _find(self.data, observation)
+        self.observation: Observation | None = observation
+        self.base = observation.stimulus()
+        self.name = observation.id or ""
+        self._pictures: dict[
+            str, Picture
+        ] = {}  # custom images set from Python: undo and redo name them by their digest
+        self._last: tuple[Stimulus, Any, Stimulus] | None = None
+
+    def resolve(self, document: Mapping[str, Any]) -> Stimulus:
+        """The stimulus that a document stands for; `InputError` if its operations make no sense here."""
+        operations, last = document["operations"], self._last
+        if last is not None and last[0] is self.base and last[1] == operations:
+            return last[2]
+        stimulus = self.base.with_operations(operations, self._pictures)
+        self._last = (self.base, [dict(operation) for operation in operations], stimulus)
+        return stimulus
+
+    def choose(self, index: int) -> None:
+        """Look at another observation of the data set."""
+        observation = self.data[index]
+        base = observation.stimulus()  # may fail on an unreadable image: then nothing has changed
+        self.index, self.observation, self.base, self.name = (
+            index,
+            observation,
+            base,
+            observation.id or f"{index}",
+        )
+
+    def upload(self, picture: Picture, name: str, current: Stimulus) -> None:
+        """Look at an image of the user's own, with the texts of `current`: no truth is known and only
+        "empty" is a preset.
+        """
+        base = Stimulus(picture, current.current_question, current.current_context)
+        self.index, self.observation, self.base, self.name = OWN, None, base, name
+
+    def adopt(self, stimulus: Stimulus, document: Mapping[str, Any]) -> doc.Document:
+        """The document that shows `stimulus`: one more step if it has the same base, else a new one on its
+        own base.
+        """
+        self._pictures.update(stimulus.pictures)
+        operations = [operation.to_dict() for operation in stimulus.operations]
+        base = stimulus.with_operations([])
+        if base == self.base:
+            return doc.step(document, operations)
+        index = self._index_of(base)
+        self.base = base
+        self.index, self.observation = index, None if index == OWN else self.data[index]
+        self.name = (self.observation.id or f"{index}") if self.observation is not None else "own"
+        return {**doc.empty(), "operations": operations}
+
+    def _index_of(self, base: Stimulus) -> int:
+        """The observation of the data set that a base is of: texts first, since comparing images loads
+        them.
+        """
+        for index, observation in enumerate(self.data):
+            texts = (observation.question, observation.context, observation.answer)
+            if texts == (base.question, base.context, base.answer) and observation.image == base.image:
+                return index
+        return OWN
+
+    # ---- as the page sees it
+    def rows(self) -> list[dict[str, Any]]:
+        """The `observations` trait: one row for each observation that can be chosen."""
+        return [_row(index, observation) for index, observation in enumerate(self.data)]
+
+    def record(self) -> dict[str, Any]:
+        """The `observation` trait: what is known of the chosen one."""
+        base, presets = self.base, self.base.presets
+        if self.observation is not None:
+            row = _row(self.index, self.observation)
+        else:
+            row = {
+                "index": OWN,
+                "id": self.name,
+                "question": base.question,
+                "answer": base.answer,
+                "level": None,
+            }
+        return {
+            **row,
+            "context": base.context,
+            "width": base.image.width,
+            "height": base.image.height,
+            "image_presets": list(presets.image_names) if _has_choice(presets) else [],
+            "context_presets": list(presets.context_names),
+        }
+
+    def expression(self) -> str:
+        """Python that gets the chosen observation, as far as it is known where it came from."""
+        if self.index != OWN and self.data.name == "scenes":
+            return f"isi.datasets.scenes()[{self.index}]"
+        if self.index != OWN:
+            return f"data[{self.index}]  # data: the data set {self.data.name!r}"
+        question, context = self.base.question, self.base.context
+        name = self.name or "image.png"
+        return f"isi.Observation({name!r}, {question!r}{f', {context!r}' if context else ''})"
+
+
+def inputs(stimulus: Stimulus) -> dict[str, Any]:
+    """The `inputs` trait: what a stimulus comes to."""
+    return {
+        "context": stimulus.current_context,
+        "question": stimulus.current_question,
+        "truth": stimulus.truth,
+        "image_preset": stimulus.image_preset,
+        "context_preset": stimulus.context_preset,
+        "key": stimulus.key,
+    }
+
+
+def check_observation(observation: Any, data: Any) -> tuple[Observation, Dataset | None]:
+    """What `Probe` was given, or the first of the built-in scenes."""
+    if data is not None and not isinstance(data, Dataset):
+        if not isinstance(data, Sequence) or not all(isinstance(item, Observation) for item in data):
+            raise InputError(
+                "data must be a data set or a list of observations, for example isi.datasets.scenes()."
+            )
+        data = Dataset(data, "data")
+    if data is not None and not len(data):
+        raise InputError("data is empty; a probe needs at least one observation.")
+    if observation is None:
+        if data is None:
+            from isi_widget.datasets import scenes
+
+            data = scenes()
+        observation = data[0]
+    if not isinstance(observation, Observation):
+        raise InputError(
+            f"observation must be an Observation, not {type(observation).__name__}: isi.datasets.scenes()[0], or "
+            "isi.Observation(image, question). A Stimulus is set afterwards: probe.stimulus = s."
+        )
+    return observation, data
+
+
+def _row(index: int, observation: Observation) -> dict[str, Any]:
+    return {
+        "index": index,
+        "id": observation.id or f"{index}",
+        "question": observation.question,
+        "answer": observation.answer,
+        "level": observation.level,
+    }
+
+
+def _has_choice(presets: Presets) -> bool:
+    return len(presets.image_names) > 1
+
+
+def _find(data: Dataset, observation: Observation) -> int:
+    if observation.dataset is data and observation.index < len(data):
+        return observation.index
+    return next((index for index, item in enumerate(data) if item is observation or item == observation), OWN)

@@ -1,0 +1,435 @@
+"""`Probe`: the widget. A picture to draw on, texts to change, buttons that run the model, and what came of
+it.
+
+This file holds the synced traits and their Python twins and keeps them in step; what they mean is decided
+elsewhere: `editor.py` (observation, stimulus), `controller.py` (runs), `protocol.py` (what a page may send),
+`preview.py` (pictures), `js/` (the page).
+"""
+
+from __future__ import annotations
+
+import base64
+import threading
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import anywidget
+import traitlets as t
+
+from isi_widget.datasets import Dataset, Observation
+from isi_widget.errors import InputError
+from isi_widget.stimulus import Stimulus, load_image
+from isi_widget.trial import Trial
+from isi_widget.vlm import VLM, load_vlm
+from isi_widget.widget import document as doc
+from isi_widget.widget import editor as ed
+from isi_widget.widget import preview as pictures
+from isi_widget.widget import protocol
+from isi_widget.widget.assets import asset
+from isi_widget.widget.controller import IDLE, Controller, explain, format_traceback
+from isi_widget.widget.jobs import Job, Worker
+from isi_widget.widget.still import still_picture
+
+KEPT_TRIALS = 50  # views in the `trials` trait, which is sent and saved whole; `probe.trials` has them all
+_FROM_PAGE = frozenset({"document", "observation_index", "settings", "shown", "error"})
+
+
+class _Same(t.Instance):
+    """An instance that has changed when it is another object: comparing two trials by content would encode
+    their images.
+    """
+
+    def set(self, obj: Any, value: Any) -> None:
+        new = self._validate(obj, value)
+        old = obj._trait_values.get(self.name)
+        obj._trait_values[self.name] = new
+        if old is not new:
+            obj._notify_trait(self.name, old, new)
+
+
+def _views(trials: tuple[Trial, ...], probe: Probe) -> list[dict[str, Any]]:
+    return list(probe._entries.values())[-KEPT_TRIALS:]
+
+
+class Probe(anywidget.AnyWidget):
+    """The interactive probe: change what a VLM is shown, and see what that does.
+
+    Every click has a Python twin, and both change the same state: `probe.stimulus = s` redraws the page,
+    drawing in the page changes `probe.stimulus`. `probe.observe(f, "stimulus")` and `probe.observe(f,
+    "trial")` tell of changes (`f` may be called in another thread than the notebook's).
+
+    Parameters
+    ----------
+    vlm : the model; None: the embedded one.
+    observation : what to look at first; None: the first of `data`.
+    data : what the drop-down offers; None: the observation's own data set, or the built-in scenes.
+
+    Attributes
+    ----------
+    stimulus : what is on the canvas now; set it to change it.
+    trial : the trial that is shown, or None.
+    trials : every trial of this probe, oldest first.
+    settings : {"samples", "temperature", "seed", "max_new_tokens", "strict"} of the next run.
+    last_traceback : where the last failed run failed, as text.
+    """
+
+    _esm = asset("widget.js")
+    _css = asset("widget.css")
+
+    stimulus = t.Instance(Stimulus)
+    trial = _Same(Trial, allow_none=True, default_value=None, read_only=True)
+    trials = t.Tuple(read_only=True).tag(sync=True, to_json=_views)
+
+    observations = t.List(read_only=True).tag(sync=True)
+    observation_index = t.Int(ed.OWN).tag(sync=True)
+    observation = t.Dict(read_only=True).tag(sync=True)
+    document = t.Dict(default_value=doc.empty()).tag(sync=True)
+    inputs = t.Dict(read_only=True).tag(sync=True)
+    preview = t.Dict(read_only=True).tag(sync=True)
+    base_preview = t.Dict(read_only=True).tag(sync=True)
+    settings = t.Dict(default_value=dict(protocol.SETTINGS)).tag(sync=True)
+    status = t.Dict(default_value=dict(IDLE), read_only=True).tag(sync=True)
+    error = t.Dict(default_value=None, allow_none=True).tag(sync=True)
+    shown = t.Int(-1).tag(sync=True)
+    model = t.Dict(read_only=True).tag(sync=True)
+
+    def __init__(
+        self,
+        vlm: VLM | None = None,
+        observation: Observation | None = None,
+        *,
+        data: Dataset | Sequence[Observation] | None = None,
+    ) -> None:
+        first, choice = ed.check_observation(observation, data)
+        if vlm is not None and not callable(getattr(vlm, "prefill", None)):
+            raise InputError(
+                f"vlm must come from isi.load_vlm(), or be None (embedded); got {type(vlm).__name__}."
+            )
+        self.last_traceback = ""
+        self._vlm = vlm if vlm is not None else load_vlm()
+        self._editor = ed.Editor(first, choice)
+        self._controller = Controller(self._vlm, self._show_status, self._add_trial, self._fail)
+        self._painter = Worker("isi-preview")
+        self._loader = Worker("isi-upload")
+        self._entries: dict[int, dict[str, Any]] = {}
+        self._lock = (
+            threading.RLock()
+        )  # around synced traits: ipywidgets' own bookkeeping is not made for threads
+        self._owner: int | None = (
+            None  # the thread that is changing several traits and brings the rest in step itself
+        )
+        self._following = threading.local()
+        self._pictured = ""  # what the picture of the document is, and how many were painted
+        self._paintings = 0
+        self.set_trait("model", self._vlm.info())
+        self.set_trait("observations", self._editor.rows())
+        self.stimulus = self._editor.base
+        self._refresh(wait=True)
+        super().__init__()
+        self.observe(self._stimulus_set, "stimulus")
+        self.observe(self._state_set, ["document", "observation_index", "shown"])
+        self.on_msg(self._receive)
+
+    @property
+    def vlm(self) -> VLM:
+        """The model that is probed."""
+        return self._vlm
+
+    # ---- Python twins of the page
+    def run(self, what: str | Sequence[str] = "everything", **settings: Any) -> Trial:
+        """Run the model on the current stimulus, as the buttons do, and wait for the result.
+
+        Parameters
+        ----------
+        what : some of "answer", "uncertainty" and "attention", or "everything".
+        **settings : samples, temperature, seed, max_new_tokens, strict, for this run only; others as in
+            `probe.settings`.
+
+        Raises
+        ------
+        InputError : `what` or a setting is wrong.
+        Cancelled : it was cancelled in the page, or replaced by a newer run. Any error of the model is
+            raised, too.
+        """
+        if self._controller.inside or self._owner == threading.get_ident():
+            raise RuntimeError(
+                "probe.run() waits for the model: it cannot be called by an observer of the probe."
+            )
+        job = self._start(uuid.uuid4().hex, protocol.check_what(what), protocol.check_settings(settings))
+        try:
+            job.wait()
+        except KeyboardInterrupt:
+            job.cancel()
+            raise
+        if job.error is not None:
+            raise job.error
+        trial: Trial = job.result
+        return trial
+
+    def cancel(self) -> None:
+        """Stop the run that is going, at its next token, and the one that waits."""
+        self._controller.cancel()
+
+    def undo(self) -> None:
+        """Take back the last gesture, whether it was made in the page or in Python."""
+        self._set(document=doc.undo(self.document))
+
+    def redo(self) -> None:
+        """Make the gesture again that was taken back last."""
+        self._set(document=doc.redo(self.document))
+
+    def choose(self, index: int) -> None:
+        """Look at another observation of the data set. The present one again: without its operations."""
+        protocol.check_index(index, len(self._editor.data))
+        if index == self._editor.index:
+            self._set(document=doc.step(self.document, []))
+        else:
+            self._set(observation_index=index)
+
+    def code(self) -> str:
+        """Python that makes the current stimulus and runs it with the current settings."""
+        from isi_widget.widget.code import probe_code
+
+        return probe_code(self.stimulus, self._vlm.info(), self.settings, self._editor, self._vlm.is_embedded)
+
+    # ---- keeping everything in step
+    @contextmanager
+    def _exclusive(self) -> Iterator[None]:
+        """Change synced traits with no other thread in between; the caller brings what follows from them in
+        step.
+        """
+        with self._lock:
+            before, self._owner = self._owner, threading.get_ident()
+            try:
+                yield
+            finally:
+                self._owner = before
+
+    def _set(self, **state: Any) -> None:
+        """Set synced traits and what follows from them: one update for the page."""
+        with self._exclusive(), self.hold_sync():
+            for name, value in state.items():
+                setattr(self, name, value)
+            self._settle()
+        self._follow()
+
+    def _settle(self, wait: bool = True) -> None:
+        """Bring everything synced in step with document, observation_index and shown."""
+        with self._exclusive(), self.hold_sync():
+            index = self.observation_index
+            if index not in (self._editor.index, ed.OWN):
+                try:
+                    self._editor.choose(index)
+                except Exception:
+                    self.observation_index = self._editor.index
+                    raise
+                self.document, wait = doc.empty(), True
+            self._refresh(wait)
+
+    def _refresh(self, wait: bool) -> None:
+        """Everything synced that follows from the editor and the document."""
+        stimulus = self._editor.resolve(self.document)
+        picture = pictures.key(stimulus)
+        stale, self._pictured = picture != self._pictured, picture
+        with self._exclusive(), self.hold_sync():
+            self.observation_index = self._editor.index
+            self.set_trait("observation", self._editor.record())
+            self.set_trait("inputs", ed.inputs(stimulus))
+            if stale and wait:
+                self._paint()
+        if stale and not wait:  # the newest document wins, older ones are skipped
+            self._painter.submit(Job("paint", lambda job: self._paint_or_tell()))
+
+    def _follow(self) -> None:
+        """Bring the traits that are Python objects in step, outside the lock: their observers are the user's.
+
+        Repeated until nothing is left, since another thread may change the document in between.
+        """
+        while self.stimulus != (stimulus := self._editor.resolve(self.document)):
+            self._following.stimulus = stimulus
+            self.stimulus = stimulus
+        while self.trial is not (trial := self.trials[self.shown - 1] if self.shown > 0 else None):
+            self.set_trait("trial", trial)
+
+    def _paint(self) -> None:
+        """The previews of the current document, unless it changes meanwhile: then another painting follows."""
+        stimulus = self._editor.resolve(self.document)
+        picture, image, base = pictures.key(stimulus), stimulus.current_image, None
+        record = pictures.preview(stimulus.render(), picture)
+        if self.base_preview.get("key") != image.sha256:
+            base = {
+                **(pictures.preview(image.pil(), "") if stimulus.drawings else record),
+                "key": image.sha256,
+            }
+        with self._exclusive(), self.hold_sync():
+            if self._pictured == picture:
+                if base is not None:
+                    self.set_trait("base_preview", base)
+                self._paintings += (
+                    1  # undone and redone between two paintings, the picture is equal but the answer due
+                )
+                self.set_trait("preview", {**record, "turn": self._paintings})
+
+    def _paint_or_tell(self) -> None:
+        try:
+            self._paint()
+        except Exception as error:
+            self._fail(error)
+
+    def _checked(self, name: str, value: Any) -> Any:
+        """The value of a trait that page and Python may both set, or `InputError`."""
+        if name == "document":
+            document = protocol.check_document(value)
+            self._editor.resolve(document)
+            return document
+        if name == "settings":
+            return {**protocol.SETTINGS, **self.settings, **protocol.check_settings(value)}
+        if name == "observation_index":
+            return (
+                value if value == self._editor.index else protocol.check_index(value, len(self._editor.data))
+            )
+        if name == "shown":
+            return protocol.check_shown(value, len(self.trials))
+        return value
+
+    @t.validate("document", "settings", "observation_index", "shown")  # type: ignore[untyped-decorator]
+    def _valid(self, proposal: Any) -> Any:
+        return self._checked(proposal["trait"].name, proposal["value"])
+
+    @t.validate("stimulus")  # type: ignore[untyped-decorator]
+    def _stimulus_valid(self, proposal: Any) -> Stimulus:
+        stimulus: Stimulus = proposal["value"]
+        protocol.check_operations([operation.to_dict() for operation in stimulus.operations])
+        return stimulus
+
+    def _stimulus_set(self, change: Any) -> None:
+        if change["new"] is getattr(self._following, "stimulus", None):
+            return
+        with self._exclusive(), self.hold_sync():
+            self.document = self._editor.adopt(change["new"], self.document)
+            self._refresh(wait=True)
+        self._follow()
+
+    def _state_set(self, change: Any) -> None:
+        if self._owner != threading.get_ident():
+            self._settle()
+            self._follow()
+
+    # ---- from the page
+    def set_state(self, sync_data: Mapping[str, Any]) -> None:
+        """What the page changed. A value that makes no sense is refused: it never becomes a trait, and the
+        page is set right.
+        """
+        accepted: dict[str, Any] = {}
+        refused: dict[str, BaseException] = {}
+        with self._exclusive():
+            for name, value in sync_data.items():
+                try:
+                    accepted[name] = self._from_page(name, value)
+                except Exception as error:  # whatever a page sends, the widget stays usable
+                    refused[name] = error
+            if accepted:
+                super().set_state(accepted)
+            known = [name for name in refused if name in self.keys]
+            if known:
+                self.send_state(known)
+        for reason in refused.values():
+            self._fail(reason)
+        try:
+            self._settle(wait=False)
+            self._follow()
+        except Exception as error:
+            self._fail(error)
+
+    def _from_page(self, name: str, value: Any) -> Any:
+        if name in self.keys and name not in Probe.__dict__ and not name.startswith("_"):
+            return value  # of the widget framework: layout and the like
+        if name not in _FROM_PAGE:
+            raise InputError(f"The page may not set {name!r}.")
+        if name == "error" and value is not None:
+            raise InputError("The page may only dismiss an error, by setting it to null.")
+        return self._checked(name, value)
+
+    def _receive(self, _: Any, content: Any, buffers: Sequence[Any]) -> None:
+        """One custom message of the page. Hands over and returns: this may be the kernel's only thread, or a
+        sub-shell's.
+        """
+        id = content.get("id") if isinstance(content, Mapping) else None
+        id = id if isinstance(id, str) and len(id) <= 200 else None
+        try:
+            message = protocol.parse_message(content, buffers)
+            if isinstance(message, protocol.Run):
+                self._start(message.id, message.what, message.settings)
+            elif isinstance(message, protocol.Cancel):
+                self._controller.cancel(message.id)
+            elif isinstance(message, protocol.Code):
+                self.send({"kind": "code", "id": message.id, "text": self.code()})
+            else:
+                self._loader.submit(Job("upload", lambda job: self._upload(message)))
+        except Exception as error:
+            self._fail(error, id)
+
+    def _upload(self, upload: protocol.Upload) -> None:
+        try:
+            picture = load_image(upload.data)
+            with self._exclusive(), self.hold_sync():
+                self._editor.upload(picture, upload.name, self._editor.resolve(self.document))
+                self.document, self.error = doc.empty(), None
+                self._refresh(wait=True)
+            self._follow()
+        except Exception as error:
+            self._fail(error, message=f"{upload.name}: {error}")
+
+    # ---- runs
+    def _start(self, id: str, what: Sequence[str], settings: Mapping[str, Any]) -> Job:
+        with self._exclusive():
+            self.error = None
+            stimulus = self._editor.resolve(self.document)
+        return self._controller.start(id, stimulus, what, {**self.settings, **settings})
+
+    def _show_status(self) -> None:
+        with self._exclusive():
+            status = self._controller.status()
+            if status == self.status:
+                return
+            self.set_trait("status", status)
+        if status["stage"]:
+            self.send({"kind": "progress", **{key: status[key] for key in ("id", "stage", "done", "total")}})
+
+    def _add_trial(self, trial: Trial, id: str) -> None:
+        entry = {
+            "key": trial.stimulus.key,
+            "view": trial.view(),
+            "thumbnail": pictures.thumbnail(trial.stimulus.render()),
+        }
+        with self._exclusive(), self.hold_sync():
+            number = len(self.trials) + 1
+            self._entries[number] = {"id": number, **entry}
+            for old in [key for key in self._entries if key <= number - KEPT_TRIALS]:
+                del self._entries[old]
+            self.set_trait("trials", (*self.trials, trial))
+            self.shown = number
+        self.send({"kind": "result", "id": id, "trial": number})
+        self._follow()
+
+    def _fail(self, error: BaseException, id: str | None = None, message: str | None = None) -> None:
+        """Tell of a failure under the widget; the state stays as it was before."""
+        self.last_traceback = format_traceback(error)
+        found, hint = explain(error)
+        failure = {"message": message or found, "hint": hint, "id": id}
+        with self._exclusive():
+            self.error = failure
+        self.send({"kind": "error", **failure})
+
+    # ---- elsewhere
+    def __repr__(self) -> str:
+        done = f"operations: {len(self.stimulus.operations)}, trials: {len(self.trials)}"
+        return f"Probe({self.stimulus.current_question!r}, {done}, model: {self.model.get('name')!r})"
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The widget, and beside it a still picture and a line of text for where no widget runs."""
+        data, metadata = super()._repr_mimebundle_(**kwargs)
+        still = still_picture(self.stimulus, self.trial)
+        return {**data, "image/png": base64.b64encode(still).decode(), "text/plain": repr(self)}, metadata

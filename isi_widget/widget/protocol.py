@@ -1,0 +1,235 @@
+"""What a page may send to the kernel: every message and every synced value is checked here before anything is
+done with it.
+
+Pure: values in, checked values (or one `InputError`) out. Not for what an operation means
+(`isi_widget.stimulus` checks that), nor for acting on a message (`probe.py`).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from isi_widget.errors import InputError
+from isi_widget.settings import WHAT, Settings
+from isi_widget.widget import document as _document
+
+SETTINGS: dict[str, Any] = {
+    name: getattr(Settings(), name) for name in ("samples", "temperature", "seed", "max_new_tokens", "strict")
+}
+
+MAX_OPERATIONS = 500
+MAX_TEXT = 20_000  # characters of one string: a long context is fine, a pasted book is a mistake
+# no pixel coordinate, size or sigma is that large; larger numbers only make a renderer run out of memory
+MAX_NUMBER = 1e7
+MAX_SEED = 2**63 - 1
+MAX_UPLOAD = 64 * 2**20
+
+
+@dataclass(frozen=True)
+class Run:
+    """Start a run: what to measure, and with which settings (only the given ones)."""
+
+    id: str
+    what: tuple[str, ...]
+    settings: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Cancel:
+    """Stop the run `id`; an empty id stops whatever runs or waits."""
+
+    id: str
+
+
+@dataclass(frozen=True)
+class Upload:
+    """An image file of the user's own."""
+
+    name: str
+    data: bytes
+
+
+@dataclass(frozen=True)
+class Code:
+    """Asks for the Python that does what was clicked."""
+
+    id: str
+
+
+Message = Run | Cancel | Upload | Code
+
+_KEYS = {
+    "run": ({"kind", "id", "what"}, {"settings"}),
+    "cancel": ({"kind"}, {"id"}),
+    "upload": ({"kind", "name"}, set[str]()),
+    "code": ({"kind", "id"}, set[str]()),
+}
+
+
+def parse_message(content: Any, buffers: Sequence[Any] | None = None) -> Message:
+    """The checked form of a custom message; `InputError` says what was wrong with it."""
+    if not isinstance(content, Mapping):
+        raise InputError(f"A message must be an object, not {_short(content)}.")
+    kind = content.get("kind")
+    if not isinstance(kind, str) or kind not in _KEYS:
+        raise InputError(f"Unknown kind of message: {_short(kind)}; expected one of {', '.join(_KEYS)}.")
+    required, optional = _KEYS[kind]
+    check_keys(f'a "{kind}" message', content, required, optional)
+    count = len(buffers or ())
+    if count != (1 if kind == "upload" else 0):
+        raise InputError(
+            f'A "{kind}" message came with {count} buffers; expected {1 if kind == "upload" else 0}.'
+        )
+    if kind == "run":
+        return Run(
+            _text("id", content["id"], 200),
+            check_what(content["what"]),
+            check_settings(content.get("settings") or {}),
+        )
+    if kind == "cancel":
+        return Cancel(_text("id", content.get("id", ""), 200))
+    if kind == "code":
+        return Code(_text("id", content["id"], 200))
+    assert buffers is not None
+    data = bytes(buffers[0])
+    if not data:
+        raise InputError("The uploaded file is empty.")
+    if len(data) > MAX_UPLOAD:
+        raise InputError(
+            f"The uploaded file has {len(data) >> 20} MB; at most {MAX_UPLOAD >> 20} MB are taken."
+        )
+    return Upload(_text("name", content["name"], 1000), data)
+
+
+def check_what(what: Any) -> tuple[str, ...]:
+    """`what` of a run, in the fixed order and without repeats. One name alone is taken, and "everything"."""
+    if what == "everything":
+        return WHAT
+    names = [what] if isinstance(what, str) else what
+    if not isinstance(names, list | tuple) or not names or any(name not in WHAT for name in names):
+        raise InputError(f"what to run must be some of {', '.join(WHAT)}, or everything; got {_short(what)}.")
+    return tuple(name for name in WHAT if name in names)
+
+
+def check_settings(settings: Any) -> dict[str, Any]:
+    """Some or all of the settings of a run, each checked by the rules of `isi_widget.Settings`; an unknown
+    one is refused.
+    """
+    if not isinstance(settings, Mapping):
+        raise InputError(f"Settings must be an object, not {_short(settings)}.")
+    check_keys("the settings", settings, set(), set(SETTINGS))
+    given = dict(settings)
+    if not isinstance(given.get("strict", False), bool):
+        raise InputError(f"strict must be true or false, not {_short(given['strict'])}.")
+    for name in ("samples", "seed", "max_new_tokens"):
+        if isinstance(given.get(name), float) and given[name].is_integer():
+            given[name] = int(given[name])  # JSON knows one kind of number
+    checked = Settings(**given)
+    return {name: getattr(checked, name) for name in given}
+
+
+def check_document(value: Any) -> dict[str, Any]:
+    """A document as `document.py` describes it, with plain and bounded values.
+
+    Only the shape is checked: whether the current operations make sense is known when they are applied to a
+    stimulus.
+    """
+    if not isinstance(value, Mapping):
+        raise InputError(f"The document must be an object, not {_short(value)}.")
+    check_keys("the document", value, {"version", "operations", "past", "future"}, set())
+    if value["version"] != _document.VERSION or isinstance(value["version"], bool):
+        raise InputError(
+            f"The document has version {_short(value['version'])}, this kernel reads version "
+            f"{_document.VERSION}: restart the kernel after an upgrade of isi-widget."
+        )
+    steps = {}
+    for name in ("past", "future"):
+        if not isinstance(value[name], list | tuple):
+            raise InputError(f'"{name}" of the document must be a list, not {_short(value[name])}.')
+        steps[name] = [check_operations(step) for step in value[name]]
+    return {
+        "version": _document.VERSION,
+        "operations": check_operations(value["operations"]),
+        "past": steps["past"][-_document.MAX_STEPS :],
+        "future": steps["future"][: _document.MAX_STEPS],
+    }
+
+
+def check_index(value: Any, count: int) -> int:
+    """An index into a data set of `count` observations."""
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < count:
+        raise InputError(
+            f"The observation must be a whole number from 0 to {count - 1}, not {_short(value)}."
+        )
+    return value
+
+
+def check_shown(value: Any, count: int) -> int:
+    """The number of one of `count` trials, counted from 1; -1 is none."""
+    if isinstance(value, bool) or not isinstance(value, int) or not (value == -1 or 1 <= value <= count):
+        raise InputError(
+            f"shown must be the number of one of the {count} trials, or -1; not {_short(value)}."
+        )
+    return value
+
+
+def check_keys(where: str, value: Mapping[Any, Any], required: set[str], optional: set[str]) -> None:
+    """Refuse missing and unknown keys of an object."""
+    missing = sorted(required - set(value))
+    if missing:
+        raise InputError(f"{where[0].upper()}{where[1:]} lacks {', '.join(missing)}.")
+    unknown = sorted(str(key) for key in set(value) - required - optional)
+    if unknown:
+        known = ", ".join(sorted(required | optional))
+        raise InputError(
+            f"{where[0].upper()}{where[1:]} has unknown keys: {_short(', '.join(unknown))}; known: {known}."
+        )
+
+
+def check_operations(value: Any) -> list[dict[str, Any]]:
+    """A list of operations, each a flat object of plain and bounded values."""
+    if not isinstance(value, list | tuple):
+        raise InputError(f"Operations must be a list, not {_short(value)}.")
+    if len(value) > MAX_OPERATIONS:
+        raise InputError(f"{len(value)} operations are too many; at most {MAX_OPERATIONS} are taken.")
+    for position, operation in enumerate(value):
+        if not isinstance(operation, Mapping) or not isinstance(operation.get("op"), str):
+            raise InputError(
+                f'Operation {position} must be an object with a name "op", not {_short(operation)}.'
+            )
+        for key, item in operation.items():
+            _bounded(f'"{key}" of operation {position} ({_short(operation["op"])})', item)
+    return [dict(operation) for operation in value]
+
+
+def _bounded(where: str, value: Any, depth: int = 0) -> None:
+    """Refuse what no operation needs: huge or infinite numbers, huge strings, nesting."""
+    if value is None or isinstance(value, bool):
+        return
+    if isinstance(value, int | float):
+        limit = MAX_SEED if "seed" in where else MAX_NUMBER
+        if not math.isfinite(value) or abs(value) > limit:
+            raise InputError(f"{where} is {_short(value)}; expected a number up to {limit:g}.")
+    elif isinstance(value, str):
+        if len(value) > MAX_TEXT:
+            raise InputError(f"{where} has {len(value)} characters; at most {MAX_TEXT} are taken.")
+    elif isinstance(value, list | tuple) and depth == 0 and len(value) <= 8:
+        for item in value:
+            _bounded(where, item, depth + 1)
+    else:
+        raise InputError(f"{where} is {_short(value)}, which no operation takes.")
+
+
+def _text(name: str, value: Any, longest: int) -> str:
+    if not isinstance(value, str) or len(value) > longest:
+        raise InputError(f"{name} must be a text of at most {longest} characters, not {_short(value)}.")
+    return value
+
+
+def _short(value: Any) -> str:
+    """A value in an error message: never more than a line."""
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."

@@ -1,0 +1,97 @@
+"""A page without a browser: it speaks the widget protocol with a Probe, through JSON, as the widget manager
+does.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import threading
+from typing import Any
+
+from ipywidgets.widgets.widget import _put_buffers, _remove_buffers
+
+
+class Page:
+    """Keeps the state that a page would have, and every message it was sent, in order."""
+
+    def __init__(self, probe: Any) -> None:
+        self.probe = probe
+        self.messages: list[dict[str, Any]] = []  # custom ones
+        self.updates: list[dict[str, Any]] = []
+        self.changed = threading.Condition()
+        self.state: dict[str, Any] = {}
+        self._take({"method": "update", "state": probe.get_state(), "buffer_paths": []}, [])
+        self.updates.clear()
+        probe.comm.publish_msg = self._published
+
+    def _published(
+        self, msg_type: str, data: Any = None, metadata: Any = None, buffers: Any = None, **keys: Any
+    ) -> None:
+        assert msg_type == "comm_msg"
+        self._take(data, buffers)
+
+    def _take(self, data: dict[str, Any], buffers: Any) -> None:
+        state, paths, found = _remove_buffers(data.get("state", {}))
+        plain = json.loads(json.dumps({**data, "state": state}, allow_nan=False))
+        _put_buffers(
+            plain["state"],
+            [*plain.get("buffer_paths", []), *paths],
+            [bytes(b) for b in [*(buffers or []), *found]],
+        )
+        with self.changed:
+            if plain["method"] == "custom":
+                self.messages.append(plain["content"])
+            elif plain["method"] == "update":
+                self.updates.append(plain["state"])
+                self.state.update(plain["state"])
+            self.changed.notify_all()
+
+    def set(self, **state: Any) -> None:
+        """What `model.set(...); model.save_changes()` does."""
+        self.state.update(copy.deepcopy(state))
+        data = {"method": "update", "state": json.loads(json.dumps(state)), "buffer_paths": []}
+        self.probe._handle_msg({"content": {"data": data}, "buffers": []})
+
+    def send(self, content: Any, *buffers: bytes) -> None:
+        """What `model.send(content, undefined, buffers)` does."""
+        data = {
+            "method": "custom",
+            "content": content if not isinstance(content, dict) else json.loads(json.dumps(content)),
+        }
+        self.probe._handle_msg({"content": {"data": data}, "buffers": [memoryview(b) for b in buffers]})
+
+    def wait(self, what: Any, seconds: float = 20) -> None:
+        """Until `what(page)` holds."""
+        with self.changed:
+            assert self.changed.wait_for(lambda: what(self), seconds), (
+                self.state.get("status"),
+                self.state.get("error"),
+            )
+
+    def of_kind(self, kind: str) -> list[dict[str, Any]]:
+        return [message for message in self.messages if message["kind"] == kind]
+
+    def operations(self) -> list[dict[str, Any]]:
+        return self.state["document"]["operations"]
+
+    def draw(self, *operations: dict[str, Any]) -> None:
+        """One gesture, as js/src/document.ts makes it."""
+        old = self.state["document"]
+        past = [*old["past"], old["operations"]][-100:]
+        self.set(
+            document={
+                "version": 1,
+                "operations": [*old["operations"], *operations],
+                "past": past,
+                "future": [],
+            }
+        )
+
+
+def idle(page: Page) -> bool:
+    return page.state["status"]["state"] == "idle"
+
+
+def painted(page: Page) -> bool:
+    return page.state["preview"]["key"] == page.state["inputs"]["key"]

@@ -1,0 +1,177 @@
+"""Whatever a page sends is checked: the right passes unchanged, the wrong gives one clear error."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from isi_widget.errors import InputError
+from isi_widget.widget import document as doc
+from isi_widget.widget import protocol
+from isi_widget.widget.protocol import (
+    Cancel,
+    Code,
+    Run,
+    Upload,
+    check_document,
+    check_settings,
+    parse_message,
+)
+
+
+def test_good_messages() -> None:
+    settings = {"samples": 5, "temperature": 0.5, "seed": 3, "max_new_tokens": 8, "strict": True}
+    run = parse_message({"kind": "run", "id": "a", "what": ["attention", "answer"], "settings": settings})
+    assert run == Run("a", ("answer", "attention"), settings)
+    assert parse_message({"kind": "cancel", "id": "a"}) == Cancel("a")
+    assert parse_message({"kind": "code", "id": "a"}, []) == Code("a")
+    assert parse_message({"kind": "upload", "name": "x.png"}, [memoryview(b"abc")]) == Upload("x.png", b"abc")
+
+
+@pytest.mark.parametrize(
+    ("content", "buffers", "words"),
+    [
+        (None, [], "must be an object"),
+        ("run", [], "must be an object"),
+        ({}, [], "Unknown kind"),
+        ({"kind": "explode"}, [], "'explode'"),
+        ({"kind": ["run"]}, [], "Unknown kind"),
+        ({"kind": "run", "id": "a"}, [], "lacks what"),
+        ({"kind": "run", "id": "a", "what": []}, [], "what to run"),
+        ({"kind": "run", "id": "a", "what": ["answer", "dance"]}, [], "what to run"),
+        ({"kind": "run", "id": "a", "what": [["answer"]]}, [], "what to run"),
+        ({"kind": "run", "id": 7, "what": ["answer"]}, [], "id must be a text"),
+        ({"kind": "run", "id": "x" * 300, "what": ["answer"]}, [], "id must be a text"),
+        ({"kind": "run", "id": "a", "what": ["answer"], "also": 1}, [], "unknown keys: 'also'"),
+        ({"kind": "run", "id": "a", "what": ["answer"], "settings": [1]}, [], "Settings must be an object"),
+        ({"kind": "run", "id": "a", "what": ["answer"]}, [b"x"], "1 buffers"),
+        ({"kind": "upload", "name": "x"}, [], "0 buffers"),
+        ({"kind": "upload", "name": "x"}, [b""], "empty"),
+        ({"kind": "upload", "name": None}, [b"x"], "name must be"),
+    ],
+)
+def test_bad_messages(content: Any, buffers: list[bytes], words: str) -> None:
+    with pytest.raises(InputError) as error:
+        parse_message(content, buffers)
+    assert words in str(error.value)
+    assert len(str(error.value)) < 500
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"samples": 0},
+        {"samples": 1001},
+        {"samples": 2.5},
+        {"samples": True},
+        {"samples": "10"},
+        {"samples": None},
+        {"temperature": 0},
+        {"temperature": -1},
+        {"temperature": math.nan},
+        {"temperature": math.inf},
+        {"temperature": "hot"},
+        {"seed": -1},
+        {"seed": 2**70},
+        {"max_new_tokens": 0},
+        {"max_new_tokens": 10**9},
+        {"strict": 1},
+        {"top_secret": 1},
+        {"do_sample": True},
+    ],
+)
+def test_bad_settings(settings: dict[str, Any]) -> None:
+    with pytest.raises(InputError):
+        check_settings(settings)
+
+
+def test_a_whole_float_is_a_whole_number() -> None:
+    checked = check_settings({"samples": 10.0})
+    assert checked == {"samples": 10} and isinstance(checked["samples"], int)
+
+
+def test_defaults_are_settings() -> None:
+    assert check_settings(protocol.SETTINGS) == protocol.SETTINGS
+
+
+BOX = {
+    "op": "box",
+    "x": 1,
+    "y": 2,
+    "width": 3,
+    "height": 4,
+    "color": "#000000",
+    "fill": True,
+    "line_width": 3,
+}
+
+
+def document(*operations: Any, **changes: Any) -> dict[str, Any]:
+    return {**doc.empty(), "operations": list(operations), **changes}
+
+
+def test_a_good_document_passes_unchanged() -> None:
+    noise = {"op": "noise", "sigma": 0.2, "seed": 2**31, "region": [0, 0, 10.5, 10]}
+    good = document(BOX, noise, past=[[], [BOX]], future=[[BOX, BOX]])
+    assert check_document(good) == good
+
+
+@pytest.mark.parametrize(
+    ("bad", "words"),
+    [
+        (None, "must be an object"),
+        ([], "must be an object"),
+        ({"operations": []}, "lacks"),
+        (document(extra=1), "unknown keys"),
+        (document(version=2), "version 2"),
+        (document(version=True), "version"),
+        (document(operations=None), "must be a list"),
+        (document(7), "Operation 0"),
+        (document(BOX, {"x": 1}), "Operation 1"),
+        (document({"op": 7}), "Operation 0"),
+        (document({**BOX, "x": 1e300}), '"x" of operation 0'),
+        (document({**BOX, "x": math.nan}), '"x"'),
+        (document({**BOX, "x": -math.inf}), '"x"'),
+        (document({**BOX, "x": {"a": 1}}), '"x"'),
+        (document({**BOX, "x": [[1]]}), '"x"'),
+        (document({"op": "text", "text": "x" * 100_000}), "100000 characters"),
+        (document(*[BOX] * 501), "too many"),
+        (document(past=[BOX]), "must be a list"),
+        (document(past=[[7]]), "Operation 0"),
+        (document(future={"a": 1}), "must be a list"),
+    ],
+)
+def test_bad_documents(bad: Any, words: str) -> None:
+    with pytest.raises(InputError) as error:
+        check_document(bad)
+    assert words in str(error.value)
+    assert len(str(error.value)) < 500
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=12,
+)
+KEYS = st.sampled_from(
+    ["kind", "id", "what", "settings", "name", "version", "operations", "past", "future", "op", "x"]
+)
+VALUES = JSON | st.sampled_from(["run", "cancel", "upload", "code", "answer", "box", 1, []])
+
+
+@given(JSON | st.dictionaries(KEYS, VALUES, max_size=6), st.lists(st.binary(max_size=4), max_size=2))
+def test_anything_at_all_gives_a_message_or_an_input_error(content: Any, buffers: list[bytes]) -> None:
+    for check in (
+        lambda: parse_message(content, buffers),
+        lambda: check_document(content),
+        lambda: check_settings(content),
+    ):
+        try:
+            json.dumps(check(), default=str)
+        except InputError as error:
+            assert str(error)
