@@ -1,0 +1,220 @@
+"""Trials as matplotlib figures: for papers, slides and reports.
+
+matplotlib is imported on first use. The figures are not left open in pyplot: a notebook shows the returned
+figure once, a script saves it with `figure.savefig`. Not for the page (see `html.py` and the widget).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from isi_widget.report.style import INPUTS, NEUTRAL, SEGMENT_COLORS, SEGMENTS
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from isi_widget.trial import Trial
+
+_LONGEST_LABEL = 40
+
+
+def plot_trial(trial: Trial) -> Figure:
+    """The stimulus beside one panel each for entropies, clusters and attention, as far as they were run."""
+    view = trial.view()
+    panels = [draw for key, draw in _PANELS if view[key] is not None]
+    figure = new_figure((4.2 + 3.6 * max(1, len(panels)), 3.9))
+    axes = figure.subplots(
+        1, 1 + max(1, len(panels)), squeeze=False, width_ratios=[1.1] + [1.0] * max(1, len(panels))
+    )[0]
+    draw_stimulus(axes[0], trial)
+    for axis, draw in zip(axes[1:], panels, strict=False):
+        draw(axis, view)
+    if not panels:
+        axes[1].set_axis_off()
+    figure.suptitle(_title(view), fontsize=10)
+    return figure
+
+
+def new_figure(size: tuple[float, float]) -> Figure:
+    """An empty figure that a notebook knows how to show, though pyplot does not keep it."""
+    import matplotlib.pyplot as plt
+
+    figure = plt.figure(figsize=size, layout="constrained")
+    plt.close(figure)  # else a notebook shows it twice: as an open figure and as the cell's value
+    return figure
+
+
+def draw_stimulus(axis: Axes, trial: Trial, title: str | None = None) -> None:
+    """The image as the model was shown it, context and question below it."""
+    axis.imshow(trial.stimulus.render())
+    axis.set_xticks([])
+    axis.set_yticks([])
+    context = trial.stimulus.current_context.strip()
+    lines = ([f"context: {plain(context, 90)}"] if context else []) + [
+        plain(trial.stimulus.current_question, 90)
+    ]
+    axis.set_xlabel("\n".join(_wrapped(line) for line in lines), fontsize=8)
+    if title is not None:
+        axis.set_title(title, fontsize=9)
+
+
+def draw_entropies(axis: Axes, view: dict[str, Any]) -> None:
+    """Each entropy with its interval; a tick at its maximum where there is one."""
+    entropies = view["uncertainty"]["entropies"]
+    for row, entropy in enumerate(entropies):
+        if entropy["value"] is None:
+            axis.text(0.0, row, "infinite", va="center", fontsize=8)
+            continue
+        low, high = (
+            entropy[name] if entropy[name] is not None else entropy["value"] for name in ("low", "high")
+        )
+        axis.plot([low, high], [row, row], color=NEUTRAL, linewidth=2, solid_capstyle="butt")
+        axis.plot([entropy["value"]], [row], "o", color="black", markersize=5)
+        if entropy["maximum"]:
+            axis.plot([entropy["maximum"]], [row], "|", color=NEUTRAL, markersize=12)
+    labels = [
+        entropy["label"] + (f"\n({entropy['unit']})" if entropy["unit"] else "") for entropy in entropies
+    ]
+    axis.set_yticks(range(len(entropies)), labels, fontsize=8)
+    axis.set_ylim(len(entropies) - 0.5, -0.5)
+    axis.set_xlim(left=min(0.0, axis.get_xlim()[0]))
+    uncertainty = view["uncertainty"]
+    axis.set_title(
+        f"Uncertainty: {uncertainty['samples']} samples, T = {uncertainty['temperature']:g},\n"
+        f"{uncertainty['level']:.0%} intervals; | maximum",
+        fontsize=9,
+    )
+
+
+def draw_clusters(axis: Axes, view: dict[str, Any], most: int = 8) -> None:
+    """Probability and count of each cluster; of many, the most probable ones and how many are left."""
+    clusters = view["uncertainty"]["clusters"]
+    shown = clusters[:most]
+    axis.barh(range(len(shown)), [cluster["probability"] for cluster in shown], color=NEUTRAL, height=0.65)
+    for row, cluster in enumerate(shown):
+        axis.text(cluster["probability"], row, f" {cluster['count']}", va="center", fontsize=8)
+    axis.set_yticks(
+        range(len(shown)),
+        [_wrapped(plain(cluster["name"]) or "(empty)", 22) for cluster in shown],
+        fontsize=8,
+    )
+    axis.set_ylim(max(len(shown), 3) - 0.5, -0.5)
+    axis.set_xlim(0, 1.1)
+    left = len(clusters) - len(shown)
+    axis.set_title(
+        "Clusters: probability, count" + (f"\n({left} more not shown)" if left else ""), fontsize=9
+    )
+
+
+def draw_attention(axis: Axes, view: dict[str, Any]) -> None:
+    """Absolute shares as full bars; shares of the three inputs as hatched bars below them."""
+    attention = view["attention"]
+    for row, name in enumerate(SEGMENTS):
+        absolute, relative = attention["absolute"][name] or 0.0, attention["relative"].get(name)
+        axis.barh(row - 0.2, absolute, color=SEGMENT_COLORS[name], height=0.36)
+        axis.text(absolute, row - 0.2, f" {absolute:.2f}", va="center", fontsize=8)
+        if relative is not None:
+            axis.barh(
+                row + 0.2, relative, color="none", edgecolor=SEGMENT_COLORS[name], hatch="////", height=0.36
+            )
+            axis.text(relative, row + 0.2, f" {relative:.2f}", va="center", fontsize=8)
+    counts = attention["token_counts"]
+    axis.set_yticks(
+        range(len(SEGMENTS)), [f"{name}\n{counts.get(name, 0)} tokens" for name in SEGMENTS], fontsize=8
+    )
+    axis.set_ylim(len(SEGMENTS) - 0.5, -0.5)
+    axis.set_xlim(0, 1.12)
+    axis.set_title("Attention (not importance)\nfull: absolute, hatched: of the inputs", fontsize=9)
+
+
+def draw_shares(axis: Axes, rows: Sequence[dict[str, float | None] | None], labels: Sequence[str]) -> None:
+    """Relative attention shares of several trials, one stacked bar each."""
+    for row, shares in enumerate(rows):
+        start = 0.0
+        for name in INPUTS:
+            share = (shares or {}).get(name) or 0.0
+            axis.barh(
+                row,
+                share,
+                left=start,
+                color=SEGMENT_COLORS[name],
+                height=0.65,
+                label=name if row == 0 else None,
+            )
+            start += share
+    axis.set_yticks(range(len(rows)), labels, fontsize=8)
+    axis.set_ylim(len(rows) - 0.5, -0.5)
+    axis.set_xlim(0, 1)
+    axis.legend(fontsize=7, ncols=3, loc="upper center", bbox_to_anchor=(0.5, -0.08), frameon=False)
+    axis.set_title("Attention, relative to the inputs", fontsize=9)
+
+
+_PANELS = (("uncertainty", draw_entropies), ("uncertainty", draw_clusters), ("attention", draw_attention))
+
+
+def plain(text: str, longest: int = _LONGEST_LABEL) -> str:
+    """Text as it is, shortened; a dollar sign does not start a formula."""
+    short = text if len(text) <= longest else text[: longest - 1].rstrip() + "\N{HORIZONTAL ELLIPSIS}"
+    return short.replace("$", r"\$")
+
+
+def _wrapped(text: str, width: int = 46) -> str:
+    import textwrap
+
+    return "\n".join(textwrap.wrap(text, width)) or text
+
+
+def _title(view: dict[str, Any]) -> str:
+    answer, parts = view["answer"], [view["model"]]
+    if answer is not None:
+        judged = {True: ", right", False: ", wrong", None: ""}[answer["correct"]]
+        parts.append(f"“{plain(answer['text'], 80)}”{judged}")
+    return plain(parts[0], 60) + ("" if len(parts) == 1 else f": {parts[1]}")
+
+
+def plot_comparison(trials: Sequence[Trial], labels: Sequence[str]) -> Figure:
+    """Thumbnails of all conditions above; semantic entropies with intervals and relative attention shares
+    below.
+    """
+    views = [trial.view() for trial in trials]
+    shown = [
+        draw
+        for key, draw in (("uncertainty", _draw_spread), ("attention", _draw_inputs))
+        if any(v[key] for v in views)
+    ]
+    rows = 0.45 * len(trials) + 1.2
+    figure = new_figure((max(6.5, 2.4 * len(trials)), 3.0 + (rows if shown else 0.0)))
+    parts = figure.subfigures(2, 1, height_ratios=[3.0, rows]) if shown else [figure]
+    for axis, trial, label in zip(
+        parts[0].subplots(1, len(trials), squeeze=False)[0], trials, labels, strict=True
+    ):
+        draw_stimulus(axis, trial, plain(label))
+        if trial.answer is not None:
+            judged = {True: " (right)", False: " (wrong)", None: ""}[trial.correct]
+            axis.set_xlabel(_wrapped(plain(trial.answer.text, 60), 26) + judged, fontsize=8)
+    if shown:
+        for axis, draw in zip(parts[1].subplots(1, len(shown), squeeze=False)[0], shown, strict=True):
+            draw(axis, views, [_wrapped(plain(label), 24) for label in labels])
+    return figure
+
+
+def _draw_spread(axis: Axes, views: Sequence[dict[str, Any]], labels: Sequence[str]) -> None:
+    for row, view in enumerate(views):
+        if view["uncertainty"] is None:
+            continue
+        entropy = view["uncertainty"]["entropies"][0]
+        low, high = (
+            entropy[name] if entropy[name] is not None else entropy["value"] for name in ("low", "high")
+        )
+        axis.plot([low, high], [row, row], color=NEUTRAL, linewidth=2, solid_capstyle="butt")
+        axis.plot([entropy["value"]], [row], "o", color="black", markersize=5)
+    axis.set_yticks(range(len(views)), labels, fontsize=8)
+    axis.set_ylim(len(views) - 0.5, -0.5)
+    axis.set_xlim(left=min(0.0, axis.get_xlim()[0]))
+    axis.set_title("Semantic entropy (nats), with interval", fontsize=9)
+
+
+def _draw_inputs(axis: Axes, views: Sequence[dict[str, Any]], labels: Sequence[str]) -> None:
+    draw_shares(axis, [view["attention"] and view["attention"]["relative"] for view in views], labels)

@@ -1,0 +1,94 @@
+"""A trial as Python that repeats it, to be pasted into a cell.
+
+Not for storing trials: `Trial.to_dict` holds the pictures and the results too.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from isi_widget.stimulus import Picture, ReplaceContext, ReplaceImage
+
+if TYPE_CHECKING:
+    from isi_widget.stimulus import Stimulus
+    from isi_widget.trial import Trial
+
+
+def trial_code(trial: Trial, observation: str | None = None) -> str:
+    """Python that repeats `trial`; `observation` is an expression of its observation, if there is one.
+
+    Without it, images come from files; a comment says how to write each. A stimulus with something random
+    from its data set cannot be built without that data set: it comes whole, from its JSON.
+    """
+    lines = ["import isi_widget as isi", "", f"vlm = {_load(trial)}"]
+    stimulus = trial.stimulus
+    if observation is None and any(
+        isinstance(operation, ReplaceImage | ReplaceContext) and operation.preset == "random"
+        for operation in stimulus.operations
+    ):
+        lines = ["from pathlib import Path", "", *lines]
+        lines += ['# Path("stimulus.json").write_text(trial.stimulus.to_json()) writes it']
+        lines += ['s = isi.Stimulus.from_json(Path("stimulus.json").read_text())']
+    else:
+        lines += _pictures(stimulus)
+        lines += [f"obs = {observation}"] if observation is not None else _observation(stimulus)
+        lines += [stimulus.code("s")]
+    changed = "".join(f", {name}={value!r}" for name, value in trial.settings.changed().items())
+    lines += [f"trial = isi.run_trial(vlm, s{changed})"]
+    return "\n".join(lines)
+
+
+def _load(trial: Trial) -> str:
+    model = trial.model
+    name = model.get("name")
+    arguments = [] if name == "embedded" else [repr(name)]
+    for key in ("quantization", "revision"):
+        if model.get(key) is not None:
+            arguments.append(f"{key}={model[key]!r}")
+    if name != "embedded" and model.get("dtype"):
+        arguments.append(f"dtype={model['dtype']!r}")
+    return f"isi.load_vlm({', '.join(arguments)})"
+
+
+def _file(picture: Picture) -> str:
+    return f"image-{picture.sha256[:8]}.png"
+
+
+def _save(picture: Picture) -> str:
+    return f"# trial.stimulus.pictures[{picture.sha256!r}].pil().save({_file(picture)!r}) writes it"
+
+
+def _pictures(stimulus: Stimulus) -> list[str]:
+    """The dict of own images that the stimulus' code looks into; nothing if there are none."""
+    own = {
+        operation.picture.sha256: operation.picture
+        for operation in stimulus.operations
+        if isinstance(operation, ReplaceImage) and operation.preset == "custom"
+    }
+    if not own:
+        return []
+    entries = ", ".join(f"{digest!r}: {_file(picture)!r}" for digest, picture in own.items())
+    saves = [_save(picture) for picture in own.values()]
+    return [*saves, f"pictures = {{{entries}}}"]
+
+
+def _observation(stimulus: Stimulus) -> list[str]:
+    picture = stimulus.image
+    arguments = [repr(_file(picture)), repr(stimulus.question)]
+    if stimulus.context:
+        arguments.append(f"context={stimulus.context!r}")
+    if stimulus.answer is not None:
+        arguments.append(f"answer={stimulus.answer!r}")
+    saves = [f"# trial.stimulus.image.pil().save({_file(picture)!r}) writes it"]
+    used = {operation.preset for operation in stimulus.operations if isinstance(operation, ReplaceImage)}
+    if "annotated" in used:
+        annotated = next(
+            operation.picture
+            for operation in stimulus.operations
+            if isinstance(operation, ReplaceImage) and operation.preset == "annotated"
+        )
+        saves.append(_save(annotated))
+        arguments.append(f"annotated={_file(annotated)!r}")
+    if stimulus.presets.contexts:
+        arguments.append(f"contexts={stimulus.presets.contexts!r}")
+    return [*saves, f"obs = isi.Observation({', '.join(arguments)})"]

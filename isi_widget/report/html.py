@@ -1,0 +1,189 @@
+"""A trial as a static page fragment: what a notebook shows for it, with or without a kernel.
+
+Self-contained (no script, style sheet or outside address); every text is escaped. Not for the widget's own
+panels, which the front end draws from `Trial.view`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from isi_widget.report.pictures import data_uri, thumbnail
+from isi_widget.report.style import ATTENTION_CAVEAT, DOMINANCE_CAVEAT, INPUTS, NEUTRAL, SEGMENT_COLORS
+from isi_widget.report.svg import HEADING, QUIET, Bar, bar_table, escape
+
+if TYPE_CHECKING:
+    from isi_widget.trial import Trial
+
+_FRAME = "display:flex;flex-wrap:wrap;gap:8px 24px;align-items:flex-start;line-height:1.4;color:inherit"
+_IMAGE = "display:block;max-width:100%;height:auto;border:1px solid rgba(128,128,128,.5)"
+_TEXT = "margin:2px 0;max-width:32em;overflow-wrap:anywhere"
+_CODE = "white-space:pre-wrap;font-size:.9em;margin:4px 0"
+
+
+def trial_html(trial: Trial) -> str:
+    """The whole trial: picture and inputs, answer, uncertainty, attention, settings and code."""
+    view = trial.view()
+    columns = [_inputs(trial, view)]
+    results = [
+        part
+        for part in (
+            _answer(view["answer"], view["truth"]),
+            _uncertainty(view["uncertainty"]),
+            _attention(view["attention"]),
+        )
+        if part
+    ]
+    columns.append(f'<div style="min-width:18em">{"".join(results)}</div>')
+    return f'<div class="isi-trial" style="{_FRAME}">{"".join(columns)}</div>{_details(trial, view)}'
+
+
+def picture_html(trial: Trial, longest: int = 320) -> str:
+    """The rendered stimulus as an inline image."""
+    source = data_uri(thumbnail(trial.stimulus, longest))
+    return f'<img src="{source}" alt="the image as the model was shown it" style="{_IMAGE}"/>'
+
+
+def verdict(correct: bool | None) -> str:
+    """Right or wrong, in a sign and a word."""
+    return {True: "\N{CHECK MARK} right", False: "\N{BALLOT X} wrong", None: ""}[correct]
+
+
+def _marked(segment: str, text: str) -> str:
+    """A text beside a line in its segment's colour."""
+    color = SEGMENT_COLORS[segment]
+    return (
+        f'<div style="{_TEXT};border-left:4px solid {color};padding-left:8px">'
+        f'<span style="{QUIET}">{segment}</span><br/>{text}</div>'
+    )
+
+
+def _inputs(trial: Trial, view: dict[str, Any]) -> str:
+    width, height = trial.stimulus.current_image.size
+    size = f"{view['image_preset']}, {width} \N{MULTIPLICATION SIGN} {height} px"
+    context = escape(view["context"]) if view["context"].strip() else f'<span style="{QUIET}">(empty)</span>'
+    return (
+        f'<div style="max-width:34em">{_marked("image", escape(size))}{picture_html(trial)}'
+        f"{_marked('context', context)}{_marked('question', escape(view['question']))}</div>"
+    )
+
+
+def _answer(answer: dict[str, Any] | None, truth: str | None) -> str:
+    if answer is None:
+        return ""
+    text = escape(answer["text"]) if answer["text"] else f'<span style="{QUIET}">(empty answer)</span>'
+    if not answer["finished"]:
+        text += f' <span style="{QUIET}">(cut off by max_new_tokens)</span>'
+    judged = f"{verdict(answer['correct'])}; truth: {escape(truth)}" if truth is not None else ""
+    parts = [
+        f'<div style="{HEADING}">Answer</div>',
+        f'<div style="{_TEXT};font-size:1.15em">{text}</div>',
+        f'<div style="{_TEXT}">{judged}</div>' if judged else "",
+    ]
+    if answer["yes_no"] is not None:
+        note = "Probability that the first answer token is a form of this word."
+        parts.append(
+            bar_table(
+                [Bar(name, share, f"{share:.3f}", note=note) for name, share in answer["yes_no"].items()],
+                maximum=1.0,
+            )
+        )
+    return "".join(parts)
+
+
+def _uncertainty(uncertainty: dict[str, Any] | None) -> str:
+    if uncertainty is None:
+        return ""
+    samples, temperature = uncertainty["samples"], uncertainty["temperature"]
+    level = f"{uncertainty['level']:.0%}"
+    rows = bar_table([_entropy(entropy) for entropy in uncertainty["entropies"]])
+    clusters = [
+        Bar(
+            cluster["name"] or "(empty answer)",
+            cluster["probability"],
+            f"{cluster['probability']:.2f}, {cluster['count']} of {samples}",
+            note="; ".join(f"{answer['count']} x {answer['text']}" for answer in cluster["answers"]),
+        )
+        for cluster in uncertainty["clusters"]
+    ]
+    answers = "".join(
+        f"<li>{escape(cluster['name'])}: "
+        + "; ".join(
+            f"{answer['count']} \N{MULTIPLICATION SIGN} {escape(answer['text'])}"
+            for answer in cluster["answers"]
+        )
+        + "</li>"
+        for cluster in uncertainty["clusters"]
+    )
+    caveats = "".join(
+        f'<div style="{_TEXT};{QUIET}">{escape(caveat)}</div>' for caveat in uncertainty["caveats"]
+    )
+    return (
+        f'<div style="{HEADING}">Uncertainty <span style="{QUIET}">{samples} samples at temperature '
+        f"{temperature:g}, {level} bootstrap intervals</span></div>{rows}"
+        f'<div style="{QUIET}">clusters of one meaning: probability, answers</div>'
+        f"{bar_table(clusters, maximum=1.0)}{caveats}"
+        '<details style="margin-bottom:8px"><summary style="cursor:pointer">answers per cluster</summary>'
+        f"<ul>{answers}</ul></details>"
+    )
+
+
+def _entropy(entropy: dict[str, Any]) -> Bar:
+    value, low, high = entropy["value"], entropy["low"], entropy["high"]
+    unit = f" {entropy['unit']}" if entropy["unit"] else ""
+    text = "infinite" if value is None else f"{value:.2f}"
+    interval = "" if low is None or high is None else f" [{low:.2f}, {high:.2f}]"
+    scale = entropy["maximum"] or high or value  # without a bound, the interval's end
+    text = f"{text}{interval}{unit}"
+    return Bar(entropy["label"], value, text, NEUTRAL, low, high, entropy["definition"], scale)
+
+
+def _attention(attention: dict[str, Any] | None) -> str:
+    if attention is None:
+        return ""
+    absolute, relative, counts = attention["absolute"], attention["relative"], attention["token_counts"]
+    bars = [
+        Bar(
+            name,
+            absolute[name],
+            f"{absolute[name]:.3f}{_of_inputs(relative.get(name))} ({counts.get(name, 0)} tokens)",
+            SEGMENT_COLORS[name],
+            note=ATTENTION_CAVEAT,
+        )
+        for name in attention["segments"]
+    ]
+    index = attention["modality_dominance_index"]
+    dominance = f"modality dominance index {index:.2f}" if index is not None else ""
+    return (
+        f'<div style="{HEADING}">Attention <span style="{QUIET}">mean share per answer token; '
+        f"attention, not importance</span></div>{bar_table(bars, maximum=1.0)}"
+        f'<div style="{QUIET}" title="{escape(DOMINANCE_CAVEAT)}">{dominance}</div>'
+    )
+
+
+def _of_inputs(share: float | None) -> str:
+    return "" if share is None else f", {share:.2f} of the inputs"
+
+
+def _details(trial: Trial, view: dict[str, Any]) -> str:
+    model = ", ".join(
+        str(trial.model[key])
+        for key in ("family", "dtype", "device", "quantization", "revision")
+        if trial.model.get(key)
+    )
+    note = f"<br/>{escape(trial.model['note'])}" if trial.model.get("note") else ""
+    settings = ", ".join(f"{name} {value}" for name, value in view["settings"].items() if name != "what")
+    versions = ", ".join(f"{name} {version}" for name, version in trial.versions.items())
+    seconds = ", ".join(f"{name} {value:.2f} s" for name, value in trial.seconds.items())
+    return (
+        f'<div style="{QUIET};margin-top:4px">{escape(view["model"])} ({escape(model)}); '
+        f"{escape(trial.created)}{note}</div>"
+        '<details style="color:inherit"><summary style="cursor:pointer">settings, versions, Python</summary>'
+        f'<div style="{QUIET}">{escape(settings)}<br/>{escape(versions)}<br/>{escape(seconds)}</div>'
+        f'<pre style="{_CODE}">{escape(view["code"])}</pre></details>'
+    )
+
+
+def shares_of(shares: dict[str, float | None]) -> list[tuple[float, str]]:
+    """Shares of the three inputs with their colours, for `svg.stack`."""
+    return [(shares.get(name) or 0.0, SEGMENT_COLORS[name]) for name in INPUTS]

@@ -1,0 +1,75 @@
+"""Short names of conditions, derived from what was done to a stimulus: "box", "noise 0.3", "context:
+contradictory".
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from isi_widget.stimulus import (
+    GaussianNoise,
+    Operation,
+    ReplaceContext,
+    ReplaceImage,
+    ReplaceQuestion,
+    Stimulus,
+    Text,
+)
+
+_LONGEST = 24
+
+
+def label_of(stimulus: Stimulus) -> str:
+    """What is in force, in the order in which it was done; "original" if nothing is.
+
+    Of several images, contexts or questions only the last one counts, as in the stimulus itself.
+    """
+    last = {type(operation): operation for operation in stimulus.operations if _replaces(operation)}
+    names: Counter[str] = Counter()
+    for operation in stimulus.operations:
+        if not _replaces(operation) or last[type(operation)] is operation:
+            name = _name(operation)
+            if name is not None:
+                names[name] += 1
+    return (
+        " + ".join(name if count == 1 else f"{count} x {name}" for name, count in names.items()) or "original"
+    )
+
+
+def labels_of(stimuli: Sequence[Stimulus]) -> list[str]:
+    """A label for each, made different by a number where two would be equal."""
+    taken: Counter[str] = Counter()
+    labels: list[str] = []
+    for label in map(label_of, stimuli):
+        taken[label] += 1
+        new = label if taken[label] == 1 else f"{label} ({taken[label]})"
+        while new in labels:  # a label may itself end in a number in brackets
+            taken[label] += 1
+            new = f"{label} ({taken[label]})"
+        labels.append(new)
+    return labels
+
+
+def _replaces(operation: Operation) -> bool:
+    return isinstance(operation, ReplaceImage | ReplaceContext | ReplaceQuestion)
+
+
+def _name(operation: Operation) -> str | None:
+    if isinstance(operation, GaussianNoise):
+        return f"noise {operation.sigma:g}" + ("" if operation.region is None else " in a region")
+    if isinstance(operation, Text):
+        return f"text {_short(operation.text)}"
+    if isinstance(operation, ReplaceImage):
+        return None if operation.preset == "natural" else f"image: {operation.preset}"
+    if isinstance(operation, ReplaceContext):
+        return f"context: {operation.preset or _short(operation.text)}"
+    if isinstance(operation, ReplaceQuestion):
+        return f"question: {_short(operation.text)}"
+    return operation.op
+
+
+def _short(text: str) -> str:
+    line = " ".join(text.split())
+    line = line if len(line) <= _LONGEST else line[: _LONGEST - 1].rstrip() + "\N{HORIZONTAL ELLIPSIS}"
+    return f"\N{LEFT DOUBLE QUOTATION MARK}{line}\N{RIGHT DOUBLE QUOTATION MARK}"

@@ -1,0 +1,75 @@
+"""Colours, names, units and definitions of what is drawn: one place for the widget, the static page and
+the plots.
+
+Every measure has a name, a unit and one sentence of definition with its caveat. Not for drawing.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+#: One colour per segment everywhere, safe for colour-blind readers (Okabe & Ito, 2008).
+SEGMENT_COLORS = {"image": "#0072B2", "context": "#D55E00", "question": "#009E73", "other": "#999999"}
+INPUTS = ("image", "context", "question")
+SEGMENTS = (*INPUTS, "other")
+#: Bars that belong to no segment.
+NEUTRAL = "#7A7A7A"
+
+
+@dataclass(frozen=True)
+class Measure:
+    """How one entropy is presented."""
+
+    name: str
+    label: str
+    unit: str
+    definition: str
+
+    def maximum(self, samples: int) -> float | None:
+        """The largest value that `samples` answers can give, or None where there is no bound."""
+        if self.name in ("semantic_entropy", "discrete_semantic_entropy"):
+            return math.log(samples)
+        return 1.0 - 1.0 / samples if self.name == "rao_quadratic_entropy" else None
+
+
+ENTROPIES = (
+    Measure(
+        "semantic_entropy",
+        "Semantic entropy",
+        "nats",
+        "How far the sampled answers spread over different meanings, each meaning weighted by the "
+        "likelihood of its answers: 0 if all mean the same, at most ln(number of samples). Few "
+        "samples miss rare meanings, so it tends to be too low.",
+    ),
+    Measure(
+        "discrete_semantic_entropy",
+        "Discrete semantic entropy",
+        "nats",
+        "The same, each meaning weighted by how many of the samples have it; it needs no likelihoods. "
+        "Few samples miss rare meanings, so it tends to be too low.",
+    ),
+    Measure(
+        "predictive_entropy",
+        "Predictive entropy",
+        "nats/token",
+        "Minus the mean log-likelihood per token of the sampled answers: uncertainty over wordings, "
+        "so it is high also where the answers only say the same thing differently.",
+    ),
+    Measure(
+        "rao_quadratic_entropy",
+        "Rao's quadratic entropy",
+        "",
+        "The mean distance in meaning of two sampled answers, weighted by their likelihoods: 0 if all "
+        "mean the same, near 1 if all differ. It is as good as the entailment model's probabilities.",
+    ),
+)
+
+ATTENTION_CAVEAT = (
+    "Attention, not importance: where the model reads from, averaged over layers, heads and answer "
+    "tokens; it does not say what the answer depends on."
+)
+DOMINANCE_CAVEAT = (
+    "Modality dominance index: attention per text token (context and question) over attention per "
+    "image token; above 1 the text gets more than its share of tokens."
+)

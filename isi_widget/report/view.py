@@ -1,0 +1,185 @@
+"""A trial as plain JSON for the page (`trial_view`) and as one row of a table (`trial_row`).
+
+The page draws what stands here and computes nothing itself. Not for pictures: the page gets those as bytes
+of their own.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import Counter
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from isi_widget.report.style import ENTROPIES, INPUTS, SEGMENTS
+
+if TYPE_CHECKING:
+    from isi_widget.trial import Trial
+    from isi_widget.uncertainty import Uncertainty
+
+
+def finite(value: float | None) -> float | None:
+    """The value, or None where JSON has no number for it."""
+    return float(value) if value is not None and math.isfinite(value) else None
+
+
+def trial_view(trial: Trial) -> dict[str, Any]:
+    """The trial as the page draws it; `json.dumps(..., allow_nan=False)` takes it, numbers that are not
+    finite are null.
+    """
+    return {
+        "question": trial.stimulus.current_question,
+        "context": trial.stimulus.current_context,
+        "image_preset": trial.stimulus.image_preset,
+        "context_preset": trial.stimulus.context_preset,
+        "truth": trial.stimulus.truth,
+        "operations": [operation.to_dict() for operation in trial.stimulus.operations],
+        "model": str(trial.model.get("name", "")),
+        "settings": trial.settings.to_dict(),
+        "seconds": dict(trial.seconds),
+        "created": trial.created,
+        "code": trial.code(),
+        "answer": _answer(trial),
+        "uncertainty": None if trial.uncertainty is None else _uncertainty(trial.uncertainty, trial),
+        "attention": _attention(trial),
+    }
+
+
+def _answer(trial: Trial) -> dict[str, Any] | None:
+    answer = trial.answer
+    if answer is None:
+        return None
+    tokens = zip(answer.tokens, answer.logprobs, strict=True)
+    return {
+        "text": answer.text,
+        "correct": trial.correct,
+        "finished": answer.finished,
+        "tokens": [{"text": text, "logprob": finite(logprob)} for text, logprob in tokens],
+        "yes_no": None if trial.yes_no is None else dict(trial.yes_no),
+    }
+
+
+def _uncertainty(uncertainty: Uncertainty, trial: Trial) -> dict[str, Any]:
+    samples = len(uncertainty.answers)
+    entropies = []
+    for measure in ENTROPIES:
+        low, high = uncertainty.interval(measure.name)
+        entropies.append(
+            {
+                "name": measure.name,
+                "label": measure.label,
+                "value": finite(getattr(uncertainty, measure.name)),
+                "low": finite(low),
+                "high": finite(high),
+                "maximum": measure.maximum(samples),
+                "unit": measure.unit,
+                "definition": measure.definition,
+            }
+        )
+    return {
+        "samples": samples,
+        "temperature": trial.settings.temperature,
+        "level": uncertainty.level,
+        "entropies": entropies,
+        "clusters": clusters_of(uncertainty),
+        "caveats": list(uncertainty.caveats),
+    }
+
+
+def clusters_of(uncertainty: Uncertainty) -> list[dict[str, Any]]:
+    """The clusters, most probable first: id, name, count, probability, and each wording with its count."""
+    parts = zip(
+        uncertainty.cluster_names, uncertainty.cluster_counts, uncertainty.cluster_probabilities, strict=True
+    )
+    clusters = []
+    for index, (name, count, probability) in enumerate(parts):
+        members = zip(uncertainty.answers, uncertainty.cluster_ids, strict=True)
+        wordings = Counter(answer.text for answer, cluster in members if cluster == index)
+        clusters.append(
+            {
+                "id": index,
+                "name": name,
+                "count": count,
+                "probability": finite(probability),
+                "answers": [{"text": text, "count": number} for text, number in wordings.most_common()],
+            }
+        )
+    return sorted(clusters, key=lambda cluster: (-(cluster["probability"] or 0.0), cluster["id"]))
+
+
+def _attention(trial: Trial) -> dict[str, Any] | None:
+    attention = trial.attention
+    if attention is None:
+        return None
+    return {
+        "segments": list(SEGMENTS),
+        "absolute": _shares(attention.absolute(), SEGMENTS),
+        "relative": _shares(attention.relative(), INPUTS),
+        "token_counts": {name: int(count) for name, count in attention.token_counts.items()},
+        "modality_dominance_index": finite(attention.modality_dominance_index),
+        "by_layer": [_shares(layer, SEGMENTS) for layer in attention.per_layer()],
+    }
+
+
+def _shares(shares: Mapping[str, float], names: tuple[str, ...]) -> dict[str, float | None]:
+    return {name: finite(shares.get(name, 0.0)) for name in names}
+
+
+def trial_row(trial: Trial) -> dict[str, Any]:
+    """The trial as one flat row: tidy names, None where not run."""
+    stimulus, settings, model = trial.stimulus, trial.settings, trial.model
+    operations = [operation.to_dict() for operation in stimulus.operations]
+    row: dict[str, Any] = {
+        "created": trial.created,
+        "stimulus_key": stimulus.key,
+        "question": stimulus.current_question,
+        "context": stimulus.current_context,
+        "truth": stimulus.truth,
+        "image_preset": stimulus.image_preset,
+        "context_preset": stimulus.context_preset,
+        "operations": json.dumps(operations, ensure_ascii=False),
+        "answer": None if trial.answer is None else trial.answer.text,
+        "correct": trial.correct,
+        "answer_log_likelihood": None if trial.answer is None else trial.answer.log_likelihood,
+        "answer_tokens": None if trial.answer is None else len(trial.answer.token_ids),
+    }
+    for name in ("yes", "no", "rest"):
+        row[f"p_{name}"] = None if trial.yes_no is None else trial.yes_no[name]
+    uncertainty = trial.uncertainty
+    for measure in ENTROPIES:
+        low, high = (None, None) if uncertainty is None else uncertainty.interval(measure.name)
+        row[measure.name] = None if uncertainty is None else getattr(uncertainty, measure.name)
+        row[f"{measure.name}_low"], row[f"{measure.name}_high"] = low, high
+    row["clusters"] = None if uncertainty is None else uncertainty.number_of_clusters
+    absolute = {} if trial.attention is None else trial.attention.absolute()
+    relative = {} if trial.attention is None else trial.attention.relative()
+    counts = {} if trial.attention is None else trial.attention.token_counts
+    for name in SEGMENTS:
+        row[f"attention_{name}"] = absolute.get(name)
+    for name in INPUTS:
+        row[f"attention_relative_{name}"] = relative.get(name)
+    for name in SEGMENTS:
+        row[f"tokens_{name}"] = counts.get(name)
+    row["modality_dominance_index"] = (
+        None if trial.attention is None else trial.attention.modality_dominance_index
+    )
+    for name in ("name", "family", "parameters", "device", "dtype", "quantization", "revision"):
+        row["model" if name == "name" else f"model_{name}"] = model.get(name)
+    row |= {
+        name: getattr(settings, name)
+        for name in (
+            "samples",
+            "temperature",
+            "top_k",
+            "top_p",
+            "seed",
+            "max_new_tokens",
+            "strict",
+            "do_sample",
+            "num_beams",
+        )
+    }
+    row["seconds"] = trial.seconds.get("total")
+    row |= {f"version_{name}": version for name, version in trial.versions.items()}
+    return row

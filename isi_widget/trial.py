@@ -1,0 +1,382 @@
+"""One stimulus meets one VLM: `run_trial` answers, samples, measures, and keeps everything in a `Trial`.
+
+The record holds what it takes to read the result again without the model, and to repeat it: stimulus,
+settings, seeds, model, versions, times. Not for drawing (`isi_widget.report`) nor for several trials side
+by side (`isi_widget.report.compare`).
+"""
+
+from __future__ import annotations
+
+import math
+import platform
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cache
+from importlib import import_module, metadata
+from typing import TYPE_CHECKING, Any
+
+from isi_widget.answer import Answer
+from isi_widget.attribution import AttentionShares, measure_attention
+from isi_widget.correctness import is_correct
+from isi_widget.errors import InputError
+from isi_widget.settings import WHAT, Settings
+from isi_widget.stages import Cancel, Progress, Stages
+from isi_widget.stimulus import Stimulus
+from isi_widget.uncertainty import EntailmentModel, Uncertainty, load_entailment, uncertainty_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+    from isi_widget.vlm import VLM, Prefill
+
+SCHEMA = 1
+
+
+# ------------------------------------------------------------------------------------------------ record
+@cache
+def _versions() -> Mapping[str, str]:
+    from isi_widget._version import __version__
+
+    found = {"python": platform.python_version(), "isi_widget": __version__}
+    for name in ("torch", "transformers", "numpy", "pillow"):
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:  # installed without metadata, as some distributions do
+            found[name] = "unknown"
+    return found
+
+
+def _pack(value: Any) -> Any:
+    """JSON has no infinities: {"float": "-inf"} stands for them, recursively. Tuples become lists."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return {"float": repr(value)}
+    if isinstance(value, Mapping):
+        return {str(key): _pack(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_pack(item) for item in value]
+    return value
+
+
+def _unpack(value: Any) -> Any:
+    """The inverse of `_pack`, up to tuples."""
+    if isinstance(value, Mapping):
+        if value.keys() == {"float"} and isinstance(value["float"], str):
+            return float(value["float"])
+        return {key: _unpack(item) for key, item in value.items()}
+    return [_unpack(item) for item in value] if isinstance(value, list) else value
+
+
+def _drawing(module: str) -> Any:
+    """A module of `isi_widget.report`, looked up when a trial is first drawn: report/ is above and reads
+    trials.
+    """
+    return import_module(f"isi_widget.report.{module}")
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class Trial:
+    """Everything of one run of one stimulus through one VLM, made by `run_trial`.
+
+    Immutable, picklable, equal by content.
+
+    Attributes
+    ----------
+    stimulus : what the model was shown.
+    answer : the shown answer, or None where not run.
+    uncertainty : entropies, clusters and sampled answers, or None where not run.
+    attention : attention shares of `answer`, or None where not run.
+    model : `VLM.info()` at the time: name, family, parameters, device, dtype, quantization, revision, note.
+    settings : how it was run.
+    yes_no : {"yes", "no", "rest"}: probabilities of the first answer token, or None where no answer was run.
+    seconds : wall-clock seconds of each stage, and "total".
+    versions : of python, isi_widget, torch, transformers, numpy, pillow.
+    created : when it ended, ISO 8601 in UTC.
+    """
+
+    stimulus: Stimulus
+    answer: Answer | None
+    uncertainty: Uncertainty | None
+    attention: AttentionShares | None
+    model: Mapping[str, Any]
+    settings: Settings
+    yes_no: Mapping[str, float] | None = None
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)
+    created: str = ""
+
+    @property
+    def correct(self) -> bool | None:
+        """Whether the answer agrees with the truth, by `is_correct`; None without an answer or a truth."""
+        return None if self.answer is None else is_correct(self.answer.text, self.stimulus.truth)
+
+    # ---- as data
+    def to_dict(self) -> dict[str, Any]:
+        """As a dict that `json.dumps(..., allow_nan=False)` takes, without loss; the image is inside."""
+        parts = {name: getattr(self, name) for name in ("stimulus", "answer", "uncertainty", "attention")}
+        record: dict[str, Any] = {"schema": SCHEMA}
+        for name, part in parts.items():
+            record[name] = None if part is None else part.to_dict()
+        for name in ("model", "yes_no", "seconds", "versions", "created"):
+            record[name] = getattr(self, name)
+        packed: dict[str, Any] = _pack({**record, "settings": self.settings.to_dict()})
+        return packed
+
+    @classmethod
+    def from_dict(cls, record: Mapping[str, Any]) -> Trial:
+        """The inverse of `to_dict`."""
+        if record.get("schema") != SCHEMA:
+            raise InputError(
+                f"This is not a trial of schema {SCHEMA}: got schema {record.get('schema')!r}. "
+                "Use a dict made by Trial.to_dict()."
+            )
+        data = _unpack(dict(record))
+        del data["schema"]
+        readers: dict[str, Callable[[Any], Any]] = {
+            "stimulus": Stimulus.from_dict,
+            "answer": Answer.from_dict,
+            "uncertainty": Uncertainty.from_dict,
+            "attention": AttentionShares.from_dict,
+            "settings": Settings.from_dict,
+        }
+        return cls(
+            **{
+                name: readers[name](value) if name in readers and value is not None else value
+                for name, value in data.items()
+            }
+        )
+
+    def __eq__(self, other: object) -> bool:
+        return self.to_dict() == other.to_dict() if isinstance(other, Trial) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash((self.stimulus.key, self.settings, self.created))
+
+    def view(self) -> dict[str, Any]:
+        """The trial as the page of the widget draws it: plain JSON, with labels, units and definitions."""
+        view: dict[str, Any] = _drawing("view").trial_view(self)
+        return view
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row with tidy column names, for stacking with `pandas.concat`."""
+        import pandas as pd
+
+        return pd.DataFrame([_drawing("view").trial_row(self)])
+
+    def code(self, observation: str | None = None) -> str:
+        """Python that repeats this trial.
+
+        `observation` is a Python expression of the observation, such as "isi.datasets.scenes()[3]".
+        Without it the code reads the image from a file, and says how to write that file.
+        """
+        code: str = _drawing("code").trial_code(self, observation)
+        return code
+
+    # ---- as pictures
+    def plot(self) -> Figure:
+        """Stimulus, entropies with intervals, clusters and attention as one matplotlib figure."""
+        figure: Figure = _drawing("charts").plot_trial(self)
+        return figure
+
+    def _repr_html_(self) -> str:
+        html: str = _drawing("html").trial_html(self)
+        return html
+
+    def __repr__(self) -> str:
+        parts = [f"model={self.model.get('name')!r}", f"question={self.stimulus.current_question!r}"]
+        if self.answer is not None:
+            parts.append(f"answer={self.answer.text!r}")
+        if self.correct is not None:
+            parts.append(f"correct={self.correct}")
+        if self.uncertainty is not None:
+            parts.append(f"semantic_entropy={self.uncertainty.semantic_entropy:.3f}")
+        if self.attention is not None:
+            shares = ", ".join(f"{name} {share:.2f}" for name, share in self.attention.relative().items())
+            parts.append(f"attention=({shares})")
+        return f"Trial({', '.join(parts)})"
+
+
+# --------------------------------------------------------------------------------------------------- run
+_entailment_lock = threading.Lock()
+_entailment_models: dict[str | None, EntailmentModel] = {}
+
+
+def _entailment(model: EntailmentModel | str | None) -> EntailmentModel:
+    """An entailment model by name or None (the embedded one), loaded once per process; an object stays as
+    it is.
+    """
+    if model is not None and not isinstance(model, str):
+        if not callable(getattr(model, "probabilities", None)):
+            raise InputError(
+                "entailment must be a name, None (the embedded model) or an EntailmentModel; "
+                f"got {type(model).__name__}."
+            )
+        return model
+    with _entailment_lock:
+        if model not in _entailment_models:
+            _entailment_models[model] = load_entailment(model)
+        return _entailment_models[model]
+
+
+def _sampling_steps(settings: Settings) -> int:
+    """Decoding steps of all batches of samples, at most."""
+    from isi_widget.vlm.decoding import ROWS_AT_ONCE
+
+    return settings.max_new_tokens * -(-settings.samples // ROWS_AT_ONCE)
+
+
+def _check_inputs(vlm: object, stimulus: object) -> None:
+    if not isinstance(stimulus, Stimulus):
+        hint = " Call .stimulus() on the observation." if hasattr(stimulus, "stimulus") else ""
+        raise InputError(f"A trial needs a Stimulus; got {type(stimulus).__name__}.{hint}")
+    if not callable(getattr(vlm, "prefill", None)):
+        raise InputError(f"A trial needs a VLM, as load_vlm() returns it; got {type(vlm).__name__}.")
+
+
+def _uncertainty(
+    run: Stages,
+    answers: Sequence[Answer],
+    stimulus: Stimulus,
+    settings: Settings,
+    entailment: EntailmentModel | str | None,
+) -> Uncertainty:
+    with run.stage("clusters"):
+        model = _entailment(entailment)
+        return uncertainty_of(
+            answers, stimulus.current_question, model, strict=settings.strict, seed=settings.seed
+        )
+
+
+def measure_uncertainty(
+    vlm: VLM,
+    stimulus: Stimulus,
+    samples: int = 10,
+    temperature: float = 0.9,
+    seed: int = 0,
+    strict: bool = False,
+    *,
+    top_k: int = 0,
+    top_p: float = 1.0,
+    max_new_tokens: int = 64,
+    entailment: EntailmentModel | str | None = None,
+    progress: Progress | None = None,
+    cancel: Cancel | None = None,
+) -> Uncertainty:
+    """Sample answers, cluster them by meaning, measure how far they spread (Farquhar et al., Nature 630,
+    2024).
+
+    The settings are those of `Settings`, the rest as in `run_trial`. Raises `InputError` on values out of
+    range, `Cancelled` when asked to stop.
+    """
+    settings = Settings(("uncertainty",), samples, temperature, top_k, top_p, seed, max_new_tokens, strict)
+    _check_inputs(vlm, stimulus)
+    run = Stages(progress, cancel)
+    with run.stage("samples", _sampling_steps(settings)) as step:
+        answers = vlm.sample(stimulus, **settings.sampling(), on_token=step, cancel=cancel)
+    return _uncertainty(run, answers, stimulus, settings, entailment)
+
+
+def run_trial(
+    vlm: VLM,
+    stimulus: Stimulus,
+    *,
+    what: Sequence[str] = WHAT,
+    samples: int = 10,
+    temperature: float = 0.9,
+    seed: int = 0,
+    top_k: int = 0,
+    top_p: float = 1.0,
+    max_new_tokens: int = 64,
+    strict: bool = False,
+    do_sample: bool = False,
+    num_beams: int = 1,
+    entailment: EntailmentModel | str | None = None,
+    progress: Progress | None = None,
+    cancel: Cancel | None = None,
+) -> Trial:
+    """Show one stimulus to one VLM and keep everything that comes out.
+
+    The prompt is read once (one prefill); answer, samples and yes/no probabilities go on from there, and the
+    attention is that of the very answer that is shown.
+
+    what, samples, ..., num_beams are the fields of `Settings`. entailment says which model compares the
+    meanings: None (embedded), a name or folder, or a loaded `EntailmentModel`. progress is called as
+    progress(stage, done, total), stages in the order prompt, answer, attention, samples, clusters. cancel
+    is polled between tokens and stages; once it returns True, `Cancelled` is raised. `InputError`: a
+    setting is out of range, or stimulus or vlm is something else.
+    """
+    settings = Settings(
+        tuple([what] if isinstance(what, str) else what),
+        samples,
+        temperature,
+        top_k,
+        top_p,
+        seed,
+        max_new_tokens,
+        strict,
+        do_sample,
+        num_beams,
+    )
+    _check_inputs(vlm, stimulus)
+    run = Stages(progress, cancel)
+    attend = "attention" in settings.what
+    answer: Answer | None = None
+    yes_no: Mapping[str, float] | None = None
+    sampled: list[Answer] = []
+    attention: AttentionShares | None = None
+    with vlm.lock:  # some families keep state on the model between prefill and decoding
+        with run.stage("prompt"):
+            prefill = vlm.prefill(stimulus, attention=attend)
+        if attend or "answer" in settings.what:
+            with run.stage("answer", settings.max_new_tokens) as step:
+                yes_no = _yes_no(vlm, prefill)
+                answer = vlm.answer(
+                    prefill, **_answering(settings), attention=attend, on_token=step, cancel=cancel
+                )
+        if attend and answer is not None and answer.token_ids:  # an empty answer has no row of attention
+            with run.stage("attention"):
+                attention = measure_attention(vlm, prefill, answer)
+        if "uncertainty" in settings.what:
+            with run.stage("samples", _sampling_steps(settings)) as step:
+                sampled = vlm.sample(prefill, **settings.sampling(), on_token=step, cancel=cancel)
+        model = vlm.info()
+    uncertainty = _uncertainty(run, sampled, stimulus, settings, entailment) if sampled else None
+    run.check()
+    created = datetime.now(UTC).isoformat(timespec="milliseconds")
+    return Trial(
+        stimulus,
+        _plain(answer),
+        uncertainty,
+        attention,
+        model,
+        settings,
+        yes_no,
+        run.total(),
+        dict(_versions()),
+        created,
+    )
+
+
+def _yes_no(vlm: VLM, prefill: Prefill) -> Mapping[str, float] | None:
+    try:
+        return vlm.yes_no(prefill)
+    except InputError:  # the tokenizer has no single-token yes or no
+        return None
+
+
+def _plain(answer: Answer | None) -> Answer | None:
+    """The answer without the attention that was recorded with it: the trial keeps that as `attention`."""
+    return None if answer is None else Answer.from_dict(answer.to_dict())
+
+
+def _answering(settings: Settings) -> dict[str, Any]:
+    """The keyword arguments of `VLM.answer`."""
+    arguments: dict[str, Any] = {"max_new_tokens": settings.max_new_tokens, "num_beams": settings.num_beams}
+    if settings.do_sample:
+        arguments |= {
+            "do_sample": True,
+            **{name: getattr(settings, name) for name in ("temperature", "top_k", "top_p", "seed")},
+        }
+    return arguments
