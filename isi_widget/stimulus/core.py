@@ -20,6 +20,8 @@ from isi_widget.stimulus import checks
 from isi_widget.stimulus.drawing import Arrow, Box, Drawing, Ellipse, GaussianNoise, Line, Text
 from isi_widget.stimulus.loading import ImageSource, load_image
 from isi_widget.stimulus.operations import (
+    CONTEXT_PRESETS,
+    IMAGE_PRESETS,
     OPERATIONS,
     Operation,
     ReplaceContext,
@@ -317,20 +319,20 @@ class Stimulus:
 
     def _resolve(self, record: Any, known: Mapping[str, Picture]) -> Operation:
         """An operation from its JSON form, presets looked up."""
-        kind = operation_kind(record, optional=("image", "text") if record_has_preset(record) else ())
+        has_preset = isinstance(record, Mapping) and isinstance(record.get("preset"), str)
+        kind = operation_kind(record, optional=("image", "text") if has_preset else ("image",))
         if kind is ReplaceImage:
             return self._resolve_image(record, known)
         if kind is ReplaceContext and "text" not in record:
-            seed = random_seed(record["preset"], record.get("seed"), "context")
-            return ReplaceContext(self.presets.context(record["preset"], seed), record["preset"], seed)
+            preset = checks.one_of(record["preset"], 'context: "preset"', CONTEXT_PRESETS)
+            seed = random_seed(preset, record.get("seed"), "context")
+            return ReplaceContext(self.presets.context(preset, seed), preset, seed)
         return operation_from_dict(record)
 
     def _resolve_image(self, record: Mapping[str, Any], known: Mapping[str, Picture]) -> ReplaceImage:
-        preset, digest = record["preset"], record.get("image")
-        ReplaceImage(
-            preset, self.image, record.get("seed") if preset == "random" else None
-        )  # checks the two fields
+        preset = checks.one_of(record["preset"], 'image: "preset"', IMAGE_PRESETS)
         seed = random_seed(preset, record.get("seed"), "image")
+        digest = record.get("image")
         if digest is not None:
             found = {**self.pictures, **known}.get(checks.text(digest, 'image: "image"'))
             if found is not None:
@@ -346,11 +348,6 @@ class Stimulus:
                 f'image: the preset {preset!r} is not the picture {digest[:12]!r} that "image" names.'
             )
         return ReplaceImage(preset, picture, seed)
-
-
-def record_has_preset(record: Any) -> bool:
-    """Whether a JSON form names a preset, so that its content may be left out."""
-    return isinstance(record, Mapping) and isinstance(record.get("preset"), str)
 
 
 def _check(operation: Any) -> None:

@@ -1,0 +1,251 @@
+"""Images in: every kind that a person may hand over becomes 8-bit sRGB, or is refused in one clear
+sentence."""
+
+from __future__ import annotations
+
+import io
+import pickle
+import struct
+import time
+import warnings
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageCms
+
+from isi_widget.errors import InputError
+from isi_widget.stimulus import Picture, load_image
+
+# Corners of different colours on a flat ground: every orientation gives another picture.
+F = np.full((4, 6, 3), 90, np.uint8)
+F[0, 0], F[0, -1], F[-1, 0] = (255, 0, 0), (0, 255, 0), (0, 0, 255)
+
+
+def encoded(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def swapped_profile() -> bytes:
+    """sRGB with the primaries of red and blue exchanged: converting to sRGB exchanges the two channels."""
+    data = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+    count = struct.unpack(">I", data[128:132])[0]
+    for entry in range(132, 132 + 12 * count, 12):
+        name = bytes(data[entry : entry + 4])
+        data[entry : entry + 4] = {b"rXYZ": b"bXYZ", b"bXYZ": b"rXYZ"}.get(name, name)
+    return bytes(data)
+
+
+def test_all_kinds_of_source_give_the_same_picture(tmp_path: Path) -> None:
+    image = Image.fromarray(F)
+    path = tmp_path / "f.png"
+    path.write_bytes(encoded(image))
+    sources = [path, str(path), path.read_bytes(), bytearray(path.read_bytes()), image, F, F / 255.0]
+    pictures = [load_image(source) for source in sources]
+    assert set(pictures) == {pictures[0]}
+    assert (pictures[0].array() == F).all() and pictures[0].size == (6, 4)
+    assert load_image(pictures[0]) is pictures[0]
+
+
+@pytest.mark.parametrize(
+    ("orientation", "upright"),
+    [
+        (1, lambda a: a),
+        (2, np.fliplr),
+        (3, lambda a: np.rot90(a, 2)),
+        (4, np.flipud),
+        (5, lambda a: a.transpose(1, 0, 2)),
+        (6, lambda a: np.rot90(a, -1)),
+        (7, lambda a: np.rot90(a, 2).transpose(1, 0, 2)),
+        (8, lambda a: np.rot90(a, 1)),
+    ],
+)
+def test_exif_orientation(orientation: int, upright: Callable[[np.ndarray], np.ndarray]) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    for kind, options in [("PNG", {}), ("TIFF", {}), ("WEBP", {"lossless": True})]:
+        got = load_image(encoded(Image.fromarray(F), kind, exif=exif, **options)).array()
+        assert (got == upright(F)).all(), kind
+
+
+def test_damaged_exif_costs_the_orientation_only() -> None:
+    data = encoded(Image.fromarray(F), "JPEG", exif=b"Exif\0\0II*\0\xff\xff\xff\x7f", quality=95)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        assert load_image(data).size == (6, 4)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "P"])
+def test_a_colour_profile_is_converted_to_srgb(mode: str) -> None:
+    image = Image.fromarray(F).convert(mode, palette=Image.Palette.ADAPTIVE)
+    got = load_image(encoded(image, icc_profile=swapped_profile())).array().astype(int)
+    assert np.abs(got - F[:, :, ::-1]).max() <= 2
+    assert load_image(Image.fromarray(F)).array()[0, 0].tolist() == [255, 0, 0]
+
+
+def test_a_profile_is_applied_once_only() -> None:
+    once = load_image(encoded(Image.fromarray(F), icc_profile=swapped_profile()))
+    assert "icc_profile" not in once.pil().info
+    assert load_image(once.pil()) == once == load_image(once.png())
+
+
+def test_a_broken_profile_is_left_out_with_a_warning() -> None:
+    with pytest.warns(UserWarning, match="colour profile cannot be used"):
+        assert (load_image(encoded(Image.fromarray(F), icc_profile=b"nonsense")).array() == F).all()
+
+
+def test_a_profile_for_another_kind_of_image_is_left_out_with_a_warning() -> None:
+    grey = Image.fromarray(F).convert("L")
+    with pytest.warns(UserWarning, match="colour profile cannot be used"):
+        got = load_image(encoded(grey, icc_profile=swapped_profile()))
+    assert (got.array()[:, :, 0] == np.asarray(grey)).all()
+
+
+def test_transparency_is_laid_on_white() -> None:
+    rgba = np.zeros((1, 3, 4), np.uint8)
+    rgba[0, :, 3] = [0, 128, 255]
+    assert load_image(rgba).array()[0, :, 0].tolist() == [255, 127, 0]
+    assert load_image(encoded(Image.fromarray(rgba))) == load_image(rgba)
+    la = Image.fromarray(rgba).convert("LA")
+    assert load_image(encoded(la)) == load_image(rgba)
+
+
+def test_a_transparent_palette_or_key_colour_is_laid_on_white() -> None:
+    image = Image.fromarray(F)
+    keyed = load_image(encoded(image, transparency=(255, 0, 0))).array()
+    assert keyed[0, 0].tolist() == [255, 255, 255] and keyed[0, -1].tolist() == [0, 255, 0]
+    palette = image.convert("P", palette=Image.Palette.ADAPTIVE)
+    index = palette.getpixel((5, 0))
+    got = load_image(encoded(palette, transparency=index)).array()
+    assert got[0, -1].tolist() == [255, 255, 255] and got[0, 0].tolist() == [255, 0, 0]
+
+
+@pytest.mark.parametrize("mode", ["L", "1", "P", "CMYK", "YCbCr", "HSV", "LAB"])
+def test_other_modes_as_pillow_converts_them(mode: str) -> None:
+    image = Image.fromarray(F).convert("L").convert("1") if mode == "1" else Image.fromarray(F)
+    if mode == "LAB":
+        image = ImageCms.profileToProfile(
+            image, ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB"), outputMode="LAB"
+        )
+        image.info.clear()
+    elif mode != "1":
+        image = image.convert(mode)
+    expected = np.asarray(image.convert("RGB"))
+    assert (load_image(image).array() == expected).all()
+
+
+def test_cmyk_jpeg() -> None:
+    image = Image.new("CMYK", (16, 16), (0, 0, 0, 0))
+    assert (load_image(encoded(image, "JPEG")).array() > 250).all()
+
+
+def test_sixteen_bit_grey_keeps_its_full_scale() -> None:
+    values = np.array([[0, 257, 32896, 65535, 128, 129]], np.uint16)
+    expected = np.rint(values / 257).astype(int).tolist()
+    for data in (encoded(Image.fromarray(values)), encoded(Image.fromarray(values), "TIFF")):
+        assert load_image(data).array()[:, :, 1].tolist() == expected
+    assert load_image(Image.fromarray(values.astype(np.int32))).array()[:, :, 2].tolist() == expected
+    with pytest.raises(InputError, match="0 to 65535"):
+        load_image(Image.fromarray(np.array([[70000]], np.int32)))
+
+
+def test_floats_on_the_unit_interval() -> None:
+    assert load_image(np.array([[0.0, 0.5, 1.0]])).array()[0, :, 0].tolist() == [0, 128, 255]
+    assert load_image(Image.fromarray(np.float32([[0.2]]))).array()[0, 0, 0] == 51
+    assert load_image(np.float16([[[0.0], [1.0]]])).size == (2, 1)
+
+
+def test_the_first_frame_of_an_animation_with_a_warning() -> None:
+    frames = [Image.new("RGB", (3, 2), color) for color in ("red", "blue")]
+    for kind, options in [("GIF", {}), ("WEBP", {"lossless": True}), ("PNG", {}), ("TIFF", {})]:
+        data = encoded(frames[0], kind, save_all=True, append_images=frames[1:], **options)
+        with pytest.warns(UserWarning, match="2 frames; the first one is used"):
+            assert load_image(data).array()[0, 0].tolist() == [255, 0, 0], kind
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "GIF", "TIFF", "BMP"])
+def test_truncated_files_are_refused(kind: str) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8)
+    data = encoded(Image.fromarray(noise), kind)
+    for share in (0.2, 0.5, 0.9):
+        with pytest.raises(InputError, match=r"damaged|truncated|none that can be read"):
+            load_image(data[: int(len(data) * share)])
+
+
+def png_header(width: int, height: int) -> bytes:
+    """A PNG that claims to be of that size, with next to no data."""
+
+    def chunk(name: bytes, body: bytes) -> bytes:
+        return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+
+    ihdr = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", ihdr)
+        + chunk(b"IDAT", zlib.compress(b"\0"))
+        + chunk(b"IEND", b"")
+    )
+
+
+@pytest.mark.parametrize(("width", "height"), [(10_001, 10_000), (30_000, 30_000), (2**31 - 1, 2**31 - 1)])
+def test_more_than_100_megapixels_are_refused_before_decoding(width: int, height: int) -> None:
+    started = time.perf_counter()
+    with warnings.catch_warnings(), pytest.raises(InputError, match="megapixels"):
+        warnings.simplefilter("error")
+        load_image(png_header(width, height))
+    assert time.perf_counter() - started < 1
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        (b"", r"is empty \(0 bytes\)"),
+        (b"this is no image", "none that can be read; use one of JPEG, PNG"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 5 5\n", "none that can be read"),
+        (Image.new("RGB", (0, 5)), "at least one pixel, but the Pillow image is 0 x 5"),
+        (np.zeros((0, 5, 3), np.uint8), "at least one pixel"),
+        (np.zeros((5, 5, 2), np.uint8), r"got shape \[5, 5, 2\]"),
+        (np.zeros((3, 5, 5), np.float32), r"got shape \[3, 5, 5\]"),
+        (np.zeros((5, 5), np.uint16), "must be uint8 or float on .0, 1., got uint16"),
+        (np.zeros((5, 5), bool), "got bool"),
+        (np.full((2, 2), 200.0), "divide 0-255 values by 255"),
+        (np.array([[np.nan, 0.5]]), "between 0 and 1, got nan"),
+        ("no/such/file.png", "There is no image file 'no/such/file.png'"),
+        (17, "got int"),
+    ],
+)
+def test_what_is_no_image_is_refused(source: object, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        load_image(source)
+
+
+def test_a_folder_is_no_image(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="is a folder"):
+        load_image(tmp_path)
+    (tmp_path / "empty.png").touch()
+    with pytest.raises(InputError, match=r"empty.png' is empty"):
+        load_image(tmp_path / "empty.png")
+
+
+def test_a_picture_is_immutable_and_compared_by_content() -> None:
+    source = F.copy()
+    picture = load_image(source)
+    before = picture.sha256
+    source[:] = 0
+    picture.pil().paste("black", (0, 0, 6, 4))
+    picture.array()[:] = 0
+    assert (picture.array() == F).all() and picture.sha256 == before
+    with pytest.raises(AttributeError):
+        picture._image = Image.new("RGB", (1, 1))
+    assert pickle.loads(pickle.dumps(picture)) == picture
+    assert load_image(picture.png()) == picture and hash(load_image(picture.png())) == hash(picture)
+    assert load_image(F.reshape(6, 4, 3)) != picture  # the same bytes in another shape
+
+
+def test_only_rgb_becomes_a_picture_directly() -> None:
+    with pytest.raises(InputError, match=r"mode L.*load_image\(\) converts"):
+        Picture(Image.new("L", (2, 2)))
