@@ -1,8 +1,9 @@
 """Training of the embedded entailment model: `python -m isi_widget.training entailment`.
 
-Three phases: with the extra heads (`entailment_model`) at a high rate, their weight falling in the second half; without them at a
-high rate; and a fine phase at a falling rate. About 14 to 20 minutes on one core. Seeded: batches are drawn from (seed, step), and
-a checkpoint holds everything else, so that an interrupted run continues as if it had not been. Measuring: `entailment_eval`.
+Three phases: with the extra heads (`entailment_model`) at a high rate, their weight falling in the second
+half; without them at a high rate; and a fine phase at a falling rate. About 14 to 20 minutes on one core.
+Seeded: batches are drawn from (seed, step), and a checkpoint holds everything else, so that an interrupted
+run continues as if it had not been. Measuring: `entailment_eval`.
 """
 
 from __future__ import annotations
@@ -29,7 +30,9 @@ POOL = 12  # batches that are drawn, sorted by length and dealt together
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the training command."""
-    parser.add_argument("--output", type=Path, default=Path("runs/entailment"), help="folder of checkpoints, log and result")
+    parser.add_argument(
+        "--output", type=Path, default=Path("runs/entailment"), help="folder of checkpoints, log and result"
+    )
     parser.add_argument("--steps", type=int, default=7200, help="optimiser steps of 128 pairs")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1)
@@ -54,7 +57,9 @@ def train(folder: Path, steps: int, seed: int = 0, threads: int = 1, rate: float
     if checkpoint.exists():
         state = torch.load(checkpoint, weights_only=True)
         if (state["steps"], state["seed"], state["words"]) != (steps, seed, len(tokenizer)):
-            raise SystemExit(f"{checkpoint} is of another run (steps, seed or vocabulary differ); choose another --output.")
+            raise SystemExit(
+                f"{checkpoint} is of another run (steps, seed or vocabulary differ); choose another --output."
+            )
         network.load_state_dict(state["network"])
         optimiser.load_state_dict(state["optimiser"])
         first = state["step"]
@@ -83,11 +88,20 @@ def train(folder: Path, steps: int, seed: int = 0, threads: int = 1, rate: float
         since["steps"] += 1
         done = step + 1
         if done % 100 == 0 or done == steps:
-            entry: dict[str, Any] = {k: round(v / since["steps"], 4) for k, v in since.items() if k != "steps"}
-            entry = {"step": done, "seconds": round(time.perf_counter() - started, 1), "rate": learning, **entry}
+            entry: dict[str, Any] = {
+                k: round(v / since["steps"], 4) for k, v in since.items() if k != "steps"
+            }
+            entry = {
+                "step": done,
+                "seconds": round(time.perf_counter() - started, 1),
+                "rate": learning,
+                **entry,
+            }
             since = dict.fromkeys(since, 0.0)
             if done % 400 == 0 or done == steps:
-                entry["validation"] = {kind: accuracy(network, tokenizer, found) for kind, found in validation.items()}
+                entry["validation"] = {
+                    kind: accuracy(network, tokenizer, found) for kind, found in validation.items()
+                }
                 state = {"step": done, "steps": steps, "seed": seed, "words": len(tokenizer)}
                 state |= {"network": network.state_dict(), "optimiser": optimiser.state_dict()}
                 torch.save(state, checkpoint.with_suffix(".new"))
@@ -122,7 +136,9 @@ def batches(seed: int, first: int, steps: int) -> Iterator[tuple[int, list[Pair]
 
 
 def learning_rate(share: float, step: int) -> float:
-    """Share of the highest rate: warm-up over 100 steps, constant, from 60 % of the steps .3, from 75 % falling to .01."""
+    """Share of the highest rate: warm-up over 100 steps, constant, from 60 % of the steps .3, from 75 %
+    falling to .01.
+    """
     if share < 0.6:
         return min(1.0, (step + 1) / 100)
     return 0.3 if share < 0.75 else 0.3 - 0.29 * (share - 0.75) / 0.25
@@ -134,7 +150,9 @@ def heads_weight(share: float) -> float:
 
 
 def draw_validation(kind: str, number: int) -> list[Pair]:
-    """New draws of the training templates; their seed is not that of any training pool, nor of the final evaluation."""
+    """New draws of the training templates; their seed is not that of any training pool, nor of the final
+    evaluation.
+    """
     draw, pairs = random.Random(f"validation:{kind}"), list[Pair]()
     while len(pairs) < number:
         pairs += draw_pairs(draw, kind)
@@ -147,7 +165,9 @@ def accuracy(network: Network, tokenizer: Any, pairs: list[Pair]) -> float:
     right = 0
     for start in range(0, len(pairs), 100):
         part = pairs[start : start + 100]
-        right += int((network(encode(tokenizer, part))[0].argmax(1) == torch.tensor([p.label for p in part])).sum())
+        right += int(
+            (network(encode(tokenizer, part))[0].argmax(1) == torch.tensor([p.label for p in part])).sum()
+        )
     return round(right / len(pairs), 4)
 
 
@@ -156,7 +176,9 @@ def _length(pair: Pair) -> int:
 
 
 def _keep_memory() -> None:
-    """Keep freed memory in the process: glibc otherwise returns it at every step, which costs several times the arithmetic."""
+    """Keep freed memory in the process: glibc otherwise returns it at every step, which costs several times
+    the arithmetic.
+    """
     try:
         libc = ctypes.CDLL("libc.so.6")
         libc.mallopt(-3, 1 << 30)  # M_MMAP_THRESHOLD

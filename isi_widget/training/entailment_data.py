@@ -1,8 +1,10 @@
-"""Pairs of answers with their entailment relation, drawn from the grammar of the scenes: what the embedded model learns from.
+"""Pairs of answers with their entailment relation, drawn from the grammar of the scenes: what the embedded
+model learns from.
 
-The label of a pair is computed by logic from the claims of its two answers (`grammar.compare`), never written by hand. Held-out
-templates of the grammar, `HELD_OUT_LEADS` and the last irrelevant sentences are drawn only with `forms="held out"`, for evaluation.
-Pure Python, no torch. Not for natural language at large: sentences outside the grammar occur only as noise, labelled neutral.
+The label of a pair is computed by logic from the claims of its two answers (`grammar.compare`), never written
+by hand. Held-out templates of the grammar, `HELD_OUT_LEADS` and the last irrelevant sentences are drawn only
+with `forms="held out"`, for evaluation. Pure Python, no torch. Not for natural language at large: sentences
+outside the grammar occur only as noise, labelled neutral.
 """
 
 from __future__ import annotations
@@ -14,87 +16,25 @@ from typing import Literal
 
 from isi_widget.datasets import grammar
 from isi_widget.datasets.grammar import COLOURS, INVERSE, NUMBERS, RELATIONS, SHAPES, SIZES, Ask, Claim, Noun
+from isi_widget.training.entailment_phrases import (
+    AFFIRM,
+    CONTENT,
+    DENY,
+    HELD_OUT_IRRELEVANT,
+    HELD_OUT_LEADS,
+    IRRELEVANT,
+    LEADS,
+    NO,
+    YES,
+)
 
 Forms = Literal["training", "held out"]
 Draw = random.Random
 
-# General / specific pairs, swapped relations and neutral pairs are kinds of their own: they are what a VLM's stray answers look like.
+# General / specific pairs, swapped relations and neutral pairs are kinds of their own: they are what a VLM's
+# stray answers look like.
 PAIR_KINDS = (*grammar.KINDS, "general/specific", "inverse relation", "neutral")
 WEIGHTS = (12, 13, 13, 12, 16, 14, 12, 8, 16)
-
-# Short answers and wrappers in which the words of the held-out templates ("true", "wrong", ...) occur elsewhere: a model trained from
-# nothing cannot know a word that it has never met. None of them is a held-out template itself.
-YES = (
-    "Yes, correct.",
-    "Yes, it is.",
-    "It is.",
-    "Yes, it is true.",
-    "It is true.",
-    "Yes, that is the case.",
-    "That is the case.",
-    "Right.",
-    "Sure.",
-    "Yes, certainly.",
-    "That is correct.",
-    "This is true.",
-    "Indeed.",
-    "Yes, of course.",
-    "Yeah.",
-    "Yep.",
-    "It is so.",
-    "Yes, there is.",
-    "Yes, that is true.",
-)
-NO = (
-    "No, it is wrong.",
-    "No, it is not.",
-    "It is not.",
-    "No, it is not true.",
-    "It is false.",
-    "That is not the case.",
-    "That is wrong.",
-    "This is false.",
-    "No, not at all.",
-    "That is not correct.",
-    "That is not true.",
-    "It is wrong.",
-    "Not so.",
-    "No, certainly not.",
-    "Nope.",
-    "No, there is not.",
-    "It is not so.",
-    "No, that is false.",
-    "Not really.",
-)
-LEADS = (
-    "I think",
-    "I think that",
-    "It seems that",
-    "Well,",
-    "Clearly,",
-    "In the image",
-    "As I see it,",
-    "The answer is",
-    "Answer:",
-    "In this picture",
-    "So,",
-    "Looking at it,",
-)
-HELD_OUT_LEADS = ("I believe that", "As far as I can tell,", "To me", "Surely,", "It looks like", "In my view,", "My answer:")
-AFFIRM = ("It is true that", "It is correct that", "It is the case that", "I agree that", "I think that")
-DENY = ("It is false that", "It is wrong that", "It is not true that", "It is not the case that", "I do not think that")
-IRRELEVANT = grammar.IRRELEVANT[:-4]
-HELD_OUT_IRRELEVANT = grammar.IRRELEVANT[-4:]
-
-# Words that carry the meaning: all others may be replaced by unknown ones, which teaches that unknown words decide nothing.
-CONTENT = frozenset(
-    word
-    for text in (*COLOURS, *SHAPES, *SIZES, *NUMBERS, *(Noun(s).words(plural=True) for s in (*SHAPES, None)), "object left right above below")
-    for word in text.split()
-) | frozenset(
-    "no not nobody cannot yes nope yeah yep sure indeed right correct wrong true false think agree case so certainly really all "
-    "what which colour shape size many or exactly and".split()
-)
 
 
 @dataclass(frozen=True)
@@ -107,7 +47,9 @@ class Statement:
 
 @dataclass(frozen=True)
 class Pair:
-    """Premise and hypothesis, two answers to one question, and what the first says about the second (0, 1, 2)."""
+    """Premise and hypothesis, two answers to one question, and what the first says about the second (0, 1,
+    2).
+    """
 
     kind: str
     question: str
@@ -120,10 +62,17 @@ class Pair:
         return grammar.compare(self.premise.claim, self.hypothesis.claim)
 
 
-def draw_noun(draw: Draw, shape: bool | None = None, colour: bool | None = None, size: bool | None = None) -> Noun:
-    """A random description; each attribute present (True), absent (False) or either (None); never a bare "object"."""
+def draw_noun(
+    draw: Draw, shape: bool | None = None, colour: bool | None = None, size: bool | None = None
+) -> Noun:
+    """A random description; each attribute present (True), absent (False) or either (None); never a bare
+    "object".
+    """
     while True:
-        has = [draw.random() < p if want is None else want for want, p in ((shape, 0.8), (colour, 0.55), (size, 0.25))]
+        has = [
+            draw.random() < p if want is None else want
+            for want, p in ((shape, 0.8), (colour, 0.55), (size, 0.25))
+        ]
         noun = Noun(
             draw.choice(SHAPES) if has[0] else None,
             draw.choice(COLOURS) if has[1] else None,
@@ -166,7 +115,9 @@ def draw_truths(draw: Draw, ask: Ask) -> list[Claim]:
     if claim.kind == "exists":
         return [claim, claim.denied()]
     if claim.kind == "relation":
-        sides = RELATIONS[:2] if (claim.value or ask.axis) in (*RELATIONS[:2], "horizontal") else RELATIONS[2:]
+        sides = (
+            RELATIONS[:2] if (claim.value or ask.axis) in (*RELATIONS[:2], "horizontal") else RELATIONS[2:]
+        )
         if ask.is_open:
             return [replace(claim, value=side) for side in draw.sample(sides, 2)]
         return [claim, claim.denied(), replace(claim, value=INVERSE[claim.value or ""])]
@@ -174,7 +125,11 @@ def draw_truths(draw: Draw, ask: Ask) -> list[Claim]:
     if ask.is_open:
         return [replace(claim, value=value) for value in draw.sample(values, 3 if len(values) > 2 else 2)]
     others = [value for value in values if value != claim.value]
-    return [claim, claim.denied(), *(replace(claim, value=v) for v in draw.sample(others, min(2, len(others))))]
+    return [
+        claim,
+        claim.denied(),
+        *(replace(claim, value=v) for v in draw.sample(others, min(2, len(others)))),
+    ]
 
 
 def draw_question(draw: Draw, ask: Ask, forms: Forms) -> str:
@@ -185,7 +140,9 @@ def draw_question(draw: Draw, ask: Ask, forms: Forms) -> str:
 
 
 def draw_answer(draw: Draw, ask: Ask, truth: Claim, forms: Forms, *, full: bool = False) -> Statement:
-    """One wording of an answer; `full` leaves out those that mean nothing without the question ("Yes", "Red")."""
+    """One wording of an answer; `full` leaves out those that mean nothing without the question ("Yes",
+    "Red").
+    """
     found = grammar.answers.__wrapped__(ask, truth)
     wanted = [p for p in found if p.held_out == (forms == "held out")]
     if full:  # names what it is about
@@ -202,10 +159,16 @@ def draw_answer(draw: Draw, ask: Ask, truth: Claim, forms: Forms, *, full: bool 
 
 
 def vary(draw: Draw, statement: Statement, forms: Forms) -> Statement:
-    """The same answer in a less tidy wording: wrapped, led in, without its punctuation, in capitals, with unknown words."""
+    """The same answer in a less tidy wording: wrapped, led in, without its punctuation, in capitals, with
+    unknown words.
+    """
     text, claim = statement.text, statement.claim
     first = text.split()[0].lower().strip(",.") if text else ""
-    sentence = len(text.split()) > 3 and first not in ("yes", "no", "that", "not", "it", "nope", "this") and " think" not in text
+    sentence = (
+        len(text.split()) > 3
+        and first not in ("yes", "no", "that", "not", "it", "nope", "this")
+        and " think" not in text
+    )
     if sentence and draw.random() < 0.12:
         if draw.random() < 0.5:
             text = f"{draw.choice(AFFIRM)} {text[0].lower()}{text[1:]}"
@@ -226,7 +189,9 @@ def vary(draw: Draw, statement: Statement, forms: Forms) -> Statement:
 
 
 def add_unknown(draw: Draw, text: str, rate: float = 0.16) -> str:
-    """Now and then unknown words before, after or inside a sentence, or in the place of words without content."""
+    """Now and then unknown words before, after or inside a sentence, or in the place of words without
+    content.
+    """
     words = text.split()
     if draw.random() < rate:
         words = [unknown(draw) if draw.random() < 0.3 and _bare(w) not in CONTENT else w for w in words]
@@ -239,11 +204,15 @@ def add_unknown(draw: Draw, text: str, rate: float = 0.16) -> str:
 
 def unknown(draw: Draw) -> str:
     """A made-up word, outside every vocabulary."""
-    return "".join(draw.choice("bdfgklmnprstvz") + draw.choice("aeiou") for _ in range(draw.randint(2, 4))) + "q"
+    return (
+        "".join(draw.choice("bdfgklmnprstvz") + draw.choice("aeiou") for _ in range(draw.randint(2, 4))) + "q"
+    )
 
 
 def draw_pairs(draw: Draw, kind: str, forms: Forms = "training") -> list[Pair]:
-    """A few pairs to one question of one kind of `PAIR_KINDS`; about as many of each label as the kind has."""
+    """A few pairs to one question of one kind of `PAIR_KINDS`; about as many of each label as the kind
+    has.
+    """
     question, statements = _BUILD.get(kind, _plain)(draw, kind, forms)
     statements = [vary(draw, s, forms) for s in statements]
     if forms == "training":
@@ -269,7 +238,7 @@ def _plain(draw: Draw, kind: str, forms: Forms) -> tuple[str, list[Statement]]:
 
 
 def _general(draw: Draw, kind: str, forms: Forms) -> tuple[str, list[Statement]]:
-    """ "A star" and "a red star"; "two stars" and "a star"."""
+    """Such as "a star" and "a red star", "two stars" and "a star"."""
     noun = draw_noun(draw)
     nouns = [noun, noun, *(_changed(draw, noun) for _ in range(3))]
     asks = [Ask("existence", Claim("exists", n)) for n in nouns]
@@ -287,9 +256,13 @@ def _general(draw: Draw, kind: str, forms: Forms) -> tuple[str, list[Statement]]
 
 
 def _inverse(draw: Draw, kind: str, forms: Forms) -> tuple[str, list[Statement]]:
-    """ "The star is left of the ring", "the ring is right of the star", "the ring is left of the star", "... is above ..."."""
+    """Such as "the star is left of the ring", and of the ring that it is right, left or above of the star."""
     ask = draw_ask(draw, "relation")
-    claim = ask.claim if ask.claim.value else replace(ask.claim, value="above" if ask.axis == "vertical" else "left of")
+    claim = (
+        ask.claim
+        if ask.claim.value
+        else replace(ask.claim, value="above" if ask.axis == "vertical" else "left of")
+    )
     assert claim.value and claim.other
     other_axis = draw.choice([v for v in RELATIONS if v not in (claim.value, INVERSE[claim.value])])
     turned = replace(claim, noun=claim.other, other=claim.noun)
@@ -308,7 +281,9 @@ def _inverse(draw: Draw, kind: str, forms: Forms) -> tuple[str, list[Statement]]
 
 
 def _neutral(draw: Draw, kind: str, forms: Forms) -> tuple[str, list[Statement]]:
-    """Sentences that have nothing to do with the question, nothing at all, and statements about other objects."""
+    """Sentences that have nothing to do with the question, nothing at all, and statements about other
+    objects.
+    """
     ask = draw_ask(draw, draw.choice(grammar.KINDS))
     found = [draw_answer(draw, ask, draw.choice(draw_truths(draw, ask)), forms)]
     for _ in range(2):
@@ -335,9 +310,13 @@ _BUILD: dict[str, Callable[[Draw, str, Forms], tuple[str, list[Statement]]]] = {
 
 
 def _unrelated(draw: Draw, ask: Ask) -> Ask:
-    """A yes/no question of the same sort about other objects, so that its answers say nothing about the first one."""
+    """A yes/no question of the same sort about other objects, so that its answers say nothing about the first
+    one.
+    """
     while True:
-        other = draw_ask(draw, ask.kind if ask.kind in ("existence", "attribute", "relation") else "attribute")
+        other = draw_ask(
+            draw, ask.kind if ask.kind in ("existence", "attribute", "relation") else "attribute"
+        )
         same = {ask.claim.noun, ask.claim.other} & {other.claim.noun, other.claim.other} - {None}
         if not other.is_open and not same:
             return other
@@ -364,4 +343,8 @@ def _digit(word: str) -> str:
 
 
 def _filler(draw: Draw) -> str:
-    return unknown(draw) if draw.random() < 0.6 else draw.choice(("the", "a", "is", "in", "it", "I", "that", "there", "see", "of"))
+    return (
+        unknown(draw)
+        if draw.random() < 0.6
+        else draw.choice(("the", "a", "is", "in", "it", "I", "that", "there", "see", "of"))
+    )

@@ -1,8 +1,10 @@
-"""The embedded entailment model: its tokenizer, its network, and the extra heads that are only there while it learns.
+"""The embedded entailment model: its tokenizer, its network, and the extra heads that are only there while it
+learns.
 
-A DeBERTa-v2 of 3 layers trained from nothing does not discover by itself that two of six or eight values are equal: pairs about
-colours and shapes stay near chance. Linear heads on the [CLS] output remedy that: they name the value, polarity and objects of
-both answers and compare them. They are dropped at export. Not for loading a trained model (`isi_widget.uncertainty.entailment`).
+A DeBERTa-v2 of 3 layers trained from nothing does not discover by itself that two of six or eight values are
+equal: pairs about colours and shapes stay near chance. Linear heads on the [CLS] output remedy that: they
+name the value, polarity and objects of both answers and compare them. They are dropped at export. Not for
+loading a trained model (`isi_widget.uncertainty.entailment`).
 """
 
 from __future__ import annotations
@@ -17,7 +19,8 @@ from torch import Tensor, nn
 from transformers import DebertaV2Config, DebertaV2ForSequenceClassification, PreTrainedTokenizerFast
 
 from isi_widget.datasets.grammar import COLOURS, INVERSE, NUMBERS, RELATIONS, SHAPES, SIZES, Claim, Noun
-from isi_widget.training.entailment_data import CONTENT, PAIR_KINDS, Pair, draw_pairs
+from isi_widget.training.entailment_data import PAIR_KINDS, Pair, draw_pairs
+from isi_widget.training.entailment_phrases import CONTENT
 
 LABELS = {0: "CONTRADICTION", 1: "NEUTRAL", 2: "ENTAILMENT"}
 _SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
@@ -46,7 +49,8 @@ HEADS = (
 def build_tokenizer(seed: int = 0) -> PreTrainedTokenizerFast:
     """A lower-case word-level tokenizer of the words of the training sentences; any other word is [UNK].
 
-    Punctuation but "?" is dropped, figures become words, contractions are written out: what must not matter cannot.
+    Punctuation but "?" is dropped, figures become words, contractions are written out: what must not matter
+    cannot.
     """
     draw, words = random.Random(seed), set(CONTENT)
     normalizer = normalizers.Sequence(
@@ -61,7 +65,11 @@ def build_tokenizer(seed: int = 0) -> PreTrainedTokenizerFast:
         for _ in range(600):
             for pair in draw_pairs(draw, kind):
                 for text in (pair.question, pair.premise.text, pair.hypothesis.text):
-                    words.update(w for w in normalizer.normalize_str(text).replace("?", " ").split() if not w.endswith("q"))
+                    words.update(
+                        w
+                        for w in normalizer.normalize_str(text).replace("?", " ").split()
+                        if not w.endswith("q")
+                    )
     vocabulary = {word: index for index, word in enumerate((*_SPECIAL, "?", *sorted(words)))}
     tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
     tokenizer.normalizer = normalizer
@@ -85,8 +93,8 @@ def build_tokenizer(seed: int = 0) -> PreTrainedTokenizerFast:
 class Network(nn.Module):
     """The classifier and its extra heads.
 
-    A DebertaV2ForSequenceClassification, 128 wide, 3 layers, 4 heads, relative attention content-to-position and back; the heads
-    read its last [CLS] output, [batch, 128].
+    A DebertaV2ForSequenceClassification, 128 wide, 3 layers, 4 heads, relative attention content-to-position
+    and back; the heads read its last [CLS] output, [batch, 128].
     """
 
     def __init__(self, vocabulary: int, seed: int) -> None:
@@ -124,10 +132,14 @@ class Network(nn.Module):
 
 
 def heads_loss(logits: Tensor, wanted: Tensor) -> Tensor:
-    """Weighted sum of the cross-entropies of all heads; wanted int [batch, heads], -100 where a head has nothing to say."""
+    """Weighted sum of the cross-entropies of all heads; wanted int [batch, heads], -100 where a head has
+    nothing to say.
+    """
     total, start = logits.new_zeros(()), 0
     for column, (weight, classes) in enumerate(HEADS):
-        part = nn.functional.cross_entropy(logits[:, start : start + classes], wanted[:, column], reduction="sum")
+        part = nn.functional.cross_entropy(
+            logits[:, start : start + classes], wanted[:, column], reduction="sum"
+        )
         total = total + weight * part / (wanted[:, column] >= 0).sum().clamp(min=1)
         start += classes
     return total

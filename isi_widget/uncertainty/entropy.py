@@ -1,0 +1,207 @@
+"""Entropies of N sampled answers, from their log-likelihoods and their clusters of meaning. Pure NumPy.
+
+Not for deciding which answers mean the same (`clusters`, `entailment`) nor for intervals (`bootstrap`).
+
+All results are in nats, except Rao's quadratic entropy, which is a probability-weighted mean distance in [0,
+1]. Every function here is a plug-in estimate from few samples and is biased low (see `bootstrap` and
+docs/uncertainty.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from isi_widget.errors import InputError
+from isi_widget.uncertainty._checks import (
+    Floats,
+    Ints,
+    array,
+    contiguous,
+    distance_matrix,
+    ids_and_values,
+    log_values,
+    vector,
+)
+
+ROUNDING = 1e-12  # an entropy below it is a certain answer whose probability is not quite 1 in floating point
+
+Length = Literal["mean", "sum"]
+
+
+def sequence_log_likelihoods(token_logprobs: Iterable[Sequence[float]], length: Length = "mean") -> Floats:
+    """Log-likelihood l_i of each answer from the log-probabilities of its tokens (end-of-sequence excluded).
+
+    Parameters
+    ----------
+    token_logprobs : for each of N answers its T_i natural log-probabilities log p(y_it | prompt, y_i<t).
+    length : "mean" (default) divides by T_i, the length normalisation of Malinin & Gales (ICLR 2021), without
+        which long answers look unlikely; "sum" is the log-probability of the whole sequence.
+
+    Returns
+    -------
+    float array [N], nats. An answer without tokens has l = 0, the empty product: it weighs as much as a
+    certain one.
+    """
+    if length not in ("mean", "sum"):
+        raise InputError(f"length is 'mean' or 'sum', not {length!r}.")
+    values = []
+    for row in token_logprobs:
+        tokens = vector(row, "token log-probabilities", minimum=0)
+        total = float(tokens.sum())
+        values.append(total / len(tokens) if length == "mean" and len(tokens) else total)
+    return vector(values, "answers")
+
+
+def semantic_entropy(cluster_ids: Sequence[int] | Ints, log_likelihoods: Sequence[float] | Floats) -> float:
+    """Semantic entropy SE = - sum_c p(c) log p(c), with p(c) as in `cluster_log_probabilities`.
+
+    Parameters
+    ----------
+    cluster_ids : int [N], the cluster of each answer; any labels.
+    log_likelihoods : float [N], nats; any common constant cancels.
+
+    Returns
+    -------
+    Nats, 0 <= SE <= ln(number of clusters). With all likelihoods equal it is the discrete semantic entropy.
+
+    Source: Kuhn, Gal & Farquhar, ICLR 2023; Farquhar, Kossen, Kuhn & Gal, Nature 630, 2024 (the normalised
+    estimate).
+    """
+    return _shannon(np.exp(cluster_log_probabilities(cluster_ids, log_likelihoods)))
+
+
+def discrete_semantic_entropy(cluster_ids: Sequence[int] | Ints) -> float:
+    """Entropy of the shares of the clusters, p(c) = n_c / N: semantic entropy without any likelihood.
+
+    Parameters
+    ----------
+    cluster_ids : int [N], the cluster of each answer; any labels.
+
+    Returns
+    -------
+    Nats, 0 <= DSE <= ln(number of clusters) <= ln N, which is the ceiling that N samples can show.
+
+    Source: Farquhar, Kossen, Kuhn & Gal, Nature 630, 2024.
+    """
+    counts = np.bincount(contiguous(cluster_ids)).astype(np.float64)
+    return _shannon(counts / counts.sum())
+
+
+def predictive_entropy(log_likelihoods: Sequence[float] | Floats) -> float:
+    """Monte-Carlo predictive entropy PE = -(1/N) sum_i l_i, blind to meaning.
+
+    Parameters
+    ----------
+    log_likelihoods : float [N], nats. With length-normalised l_i, PE is in nats per token; with sums, in nats
+        per answer.
+
+    Returns
+    -------
+    PE >= 0 for true log-probabilities, without upper bound; infinite where one answer has probability zero.
+
+    Source: Malinin & Gales, ICLR 2021; Kadavath et al., 2022.
+    """
+    return float(-np.mean(log_values(log_likelihoods))) + 0.0
+
+
+def rao_quadratic_entropy(
+    probabilities: Sequence[float] | Floats, distances: Sequence[Sequence[float]] | Floats
+) -> float:
+    """Rao's quadratic entropy Q = sum_ij d_ij p_i p_j: the mean distance of two answers drawn independently.
+
+    Parameters
+    ----------
+    probabilities : float [N], the weight p_i of each answer, summing to 1 (`answer_probabilities`: normalised
+        likelihoods).
+    distances : float [N, N] in [0, 1], symmetric, zero on the diagonal (`meaning_distances`).
+
+    Returns
+    -------
+    0 <= Q <= 1 - 1/N. With d = 0 inside a cluster and 1 between clusters, Q = 1 - sum_c p(c)^2
+    (Gini-Simpson).
+
+    Source: Rao, Theoretical Population Biology 21, 1982.
+    """
+    p = vector(probabilities, "probabilities")
+    d = distance_matrix(distances, len(p))
+    if (p < 0).any() or abs(float(p.sum()) - 1.0) > 1e-6:
+        raise InputError(
+            f"Probabilities must be non-negative and sum to 1; they sum to {float(p.sum()):.6g}."
+        )
+    return float(p @ d @ p)
+
+
+def answer_probabilities(log_likelihoods: Sequence[float] | Floats) -> Floats:
+    """Normalised likelihood of each answer, p_i = exp(l_i - logsumexp_j l_j): float [N], sums to 1.
+
+    Where every l_i is -inf the likelihoods say nothing and p_i = 1/N, as for any other common value.
+    """
+    ll = log_values(log_likelihoods)
+    return np.exp(ll - _logsumexp(ll)) if np.isfinite(ll).any() else np.full(len(ll), 1.0 / len(ll))
+
+
+def cluster_log_probabilities(
+    cluster_ids: Sequence[int] | Ints, log_likelihoods: Sequence[float] | Floats
+) -> Floats:
+    """Log-mass of each cluster, log p(c) = logsumexp_{i in c} l_i - logsumexp_j l_j.
+
+    Returns
+    -------
+    float [number of clusters], nats, ordered by the clusters' first appearance; computed without leaving log
+    space, so that l = -800 loses nothing. A cluster whose answers all have l = -inf has -inf, unless that
+    holds for all answers (then p_i = 1/N).
+    """
+    ids, ll = ids_and_values(cluster_ids, log_likelihoods)
+    if not np.isfinite(ll).any():
+        ll = np.zeros(len(ll))
+    return np.array([_logsumexp(ll[ids == c]) for c in range(int(ids.max()) + 1)]) - _logsumexp(ll)
+
+
+def meaning_distances(probabilities: npt.ArrayLike, strict: bool = False) -> Floats:
+    """Distances d_ij for Rao's entropy: the probability that answers i and j do not share a meaning.
+
+    With P(contradiction), P(neutral), P(entailment) of both directions and the two directions taken as
+    independent,
+
+        strict      d_ij = 1 - e_ij e_ji                               (same: entailment both ways)
+        non-strict  d_ij = 1 - [(1 - c_ij)(1 - c_ji) - n_ij n_ji] (same: no contradiction, not twice neutral)
+
+    so that certain entailment probabilities give exactly the 0/1 distances of the rule that
+    `clusters.cluster` applies.
+
+    Parameters
+    ----------
+    probabilities : float [N, N, 3] (contradiction, neutral, entailment), premise i, hypothesis j; each sums
+        to 1. Equal strings must hold (0, 0, 1), as `EntailmentModel.probabilities` gives them, to be at
+        distance 0.
+
+    Returns
+    -------
+    float [N, N], symmetric, in [0, 1], zero on the diagonal. No metric: the triangle inequality is not
+    promised.
+    """
+    p = array(probabilities, "entailment probabilities")
+    if p.ndim != 3 or p.shape[0] != p.shape[1] or p.shape[2] != 3 or p.shape[0] < 1:
+        raise InputError(f"Entailment probabilities have shape [N, N, 3], not {list(p.shape)}.")
+    if not np.isfinite(p).all() or p.min() < -1e-6 or abs(p.sum(axis=2) - 1.0).max() > 1e-3:
+        raise InputError("Entailment probabilities of each pair must be non-negative and sum to 1.")
+    c, n, e = (p[..., k] for k in range(3))
+    same = e * e.T if strict else (1 - c) * (1 - c.T) - n * n.T
+    d = np.clip(1.0 - same, 0.0, 1.0)
+    np.fill_diagonal(d, 0.0)
+    return d
+
+
+def _shannon(p: Floats) -> float:
+    p = p[p > 0]
+    entropy = float(-(p * np.log(p)).sum())
+    return entropy if entropy > ROUNDING else 0.0
+
+
+def _logsumexp(ll: Floats) -> float:
+    top = float(ll.max())
+    return top if top == -np.inf else top + float(np.log(np.exp(ll - top).sum()))

@@ -1,0 +1,103 @@
+"""Bootstrap intervals against a plain loop, and what they are and are not worth."""
+
+import math
+
+import numpy as np
+import pytest
+
+from isi_widget.errors import InputError
+from isi_widget.uncertainty import bootstrap as b
+from isi_widget.uncertainty import entropy as e
+
+IDS, LL = [0, 0, 1, 0, 2], [-0.1, -0.3, -1.2, -0.2, -2.0]
+D = np.not_equal.outer(IDS, IDS) * 0.8
+
+
+def test_every_resample_is_the_plain_measure_of_the_drawn_answers():
+    values = b.bootstrap_entropies(IDS, LL, D, resamples=60, seed=5)
+    counts = np.random.default_rng(5).multinomial(5, [0.2] * 5, size=60)
+    ids, ll = np.array(IDS), np.array(LL)
+    for k, row in enumerate(counts):
+        drawn = np.repeat(np.arange(5), row)
+        assert values["semantic_entropy"][k] == pytest.approx(e.semantic_entropy(ids[drawn], ll[drawn]))
+        assert values["discrete_semantic_entropy"][k] == pytest.approx(
+            e.discrete_semantic_entropy(ids[drawn])
+        )
+        assert values["predictive_entropy"][k] == pytest.approx(e.predictive_entropy(ll[drawn]))
+        p = e.answer_probabilities(ll[drawn])
+        rao = e.rao_quadratic_entropy(p, D[np.ix_(drawn, drawn)])
+        assert values["rao_quadratic_entropy"][k] == pytest.approx(rao)
+
+
+def test_intervals_are_seeded_percentiles():
+    first = b.bootstrap_intervals(IDS, LL, D, seed=1)
+    assert first == b.bootstrap_intervals(IDS, LL, D, seed=1)
+    values = b.bootstrap_entropies(IDS, LL, D, seed=1)["semantic_entropy"]
+    assert (values != b.bootstrap_entropies(IDS, LL, D, seed=2)["semantic_entropy"]).any()
+    low, high = first["semantic_entropy"]
+    assert (values < low).mean() <= 0.025 and (values > high).mean() <= 0.025
+    assert (values <= low).mean() >= 0.025 and (values >= high).mean() >= 0.025
+    narrow = b.bootstrap_intervals(IDS, LL, D, level=0.5, seed=1)
+    assert all(first[n][0] <= narrow[n][0] <= narrow[n][1] <= first[n][1] for n in b.NAMES)
+
+
+def test_chunks_do_not_change_the_result(monkeypatch):
+    whole = b.bootstrap_entropies(IDS, LL, D, resamples=50, seed=3)
+    monkeypatch.setattr(b, "_CELLS", 35)
+    parts = b.bootstrap_entropies(IDS, LL, D, resamples=50, seed=3)
+    assert all((whole[n] == parts[n]).all() for n in b.NAMES)
+
+
+def test_degenerate_and_extreme_answers():
+    same = b.bootstrap_intervals([0] * 10, [-0.5] * 10, np.zeros((10, 10)))
+    assert (
+        same["semantic_entropy"]
+        == same["discrete_semantic_entropy"]
+        == same["rao_quadratic_entropy"]
+        == (0, 0)
+    )
+    assert same["predictive_entropy"] == pytest.approx((0.5, 0.5))
+    assert b.bootstrap_intervals([0], [-1.0], [[0.0]])["semantic_entropy"] == (0.0, 0.0)
+    far = b.bootstrap_intervals([0, 1], [0.0, -800.0], [[0, 1], [1, 0]])
+    assert far["predictive_entropy"] == (0.0, 800.0)
+    assert all(math.isfinite(v) for interval in far.values() for v in interval)
+    lost = b.bootstrap_intervals([0, 1], [0.0, -math.inf], [[0, 1], [1, 0]])
+    assert lost["predictive_entropy"] == (0.0, math.inf) and lost["semantic_entropy"] == (0.0, 0.0)
+    nothing = b.bootstrap_entropies([0, 1], [-math.inf] * 2, [[0, 1], [1, 0]])
+    assert set(np.round(nothing["semantic_entropy"], 6)) == {0.0, round(math.log(2), 6)}
+
+
+def test_the_estimate_and_its_interval_are_biased_low_as_the_docs_say():
+    """Ten draws of four equal meanings: too low by about (K - 1) / 2N, and the interval covers too rarely."""
+    random, found, covered = np.random.default_rng(0), [], 0
+    for _ in range(200):
+        ids = random.integers(0, 4, 10)
+        found.append(e.discrete_semantic_entropy(ids))
+        low, high = b.bootstrap_intervals(ids, np.zeros(10), np.zeros((10, 10)), resamples=300)[
+            "discrete_semantic_entropy"
+        ]
+        covered += low <= math.log(4) <= high
+    assert np.mean(found) - math.log(4) == pytest.approx(-3 / 20, abs=0.06)
+    assert covered / 200 < 0.9
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"resamples": 0}, "resamples is a whole number"),
+        ({"resamples": 1.5}, "resamples is a whole number"),
+        ({"seed": -1}, "seed is a whole number"),
+        ({"level": 1.0}, "level lies between"),
+        ({"level": math.nan}, "level lies between"),
+    ],
+)
+def test_bad_input(arguments, message):
+    with pytest.raises(InputError, match=message):
+        b.bootstrap_intervals(IDS, LL, D, **arguments)
+
+
+def test_lengths_must_agree():
+    with pytest.raises(InputError, match="One log-likelihood per answer"):
+        b.bootstrap_intervals([0], LL, D)
+    with pytest.raises(InputError, match="shape"):
+        b.bootstrap_intervals(IDS, LL, np.zeros((2, 2)))
