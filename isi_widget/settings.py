@@ -74,7 +74,8 @@ class Settings:
     num_beams: int = 1
 
     def __post_init__(self) -> None:
-        what = (self.what,) if isinstance(self.what, str) else tuple(self.what)
+        given: str | tuple[str, ...] = self.what
+        what = (given,) if isinstance(given, str) else tuple(given)
         unknown = [name for name in what if name not in WHAT]
         if unknown or not what:
             raise InputError(

@@ -13,7 +13,7 @@ from isi_widget.report.style import INPUTS, NEUTRAL, SEGMENT_COLORS, SEGMENTS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure, SubFigure
 
     from isi_widget.trial import Trial
 
@@ -186,17 +186,19 @@ def plot_comparison(trials: Sequence[Trial], labels: Sequence[str]) -> Figure:
     ]
     rows = 0.45 * len(trials) + 1.2
     figure = new_figure((max(6.5, 2.4 * len(trials)), 3.0 + (rows if shown else 0.0)))
-    parts = figure.subfigures(2, 1, height_ratios=[3.0, rows]) if shown else [figure]
+    top: Figure | SubFigure = figure
+    if shown:
+        halves: Any = figure.subfigures(2, 1, height_ratios=[3.0, rows])
+        top, bottom = halves
+        for axis, draw in zip(bottom.subplots(1, len(shown), squeeze=False)[0], shown, strict=True):
+            draw(axis, views, [_wrapped(plain(label), 24) for label in labels])
     for axis, trial, label in zip(
-        parts[0].subplots(1, len(trials), squeeze=False)[0], trials, labels, strict=True
+        top.subplots(1, len(trials), squeeze=False)[0], trials, labels, strict=True
     ):
         draw_stimulus(axis, trial, plain(label))
         if trial.answer is not None:
             judged = {True: " (right)", False: " (wrong)", None: ""}[trial.correct]
             axis.set_xlabel(_wrapped(plain(trial.answer.text, 60), 26) + judged, fontsize=8)
-    if shown:
-        for axis, draw in zip(parts[1].subplots(1, len(shown), squeeze=False)[0], shown, strict=True):
-            draw(axis, views, [_wrapped(plain(label), 24) for label in labels])
     return figure
 
 

@@ -195,13 +195,13 @@ def comparison_html(comparison: Comparison) -> str:
     return (
         '<div class="isi-comparison" style="overflow-x:auto;color:inherit">'
         f'<table style="{TABLE}"><tbody>{"".join(rows)}</tbody></table>'
-        f'<div style="{QUIET}">{legend}<br/>{escape(caption)}</div></div>'
+        f'<div>{legend}</div><div style="{QUIET}">{escape(caption)}</div></div>'
     )
 
 
 def _row(name: str, cells: Sequence[str], note: str = "") -> str:
     title = f' title="{escape(note)}"' if note else ""
-    head = f'<th scope="row" style="{_CELL};font-weight:400;{QUIET}"{title}>{escape(name)}</th>'
+    head = f'<th scope="row" style="{_CELL};font-weight:400;min-width:9em;{QUIET}"{title}>{escape(name)}</th>'
     body = "".join(f'<td style="{_CELL}">{cell}</td>' for cell in cells)
     return f'<tr style="background:none;border:none">{head}{body}</tr>'
 
