@@ -1,14 +1,17 @@
-"""Tiny random LLaVA and LLaVA-NeXT models with offline processors: for checking the machinery, not for answering anything.
+"""Tiny random LLaVA and LLaVA-NeXT models with offline processors: to check the machinery, not to answer.
 
 Weights are random but fixed by seed. Widths are multiples of 64 (the CPU kernels of 4-bit layers want that).
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+import numpy as np
 import torch
+from PIL import Image
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import (
     CLIPVisionConfig,
@@ -23,6 +26,8 @@ from transformers import (
 )
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 from transformers.models.llava_next.image_processing_pil_llava_next import LlavaNextImageProcessorPil
+
+from isi_widget.vlm import VLM
 
 IMAGE_SIZE, PATCH = 32, 8
 CORPUS = [
@@ -50,7 +55,7 @@ _SPECIAL = {"unk_token": "<unk>", "bos_token": "<s>", "eos_token": "</s>", "pad_
 
 @cache
 def tokenizer(kind: str = "byte") -> PreTrainedTokenizerFast:
-    """A small BPE tokenizer trained here. kind: "byte" (byte-level, as GPT-2) or "piece" (as Llama: leading-space pieces, byte fallback)."""
+    """A small BPE tokenizer trained here: "byte" (as GPT-2) or "piece" (as Llama: byte fallback)."""
     special = [*_SPECIAL.values(), "<image>"]
     if kind == "byte":
         core = Tokenizer(models.BPE())
@@ -140,7 +145,7 @@ def llava(
 def llava_next(
     kind: str = "byte", seed: int = 0, **text: Any
 ) -> tuple[LlavaNextForConditionalGeneration, LlavaNextProcessor]:
-    """A tiny LLaVA-NeXT: any resolution, so a varying number of image tokens. Further arguments change its LlamaConfig."""
+    """A tiny LLaVA-NeXT: a varying number of image tokens. Further arguments change its LlamaConfig."""
     tok = tokenizer(kind)
     pinpoints = [[32, 64], [64, 32], [64, 64], [96, 32], [32, 96]]
     config = LlavaNextConfig(
@@ -167,3 +172,30 @@ def llava_next(
 
 
 BUILDERS = {"llava": llava, "llava_next": llava_next}
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What a VLM needs of a stimulus, without the rest: a random image of a given size, and two texts as they are."""
+
+    current_question: str = "Is there a red star?"
+    current_context: str = ""
+    size: tuple[int, int] = (50, 40)
+    seed: int = 0
+
+    @property
+    def key(self) -> str:
+        return repr(self)
+
+    def render(self) -> Image.Image:
+        pixels = np.random.default_rng(self.seed).integers(
+            0, 256, (self.size[1], self.size[0], 3), dtype=np.uint8
+        )
+        return Image.fromarray(pixels)
+
+
+@cache
+def vlm(family: str = "llava", kind: str = "byte", **text: Any) -> VLM:
+    """A tiny VLM, built once. Further arguments change its LlamaConfig (hashable values)."""
+    model, processor = BUILDERS[family](kind, **text)
+    return VLM(model, processor, model_id=f"tiny-{family}")

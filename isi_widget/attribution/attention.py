@@ -53,7 +53,7 @@ class AttentionShares:
         mass = np.array(self.mass, dtype=np.float32)
         if mass.ndim != 4 or 0 in mass.shape or mass.shape[3] != len(self.segments):
             raise InputError(
-                "Attention mass needs the shape [answer tokens, layers, heads, segments], none of them empty, with "
+                "Attention mass needs the shape [answer tokens, layers, heads, segments], none empty, with "
                 f"{len(self.segments)} segments; got {list(mass.shape)}."
             )
         if len(self.tokens) != len(mass):
@@ -166,15 +166,18 @@ def measure_attention(
             answer = vlm.answer(prefill, attention=True)
         if answer.prompt_ids and tuple(answer.prompt_ids) != prefill.prompt.ids:
             raise InputError(
-                "This answer was given to another prompt. Pass the stimulus that was answered, or answer=None to "
-                "measure the greedy answer."
+                "This answer was given to another prompt. Pass the stimulus that was answered, or "
+                "answer=None to measure the greedy answer."
             )
         if not answer.token_ids:
             raise InputError(
                 "The answer has no tokens (the model ended it at once), so there is no attention to measure."
             )
-        recorded = answer.mass if isinstance(answer, AttendedAnswer) and answer.belongs_to(vlm, prefill) else None
-        mass = recorded if recorded is not None else vlm.teacher_force(prefill, answer.token_ids)[1]
+        mass = None
+        if isinstance(answer, AttendedAnswer) and answer.belongs_to(vlm, prefill):
+            mass = answer.mass
+        if mass is None:
+            mass = vlm.teacher_force(prefill, answer.token_ids)[1]
         counts = prefill.prompt.token_counts()
     counts["other"] = counts.pop("template")
     return AttentionShares(mass, {name: counts[name] for name in SEGMENTS}, tuple(answer.tokens))

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from isi_widget.errors import InputError
-from isi_widget.vlm.decoding import Cancel, Prefill, Row, fork, next_logits, poll
+from isi_widget.vlm.decoding import Cancel, Prefill, Row, fork, is_whole, next_logits, poll
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ def beam_search(
     InputError
         If `num_beams` is not a whole number from 2 to 64.
     """
-    if isinstance(num_beams, bool) or not isinstance(num_beams, int) or not 2 <= num_beams <= 64:
+    if not is_whole(num_beams) or not 2 <= num_beams <= 64:
         raise InputError(f"num_beams is {num_beams!r}; give a whole number from 1 (greedy) to 64.")
     device = prefill.logits.device
     ends = torch.tensor(sorted(eos_ids), dtype=torch.long, device=device)

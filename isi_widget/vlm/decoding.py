@@ -10,6 +10,7 @@ reported. The end-of-sequence token is handled and excluded. Not for turning sti
 from __future__ import annotations
 
 import copy
+import numbers
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -78,7 +79,8 @@ class Row:
 class Pieces:
     """Text of each new token, such that the pieces joined are the decoded text: a character split over
     several tokens, or a space
-    that only shows between tokens, comes out right. A token that completes nothing yet has the text ""."""
+    that only shows between tokens, comes out right. A token that completes nothing yet has the text "".
+    """
 
     def __init__(self, tokenizer: Any) -> None:
         self._tokenizer = tokenizer
@@ -86,6 +88,7 @@ class Pieces:
         self._shown = ""
 
     def push(self, token: int) -> str:
+        """The text that this token adds."""
         self._ids.append(token)
         text = decode(self._tokenizer, self._ids)
         if text.endswith("\ufffd") or not text.startswith(self._shown):
@@ -126,18 +129,19 @@ class Sampler:
         check_sampling(temperature, top_k, top_p, seed)
         self._warpers = LogitsProcessorList([TemperatureLogitsWarper(float(temperature))])
         if top_k > 0:
-            self._warpers.append(TopKLogitsWarper(top_k))
+            self._warpers.append(TopKLogitsWarper(int(top_k)))
         if top_p < 1:
-            self._warpers.append(TopPLogitsWarper(top_p))
+            self._warpers.append(TopPLogitsWarper(float(top_p)))
         self._seed = seed
         self._generators: dict[int, torch.Generator] = {}
 
     def _uniform(self, row: int) -> float:
         if row not in self._generators:
-            self._generators[row] = torch.Generator().manual_seed(_mix(self._seed, row))
+            self._generators[row] = torch.Generator().manual_seed(_mix(int(self._seed), row))
         return float(torch.rand((), generator=self._generators[row], dtype=torch.float64))
 
     def __call__(self, scores: torch.Tensor, rows: list[Row]) -> torch.Tensor:
+        """The drawn token of each row, from scores [rows, vocabulary]."""
         # The warpers take the ids so far for the sake of others of their kind; these three do not read them.
         warped = self._warpers(torch.empty((len(rows), 0), dtype=torch.long, device=scores.device), scores)
         cumulated = warped.double().softmax(dim=-1).cumsum(dim=-1)
@@ -164,30 +168,38 @@ def _mix(seed: int, row: int) -> int:
     return state >> 1
 
 
+def is_whole(value: object) -> bool:
+    """Whether a value is an integer of any kind, but not a bool."""
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
+
+
+def is_real(value: object) -> bool:
+    """Whether a value is a number of any real kind, but not a bool."""
+    return isinstance(value, numbers.Real) and not isinstance(value, bool)
+
+
 def check_sampling(temperature: float, top_k: int, top_p: float, seed: int) -> None:
     """Refuse sampling settings that have no meaning."""
-    if not 0 < temperature < float("inf"):
+    if not is_real(temperature) or not 0 < temperature < float("inf"):
         raise InputError(
-            f"temperature is {temperature}; sampling needs a number above 0. For the single most likely "
+            f"temperature is {temperature!r}; sampling needs a number above 0. For the single most likely "
             "answer use vlm.answer(stimulus)."
         )
-    if isinstance(top_k, bool) or not isinstance(top_k, int) or top_k < 0:
+    if not is_whole(top_k) or top_k < 0:
         raise InputError(f"top_k is {top_k!r}; give a whole number of tokens, or 0 to keep all.")
-    if not 0 < top_p <= 1:
-        raise InputError(f"top_p is {top_p}; give a probability above 0 and at most 1 (1 keeps all tokens).")
-    if isinstance(seed, bool) or not isinstance(seed, int):
+    if not is_real(top_p) or not 0 < top_p <= 1:
+        raise InputError(
+            f"top_p is {top_p!r}; give a probability above 0 and at most 1 (1 keeps all tokens)."
+        )
+    if not is_whole(seed):
         raise InputError(f"seed is {seed!r}; give an integer.")
 
 
 def check_lengths(max_new_tokens: int, min_new_tokens: int) -> None:
     """Refuse answer lengths that have no meaning."""
-    if isinstance(max_new_tokens, bool) or not isinstance(max_new_tokens, int) or max_new_tokens < 1:
+    if not is_whole(max_new_tokens) or max_new_tokens < 1:
         raise InputError(f"max_new_tokens is {max_new_tokens!r}; give a whole number of at least 1.")
-    if (
-        isinstance(min_new_tokens, bool)
-        or not isinstance(min_new_tokens, int)
-        or not 0 <= min_new_tokens <= max_new_tokens
-    ):
+    if not is_whole(min_new_tokens) or not 0 <= min_new_tokens <= max_new_tokens:
         raise InputError(
             f"min_new_tokens is {min_new_tokens!r}; give a whole number from 0 to max_new_tokens "
             f"({max_new_tokens})."
@@ -196,7 +208,7 @@ def check_lengths(max_new_tokens: int, min_new_tokens: int) -> None:
 
 def check_samples(n: int) -> None:
     """Refuse a number of samples that has no meaning or would never end."""
-    if isinstance(n, bool) or not isinstance(n, int) or not 1 <= n <= MAX_SAMPLES:
+    if not is_whole(n) or not 1 <= n <= MAX_SAMPLES:
         raise InputError(f"The number of samples is {n!r}; give a whole number from 1 to {MAX_SAMPLES}.")
 
 

@@ -137,20 +137,29 @@ def _check_folder(folder: Path) -> None:
 
 def _check_hub(name: str, revision: str | None) -> None:
     """Ask the hub for the config first: its errors say exactly what is wrong."""
-    from huggingface_hub import hf_hub_download
     from huggingface_hub import errors as hub
+    from huggingface_hub import hf_hub_download
 
     at = f" at revision {revision!r}" if revision else ""
     try:
         hf_hub_download(name, "config.json", revision=revision)
     except hub.HFValidationError:
-        message = f"{name!r} is neither an existing folder nor a valid hub name. Hub names look like 'llava-hf/llava-1.5-7b-hf'."
+        message = (
+            f"{name!r} is neither an existing folder nor a valid hub name. Hub names look like "
+            "'llava-hf/llava-1.5-7b-hf'."
+        )
     except hub.GatedRepoError:
-        message = f"The model {name!r} is gated: accept its terms on its page at huggingface.co, then log in with `hf auth login` or set HF_TOKEN."
+        message = (
+            f"The model {name!r} is gated: accept its terms on its page at huggingface.co, then log in "
+            "with `hf auth login` or set HF_TOKEN."
+        )
     except hub.RevisionNotFoundError:
         message = f"The model {name!r} has no revision {revision!r}."
     except hub.RepositoryNotFoundError:
-        message = f"There is no model {name!r} on the Hugging Face hub (or it is private and you are not logged in), nor a folder of that name."
+        message = (
+            f"There is no model {name!r} on the Hugging Face hub (or it is private and you are not "
+            "logged in), nor a folder of that name."
+        )
     except hub.LocalEntryNotFoundError:
         message = (
             f"The model {name!r}{at} is not in the local cache and the Hugging Face hub cannot be reached. "
@@ -159,7 +168,10 @@ def _check_hub(name: str, revision: str | None) -> None:
     except hub.EntryNotFoundError:
         message = f"The model {name!r}{at} has no config.json: it is not a transformers checkpoint."
     except (OSError, hub.HfHubHTTPError) as error:
-        message = f"The Hugging Face hub did not deliver {name!r}{at}: {_first_line(error)}. Try again, or give a local folder."
+        message = (
+            f"The Hugging Face hub did not deliver {name!r}{at}: {_first_line(error)}. Try again, or "
+            "give a local folder."
+        )
     else:
         return
     raise InputError(message)

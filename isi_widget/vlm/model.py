@@ -129,7 +129,8 @@ class VLM:
         return cast(torch.dtype, self.model.dtype)
 
     def __repr__(self) -> str:
-        return f"VLM({self.model_id!r}, {self.family.title}, {self.parameters / 1e6:.1f} M parameters, {self.device}, {self.dtype})"
+        size = f"{self.parameters / 1e6:.1f} M parameters"
+        return f"VLM({self.model_id!r}, {self.family.title}, {size}, {self.device}, {self.dtype})"
 
     @cached_property
     def parameters(self) -> int:
@@ -330,7 +331,7 @@ class VLM:
         on_token: OnToken | None = None,
         cancel: Cancel | None = None,
     ) -> list[Answer]:
-        """As many sampled answers as asked for, from one shared prefill. The i-th depends on the seed and on i only, not on n.
+        """Sampled answers from one shared prefill; the i-th depends on the seed and on i only, not on n.
 
         Raises
         ------

@@ -37,15 +37,19 @@ class StimulusLike(Protocol):
     """What a model needs of a stimulus (`isi_widget.stimulus.Stimulus` has it)."""
 
     @property
-    def current_question(self) -> str: ...
+    def current_question(self) -> str:
+        """The question as asked."""
 
     @property
-    def current_context(self) -> str: ...
+    def current_context(self) -> str:
+        """The context; "" for none."""
 
     @property
-    def key(self) -> str: ...
+    def key(self) -> str:
+        """Equal for stimuli that show the model the same."""
 
-    def render(self) -> Image.Image: ...
+    def render(self) -> Image.Image:
+        """The exact RGB pixels."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -229,7 +233,7 @@ class PromptEncoder:
     def _label(
         self, ids: tuple[int, ...], pieces: tuple[str, ...], texts: tuple[str, ...], add_special_tokens: bool
     ) -> tuple[tuple[int, ...], int]:
-        """Segment index of each token, and the number of tokens shared by the template and the user's text."""
+        """Segment index of each token; number of tokens shared by the template and the user's text."""
         count = ids.count(self.image_token_id)
         expanded, spans = "", []
         names = (_CONTEXT, _QUESTION) if len(texts) == 2 else (_QUESTION,)

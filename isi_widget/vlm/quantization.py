@@ -25,7 +25,7 @@ def check_quantization(quantization: str | None) -> None:
     if missing:
         raise InputError(
             f"quantization={quantization!r} needs {' and '.join(missing)}, which is not installed. "
-            "Install it with: pip install 'isi-widget[quantization]', or load without quantization."
+            "Install it with: pip install 'isi-widget[quant]', or load without quantization."
         )
 
 

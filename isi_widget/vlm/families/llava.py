@@ -2,8 +2,8 @@
 
     LlavaForConditionalGeneration
     |-- model: LlavaModel
-    |   |-- vision_tower: CLIPVisionModel          pixel_values [1, 3, H, W] -> hidden states of `vision_feature_layer`
-    |   |-- multi_modal_projector                  linear, GELU, linear -> [image tokens, hidden]; no class token ("default")
+    |   |-- vision_tower: CLIPVisionModel     pixel_values [1, 3, H, W] -> states of `vision_feature_layer`
+    |   |-- multi_modal_projector             linear, GELU, linear -> [image tokens, hidden]; no class token
     |   `-- language_model: LlamaModel
     |       `-- layers[i]: LlamaDecoderLayer
     |           |-- self_attn: q_proj, k_proj, v_proj, o_proj     calls the registered attention function
@@ -30,11 +30,12 @@ class Llava(Family):
     chat_template = (
         "{% for message in messages %}{{ message['role'].upper() + ': ' }}"
         "{% for part in message['content'] if part['type'] == 'image' %}{{ '<image>\n' }}{% endfor %}"
-        "{% for part in message['content'] if part['type'] == 'text' %}{{ part['text'] }}{% endfor %}{{ ' ' }}"
-        "{% endfor %}{% if add_generation_prompt %}{{ 'ASSISTANT:' }}{% endif %}"
+        "{% for part in message['content'] if part['type'] == 'text' %}{{ part['text'] }}{% endfor %}"
+        "{{ ' ' }}{% endfor %}{% if add_generation_prompt %}{{ 'ASSISTANT:' }}{% endif %}"
     )
 
     def make_processor(self, config: Any, tokenizer: Any, image_processor: Any) -> Any:
+        """A LlavaProcessor from its parts."""
         from transformers import LlavaProcessor
 
         processor = LlavaProcessor(image_processor=image_processor, tokenizer=tokenizer)

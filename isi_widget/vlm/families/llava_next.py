@@ -2,15 +2,15 @@
 
     LlavaNextForConditionalGeneration
     |-- model: LlavaNextModel
-    |   |-- vision_tower: CLIPVisionModel          pixel_values [1, tiles, 3, H, W], tile 0 is the whole image reduced
+    |   |-- vision_tower: CLIPVisionModel     pixel_values [1, tiles, 3, H, W]; tile 0: the whole image
     |   |-- multi_modal_projector
-    |   |-- image_newline                          one learned token at the end of every row of the un-padded tile grid
+    |   |-- image_newline                     one learned token after every row of the un-padded tile grid
     |   `-- language_model: LlamaModel | MistralModel
     |       `-- layers[i].self_attn: q_proj, k_proj, v_proj, o_proj
     `-- lm_head
 
-The number of image tokens depends on the image's aspect ratio: base grid + un-padded tile grid + one newline token a row. It is taken
-from the processor's expansion and checked against the features, never computed here.
+The number of image tokens depends on the image's aspect ratio: base grid + un-padded tile grid + one newline
+token a row. It is taken from the processor's expansion and checked against the features, never computed here.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ class LlavaNext(Llava):
     image_inputs: tuple[str, ...] = ("pixel_values", "image_sizes")
 
     def make_processor(self, config: Any, tokenizer: Any, image_processor: Any) -> Any:
+        """A LlavaNextProcessor from its parts."""
         from transformers import LlavaNextProcessor
 
         processor = LlavaNextProcessor(image_processor=image_processor, tokenizer=tokenizer)

@@ -1,0 +1,400 @@
+"""Decoding: equal to transformers' generate, to teacher forcing, and to its own seed; the prefill is never changed."""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+import pytest
+import tiny_models
+import torch
+from scipy import stats
+from tiny_models import VLM, Shown
+from transformers import TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper
+
+from isi_widget.errors import Cancelled, InputError
+from isi_widget.vlm.decoding import Pieces, Row, Sampler, decode, fork
+
+FAMILIES = [("llava", {}), ("llava_next", {}), ("llava", {"num_key_value_heads": 2})]
+families = pytest.mark.parametrize(("family", "text"), FAMILIES)
+SHOWN = Shown(current_context="The star is red.", size=(90, 40))
+
+
+def ending_vlm(family="llava", n_eos=40, **text):
+    """A tiny VLM many of whose tokens end an answer, so that answers of a random model do end."""
+    model, processor = tiny_models.BUILDERS[family](**text)
+    model.generation_config.eos_token_id = list(range(100, 100 + n_eos))
+    return VLM(model, processor, model_id="ending")
+
+
+def inputs_of(vlm, shown):
+    prompt = vlm.encode(shown)
+    return {"input_ids": prompt.input_ids, **prompt.images}
+
+
+def teacher_forced(vlm, shown, token_ids):
+    """Log-probabilities of an answer from one plain forward over prompt + answer: no cache, no loop."""
+    inputs = inputs_of(vlm, shown)
+    prompt_length = inputs["input_ids"].shape[1]
+    inputs["input_ids"] = torch.cat([inputs["input_ids"], torch.tensor([token_ids])], dim=1)
+    with torch.no_grad():
+        logits = vlm.model(**inputs, use_cache=False).logits[0, prompt_length - 1 : -1].float()
+    return logits.log_softmax(-1)[torch.arange(len(token_ids)), torch.tensor(token_ids)].numpy()
+
+
+def generated(vlm, shown, **arguments):
+    """The answer tokens of transformers' own generate, its end-of-sequence token cut off."""
+    inputs = inputs_of(vlm, shown)
+    with torch.no_grad():
+        ids = vlm.model.generate(**inputs, do_sample=False, pad_token_id=3, **arguments)[0].tolist()
+    ids = ids[inputs["input_ids"].shape[1] :]
+    ends = [position for position, token in enumerate(ids) if token in vlm.eos_ids]
+    return tuple(ids[: ends[0]] if ends else ids)
+
+
+@families
+@pytest.mark.parametrize("seed", range(3))
+def test_greedy_tokens_equal_generate(family, text, seed):
+    vlm = VLM(*tiny_models.BUILDERS[family](seed=seed, **text), model_id="tiny")
+    answer = vlm.answer(SHOWN, max_new_tokens=20)
+    assert answer.token_ids == generated(vlm, SHOWN, max_new_tokens=20)
+
+
+@pytest.mark.parametrize("family", ["llava", "llava_next"])
+def test_greedy_with_several_ends_equals_generate(family):
+    lengths = set()
+    for seed in range(8):
+        model, processor = tiny_models.BUILDERS[family](seed=seed)
+        model.generation_config.eos_token_id = list(range(100, 180))
+        vlm = VLM(model, processor, model_id="ending")
+        answer = vlm.answer(SHOWN, max_new_tokens=12)
+        assert answer.token_ids == generated(vlm, SHOWN, max_new_tokens=12)
+        assert not set(answer.token_ids) & vlm.eos_ids
+        assert answer.finished == (len(answer.token_ids) < 12)
+        lengths.add(len(answer.token_ids))
+    assert len(lengths) > 2, "the check is empty unless answers end at different lengths"
+
+
+@families
+def test_logprobs_equal_teacher_forcing(family, text):
+    vlm = tiny_models.vlm(family, **text)
+    answers = [vlm.answer(SHOWN, max_new_tokens=16), *vlm.sample(SHOWN, n=6, max_new_tokens=16, seed=1)]
+    for answer in answers:
+        expected = teacher_forced(vlm, SHOWN, answer.token_ids)
+        np.testing.assert_allclose(answer.logprobs, expected, atol=1e-5)
+
+
+def test_logprobs_are_the_models_own_whatever_the_sampling_settings():
+    vlm = tiny_models.vlm()
+    for settings in ({"temperature": 0.3}, {"temperature": 2.0}, {"top_k": 5}, {"top_p": 0.5}):
+        answer = vlm.sample(SHOWN, n=1, max_new_tokens=8, **settings)[0]
+        np.testing.assert_allclose(answer.logprobs, teacher_forced(vlm, SHOWN, answer.token_ids), atol=1e-5)
+
+
+def test_rows_that_end_leave_the_batch_and_the_others_stay_exact():
+    vlm = ending_vlm()
+    answers = vlm.sample(SHOWN, n=30, max_new_tokens=12, seed=3)
+    assert len({len(answer.token_ids) for answer in answers}) > 4
+    for answer in answers:
+        assert not set(answer.token_ids) & vlm.eos_ids
+        assert answer.finished == (len(answer.token_ids) < 12)
+        if answer.token_ids:
+            np.testing.assert_allclose(
+                answer.logprobs, teacher_forced(vlm, SHOWN, answer.token_ids), atol=1e-5
+            )
+
+
+def test_an_answer_that_ends_at_once_is_empty():
+    model, processor = tiny_models.llava()
+    vlm = VLM(model, processor, model_id="tiny")
+    first = vlm.answer(SHOWN, max_new_tokens=1).token_ids[0]
+    model.generation_config.eos_token_id = first
+    answer = VLM(model, processor, model_id="tiny").answer(SHOWN)
+    assert (answer.text, answer.token_ids, answer.logprobs, answer.finished) == ("", (), (), True)
+
+
+def test_min_new_tokens_holds_back_the_end():
+    vlm = ending_vlm(n_eos=300)
+    short = vlm.sample(SHOWN, n=20, max_new_tokens=10)
+    long = vlm.sample(SHOWN, n=20, max_new_tokens=10, min_new_tokens=5)
+    assert min(len(answer.token_ids) for answer in short) < 5
+    assert min(len(answer.token_ids) for answer in long) >= 5
+    assert vlm.answer(SHOWN, max_new_tokens=8, min_new_tokens=4).token_ids == generated(
+        vlm, SHOWN, max_new_tokens=8, min_new_tokens=4
+    )
+
+
+def test_samples_repeat_by_seed_whatever_their_number_and_their_batch(monkeypatch):
+    vlm = ending_vlm()
+    reference = vlm.sample(SHOWN, n=12, max_new_tokens=10, seed=5)
+    ids = [answer.token_ids for answer in reference]
+    assert [answer.token_ids for answer in vlm.sample(SHOWN, n=12, max_new_tokens=10, seed=5)] == ids
+    assert [answer.token_ids for answer in vlm.sample(SHOWN, n=4, max_new_tokens=10, seed=5)] == ids[:4]
+    assert [answer.token_ids for answer in vlm.sample(SHOWN, n=12, max_new_tokens=10, seed=6)] != ids
+    monkeypatch.setattr("isi_widget.vlm.decoding.ROWS_AT_ONCE", 5)
+    assert [answer.token_ids for answer in vlm.sample(SHOWN, n=12, max_new_tokens=10, seed=5)] == ids
+    assert len(set(ids)) > 6
+
+
+def test_sampling_leaves_the_global_random_state_alone():
+    vlm = tiny_models.vlm()
+    torch.manual_seed(1)
+    expected = torch.rand(3)
+    torch.manual_seed(1)
+    vlm.sample(SHOWN, n=2, max_new_tokens=3)
+    assert torch.rand(3).equal(expected)
+
+
+def test_a_sampled_answer_is_the_first_sample():
+    vlm = tiny_models.vlm()
+    one = vlm.answer(SHOWN, max_new_tokens=8, do_sample=True, temperature=0.9, seed=4)
+    assert one.token_ids == vlm.sample(SHOWN, n=3, max_new_tokens=8, temperature=0.9, seed=4)[0].token_ids
+
+
+@pytest.mark.parametrize(
+    ("settings", "warpers"),
+    [
+        ({"temperature": 0.7}, [TemperatureLogitsWarper(0.7)]),
+        ({"temperature": 1.3, "top_k": 4}, [TemperatureLogitsWarper(1.3), TopKLogitsWarper(4)]),
+        ({"temperature": 1.0, "top_p": 0.6}, [TopPLogitsWarper(0.6)]),
+    ],
+)
+def test_the_sampler_draws_from_transformers_distribution(settings, warpers):
+    """20,000 draws of one token against the probabilities that transformers' warpers give: chi-squared."""
+    logits = torch.tensor([[2.0, 1.0, 0.5, 0.0, -1.0, -2.0, 1.5, 0.9]])
+    expected = logits
+    for warper in warpers:
+        expected = warper(torch.zeros((1, 0), dtype=torch.long), expected)
+    probabilities = expected.softmax(-1)[0].numpy().astype(float)
+    sampler = Sampler(seed=0, **({"top_k": 0, "top_p": 1.0} | settings))
+    draws = 20_000
+    tokens = sampler(logits.expand(draws, -1), [Row(index) for index in range(draws)])
+    counts = np.bincount(tokens.numpy(), minlength=8)
+    possible = probabilities > 0
+    assert counts[~possible].sum() == 0
+    assert possible.sum() > 1
+    wanted = probabilities[possible] / probabilities[possible].sum() * draws
+    assert stats.chisquare(counts[possible], wanted).pvalue > 1e-3
+
+
+def test_neighbouring_seeds_and_rows_are_independent_streams():
+    logits = torch.zeros((1, 1000))
+    firsts = {
+        int(Sampler(temperature=1.0, top_k=0, top_p=1.0, seed=seed)(logits, [Row(row)]))
+        for seed in range(-5, 15)
+        for row in range(20)
+    }
+    # 400 uniform draws from 1000 tokens: 330 distinct ones expected.
+    assert 300 < len(firsts) < 360
+
+
+@pytest.mark.parametrize("family", ["llava", "llava_next"])
+def test_one_prefill_serves_everything_and_is_not_changed(family):
+    vlm = tiny_models.vlm(family)
+    prefill = vlm.prefill(SHOWN)
+    before = [(layer.keys.clone(), layer.values.clone()) for layer in prefill.cache.layers]
+    answer = vlm.answer(prefill, max_new_tokens=6)
+    beams = vlm.answer(prefill, max_new_tokens=6, num_beams=3)
+    samples = vlm.sample(prefill, n=4, max_new_tokens=6)
+    vlm.teacher_force(prefill, answer.token_ids)
+    for (keys, values), layer in zip(before, prefill.cache.layers, strict=True):
+        assert layer.keys.equal(keys) and layer.values.equal(values)
+    assert vlm.answer(prefill, max_new_tokens=6) == answer == vlm.answer(SHOWN, max_new_tokens=6)
+    assert vlm.answer(prefill, max_new_tokens=6, num_beams=3) == beams
+    assert vlm.sample(prefill, n=4, max_new_tokens=6) == samples == vlm.sample(SHOWN, n=4, max_new_tokens=6)
+
+
+def test_a_forked_cache_shares_memory_until_it_grows():
+    prefill = tiny_models.vlm().prefill(SHOWN)
+    forked = fork(prefill.cache)
+    assert forked.layers[0].keys.data_ptr() == prefill.cache.layers[0].keys.data_ptr()
+    assert fork(prefill.cache, 3).layers[0].keys.shape[0] == 3
+
+
+def test_a_prefill_of_another_model_is_refused():
+    prefill = tiny_models.vlm("llava").prefill(SHOWN)
+    with pytest.raises(InputError, match="another VLM"):
+        tiny_models.vlm("llava_next").answer(prefill)
+
+
+def test_an_unchanged_image_is_encoded_once(monkeypatch):
+    vlm = VLM(*tiny_models.llava(), model_id="tiny")
+    calls = []
+    original = vlm.model.get_image_features
+    monkeypatch.setattr(vlm.model, "get_image_features", lambda **kw: calls.append(1) or original(**kw))
+    first = vlm.prefill(Shown("Is it red?"))
+    vlm.prefill(Shown("Is it blue?", "Maybe."))
+    assert len(calls) == 1
+    vlm.prefill(Shown(seed=1))
+    assert len(calls) == 2
+    # And the cached features give the same logits as the model's own route through pixel_values.
+    with torch.no_grad():
+        plain = vlm.model(**inputs_of(vlm, Shown("Is it red?"))).logits[0, -1]
+    torch.testing.assert_close(first.logits, plain, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("family", ["llava", "llava_next"])
+def test_tokens_are_called_back_in_order_and_join_to_the_text(family):
+    vlm = tiny_models.vlm(family)
+    seen: dict[int, list[tuple[str, float]]] = {}
+    answers = vlm.sample(
+        SHOWN,
+        n=3,
+        max_new_tokens=9,
+        on_token=lambda row, text, lp: seen.setdefault(row, []).append((text, lp)),
+    )
+    for row, answer in enumerate(answers):
+        assert tuple(text for text, _ in seen[row]) == answer.tokens
+        assert tuple(logprob for _, logprob in seen[row]) == answer.logprobs
+
+
+@pytest.mark.parametrize("kind", ["byte", "piece"])
+@pytest.mark.parametrize("text", ["Yes, there is a red star.", "naïve 東京 🙂 ok", "  two  spaces "])
+def test_pieces_join_to_the_decoded_text(kind, text):
+    tokenizer = tiny_models.tokenizer(kind)
+    ids = tokenizer.encode(text, add_special_tokens=False)
+    pieces = Pieces(tokenizer)
+    assert "".join(pieces.push(token) for token in ids) == decode(tokenizer, ids)
+
+
+def test_cancelling_between_tokens():
+    vlm = tiny_models.vlm()
+    tokens = []
+    for run in (
+        lambda **kw: vlm.answer(SHOWN, max_new_tokens=20, **kw),
+        lambda **kw: vlm.sample(SHOWN, n=1, max_new_tokens=20, **kw),
+        lambda **kw: vlm.answer(SHOWN, max_new_tokens=20, attention=True, **kw),
+    ):
+        tokens.clear()
+        with pytest.raises(Cancelled):
+            run(on_token=lambda *token: tokens.append(token), cancel=lambda: len(tokens) >= 5)
+        assert len(tokens) == 5
+    polled = iter([False, False, True])
+    with pytest.raises(Cancelled):
+        vlm.answer(SHOWN, max_new_tokens=20, num_beams=2, cancel=lambda: next(polled))
+    # Nothing is left behind: the attention implementation is restored and the model answers as before.
+    assert vlm.model.config.text_config._attn_implementation == "sdpa"
+    assert vlm.answer(SHOWN, max_new_tokens=5).token_ids == generated(vlm, SHOWN, max_new_tokens=5)
+
+
+BAD = [
+    ({"temperature": 0}, "temperature is 0.*vlm.answer"),
+    ({"temperature": -1.0}, "temperature is -1"),
+    ({"temperature": float("nan")}, "temperature is nan"),
+    ({"temperature": float("inf")}, "temperature is inf"),
+    ({"temperature": "hot"}, "temperature is 'hot'"),
+    ({"n": 0}, "from 1 to 1000"),
+    ({"n": 1001}, "from 1 to 1000"),
+    ({"n": 2.5}, "from 1 to 1000"),
+    ({"n": True}, "from 1 to 1000"),
+    ({"top_p": 0.0}, "top_p is 0.0"),
+    ({"top_p": 1.1}, "top_p is 1.1"),
+    ({"top_k": -1}, "top_k is -1"),
+    ({"seed": 1.5}, "seed is 1.5"),
+    ({"max_new_tokens": 0}, "max_new_tokens is 0"),
+    ({"min_new_tokens": 65}, "min_new_tokens is 65"),
+]
+
+
+@pytest.mark.parametrize(("settings", "message"), BAD)
+def test_settings_without_meaning_are_refused(settings, message):
+    with pytest.raises(InputError, match=message):
+        tiny_models.vlm().sample(SHOWN, **settings)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"num_beams": 0}, "num_beams is 0"),
+        ({"num_beams": 65}, "num_beams is 65"),
+        ({"num_beams": 2, "do_sample": True}, "cannot be combined"),
+        ({"do_sample": True, "temperature": 0}, "temperature is 0"),
+    ],
+)
+def test_answer_settings_without_meaning_are_refused(settings, message):
+    with pytest.raises(InputError, match=message):
+        tiny_models.vlm().answer(SHOWN, **settings)
+
+
+def test_numpy_numbers_are_numbers():
+    answers = tiny_models.vlm().sample(
+        SHOWN, n=np.int64(2), temperature=np.float32(0.5), seed=np.int64(1), max_new_tokens=np.int64(2)
+    )
+    assert len(answers) == 2
+
+
+@pytest.mark.parametrize("family", ["llava", "llava_next"])
+@pytest.mark.parametrize(("num_beams", "n_eos"), [(2, 1), (3, 60), (4, 10), (5, 150)])
+def test_beams_equal_generate(family, num_beams, n_eos):
+    ended = 0
+    for seed in range(6):
+        model, processor = tiny_models.BUILDERS[family](seed=seed)
+        model.generation_config.eos_token_id = list(range(100, 100 + n_eos))
+        vlm = VLM(model, processor, model_id="tiny")
+        settings = {"max_new_tokens": 7, "num_beams": num_beams, "min_new_tokens": seed % 3}
+        answer = vlm.answer(SHOWN, **settings)
+        assert answer.token_ids == generated(vlm, SHOWN, **settings)
+        if answer.token_ids:
+            expected = teacher_forced(vlm, SHOWN, answer.token_ids)
+            np.testing.assert_allclose(answer.logprobs, expected, atol=1e-5)
+        ended += answer.finished
+    assert n_eos < 50 or ended > 0
+
+
+def test_yes_no_counts_every_surface_form():
+    vlm = tiny_models.vlm()
+    vocabulary = vlm.tokenizer.get_vocab()
+    forms = {
+        word: [i for token, i in vocabulary.items() if token.replace("Ġ", " ").strip(" .,").lower() == word]
+        for word in ("yes", "no")
+    }
+    assert len(forms["no"]) > 2
+    with torch.no_grad():
+        probabilities = vlm.model(**inputs_of(vlm, SHOWN)).logits[0, -1].softmax(-1)
+    measured = vlm.yes_no(SHOWN)
+    for word, ids in forms.items():
+        assert measured[word] == pytest.approx(float(probabilities[ids].sum()), abs=1e-6)
+    assert sum(measured.values()) == pytest.approx(1, abs=1e-9)
+
+
+def test_yes_no_says_when_the_tokenizer_has_no_such_token():
+    vlm = VLM(*tiny_models.llava(), model_id="tiny")
+    tokenizer = vlm.tokenizer
+
+    class NoWords:
+        all_special_ids = tokenizer.all_special_ids
+
+        def get_vocab(self):
+            return {token: i for token, i in tokenizer.get_vocab().items() if "yes" not in token.lower()}
+
+        def decode(self, *args, **kwargs):
+            return tokenizer.decode(*args, **kwargs)
+
+    vlm.processor.tokenizer = NoWords()
+    with pytest.raises(InputError, match="no single token for 'yes'"):
+        vlm.yes_no(SHOWN)
+
+
+def test_several_threads_may_ask_at_once():
+    vlm = tiny_models.vlm()
+    expected = [vlm.sample(SHOWN, n=2, max_new_tokens=6, seed=seed) for seed in range(6)]
+    found: list[object] = [None] * 6
+
+    def ask(seed):
+        found[seed] = vlm.sample(SHOWN, n=2, max_new_tokens=6, seed=seed)
+        vlm.answer(SHOWN, max_new_tokens=4, attention=True)
+
+    threads = [threading.Thread(target=ask, args=(seed,)) for seed in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == expected
+
+
+def test_logits_without_numbers_are_said_so():
+    model, processor = tiny_models.llava()
+    with torch.no_grad():
+        model.lm_head.weight.fill_(float("nan"))
+    with pytest.raises(RuntimeError, match="NaN logits"):
+        VLM(model, processor, model_id="tiny").answer(SHOWN)
