@@ -164,13 +164,14 @@ def _to_rgb(image: Image.Image, name: str) -> Image.Image:
     """8-bit sRGB on white."""
     profile = image.info.get("icc_profile")
     image = _to_eight_bits(image, name)
+    grey = image.mode in ("L", "LA", "La")
     if image.mode in ("P", "PA", "La", "RGBa", "LA") or "transparency" in image.info:
         image = image.convert("RGBA")
     elif image.mode not in ("L", "RGB", "RGBA", "CMYK"):
         image = image.convert("RGB")
     alpha = image.getchannel("A") if image.mode == "RGBA" else None
     color = image.convert("RGB") if alpha is not None else image
-    color = _to_srgb(color, profile, name) if profile else color.convert("RGB")
+    color = _to_srgb(color, profile, grey, name) if profile else color.convert("RGB")
     if alpha is None or alpha.getextrema() == (255, 255):
         return color
     white = Image.new("RGB", color.size, "white")
@@ -194,16 +195,22 @@ def _to_eight_bits(image: Image.Image, name: str) -> Image.Image:
     return image
 
 
-def _to_srgb(image: Image.Image, profile: bytes, name: str) -> Image.Image:
-    """Convert colours from the embedded profile to sRGB (perceptual intent, Pillow's default)."""
+def _to_srgb(image: Image.Image, profile: bytes, grey: bool, name: str) -> Image.Image:
+    """Convert colours from the embedded profile to sRGB (perceptual intent, Pillow's default).
+
+    A profile for another kind of image, as editors leave behind, is not used: no colour image turns grey.
+    """
     try:
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-        if image.mode == "RGB" and source.profile.xcolor_space.strip() == "GRAY":
-            image = image.convert("L")  # grey with transparency came here as RGBA
+        space = source.profile.xcolor_space.strip()
+        if grey and space in ("GRAY", "RGB"):
+            image = image.convert("L" if space == "GRAY" else "RGB")
         converted = ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
     except (ImageCms.PyCMSError, OSError) as error:
         warnings.warn(
-            f"{name}: its colour profile cannot be used ({error}); taken as sRGB.", UserWarning, stacklevel=6
+            f"{name}: its colour profile does not fit or is damaged ({error}); taken as sRGB.",
+            UserWarning,
+            stacklevel=6,
         )
         return image.convert("RGB")
     assert converted is not None

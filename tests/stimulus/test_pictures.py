@@ -94,15 +94,48 @@ def test_a_profile_is_applied_once_only() -> None:
 
 
 def test_a_broken_profile_is_left_out_with_a_warning() -> None:
-    with pytest.warns(UserWarning, match="colour profile cannot be used"):
+    with pytest.warns(UserWarning, match="colour profile does not fit or is damaged"):
         assert (load_image(encoded(Image.fromarray(F), icc_profile=b"nonsense")).array() == F).all()
 
 
-def test_a_profile_for_another_kind_of_image_is_left_out_with_a_warning() -> None:
+def grey_profile(gamma: float) -> bytes:
+    """A profile for grey images with a pure power curve, written by hand."""
+    curve = b"curv" + bytes(4) + struct.pack(">IH", 1, round(gamma * 256)) + bytes(2)
+    white = b"XYZ " + bytes(4) + struct.pack(">iii", 63190, 65536, 54061)
+    words = b"desc" + bytes(4) + struct.pack(">I", 5) + b"grey\0" + bytes(11 + 67 + 1)
+    bodies = {b"desc": words, b"wtpt": white, b"kTRC": curve}
+    table, data, start = b"", b"", 128 + 4 + 12 * len(bodies)
+    for name, body in bodies.items():
+        table += name + struct.pack(">II", start + len(data), len(body))
+        data += body + bytes(-len(body) % 4)
+    body = struct.pack(">I", len(bodies)) + table + data
+    head = struct.pack(
+        ">I4sI4s4s4s", 128 + len(body), bytes(4), 0x02400000, b"mntr", b"GRAY", b"XYZ "
+    ) + bytes(12)
+    return (
+        (head + b"acsp").ljust(68, b"\0") + struct.pack(">iii", 63190, 65536, 54061).ljust(60, b"\0") + body
+    )
+
+
+def test_a_grey_profile_is_converted_to_srgb() -> None:
+    ramp = Image.fromarray(np.arange(15, 256, 5, dtype=np.uint8)[None])  # below, colour engines interpolate
+    expected = (1.055 * (np.asarray(ramp)[0] / 255) ** (1 / 2.4) - 0.055) * 255
+    for image in (ramp, ramp.convert("LA")):
+        got = load_image(encoded(image, icc_profile=grey_profile(1.0))).array()
+        assert np.abs(got[0, :, 1] - expected).max() <= 1.5
+
+
+def test_a_profile_for_grey_does_not_make_a_colour_image_grey() -> None:
+    """A photograph of the ISI set is such a file: a grey picture on which an editor drew in colour."""
+    with pytest.warns(UserWarning, match="does not fit or is damaged"):
+        got = load_image(encoded(Image.fromarray(F), icc_profile=grey_profile(2.2)))
+    assert (got.array() == F).all()
+
+
+def test_a_grey_image_with_a_colour_profile() -> None:
     grey = Image.fromarray(F).convert("L")
-    with pytest.warns(UserWarning, match="colour profile cannot be used"):
-        got = load_image(encoded(grey, icc_profile=swapped_profile()))
-    assert (got.array()[:, :, 0] == np.asarray(grey)).all()
+    got = load_image(encoded(grey, icc_profile=swapped_profile())).array()
+    assert np.abs(got[:, :, 1].astype(int) - np.asarray(grey)).max() <= 1
 
 
 def test_transparency_is_laid_on_white() -> None:

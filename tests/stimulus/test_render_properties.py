@@ -48,7 +48,13 @@ colors = st.sampled_from(["black", "red", "#0072B2", "#fff", "rgb(1, 2, 3)", "hs
 words = st.text(st.characters(codec="utf-8"), max_size=12)
 seeds = st.integers(0, 2**53 - 1)
 boxes = {
-    "x": places, "y": places, "width": extents, "height": extents, "color": colors, "fill": st.booleans(), "line_width": extents
+    "x": places,
+    "y": places,
+    "width": extents,
+    "height": extents,
+    "color": colors,
+    "fill": st.booleans(),
+    "line_width": extents,
 }
 drawings = st.one_of(
     st.builds(Box, **boxes),

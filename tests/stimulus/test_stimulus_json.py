@@ -230,7 +230,7 @@ def test_a_picture_under_a_wrong_name_is_refused(stimulus: Stimulus) -> None:
     ["", "{", "[1]", '{"version": NaN}', '{"version": -Infinity}', b"\xff\xfe\xfd", "[" * 100_000, 5, None],
 )
 def test_text_that_is_no_stimulus(text: Any) -> None:
-    with pytest.raises(InputError, match="valid JSON|must be a JSON object|needs JSON text"):
+    with pytest.raises(InputError, match=r"valid JSON|must be a JSON object|needs JSON text"):
         Stimulus.from_json(text)
 
 
