@@ -15,6 +15,7 @@ from isi_widget.errors import InputError
 from isi_widget.stimulus import Picture, Presets, Stimulus
 from isi_widget.widget import document as doc
 
+SPLITS = ("demo", "validation", "test")  # of the built-in scenes; the first one is the default
 OWN = -1  # the index of a stimulus that is not of the data set
 
 
@@ -117,15 +118,12 @@ class Editor:
             "context_presets": list(presets.context_names),
         }
 
-    def expression(self) -> str:
-        """Python that gets the chosen observation, as far as it is known where it came from."""
-        if self.index != OWN and self.data.name == "scenes":
-            return f"isi.datasets.scenes()[{self.index}]"
-        if self.index != OWN:
-            return f"data[{self.index}]  # data: the data set {self.data.name!r}"
-        question, context = self.base.question, self.base.context
-        name = self.name or "image.png"
-        return f"isi.Observation({name!r}, {question!r}{f', {context!r}' if context else ''})"
+    def expression(self, stimulus: Stimulus) -> str | None:
+        """Python that gets the observation of a stimulus, if it is the chosen one of a built-in data set."""
+        split = self.data.name.removeprefix("scenes ")
+        if self.index == OWN or split not in SPLITS or stimulus.with_operations([]) != self.base:
+            return None
+        return f"isi.datasets.scenes({'' if split == SPLITS[0] else repr(split)})[{self.index}]"
 
 
 def inputs(stimulus: Stimulus) -> dict[str, Any]:

@@ -20,6 +20,7 @@ import traitlets as t
 
 from isi_widget.datasets import Dataset, Observation
 from isi_widget.errors import InputError
+from isi_widget.settings import Settings
 from isi_widget.stimulus import Stimulus, load_image
 from isi_widget.trial import Trial
 from isi_widget.vlm import VLM, load_vlm
@@ -190,9 +191,10 @@ class Probe(anywidget.AnyWidget):
 
     def code(self) -> str:
         """Python that makes the current stimulus and runs it with the current settings."""
-        from isi_widget.widget.code import probe_code
-
-        return probe_code(self.stimulus, self._vlm.info(), self.settings, self._editor, self._vlm.is_embedded)
+        stimulus = self.stimulus
+        planned = Trial(stimulus, None, None, None, self._vlm.info(), Settings(**self.settings))
+        code = planned.code(self._editor.expression(stimulus))
+        return code.replace("# trial.stimulus", "# probe.stimulus")  # there is no trial yet to save images of
 
     # ---- keeping everything in step
     @contextmanager
@@ -254,7 +256,7 @@ class Probe(anywidget.AnyWidget):
             self.set_trait("trial", trial)
 
     def _paint(self) -> None:
-        """The previews of the current document, unless it changes meanwhile: then another painting follows."""
+        """The previews of the document; if it changes meanwhile, another painting follows anyway."""
         stimulus = self._editor.resolve(self.document)
         picture, image, base = pictures.key(stimulus), stimulus.current_image, None
         record = pictures.preview(stimulus.render(), picture)
@@ -401,7 +403,7 @@ class Probe(anywidget.AnyWidget):
     def _add_trial(self, trial: Trial, id: str) -> None:
         entry = {
             "key": trial.stimulus.key,
-            "view": trial.view(),
+            "view": {**trial.view(), "code": trial.code(self._editor.expression(trial.stimulus))},
             "thumbnail": pictures.thumbnail(trial.stimulus.render()),
         }
         with self._exclusive(), self.hold_sync():

@@ -1,4 +1,6 @@
-"""The real embedded model where a test is about results; a scripted run where it is about threads and messages."""
+"""The real embedded model where a test is about results; a scripted run where it is about threads and
+messages.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,9 @@ def probe(vlm: VLM) -> Iterator[Probe]:
 
 
 class Script:
-    """Stands in for `run_trial`: each run goes on for `steps` and waits before each one until `go` is called."""
+    """Stands in for `run_trial`: each run goes on for `steps` and waits before each one until `go` is
+    called.
+    """
 
     def __init__(self) -> None:
         self.begun: list[Stimulus] = []

@@ -28,8 +28,8 @@ class Page:
     def _published(
         self, msg_type: str, data: Any = None, metadata: Any = None, buffers: Any = None, **keys: Any
     ) -> None:
-        assert msg_type == "comm_msg"
-        self._take(data, buffers)
+        if msg_type == "comm_msg":
+            self._take(data, buffers)
 
     def _take(self, data: dict[str, Any], buffers: Any) -> None:
         state, paths, found = _remove_buffers(data.get("state", {}))

@@ -1,8 +1,11 @@
-"""`Probe` from both sides, without a browser: what Python does is on the page, what the page does is in Python."""
+"""`Probe` from both sides, without a browser: what Python does is on the page, what the page does is in
+Python.
+"""
 
 from __future__ import annotations
 
 import io
+import re
 from typing import Any
 
 import numpy as np
@@ -14,7 +17,16 @@ from PIL import Image
 from isi_widget import InputError, Observation, Probe, Stimulus, datasets
 from isi_widget.vlm import VLM
 
-BOX = {"op": "box", "x": 10, "y": 20, "width": 100, "height": 50, "color": "#ff0000", "fill": True, "line_width": 3}
+BOX = {
+    "op": "box",
+    "x": 10,
+    "y": 20,
+    "width": 100,
+    "height": 50,
+    "color": "#ff0000",
+    "fill": True,
+    "line_width": 3,
+}
 
 
 def picture(preview: dict[str, Any]) -> Any:
@@ -23,8 +35,12 @@ def picture(preview: dict[str, Any]) -> Any:
 
 def shows(preview: dict[str, Any], stimulus: Stimulus) -> bool:
     """Whether a preview is the render of a stimulus, as far as JPEG keeps it."""
-    wanted = np.asarray(stimulus.render()).astype(int)
-    return picture(preview).shape == wanted.shape and abs(picture(preview) - wanted).mean() < 2.0
+    wanted, got = np.asarray(stimulus.render()).astype(int), picture(preview)
+    if got.shape != wanted.shape:
+        return False
+    height, width = (side // 4 * 4 for side in wanted.shape[:2])
+    blocks = (got - wanted)[:height, :width].reshape(height // 4, 4, width // 4, 4, 3).mean((1, 3))
+    return bool(abs(blocks).max() < 30)
 
 
 # ---- construction
@@ -47,12 +63,12 @@ def test_without_arguments_it_is_the_embedded_model_on_the_first_scene() -> None
 )
 def test_bad_arguments(vlm: VLM, arguments: tuple[Any, ...], keywords: dict[str, Any], words: str) -> None:
     first = vlm if arguments[0] is None else arguments[0]
-    with pytest.raises(InputError, match=words.replace("(", r"\(").replace(")", r"\)")):
+    with pytest.raises(InputError, match=re.escape(words)):
         Probe(first, *arguments[1:], **keywords)
 
 
 def test_a_stimulus_is_not_an_observation(vlm: VLM) -> None:
-    with pytest.raises(InputError, match="probe.stimulus = s"):
+    with pytest.raises(InputError, match=r"probe\.stimulus = s"):
         Probe(vlm, datasets.scenes()[0].stimulus())  # type: ignore[arg-type]
 
 
@@ -81,7 +97,10 @@ def test_the_first_state_is_complete(probe: Probe) -> None:
     assert len(state["observations"]) == len(datasets.scenes())
     assert state["observation_index"] == 0 and state["observation"]["index"] == 0
     assert state["document"] == {"version": 1, "operations": [], "past": [], "future": []}
-    assert state["inputs"]["key"] == probe.stimulus.key and state["inputs"]["question"] == probe.stimulus.question
+    assert (
+        state["inputs"]["key"] == probe.stimulus.key
+        and state["inputs"]["question"] == probe.stimulus.question
+    )
     assert state["inputs"]["truth"] == probe.stimulus.answer
     assert shows(state["preview"], probe.stimulus) and shows(state["base_preview"], probe.stimulus)
     assert (state["preview"]["image_width"], state["preview"]["image_height"]) == probe.stimulus.image.size
@@ -110,7 +129,9 @@ def test_python_steps_can_be_undone(probe: Probe) -> None:
     probe.stimulus = one = start.box(1, 2, 30, 40)
     probe.stimulus = two = one.noise(0.2, seed=3)
     probe.undo()
-    assert probe.stimulus == one and page.state["inputs"]["key"] == one.key and shows(page.state["preview"], one)
+    assert (
+        probe.stimulus == one and page.state["inputs"]["key"] == one.key and shows(page.state["preview"], one)
+    )
     probe.undo()
     probe.undo()  # one more than there is
     assert probe.stimulus == start and page.operations() == []
@@ -206,7 +227,9 @@ def test_what_follows_from_the_page_cannot_be_set(probe: Probe) -> None:
 
 def test_code_is_python_that_rebuilds_the_stimulus(probe: Probe) -> None:
     probe.choose(3)
-    probe.stimulus = probe.stimulus.box(10, 20, 30, 40, color="red").noise(0.1, seed=4).with_context(preset="irrelevant")
+    probe.stimulus = (
+        probe.stimulus.box(10, 20, 30, 40, color="red").noise(0.1, seed=4).with_context(preset="irrelevant")
+    )
     probe.settings = {"samples": 4}
     lines = probe.code().splitlines()
     assert lines[0] == "import isi_widget as isi" and "samples=4" in probe.code()
@@ -266,8 +289,18 @@ BAD_DOCUMENTS = [
     {"version": 1, "operations": [{**BOX, "width": -5}], "past": [], "future": []},
     {"version": 1, "operations": [{**BOX, "color": "no colour"}], "past": [], "future": []},
     {"version": 1, "operations": [{**BOX, "x": 1e200}], "past": [], "future": []},
-    {"version": 1, "operations": [{"op": "image", "preset": "custom", "image": "0" * 64}], "past": [], "future": []},
-    {"version": 1, "operations": [{"op": "noise", "sigma": 99, "seed": 0, "region": None}], "past": [], "future": []},
+    {
+        "version": 1,
+        "operations": [{"op": "image", "preset": "custom", "image": "0" * 64}],
+        "past": [],
+        "future": [],
+    },
+    {
+        "version": 1,
+        "operations": [{"op": "noise", "sigma": 99, "seed": 0, "region": None}],
+        "past": [],
+        "future": [],
+    },
 ]
 
 
@@ -313,9 +346,13 @@ def test_other_bad_values_are_refused(probe: Probe, name: str, value: Any) -> No
     assert changed == {"error"}
     if name in before and name != "error":
         assert page.state[name] == Page(probe).state[name]
-    assert name in page.state["error"]["message"] or "observation" in page.state["error"]["message"] or "amples" in (
-        page.state["error"]["message"]
-    ) or "ettings" in page.state["error"]["message"] or "dismiss" in page.state["error"]["message"]
+    assert (
+        name in page.state["error"]["message"]
+        or "observation" in page.state["error"]["message"]
+        or "amples" in (page.state["error"]["message"])
+        or "ettings" in page.state["error"]["message"]
+        or "dismiss" in page.state["error"]["message"]
+    )
     page.draw(BOX)
     assert len(probe.stimulus.operations) == 1
 
@@ -335,9 +372,19 @@ def test_the_page_dismisses_an_error(probe: Probe) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", [None, 3, "run", {"kind": "dance"}, {"kind": "run", "id": "x"}, {"kind": "run", "id": "x", "what": ["?"]}]
+    "content",
+    [
+        None,
+        3,
+        "run",
+        {"kind": "dance"},
+        {"kind": "run", "id": "x"},
+        {"kind": "run", "id": "x", "what": ["?"]},
+    ],
 )
-def test_a_bad_message_gives_one_error_and_a_working_widget(probe: Probe, script: Script, content: Any) -> None:
+def test_a_bad_message_gives_one_error_and_a_working_widget(
+    probe: Probe, script: Script, content: Any
+) -> None:
     page = Page(probe)
     page.send(content)
     assert len(page.of_kind("error")) == 1 and page.state["error"]["message"]
@@ -369,7 +416,9 @@ def test_an_upload_takes_the_place_of_the_observation(probe: Probe) -> None:
     page.send({"kind": "upload", "name": "garden.png"}, png(300, 200))
     page.wait(lambda page: page.state["observation_index"] == -1)
     assert page.state["observation"]["id"] == "garden.png"
-    assert page.state["observation"]["image_presets"] == [] and page.state["observation"]["context_presets"] == ["empty"]
+    assert page.state["observation"]["image_presets"] == [] and page.state["observation"][
+        "context_presets"
+    ] == ["empty"]
     assert page.state["inputs"]["truth"] is None and page.state["inputs"]["question"] == question
     assert page.operations() == []
     page.wait(lambda page: shows(page.state["base_preview"], probe.stimulus))
@@ -385,7 +434,12 @@ def test_large_uploads_are_shown_reduced_and_kept_whole(probe: Probe) -> None:
     page.wait(lambda page: page.state["observation_index"] == -1)
     assert probe.stimulus.render().size == (2000, 500)
     preview = page.state["preview"]
-    assert [preview[key] for key in ("width", "height", "image_width", "image_height")] == [1200, 300, 2000, 500]
+    assert [preview[key] for key in ("width", "height", "image_width", "image_height")] == [
+        1200,
+        300,
+        2000,
+        500,
+    ]
 
 
 @pytest.mark.parametrize("data", [b"not an image", png(10, 10)[:40], b"\x00" * 1000])
