@@ -21,7 +21,7 @@ export default tseslint.config(
   {
     files: ["js/**/*.mjs", "js/dev/*.js"],
     languageOptions: {
-      globals: { console: "readonly", process: "readonly", document: "readonly", window: "readonly", fetch: "readonly", URL: "readonly", setTimeout: "readonly", URLSearchParams: "readonly", Uint8Array: "readonly", atob: "readonly", DataView: "readonly", location: "readonly", structuredClone: "readonly", setInterval: "readonly", clearInterval: "readonly", clearTimeout: "readonly" },
+      globals: { Buffer: "readonly", console: "readonly", process: "readonly", document: "readonly", window: "readonly", fetch: "readonly", URL: "readonly", setTimeout: "readonly", URLSearchParams: "readonly", Uint8Array: "readonly", atob: "readonly", DataView: "readonly", location: "readonly", structuredClone: "readonly", setInterval: "readonly", clearInterval: "readonly", clearTimeout: "readonly" },
     },
   },
 );

@@ -27,7 +27,7 @@ export type Measure = (text: string, size: number) => number;
 // DejaVu Sans (the font that the kernel renders with): ascent and line height as parts of the size.
 export const ASCENT = 0.928;
 export const LINE_HEIGHT = 1.164;
-export const estimate: Measure = (text, size) => 0.6 * size * [...text].length;
+export const estimate: Measure = (text, size) => 0.6 * size * text.length;
 
 export const toScreen = (t: Transform, [x, y]: Point): Point => [x * t.scale + t.x, y * t.scale + t.y];
 export const toImage = (t: Transform, [x, y]: Point): Point => [(x - t.x) / t.scale, (y - t.y) / t.scale];

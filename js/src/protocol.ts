@@ -141,6 +141,8 @@ export type Shares = Partial<Record<string, number>>;
 export interface AnswerView {
   text: string;
   correct: boolean | null;
+  /** false: it was cut off at the largest number of tokens */
+  finished: boolean | null;
   tokens: { text: string; logprob: number }[];
   yes_no: { yes: number; no: number; rest: number } | null;
 }
@@ -166,6 +168,7 @@ export interface UncertaintyView {
   temperature: number;
   entropies: EntropyView[];
   clusters: ClusterView[];
+  caveats: string[];
 }
 export interface AttentionView {
   segments: string[];
@@ -213,24 +216,36 @@ export type Incoming =
   | { kind: "code"; id: string; text: string };
 
 // ---- readers ---------------------------------------------------------------------------------------------------------
+// A reader takes anything and gives its type, or null; `shape` builds one for a record from one for each field.
 
+type Reader<T> = (x: unknown) => T;
 type Dict = Record<string, unknown>;
 
 const isDict = (x: unknown): x is Dict => typeof x === "object" && x !== null && !Array.isArray(x);
 const isNumber = (x: unknown): x is number => typeof x === "number" && Number.isFinite(x);
-const num = (x: unknown, otherwise: number): number => (isNumber(x) ? x : otherwise);
-const numOrNull = (x: unknown): number | null => (isNumber(x) ? x : null);
-const str = (x: unknown, otherwise = ""): string => (typeof x === "string" ? x : isNumber(x) ? String(x) : otherwise);
-const strOrNull = (x: unknown): string | null => (typeof x === "string" || isNumber(x) ? String(x) : null);
-const list = (x: unknown): unknown[] => (Array.isArray(x) ? (x as unknown[]) : []);
-const strings = (x: unknown): string[] => list(x).filter((s) => typeof s === "string");
 const present = <T>(x: T | null): x is T => x !== null;
-const isPoint = (x: unknown): x is Point => Array.isArray(x) && x.length === 2 && x.every(isNumber);
-const isRegion = (x: unknown): x is Region => Array.isArray(x) && x.length === 4 && x.every(isNumber);
+const tuple = (x: unknown, n: number): boolean => Array.isArray(x) && x.length === n && x.every(isNumber);
 
-function shares(x: unknown): Shares {
-  return isDict(x) ? Object.fromEntries(Object.entries(x).filter((e): e is [string, number] => isNumber(e[1]))) : {};
-}
+const number: Reader<number | null> = (x) => (isNumber(x) ? x : null);
+const string: Reader<string | null> = (x) => (typeof x === "string" || isNumber(x) ? String(x) : null);
+const num = (otherwise: number): Reader<number> => (x) => number(x) ?? otherwise;
+const str = (otherwise = ""): Reader<string> => (x) => string(x) ?? otherwise;
+const flag: Reader<boolean | null> = (x) => (typeof x === "boolean" ? x : null);
+const dict: Reader<Dict> = (x) => (isDict(x) ? x : {});
+const many = <T>(read: Reader<T | null>): Reader<T[]> => (x) => (Array.isArray(x) ? x.map((y) => read(y)).filter(present) : []);
+const strings = many((x) => (typeof x === "string" ? x : null));
+const shares: Reader<Shares> = (x) => Object.fromEntries(Object.entries(dict(x)).filter((e): e is [string, number] => isNumber(e[1])));
+
+type Fields<T> = { [K in keyof T]-?: Reader<T[K]> };
+const fields = <T>(spec: Fields<T>, x: Dict): T => {
+  const result: Dict = {};
+  for (const key in spec) result[key] = spec[key](x[key]);
+  return result as T;
+};
+/** Null unless x is a record that `fit` accepts. */
+const shape = <T>(spec: Fields<T>, fit: (x: Dict) => boolean = () => true): Reader<T | null> => (x) => (isDict(x) && fit(x) ? fields(spec, x) : null);
+/** Always a record: what is missing gets the fields' own defaults. */
+const filled = <T>(spec: Fields<T>): Reader<T> => (x) => fields(spec, dict(x));
 
 function bytes(x: unknown): Uint8Array<ArrayBuffer> | null {
   if (x instanceof ArrayBuffer) return new Uint8Array(x);
@@ -238,53 +253,57 @@ function bytes(x: unknown): Uint8Array<ArrayBuffer> | null {
   return null;
 }
 
-/** A drawing with every number finite, or null: what is null here is never drawn and never edited. */
-export function readDrawing(x: unknown): Drawing | null {
-  if (!isDict(x)) return null;
-  const color = str(x.color, "#000000");
-  switch (x.op) {
-    case "box":
-    case "ellipse":
-      if (![x.x, x.y, x.width, x.height].every(isNumber)) return null;
-      return {
-        op: x.op,
-        x: num(x.x, 0),
-        y: num(x.y, 0),
-        width: num(x.width, 0),
-        height: num(x.height, 0),
-        color,
-        fill: x.fill !== false,
-        line_width: num(x.line_width, 3),
-      };
-    case "line":
-    case "arrow":
-      if (!isPoint(x.start) || !isPoint(x.end)) return null;
-      return { op: x.op, start: x.start, end: x.end, color, width: num(x.width, 2) };
-    case "text":
-      if (!isNumber(x.x) || !isNumber(x.y) || typeof x.text !== "string") return null;
-      return { op: "text", x: x.x, y: x.y, text: x.text, size: num(x.size, 16), color };
-    case "noise":
-      if (!isNumber(x.sigma) || !(x.region == null || isRegion(x.region))) return null;
-      return { op: "noise", sigma: x.sigma, seed: num(x.seed, 0), region: x.region ?? null };
-    default:
-      return null;
-  }
+const is = <T>(x: T): Reader<T> => () => x;
+const as = <T>(): Reader<T> => (x) => x as T;
+const maybe = as<string>(); // a string or absent: whoever uses it has checked
+
+const extended = {
+  x: num(0),
+  y: num(0),
+  width: num(0),
+  height: num(0),
+  color: str("#000000"),
+  fill: (x: unknown) => x !== false,
+  line_width: num(3),
+};
+const stroked = { start: as<Point>(), end: as<Point>(), color: str("#000000"), width: num(2) };
+const numbers = (...names: string[]) => (x: Dict) => names.every((name) => isNumber(x[name]));
+const points = (x: Dict): boolean => tuple(x.start, 2) && tuple(x.end, 2);
+const region: Reader<Region | null> = (x) => (tuple(x, 4) ? (x as Region) : null);
+
+const OPERATIONS: Record<string, Reader<Operation | null>> = {
+  box: shape<Box>({ op: is("box"), ...extended }, numbers("x", "y", "width", "height")),
+  ellipse: shape<Ellipse>({ op: is("ellipse"), ...extended }, numbers("x", "y", "width", "height")),
+  line: shape<Line>({ op: is("line"), ...stroked }, points),
+  arrow: shape<Arrow>({ op: is("arrow"), ...stroked }, points),
+  text: shape<Text>(
+    { op: is("text"), x: num(0), y: num(0), text: str(), size: num(16), color: str("#000000") },
+    (x) => numbers("x", "y")(x) && typeof x.text === "string",
+  ),
+  noise: shape<Noise>(
+    { op: is("noise"), sigma: num(0.2), seed: num(0), region },
+    (x) => numbers("sigma")(x) && (x.region == null || region(x.region) !== null),
+  ),
+  image: (x) => choice(shape<ImageChoice>({ op: is("image"), preset: str(), seed: number, image: maybe }, (d) => typeof d.preset === "string")(x)),
+  context: (x) =>
+    choice(
+      shape<ContextChoice>(
+        { op: is("context"), text: maybe, preset: string, seed: number },
+        (d) => typeof d.text === "string" || typeof d.preset === "string",
+      )(x),
+    ),
+  question: shape<QuestionChoice>({ op: is("question"), text: str() }, (x) => typeof x.text === "string"),
+};
+
+/** Without the key that was not there: a preset may come without its text, an image without its checksum. */
+function choice<T extends Choice>(x: T | null): T | null {
+  return x && (Object.fromEntries(Object.entries(x).filter(([, value]) => value !== undefined)) as T);
 }
 
 export function readOperation(x: unknown): Operation {
-  const drawing = readDrawing(x);
-  if (drawing) return drawing;
-  if (isDict(x)) {
-    const seed = numOrNull(x.seed);
-    if (x.op === "image" && typeof x.preset === "string") {
-      return { op: "image", preset: x.preset, seed, ...(typeof x.image === "string" ? { image: x.image } : {}) };
-    }
-    if (x.op === "context" && (typeof x.text === "string" || typeof x.preset === "string")) {
-      return { op: "context", preset: strOrNull(x.preset), seed, ...(typeof x.text === "string" ? { text: x.text } : {}) };
-    }
-    if (x.op === "question" && typeof x.text === "string") return { op: "question", text: x.text };
-  }
-  return { op: "foreign", name: isDict(x) ? str(x.op, "unknown") : "unknown", raw: x };
+  const name = string(dict(x).op) ?? "unknown";
+  const read = Object.hasOwn(OPERATIONS, name) ? OPERATIONS[name] : undefined;
+  return read?.(x) ?? { op: "foreign", name, raw: x };
 }
 
 /** The JSON that is sent: a foreign operation goes back as it came. */
@@ -292,70 +311,42 @@ export function writeOperation(op: Operation): unknown {
   return op.op === "foreign" ? op.raw : op;
 }
 
-export function readDocument(x: unknown): Document {
-  const d = isDict(x) ? x : {};
-  const operations = (steps: unknown): Operation[] => list(steps).map(readOperation);
-  return {
-    version: 1,
-    operations: operations(d.operations),
-    past: list(d.past).map(operations),
-    future: list(d.future).map(operations),
-  };
-}
+const operations = many<Operation>(readOperation);
+
+export const readDocument = filled<Document>({ version: is(1), operations, past: many(operations), future: many(operations) });
 
 export function writeDocument(doc: Document): unknown {
-  const operations = (ops: Operation[]): unknown[] => ops.map(writeOperation);
-  return {
-    version: 1,
-    operations: operations(doc.operations),
-    past: doc.past.map(operations),
-    future: doc.future.map(operations),
-  };
+  const write = (ops: Operation[]): unknown[] => ops.map(writeOperation);
+  return { version: 1, operations: write(doc.operations), past: doc.past.map(write), future: doc.future.map(write) };
 }
 
-function row(x: Dict): ObservationRow {
-  return { index: num(x.index, -1), id: str(x.id), question: str(x.question), answer: strOrNull(x.answer), level: strOrNull(x.level) };
-}
+const row = { index: num(-1), id: str(), question: str(), answer: string, level: string };
 
-export const readObservations = (x: unknown): ObservationRow[] => list(x).filter(isDict).map(row);
+export const readObservations = many(shape<ObservationRow>(row));
 
-export function readObservation(x: unknown): Observation | null {
-  if (!isDict(x) || Object.keys(x).length === 0) return null;
-  return {
-    ...row(x),
-    context: str(x.context),
-    width: num(x.width, 0),
-    height: num(x.height, 0),
-    image_presets: strings(x.image_presets),
-    context_presets: strings(x.context_presets),
-  };
-}
+export const readObservation = shape<Observation>(
+  { ...row, context: str(), width: num(0), height: num(0), image_presets: strings, context_presets: strings },
+  (x) => Object.keys(x).length > 0,
+);
 
-export function readInputs(x: unknown): Inputs | null {
-  if (!isDict(x) || typeof x.question !== "string") return null;
-  return {
-    context: str(x.context),
-    question: x.question,
-    truth: strOrNull(x.truth),
-    image_preset: str(x.image_preset, "natural"),
-    context_preset: strOrNull(x.context_preset),
-    key: str(x.key),
-  };
-}
+export const readInputs = shape<Inputs>(
+  { context: str(), question: str(), truth: string, image_preset: str("natural"), context_preset: string, key: str() },
+  (x) => typeof x.question === "string",
+);
+
+const readRawPreview = shape<Omit<Preview, "data"> & { data: Preview["data"] | null }>({
+  data: bytes,
+  width: num(0),
+  height: num(0),
+  image_width: num(0),
+  image_height: num(0),
+  key: str(),
+});
 
 export function readPreview(x: unknown): Preview | null {
-  if (!isDict(x)) return null;
-  const data = bytes(x.data);
-  const [width, height] = [num(x.width, 0), num(x.height, 0)];
-  if (!data?.byteLength || width <= 0 || height <= 0) return null;
-  return {
-    data,
-    width,
-    height,
-    image_width: num(x.image_width, width),
-    image_height: num(x.image_height, height),
-    key: str(x.key),
-  };
+  const p = readRawPreview(x);
+  if (!p?.data?.length || p.width <= 0 || p.height <= 0) return null;
+  return { ...p, data: p.data, image_width: p.image_width || p.width, image_height: p.image_height || p.height };
 }
 
 export const LIMITS = {
@@ -365,143 +356,89 @@ export const LIMITS = {
   max_new_tokens: { low: 1, high: 2048, step: 1 },
 } as const;
 
-export function readSettings(x: unknown): Settings {
-  const d = isDict(x) ? x : {};
-  return {
-    samples: num(d.samples, 10),
-    temperature: num(d.temperature, 0.9),
-    seed: num(d.seed, 0),
-    max_new_tokens: num(d.max_new_tokens, 64),
-    strict: d.strict === true,
-  };
-}
+export const readSettings = filled<Settings>({
+  samples: num(10),
+  temperature: num(0.9),
+  seed: num(0),
+  max_new_tokens: num(64),
+  strict: (x) => x === true,
+});
 
-export function readStatus(x: unknown): Status {
-  const d = isDict(x) ? x : {};
-  const state = d.state === "running" || d.state === "cancelling" ? d.state : "idle";
-  return {
-    state,
-    id: strOrNull(d.id),
-    what: strings(d.what),
-    stage: str(d.stage),
-    done: num(d.done, 0),
-    total: num(d.total, 0),
-    queued: num(d.queued, 0),
-  };
-}
+export const readStatus = filled<Status>({
+  state: (x) => (x === "running" || x === "cancelling" ? x : "idle"),
+  id: string,
+  what: strings,
+  stage: str(),
+  done: num(0),
+  total: num(0),
+  queued: num(0),
+});
 
-export function readFailure(x: unknown): Failure | null {
-  if (!isDict(x) || typeof x.message !== "string" || x.message === "") return null;
-  return { message: x.message, hint: str(x.hint), id: strOrNull(x.id) };
-}
+const failure = { message: str(), hint: str(), id: string };
 
-export function readModel(x: unknown): ModelInfo {
-  const d = isDict(x) ? x : {};
-  return {
-    name: str(d.name, str(d.model_id)),
-    note: str(d.note),
-    device: str(d.device),
-    parameters: isNumber(d.parameters) || typeof d.parameters === "string" ? d.parameters : null,
-  };
-}
+export const readFailure = shape<Failure>(failure, (x) => typeof x.message === "string" && x.message !== "");
 
-function readAnswer(x: unknown): AnswerView | null {
-  if (!isDict(x) || typeof x.text !== "string") return null;
-  const yesNo = isDict(x.yes_no) ? x.yes_no : null;
-  return {
-    text: x.text,
-    correct: typeof x.correct === "boolean" ? x.correct : null,
-    tokens: list(x.tokens)
-      .filter(isDict)
-      .map((t) => ({ text: str(t.text), logprob: num(t.logprob, 0) })),
-    yes_no: yesNo && isNumber(yesNo.yes) && isNumber(yesNo.no) ? { yes: yesNo.yes, no: yesNo.no, rest: num(yesNo.rest, 0) } : null,
-  };
-}
+export const readModel = filled<ModelInfo>({ name: str(), note: str(), device: str(), parameters: as<ModelInfo["parameters"]>() });
 
-function readUncertainty(x: unknown): UncertaintyView | null {
-  if (!isDict(x)) return null;
-  const entropy = (e: Dict): EntropyView | null =>
-    isNumber(e.value)
-      ? {
-          name: str(e.name),
-          label: str(e.label, str(e.name)),
-          value: e.value,
-          low: numOrNull(e.low),
-          high: numOrNull(e.high),
-          maximum: numOrNull(e.maximum),
-          unit: str(e.unit),
-          definition: str(e.definition),
-        }
-      : null;
-  const cluster = (c: Dict, i: number): ClusterView => ({
-    id: num(c.id, i),
-    name: str(c.name),
-    count: num(c.count, 0),
-    probability: num(c.probability, 0),
-    answers: list(c.answers)
-      .filter(isDict)
-      .map((a) => ({ text: str(a.text), count: num(a.count, 1) })),
-  });
-  return {
-    samples: num(x.samples, 0),
-    temperature: num(x.temperature, 0),
-    entropies: list(x.entropies).filter(isDict).map(entropy).filter(present),
-    clusters: list(x.clusters).filter(isDict).map(cluster),
-  };
-}
+const readAnswer = shape<AnswerView>(
+  {
+    text: str(),
+    correct: flag,
+    finished: flag,
+    tokens: many(shape({ text: str(), logprob: num(0) })),
+    yes_no: shape({ yes: num(0), no: num(0), rest: num(0) }, numbers("yes", "no")),
+  },
+  (x) => typeof x.text === "string",
+);
 
-function readAttention(x: unknown): AttentionView | null {
-  if (!isDict(x) || !isDict(x.absolute)) return null;
-  return {
-    segments: strings(x.segments),
-    absolute: shares(x.absolute),
-    relative: shares(x.relative),
-    token_counts: shares(x.token_counts),
-    modality_dominance_index: numOrNull(x.modality_dominance_index),
-    by_layer: list(x.by_layer).map(shares),
-  };
-}
+const readUncertainty = shape<UncertaintyView>({
+  samples: num(0),
+  temperature: num(0),
+  caveats: strings,
+  entropies: many(
+    shape<EntropyView>(
+      { name: str(), label: str(), value: num(0), low: number, high: number, maximum: number, unit: str(), definition: str() },
+      numbers("value"),
+    ),
+  ),
+  clusters: many(
+    shape<ClusterView>({ id: num(0), name: str(), count: num(0), probability: num(0), answers: many(shape({ text: str(), count: num(1) })) }),
+  ),
+});
 
-export function readTrial(x: unknown): Trial | null {
-  if (!isDict(x) || !isNumber(x.id) || !isDict(x.view)) return null;
-  const v = x.view;
-  return {
-    id: x.id,
-    key: str(x.key),
-    thumbnail: bytes(x.thumbnail),
-    view: {
-      question: str(v.question),
-      context: str(v.context),
-      image_preset: str(v.image_preset, "natural"),
-      context_preset: strOrNull(v.context_preset),
-      truth: strOrNull(v.truth),
-      operations: list(v.operations).map(readOperation),
-      model: str(v.model),
-      settings: isDict(v.settings) ? v.settings : {},
-      seconds: isDict(v.seconds) ? v.seconds : {},
-      code: str(v.code),
-      answer: readAnswer(v.answer),
-      uncertainty: readUncertainty(v.uncertainty),
-      attention: readAttention(v.attention),
-    },
-  };
-}
+const readAttention = shape<AttentionView>(
+  { segments: strings, absolute: shares, relative: shares, token_counts: shares, modality_dominance_index: number, by_layer: many(shares) },
+  (x) => isDict(x.absolute),
+);
 
-export const readTrials = (x: unknown): Trial[] => list(x).map(readTrial).filter(present);
+const readView = filled<TrialView>({
+  question: str(),
+  context: str(),
+  image_preset: str("natural"),
+  context_preset: string,
+  truth: string,
+  operations,
+  model: str(),
+  settings: dict,
+  seconds: dict,
+  code: str(),
+  answer: readAnswer,
+  uncertainty: readUncertainty,
+  attention: readAttention,
+});
+
+export const readTrial = shape<Trial>({ id: num(0), key: str(), thumbnail: bytes, view: readView }, (x) => isNumber(x.id) && isDict(x.view));
+
+export const readTrials = many(readTrial);
+
+const MESSAGES: Record<string, Reader<Incoming | null>> = {
+  progress: shape({ kind: is("progress"), id: str(), stage: str(), done: num(0), total: num(0) }),
+  result: shape({ kind: is("result"), id: str(), trial: num(-1) }, numbers("trial")),
+  error: shape({ kind: is("error"), ...failure, message: str("The kernel reported an error.") }),
+  code: shape({ kind: is("code"), id: str(), text: str() }, (x) => typeof x.text === "string"),
+};
 
 export function readMessage(x: unknown): Incoming | null {
-  if (!isDict(x)) return null;
-  const id = strOrNull(x.id);
-  switch (x.kind) {
-    case "progress":
-      return id === null ? null : { kind: "progress", id, stage: str(x.stage), done: num(x.done, 0), total: num(x.total, 0) };
-    case "result":
-      return id === null || !isNumber(x.trial) ? null : { kind: "result", id, trial: x.trial };
-    case "error":
-      return { kind: "error", id, message: str(x.message, "The kernel reported an error."), hint: str(x.hint) };
-    case "code":
-      return id === null || typeof x.text !== "string" ? null : { kind: "code", id, text: x.text };
-    default:
-      return null;
-  }
+  const kind = string(dict(x).kind) ?? "";
+  return Object.hasOwn(MESSAGES, kind) ? (MESSAGES[kind]?.(x) ?? null) : null;
 }

@@ -1,12 +1,14 @@
 // The entry that anywidget loads: one store per model in initialize, one view per place where the widget is shown in render.
+import { live } from "./live";
 import type { Initialize, Render } from "@anywidget/types";
 import { render as mount } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { Stage } from "./canvas/stage";
 import { keyboard } from "./keyboard";
 import { Header } from "./panels/header";
-import { Context, ImagePresets, Layers, Question, RunButtons } from "./panels/inputs";
+import { Context, ImagePresets, Question, RunButtons } from "./panels/inputs";
 import { Keys } from "./panels/keys";
+import { Layers } from "./panels/layers";
 import { Messages } from "./panels/messages";
 import { Results } from "./panels/results";
 import { Properties, Tools } from "./panels/toolbar";
@@ -21,13 +23,16 @@ import { ViewContext, useView, type View } from "./view";
 export default function widget(): { initialize: Initialize; render: Render } {
   let store: Store | null = null;
   return {
-    initialize({ model, signal }) {
+    initialize({ model, ...props }) {
       const lifetime = new AbortController();
+      // Older hosts give no signal but call what is returned.
+      const signal = props.signal as AbortSignal | undefined;
       signal?.addEventListener("abort", () => lifetime.abort());
       store = new Store(model, lifetime.signal);
       return () => lifetime.abort();
     },
-    render({ model, el, signal }) {
+    render({ model, el, ...props }) {
+      const signal = props.signal as AbortSignal | undefined;
       const lifetime = new AbortController();
       const end = (): void => {
         lifetime.abort();
@@ -91,7 +96,7 @@ function prepare({ store, screen, root }: View, signal: AbortSignal): void {
   signal.addEventListener("abort", stop);
 }
 
-function Probe() {
+const Probe = live(function Probe() {
   const { screen, store, root } = useView();
   const left = useRef<HTMLDivElement>(null);
   const narrow = useNarrow(root);
@@ -120,16 +125,16 @@ function Probe() {
       <Repaint on={[store.trials.value, store.status.value, store.inputs.value, store.failure.value, store.notice.value, store.shown.value, screen.popover.value]} />
     </>
   );
-}
+});
 
 /** Counts what the panels show anew, as the stage counts its own paints: tests wait for the count to grow instead of sleeping. */
-function Repaint({ on }: { on: unknown[] }) {
+const Repaint = live(function Repaint({ on }: { on: unknown[] }) {
   const { screen } = useView();
   useEffect(() => {
     screen.paints.value = screen.paints.peek() + 1;
   }, on);
   return null;
-}
+});
 
 const NARROW = 700;
 

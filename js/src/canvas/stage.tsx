@@ -1,5 +1,5 @@
 // The stage: the picture on a canvas, shapes and handles as SVG over it, text edited in place. It turns pointer events into gestures.
-import { useSignalEffect } from "@preact/signals";
+import { live, useSignalEffect } from "../live";
 import { useEffect, useMemo, useRef } from "preact/hooks";
 import { isDrawing } from "../document";
 import { estimate, extent, fit, handles, toImage, toScreen } from "../geometry";
@@ -18,7 +18,7 @@ const EMPTY_HEIGHT = 300;
 
 const CURSORS = { nw: "nwse", se: "nwse", ne: "nesw", sw: "nesw", n: "ns", s: "ns", e: "ew", w: "ew" } as const;
 
-export function Stage() {
+export const Stage = live(function Stage() {
   const { screen, store } = useView();
   const frame = useRef<HTMLDivElement>(null);
   const canvas = useRef<HTMLCanvasElement>(null);
@@ -131,7 +131,7 @@ export function Stage() {
       )}
     </div>
   );
-}
+});
 
 function describe(question: string, drawings: Drawing[]): string {
   const drawn = drawings.length === 0 ? "nothing drawn" : drawings.map((d) => NAMES[d.op]?.toLowerCase()).join(", ");
@@ -220,7 +220,7 @@ function usePainting(canvas: { current: HTMLCanvasElement | null }): void {
   });
 }
 
-function Writer() {
+const Writer = live(function Writer() {
   const { screen } = useView();
   const input = useRef<HTMLInputElement>(null);
   const writing = screen.writing.value;
@@ -266,5 +266,5 @@ function Writer() {
       }}
     />
   );
-}
+});
 

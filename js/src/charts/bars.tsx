@@ -1,68 +1,37 @@
-// Hand-made SVG charts: one bar, one interval, stacked columns. They scale with their box; the numbers stand beside them as text.
+// Hand-made SVG charts: a bar with its interval, stacked columns. They scale with their box; the numbers stand beside them as text.
+import type { Shares } from "../protocol";
 
-interface BarProps {
-  value: number;
-  max?: number;
-  /** a segment's name, or nothing for the neutral bar */
-  segment?: string;
-  label: string;
-}
+export type Interval = [low: number, high: number];
 
-const percent = (value: number, max: number): string => `${max > 0 ? Math.min(100, Math.max(0, (100 * value) / max)) : 0}%`;
+const percent = (share: number): string => `${100 * Math.min(1, Math.max(0, share))}%`;
 
-export function Bar({ value, max = 1, segment, label }: BarProps) {
+/** A share of the whole width, with an interval as a thin line with ends. */
+export function Bar({ value, interval, label }: { value: number; interval?: Interval | null; label: string }) {
+  const [low, high] = (interval ?? [0, 0]).map(percent);
   return (
-    <svg class="isi-bar" role="img" aria-label={label} data-segment={segment}>
+    <svg class={interval ? "isi-bar isi-interval" : "isi-bar"} role="img" aria-label={label}>
       <rect class="isi-track" width="100%" height="100%" rx="2" />
-      <rect class="isi-value" width={percent(value, max)} height="100%" rx="2" />
-    </svg>
-  );
-}
-
-interface IntervalProps {
-  value: number;
-  low: number | null;
-  high: number | null;
-  max: number;
-  label: string;
-}
-
-/** A value on its scale with its interval as a thin band around it. */
-export function Interval({ value, low, high, max, label }: IntervalProps) {
-  const x = (v: number): number => (max > 0 ? Math.min(100, Math.max(0, (100 * v) / max)) : 0);
-  return (
-    <svg class="isi-bar isi-interval" role="img" aria-label={label}>
-      <rect class="isi-track" width="100%" height="100%" rx="2" />
-      <rect class="isi-value" width={`${x(value)}%`} height="100%" rx="2" />
-      {low !== null && high !== null && (
+      <rect class="isi-value" width={percent(value)} height="100%" rx="2" />
+      {interval && (
         <g class="isi-whisker">
-          <line x1={`${x(low)}%`} x2={`${x(high)}%`} y1="50%" y2="50%" />
-          <line x1={`${x(low)}%`} x2={`${x(low)}%`} y1="20%" y2="80%" />
-          <line x1={`${x(high)}%`} x2={`${x(high)}%`} y1="20%" y2="80%" />
+          <line x1={low} x2={high} y1="50%" y2="50%" />
+          <line x1={low} x2={low} y1="15%" y2="85%" />
+          <line x1={high} x2={high} y1="15%" y2="85%" />
         </g>
       )}
     </svg>
   );
 }
 
-interface StackProps {
-  columns: Partial<Record<string, number>>[];
-  segments: readonly string[];
-  label: string;
-}
-
-/** One column per layer, its parts stacked in the order of the segments from the bottom. */
-export function Stack({ columns, segments, label }: StackProps) {
-  const gap = columns.length > 24 ? 0.15 : 0.2;
+/** One column per layer, its parts stacked from the bottom. */
+export function Stack({ columns, label }: { columns: Shares[]; label: string }) {
   return (
     <svg class="isi-stack" role="img" aria-label={label} viewBox={`0 0 ${columns.length} 1`} preserveAspectRatio="none">
       {columns.map((column, i) => {
         let top = 1;
-        return segments.map((segment) => {
-          const height = column[segment] ?? 0;
-          top -= height;
-          return <rect key={`${i}${segment}`} class="isi-value" data-segment={segment} x={i + gap / 2} width={1 - gap} y={top} height={height} />;
-        });
+        return Object.entries(column).map(([segment, height = 0]) => (
+          <rect key={segment} class="isi-value" data-segment={segment} x={i + 0.1} width={0.8} y={(top -= height)} height={height} />
+        ));
       })}
     </svg>
   );

@@ -1,12 +1,12 @@
 // The first line: which observation, which model, and help.
-import { useSignal } from "@preact/signals";
+import { live, useSignal } from "../live";
 import { useEffect, useRef } from "preact/hooks";
 import type { ObservationRow } from "../protocol";
 import { useView } from "../view";
 import { Icon } from "./icons";
 import { Button, Popover } from "./parts";
 
-export function Header() {
+export const Header = live(function Header() {
   const { screen, store, root } = useView();
   const model = store.modelInfo.value;
   const observation = store.observation.value;
@@ -62,7 +62,7 @@ export function Header() {
       <Button test="help" label="Keys (?)" icon="help" kind="bare" expanded={screen.popover.value === "keys"} onClick={() => toggle("keys")} />
     </div>
   );
-}
+});
 
 function parameters(n: number | string): string {
   if (typeof n === "string") return n;
@@ -74,7 +74,7 @@ const matches = (row: ObservationRow, words: string[]): boolean => {
   return words.every((word) => text.includes(word));
 };
 
-function Picker() {
+const Picker = live(function Picker() {
   const { screen, store } = useView();
   const query = useSignal("");
   const active = useSignal(-1);
@@ -138,4 +138,4 @@ function Picker() {
       {rows.length === 0 && <p class="isi-teach">No observation has all of these words.</p>}
     </Popover>
   );
-}
+});

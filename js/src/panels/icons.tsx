@@ -10,31 +10,30 @@ const PATHS: Record<string, JSX.Element> = {
   text: <path d="M3.5 5V3h9v2M8 3v10M6 13h4" />,
   noise: (
     <g fill="currentColor" stroke="none">
-      <path d="M3 3h2v2H3zM9 2h2v2H9zM6 6h2v2H6zM11 7h2v2h-2zM2 9h2v2H2zM8 10h2v2H8zM5 12h2v2H5zM12 12h2v2h-2zM12 3.500h1.500v1.500H12z" />
+      <path d="M3 3h2v2H3zM9 2h2v2H9zM6 6h2v2H6zM11 7h2v2h-2zM2 9h2v2H2zM8 10h2v2H8zM5 12h2v2H5zM12 12h2v2h-2zM12 3.5h1.5v1.5H12z" />
     </g>
   ),
-  undo: <path d="M6 3 3 6l3 3M3 6h6.500a3.500 3.500 0 0 1 0 7H6" />,
-  redo: <path d="m10 3 3 3-3 3M13 6H6.500a3.500 3.500 0 0 0 0 7H10" />,
-  trash: <path d="M3 4.500h10M6.500 4V2.500h3V4M4.500 4.500l.6 9h5.800l.6-9M6.800 7v4M9.200 7v4" />,
-  gear: <path d="M2 4.500h6M11 4.500h3M2 11.500h3M8 11.500h6M9.500 2.800v3.400M6.500 9.800v3.400" />,
-  open: <path d="M8 10.500V2.800M4.800 5.800 8 2.600l3.200 3.200M2.800 10v3.200h10.400V10" />,
-  help: <path d="M5.800 6a2.200 2.200 0 1 1 3.100 2c-.6.3-.9.7-.9 1.400M8 11.800v.2" />,
-  full: <path d="M2.500 6V2.500H6M10 2.500h3.500V6M13.500 10v3.500H10M6 13.500H2.500V10" />,
+  undo: <path d="M6 3 3 6l3 3M3 6h6.5a3.5 3.5 0 0 1 0 7H6" />,
+  redo: <path d="m10 3 3 3-3 3M13 6H6.5a3.5 3.5 0 0 0 0 7H10" />,
+  trash: <path d="M3 4.5h10M6.5 4V2.5h3V4M4.5 4.5l.6 9h5.8l.6-9M6.8 7v4M9.2 7v4" />,
+  gear: <path d="M2 4.5h6M11 4.5h3M2 11.5h3M8 11.5h6M9.5 2.8v3.4M6.5 9.8v3.4" />,
+  open: <path d="M8 10.5V2.8M4.8 5.8 8 2.6l3.2 3.2M2.8 10v3.2h10.4V10" />,
+  help: <path d="M5.8 6a2.2 2.2 0 1 1 3.1 2c-.6.3-.9.7-.9 1.4M8 11.8v.2" />,
+  full: <path d="M2.5 6V2.5H6M10 2.5h3.5V6M13.5 10v3.5H10M6 13.5H2.5V10" />,
   close: <path d="m4 4 8 8M12 4l-8 8" />,
   down: <path d="m4 6 4 4 4-4" />,
-  right: <path d="m6 4 4 4-4 4" />,
-  code: <path d="M5.500 4.500 2 8l3.500 3.500M10.500 4.500 14 8l-3.500 3.500" />,
-  dice: <path d="M2.800 2.800h10.400v10.400H2.800zM5.500 5.500h.01M10.500 5.500h.01M8 8h.01M5.500 10.500h.01M10.500 10.500h.01" />,
-  right_answer: <path d="m3 8.500 3.300 3.300L13 5" />,
-  wrong_answer: <path d="m4 4 8 8M12 4l-8 8" />,
-  warning: <path d="M8 2.500 14 13H2zM8 6.500v3M8 11.200v.1" />,
-  search: <path d="M10.200 10.200 13.500 13.500M11.500 7a4.500 4.500 0 1 1-9 0 4.500 4.500 0 0 1 9 0z" />,
+  next: <path d="m6 4 4 4-4 4" />,
+  code: <path d="M5.5 4.5 2 8l3.5 3.5M10.5 4.5 14 8l-3.5 3.5" />,
+  dice: <path d="M2.8 2.8h10.4v10.4H2.8zM5.5 5.5h.01M10.5 5.5h.01M8 8h.01M5.5 10.5h.01M10.5 10.5h.01" />,
+  right: <path d="m3 8.5 3.3 3.3L13 5" />,
+  warning: <path d="M8 2.5 14 13H2zM8 6.5v3M8 11.2v.1" />,
+  search: <path d="M10.2 10.2 13.5 13.5M11.5 7a4.5 4.5 0 1 1-9 0 4.5 4.5 0 0 1 9 0z" />,
 };
 
 export function Icon({ name }: { name: string }) {
   return (
     <svg class="isi-icon" viewBox="0 0 16 16" width="16" height="16" aria-hidden="true" focusable="false">
-      {PATHS[name] ?? <circle cx="8" cy="8" r="3" />}
+      {PATHS[name === "wrong" ? "close" : name] ?? <circle cx="8" cy="8" r="3" />}
     </svg>
   );
 }

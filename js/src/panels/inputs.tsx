@@ -1,16 +1,12 @@
 // The cause: which picture, what is drawn on it, which context and question, and the buttons that run the model on it.
-import { useSignal } from "@preact/signals";
+import { live, useSignal } from "../live";
 import { useEffect, useRef } from "preact/hooks";
-import { isDrawing } from "../document";
-import { extent } from "../geometry";
 import type { Choice, Measure, Operation } from "../protocol";
 import { MEASURES } from "../protocol";
-import { NAMES } from "../state/screen";
 import { randomSeed } from "../state/store";
 import { accept } from "../upload";
 import { useView } from "../view";
-import { Icon } from "./icons";
-import { Button, Tip, decimals } from "./parts";
+import { Button, Tip } from "./parts";
 import { SettingsButton } from "./settings";
 
 const IMAGE_PRESETS: Record<string, string> = {
@@ -26,7 +22,7 @@ const CONTEXT_PRESETS: Record<string, string> = {
   random: "The context of another observation",
 };
 
-export function ImagePresets() {
+export const ImagePresets = live(function ImagePresets() {
   const { store } = useView();
   const chooser = useRef<HTMLInputElement>(null);
   const observation = store.observation.value;
@@ -71,57 +67,13 @@ export function ImagePresets() {
       </div>
     </div>
   );
-}
+});
 
 function Label({ text }: { text: string }) {
   return <span class="isi-label">{text}</span>;
 }
 
-function detail(op: Operation): string {
-  if (!isDrawing(op)) return op.op === "foreign" ? `${op.name}: this page cannot draw it` : "";
-  const whole = (x: number): string => String(Math.round(x));
-  if (op.op === "text") return `“${op.text}”  ${op.size} px`;
-  if (op.op === "line" || op.op === "arrow") return `${op.start.map(whole).join(", ")} → ${op.end.map(whole).join(", ")}`;
-  const r = extent(op);
-  const place = r ? `${whole(r.x)}, ${whole(r.y)}  ${whole(r.width)} × ${whole(r.height)}` : "whole image";
-  return op.op === "noise" ? `σ ${decimals(op.sigma)}  ${place}` : place;
-}
-
-export function Layers() {
-  const { screen } = useView();
-  const rows = screen.operations.value.map((op, index) => ({ op, index })).filter(({ op }) => isDrawing(op) || op.op === "foreign");
-  return (
-    <div class="isi-layers" data-testid="layers">
-      {rows.length === 0 ? (
-        <p class="isi-teach">Nothing is drawn yet. Cover the object in question with a box and see whether the model notices.</p>
-      ) : (
-        <ul aria-label="What is drawn, from bottom to top">
-          {rows.map(({ op, index }) => (
-            <li key={index} class={screen.selected.value === index ? "isi-chosen" : undefined} data-testid={`layer-${index}`}>
-              <button
-                type="button"
-                class="isi-layer"
-                aria-pressed={screen.selected.value === index}
-                onClick={() => {
-                  screen.setTool("select");
-                  screen.selected.value = isDrawing(op) ? index : null;
-                }}
-              >
-                <Icon name={op.op} />
-                <span class="isi-fixed">{NAMES[op.op] ?? op.op}</span>
-                {"color" in op && <span class="isi-dot" style={{ background: op.color }} />}
-                <span class="isi-muted isi-cut">{detail(op)}</span>
-              </button>
-              <Button test={`layer-${index}-delete`} label={`Delete ${(NAMES[op.op] ?? op.op).toLowerCase()}`} icon="close" kind="bare" onClick={() => screen.remove(index)} />
-            </li>
-          ))}
-        </ul>
-      )}
-    </div>
-  );
-}
-
-export function Context() {
+export const Context = live(function Context() {
   const { store } = useView();
   const observation = store.observation.value;
   const there = observation?.context_presets ?? [];
@@ -164,9 +116,9 @@ export function Context() {
       />
     </div>
   );
-}
+});
 
-export function Question() {
+export const Question = live(function Question() {
   const { store } = useView();
   const observation = store.observation.value;
   const truth = store.truth.value;
@@ -198,7 +150,7 @@ export function Question() {
       />
     </div>
   );
-}
+});
 
 interface TextFieldProps {
   test: string;
@@ -212,7 +164,7 @@ interface TextFieldProps {
 const TYPING_PAUSE = 700;
 
 /** Free text that becomes one undo step per visit: committed on a pause, on Enter and on leaving; later commits of a visit join the first. */
-function TextField({ test, label, value, placeholder, lines, commit }: TextFieldProps) {
+const TextField = live(function TextField({ test, label, value, placeholder, lines, commit }: TextFieldProps) {
   const { store, screen } = useView();
   const area = useRef<HTMLTextAreaElement>(null);
   const draft = useSignal<string | null>(null);
@@ -270,7 +222,7 @@ function TextField({ test, label, value, placeholder, lines, commit }: TextField
       }}
     />
   );
-}
+});
 
 const RUNS: Record<Measure, string> = {
   answer: "Ask the model once, greedily",
@@ -278,7 +230,7 @@ const RUNS: Record<Measure, string> = {
   attention: "Measure where the answer's attention goes: image, context, question",
 };
 
-export function RunButtons() {
+export const RunButtons = live(function RunButtons() {
   const { screen, store } = useView();
   const why = store.inputs.value === null ? "there is no input yet" : store.question.value.trim() === "" ? "there is no question" : null;
   const run = (what: Measure[]): void => {
@@ -294,4 +246,4 @@ export function RunButtons() {
       <SettingsButton />
     </div>
   );
-}
+});

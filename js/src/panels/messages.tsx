@@ -1,9 +1,10 @@
 // What went wrong and what to do about it, under the widget; and the sentence that a screen reader hears.
+import { live } from "../live";
 import { useView } from "../view";
 import { Icon } from "./icons";
 import { Button } from "./parts";
 
-export function Messages() {
+export const Messages = live(function Messages() {
   const { store } = useView();
   // The trait and the message about one run say the same: one of them is shown.
   const failure = store.failure.value ?? store.notice.value;
@@ -30,4 +31,4 @@ export function Messages() {
       </div>
     </>
   );
-}
+});

@@ -1,4 +1,5 @@
 // Small parts that the panels share: buttons that say why they are disabled, toggles, tips, pop-overs, numbers.
+import { live } from "../live";
 import type { ComponentChildren } from "preact";
 import { useEffect, useMemo, useRef } from "preact/hooks";
 import { useView } from "../view";
@@ -55,7 +56,7 @@ export function Tip({ test, term, children }: { test: string; term: ComponentChi
 }
 
 /** A panel above the rest; a press outside of it or Escape closes it. */
-export function Popover({ test, label, children, classes = "" }: { test: string; label: string; children: ComponentChildren; classes?: string }) {
+export const Popover = live(function Popover({ test, label, children, classes = "" }: { test: string; label: string; children: ComponentChildren; classes?: string }) {
   const { screen, root } = useView();
   const panel = useRef<HTMLDivElement>(null);
   useEffect(() => {
@@ -73,16 +74,25 @@ export function Popover({ test, label, children, classes = "" }: { test: string;
       {children}
     </div>
   );
+});
+
+interface SectionProps {
+  title: string;
+  test: string;
+  aside?: ComponentChildren;
+  /** before there is a result: one line on what it will show and why one would want it */
+  teach: string | false;
+  children: ComponentChildren;
 }
 
-export function Section({ title, test, aside, children, classes = "" }: { title: ComponentChildren; test: string; aside?: ComponentChildren; children: ComponentChildren; classes?: string }) {
+export function Section({ title, test, aside, teach, children }: SectionProps) {
   return (
-    <section class={`isi-section ${classes}`} data-testid={test}>
+    <section class="isi-section" data-testid={test}>
       <header>
         <h3>{title}</h3>
-        {aside !== undefined && <div class="isi-aside">{aside}</div>}
+        <div class="isi-aside">{aside}</div>
       </header>
-      {children}
+      {teach ? <p class="isi-teach">{teach}</p> : children}
     </section>
   );
 }

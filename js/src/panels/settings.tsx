@@ -1,4 +1,5 @@
 // The settings of a run, in a pop-over beside the run buttons.
+import { live } from "../live";
 import { LIMITS } from "../protocol";
 import { useView } from "../view";
 import { Button, NumberField, Popover } from "./parts";
@@ -10,7 +11,7 @@ const FIELDS = [
   { name: "max_new_tokens", label: "Max tokens", help: "Longest answer, in tokens" },
 ] as const;
 
-export function SettingsButton() {
+export const SettingsButton = live(function SettingsButton() {
   const { screen, store } = useView();
   const open = screen.popover.value === "settings";
   const settings = store.settings.value;
@@ -52,4 +53,4 @@ export function SettingsButton() {
       )}
     </div>
   );
-}
+});

@@ -1,9 +1,9 @@
 // The tools beside the picture, and above it the properties of the selection or of what will be drawn next.
+import { live } from "../live";
 import type { Drawing } from "../protocol";
 import { type Tool } from "../state/screen";
 import { randomSeed } from "../state/store";
 import { useView } from "../view";
-import { Icon } from "./icons";
 import { Button, NumberField, decimals } from "./parts";
 
 const TOOLS: { tool: Tool; label: string; key: string }[] = [
@@ -26,7 +26,7 @@ export const COLORS: [string, string][] = [
   ["#2166ac", "blue"],
 ];
 
-export function Tools() {
+export const Tools = live(function Tools() {
   const { screen, store } = useView();
   const ready = (store.picture.value ?? store.base.value) !== null;
   return (
@@ -45,7 +45,7 @@ export function Tools() {
       ))}
     </div>
   );
-}
+});
 
 const HINTS: Record<Tool, string> = {
   select: "Click a shape to change it, or choose a tool and draw.",
@@ -57,7 +57,7 @@ const HINTS: Record<Tool, string> = {
   noise: "Drag over a region, or:",
 };
 
-export function Properties() {
+export const Properties = live(function Properties() {
   const { screen, store } = useView();
   const selection = screen.selection.value;
   const tool = screen.tool.value;
@@ -72,7 +72,6 @@ export function Properties() {
         {kind !== "select" && kind !== "noise" && kind !== "text" && <Width filled={isFilled(selection, screen.style.value.fill, kind)} />}
         {kind === "text" && <TextSize />}
         {kind === "noise" && <Sigma />}
-        {selection && <Place drawing={selection} />}
       </div>
       <div class="isi-group">
         <Button test="undo" label="Undo (Ctrl+Z)" icon="undo" kind="bare" why={past.length === 0 && "nothing has been changed"} onClick={() => store.undo()} />
@@ -88,14 +87,14 @@ export function Properties() {
       </div>
     </div>
   );
-}
+});
 
 function isFilled(selection: Drawing | null, style: boolean, kind: string): boolean {
   if (kind !== "box" && kind !== "ellipse") return false;
   return selection?.op === "box" || selection?.op === "ellipse" ? selection.fill : style;
 }
 
-function Color() {
+const Color = live(function Color() {
   const { screen } = useView();
   const selection = screen.selection.value;
   const color = selection && "color" in selection ? selection.color : screen.style.value.color;
@@ -126,9 +125,9 @@ function Color() {
       </label>
     </div>
   );
-}
+});
 
-function Fill() {
+const Fill = live(function Fill() {
   const { screen } = useView();
   const selection = screen.selection.value;
   const fill = selection?.op === "box" || selection?.op === "ellipse" ? selection.fill : screen.style.value.fill;
@@ -138,9 +137,9 @@ function Fill() {
       filled
     </label>
   );
-}
+});
 
-function Width({ filled }: { filled: boolean }) {
+const Width = live(function Width({ filled }: { filled: boolean }) {
   const { screen } = useView();
   const selection = screen.selection.value;
   if (filled) return null;
@@ -148,16 +147,16 @@ function Width({ filled }: { filled: boolean }) {
   if (selection?.op === "box" || selection?.op === "ellipse") width = selection.line_width;
   else if (selection?.op === "line" || selection?.op === "arrow") width = selection.width;
   return <NumberField test="line-width" label="Width" title="Width of the line, px of the image" value={width} low={1} high={200} onChange={(value) => screen.restyle({ width: value })} />;
-}
+});
 
-function TextSize() {
+const TextSize = live(function TextSize() {
   const { screen } = useView();
   const selection = screen.selection.value;
   const size = selection?.op === "text" ? selection.size : screen.style.value.size;
   return <NumberField test="text-size" label="Size" title="Text size, px of the image" value={size} low={4} high={1000} onChange={(value) => screen.restyle({ size: value })} />;
-}
+});
 
-function Sigma() {
+const Sigma = live(function Sigma() {
   const { screen, store } = useView();
   const selection = screen.selection.value;
   const noise = selection?.op === "noise" ? selection : null;
@@ -202,46 +201,4 @@ function Sigma() {
       )}
     </>
   );
-}
-
-/** Exact values of the selection, in pixels of the original image. */
-function Place({ drawing }: { drawing: Drawing }) {
-  const { screen } = useView();
-  const index = screen.selected.value;
-  if (index === null) return null;
-  const field = (name: string, value: number, change: (v: number) => Drawing, low?: number) => (
-    <NumberField
-      key={name}
-      test={`place-${name}`}
-      label={name}
-      value={Math.round(value * 100) / 100}
-      {...(low === undefined ? {} : { low })}
-      onChange={(v) => screen.change(index, change(v), { say: "Moved" })}
-    />
-  );
-  switch (drawing.op) {
-    case "box":
-    case "ellipse":
-      return (
-        <div class="isi-place">
-          {field("x", drawing.x, (x) => ({ ...drawing, x }))}
-          {field("y", drawing.y, (y) => ({ ...drawing, y }))}
-          {field("w", drawing.width, (width) => ({ ...drawing, width }), 1)}
-          {field("h", drawing.height, (height) => ({ ...drawing, height }), 1)}
-        </div>
-      );
-    case "text":
-      return (
-        <div class="isi-place">
-          {field("x", drawing.x, (x) => ({ ...drawing, x }))}
-          {field("y", drawing.y, (y) => ({ ...drawing, y }))}
-        </div>
-      );
-    default:
-      return null;
-  }
-}
-
-export function ToolIcon({ op }: { op: string }) {
-  return <Icon name={op} />;
-}
+});

@@ -1,13 +1,13 @@
 // The history: every run as a thumbnail with its answer and entropy. A click shows that trial; Python code can be copied.
-import { useSignalEffect } from "@preact/signals";
+import { live, useSignalEffect } from "../live";
 import { useEffect, useRef } from "preact/hooks";
 import type { Trial } from "../protocol";
 import { useView } from "../view";
-import { Mark } from "./results";
+import { Mark } from "./measures";
 import { Button, Popover, decimals } from "./parts";
 import { Thumbnail } from "./thumbnail";
 
-export function Trials() {
+export const Trials = live(function Trials() {
   const { screen, store } = useView();
   const strip = useRef<HTMLOListElement>(null);
   const trials = store.trials.value;
@@ -39,9 +39,9 @@ export function Trials() {
     screen.copied.value = null;
     screen.asked = store.askCode();
   }
-}
+});
 
-function Item({ trial, shown }: { trial: Trial; shown: boolean }) {
+const Item = live(function Item({ trial, shown }: { trial: Trial; shown: boolean }) {
   const { store } = useView();
   const { answer, uncertainty } = trial.view;
   const entropy = uncertainty?.entropies[0];
@@ -62,7 +62,7 @@ function Item({ trial, shown }: { trial: Trial; shown: boolean }) {
       </button>
     </li>
   );
-}
+});
 
 /** Puts the code that arrived on the clipboard, and shows it: where the clipboard is refused it can be taken by hand. */
 export function useClipboard(): void {
@@ -80,7 +80,7 @@ export function useClipboard(): void {
   });
 }
 
-function Code() {
+const Code = live(function Code() {
   const { screen, store } = useView();
   const copied = screen.copied.value;
   const area = useRef<HTMLTextAreaElement>(null);
@@ -92,4 +92,4 @@ function Code() {
       <textarea ref={area} readOnly data-testid="code" rows={Math.min(14, text.split("\n").length + 1)} value={text} spellcheck={false} />
     </Popover>
   );
-}
+});

@@ -1,5 +1,5 @@
 // Decoding of previews: bytes from a trait become something that a canvas can draw. The newest wins; nothing is shown half decoded.
-import type { Signal } from "@preact/signals";
+import type { Signal } from "@preact/signals-core";
 import type { Preview } from "../protocol";
 
 export interface Picture {

@@ -1,5 +1,5 @@
 // What belongs to one view only and is never synced: tool, style, selection, gestures under way, pop-overs.
-import { computed, signal, type ReadonlySignal, type Signal } from "@preact/signals";
+import { computed, signal, type ReadonlySignal, type Signal } from "@preact/signals-core";
 import { isDrawing, replaced, same } from "../document";
 import type { Style, Transform } from "../geometry";
 import type { Drawing, Operation, Point } from "../protocol";

@@ -1,7 +1,7 @@
 // What is synced: the model's traits as signals, and every change that the page makes to them. One store per model, shared by its views.
 // Not for what is only on one screen (tool, selection, pop-overs): that is state/screen.ts.
 import type { AnyModel } from "@anywidget/types";
-import { batch, computed, signal, type ReadonlySignal, type Signal } from "@preact/signals";
+import { batch, computed, signal, type ReadonlySignal, type Signal } from "@preact/signals-core";
 import * as documents from "../document";
 import { choiceOf, pictured, same } from "../document";
 import * as read from "../protocol";

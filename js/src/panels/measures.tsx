@@ -1,0 +1,269 @@
+// The three measures of a trial: answer, uncertainty, attention. Every number has its name, unit and interval, and its definition on hover or focus.
+import type { ComponentChildren } from "preact";
+import { Bar, Stack, type Interval } from "../charts/bars";
+import { live, useSignal } from "../live";
+import type { AnswerView, AttentionView, ClusterView, EntropyView, Measure, Shares, UncertaintyView } from "../protocol";
+import { SEGMENTS } from "../protocol";
+import { useView } from "../view";
+import { Icon } from "./icons";
+import { Button, Section, Tip, decimals, plural } from "./parts";
+
+// In the order in which the kernel runs them.
+const ORDER: Measure[] = ["answer", "attention", "uncertainty"];
+
+/** Which of the measures a stage of the kernel belongs to. */
+const measureOf = (stage: string): Measure => (stage === "attention" ? stage : /samples|clusters/.test(stage) ? "uncertainty" : "answer");
+
+/** Where a result will be: how far it is, or that it waits for its turn. */
+const Wait = live(function Wait({ measure }: { measure: Measure }) {
+  const { store } = useView();
+  const { state, what, stage, done, total } = store.status.value;
+  const running = state === "running" && what.includes(measure);
+  if (!running && !store.asked.value?.what.includes(measure)) return null;
+  const turn = running ? ORDER.indexOf(measure) - ORDER.indexOf(measureOf(stage)) : 1;
+  if (turn < 0) return null;
+  return (
+    <span class="isi-wait isi-muted" data-testid={`progress-${measure}`}>
+      {turn > 0 ? "waiting" : total > 1 ? `${done} of ${total}` : ""}
+      {turn === 0 && <progress aria-label={`Progress: ${measure}`} {...(total > 0 ? { value: done, max: total } : {})} />}
+    </span>
+  );
+});
+
+interface RowProps {
+  test: string;
+  name: string;
+  /** definition and caveat */
+  tip?: ComponentChildren;
+  value: number;
+  max?: number;
+  interval?: Interval | null;
+  segment?: string;
+  children?: ComponentChildren;
+}
+
+/** Name, bar, number; what follows the number (unit, interval, tokens) are the children. */
+function Row({ test, name, tip, value, max = 1, interval = null, segment, children }: RowProps) {
+  return (
+    <div class="isi-barrow" data-testid={test} data-segment={segment}>
+      {tip ? (
+        <Tip test={`${test}-tip`} term={name}>
+          {tip}
+        </Tip>
+      ) : (
+        <span>{name}</span>
+      )}
+      <Bar value={value / max} interval={interval && [interval[0] / max, interval[1] / max]} label={`${name}: ${decimals(value)}`} />
+      <output>
+        <strong>{decimals(value)}</strong> <span class="isi-muted">{children}</span>
+      </output>
+    </div>
+  );
+}
+
+export function Mark({ correct }: { correct: boolean | null }) {
+  if (correct === null) return null;
+  const word = correct ? "right" : "wrong";
+  return (
+    <span class={`isi-mark isi-${word}`} data-testid="mark" data-correct={correct}>
+      <Icon name={word} />
+      {word}
+    </span>
+  );
+}
+
+export function Answer({ answer, truth }: { answer: AnswerView | null | undefined; truth: string | null | undefined }) {
+  const chance = answer ? Math.exp(answer.tokens.reduce((sum, token) => sum + token.logprob, 0)) : 1;
+  const tokens = plural(answer?.tokens.length ?? 0, "token");
+  return (
+    <Section
+      title="Answer"
+      test="answer-panel"
+      aside={<Wait measure="answer" />}
+      teach={!answer && "What the model says when asked once, set against the truth, with its probabilities of yes and no."}
+    >
+      {answer && (
+        <>
+          <p class="isi-answer">
+            <q data-testid="answer" dir="auto">
+              {answer.text}
+            </q>
+            <Mark correct={answer.correct} />
+          </p>
+          <p class="isi-under isi-muted">
+            <span data-testid="answer-truth">{truth ? `Truth: ${truth}` : "No truth is known for this input"}</span>
+            <Tip test="answer-probability" term={`p ${decimals(chance)}`}>
+              Probability of the whole answer, {tokens}. It falls with length: it says how expected these words are, not how true.
+            </Tip>
+            {answer.finished === false && <span data-testid="answer-cut">cut off after {tokens}</span>}
+          </p>
+          {answer.yes_no && (
+            <div data-testid="yes-no">
+              <Row
+                test="yes-no-yes"
+                name="yes"
+                value={answer.yes_no.yes}
+                tip="Probability that the answer begins with a form of yes, of no, or with anything else (rest). It looks at one word, not at the sentence."
+              />
+              <Row test="yes-no-no" name="no" value={answer.yes_no.no} />
+              <Row test="yes-no-rest" name="rest" value={answer.yes_no.rest} />
+            </div>
+          )}
+        </>
+      )}
+    </Section>
+  );
+}
+
+export function Uncertainty({ uncertainty }: { uncertainty: UncertaintyView | null | undefined }) {
+  return (
+    <Section
+      title="Uncertainty"
+      test="uncertainty-panel"
+      aside={
+        <>
+          <Wait measure="uncertainty" />
+          {uncertainty && <span class="isi-muted">{`${plural(uncertainty.samples, "sample")}, T ${uncertainty.temperature}`}</span>}
+        </>
+      }
+      teach={!uncertainty && "Several sampled answers, grouped by meaning: one group is a model that is sure, many groups one that guesses."}
+    >
+      {uncertainty && (
+        <div class="isi-wide">
+          {uncertainty.entropies.map((entropy) => (
+            <Entropy key={entropy.name} {...entropy} />
+          ))}
+          <h4>{plural(uncertainty.clusters.length, "cluster")} of answers</h4>
+          <ul>
+            {uncertainty.clusters.map((cluster) => (
+              <Cluster key={cluster.id} cluster={cluster} total={uncertainty.samples} />
+            ))}
+          </ul>
+          {uncertainty.caveats.map((caveat) => (
+            <p key={caveat} class="isi-muted">
+              {caveat}
+            </p>
+          ))}
+        </div>
+      )}
+    </Section>
+  );
+}
+
+function Entropy({ name, label, value, low, high, maximum, unit, definition }: EntropyView) {
+  const interval: Interval | null = low === null || high === null ? null : [low, high];
+  return (
+    <Row
+      test={`entropy-${name}`}
+      name={label}
+      value={value}
+      max={maximum ?? Math.max(value, high ?? 0, 1)}
+      interval={interval}
+      tip={[definition, interval && "Interval: bootstrap over the samples.", maximum !== null && `Largest possible here: ${decimals(maximum)} ${unit}`.trim() + "."].filter(Boolean).join(" ")}
+    >
+      {unit} {interval && `[${interval.map((x) => decimals(x)).join(", ")}]`}
+    </Row>
+  );
+}
+
+const Cluster = live(function Cluster({ cluster, total }: { cluster: ClusterView; total: number }) {
+  const open = useSignal(false);
+  const { id, name, count, probability, answers } = cluster;
+  return (
+    <li data-testid={`cluster-${id}`}>
+      <button
+        type="button"
+        class="isi-barrow isi-cluster"
+        aria-expanded={open.value}
+        data-testid={`cluster-${id}-toggle`}
+        title={`${open.value ? "Hide" : "Show"} the answers of this cluster`}
+        onClick={() => (open.value = !open.value)}
+      >
+        <span class="isi-name">
+          <Icon name={open.value ? "down" : "next"} />
+          <span class="isi-cut" dir="auto">
+            {name}
+          </span>
+        </span>
+        <Bar value={probability} label={`probability ${decimals(probability)}`} />
+        <output>
+          <strong>{decimals(probability)}</strong> <span class="isi-muted">{`${count} of ${total}`}</span>
+        </output>
+      </button>
+      {open.value && (
+        <ul class="isi-answers" data-testid={`cluster-${id}-answers`}>
+          {answers.map((answer) => (
+            <li key={answer.text}>
+              <span class="isi-muted">{answer.count}×</span>
+              <span dir="auto">{answer.text}</span>
+            </li>
+          ))}
+        </ul>
+      )}
+    </li>
+  );
+});
+
+const INPUTS = SEGMENTS.slice(0, 3);
+
+export const Attention = live(function Attention({ attention }: { attention: AttentionView | null | undefined }) {
+  const { screen } = useView();
+  const relative = screen.relative.value;
+  const segments: readonly string[] = relative ? INPUTS : SEGMENTS;
+  const rescaled = (layer: Shares): Shares => {
+    const sum = segments.reduce((total, segment) => total + (layer[segment] ?? 0), 0) || 1;
+    return Object.fromEntries(segments.map((segment) => [segment, (layer[segment] ?? 0) / (relative ? sum : 1)]));
+  };
+  return (
+    <Section
+      title="Attention"
+      test="attention-panel"
+      aside={
+        <>
+          <Wait measure="attention" />
+          {attention && (
+            <div class="isi-toggles" role="group" aria-label="Scale of attention">
+              <Button test="attention-absolute" label="Shares of all attention; other is the template and the answer so far" text="absolute" pressed={!relative} onClick={() => (screen.relative.value = false)} />
+              <Button test="attention-relative" label="Shares among image, context and question only" text="relative" pressed={relative} onClick={() => (screen.relative.value = true)} />
+            </div>
+          )}
+        </>
+      }
+      teach={!attention && "How much of the answer's attention goes to image, context and question. Attention is not importance, but a good first hint."}
+    >
+      {attention && (
+        <>
+          {segments.map((segment) => {
+            const share = (relative ? attention.relative : attention.absolute)[segment] ?? 0;
+            const count = attention.token_counts[segment];
+            const tokens = count !== undefined && plural(count, "token");
+            const each = count ? `${(share / count).toPrecision(2)} for each of ${tokens}. ` : "";
+            return (
+              <Row key={segment} test={`attention-${segment}`} name={segment} segment={segment} value={share} tip={`${each}Mean over answer tokens, layers and heads${relative ? ", among the three inputs" : ""}. Where attention goes is not what decides the answer: cover it and see.`}>
+                {tokens}
+              </Row>
+            );
+          })}
+          {/* keeps the height when "other" is not shown */}
+          {relative && <div class="isi-barrow isi-muted isi-filler">other is left out</div>}
+          {attention.modality_dominance_index !== null && (
+            <p class="isi-under isi-muted">
+              <Tip test="mdi" term={`Modality dominance ${decimals(attention.modality_dominance_index)}`}>
+                Attention per text token over attention per image token. Above 1, a text token draws more than an image token; of those there are many more.
+              </Tip>
+            </p>
+          )}
+          {attention.by_layer.length > 1 && (
+            <figure class="isi-layerchart">
+              <Stack columns={attention.by_layer.map(rescaled)} label={`Attention by layer, ${attention.by_layer.length} layers`} />
+              <figcaption class="isi-muted">
+                <span>layer 1</span>
+                <span>{attention.by_layer.length}</span>
+              </figcaption>
+            </figure>
+          )}
+        </>
+      )}
+    </Section>
+  );
+});
