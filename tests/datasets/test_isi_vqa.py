@@ -30,11 +30,6 @@ needs_data = pytest.mark.skipif(
     reason=f"the ISI VQA set is not at {FOLDER}; set ISI_SHARED to the folder above data/isi-vqa",
 )
 PATHS = sorted(FOLDER.glob("*_images/*.*")) if FOLDER.is_dir() else []
-FEW = [
-    path
-    for path in PATHS
-    if path.name in ("fracture.jpg", "new_york.png", "stop_sign.jpg", "children_car.jpg")
-]
 
 
 @pytest.fixture(scope="module")
@@ -115,13 +110,8 @@ def check(path: Path) -> None:
 
 
 @needs_data
-@pytest.mark.parametrize("path", FEW, ids=lambda path: f"{path.parent.name}/{path.name}")
-def test_photographs_load_and_render(path: Path) -> None:
-    check(path)
-
-
-@needs_data
-@pytest.mark.slow
+# One of them has a profile that does not fit its kind, which a warning says.
+@pytest.mark.filterwarnings("ignore:.*fracture.jpg.*does not fit:UserWarning")
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: f"{path.parent.name}/{path.name}")
 def test_every_photograph_loads_and_renders(path: Path) -> None:
     check(path)
