@@ -127,7 +127,7 @@ def _shares(shares: Mapping[str, float], names: tuple[str, ...]) -> dict[str, fl
 
 
 def trial_row(trial: Trial) -> dict[str, Any]:
-    """The trial as one flat row: tidy names, None where not run."""
+    """The trial as one flat row: tidy names; numbers that were not measured are NaN, texts None."""
     stimulus, settings, model = trial.stimulus, trial.settings, trial.model
     operations = [operation.to_dict() for operation in stimulus.operations]
     row: dict[str, Any] = {
@@ -141,29 +141,28 @@ def trial_row(trial: Trial) -> dict[str, Any]:
         "operations": json.dumps(operations, ensure_ascii=False),
         "answer": None if trial.answer is None else trial.answer.text,
         "correct": trial.correct,
-        "answer_log_likelihood": None if trial.answer is None else trial.answer.log_likelihood,
-        "answer_tokens": None if trial.answer is None else len(trial.answer.token_ids),
+        "answer_log_likelihood": math.nan if trial.answer is None else trial.answer.log_likelihood,
+        "answer_tokens": math.nan if trial.answer is None else len(trial.answer.token_ids),
     }
     for name in ("yes", "no", "rest"):
-        row[f"p_{name}"] = None if trial.yes_no is None else trial.yes_no[name]
+        row[f"p_{name}"] = math.nan if trial.yes_no is None else trial.yes_no[name]
     uncertainty = trial.uncertainty
     for measure in ENTROPIES:
-        low, high = (None, None) if uncertainty is None else uncertainty.interval(measure.name)
-        row[measure.name] = None if uncertainty is None else getattr(uncertainty, measure.name)
+        low, high = (math.nan, math.nan) if uncertainty is None else uncertainty.interval(measure.name)
+        row[measure.name] = math.nan if uncertainty is None else getattr(uncertainty, measure.name)
         row[f"{measure.name}_low"], row[f"{measure.name}_high"] = low, high
-    row["clusters"] = None if uncertainty is None else uncertainty.number_of_clusters
+    row["clusters"] = math.nan if uncertainty is None else uncertainty.number_of_clusters
     absolute = {} if trial.attention is None else trial.attention.absolute()
     relative = {} if trial.attention is None else trial.attention.relative()
     counts = {} if trial.attention is None else trial.attention.token_counts
     for name in SEGMENTS:
-        row[f"attention_{name}"] = absolute.get(name)
+        row[f"attention_{name}"] = absolute.get(name, math.nan)
     for name in INPUTS:
-        row[f"attention_relative_{name}"] = relative.get(name)
+        row[f"attention_relative_{name}"] = relative.get(name, math.nan)
     for name in SEGMENTS:
-        row[f"tokens_{name}"] = counts.get(name)
-    row["modality_dominance_index"] = (
-        None if trial.attention is None else trial.attention.modality_dominance_index
-    )
+        row[f"tokens_{name}"] = counts.get(name, math.nan)
+    index = None if trial.attention is None else trial.attention.modality_dominance_index
+    row["modality_dominance_index"] = math.nan if index is None else index
     for name in ("name", "family", "parameters", "device", "dtype", "quantization", "revision"):
         row["model" if name == "name" else f"model_{name}"] = model.get(name)
     row |= {
@@ -180,6 +179,6 @@ def trial_row(trial: Trial) -> dict[str, Any]:
             "num_beams",
         )
     }
-    row["seconds"] = trial.seconds.get("total")
+    row["seconds"] = trial.seconds.get("total", math.nan)
     row |= {f"version_{name}": version for name, version in trial.versions.items()}
     return row

@@ -1,0 +1,99 @@
+"""The plots: bars, points and intervals stand where the numbers are."""
+
+from __future__ import annotations
+
+import warnings
+
+import matplotlib as mpl
+import pytest
+from made_trials import HOSTILE, make_trial
+
+from isi_widget.report.compare import Comparison
+from isi_widget.report.style import SEGMENT_COLORS
+
+mpl.use("agg")
+
+
+def drawn(figure):
+    figure.canvas.draw()
+    return {axis.get_title().split("\n")[0]: axis for axis in figure.get_axes()}
+
+
+def test_a_trial_has_a_panel_for_each_result(trial, bare):
+    assert len(trial.plot().get_axes()) == 4
+    assert list(drawn(trial.plot())) == [
+        "",
+        "Uncertainty: 4 samples, T = 0.9,",
+        "Clusters: probability, count",
+        "Attention (not importance)",
+    ]
+    visible = [axis for axis in bare.plot().get_axes() if axis.axison]
+    assert len(visible) == 1
+
+
+def test_pyplot_keeps_no_figure(trial):
+    import matplotlib.pyplot as plt
+
+    before = plt.get_fignums()
+    trial.plot()
+    assert plt.get_fignums() == before
+
+
+def test_attention_bars_have_their_shares_and_colours(trial):
+    axis = drawn(trial.plot())["Attention (not importance)"]
+    full = {
+        mpl.colors.to_hex(bar.get_facecolor()).upper(): bar.get_width()
+        for bar in axis.patches
+        if not bar.get_hatch()
+    }
+    shares = trial.attention.absolute()
+    assert full == pytest.approx({SEGMENT_COLORS[name].upper(): shares[name] for name in shares})
+    hatched = sorted(bar.get_width() for bar in axis.patches if bar.get_hatch())
+    assert hatched == pytest.approx(sorted(trial.attention.relative().values()))
+
+
+def test_entropies_stand_at_their_values_with_their_intervals(trial):
+    axis = drawn(trial.plot())["Uncertainty: 4 samples, T = 0.9,"]
+    view = trial.view()["uncertainty"]["entropies"]
+    points = [line.get_xdata()[0] for line in axis.lines if line.get_marker() == "o"]
+    assert points == pytest.approx([entropy["value"] for entropy in view])
+    spans = [tuple(line.get_xdata()) for line in axis.lines if len(line.get_xdata()) == 2]
+    assert spans == [(entropy["low"], entropy["high"]) for entropy in view]
+
+
+def test_cluster_bars_are_probabilities_and_the_rest_is_counted():
+    axis = drawn(make_trial(texts=("a", "b", "b")).plot())["Clusters: probability, count"]
+    assert [bar.get_width() for bar in axis.patches] == pytest.approx([2 / 3, 1 / 3])
+    many = make_trial(texts=tuple(f"answer {i}" for i in range(11)))
+    axis = drawn(many.plot())["Clusters: probability, count"]
+    assert len(axis.patches) == 8 and "(3 more not shown)" in axis.get_title()
+
+
+def test_texts_are_drawn_as_they_are(hostile):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        hostile.plot().canvas.draw()  # a dollar sign would start a formula, and a broken one is an error
+        Comparison((hostile, make_trial()), (HOSTILE, "b")).plot().canvas.draw()
+
+
+def test_the_image_is_the_rendered_stimulus(trial):
+    import numpy as np
+
+    image = trial.plot().get_axes()[0].get_images()[0]
+    np.testing.assert_array_equal(np.asarray(image.get_array()), np.asarray(trial.stimulus.render()))
+
+
+def test_a_comparison_shows_every_condition(bare):
+    trials = (make_trial(), make_trial(shift=0.2), bare)
+    axes = drawn(Comparison(trials, ("first", "second", "third")).plot())
+    assert {"first", "second", "third"} <= set(axes)
+    points = [
+        line.get_xdata()[0]
+        for line in axes["Semantic entropy (nats), with interval"].lines
+        if line.get_marker() == "o"
+    ]
+    assert points == pytest.approx([trials[0].uncertainty.semantic_entropy] * 2)
+    widths = [bar.get_width() for bar in axes["Attention, relative to the inputs"].patches]
+    assert widths[:3] == pytest.approx(list(trials[0].attention.relative().values()))
+    assert widths[3:6] == pytest.approx(list(trials[1].attention.relative().values()))
+    assert len(Comparison((bare,), ("only",)).plot().get_axes()) == 1
