@@ -37,6 +37,14 @@ class _Lazy:
             self._picture = load_image(source)
         self._seen: weakref.ref[Picture] | None = None
 
+    @property
+    def source(self) -> LazyImage:
+        """What it was made from, to be pickled."""
+        if self._make is not None:
+            return self._make
+        assert self._picture is not None
+        return self._picture
+
     def get(self) -> Picture:
         """The picture."""
         if self._picture is not None:
@@ -171,19 +179,21 @@ class Observation:
 
     def _random_image(self, seed: int) -> Picture:
         """The image of another observation, of other content."""
+        own = self.image
         for other in self._others(seed):
-            if other.image != self.image:
-                return other.image
+            picture = other.image
+            if picture != own:
+                return picture
         raise InputError(
             "The random image preset needs a data set with another image; every image here is the same."
         )
 
     def _random_context(self, seed: int) -> str:
         """A context of another observation, about another image."""
-        own = {self.context, *self._contexts.values(), ""}
+        own, image = {self.context, *self._contexts.values(), ""}, self.image
         for other in self._others(seed):
             texts = [text for text in (*other._contexts.values(), other.context) if text not in own]
-            if texts and other.image != self.image:
+            if texts and other.image != image:
                 return texts[int(np.random.default_rng([seed, 1]).integers(len(texts)))]
         raise InputError(
             "The random context preset needs a data set with another context; there is none here."
@@ -218,6 +228,21 @@ class Observation:
     def __repr__(self) -> str:
         named = "" if self.id is None else f"{self.id!r}: "
         return f"Observation({named}{self.question!r}, answer {self.answer!r}, level {self.level!r})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle without the data set; a pickled data set takes its observations in again."""
+        arguments = (
+            self._image.source,
+            self.question,
+            self.context,
+            self.answer,
+            None if self._annotated is None else self._annotated.source,
+            self._contexts,
+            self.level,
+            self.id,
+            dict(self._metadata),
+        )
+        return Observation, arguments
 
     def _placed(self, dataset: Dataset, index: int) -> Observation:
         """The same observation as a member of a data set."""
@@ -266,6 +291,19 @@ class Dataset(Sequence[Observation]):
         if isinstance(index, slice):
             return Dataset(self._observations[index], self._name)
         return self._observations[index]
+
+    def __eq__(self, other: object) -> bool:
+        if self is other:
+            return True
+        if not isinstance(other, Dataset):
+            return NotImplemented
+        return self._name == other._name and self._observations == other._observations
+
+    def __hash__(self) -> int:
+        return hash((self._name, self._observations))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Dataset, (list(self._observations), self._name)
 
     def __repr__(self) -> str:
         return f"Dataset({self._name!r}, {len(self)} observations)"

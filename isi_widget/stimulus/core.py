@@ -132,6 +132,8 @@ class Stimulus:
             if seed is not None:
                 raise InputError('with_image: a seed belongs to preset="random" only.')
             return self.apply(ReplaceImage("custom", load_image(image)))
+        if preset == "custom":
+            raise InputError("with_image: give an image of your own as it is, with_image(image).")
         return self.apply(self._resolve({"op": "image", "preset": preset, "seed": seed}, {}))
 
     # Interventions on the texts ------------------------------------------------------------------------
@@ -334,20 +336,23 @@ class Stimulus:
         seed = random_seed(preset, record.get("seed"), "image")
         digest = record.get("image")
         if digest is not None:
-            found = {**self.pictures, **known}.get(checks.text(digest, 'image: "image"'))
-            if found is not None:
-                return ReplaceImage(preset, found, seed)
-        if preset == "custom":
+            checks.text(digest, 'image: "image"')
+        found = {**self.pictures, **known}.get(digest or "")
+        # The truth rests on "natural" and "annotated", so these two must be what they say.
+        if preset == "natural" or (preset == "annotated" and "annotated" in self.presets.image_names):
+            found = None
+        if found is None and preset == "custom":
             raise InputError(
                 'image: a custom image must be named by the SHA-256 of a known picture under "image"; '
                 + ("none is given." if digest is None else f"{digest[:12]!r} is not known here.")
             )
-        picture = self.image if preset == "natural" else self.presets.image(preset, seed)
-        if digest is not None and picture.sha256 != digest:
+        if found is None:
+            found = self.image if preset == "natural" else self.presets.image(preset, seed)
+        if digest is not None and found.sha256 != digest:
             raise InputError(
                 f'image: the preset {preset!r} is not the picture {digest[:12]!r} that "image" names.'
             )
-        return ReplaceImage(preset, picture, seed)
+        return ReplaceImage(preset, found, seed)
 
 
 def _check(operation: Any) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+
 import numpy as np
 import pytest
 
@@ -84,6 +86,23 @@ def test_a_data_set_is_a_sequence_whose_slices_keep_their_pool() -> None:
     assert len(data) == 5 and data[-1].id == "4" and [obs.id for obs in data[1:3]] == ["1", "2"]
     assert data[1:2].name == "d" and data[1:2][0].presets.image_names == ("natural", "random")
     assert data[2] in data and data.index(data[3]) == 3
+
+
+def black() -> np.ndarray:
+    return grey(0)
+
+
+def test_data_sets_and_observations_can_be_pickled_lazy_images_and_all() -> None:
+    data = Dataset(
+        [Observation(black, "a", annotated=grey(3), metadata={"k": 1}), Observation(grey(9), "b")], "d"
+    )
+    again = pickle.loads(pickle.dumps(data))
+    assert again == data and again.name == "d" and hash(again) == hash(data)
+    assert again[0].stimulus() == data[0].stimulus()
+    assert again[0].stimulus().with_image(preset="random", seed=0).current_image == data[1].image
+    alone = pickle.loads(pickle.dumps(data[0]))
+    assert alone == data[0] and alone.dataset is None
+    assert Observation(black, "a") != Observation(grey(1), "a")
 
 
 def test_an_observation_cannot_be_changed() -> None:

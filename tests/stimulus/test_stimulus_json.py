@@ -160,6 +160,16 @@ def test_a_custom_picture_comes_from_the_pictures_given(stimulus: Stimulus) -> N
     assert stimulus.with_operations([record], pictures={own.sha256: own}).current_image == own
 
 
+def test_natural_and_annotated_are_what_they_say_since_the_truth_rests_on_them(stimulus: Stimulus) -> None:
+    own = load_image(grey(77))
+    for preset in ("natural", "annotated"):
+        record = {"op": "image", "preset": preset, "image": own.sha256}
+        with pytest.raises(InputError, match=f"the preset '{preset}' is not the picture"):
+            stimulus.with_image(own).with_operations([record], pictures={own.sha256: own})
+    with pytest.raises(InputError, match=r"with_image\(image\)"):
+        stimulus.with_image(preset="custom")
+
+
 def test_the_text_is_self_contained_or_not_as_asked(stimulus: Stimulus) -> None:
     changed = stimulus.with_image(grey(77)).box(1, 1, 2, 2).with_image(preset="random", seed=5)
     record = changed.to_dict()
