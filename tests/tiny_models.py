@@ -176,7 +176,7 @@ BUILDERS = {"llava": llava, "llava_next": llava_next}
 
 @dataclass(frozen=True)
 class Shown:
-    """What a VLM needs of a stimulus, without the rest: a random image of a given size, and two texts as they are."""
+    """What a VLM needs of a stimulus: a random image of a given size, and two texts as they are."""
 
     current_question: str = "Is there a red star?"
     current_context: str = ""
@@ -188,10 +188,8 @@ class Shown:
         return repr(self)
 
     def render(self) -> Image.Image:
-        pixels = np.random.default_rng(self.seed).integers(
-            0, 256, (self.size[1], self.size[0], 3), dtype=np.uint8
-        )
-        return Image.fromarray(pixels)
+        shape = (self.size[1], self.size[0], 3)
+        return Image.fromarray(np.random.default_rng(self.seed).integers(0, 256, shape, dtype=np.uint8))
 
 
 @cache

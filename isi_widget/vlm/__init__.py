@@ -1,8 +1,6 @@
-"""Floor 2:
+"""Floor 2, models that meet stimuli: loading, families, prompt segments, decoding. See docs/vlm.md."""
 
-vision-language models that meet stimuli. Loading, families, prompt segments, decoding. See docs/vlm.md.
-"""
-
+from isi_widget.vlm.checkpoints import Checkpoint, models
 from isi_widget.vlm.decoding import Prefill
 from isi_widget.vlm.families import Family, register_family, supported_families
 from isi_widget.vlm.loading import load_vlm
@@ -12,10 +10,12 @@ from isi_widget.vlm.prompt import Prompt
 __all__ = [
     "VLM",
     "AttendedAnswer",
+    "Checkpoint",
     "Family",
     "Prefill",
     "Prompt",
     "load_vlm",
+    "models",
     "register_family",
     "supported_families",
 ]

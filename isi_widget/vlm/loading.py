@@ -80,7 +80,7 @@ def _locate(name: str | Path | None, revision: str | None) -> tuple[str, Path | 
         return str(EMBEDDED), EMBEDDED
     text = str(name)
     folder = Path(text).expanduser()
-    if folder.exists():
+    if text.strip() and folder.exists():
         _check_folder(folder)
         return str(folder), folder
     if (

@@ -1,4 +1,4 @@
-"""Decoding: equal to transformers' generate, to teacher forcing, and to its own seed; the prefill is never changed."""
+"""Decoding: equal to transformers' generate, to teacher forcing and by seed; the prefill is never changed."""
 
 from __future__ import annotations
 
