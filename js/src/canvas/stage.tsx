@@ -13,7 +13,6 @@ import { press, topmost, type Gesture } from "./gesture";
 const SLOP = 3;
 const REACH = 9;
 const FINGER = 18;
-const TALLEST = 560;
 const EMPTY_HEIGHT = 300;
 
 const CURSORS = { nw: "nwse", se: "nwse", ne: "nesw", sw: "nesw", n: "ns", s: "ns", e: "ew", w: "ew" } as const;
@@ -170,7 +169,7 @@ function useFit(frame: { current: HTMLDivElement | null }): void {
     if (!element) return;
     const resize = (): void => {
       const available = element.clientWidth || element.getBoundingClientRect().width;
-      const full = element.closest(".isi-probe:fullscreen") ? Math.max(TALLEST, window.innerHeight - 330) : TALLEST;
+      const full = Math.min(720, Math.max(360, window.innerHeight * 0.7));
       const tall = width > 0 ? Math.min((available * height) / width, full) : EMPTY_HEIGHT;
       element.style.height = `${Math.round(tall)}px`;
       screen.transform.value = fit({ width: available, height: Math.round(tall) }, { width, height });

@@ -215,7 +215,7 @@ const TextField = live(function TextField({ test, label, value, placeholder, lin
         mine.current = null;
       }}
       onKeyDown={(event) => {
-        if (event.key === "Enter" && !event.shiftKey && !event.isComposing) {
+        if (event.key === "Enter" && !event.shiftKey && !event.ctrlKey && !event.metaKey && !event.isComposing) {
           event.preventDefault();
           flush();
         }

@@ -1,0 +1,223 @@
+// The stage and its tools, by pointer and keyboard. The fake browser shows an image of 800 x 600 at half size: screen = image / 2.
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { browser, FakeModel, open, preview, settle, traits, type Page } from "./fake";
+
+let page: Awaited<ReturnType<typeof open>>;
+const operations = (): Record<string, unknown>[] => page.model.operations() as Record<string, unknown>[];
+const past = (): number => (page.model.get("document") as { past: unknown[] }).past.length;
+
+beforeEach(async () => {
+  browser();
+  page = await open();
+});
+afterEach(() => {
+  page.end();
+  document.body.replaceChildren();
+  vi.restoreAllMocks();
+  vi.unstubAllGlobals();
+});
+
+const BOX = { op: "box", x: 20, y: 40, width: 200, height: 100, color: "#000000", fill: true, line_width: 3 };
+
+async function drawBox(p: Page = page): Promise<void> {
+  await p.key("b");
+  await p.drag([10, 20], [110, 70]);
+}
+
+describe("drawing", () => {
+  it("a box is exactly the kernel's operation, in pixels of the original image", async () => {
+    await page.click("tool-box");
+    await page.drag([10, 20], [110, 70]);
+    expect(operations()).toEqual([BOX]);
+    expect(page.model.saved).toHaveLength(1);
+    expect(page.find("tool-select").getAttribute("aria-pressed")).toBe("true");
+    expect(page.find("shape-0").getAttribute("class")).toContain("isi-selected");
+  });
+
+  it("sends nothing while dragging, shows the shape, and Escape drops it", async () => {
+    await page.click("tool-ellipse");
+    await page.drag([10, 20], [110, 70], { release: false });
+    expect(page.find("shape-0").getAttribute("data-op")).toBe("ellipse");
+    expect(page.model.saved).toHaveLength(0);
+    await page.key("Escape");
+    expect(page.maybe("shape-0")).toBeNull();
+    expect(page.find("tool-ellipse").getAttribute("aria-pressed")).toBe("true");
+    expect(operations()).toEqual([]);
+  });
+
+  it("a press that hardly moves draws nothing", async () => {
+    await page.click("tool-box");
+    await page.drag([10, 20], [11, 21]);
+    expect(operations()).toEqual([]);
+  });
+
+  it("lines, arrows and regions of noise", async () => {
+    await page.key("l");
+    await page.drag([0, 0], [50, 20]);
+    await page.key("a");
+    await page.drag([10, 10], [60, 60]);
+    await page.key("n");
+    await page.drag([100, 100], [150, 120]);
+    expect(operations()).toMatchObject([
+      { op: "line", start: [0, 0], end: [100, 40], width: 3 },
+      { op: "arrow", start: [20, 20], end: [120, 120] },
+      { op: "noise", sigma: 0.2, region: [200, 200, 100, 40] },
+    ]);
+    expect(Number.isInteger(operations()[2]?.seed)).toBe(true);
+  });
+
+  it("works by touch", async () => {
+    await page.key("b");
+    await page.drag([10, 20], [110, 70], { pointer: "touch" });
+    expect(operations()).toEqual([BOX]);
+  });
+
+  it("noise over the whole image at the strength of the slider", async () => {
+    await page.key("n");
+    await page.type("sigma", "0.35", "none");
+    await page.click("noise-whole");
+    expect(operations()).toMatchObject([{ op: "noise", sigma: 0.35, region: null }]);
+    // The slider now belongs to the selected noise: shown while moving, one step on release.
+    const slider = page.find("sigma") as HTMLInputElement;
+    slider.value = "0.5";
+    slider.dispatchEvent(new Event("input", { bubbles: true }));
+    await settle();
+    expect(operations()).toMatchObject([{ sigma: 0.35 }]);
+    slider.dispatchEvent(new Event("change", { bubbles: true }));
+    await settle();
+    expect(operations()).toMatchObject([{ sigma: 0.5 }]);
+    expect(past()).toBe(2);
+  });
+
+  it("text is written in place and can be rewritten", async () => {
+    await page.key("t");
+    await page.drag([30, 40], [30, 40]);
+    await page.type("text-input", "a cat", "enter");
+    expect(operations()).toEqual([{ op: "text", x: 60, y: 80, text: "a cat", size: 16, color: "#000000" }]);
+    page.find("overlay").dispatchEvent(new MouseEvent("dblclick", { clientX: 40, clientY: 45, bubbles: true }));
+    await settle();
+    expect((page.find("text-input") as HTMLInputElement).value).toBe("a cat");
+    await page.type("text-input", "a dog", "enter");
+    expect(operations()).toMatchObject([{ text: "a dog", x: 60 }]);
+    expect(past()).toBe(2);
+  });
+
+  it("no text, no operation; Escape leaves the text as it was", async () => {
+    await page.key("t");
+    await page.drag([30, 40], [30, 40]);
+    await page.type("text-input", "  ", "enter");
+    expect(page.maybe("text-input")).toBeNull();
+    await page.drag([30, 40], [30, 40]);
+    await page.key("Escape", {}, "text-input");
+    expect(page.maybe("text-input")).toBeNull();
+    expect(operations()).toEqual([]);
+  });
+});
+
+describe("changing", () => {
+  beforeEach(() => drawBox());
+
+  it("moves by dragging, in one step", async () => {
+    await page.drag([50, 40], [60, 50]);
+    expect(operations()).toEqual([{ ...BOX, x: 40, y: 60 }]);
+    expect(past()).toBe(2);
+  });
+
+  it("resizes by a handle", async () => {
+    expect(page.find("handle-se")).toBeTruthy();
+    await page.drag([110, 70], [150, 100]);
+    expect(operations()).toEqual([{ ...BOX, width: 280, height: 160 }]);
+  });
+
+  it("takes exact numbers, colour, outline and line width", async () => {
+    await page.type("place-x", "33");
+    await page.click("color-red");
+    (page.find("fill") as HTMLInputElement).checked = false;
+    page.find("fill").dispatchEvent(new Event("change", { bubbles: true }));
+    await settle();
+    await page.type("line-width", "7");
+    expect(operations()).toEqual([{ ...BOX, x: 33, color: "#e41a1c", fill: false, line_width: 7 }]);
+  });
+
+  it("the style stays for what is drawn next", async () => {
+    await page.click("color-red");
+    await page.key("o");
+    await page.drag([10, 100], [40, 140]);
+    expect(operations()[1]).toMatchObject({ op: "ellipse", color: "#e41a1c" });
+  });
+
+  it("nudges by 1 and 10 pixels; a run of nudges is one step", async () => {
+    await page.key("ArrowRight");
+    await page.key("ArrowRight");
+    await page.key("ArrowDown", { shiftKey: true });
+    expect(operations()).toEqual([{ ...BOX, x: 22, y: 50 }]);
+    expect(past()).toBe(2);
+    await page.key("z", { ctrlKey: true });
+    expect(operations()).toEqual([BOX]);
+  });
+
+  it("deletes by key, by button and in the layers", async () => {
+    await page.key("Delete");
+    expect(operations()).toEqual([]);
+    await page.click("undo");
+    expect(operations()).toEqual([BOX]);
+    await page.click("layer-0-delete");
+    expect(operations()).toEqual([]);
+  });
+
+  it("undo and redo by key and by button", async () => {
+    await page.key("z", { metaKey: true });
+    expect(operations()).toEqual([]);
+    expect(page.find("undo").getAttribute("aria-disabled")).toBe("true");
+    expect(page.find("undo").title).toContain("nothing has been changed");
+    await page.key("Z", { ctrlKey: true, shiftKey: true });
+    expect(operations()).toEqual([BOX]);
+    await page.click("undo");
+    await page.click("redo");
+    expect(operations()).toEqual([BOX]);
+  });
+
+  it("a click on nothing deselects; a click on a layer selects", async () => {
+    await page.drag([300, 250], [300, 250]);
+    expect(page.maybe("handle-se")).toBeNull();
+    page.find("layer-0").querySelector("button")?.click();
+    await settle();
+    expect(page.find("handle-se")).toBeTruthy();
+    await page.key("Escape");
+    expect(page.maybe("handle-se")).toBeNull();
+  });
+
+  it("keys typed into a field stay there", async () => {
+    await page.key("Delete", {}, "question");
+    await page.key("b", {}, "context");
+    expect(operations()).toEqual([BOX]);
+    expect(page.find("tool-box").getAttribute("aria-pressed")).toBe("false");
+  });
+});
+
+describe("the picture", () => {
+  it("grows a paint counter", async () => {
+    const before = Number(page.find("isi-probe").dataset.paints);
+    page.model.kernel({ preview: preview("k1") });
+    await settle();
+    expect(Number(page.find("isi-probe").dataset.paints)).toBeGreaterThan(before);
+  });
+
+  it("an operation that the page does not know is listed, kept and sent back", async () => {
+    const foreign = { op: "polygon", points: [[0, 0]] };
+    page.model.kernel({ document: { version: 1, operations: [foreign], past: [], future: [] } });
+    await settle();
+    expect(page.text("layer-0")).toContain("polygon");
+    await drawBox();
+    expect(operations()).toEqual([foreign, BOX]);
+  });
+
+  it("no picture: it says what to do, and the tools say why they are off", async () => {
+    page.end();
+    page.el.remove();
+    page = await open(new FakeModel(traits({ preview: null, base_preview: null, observation: {}, inputs: {} })));
+    expect(page.find("stage-empty")).toBeTruthy();
+    expect(page.find("tool-box").title).toContain("there is no image yet");
+    expect(page.find("run").getAttribute("aria-disabled")).toBe("true");
+  });
+});

@@ -1,0 +1,85 @@
+// What the page draws itself between a gesture and the kernel's rendering, seen through a recording context.
+import { describe, expect, it } from "vitest";
+import { compose } from "../src/canvas/compose";
+import type { Operation } from "../src/protocol";
+import type { Picture } from "../src/state/picture";
+
+const base: Picture = { source: {} as ImageBitmap, width: 400, height: 300, image: { width: 800, height: 600 }, key: "" };
+
+/** Calls in order, and pixels of a grey picture that noise can change. */
+function record(operations: Operation[]): { calls: [string, ...unknown[]][]; pixels: Uint8ClampedArray; at: number[] } {
+  const calls: [string, ...unknown[]][] = [];
+  let pixels = new Uint8ClampedArray();
+  const at: number[] = [];
+  const state: Record<string, unknown> = {};
+  const context = new Proxy(state, {
+    get(target, name: string) {
+      if (name === "canvas") return canvas;
+      if (name === "getImageData")
+        return (x: number, y: number, w: number, h: number) => {
+          at.push(x, y, w, h);
+          pixels = new Uint8ClampedArray(4 * w * h).fill(128);
+          return { data: pixels };
+        };
+      return target[name] ?? ((...args: unknown[]) => calls.push([name, ...args]));
+    },
+    set(target, name: string, value) {
+      target[name] = value;
+      calls.push([`${name}=`, value]);
+      return true;
+    },
+  });
+  const canvas = { width: 0, height: 0, getContext: () => context } as unknown as HTMLCanvasElement;
+  compose(canvas, base, operations);
+  return { calls, pixels, at };
+}
+
+describe("compose", () => {
+  it("works in pixels of the original image, at the size of the preview", () => {
+    const { calls } = record([{ op: "box", x: 10, y: 20, width: 30, height: 40, color: "#ff0000", fill: true, line_width: 3 }]);
+    expect(calls).toContainEqual(["drawImage", base.source, 0, 0, 400, 300]);
+    expect(calls).toContainEqual(["scale", 0.5, 0.5]);
+    expect(calls).toContainEqual(["rect", 10, 20, 30, 40]);
+    expect(calls.at(-1)).toEqual(["fill"]);
+  });
+
+  it("keeps outlines inside their extent, as the kernel does", () => {
+    const { calls } = record([{ op: "box", x: 10, y: 20, width: 30, height: 40, color: "#ff0000", fill: false, line_width: 4 }]);
+    expect(calls).toContainEqual(["rect", 12, 22, 26, 36]);
+    expect(calls).toContainEqual(["lineWidth=", 4]);
+  });
+
+  it("draws an arrow's head at its end", () => {
+    const { calls } = record([{ op: "arrow", start: [0, 0], end: [100, 0], color: "#000000", width: 4 }]);
+    expect(calls).toContainEqual(["lineTo", 80, 0]);
+    expect(calls).toContainEqual(["moveTo", 100, 0]);
+  });
+
+  it("adds noise of about the wanted strength, in its region only, the same for the same seed", () => {
+    const noise = (seed: number) => record([{ op: "noise", sigma: 0.2, seed, region: [100, 100, 400, 300] }]);
+    const { pixels, at } = noise(3);
+    expect(at).toEqual([50, 50, 200, 150]);
+    const values = [...pixels].filter((_, i) => i % 4 !== 3);
+    const mean = values.reduce((a, b) => a + b, 0) / values.length;
+    const deviation = Math.sqrt(values.reduce((a, b) => a + (b - mean) ** 2, 0) / values.length);
+    expect(mean).toBeGreaterThan(126);
+    expect(mean).toBeLessThan(130);
+    // 0.2 * 255, halved because the preview is half the size
+    expect(deviation).toBeGreaterThan(23);
+    expect(deviation).toBeLessThan(28);
+    expect([...pixels].every((v, i) => i % 4 !== 3 || v === 128)).toBe(true);
+    expect(noise(3).pixels).toEqual(pixels);
+    expect(noise(4).pixels).not.toEqual(pixels);
+  });
+
+  it("keeps the order of the operations and skips what is no drawing", () => {
+    const { calls } = record([
+      { op: "context", text: "x", preset: null },
+      { op: "ellipse", x: 0, y: 0, width: 10, height: 10, color: "#111111", fill: true, line_width: 1 },
+      { op: "text", x: 5, y: 5, text: "a\nb", size: 10, color: "#222222" },
+    ]);
+    const names = calls.map(([name]) => name);
+    expect(names.indexOf("ellipse")).toBeLessThan(names.indexOf("fillText"));
+    expect(calls.filter(([name]) => name === "fillText").map(([, text]) => text)).toEqual(["a", "b"]);
+  });
+});

@@ -1,0 +1,87 @@
+import { describe, expect, it } from "vitest";
+import { choiceOf, commit, EMPTY, PAST_LIMIT, pictured, redo, same, undo, withChoice } from "../src/document";
+import type { Box, Document, Operation } from "../src/protocol";
+
+const box = (x: number): Box => ({ op: "box", x, y: 0, width: 1, height: 1, color: "#000000", fill: true, line_width: 3 });
+
+/** Small seeded generator: the same walks every time. */
+function random(seed: number): () => number {
+  let state = seed;
+  return () => (state = (state * 1103515245 + 12345) % 2147483648) / 2147483648;
+}
+
+describe("steps", () => {
+  it("keeps past and future and clears the future on a new step", () => {
+    const one = commit(EMPTY, [box(1)]);
+    const two = commit(one, [box(1), box(2)]);
+    expect(two.past).toEqual([[], [box(1)]]);
+    const back = undo(two);
+    expect(back.operations).toEqual([box(1)]);
+    expect(back.future).toEqual([[box(1), box(2)]]);
+    expect(commit(back, [box(3)]).future).toEqual([]);
+  });
+
+  it("is no step when nothing changes", () => {
+    const doc = commit(EMPTY, [box(1)]);
+    expect(commit(doc, [{ ...box(1) }])).toBe(doc);
+    expect(undo(EMPTY)).toBe(EMPTY);
+    expect(redo(EMPTY)).toBe(EMPTY);
+  });
+
+  it("joins merged steps into one", () => {
+    const doc = commit(commit(commit(EMPTY, [box(1)]), [box(2)]), [box(3)], true);
+    expect(doc.past).toHaveLength(2);
+    expect(undo(doc).operations).toEqual([box(1)]);
+  });
+
+  it("caps the past", () => {
+    let doc: Document = EMPTY;
+    for (let i = 0; i < PAST_LIMIT + 20; i++) doc = commit(doc, [box(i)]);
+    expect(doc.past).toHaveLength(PAST_LIMIT);
+    expect(doc.past[0]).toEqual([box(19)]);
+  });
+
+  it("undo and redo are inverse along random walks, and never change what they are given", () => {
+    for (let seed = 1; seed <= 40; seed++) {
+      const next = random(seed);
+      let doc: Document = EMPTY;
+      for (let i = 0; i < 30; i++) {
+        const before = structuredClone(doc);
+        const frozen = doc;
+        const dice = next();
+        doc = dice < 0.5 ? commit(doc, [...doc.operations, box(i)]) : dice < 0.8 ? undo(doc) : redo(doc);
+        expect(frozen).toEqual(before);
+        if (doc.past.length > 0) expect(redo(undo(doc))).toEqual(doc);
+        if (doc.future.length > 0) expect(undo(redo(doc))).toEqual(doc);
+      }
+    }
+  });
+});
+
+describe("choices", () => {
+  const context = (text: string): Operation => ({ op: "context", text, preset: null, seed: null });
+
+  it("the last one of a kind decides, and replaces the others", () => {
+    const ops = [context("a"), box(1), context("b")];
+    expect(choiceOf(ops, "context")).toEqual(context("b"));
+    expect(withChoice(ops, "context", { op: "context", text: "c", preset: null })).toEqual([box(1), { op: "context", text: "c", preset: null }]);
+    expect(withChoice(ops, "context", null)).toEqual([box(1)]);
+    expect(choiceOf([box(1)], "image")).toBeNull();
+  });
+
+  it("texts do not change the picture", () => {
+    expect(pictured([context("a"), box(1), { op: "question", text: "?" }])).toEqual([box(1)]);
+  });
+});
+
+describe("same", () => {
+  it("compares by content; null and absent are the same", () => {
+    expect(same({ a: [1, { b: 2 }] }, { a: [1, { b: 2 }] })).toBe(true);
+    expect(same({ a: null }, {})).toBe(true);
+    expect(same({ a: 0 }, {})).toBe(false);
+    expect(same([1, 2], [1])).toBe(false);
+    expect(same([], {})).toBe(false);
+    expect(same(new Uint8Array([1, 2]), new Uint8Array([1, 2]))).toBe(true);
+    expect(same(new Uint8Array([1, 2]), new Uint8Array([1, 3]))).toBe(false);
+  });
+});
