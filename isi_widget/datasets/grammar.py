@@ -1,8 +1,9 @@
 """The small language of the scenes: questions, answers and contexts, each with its meaning.
 
-Every sentence is made from a template and carries the `Claim` that it makes, so that any two of them can be compared by logic
-(`compare`): this is what labels the entailment pairs and what scores an answer. Pure Python, no torch, no pictures: what a
-scene looks like is `isi_widget.datasets.scenes`' business. Not a general parser: sentences outside the templates mean nothing here.
+Every sentence is made from a template and carries the `Claim` that it makes, so that any two of them can be
+compared by logic (`compare`): this is what labels the entailment pairs and what scores an answer. Pure
+Python, no torch, no pictures: what a scene looks like is `isi_widget.datasets.scenes`' business. Not a
+general parser: sentences outside the templates mean nothing here.
 """
 
 from __future__ import annotations
@@ -62,10 +63,13 @@ class Noun:
 
     @property
     def the(self) -> str:
+        """With the definite article."""
         return f"the {self.words()}"
 
     def covers(self, other: Noun) -> bool:
-        """Whether everything that `other` describes is described by this noun too ("star" covers "red star")."""
+        """Whether everything that `other` describes is described by this noun too ("star" covers "red
+        star").
+        """
         pairs = ((self.shape, other.shape), (self.colour, other.colour), (self.size, other.size))
         return all(mine is None or mine == theirs for mine, theirs in pairs)
 
@@ -98,7 +102,8 @@ class Claim:
 
 @dataclass(frozen=True)
 class Ask:
-    """What a question asks: `claim.value` None means an open question, else yes/no about the (positive) claim.
+    """What a question asks: `claim.value` None means an open question, else yes/no about the (positive)
+    claim.
 
     `kind` is one of `KINDS`. An open relation question ("left or right of?") carries its axis in `axis`.
     """
@@ -109,6 +114,7 @@ class Ask:
 
     @property
     def is_open(self) -> bool:
+        """Whether it asks for a value, not for yes or no."""
         return self.claim.value is None and self.claim.kind != "exists"
 
 
@@ -130,9 +136,9 @@ class Phrase:
     decisive: str = ""
 
 
-# Templates. A leading "-" marks a sentence that the VLM does not say, a leading "*" one that is also held out from entailment training.
-# Slots: {a} {the} {s} noun with article / plural, {v} value, {V} capitalised, {other}, {n} number word, {o} counted noun in its number,
-# {is_are}, {Is_Are}.
+# Templates. A leading "-" marks a sentence that the VLM does not say, a leading "*" one that is also held out
+# from entailment training. Slots: {a} {the} {s} noun with article / plural, {v} value, {V} capitalised,
+# {other}, {n} number word, {o} counted noun in its number, {is_are}, {Is_Are}.
 _QUESTIONS: dict[str, tuple[str, ...]] = {
     "exists": (
         "Is there {a}?",
@@ -426,8 +432,9 @@ def answers(ask: Ask, truth: Claim) -> tuple[Phrase, ...]:
 
     Parameters
     ----------
-    truth : for an open question the claim with its value. For a yes/no question either the asked claim, its denial, or a
-        positive claim with another value (then "No, the star is blue." is among the answers, with that claim).
+    truth : for an open question the claim with its value. For a yes/no question either the asked claim, its
+        denial, or a positive claim with another value (then "No, the star is blue." is among the answers,
+        with that claim).
     """
     if ask.is_open:
         value = (truth.value or "").removesuffix(" of")
@@ -451,7 +458,9 @@ def contexts(claim: Claim) -> tuple[str, ...]:
 
 
 def _normal(claim: Claim) -> Claim:
-    """One form for equal claims: relations as "left of" / "above", their denials as the opposite, "exists" for zero."""
+    """One form for equal claims: relations as "left of" / "above", their denials as the opposite, "exists"
+    for zero.
+    """
     if claim.kind == "relation" and claim.value and claim.other:
         # questions about relations are only asked where the axis decides: "not left of" is "right of"
         value = claim.value if claim.positive else INVERSE[claim.value]
@@ -503,8 +512,9 @@ def _compare_existence(one: Claim, two: Claim) -> int:
 
 def _compare_count_existence(one: Claim, two: Claim) -> int:
     count, exists = (one, two) if one.kind == "count" else (two, one)
-    if not count.positive:
-        return NEUTRAL
+    if not count.positive:  # none at all: not two either
+        follows = exists is one and not exists.positive and exists.noun.covers(count.noun)
+        return ENTAILMENT if follows else NEUTRAL
     if not exists.positive:
         return CONTRADICTION if exists.noun.covers(count.noun) else NEUTRAL
     return ENTAILMENT if count is one and exists.noun.covers(count.noun) else NEUTRAL

@@ -1,7 +1,8 @@
 """Questions about a scene, with their truth read from the graph, and what a context could say beside it.
 
-No pixels and no sentences: sentences are `isi_widget.datasets.grammar`'s. Questions are balanced: given what is asked, yes and no
-are equally likely, and the wrong values are often those of other things in the same picture.
+No pixels and no sentences: sentences are `isi_widget.datasets.grammar`'s. Questions are balanced: given what
+is asked, yes and no are equally likely, and the wrong values are often those of other things in the same
+picture.
 """
 
 from __future__ import annotations
@@ -25,7 +26,9 @@ from isi_widget.datasets.grammar import (
 )
 from isi_widget.datasets.scenes.graph import Scene, Thing
 
-MARGIN = 0.125  # of the picture's side: a relation is asked only where the centres differ by more along its axis
+MARGIN = (
+    0.125  # of the picture's side: a relation is asked only where the centres differ by more along its axis
+)
 CHOICE = "choice"  # "left or right of?": asked in training only
 
 
@@ -83,10 +86,10 @@ def ask_about(
         return _attribute(scene, rng, wanted, index)
     if kind == "colour":
         noun = _unique(scene, index, rng, (("shape",), ("size", "shape")))
-        return noun and _open("colour", Claim("colour", noun, scene.things[index].colour), (index,))
+        return None if noun is None else _open("colour", Claim("colour", noun, scene.things[index].colour), (index,))
     if kind == "shape":
         noun = _unique(scene, index, rng, (("colour",), ("size", "colour")))
-        return noun and _open("shape", Claim("shape", noun, scene.things[index].shape), (index,))
+        return None if noun is None else _open("shape", Claim("shape", noun, scene.things[index].shape), (index,))
     if kind in ("relation", CHOICE):
         return _relation(scene, rng, wanted, index, margin, axis, kind == CHOICE)
     if kind == "counting":
@@ -131,13 +134,16 @@ def _existence(scene: Scene, rng: random.Random, yes: bool, index: int) -> Item 
         noun = Noun(shape if "shape" in parts else None, colour if "colour" in parts else None)
         if not scene.matching(noun):
             claim = Claim("exists", noun)
-            near = tuple(i for i, t in enumerate(scene.things) if noun.shape == t.shape or noun.colour == t.colour)
+            near = tuple(
+                i for i, t in enumerate(scene.things) if noun.shape == t.shape or noun.colour == t.colour
+            )
             return Item(Ask("existence", claim), claim.denied(), near or (index,), False)
     return None
 
 
 def _attribute(scene: Scene, rng: random.Random, yes: bool, index: int) -> Item | None:
     thing = scene.things[index]
+    values: tuple[str, ...]
     if rng.random() < 0.2:
         noun = _unique(scene, index, rng, (("shape",), ("colour", "shape"), ("colour",)))
         truth, values = ("size", thing.size), SIZES
@@ -165,9 +171,18 @@ def _relation(
     rng.shuffle(others)
     for other in others:
         second = scene.things[other]
-        gaps = {"horizontal": (second.x - first.x) / scene.width, "vertical": (second.y - first.y) / scene.height}
-        axes = [name for name in ("horizontal", "vertical") if abs(gaps[name]) > margin and axis in (None, name)]
-        names = (("shape",), ("colour", "shape"), ("colour",)) if rng.random() < 0.15 else (("shape",), ("colour", "shape"))
+        gaps = {
+            "horizontal": (second.x - first.x) / scene.width,
+            "vertical": (second.y - first.y) / scene.height,
+        }
+        axes = [
+            name for name in ("horizontal", "vertical") if abs(gaps[name]) > margin and axis in (None, name)
+        ]
+        names = (
+            (("shape",), ("colour", "shape"), ("colour",))
+            if rng.random() < 0.15
+            else (("shape",), ("colour", "shape"))
+        )
         noun, target = _unique(scene, index, rng, names), _unique(scene, other, rng, names)
         if not axes or noun is None or target is None:
             continue
@@ -181,7 +196,9 @@ def _relation(
     return None
 
 
-def _counting(scene: Scene, rng: random.Random, yes: bool, thing: int | None, number: int | None) -> Item | None:
+def _counting(
+    scene: Scene, rng: random.Random, yes: bool, thing: int | None, number: int | None
+) -> Item | None:
     nouns = [Noun(shape) for shape in SHAPES] + [Noun(None, colour) for colour in COLOURS] + [Noun()]
     if thing is not None:
         near = scene.things[thing]
@@ -196,14 +213,21 @@ def _counting(scene: Scene, rng: random.Random, yes: bool, thing: int | None, nu
         return None
     count = rng.choice(counts)
     noun = rng.choice(by_count[count])
-    truth, about = Claim("count", noun, NUMBERS[count]), scene.matching(noun)
     if number == 0 or (number is None and rng.random() < 0.5):
-        return _open("counting", truth, about)
+        return count_item(scene, noun, None)
     if number is None:
         near_by = [n for n in (count - 1, count + 1) if 1 <= n < len(NUMBERS)]
         number = count if yes and count else rng.choice(near_by)
-    asked = replace(truth, value=NUMBERS[number])
-    return Item(Ask("counting", asked), truth, about, number == count)
+    return count_item(scene, noun, number)
+
+
+def count_item(scene: Scene, noun: Noun, number: int | None) -> Item:
+    """How many things a noun describes: an open question, or whether there are exactly `number`."""
+    about = scene.matching(noun)
+    truth = Claim("count", noun, NUMBERS[len(about)])
+    if number is None:
+        return _open("counting", truth, about)
+    return Item(Ask("counting", replace(truth, value=NUMBERS[number])), truth, about, number == len(about))
 
 
 def complementary(item: Item, rng: random.Random) -> Claim:
@@ -230,7 +254,9 @@ def contradictory(item: Item, rng: random.Random) -> Claim:
 
 
 def label_words(scene: Scene, item: Item) -> list[tuple[int, str]]:
-    """What an annotated picture says: (index of a thing, word or digit) for the things that the question is about."""
+    """What an annotated picture says: (index of a thing, word or digit) for the things that the question is
+    about.
+    """
     claim = item.truth
     if item.kind == "counting":
         return [(index, str(number + 1)) for number, index in enumerate(item.about[:5])]

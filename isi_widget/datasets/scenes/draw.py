@@ -1,7 +1,7 @@
 """From a scene graph to a picture: anti-aliased vector shapes on a light texture, with Pillow.
 
-Each shape is drawn once in its own small supersampled mask and pasted, so that a 480 x 480 scene takes about a millisecond.
-Labels, boxes and noise are not drawn here: they are interventions (see `isi_widget.stimulus`).
+Each shape is drawn once in its own small supersampled mask and pasted, so that a 480 x 480 scene takes about
+a millisecond. Labels, boxes and noise are not drawn here: they are interventions (see `isi_widget.stimulus`).
 """
 
 from __future__ import annotations
@@ -37,7 +37,20 @@ def outline(shape: str) -> list[tuple[float, float]]:
         return [(0.0, -1.08), (1.0, 0.8), (-1.0, 0.8)]
     if shape == "cross":
         a, b = 1.0, 0.34
-        return [(-b, -a), (b, -a), (b, -b), (a, -b), (a, b), (b, b), (b, a), (-b, a), (-b, b), (-a, b), (-a, -b), (-b, -b)]
+        return [
+            (-b, -a),
+            (b, -a),
+            (b, -b),
+            (a, -b),
+            (a, b),
+            (b, b),
+            (b, a),
+            (-b, a),
+            (-b, b),
+            (-a, b),
+            (-a, -b),
+            (-b, -b),
+        ]
     if shape == "star":
         points = []
         for corner in range(10):
@@ -72,7 +85,10 @@ def mask(shape: str, radius: int, angle: int) -> Image.Image:
         turn = math.radians(angle)
         cos, sin = math.cos(turn), math.sin(turn)
         pen.polygon(
-            [(middle + scale * (x * cos - y * sin), middle + scale * (x * sin + y * cos)) for x, y in outline(shape)],
+            [
+                (middle + scale * (x * cos - y * sin), middle + scale * (x * sin + y * cos))
+                for x, y in outline(shape)
+            ],
             fill=255,
         )
     return big.reduce(_OVERSAMPLING)

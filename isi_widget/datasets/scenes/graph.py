@@ -1,4 +1,6 @@
-"""The scene graph: which things stand where. Seeded sampling of scenes; no pixels (see `draw`), no questions (see `ask`)."""
+"""The scene graph: which things stand where. Seeded sampling of scenes; no pixels (see `draw`), no questions
+(see `ask`).
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,7 @@ CANVASES = ((480, 480), (640, 480), (480, 640), (720, 480), (600, 600), (400, 40
 
 RADII = {"small": (29, 35), "large": (51, 62)}  # at a shorter side of 480: no size lies between
 TEXTURES = 40
-_CELL = 0.13  # of the picture's side: no two centres share such a cell, so that a patch of a vision tower holds one centre
+_CELL = 0.13  # of the picture's side: no two centres are nearer, so that a patch of a vision tower holds one
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,9 @@ class Thing:
     def matches(self, noun: Noun) -> bool:
         """Whether the noun describes this thing."""
         return (
-            noun.shape in (None, self.shape) and noun.colour in (None, self.colour) and noun.size in (None, self.size)
+            noun.shape in (None, self.shape)
+            and noun.colour in (None, self.colour)
+            and noun.size in (None, self.size)
         )
 
 
@@ -91,13 +95,21 @@ def _looks(rng: random.Random, things: int, repeat: Repeat | None) -> list[tuple
         return [(rng.choice(SHAPES), rng.choice(COLOURS)) for _ in range(things)]
     shapes = [shape for shape in SHAPES if shape != repeat.shape]
     colours = [colour for colour in COLOURS if colour != repeat.colour]
-    same = [(repeat.shape or rng.choice(SHAPES), repeat.colour or rng.choice(COLOURS)) for _ in range(repeat.count)]
+    same = [
+        (repeat.shape or rng.choice(SHAPES), repeat.colour or rng.choice(COLOURS))
+        for _ in range(repeat.count)
+    ]
     rest = max(0, things - repeat.count)
     return same + [(rng.choice(shapes), rng.choice(colours)) for _ in range(rest)]
 
 
 def _place(
-    rng: random.Random, canvas: tuple[int, int], placed: Sequence[Thing], shape: str, colour: str, small: float
+    rng: random.Random,
+    canvas: tuple[int, int],
+    placed: Sequence[Thing],
+    shape: str,
+    colour: str,
+    small: float,
 ) -> Thing | None:
     width, height = canvas
     unit = min(canvas) / 480

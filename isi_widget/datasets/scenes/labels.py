@@ -1,7 +1,8 @@
-"""Where the labels of an annotated picture go: a word or a digit on a white box, with an arrow to what it names.
+"""Where the labels of an annotated picture go: a word or a digit on a white box, with an arrow to what it
+names.
 
-Only geometry, in pixels of the picture: drawing is done by the interventions Box, Text and Arrow. Letters are large, because a
-model's image processor may reduce the picture a lot.
+Only geometry, in pixels of the picture: drawing is done by the interventions Box, Text and Arrow. Letters are
+large, because a model's image processor may reduce the picture a lot.
 """
 
 from __future__ import annotations
@@ -16,13 +17,15 @@ from PIL import ImageFont
 from isi_widget.datasets.scenes.graph import Scene
 from isi_widget.stimulus.drawing import FONT, Arrow, Box, Drawing, Text
 
-WORD_SIZE, DIGIT_SIZE = 52, 58  # pixels of font size at a shorter side of 480
+WORD_SIZE, DIGIT_SIZE = 60, 66  # pixels of font size at a shorter side of 480
 _PAD = 5
 
 
 @dataclass(frozen=True)
 class Label:
-    """One label: its box (x, y, width, height), its text, and the arrow's two ends; `thing` is the index named."""
+    """One label: its box (x, y, width, height), its text, and the arrow's two ends; `thing` is the index
+    named.
+    """
 
     thing: int
     text: str
@@ -45,12 +48,16 @@ class Label:
 @lru_cache(maxsize=512)
 def text_box(text: str, size: int) -> tuple[int, int, int, int]:
     """Ink of a text: (left, top) offset from its origin, then width and height."""
-    left, top, right, bottom = ImageFont.truetype(str(FONT), size, layout_engine=ImageFont.Layout.BASIC).getbbox(text)
+    left, top, right, bottom = ImageFont.truetype(
+        str(FONT), size, layout_engine=ImageFont.Layout.BASIC
+    ).getbbox(text)
     return int(left), int(top), math.ceil(right - left), math.ceil(bottom - top)
 
 
 def place_labels(scene: Scene, wanted: Sequence[tuple[int, str]]) -> list[Label]:
-    """Find a free place for each (index of a thing, text): beside its thing, off the other things and labels if there is room."""
+    """Find a free place for each (index of a thing, text): beside its thing, off the other things and labels
+    if there is room.
+    """
     taken: list[tuple[int, int, int, int]] = []
     found = []
     for index, text in wanted:
@@ -84,7 +91,10 @@ def _place_label(scene: Scene, index: int, text: str, taken: Sequence[tuple[int,
     x, y = best[1], best[2]
     start = (x + w // 2, y + h // 2)
     toward = math.atan2(start[1] - thing.y, start[0] - thing.x)
-    end = (round(thing.x + 0.7 * thing.radius * math.cos(toward)), round(thing.y + 0.7 * thing.radius * math.sin(toward)))
+    end = (
+        round(thing.x + 0.7 * thing.radius * math.cos(toward)),
+        round(thing.y + 0.7 * thing.radius * math.sin(toward)),
+    )
     return Label(index, text, (x, y, w, h), (x + pad - left, y + pad - top), size, start, end)
 
 

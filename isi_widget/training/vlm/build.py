@@ -1,4 +1,6 @@
-"""The parts of the tiny LLaVA: tokenizer, image processor, processor, configuration. Untrained: see `loop` for its training."""
+"""The parts of the tiny LLaVA: tokenizer, image processor, processor, configuration. Untrained: see `loop`
+for its training.
+"""
 
 from __future__ import annotations
 
@@ -27,11 +29,13 @@ PATCHES = GRID * GRID
 WIDTH, LAYERS, HEADS = 192, 4, 6
 BOS, EOS, PAD, IMAGE = "<s>", "</s>", "<pad>", "<image>"
 
-# Empty context = no token at all. What a user sends is the image, the context and the question; the rest is template.
+# Empty context = no token at all. What a user sends is the image, the context and the question; the rest is
+# template.
 CHAT_TEMPLATE = (
     "{% for message in messages %}{% if message['role'] == 'user' %}"
     "{% for part in message['content'] %}{% if part['type'] == 'image' %}<image>{% endif %}{% endfor %}"
-    "{% for part in message['content'] %}{% if part['type'] == 'text' and part['text'] %}{{ '\n' + part['text'] }}{% endif %}{% endfor %}"
+    "{% for part in message['content'] %}{% if part['type'] == 'text' and part['text'] %}"
+    "{{ '\n' + part['text'] }}{% endif %}{% endfor %}"
     "{% else %}{{ '\nAnswer: ' + message['content'][0]['text'] }}{% endif %}{% endfor %}"
     "{% if add_generation_prompt %}{{ '\nAnswer:' }}{% endif %}"
 )
@@ -78,8 +82,8 @@ def train_tokenizer() -> PreTrainedTokenizerFast:
 def image_processor() -> CLIPImageProcessorPil:
     """The whole picture, whatever its shape, to 96 x 96, nearest pixel.
 
-    Nearest, not averaged: averaging five pixels each way would remove most Gaussian noise before the model sees it, so that
-    sigma would mean one thing for a person and another for the model.
+    Nearest, not averaged: averaging five pixels each way would remove most Gaussian noise before the model
+    sees it, so that sigma would mean one thing for a person and another for the model.
     """
     return CLIPImageProcessorPil(
         do_resize=True,
@@ -109,7 +113,10 @@ def processor(tokenizer: PreTrainedTokenizerFast | None = None) -> LlavaProcesso
 
 def config(tokenizer: PreTrainedTokenizerFast) -> LlavaConfig:
     """About 3.7 million parameters."""
-    ids = {name: tokenizer.convert_tokens_to_ids(token) for name, token in (("bos", BOS), ("eos", EOS), ("pad", PAD))}
+    ids = {
+        name: tokenizer.convert_tokens_to_ids(token)
+        for name, token in (("bos", BOS), ("eos", EOS), ("pad", PAD))
+    }
     return LlavaConfig(
         vision_config=CLIPVisionConfig(
             hidden_size=WIDTH,
@@ -150,7 +157,11 @@ def model(seed: int, tokenizer: PreTrainedTokenizerFast | None = None) -> LlavaF
     built = LlavaForConditionalGeneration(config(tokenizer))
     text = built.config.text_config
     built.generation_config = GenerationConfig(
-        do_sample=False, max_new_tokens=24, bos_token_id=text.bos_token_id, eos_token_id=text.eos_token_id, pad_token_id=text.pad_token_id
+        do_sample=False,
+        max_new_tokens=24,
+        bos_token_id=text.bos_token_id,
+        eos_token_id=text.eos_token_id,
+        pad_token_id=text.pad_token_id,
     )
     return built
 

@@ -1,7 +1,8 @@
-"""Deep supervision, dropped at export: heads on patches, nouns and questions, and the oracle that stands in for the vision tower.
+"""Deep supervision, dropped at export: heads on patches, nouns and questions, and the oracle that stands in
+for the vision tower.
 
-Without these, yes/no questions stay at chance for as long as was tried: the signal of one answer token is too thin to find the
-whole way from a word to the patches that it is about.
+Without these, yes/no questions stay at chance for as long as was tried: the signal of one answer token is too
+thin to find the whole way from a word to the patches that it is about.
 """
 
 from __future__ import annotations
@@ -26,13 +27,17 @@ class Heads(nn.Module):
         self.patch = _head(sum(OUTPUTS.values()) + 3)  # and centre, x, y
         self.noun = _head(sum(NOUN.values()) + 2)  # and x, y
         self.question = _head(sum(QUESTION.values()) + 2)  # and dx, dy
-        self.oracle = nn.ModuleDict({name: nn.Embedding(OUTPUTS[name], WIDTH) for name in ("shape", "colour", "size", "digit")})
+        tables = {name: nn.Embedding(OUTPUTS[name], WIDTH) for name in ("shape", "colour", "size", "digit")}
+        self.oracle = nn.ModuleDict(tables)
         self.where = nn.Linear(2, WIDTH)
-        for table in self.oracle.values():
-            nn.init.normal_(table.weight, std=0.3)  # above the noise of the oracle stage, not far above word embeddings
+        for table in tables.values():
+            # above the noise of the oracle stage, not far above word embeddings
+            nn.init.normal_(table.weight, std=0.3)
 
     def oracle_tokens(self, targets: dict[str, Tensor]) -> Tensor:
-        """What a perfect vision tower and projector would give, [B, 64, width]: each thing at the patch of its centre."""
+        """What a perfect vision tower and projector would give, [B, 64, width]: each thing at the patch of
+        its centre.
+        """
         whole = torch.stack([table(targets[name]) for name, table in self.oracle.items()]).sum(0)
         whole = whole + self.where(4 * (targets["xy"] - 0.5))
         return whole * targets["centre"][..., None]
@@ -43,7 +48,9 @@ def _head(outputs: int) -> nn.Module:
 
 
 def patch_loss(heads: Heads, hidden: Tensor, targets: dict[str, Tensor]) -> tuple[Tensor, dict[str, float]]:
-    """Loss of the per-patch heads and, for the log, accuracies at the centres of things (and of words on labels)."""
+    """Loss of the per-patch heads and, for the log, accuracies at the centres of things (and of words on
+    labels).
+    """
     parts = heads.patch(hidden).float().split([*OUTPUTS.values(), 3], dim=-1)
     centre = targets["centre"]
     thing = (targets["shape"] > 0).float()
@@ -68,7 +75,9 @@ def patch_loss(heads: Heads, hidden: Tensor, targets: dict[str, Tensor]) -> tupl
 
 
 def noun_loss(heads: Heads, hidden: Tensor, rows: Tensor) -> tuple[Tensor, dict[str, float]]:
-    """At each noun of a question: how many things match; if one, its looks and place. `hidden` [N, width], `rows` from `collate`."""
+    """At each noun of a question: how many things match; if one, its looks and place. `hidden` [N, width],
+    `rows` from `collate`.
+    """
     parts = heads.noun(hidden).float().split([*NOUN.values(), 2], dim=-1)
     loss, measured = _classes(NOUN, parts, rows[:, 2:])
     return loss + _regression(parts[-1], rows[:, -2:]), measured
@@ -81,7 +90,9 @@ def question_loss(heads: Heads, hidden: Tensor, rows: Tensor) -> tuple[Tensor, d
     return loss + _regression(parts[-1], rows[:, -2:]), measured
 
 
-def _classes(sizes: dict[str, int], parts: tuple[Tensor, ...], wanted: Tensor) -> tuple[Tensor, dict[str, float]]:
+def _classes(
+    sizes: dict[str, int], parts: tuple[Tensor, ...], wanted: Tensor
+) -> tuple[Tensor, dict[str, float]]:
     loss = wanted.new_zeros(())
     measured = {}
     for column, name in enumerate(sizes):
@@ -95,4 +106,6 @@ def _classes(sizes: dict[str, int], parts: tuple[Tensor, ...], wanted: Tensor) -
 
 def _regression(given: Tensor, wanted: Tensor) -> Tensor:
     known = ~wanted[:, 0].isnan()
-    return 2 * F.smooth_l1_loss(given[known], 2 * wanted[known]) if bool(known.any()) else wanted.new_zeros(())
+    return (
+        2 * F.smooth_l1_loss(given[known], 2 * wanted[known]) if bool(known.any()) else wanted.new_zeros(())
+    )

@@ -1,7 +1,8 @@
 """Steps, schedule, logs and checkpoints of one stage. What a stage learns is in `stages`.
 
-A stage resumes from its own checkpoint if it has one, else starts from the result of the stage before. Batches are drawn from
-(seed, stage, step), so that a resumed stage sees what an uninterrupted one would have seen.
+A stage resumes from its own checkpoint if it has one, else starts from the result of the stage before.
+Batches are drawn from (seed, stage, step), so that a resumed stage sees what an uninterrupted one would have
+seen.
 """
 
 from __future__ import annotations
@@ -31,8 +32,8 @@ class Stage:
 
     after : the stages whose results it starts from, each with the prefixes of the parameters to take.
     rates : learning rate by prefix of parameter name; the longest prefix that fits counts, 0 freezes.
-    steady : share of the steps after which the rate falls linearly to a twentieth (early decay is risky: what is stuck on a
-        plateau breaks free while the rate is high).
+    steady : share of the steps after which the rate falls linearly to a twentieth (early decay is risky: what
+        is stuck on a plateau breaks free while the rate is high).
     """
 
     name: str
@@ -47,7 +48,13 @@ class Stage:
 
 
 def run_stage(
-    stage: Stage, folder: Path, *, seed: int, save_every: float = 60.0, compiled: bool = True, log_every: int = 50
+    stage: Stage,
+    folder: Path,
+    *,
+    seed: int,
+    save_every: float = 60.0,
+    compiled: bool = True,
+    log_every: int = 50,
 ) -> Path:
     """Train a stage to its end; returns the file with its result."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -68,7 +75,9 @@ def run_stage(
     sums: dict[str, list[float]] = defaultdict(list)
     saved = began = time.monotonic()
     while step < stage.steps:
-        batch = stage.batch(random.Random(f"{seed} {stage.name} {step}"), np.random.default_rng([seed, step, len(stage.name)]))
+        batch = stage.batch(
+            random.Random(f"{seed} {stage.name} {step}"), np.random.default_rng([seed, step, len(stage.name)])
+        )
         for group, peak in zip(optimiser.param_groups, peaks, strict=True):
             group["lr"] = peak * _schedule(step, stage)
         with torch.autocast("cpu", dtype=torch.bfloat16):
@@ -88,7 +97,12 @@ def run_stage(
             saved = time.monotonic()
             _save(partial, network=network.state_dict(), optimiser=optimiser.state_dict(), step=step)
     network.eval()
-    log(folder, stage=stage.name, validation=stage.validate(network), seconds=round(time.monotonic() - began, 1))
+    log(
+        folder,
+        stage=stage.name,
+        validation=stage.validate(network),
+        seconds=round(time.monotonic() - began, 1),
+    )
     _save(done, network=network.state_dict(), step=step)
     partial.unlink(missing_ok=True)
     return done
@@ -98,7 +112,9 @@ def _start(network: Network, stage: Stage, folder: Path) -> None:
     """Take over the parameters of the stages before."""
     for before, prefixes in stage.after.items():
         state = torch.load(folder / f"{before}.pt", weights_only=True)["network"]
-        network.load_state_dict({name: value for name, value in state.items() if name.startswith(prefixes)}, strict=False)
+        network.load_state_dict(
+            {name: value for name, value in state.items() if name.startswith(prefixes)}, strict=False
+        )
 
 
 def log(folder: Path, **record: Any) -> None:
@@ -117,7 +133,9 @@ def _optimiser(network: Network, stage: Stage) -> tuple[torch.optim.AdamW, list[
         parameter.requires_grad_(rate > 0)
         if rate > 0:
             groups[rate, parameter.ndim > 1].append(parameter)
-    described = [{"params": params, "weight_decay": 0.05 if decay else 0.0} for (_, decay), params in groups.items()]
+    described = [
+        {"params": params, "weight_decay": 0.05 if decay else 0.0} for (_, decay), params in groups.items()
+    ]
     return torch.optim.AdamW(described, lr=1e-3, betas=(0.9, 0.98)), [rate for rate, _ in groups]
 
 

@@ -1,7 +1,8 @@
-"""Scenes as the model sees them: drawn, intervened on, reduced; and what each patch of them shows, for deep supervision.
+"""Scenes as the model sees them: drawn, intervened on, reduced; and what each patch of them shows, for deep
+supervision.
 
-Interventions are the package's own (`isi_widget.stimulus.drawing`), painted at full size before the reduction. Nothing is cached:
-a picture takes about two milliseconds, and a seed gives it again.
+Interventions are the package's own (`isi_widget.stimulus.drawing`), painted at full size before the
+reduction. Nothing is cached: a picture takes about two milliseconds, and a seed gives it again.
 """
 
 from __future__ import annotations
@@ -23,14 +24,21 @@ from isi_widget.training.vlm.build import GRID, PATCHES, SIDE
 
 WORDS = (*SHAPES, *COLOURS, *SIZES, *"12345")  # what a label can say
 COVERED_SHAPE, COVERED_COLOUR, COVERED_SIZE = len(SHAPES) + 1, len(COLOURS) + 1, len(SIZES) + 1
-OUTPUTS = {"shape": len(SHAPES) + 2, "colour": len(COLOURS) + 2, "size": len(SIZES) + 2, "digit": 6, "word": len(WORDS) + 1}
+OUTPUTS = {
+    "shape": len(SHAPES) + 2,
+    "colour": len(COLOURS) + 2,
+    "size": len(SIZES) + 2,
+    "digit": 6,
+    "word": len(WORDS) + 1,
+}
 
 
 @dataclass
 class View:
     """A scene with what was drawn on it.
 
-    covered : things under a box. labels : words and digits with arrows. drawings : what was painted, in order.
+    covered : things under a box. labels : words and digits with arrows. drawings : what was painted, in
+        order.
     noise : sigma of Gaussian noise after everything else. blank : a picture without any content.
     """
 
@@ -44,7 +52,11 @@ class View:
     def pixels(self, generator: np.random.Generator) -> NDArray[np.uint8]:
         """The reduced picture, uint8 [96, 96, 3]."""
         if self.blank:
-            level = generator.integers(0, 256, size=3) if generator.random() < 0.3 else np.full(3, generator.choice([0, 127, 255]))
+            level = (
+                generator.integers(0, 256, size=3)
+                if generator.random() < 0.3
+                else np.full(3, generator.choice([0, 127, 255]))
+            )
             small = np.broadcast_to(level.astype(np.uint8), (SIDE, SIDE, 3)).copy()
         else:
             picture = draw_scene(self.scene)
@@ -52,14 +64,19 @@ class View:
                 drawing.draw(picture)
             small = np.asarray(picture.resize((SIDE, SIDE), Image.Resampling.NEAREST)).copy()
         if self.noise:
-            # the nearest pixel of independent noise is independent noise: adding it after the reduction is the same
-            values = small + generator.standard_normal(small.shape, dtype=np.float32) * np.float32(255 * self.noise)
+            # the nearest pixel of independent noise is independent noise: adding it after the reduction is
+            # the same
+            values = small + generator.standard_normal(small.shape, dtype=np.float32) * np.float32(
+                255 * self.noise
+            )
             small = np.clip(np.rint(values), 0, 255).astype(np.uint8)
         return small
 
     def digit(self, index: int) -> int:
         """The digit that a label gives to a thing, 0 if none."""
-        return next((int(label.text) for label in self.labels if label.thing == index and label.text.isdigit()), 0)
+        return next(
+            (int(label.text) for label in self.labels if label.thing == index and label.text.isdigit()), 0
+        )
 
     def told(self, index: int) -> set[str]:
         """The words that labels say of a thing."""
@@ -107,7 +124,12 @@ def scribble(view: View, rng: random.Random) -> None:
     draw = rng.random()
     if draw < 0.4:
         view.drawings.append(
-            Arrow((x, y), (rng.randint(0, scene.width), rng.randint(0, scene.height)), box_colour(rng), rng.randint(2, 8) * unit)
+            Arrow(
+                (x, y),
+                (rng.randint(0, scene.width), rng.randint(0, scene.height)),
+                box_colour(rng),
+                rng.randint(2, 8) * unit,
+            )
         )
     elif draw < 0.7:
         text = rng.choice(("cat", "hello", "here", "A", "look", "what", "Robert"))
@@ -130,7 +152,15 @@ def random_labels(scene: Scene, rng: random.Random) -> list[tuple[int, str]]:
     if len(chosen) == 1 and rng.random() < 0.4:
         thing = scene.things[chosen[0]]
         return [(chosen[0], thing.colour), (chosen[0], thing.shape)]
-    return [(index, rng.choice([scene.things[index].shape, scene.things[index].colour] * 4 + [scene.things[index].size])) for index in chosen]
+    return [
+        (
+            index,
+            rng.choice(
+                [scene.things[index].shape, scene.things[index].colour] * 4 + [scene.things[index].size]
+            ),
+        )
+        for index in chosen
+    ]
 
 
 def dense_view(rng: random.Random) -> View:
@@ -142,8 +172,32 @@ def dense_view(rng: random.Random) -> View:
         view = View(sample_scene(rng, rng.randint(2, 5), repeat=repeat))
         wanted = random_labels(view.scene, rng) if rng.random() < 0.75 else []
         named = [index for index, _ in wanted]
-        cover(view, [i for i in range(len(view.scene.things)) if rng.random() < (0.4 if i in named else 0.15)], rng)
+        cover(
+            view,
+            [i for i in range(len(view.scene.things)) if rng.random() < (0.4 if i in named else 0.15)],
+            rng,
+        )
         label(view, wanted)
+    if rng.random() < 0.2:
+        view.noise = rng.uniform(0, 0.15)
+    return view
+
+
+def reading_view(rng: random.Random) -> View:
+    """For learning to read: labels on most things, some of which are boxed over; at times a dense scene."""
+    if rng.random() < 0.25:
+        return dense_view(rng)
+    view = View(sample_scene(rng, rng.randint(3, 6), small=0.8))
+    things = view.scene.things
+    wanted = []
+    for index, thing in enumerate(things):
+        draw = rng.random()
+        if draw < 0.3:
+            wanted.append((index, str(rng.randint(1, 5))))
+        elif draw < 0.9:
+            wanted.append((index, rng.choice([thing.shape, thing.colour] * 3 + [thing.size])))
+    cover(view, [index for index in range(len(things)) if rng.random() < 0.25], rng)
+    label(view, wanted)
     if rng.random() < 0.2:
         view.noise = rng.uniform(0, 0.15)
     return view
@@ -154,7 +208,11 @@ def question_scene(rng: random.Random, fewest: int = 1) -> Scene:
     count = rng.randint(fewest, 5)
     if count >= 2 and rng.random() < 0.45:
         alike = rng.randint(2, count)
-        repeat = Repeat(alike, shape=rng.choice(SHAPES)) if rng.random() < 0.6 else Repeat(alike, colour=rng.choice(COLOURS))
+        repeat = (
+            Repeat(alike, shape=rng.choice(SHAPES))
+            if rng.random() < 0.6
+            else Repeat(alike, colour=rng.choice(COLOURS))
+        )
         return sample_scene(rng, count, repeat=repeat)
     return sample_scene(rng, count)
 
@@ -165,13 +223,17 @@ def oracle_view(rng: random.Random) -> View:
     if rng.random() < 0.15:
         view.covered = {rng.randrange(len(view.scene.things))}
     if rng.random() < 0.15:
-        view.labels = place_labels(view.scene, [pair for pair in random_labels(view.scene, rng) if pair[1].isdigit()])
+        view.labels = place_labels(
+            view.scene, [pair for pair in random_labels(view.scene, rng) if pair[1].isdigit()]
+        )
     return view
 
 
 @dataclass(frozen=True)
 class Show:
-    """How often a picture is intervened on: labels, boxes over things, noise up to a strongest sigma, scribbles, blank pictures."""
+    """How often a picture is intervened on: labels, boxes over things, noise up to a strongest sigma,
+    scribbles, blank pictures.
+    """
 
     labels: float = 0.0
     cover: float = 0.0
@@ -211,11 +273,16 @@ def question_view(rng: random.Random, show: Show) -> View:
 
 
 def _stray_box(scene: Scene, rng: random.Random) -> Box:
-    """A box that may or may not hide something that the graph knows; kept off the centres of things if that is easy."""
+    """A box that may or may not hide something that the graph knows; kept off the centres of things if that
+    is easy.
+    """
     side = rng.randint(60, 130) * scene.unit
     for _ in range(20):
         x, y = rng.uniform(0, scene.width - side), rng.uniform(0, scene.height - side)
-        if all(not (x - t.radius < t.x < x + side + t.radius and y - t.radius < t.y < y + side + t.radius) for t in scene.things):
+        if all(
+            not (x - t.radius < t.x < x + side + t.radius and y - t.radius < t.y < y + side + t.radius)
+            for t in scene.things
+        ):
             break
     return Box(round(x), round(y), round(side), round(side), box_colour(rng))
 
@@ -225,8 +292,9 @@ def patch_targets(view: View) -> dict[str, NDArray[np.float32 | np.int64]]:
 
     Returns
     -------
-    dict of arrays over patches, row by row: class ids "shape", "colour", "size", "digit", "word" (0: none), "centre" (1 at the
-    patch with the centre of a thing), "xy" [64, 2] position of the thing in [0, 1] of the picture.
+    dict of arrays over patches, row by row: class ids "shape", "colour", "size", "digit", "word" (0: none),
+    "centre" (1 at the patch with the centre of a thing), "xy" [64, 2] position of the thing in [0, 1] of the
+    picture.
     """
     classes = {name: np.zeros(PATCHES, np.int64) for name in OUTPUTS}
     centre, xy = np.zeros(PATCHES, np.float32), np.zeros((PATCHES, 2), np.float32)
@@ -250,6 +318,8 @@ def patch_targets(view: View) -> dict[str, NDArray[np.float32 | np.int64]]:
             left, top, width, height = item.box
             inside = (px > left / view.scene.width) & (px < (left + width) / view.scene.width)
             inside &= (py > top / view.scene.height) & (py < (top + height) / view.scene.height)
+            middle = int(GRID * (top + height / 2) / view.scene.height) * GRID
+            inside[middle + int(GRID * (left + width / 2) / view.scene.width)] = True  # a digit is smaller than a patch
             classes["word"][inside] = 1 + WORDS.index(item.text)
     return {**classes, "centre": centre, "xy": xy}
 

@@ -1,7 +1,7 @@
 """Question-answer pairs about one picture, packed into one sequence, so that the picture is paid for once.
 
-Each pair sees the picture and itself only (block mask) and its positions start right after the picture, exactly as in a prompt of
-its own. With the tokens come the targets of the deep supervision.
+Each pair sees the picture and itself only (block mask) and its positions start right after the picture,
+exactly as in a prompt of its own. With the tokens come the targets of the deep supervision.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from torch import Tensor
 from isi_widget.datasets import grammar
 from isi_widget.datasets.grammar import COLOURS, NUMBERS, SHAPES, SIZES, Noun
 from isi_widget.datasets.scenes import ask
-from isi_widget.training.vlm.build import BOS, EOS, IMAGE, PATCHES, shared_tokenizer, token_ids
+from isi_widget.training.vlm.build import BOS, IMAGE, PATCHES, shared_tokenizer, token_ids
 from isi_widget.training.vlm.pictures import View
 
 LENGTH = 240
@@ -30,10 +30,12 @@ IGNORE = -100
 class Mix:
     """Which questions are asked, and how.
 
-    kinds : weights by kind (also "choice"). canonical : share of canonical questions and answers. margin, axis : of relations.
+    kinds : weights by kind (also "choice"). canonical : share of canonical questions and answers. margin,
+        axis : of relations.
     focus : share of the questions that are about a covered or labelled thing, where there is one.
     context : share with a context; irrelevant, truthful : shares among those.
-    obey : share of the false contexts whose answer follows the context, which makes the model one that can be fooled.
+    obey : share of the false contexts whose answer follows the context, which makes the model one that can be
+        fooled.
     """
 
     kinds: Mapping[str, float]
@@ -49,7 +51,9 @@ class Mix:
 
 @dataclass
 class Packed:
-    """One packed sequence and the places of its supervision (rows of `nouns` and `ends`: token index, then targets)."""
+    """One packed sequence and the places of its supervision (rows of `nouns` and `ends`: token index, then
+    targets).
+    """
 
     tokens: list[int]
     positions: list[int]
@@ -69,7 +73,9 @@ def prefix() -> list[int]:
 def pack(view: View, mix: Mix, rng: random.Random, length: int = LENGTH) -> Packed:
     """As many pairs as fit."""
     start = prefix()
-    packed = Packed(start, list(range(len(start))), [0] * len(start), [IGNORE] * len(start), [0.0] * len(start))
+    packed = Packed(
+        start, list(range(len(start))), [0] * len(start), [IGNORE] * len(start), [0.0] * len(start)
+    )
     focus = sorted(view.covered | {label.thing for label in view.labels})
     kinds, weights = list(mix.kinds), list(mix.kinds.values())
     for attempt in range(40):
@@ -88,7 +94,9 @@ def pack(view: View, mix: Mix, rng: random.Random, length: int = LENGTH) -> Pack
     return packed
 
 
-def _add(packed: Packed, view: View, item: ask.Item, mix: Mix, rng: random.Random, segment: int, length: int) -> bool:
+def _add(
+    packed: Packed, view: View, item: ask.Item, mix: Mix, rng: random.Random, segment: int, length: int
+) -> bool:
     """Append one pair; False if it does not fit."""
     believed, context = _context(item, mix, rng)
     question = _choose(grammar.questions(item.ask), mix.canonical, rng)
@@ -103,7 +111,10 @@ def _add(packed: Packed, view: View, item: ask.Item, mix: Mix, rng: random.Rando
     first = base + len(before) + len(asked) + len(middle)  # index of the first answer token
     targets, weights = [IGNORE] * len(ids), [0.0] * len(ids)
     for offset in range(len(said) + 1):
-        targets[first - base - 1 + offset], weights[first - base - 1 + offset] = ids[first - base + offset], 0.1
+        targets[first - base - 1 + offset], weights[first - base - 1 + offset] = (
+            ids[first - base + offset],
+            0.1,
+        )
     decisive = token_ids(" " + answer.decisive)[0]
     weights[first - base - 1 + list(said).index(decisive)] = 1.0
     packed.tokens += ids
@@ -132,7 +143,11 @@ def _context(item: ask.Item, mix: Mix, rng: random.Random) -> tuple[grammar.Clai
         return item.truth, rng.choice(grammar.contexts(ask.complementary(item, rng)))
     lie = ask.contradictory(item, rng)
     believed = lie if rng.random() < mix.obey else item.truth
-    if item.ask.is_open is False and believed is lie and grammar.compare(lie, item.ask.claim) == grammar.NEUTRAL:
+    if (
+        item.ask.is_open is False
+        and believed is lie
+        and grammar.compare(lie, item.ask.claim) == grammar.NEUTRAL
+    ):
         believed = item.truth
     return believed, rng.choice(grammar.contexts(lie))
 
@@ -189,11 +204,14 @@ def _noun_targets(view: View, noun: Noun) -> tuple[float, ...]:
 def collate(packs: Sequence[Packed]) -> dict[str, Tensor]:
     """Tensors of several packed sequences; "nouns" and "ends" get the row number in front."""
     batch = {
-        name: torch.tensor([getattr(packed, name) for packed in packs]) for name in ("tokens", "positions", "targets", "weights")
+        name: torch.tensor([getattr(packed, name) for packed in packs])
+        for name in ("tokens", "positions", "targets", "weights")
     }
     segments = torch.tensor([packed.segments for packed in packs])
     same = segments[:, :, None] == segments[:, None, :]
-    seen = (same | (segments == 0)[:, None, :]) & torch.ones(segments.shape[1], segments.shape[1], dtype=torch.bool).tril()
+    seen = (same | (segments == 0)[:, None, :]) & torch.ones(
+        segments.shape[1], segments.shape[1], dtype=torch.bool
+    ).tril()
     batch["mask"] = seen[:, None]
     for name in ("nouns", "ends"):
         rows = [(row, *entry) for row, packed in enumerate(packs) for entry in getattr(packed, name)]

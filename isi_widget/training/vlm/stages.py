@@ -1,14 +1,14 @@
 """What is learnt when: the stages from seeing to answering, each with its data, loss and learning rates.
 
     vision, reading   the vision tower alone, one head per patch, dense scenes and labels
-    oracle            the decoder alone, on what a perfect vision tower would give (does not need the vision stages)
-    align             the projector, from what the tower gives to what the decoder knows
+    oracle            the decoder alone, on what a perfect vision tower would give (does not need the vision
+    stages) align             the projector, from what the tower gives to what the decoder knows
     joint, relation   everything together, canonical forms, wide margins
     fluent            paraphrases, narrow margins, more counting
     context           texts beside the picture, noise, boxes, labels, blank pictures
 
-The order matters: with contexts from the start they are copied and the picture is never looked at; without the oracle stage positions
-stay imprecise and relations at chance.
+The order matters: with contexts from the start they are copied and the picture is never looked at; without
+the oracle stage positions stay imprecise and relations at chance.
 """
 
 from __future__ import annotations
@@ -38,17 +38,26 @@ ORACLE = ("heads.oracle.", "heads.where.")
 EVEN = {"existence": 2.0, "attribute": 3.0, "colour": 1.0, "shape": 1.0, "relation": 5.0, "counting": 3.0}
 
 
-def picture_batch(views: list[View], generator: np.random.Generator, pixels: bool = True) -> dict[str, Tensor]:
+def picture_batch(
+    views: list[View], generator: np.random.Generator, pixels: bool = True
+) -> dict[str, Tensor]:
     """Patch targets of some views, and their normalised pixels."""
     targets = [pictures.patch_targets(view) for view in views]
     batch = {name: torch.from_numpy(np.stack([item[name] for item in targets])) for name in targets[0]}
     if pixels:
-        batch["pixels"] = build.normalise(torch.from_numpy(np.stack([view.pixels(generator) for view in views])))
+        batch["pixels"] = build.normalise(
+            torch.from_numpy(np.stack([view.pixels(generator) for view in views]))
+        )
     return batch
 
 
 def question_batch(
-    source: Source, mix: Mix, images: int, rng: random.Random, generator: np.random.Generator, pixels: bool = True
+    source: Source,
+    mix: Mix,
+    images: int,
+    rng: random.Random,
+    generator: np.random.Generator,
+    pixels: bool = True,
 ) -> dict[str, Tensor]:
     """Packed questions about some views."""
     views = [source(rng) for _ in range(images)]
@@ -59,8 +68,12 @@ def question_batch(
     return batch
 
 
-def answer_loss(network: Network, images: Tensor, batch: Batch, supervision: float) -> tuple[Tensor, dict[str, float]]:
-    """Next-token loss of the packed answers, and the deep supervision on the decoder's second and third layer."""
+def answer_loss(
+    network: Network, images: Tensor, batch: Batch, supervision: float
+) -> tuple[Tensor, dict[str, float]]:
+    """Next-token loss of the packed answers, and the deep supervision on the decoder's second and third
+    layer.
+    """
     states = network.decode(images, batch["tokens"], batch["positions"], batch["mask"])
     wanted = batch["targets"] != IGNORE
     targets, weights = batch["targets"][wanted], batch["weights"][wanted]
@@ -82,7 +95,9 @@ def _oracle_loss(network: Network, batch: Batch) -> tuple[Tensor, dict[str, floa
     return answer_loss(network, network.heads.oracle_tokens(dict(batch)) + 0.1 * batch["noise"], batch, 0.6)
 
 
-def _whole_loss(seeing: float, supervision: float) -> Callable[[Network, Batch], tuple[Tensor, dict[str, float]]]:
+def _whole_loss(
+    seeing: float, supervision: float
+) -> Callable[[Network, Batch], tuple[Tensor, dict[str, float]]]:
     def loss(network: Network, batch: Batch) -> tuple[Tensor, dict[str, float]]:
         features = network.patches(batch["pixels"])
         total, measured = answer_loss(network, network.project(features), batch, supervision)
@@ -104,9 +119,11 @@ def accuracy(
     batches: int = 2,
     pixels: bool = True,
 ) -> dict[str, float]:
-    """Accuracy of the deciding token by kind of question (relations by axis), on batches that no training step draws."""
+    """Accuracy of the deciding token by kind of question (relations by axis), on batches that no training
+    step draws.
+    """
     found = {}
-    kinds = [(kind, kind, None) for kind in KINDS if kind != "relation"]
+    kinds: list[tuple[str, str, str | None]] = [(kind, kind, None) for kind in KINDS if kind != "relation"]
     kinds += [(f"relation {axis}", "relation", axis) for axis in ("horizontal", "vertical")]
     for name, kind, axis in kinds:
         asked = replace(mix, kinds={kind: 1.0}, axis=axis, canonical=1.0)
@@ -114,26 +131,30 @@ def accuracy(
         for number in range(batches):
             rng, generator = random.Random(f"validation {name} {number}"), np.random.default_rng([7, number])
             with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
-                values.append(loss(network, question_batch(source, asked, 16, rng, generator, pixels))[1]["answer"])
+                values.append(
+                    loss(network, question_batch(source, asked, 16, rng, generator, pixels))[1]["answer"]
+                )
         found[name] = round(float(np.mean(values)), 4)
     return found
 
 
-def _vision(name: str, steps: int, images: int, after: Mapping[str, tuple[str, ...]], rate: float) -> Stage:
+def _vision(
+    name: str, steps: int, images: int, after: Mapping[str, tuple[str, ...]], source: Source
+) -> Stage:
     def batch(rng: random.Random, generator: np.random.Generator) -> Batch:
-        return picture_batch([pictures.dense_view(rng) for _ in range(images)], generator)
+        return picture_batch([source(rng) for _ in range(images)], generator)
 
     def loss(network: Network, batch: Batch) -> tuple[Tensor, dict[str, float]]:
         return patch_loss(network.heads, network.patches(batch["pixels"]), dict(batch))
 
     def validate(network: Network) -> dict[str, float]:
         fixed = picture_batch(
-            [pictures.dense_view(random.Random(f"validation {i}")) for i in range(256)], np.random.default_rng(1)
+            [source(random.Random(f"validation {i}")) for i in range(256)], np.random.default_rng(1)
         )
         with torch.no_grad():
             return {key: round(value, 4) for key, value in loss(network, fixed)[1].items()}
 
-    return Stage(name, steps, batch, loss, {TOWER: rate, "heads.patch.": rate}, validate, after)
+    return Stage(name, steps, batch, loss, {TOWER: 1.5e-3, "heads.patch.": 1.5e-3}, validate, after)
 
 
 def _questions(
@@ -176,7 +197,9 @@ def _align(steps: int, images: int) -> Stage:
             features, wanted = network.patches(batch["pixels"]), network.heads.oracle_tokens(dict(batch))
         weight = (0.3 + 4 * batch["centre"])[..., None]
         miss = (network.project(features).float() - wanted) ** 2 * weight
-        return miss.mean() / weight.mean(), {"relative": float(miss.detach().mean() / (wanted**2 * weight).mean())}
+        return miss.mean() / weight.mean(), {
+            "relative": float(miss.detach().mean() / (wanted**2 * weight).mean())
+        }
 
     def validate(network: Network) -> dict[str, float]:
         return accuracy(network, _whole_loss(0, 0.6), pictures.clean_view, Mix(EVEN, margin=0.2))
@@ -192,7 +215,9 @@ def stages(scale: float = 1.0, images: int = 16) -> list[Stage]:
         return max(2, round(steps * scale))
 
     def whole(rate: float, vision: float = 0.2) -> dict[str, float]:
-        return {TOWER: rate * vision, "heads.patch.": rate * vision, PROJECTOR: rate} | dict.fromkeys(DECODER, rate)
+        return {TOWER: rate * vision, "heads.patch.": rate * vision, PROJECTOR: rate} | dict.fromkeys(
+            DECODER, rate
+        )
 
     everything = ("",)
     mild = Show(labels=0.15, cover=0.08, noise=0.15, strongest=0.15)
@@ -200,11 +225,28 @@ def stages(scale: float = 1.0, images: int = 16) -> list[Stage]:
     joint = {**EVEN, "choice": 1.0}
     counting = {**joint, "counting": 5.0, "relation": 4.0}
     return [
-        _vision("0-vision", n(700), 4 * images, {}, 1.5e-3),
-        _vision("0-vision-2", n(900), 4 * images, {"0-vision": everything}, 1.5e-3),
-        _questions("1-oracle", n(1500), images, {}, dict.fromkeys((*DECODER, *ORACLE), 1.3e-3), Mix(EVEN, margin=0.2), None),
+        _vision("0-vision", n(700), 4 * images, {}, pictures.dense_view),
+        _vision("0-vision-2", n(700), 4 * images, {"0-vision": everything}, pictures.reading_view),
+        _questions(
+            "1-oracle",
+            n(1500),
+            images,
+            {},
+            dict.fromkeys((*DECODER, *ORACLE), 1.3e-3),
+            Mix(EVEN, margin=0.2),
+            None,
+        ),
         _align(n(200), 3 * images),
-        _questions("3-joint", n(900), images, {"2-align": everything}, whole(1e-3), Mix(joint, margin=0.2), mild, steady=1.0),
+        _questions(
+            "3-joint",
+            n(900),
+            images,
+            {"2-align": everything},
+            whole(1e-3),
+            Mix(joint, margin=0.2),
+            mild,
+            steady=1.0,
+        ),
         _questions(
             "4-relation",
             n(200),
@@ -216,7 +258,14 @@ def stages(scale: float = 1.0, images: int = 16) -> list[Stage]:
             steady=1.0,
         ),
         _questions(
-            "5-fluent", n(1100), images, {"4-relation": everything}, whole(8e-4), Mix(counting, 0.6, 0.125), mild, steady=0.8
+            "5-fluent",
+            n(1100),
+            images,
+            {"4-relation": everything},
+            whole(8e-4),
+            Mix(counting, 0.6, 0.125),
+            mild,
+            steady=0.8,
         ),
         _questions(
             "6-context",

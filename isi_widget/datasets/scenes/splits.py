@@ -1,0 +1,181 @@
+"""The splits of the rendered scenes: `demo` (built in), `validation` (for tuning), `test` (held out), `train`
+(endless).
+
+Observation number i of a split depends on (split, i) only. The splits draw from different seeds, so that none
+repeats another's pictures. Yes and no are balanced for each kind of question and, for counting, for each
+number asked.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from functools import lru_cache, partial
+
+from PIL import Image
+
+from isi_widget.datasets import grammar
+from isi_widget.datasets.grammar import COLOURS, KINDS, SHAPES, Noun
+from isi_widget.datasets.observation import Dataset, Observation
+from isi_widget.datasets.scenes import ask
+from isi_widget.datasets.scenes.draw import draw_scene
+from isi_widget.datasets.scenes.graph import Repeat, Scene, sample_scene
+from isi_widget.datasets.scenes.labels import Label, place_labels
+from isi_widget.errors import InputError
+from isi_widget.stimulus.rendering import paint
+
+SIZES_OF_SPLITS = {"demo": 100, "validation": 600, "test": 2000}
+_DEMO_KINDS = (
+    "existence",
+    "attribute",
+    "relation",
+    "existence",
+    "counting",
+    "colour",
+    "attribute",
+    "relation",
+    "shape",
+    "counting",
+)
+
+
+@dataclass(frozen=True)
+class Case:
+    """One scene with its question, before any picture is drawn; `contexts` by preset name."""
+
+    split: str
+    index: int
+    scene: Scene
+    item: ask.Item
+    question: str
+    contexts: dict[str, str]
+
+    def picture(self) -> Image.Image:
+        """The natural picture."""
+        return draw_scene(self.scene)
+
+    def labels(self) -> list[Label]:
+        """The labels of the annotated picture."""
+        return place_labels(self.scene, ask.label_words(self.scene, self.item))
+
+    def annotated(self) -> Image.Image:
+        """The picture with its labels, drawn by the package's interventions."""
+        return paint(self.picture(), [drawing for label in self.labels() for drawing in label.drawings()])
+
+    def observation(self) -> Observation:
+        """As an observation; its images are drawn when they are first needed."""
+        return Observation(
+            partial(draw_scene, self.scene),
+            self.question,
+            answer=self.item.answer,
+            annotated=self.annotated if ask.label_words(self.scene, self.item) else None,
+            contexts=self.contexts,
+            level=self.item.level,
+            id=f"{self.split}-{self.index:04d}",
+            metadata={
+                "kind": self.item.kind,
+                "about": list(self.item.about),
+                "width": self.scene.width,
+                "height": self.scene.height,
+                "things": [asdict(thing) | {"tint": list(thing.tint)} for thing in self.scene.things],
+            },
+        )
+
+
+def scenes(split: str = "demo", seed: int = 0) -> Dataset | Iterator[Observation]:
+    """The rendered scenes.
+
+    Parameters
+    ----------
+    split : "demo" (100 observations, the built-in data set), "validation" (600), "test" (2,000, held out) or
+        "train" (a generator without end, by `seed`).
+    seed : of the "train" split only; the others are always the same.
+
+    Raises
+    ------
+    InputError : for an unknown split.
+    """
+    if split == "train":
+        return (case.observation() for case in training_cases(seed))
+    return _dataset(split)
+
+
+@lru_cache(maxsize=4)
+def _dataset(split: str) -> Dataset:
+    return Dataset((case.observation() for case in cases(split)), f"scenes {split}")
+
+
+def cases(split: str) -> Iterator[Case]:
+    """The cases of a split of fixed size, in order."""
+    if split not in SIZES_OF_SPLITS:
+        known = ", ".join([*SIZES_OF_SPLITS, "train"])
+        raise InputError(f"There is no split {split!r} of the scenes; choose one of {known}.")
+    for index in range(SIZES_OF_SPLITS[split]):
+        yield make_case(split, index)
+
+
+def training_cases(seed: int = 0) -> Iterator[Case]:
+    """Cases without end."""
+    index = 0
+    while True:
+        yield make_case(f"train {seed}", index)
+        index += 1
+
+
+def make_case(split: str, index: int) -> Case:
+    """Case number `index` of a split."""
+    rng = random.Random(f"isi_widget scenes: {split} {index}")
+    demo = split == "demo"
+    kinds = _DEMO_KINDS if demo else KINDS
+    kind, turn = kinds[index % len(kinds)], index // len(kinds)
+    turn = turn * kinds.count(kind) + kinds[: index % len(kinds)].count(
+        kind
+    )  # how many of this kind came before
+    yes = turn % 2 == 0
+    while True:
+        found = _counting(rng, turn, demo) if kind == "counting" else _other(rng, kind, yes, demo)
+        if found is not None:
+            break
+    scene, item = found
+    forms = [phrase for phrase in grammar.questions(item.ask) if phrase.spoken]
+    question = forms[0] if demo or rng.random() < 0.5 else rng.choice(forms)
+    contexts = {
+        "complementary": rng.choice(grammar.contexts(ask.complementary(item, rng))),
+        "contradictory": rng.choice(grammar.contexts(ask.contradictory(item, rng))),
+        "irrelevant": rng.choice(grammar.IRRELEVANT),
+    }
+    return Case(split, index, scene, item, question.text, contexts)
+
+
+def _other(rng: random.Random, kind: str, yes: bool, demo: bool) -> tuple[Scene, ask.Item] | None:
+    fewest = 3 if demo else 2 if kind == "relation" else 1
+    scene = sample_scene(rng, rng.randint(fewest, 5))
+    item = ask.ask_about(scene, kind, rng, yes=yes, margin=0.2 if demo else ask.MARGIN)
+    return None if item is None else (scene, item)
+
+
+def _counting(rng: random.Random, turn: int, demo: bool) -> tuple[Scene, ask.Item] | None:
+    """The number is drawn first, the scene is made for it: no number is a hint."""
+    mode = ("open", "yes", "open", "no")[turn % 4]
+    count = rng.randint(1 if demo else 0, 5)
+    asked = None
+    if mode != "open":
+        asked = rng.randint(1, 5)
+        count = asked if mode == "yes" else rng.choice([n for n in (asked - 1, asked + 1) if n <= 5])
+    total = rng.randint(max(1, count, 3 if demo else 1), 5)
+    draw = rng.random()
+    if draw < 0.5:
+        noun = Noun(rng.choice(SHAPES))
+    elif draw < 0.85:
+        noun = Noun(None, rng.choice(COLOURS))
+    elif count:
+        noun, total = Noun(), count
+    else:
+        return None
+    scene = sample_scene(
+        rng, total, repeat=None if noun == Noun() else Repeat(count, noun.shape, noun.colour)
+    )
+    if len(scene.things) != total or len(scene.matching(noun)) != count:
+        return None
+    return scene, ask.count_item(scene, noun, asked)

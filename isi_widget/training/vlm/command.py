@@ -1,0 +1,108 @@
+"""The commands of this room: `vlm` trains (and resumes), `evaluate` measures an exported folder, `card`
+writes its model card.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ctypes
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from isi_widget.embedded import VLM
+from isi_widget.training.vlm import build, card, evaluate
+from isi_widget.training.vlm.loop import run_stage
+from isi_widget.training.vlm.network import Network
+from isi_widget.training.vlm.stages import stages
+
+MEASURED = "evaluation.json"
+
+
+def add_commands(rooms: Any) -> None:
+    """Add the sub-commands to an argument parser's sub-parsers."""
+    train = rooms.add_parser("vlm", help="train the tiny LLaVA, stage by stage; run it again to resume")
+    train.add_argument("--checkpoints", type=Path, default=Path("checkpoints/vlm"))
+    train.add_argument("--export", type=Path, default=VLM, help="folder for the finished model")
+    train.add_argument("--stages", nargs="*", help="only these stages (default: all, then export)")
+    train.add_argument("--seed", type=int, default=0)
+    train.add_argument("--scale", type=float, default=1.0, help="factor on the steps of every stage")
+    train.add_argument("--images", type=int, default=16, help="pictures per step")
+    train.add_argument("--threads", type=int, default=1)
+    train.add_argument("--eager", action="store_true", help="do not compile the layers")
+    train.set_defaults(run=run_training)
+    measure = rooms.add_parser("evaluate", help="measure an exported model; writes evaluation.json beside it")
+    measure.add_argument("--model", type=Path, default=VLM)
+    measure.add_argument("--split", default="test", choices=("validation", "test"))
+    measure.add_argument("--limit", type=int, help="only the first questions")
+    measure.add_argument("--entropy-limit", type=int, default=600, help="questions whose entropy is sampled")
+    measure.add_argument(
+        "--conditions", nargs="*", choices=[condition.name for condition in evaluate.CONDITIONS]
+    )
+    measure.add_argument("--output", type=Path, help="default: evaluation.json in the model's folder")
+    measure.add_argument("--threads", type=int, default=1)
+    measure.set_defaults(run=run_evaluation)
+    write = rooms.add_parser("card", help="write README.md from evaluation.json")
+    write.add_argument("--model", type=Path, default=VLM)
+    write.set_defaults(run=run_card)
+
+
+def run_training(arguments: argparse.Namespace) -> None:
+    """Run the stages that are not done yet; then export."""
+    torch.set_num_threads(arguments.threads)
+    keep_memory()
+    last = None
+    for stage in stages(arguments.scale, arguments.images):
+        if arguments.stages and stage.name not in arguments.stages:
+            continue
+        last = run_stage(stage, arguments.checkpoints, seed=arguments.seed, compiled=not arguments.eager)
+    if last is not None and not arguments.stages:
+        export(last, arguments.export)
+
+
+def export(checkpoint: Path, folder: Path) -> None:
+    """The model of a checkpoint, without the heads, as plain transformers load it."""
+    network = Network(0, compiled=False)
+    network.load_state_dict(torch.load(checkpoint, weights_only=True)["network"])
+    build.save(network.llava, str(folder))
+    for file in folder.iterdir():
+        file.chmod(0o644)
+    print(f"{checkpoint} exported to {folder}")
+
+
+def run_evaluation(arguments: argparse.Namespace) -> None:
+    """Measure, and write the numbers."""
+    torch.set_num_threads(arguments.threads)
+    keep_memory()
+    found = evaluate.evaluate(
+        arguments.model,
+        arguments.split,
+        limit=arguments.limit,
+        entropy_limit=arguments.entropy_limit,
+        conditions=arguments.conditions,
+        report=lambda line: print(line, flush=True),
+    )
+    output = arguments.output or arguments.model / MEASURED
+    output.write_text(json.dumps(found, indent=1) + "\n")
+    print(f"written to {output}")
+
+
+def run_card(arguments: argparse.Namespace) -> None:
+    """Write the model card."""
+    found = json.loads((arguments.model / MEASURED).read_text())
+    (arguments.model / "README.md").write_text(card.write(found, arguments.model))
+
+
+def keep_memory() -> None:
+    """Let glibc keep freed memory: giving it back and asking again takes most of a step otherwise."""
+    if sys.platform == "linux":
+        libc = ctypes.CDLL(None)
+        for option, value in (
+            (-3, 1 << 30),
+            (-1, (1 << 31) - 1),
+            (-2, 1 << 28),
+        ):  # mmap threshold, trim threshold, top pad
+            getattr(libc, "mallopt", lambda *_: 0)(option, value)

@@ -1,0 +1,293 @@
+"""How the exported model behaves: accuracy by kind of question under each condition, and its semantic
+entropy.
+
+Works on the exported folder with plain transformers, so that what is measured is what is shipped. The test
+split serves for the final table only; everything that is tuned is tuned on the validation split.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+import re
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from transformers import AutoModelForImageTextToText, AutoProcessor
+
+from isi_widget.datasets.grammar import COLOURS, KINDS, NUMBERS, SHAPES, Ask
+from isi_widget.datasets.scenes.splits import Case, cases
+from isi_widget.stimulus.drawing import Box, Drawing, GaussianNoise
+from isi_widget.stimulus.rendering import paint
+from isi_widget.training.vlm.build import prompt
+from isi_widget.uncertainty.entropy import semantic_entropy
+
+SAMPLES, TEMPERATURE = 10, 0.9
+
+
+@dataclass(frozen=True)
+class Condition:
+    """What is changed: the picture of a case and the name of its context preset ("" for none)."""
+
+    name: str
+    picture: Callable[[Case], Image.Image]
+    context: str = ""
+
+
+def _boxes(case: Case) -> list[Drawing]:
+    """A black box over everything that the question is about; for counting over one of the counted things
+    only, for "is there" with the answer no over one thing that is similar, so that the number of boxes says
+    nothing.
+    """
+    about = list(case.item.about) or list(range(len(case.scene.things)))
+    if case.item.kind == "counting" or (case.item.yes is False and case.item.kind == "existence"):
+        about = [random.Random(case.index).choice(about)]
+    boxes: list[Drawing] = []
+    for thing in (case.scene.things[index] for index in about):
+        reach = math.ceil(1.25 * thing.radius)
+        boxes.append(Box(thing.x - reach, thing.y - reach, 2 * reach, 2 * reach))
+    return boxes
+
+
+def _labels(case: Case) -> list[Drawing]:
+    return [drawing for label in case.labels() for drawing in label.drawings()]
+
+
+def _noise(sigma: float) -> Callable[[Case], Image.Image]:
+    return lambda case: paint(case.picture(), [GaussianNoise(sigma, case.index)])
+
+
+CONDITIONS = (
+    Condition("empty", Case.picture),
+    Condition("blank", lambda case: Image.new("RGB", (case.scene.width, case.scene.height), "white")),
+    Condition("complementary", Case.picture, "complementary"),
+    Condition("contradictory", Case.picture, "contradictory"),
+    Condition("irrelevant", Case.picture, "irrelevant"),
+    Condition("noise 0.1", _noise(0.1)),
+    Condition("noise 0.3", _noise(0.3)),
+    Condition("noise 0.6", _noise(0.6)),
+    Condition("boxed", lambda case: paint(case.picture(), _boxes(case))),
+    Condition("annotated", Case.annotated),
+    Condition("boxed, then annotated", lambda case: paint(case.picture(), _boxes(case) + _labels(case))),
+)
+WITH_ENTROPY = (
+    "empty",
+    "noise 0.1",
+    "noise 0.3",
+    "noise 0.6",
+    "boxed",
+    "complementary",
+    "contradictory",
+    "blank",
+)
+
+
+def meaning(ask: Ask, text: str) -> str | None:
+    """What an answer says, as one word: "yes", "no" or the value; None if neither is found."""
+    words = re.findall(r"[a-z]+", text.lower())
+    if not ask.is_open:
+        return words[0] if words and words[0] in ("yes", "no") else None
+    values: tuple[str, ...] = {"colour": COLOURS, "shape": SHAPES, "count": NUMBERS}.get(ask.claim.kind, ())
+    if ask.claim.kind == "relation":
+        values = ("left", "right", "above", "below")
+    # "The star is red.": the noun of the question comes before the value
+    found = [word for word in words if word in values]
+    return found[-1] if found else None
+
+
+def wanted(case: Case) -> str:
+    """The meaning of the true answer."""
+    if case.item.yes is not None:
+        return "yes" if case.item.yes else "no"
+    return (case.item.truth.value or "").removesuffix(" of")
+
+
+class Model:
+    """An exported folder, loaded by plain transformers, answering in batches on one thread."""
+
+    def __init__(self, folder: Path) -> None:
+        self.net = AutoModelForImageTextToText.from_pretrained(folder, dtype=torch.float32).eval()
+        self.processor = AutoProcessor.from_pretrained(folder)
+
+    def _inputs(self, chosen: Sequence[Case], condition: Condition) -> dict[str, torch.Tensor]:
+        texts = [
+            prompt(case.contexts[condition.context] if condition.context else "", case.question)
+            for case in chosen
+        ]
+        pictures = [condition.picture(case) for case in chosen]
+        batch = self.processor(images=pictures, text=texts, return_tensors="pt", padding=True)
+        return {name: batch[name] for name in ("input_ids", "attention_mask", "pixel_values")}
+
+    @torch.inference_mode()
+    def greedy(self, chosen: Sequence[Case], condition: Condition) -> list[str]:
+        """The greedy answers."""
+        inputs = self._inputs(chosen, condition)
+        out = self.net.generate(**inputs, do_sample=False, max_new_tokens=20)
+        return self._texts(out[:, inputs["input_ids"].shape[1] :])
+
+    @torch.inference_mode()
+    def sampled(
+        self, chosen: Sequence[Case], condition: Condition, seed: int
+    ) -> list[list[tuple[str, float]]]:
+        """`SAMPLES` answers to each with their mean token log-probability (of the model itself, end of
+        sequence excluded).
+        """
+        torch.manual_seed(seed)
+        inputs = self._inputs(chosen, condition)
+        out = self.net.generate(
+            **inputs,
+            do_sample=True,
+            temperature=TEMPERATURE,
+            top_k=0,
+            max_new_tokens=20,
+            num_return_sequences=SAMPLES,
+            output_logits=True,
+            return_dict_in_generate=True,
+        )
+        ids = out.sequences[:, inputs["input_ids"].shape[1] :]
+        log_p = torch.stack(out.logits, 1).log_softmax(-1).gather(-1, ids[..., None])[..., 0]
+        real = (ids != self.net.config.text_config.eos_token_id) & (
+            ids != self.net.config.text_config.pad_token_id
+        )
+        means = ((log_p * real).sum(1) / real.sum(1).clamp(min=1)).tolist()
+        pairs = list(zip(self._texts(ids), means, strict=True))
+        return [pairs[start : start + SAMPLES] for start in range(0, len(pairs), SAMPLES)]
+
+    def _texts(self, ids: torch.Tensor) -> list[str]:
+        return [text.strip() for text in self.processor.batch_decode(ids, skip_special_tokens=True)]
+
+
+def entropy(case: Case, answers: Sequence[tuple[str, float]]) -> float:
+    """Semantic entropy in nats; answers are clustered by the grammar's meaning."""
+    names = [meaning(case.item.ask, text) or text for text, _ in answers]
+    ids = [sorted(set(names)).index(name) for name in names]
+    return float(semantic_entropy(ids, [value for _, value in answers]))
+
+
+def wilson(right: int, n: int) -> tuple[float, float]:
+    """95 % interval of a proportion (Wilson, 1927)."""
+    if n == 0:
+        return 0.0, 1.0
+    z = 1.959964
+    share, scale = right / n, 1 + z * z / n
+    middle = (share + z * z / (2 * n)) / scale
+    half = z * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n)) / scale
+    return max(0.0, middle - half), min(1.0, middle + half)
+
+
+def evaluate(
+    folder: Path,
+    split: str = "test",
+    *,
+    limit: int | None = None,
+    entropy_limit: int = 600,
+    conditions: Sequence[str] | None = None,
+    batch: int = 50,
+    report: Callable[[str], None] = print,
+) -> dict[str, Any]:
+    """Measure everything; JSON-ready.
+
+    Returns
+    -------
+    dict : "accuracy" {condition: {kind: {n, right, share, low, high}}}, "annotated where empty fails",
+    "entropy" {condition: {kind: {n, mean, low, high}}} (intervals of the mean, normal), "chance" {kind: share
+    of the commonest answer}.
+    """
+    model = Model(folder)
+    chosen = [case for case, _ in zip(cases(split), range(limit or 10**9), strict=False)]
+    names = list(conditions or [condition.name for condition in CONDITIONS])
+    right: dict[str, list[bool]] = {}
+    result: dict[str, Any] = {"split": split, "questions": len(chosen), "accuracy": {}, "entropy": {}}
+    began = time.monotonic()
+    for condition in CONDITIONS:
+        if condition.name not in names:
+            continue
+        texts = [t for some in _chunks(chosen, batch) for t in model.greedy(some, condition)]
+        right[condition.name] = [
+            meaning(case.item.ask, text) == wanted(case) for case, text in zip(chosen, texts, strict=True)
+        ]
+        result["accuracy"][condition.name] = _shares(chosen, right[condition.name])
+        line = {kind: cell["share"] for kind, cell in result["accuracy"][condition.name].items()}
+        report(f"{time.monotonic() - began:6.0f} s  {condition.name}: {line}")
+    for name in ("annotated", "complementary"):
+        if name in right and "empty" in right:
+            failed = [index for index, good in enumerate(right["empty"]) if not good]
+            result[f"{name} where empty fails"] = _shares(
+                [chosen[i] for i in failed], [right[name][i] for i in failed]
+            )
+    few = chosen[:entropy_limit]
+    for condition in CONDITIONS:
+        if condition.name in WITH_ENTROPY and condition.name in names and few:
+            sets = [
+                s
+                for number, some in enumerate(_chunks(few, batch))
+                for s in model.sampled(some, condition, number)
+            ]
+            values = [entropy(case, answers) for case, answers in zip(few, sets, strict=True)]
+            result["entropy"][condition.name] = _means(few, values)
+            line = {kind: cell["mean"] for kind, cell in result["entropy"][condition.name].items()}
+            report(f"{time.monotonic() - began:6.0f} s  entropy, {condition.name}: {line}")
+    result["chance"] = _chance(chosen)
+    result["seconds"] = round(time.monotonic() - began)
+    return result
+
+
+def _chunks(values: Sequence[Case], size: int) -> list[Sequence[Case]]:
+    return [values[start : start + size] for start in range(0, len(values), size)]
+
+
+def _kinds(chosen: Sequence[Case]) -> dict[str, list[int]]:
+    return {kind: [i for i, case in enumerate(chosen) if case.item.kind == kind] for kind in KINDS} | {
+        "all": list(range(len(chosen)))
+    }
+
+
+def _shares(chosen: Sequence[Case], good: Sequence[bool]) -> dict[str, dict[str, float]]:
+    table = {}
+    for kind, indices in _kinds(chosen).items():
+        count, n = sum(good[i] for i in indices), len(indices)
+        low, high = wilson(count, n)
+        table[kind] = {
+            "n": n,
+            "right": count,
+            "share": round(count / n, 4) if n else 0.0,
+            "low": round(low, 4),
+            "high": round(high, 4),
+        }
+    return table
+
+
+def _means(chosen: Sequence[Case], values: Sequence[float]) -> dict[str, dict[str, float]]:
+    table = {}
+    for kind, indices in _kinds(chosen).items():
+        here = np.array([values[i] for i in indices])
+        if len(here):
+            half = 1.96 * float(here.std(ddof=1)) / math.sqrt(len(here)) if len(here) > 1 else 0.0
+            mean = float(here.mean())
+            table[kind] = {
+                "n": len(here),
+                "mean": round(mean, 4),
+                "low": round(mean - half, 4),
+                "high": round(mean + half, 4),
+            }
+    return table
+
+
+def _chance(chosen: Sequence[Case]) -> dict[str, float]:
+    """What the best answer that ignores the picture but knows the kind and the form of the question gets."""
+    found = {}
+    for kind, indices in _kinds(chosen).items():
+        if kind == "all":
+            continue
+        right = 0
+        for is_open in (False, True):
+            answers = [wanted(chosen[i]) for i in indices if chosen[i].item.ask.is_open == is_open]
+            right += max((answers.count(a) for a in set(answers)), default=0)
+        found[kind] = round(right / max(1, len(indices)), 4)
+    return found
