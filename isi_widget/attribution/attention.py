@@ -158,7 +158,7 @@ def measure_attention(
     InputError
         If the answer has no tokens, was given to another prompt, or the model's attention cannot be recorded.
     """
-    from isi_widget.vlm.model import AttendedAnswer
+    from isi_widget.vlm.answers import AttendedAnswer
 
     with vlm.lock:
         prefill = vlm.prefill(stimulus)
@@ -174,7 +174,7 @@ def measure_attention(
                 "The answer has no tokens (the model ended it at once), so there is no attention to measure."
             )
         mass = None
-        if isinstance(answer, AttendedAnswer) and answer.belongs_to(vlm, prefill):
+        if isinstance(answer, AttendedAnswer) and answer.belongs_to(prefill):
             mass = answer.mass
         if mass is None:
             mass = vlm.teacher_force(prefill, answer.token_ids)[1]

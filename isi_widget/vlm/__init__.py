@@ -1,10 +1,11 @@
 """Floor 2, models that meet stimuli: loading, families, prompt segments, decoding. See docs/vlm.md."""
 
+from isi_widget.vlm.answers import AttendedAnswer
 from isi_widget.vlm.checkpoints import Checkpoint, models
 from isi_widget.vlm.decoding import Prefill
 from isi_widget.vlm.families import Family, register_family, supported_families
 from isi_widget.vlm.loading import load_vlm
-from isi_widget.vlm.model import VLM, AttendedAnswer
+from isi_widget.vlm.model import VLM
 from isi_widget.vlm.prompt import Prompt
 
 __all__ = [

@@ -6,69 +6,30 @@ Not for loading (see `loading.py`) nor for measuring (see `isi_widget.attributio
 
 from __future__ import annotations
 
-import hashlib
-import inspect
 import threading
 import uuid
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
-from transformers.modeling_outputs import BaseModelOutputWithPooling
 
 from isi_widget.answer import Answer
 from isi_widget.errors import InputError
 from isi_widget.vlm import decoding
+from isi_widget.vlm.answers import AttendedAnswer, make_answer, pieces
 from isi_widget.vlm.beams import beam_search
 from isi_widget.vlm.decoding import Cancel, OnToken, Pieces, Prefill, Row, Sampler
 from isi_widget.vlm.families import Family, family_of
+from isi_widget.vlm.features import ImageFeatures
 from isi_widget.vlm.prompt import SEGMENTS, Prompt, PromptEncoder, StimulusLike
-from isi_widget.vlm.recording import GROUPS, AttentionRecorder, recording
+from isi_widget.vlm.recording import GROUPS, AttentionRecorder, check_recordable, implementation, recording
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
 _SCENES_ONLY = "The embedded model knows rendered 2-D scenes and the question grammar of isi_widget only."
-_CACHED_IMAGES = 8
-
-
-@dataclass(frozen=True, eq=False)
-class AttendedAnswer(Answer):
-    """An `Answer` whose attention was recorded while it was decoded (`VLM.answer(..., attention=True)`).
-
-    Attributes
-    ----------
-    mass : [answer tokens, layers, heads, groups] float32, groups as in `isi_widget.vlm.recording.GROUPS`.
-    stimulus_key, owner : the stimulus and the VLM it belongs to.
-    """
-
-    mass: npt.NDArray[np.float32] | None = field(default=None, repr=False)
-    stimulus_key: str = ""
-    owner: str = ""
-
-    def plain(self) -> Answer:
-        """The same answer without the record."""
-        return Answer(self.text, self.token_ids, self.tokens, self.logprobs, self.prompt_ids, self.finished)
-
-    def belongs_to(self, vlm: VLM, prefill: Prefill) -> bool:
-        """Whether the record is of this model and this stimulus."""
-        return self.owner == vlm.identity and self.stimulus_key == prefill.prompt.key
-
-    def to_dict(self) -> dict[str, Any]:
-        """As `Answer.to_dict`: the record is left out."""
-        return self.plain().to_dict()
-
-    def __eq__(self, other: object) -> bool:
-        if isinstance(other, AttendedAnswer):
-            other = other.plain()
-        return self.plain() == other
-
-    def __hash__(self) -> int:
-        return hash(self.plain())
 
 
 class VLM:
@@ -110,8 +71,7 @@ class VLM:
             self.family.image_token_id(model),
             getattr(text_config, "max_position_embeddings", None),
         )
-        self._features: OrderedDict[str, torch.Tensor] = OrderedDict()
-        self._takes_features = "mm_encoder_outputs" in inspect.signature(model.forward).parameters
+        self.image_features = ImageFeatures(model, self.family)
 
     @property
     def tokenizer(self) -> Any:
@@ -169,13 +129,13 @@ class VLM:
         with self.lock:
             return self._encoder.encode(stimulus)
 
-    def prefill(self, stimulus: StimulusLike | Prefill, *, attention: bool = True) -> Prefill:
+    def prefill(self, stimulus: StimulusLike | Prefill, *, attention: bool | None = None) -> Prefill:
         """Let the model read a stimulus once; answers, samples and measures start from the result.
 
         Parameters
         ----------
         attention : also record the attention of the row that predicts the first answer token (one row: almost
-            free).
+            free). None: wherever the model allows it; True: refuse a model that does not.
         """
         if isinstance(stimulus, Prefill):
             if stimulus.owner != self.identity:
@@ -185,10 +145,12 @@ class VLM:
             prompt = self.encode(stimulus)
             inputs: dict[str, Any] = {
                 "input_ids": prompt.input_ids.to(self.device),
-                **self._image_inputs(prompt),
+                **self.image_features.inputs(prompt),
             }
             arguments = {"use_cache": True, "logits_to_keep": 1}
             mass = None
+            if attention is None:
+                attention = implementation(self.model, self.family.text_config) == "sdpa"
             if attention:
                 recorder = self.recorder(prompt)
                 recorder.begin(len(prompt))
@@ -204,32 +166,6 @@ class VLM:
                     "dtype='float32'."
                 )
             return Prefill(prompt, logits, output.past_key_values, mass, self.identity)
-
-    def _image_inputs(self, prompt: Prompt) -> dict[str, Any]:
-        """What the forward is given for the image: the vision tower's output, cached by content."""
-        images = {
-            name: value.to(self.device, self.dtype) if value.is_floating_point() else value.to(self.device)
-            for name, value in prompt.images.items()
-        }
-        if not self._takes_features:
-            return images
-        key = _content_key(prompt.images)
-        if key not in self._features:
-            self._features[key] = self.family.image_features(self.model, images)
-            while len(self._features) > _CACHED_IMAGES:
-                self._features.popitem(last=False)
-        self._features.move_to_end(key)
-        features = self._features[key]
-        tokens = prompt.token_counts()["image"]
-        if len(features) != tokens:
-            raise InputError(
-                f"The processor of {self.model_id} writes {tokens} image tokens but the vision tower gives "
-                f"{len(features)} embeddings: "
-                "processor and model do not belong together (patch_size, vision_feature_select_strategy)."
-            )
-        return {
-            "mm_encoder_outputs": {"image": BaseModelOutputWithPooling(pooler_output=cast(Any, [features]))}
-        }
 
     def recorder(self, prompt: Prompt) -> AttentionRecorder:
         """An attention recorder for a prompt: its segments are the groups, the template is "other"."""
@@ -284,11 +220,7 @@ class VLM:
             choose = Sampler(temperature=temperature, top_k=top_k, top_p=top_p, seed=seed)
         with self.lock:
             prefill = self.prefill(stimulus, attention=attention)
-            if attention and prefill.mass is None:
-                raise InputError(
-                    "This Prefill was made without attention. Make it with vlm.prefill(stimulus, "
-                    "attention=True)."
-                )
+            first = self._first_row(prefill) if attention else None
             lengths = {
                 "max_new_tokens": max_new_tokens,
                 "min_new_tokens": min_new_tokens,
@@ -300,17 +232,17 @@ class VLM:
                     self.model, prefill, num_beams=num_beams, cancel=cancel, **cast(Any, lengths)
                 )
                 if on_token is not None:
-                    for piece, logprob in zip(self._pieces(row.ids), row.logprobs, strict=True):
+                    for piece, logprob in zip(pieces(self.tokenizer, row.ids), row.logprobs, strict=True):
                         on_token(0, piece, logprob)
-                mass = self.teacher_force(prefill, row.ids)[1] if attention else None
-            elif attention:
-                row, mass = self._decode_recorded(prefill, choose, emit, cancel, lengths)
+                mass = self.teacher_force(prefill, row.ids)[1] if attention and row.ids else None
+            elif first is not None:
+                row, mass = self._decode_recorded(prefill, first, choose, emit, cancel, lengths)
             else:
                 row = decoding.decode_rows(
                     self.model, prefill, [0], choose, emit=emit, cancel=cancel, **cast(Any, lengths)
                 )[0]
                 mass = None
-            plain = self._answer(row, prefill.prompt)
+            plain = make_answer(self.tokenizer, row, prefill.prompt)
             if mass is None:
                 return plain
             return AttendedAnswer(
@@ -357,7 +289,7 @@ class VLM:
                     emit=emit,
                     cancel=cancel,
                 )
-            return [self._answer(row, prefill.prompt) for row in rows]
+            return [make_answer(self.tokenizer, row, prefill.prompt) for row in rows]
 
     def yes_no(self, stimulus: StimulusLike | Prefill) -> dict[str, float]:
         """Probability that the first answer token is a form of yes, a form of no, or anything else ("rest");
@@ -408,12 +340,7 @@ class VLM:
             raise InputError("The answer has no tokens, so there is no row of attention to measure.")
         with self.lock, torch.no_grad():
             prefill = self.prefill(stimulus)
-            if prefill.mass is None:
-                raise InputError(
-                    "This Prefill was made without attention. Make it with vlm.prefill(stimulus, "
-                    "attention=True)."
-                )
-            mass = torch.from_numpy(prefill.mass)[None]
+            mass = self._first_row(prefill)
             logits = prefill.logits[None]
             if len(token_ids) > 1:
                 fed = torch.tensor([list(token_ids[:-1])], device=self.device)
@@ -432,17 +359,26 @@ class VLM:
     # -- parts -----------------------------------------------------------------------------------------------
     # ----------------------
 
+    def _first_row(self, prefill: Prefill) -> torch.Tensor:
+        """The mass [1, layers, heads, groups] of the row that predicts the first answer token."""
+        if prefill.mass is None:
+            check_recordable(self.model, self.family.text_config)
+            raise InputError(
+                "This Prefill was made without attention. Make it with vlm.prefill(stimulus, attention=True)."
+            )
+        return torch.from_numpy(prefill.mass)[None]
+
     def _decode_recorded(
         self,
         prefill: Prefill,
+        first: torch.Tensor,
         choose: decoding.Choose,
         emit: Any,
         cancel: Cancel | None,
         lengths: Mapping[str, Any],
     ) -> tuple[Row, npt.NDArray[np.float32]]:
         """Decode one row and record, at each step, the row that predicts the next token."""
-        assert prefill.mass is not None
-        masses = [torch.from_numpy(prefill.mass)[None]]
+        masses = [first]
         recorder = self.recorder(prefill.prompt)
 
         def step(tokens: torch.Tensor, cache: Any) -> torch.Tensor:
@@ -461,33 +397,10 @@ class VLM:
     def _emitter(self, on_token: OnToken | None) -> Any:
         if on_token is None:
             return None
-        pieces: dict[int, Pieces] = {}
+        shown: dict[int, Pieces] = {}
 
         def emit(row: Row) -> None:
-            piece = pieces.setdefault(row.index, Pieces(self.tokenizer)).push(row.ids[-1])
+            piece = shown.setdefault(row.index, Pieces(self.tokenizer)).push(row.ids[-1])
             on_token(row.index, piece, row.logprobs[-1])
 
         return emit
-
-    def _pieces(self, ids: Sequence[int]) -> tuple[str, ...]:
-        pieces = Pieces(self.tokenizer)
-        return tuple(pieces.push(token) for token in ids)
-
-    def _answer(self, row: Row, prompt: Prompt) -> Answer:
-        return Answer(
-            text=decoding.decode(self.tokenizer, row.ids).strip(),
-            token_ids=tuple(row.ids),
-            tokens=self._pieces(row.ids),
-            logprobs=tuple(row.logprobs),
-            prompt_ids=prompt.ids,
-            finished=row.finished,
-        )
-
-
-def _content_key(images: Mapping[str, torch.Tensor]) -> str:
-    digest = hashlib.sha256()
-    for name in sorted(images):
-        value = images[name].contiguous()
-        digest.update(f"{name}{tuple(value.shape)}{value.dtype}".encode())
-        digest.update(value.numpy().tobytes())
-    return digest.hexdigest()

@@ -25,6 +25,8 @@ NAME = "isi_widget_recorded_sdpa"
 #: The token groups attention is summed over. "other": template, BOS and the answer generated so far.
 GROUPS = ("image", "context", "question", "other")
 _OTHER = GROUPS.index("other")
+# Rows whose weights are held at once: a long answer that is fed back would need heads x rows x keys.
+_ROWS_AT_ONCE = 64
 
 
 class AttentionRecorder:
@@ -40,14 +42,12 @@ class AttentionRecorder:
         self._keys = 0
         self._rows = 1
         self._layers: dict[int, torch.Tensor] = {}
+        self._members: dict[int, list[torch.Tensor]] = {}
 
     def begin(self, keys: int, rows: int = 1) -> None:
-        """Announce a forward pass:
-
-        number of keys it will see in all (cached + new), and how many last query rows to record.
-        """
+        """Announce a forward pass: number of keys in all (cached and new), of last query rows to record."""
         self._keys, self._rows = keys, rows
-        self._layers = {}
+        self._layers, self._members = {}, {}
 
     def record(
         self,
@@ -60,39 +60,59 @@ class AttentionRecorder:
     ) -> None:
         """Sum the weights of one layer.
 
-        query [1, heads, q, d], key [1, key-value heads, k, d], mask boolean (True:
-
-        visible) or additive [1, 1, q, k] or None.
+        Parameters
+        ----------
+        query, key : [1, heads, queries, width] and [1, key-value heads, keys, width].
+        mask : [1, 1, queries, keys], boolean (True: visible) or additive; None: all visible, or causal.
+        scaling : of the products; None: width ** -0.5.
         """
+        queries = query.shape[2]
+        first = max(0, queries - self._rows)
+        blocks = [
+            self._block(query, key, mask, scaling, causal, range(start, min(start + _ROWS_AT_ONCE, queries)))
+            for start in range(first, queries, _ROWS_AT_ONCE)
+        ]
+        self._layers[layer] = torch.cat(blocks, dim=1)
+
+    def _block(
+        self,
+        query: torch.Tensor,
+        key: torch.Tensor,
+        mask: torch.Tensor | None,
+        scaling: float | None,
+        causal: bool,
+        rows: range,
+    ) -> torch.Tensor:
+        """[heads, rows, groups] of some query rows."""
         heads, queries, width = query.shape[1:]
         shared, keys = key.shape[1], key.shape[2]
-        rows = min(self._rows, queries)
         # Grouped queries are folded into the row axis, so the keys are never repeated.
-        folded = query[:, :, queries - rows :].reshape(1, shared, heads // shared * rows, width)
-        scores = (folded.float() @ key.float().transpose(2, 3)) * (
-            width**-0.5 if scaling is None else scaling
-        )
-        scores = scores.reshape(1, heads, rows, keys)
+        folded = query[:, :, rows.start : rows.stop].reshape(shared, heads // shared * len(rows), width)
+        scores = folded.float() @ key[0].float().transpose(1, 2)
+        scores = scores.reshape(heads, len(rows), keys) * (width**-0.5 if scaling is None else scaling)
         if mask is not None:
-            visible = mask[..., queries - rows :, :keys]
+            visible = mask[0, :, rows.start : rows.stop, :keys]
             if visible.dtype == torch.bool:
                 scores = scores.masked_fill(~visible, float("-inf"))
             else:
                 scores = scores + visible.float()
         elif causal and queries > 1:
             positions = torch.arange(keys, device=scores.device)
-            last_visible = positions[keys - rows :, None]
-            scores = scores.masked_fill(positions[None, :] > last_visible, float("-inf"))
-        weights = scores.softmax(dim=-1)[0]
-        groups = self._groups_of(keys, scores.device)
+            last_visible = positions[keys - queries :][rows.start : rows.stop, None]
+            scores = scores.masked_fill(positions > last_visible, float("-inf"))
+        weights = scores.softmax(dim=-1)
         # A sum each, which torch adds up pairwise; a product with a 0/1 matrix is 1e-5 off at 3,000 keys.
-        sums = [(weights * (groups == group)).sum(dim=-1) for group in range(len(GROUPS))]
-        self._layers[layer] = torch.stack(sums, dim=-1)
+        return torch.stack(
+            [(weights * members).sum(dim=-1) for members in self._groups_of(keys, weights.device)], dim=-1
+        )
 
-    def _groups_of(self, keys: int, device: torch.device) -> torch.Tensor:
-        """The group of each of the last keys, [keys]: a sliding window keeps only those."""
-        generated = self._groups.new_full((self._keys - len(self._groups),), _OTHER)
-        return torch.cat([self._groups, generated])[self._keys - keys :].to(device)
+    def _groups_of(self, keys: int, device: torch.device) -> list[torch.Tensor]:
+        """Which of the last keys belong to each group, [keys] each; a sliding window keeps only those."""
+        if keys not in self._members:
+            generated = self._groups.new_full((self._keys - len(self._groups),), _OTHER)
+            groups = torch.cat([self._groups, generated])[self._keys - keys :].to(device)
+            self._members[keys] = [groups == group for group in range(len(GROUPS))]
+        return self._members[keys]
 
     def mass(self) -> torch.Tensor:
         """Of the last forward pass: [rows, layers, heads, groups], float32 on the CPU; rows sum to 1."""
@@ -136,19 +156,29 @@ AttentionInterface.register(NAME, _recorded_attention)
 AttentionMaskInterface.register(NAME, sdpa_mask)
 
 
+def implementation(model: Any, text_config: str) -> str:
+    """The attention implementation that the language model runs with."""
+    return str(getattr(model.config, text_config)._attn_implementation)
+
+
+def check_recordable(model: Any, text_config: str) -> None:
+    """Refuse a model whose attention function cannot be replaced without changing what it computes."""
+    found = implementation(model, text_config)
+    if found != "sdpa":
+        raise InputError(
+            f"Attention can be recorded from models that run with 'sdpa' attention; this one runs with "
+            f"{found!r}. Call vlm.model.set_attn_implementation('sdpa') first, if it can."
+        )
+
+
 @contextmanager
 def recording(model: Any, text_config: str, recorder: AttentionRecorder) -> Iterator[AttentionRecorder]:
     """Let `recorder` see every attention call of the language model; the vision tower keeps its own.
 
     Restored on leaving.
     """
-    previous = getattr(model.config, text_config)._attn_implementation
-    if previous != "sdpa":
-        raise InputError(
-            "Attention can be recorded from models that run with 'sdpa' attention; this one runs with "
-            f"{previous!r}. "
-            "Call model.set_attn_implementation('sdpa') first, if the architecture allows it."
-        )
+    check_recordable(model, text_config)
+    previous = implementation(model, text_config)
     model.set_attn_implementation({text_config: NAME})
     token = _ACTIVE.set(recorder)
     try:

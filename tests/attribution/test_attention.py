@@ -12,6 +12,7 @@ import pytest
 import tiny_models
 import torch
 from tiny_models import VLM, Shown
+from transformers import LlavaConfig, LlavaForConditionalGeneration, MistralConfig
 
 from isi_widget.attribution import AttentionShares, measure_attention
 from isi_widget.errors import InputError
@@ -48,6 +49,21 @@ def eager_mass(vlm, shown, token_ids):
     return mass
 
 
+def mistral_vlm(**text):
+    """The tiny LLaVA with a Mistral language model."""
+    model, processor = tiny_models.llava()
+    record = model.config.text_config.to_dict() | {"model_type": "mistral"} | text
+    config = LlavaConfig(
+        vision_config=model.config.vision_config,
+        text_config=MistralConfig(
+            **{k: v for k, v in record.items() if k not in ("rope_parameters", "dtype")}
+        ),
+        image_token_id=model.config.image_token_id,
+    )
+    torch.manual_seed(0)
+    return VLM(LlavaForConditionalGeneration(config).eval(), processor, model_id="mistral")
+
+
 @models
 @pytest.mark.parametrize("shown", [SHOWN, Shown(), LONG], ids=["context", "no context", "long"])
 def test_shares_equal_eager_attentions(family, text, shown):
@@ -59,6 +75,24 @@ def test_shares_equal_eager_attentions(family, text, shown):
     difference = np.abs(shares.mass - eager_mass(vlm, shown, answer.token_ids)).max(axis=(0, 2, 3))
     assert (difference < 1e-5).all(), f"difference by layer: {difference} (a mask, scale or token-row error?)"
     np.testing.assert_allclose(shares.mass.sum(-1), 1, atol=1e-5)
+
+
+def test_a_sliding_window_shorter_than_the_prompt_equals_eager():
+    """As in the first Mistral: keys fall out of the cache, and their groups with them."""
+    vlm = mistral_vlm(sliding_window=9)
+    assert len(vlm.encode(SHOWN)) > 30
+    for answer in (vlm.answer(SHOWN, 9), vlm.answer(SHOWN, 9, attention=True)):
+        shares = measure_attention(vlm, SHOWN, answer)
+        assert shares.absolute()["image"] == 0, "the window is shorter than context and question"
+        np.testing.assert_allclose(shares.mass, eager_mass(vlm, SHOWN, answer.token_ids), atol=1e-5)
+
+
+def test_a_long_answer_is_measured_in_blocks_of_rows():
+    vlm = tiny_models.vlm()
+    answer = vlm.answer(SHOWN, 150)
+    assert len(answer.token_ids) > 2 * 64
+    shares = measure_attention(vlm, SHOWN, answer)
+    np.testing.assert_allclose(shares.mass, eager_mass(vlm, SHOWN, answer.token_ids), atol=1e-5)
 
 
 @models
@@ -159,8 +193,14 @@ def test_recording_changes_nothing_in_the_answer():
 def test_a_model_without_sdpa_is_refused():
     vlm = VLM(*tiny_models.llava(), model_id="tiny")
     vlm.model.set_attn_implementation("eager")
-    with pytest.raises(InputError, match="runs with 'eager'"):
-        vlm.prefill(SHOWN)
+    answer = vlm.answer(vlm.prefill(SHOWN), 3)
+    for refused in (
+        lambda: vlm.prefill(SHOWN, attention=True),
+        lambda: measure_attention(vlm, SHOWN, answer),
+        lambda: vlm.answer(SHOWN, attention=True),
+    ):
+        with pytest.raises(InputError, match="runs with 'eager'"):
+            refused()
     assert vlm.answer(SHOWN, 3).text == tiny_models.vlm().answer(SHOWN, 3).text
 
 

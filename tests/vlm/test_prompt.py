@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import tiny_models
 from hypothesis import given, settings
@@ -11,6 +12,7 @@ from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, proce
 from transformers import PreTrainedTokenizerFast
 
 from isi_widget.errors import InputError
+from isi_widget.stimulus import Stimulus, load_image
 from isi_widget.vlm.prompt import PromptEncoder
 
 CASES = [("llava", "byte"), ("llava", "piece"), ("llava_next", "byte"), ("llava_next", "piece")]
@@ -42,6 +44,20 @@ def test_ids_equal_the_processors_own(family, kind):
     for shown in (Shown(), Shown(current_context="The star is red. It is left."), Shown(size=(90, 30))):
         prompt = vlm.encode(shown)
         assert prompt.input_ids.equal(own_expansion(vlm, shown))
+
+
+def test_a_real_stimulus_is_shown_as_it_is_rendered():
+    pixels = np.random.default_rng(0).integers(0, 256, (60, 90, 3), dtype=np.uint8)
+    stimulus = Stimulus(load_image(pixels), "Is there a red star?").box(10, 10, 30, 20, color="red")
+    stimulus = stimulus.with_context("The star is red.")
+    vlm = tiny_models.vlm("llava_next")
+    prompt = vlm.encode(stimulus)
+    assert (prompt.context, prompt.question) == ("The star is red.", "Is there a red star?")
+    assert prompt.key == stimulus.key
+    expected = vlm.processor.image_processor(stimulus.render(), return_tensors="pt")
+    assert prompt.images["pixel_values"].equal(expected["pixel_values"])
+    assert prompt.images["image_sizes"].tolist() == [[60, 90]]
+    assert vlm.answer(stimulus, 4).token_ids != vlm.answer(stimulus.undo().undo(), 4).token_ids
 
 
 @cases
