@@ -1,4 +1,6 @@
-"""The training of the VLM: what the model is taught agrees with what it is shown, and the command runs and resumes."""
+"""The training of the VLM: what the model is taught agrees with what it is shown, and the command runs and
+resumes.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,15 @@ from isi_widget.training.vlm.network import Network
 from isi_widget.training.vlm.pictures import Show, View
 from isi_widget.training.vlm.questions import IGNORE, PREFIX, Mix, collate, pack, prefix
 
-ALL = {"existence": 1.0, "attribute": 1.0, "colour": 1.0, "shape": 1.0, "relation": 1.0, "counting": 1.0, "choice": 1.0}
+ALL = {
+    "existence": 1.0,
+    "attribute": 1.0,
+    "colour": 1.0,
+    "shape": 1.0,
+    "relation": 1.0,
+    "counting": 1.0,
+    "choice": 1.0,
+}
 
 
 def view(seed, **show):
@@ -90,10 +100,16 @@ def test_patch_targets_find_every_thing():
 
 
 def test_packed_pairs_read_as_prompts():
-    """Each segment, after the shared prefix, is exactly the tokens of a prompt of its own, and starts at its position."""
+    """Each segment, after the shared prefix, is exactly the tokens of a prompt of its own, and starts at its
+    position.
+    """
     tokenizer = build.shared_tokenizer()
     packed = pack(view(5), Mix(ALL, canonical=0.3, margin=0.125, context=0.5), random.Random(1))
-    tokens, segments, positions = np.array(packed.tokens), np.array(packed.segments), np.array(packed.positions)
+    tokens, segments, positions = (
+        np.array(packed.tokens),
+        np.array(packed.segments),
+        np.array(packed.positions),
+    )
     assert tokens[:PREFIX].tolist() == prefix()
     numbers = sorted(set(packed.segments) - {-1, 0})
     assert len(numbers) >= 6
@@ -144,7 +160,9 @@ def test_packed_logits_equal_those_of_the_exported_model(tmp_path):
         here = [i for i, segment in enumerate(packed.segments) if segment == number]
         ids = torch.tensor([packed.tokens[:PREFIX] + [packed.tokens[i] for i in here]])
         with torch.no_grad():
-            plain = network.llava(input_ids=ids, pixel_values=pixels, attention_mask=torch.ones_like(ids)).logits[0]
+            plain = network.llava(
+                input_ids=ids, pixel_values=pixels, attention_mask=torch.ones_like(ids)
+            ).logits[0]
         assert torch.allclose(logits[here], plain[PREFIX:], atol=2e-4)
 
 
@@ -154,7 +172,9 @@ def test_contexts_are_obeyed_only_where_they_answer():
     for seed in range(20):
         packed = pack(view(seed), mix, random.Random(seed))
         for number in set(packed.segments) - {-1, 0}:
-            text = tokenizer.decode([t for t, s in zip(packed.tokens, packed.segments, strict=True) if s == number])
+            text = tokenizer.decode(
+                [t for t, s in zip(packed.tokens, packed.segments, strict=True) if s == number]
+            )
             context = text.split("\n")[0]
             denied = " no " in context or context.startswith("Nobody")
             assert text.split("Answer: ")[1].startswith("No" if denied else "Yes")
@@ -180,7 +200,9 @@ def test_boxes_hide_what_is_asked():
         pixels = np.asarray(boxed)
         hidden = [pixels[t.y, t.x].max() == 0 for t in case.scene.things]
         about = case.item.about
-        if case.item.kind in ("counting", "existence") and not (case.item.kind == "existence" and case.item.yes):
+        if case.item.kind in ("counting", "existence") and not (
+            case.item.kind == "existence" and case.item.yes
+        ):
             assert sum(hidden) == 1 and (not about or hidden.index(True) in about)
         else:
             assert [i for i, h in enumerate(hidden) if h] == sorted(about)
@@ -200,7 +222,19 @@ def test_command_runs_every_stage_resumes_and_exports(tmp_path, capsys):
     assert model.dtype == torch.float16
     main([*options, "--export", str(exported)])  # everything is done: nothing is trained again
     assert len((folder / "log.jsonl").read_text().splitlines()) == len(log)
-    main(["evaluate", "--model", str(exported), "--split", "validation", "--limit", "12", "--entropy-limit", "6"])
+    main(
+        [
+            "evaluate",
+            "--model",
+            str(exported),
+            "--split",
+            "validation",
+            "--limit",
+            "12",
+            "--entropy-limit",
+            "6",
+        ]
+    )
     main(["card", "--model", str(exported)])
     card = (exported / "README.md").read_text()
     assert "| noise 0.6 |" in card and "12 questions" in card and "nan" not in card
