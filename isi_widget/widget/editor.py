@@ -133,7 +133,7 @@ def inputs(stimulus: Stimulus) -> dict[str, Any]:
         "question": stimulus.current_question,
         "truth": stimulus.truth,
         "image_preset": stimulus.image_preset,
-        "context_preset": stimulus.context_preset,
+        "context_preset": stimulus.context_preset or ("" if stimulus.current_context else "empty") or None,
         "key": stimulus.key,
     }
 
@@ -156,8 +156,9 @@ def check_observation(observation: Any, data: Any) -> tuple[Observation, Dataset
         observation = data[0]
     if not isinstance(observation, Observation):
         raise InputError(
-            f"observation must be an Observation, not {type(observation).__name__}: isi.datasets.scenes()[0], or "
-            "isi.Observation(image, question). A Stimulus is set afterwards: probe.stimulus = s."
+            f"observation must be an Observation, not {type(observation).__name__}: "
+            "isi.datasets.scenes()[0], or isi.Observation(image, question). "
+            "A Stimulus is set afterwards: probe.stimulus = s."
         )
     return observation, data
 

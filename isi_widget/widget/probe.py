@@ -31,6 +31,7 @@ from isi_widget.widget import protocol
 from isi_widget.widget.assets import asset
 from isi_widget.widget.controller import IDLE, Controller, explain, format_traceback
 from isi_widget.widget.jobs import Job, Worker
+from isi_widget.widget.shells import take_any_shell
 from isi_widget.widget.still import still_picture
 
 KEPT_TRIALS = 50  # views in the `trials` trait, which is sent and saved whole; `probe.trials` has them all
@@ -129,6 +130,7 @@ class Probe(anywidget.AnyWidget):
         self.stimulus = self._editor.base
         self._refresh(wait=True)
         super().__init__()
+        take_any_shell(self.comm)
         self.observe(self._stimulus_set, "stimulus")
         self.observe(self._state_set, ["document", "observation_index", "shown"])
         self.on_msg(self._receive)

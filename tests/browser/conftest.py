@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from harness import NO_CHROMIUM, Lab, Notebook, Probe, chromium, find_chromium, jupyterlab
+from harness import NO_CHROMIUM, SECONDS, Lab, Notebook, Probe, chromium, find_chromium, jupyterlab
+from playwright.sync_api import expect
 
 SETUP = "import isi_widget as isi\nvlm = isi.load_vlm()\nobs = isi.datasets.scenes()[0]"
 
@@ -25,6 +26,7 @@ def browser() -> Iterator[Any]:
         if os.environ.get("ISI_REQUIRE_BROWSER") == "1":
             pytest.fail(NO_CHROMIUM)
         pytest.skip(NO_CHROMIUM)
+    expect.set_options(timeout=SECONDS * 1000)
     with chromium() as made:
         yield made
 

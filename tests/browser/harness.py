@@ -201,6 +201,8 @@ _EXECUTE = """async (code) => {
   await future.done;
   return { out, error };
 }"""
+_STATUS = """(status) =>
+  window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.status === status"""
 _ERRORS = """() => window.jupyterapp.shell.currentWidget.content.widgets
   .flatMap((cell) => (cell.model.sharedModel.outputs ?? []))
   .filter((output) => output.output_type === 'error')
@@ -239,6 +241,14 @@ class Notebook:
         self.page.evaluate(_RUN_CELL, [index, source, wait])
         if wait:
             assert self.errors() == []
+
+    def busy(self) -> None:
+        """Wait until the kernel runs something."""
+        self.page.wait_for_function(_STATUS, arg="busy")
+
+    def idle(self) -> None:
+        """Wait until the kernel has nothing to run."""
+        self.page.wait_for_function(_STATUS, arg="idle")
 
     def errors(self) -> list[str]:
         """The error outputs of the cells."""
