@@ -1,0 +1,108 @@
+"""Run every benchmark in a process of its own and write docs/performance.md."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+import sys
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+
+from benchmarks.timing import Row
+
+ROOT = Path(__file__).resolve().parents[1]
+SUBJECTS = {
+    "importing": "Import",
+    "loading": "Loading",
+    "trials": "Answers and trials (embedded models)",
+    "sampling": "Sampling",
+    "rendering": "Rendering",
+}
+
+
+def measure(module: str) -> list[Row]:
+    """The rows of one module, from a fresh process."""
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
+    result = subprocess.run(
+        [sys.executable, "-m", f"benchmarks.{module}"],
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    records = [json.loads(line) for line in result.stdout.splitlines() if line.startswith('{"name"')]
+    return [Row(**{**record, "values": tuple(record["values"])}) for record in records]
+
+
+def machine() -> str:
+    """The kind of machine, without its name."""
+    processor = platform.processor() or platform.machine()
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        names = [
+            line.split(":")[1].strip()
+            for line in info.read_text().splitlines()
+            if line.startswith("model name")
+        ]
+        processor = names[0] if names else processor
+    return f"{platform.system()} on {platform.machine()}, {os.cpu_count()} cores ({processor}), no GPU used"
+
+
+def busy() -> float | None:
+    """Mean number of running programs in the last minute, where the system tells."""
+    return os.getloadavg()[0] if hasattr(os, "getloadavg") else None
+
+
+def page(results: dict[str, list[Row]], before: float | None) -> str:
+    versions = ", ".join(
+        f"{name} {metadata.version(name)}" for name in ("torch", "transformers", "pillow", "numpy")
+    )
+    lines = [
+        "# Performance",
+        "",
+        "Written by `make bench` (`python -m benchmarks`); do not edit. Median and range of all repeats.",
+        "A ratio compares two ways that were run in turn in one process: below 1 the first is faster.",
+        "",
+        f"- Machine: {machine()}",
+        f"- Python {platform.python_version()}, {versions}",
+        f"- Date: {datetime.now(UTC):%Y-%m-%d}",
+    ]
+    if before is not None:
+        state = "idle" if before < 0.5 else "busy with other programs: take the times as upper bounds"
+        lines.append(f"- Load before the start: {before:.1f} ({state})")
+    for module, rows in results.items():
+        lines += [
+            "",
+            f"## {SUBJECTS[module]}",
+            "",
+            "| what | median | range | repeats | target |",
+            "|---|---|---|---|---|",
+        ]
+        lines += [f"| {' | '.join(row.cells())} |" for row in rows]
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    wanted = sys.argv[1:] or list(SUBJECTS)
+    unknown = [name for name in wanted if name not in SUBJECTS]
+    if unknown:
+        sys.exit(f"There is no benchmark {', '.join(unknown)}; there are: {', '.join(SUBJECTS)}.")
+    before = busy()
+    results = {}
+    for module in wanted:
+        print(f"{module} ...", flush=True)
+        results[module] = measure(module)
+        for row in results[module]:
+            print("   ", " | ".join(row.cells()), flush=True)
+    if list(results) == list(SUBJECTS):
+        target = ROOT / "docs" / "performance.md"
+        target.write_text(page(results, before), encoding="utf-8")
+        print(f"written: {target.relative_to(ROOT)}")
+
+
+if __name__ == "__main__":
+    main()
