@@ -145,7 +145,7 @@ export class FakeModel {
     this.sent.push(message);
     if (message.kind === "run") void this.run(message);
     if (message.kind === "cancel") { this.cancelled = true; this.put("status", { ...this.traits.status, state: "cancelling" }); }
-    if (message.kind === "code") this.emit("msg:custom", { kind: "code", id: message.id, text: "import isi_widget as isi\n\nobs = isi.datasets.scenes()[0]\ns = obs.stimulus()\ns = s.box(252, 72, 156, 156, color=\"#000000\")\n" }, []);
+    if (message.kind === "code") setTimeout(() => this.emit("msg:custom", { kind: "code", id: message.id, text: "import isi_widget as isi\n\nobs = isi.datasets.scenes()[0]\ns = obs.stimulus()\ns = s.box(252, 72, 156, 156, color=\"#000000\")\n" }, []), 30);
   }
   observe() {
     const row = this.traits.observations[this.traits.observation_index];

@@ -17,3 +17,17 @@ export function useView(): View {
   if (!view) throw new Error("a component of the probe outside its view");
   return view;
 }
+
+/** Calls back in the frame after a change of size: changing sizes within the observer's own turn is an error event of the window. */
+export function observeSize(element: Element, then: () => void): () => void {
+  let frame = 0;
+  const observer = new ResizeObserver(() => {
+    cancelAnimationFrame(frame);
+    frame = requestAnimationFrame(then);
+  });
+  observer.observe(element);
+  return () => {
+    cancelAnimationFrame(frame);
+    observer.disconnect();
+  };
+}

@@ -17,7 +17,7 @@ import { Screen } from "./state/screen";
 import { Store } from "./state/store";
 import { watchTheme } from "./theme";
 import { accept, imageOf } from "./upload";
-import { ViewContext, useView, type View } from "./view";
+import { ViewContext, observeSize, useView, type View } from "./view";
 
 /** A function, so that every model gets its own closure: nothing is shared between widgets. */
 export default function widget(): { initialize: Initialize; render: Render } {
@@ -140,10 +140,6 @@ const NARROW = 700;
 
 function useNarrow(root: HTMLElement): boolean {
   const [narrow, setNarrow] = useState(root.clientWidth > 0 && root.clientWidth < NARROW);
-  useEffect(() => {
-    const observer = new ResizeObserver(() => setNarrow(root.clientWidth < NARROW));
-    observer.observe(root);
-    return () => observer.disconnect();
-  }, []);
+  useEffect(() => observeSize(root, () => setNarrow(root.clientWidth < NARROW)), []);
   return narrow;
 }

@@ -157,11 +157,12 @@ export function browser(): void {
   vi.stubGlobal("cancelAnimationFrame", (id: number) => clearTimeout(id));
   vi.spyOn(HTMLElement.prototype, "clientWidth", "get").mockReturnValue(400);
   vi.spyOn(Element.prototype, "getBoundingClientRect").mockReturnValue({ left: 0, top: 0, width: 400, height: 300, right: 400, bottom: 300, x: 0, y: 0 } as DOMRect);
-  const context = new Proxy({ canvas: {}, measureText: (text: string) => ({ width: 60 * text.length }), getImageData: () => ({ data: new Uint8ClampedArray(16) }) } as Record<string, unknown>, {
+  const there: Record<string, unknown> = { canvas: {}, measureText: (text: string) => ({ width: 60 * text.length }), getImageData: () => ({ data: new Uint8ClampedArray(16) }) };
+  const context = new Proxy(there, {
     get: (target, name) => (name in target ? target[name as string] : () => undefined),
     set: () => true,
   });
-  HTMLCanvasElement.prototype.getContext = (() => context);
+  HTMLCanvasElement.prototype.getContext = (() => context) as unknown as HTMLCanvasElement["getContext"];
   Element.prototype.setPointerCapture = () => undefined;
   Element.prototype.scrollIntoView = () => undefined;
 }

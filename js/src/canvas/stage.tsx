@@ -5,7 +5,7 @@ import { isDrawing } from "../document";
 import { estimate, extent, fit, handles, toImage, toScreen } from "../geometry";
 import type { Drawing, Point } from "../protocol";
 import { NAMES } from "../state/screen";
-import { useView } from "../view";
+import { observeSize, useView } from "../view";
 import { compose, FONT, measurer } from "./compose";
 import { press, topmost, type Gesture } from "./gesture";
 
@@ -175,9 +175,7 @@ function useFit(frame: { current: HTMLDivElement | null }): void {
       screen.transform.value = fit({ width: available, height: Math.round(tall) }, { width, height });
     };
     resize();
-    const observer = new ResizeObserver(resize);
-    observer.observe(element);
-    return () => observer.disconnect();
+    return observeSize(element, resize);
   }, [width, height]);
 }
 

@@ -86,13 +86,13 @@ function Sent({ trial }: { trial: Trial | null }) {
         <div class="isi-sent">
           <Thumbnail data={trial.thumbnail} size={72} alt="The picture as sent" />
           <dl>
-            <dt>Image</dt>
+            <dt data-segment="image">Image</dt>
             <dd data-testid="sent-image">{[view.image_preset, ...drawings].join(" + ")}</dd>
-            <dt>Context</dt>
+            <dt data-segment="context">Context</dt>
             <dd data-testid="sent-context" dir="auto">
               {view.context || <span class="isi-muted">empty</span>}
             </dd>
-            <dt>Question</dt>
+            <dt data-segment="question">Question</dt>
             <dd data-testid="sent-question" dir="auto">
               {view.question}
             </dd>

@@ -54,7 +54,7 @@ const HINTS: Record<Tool, string> = {
   line: "Drag from start to end.",
   arrow: "Drag from tail to head.",
   text: "Click where the text begins.",
-  noise: "Drag over a region, or:",
+  noise: "Drag over a region, or take the whole image.",
 };
 
 export const Properties = live(function Properties() {
@@ -66,12 +66,12 @@ export const Properties = live(function Properties() {
   return (
     <div class="isi-properties" data-testid="properties">
       <div class="isi-fields">
-        {!selection && <span class="isi-muted isi-hint isi-cut">{HINTS[tool]}</span>}
         {kind !== "select" && kind !== "noise" && <Color />}
         {(kind === "box" || kind === "ellipse") && <Fill />}
         {kind !== "select" && kind !== "noise" && kind !== "text" && <Width filled={isFilled(selection, screen.style.value.fill, kind)} />}
         {kind === "text" && <TextSize />}
         {kind === "noise" && <Sigma />}
+        {!selection && <span class="isi-muted isi-cut">{HINTS[tool]}</span>}
       </div>
       <div class="isi-group">
         <Button test="undo" label="Undo (Ctrl+Z)" icon="undo" kind="bare" why={past.length === 0 && "nothing has been changed"} onClick={() => store.undo()} />
@@ -190,7 +190,7 @@ const Sigma = live(function Sigma() {
         <Button
           test="noise-whole"
           label="Add noise to the whole image"
-          text="Whole image"
+          text="whole image"
           why={store.picture.value === null && store.base.value === null && "there is no image yet"}
           onClick={() => {
             const { sigma: strength } = screen.style.value;

@@ -2,6 +2,7 @@
 import { live, useSignalEffect } from "../live";
 import { useEffect, useRef } from "preact/hooks";
 import type { Trial } from "../protocol";
+import { identifier } from "../state/store";
 import { useView } from "../view";
 import { Mark } from "./measures";
 import { Button, Popover, decimals } from "./parts";
@@ -37,7 +38,8 @@ export const Trials = live(function Trials() {
   function copyCode(): void {
     screen.flush();
     screen.copied.value = null;
-    screen.asked = store.askCode();
+    screen.asked = identifier();
+    store.askCode(screen.asked);
   }
 });
 

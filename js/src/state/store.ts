@@ -108,7 +108,9 @@ export class Store {
     });
     this.on("change:document", () => {
       // A change that did not start here comes from the kernel, where document and inputs go together.
-      if (!this.own) this.settled.value = this.document.value.operations;
+      if (this.own) return;
+      this.settled.value = this.document.value.operations;
+      this.unrendered.value = 0;
     });
     this.on("change:inputs", () => (this.settled.value = this.document.value.operations));
     this.on("change:status", () => this.heard());
@@ -234,12 +236,10 @@ export class Store {
     this.spoken.value = `Image ${name} sent`;
   }
 
-  /** Asks for the Python that rebuilds the current input; the answer arrives in `code`. */
-  askCode(): string {
-    const id = identifier();
+  /** Asks for the Python that rebuilds the current input; the answer arrives in `code` with this id. */
+  askCode(id: string): void {
     this.send({ kind: "code", id });
     this.wait("The Python was not returned by the kernel.");
-    return id;
   }
 
   // ---- plumbing -----------------------------------------------------------------------------------------------------
@@ -258,7 +258,8 @@ export class Store {
         this.spoken.value = this.sentence(message.trial);
         break;
       case "error":
-        this.notice.value = { message: message.message, hint: message.hint, id: message.id };
+        // The trait says the same and stays after a reload; a message alone is shown too.
+        if (this.failure.value?.message !== message.message) this.notice.value = message;
         break;
       case "code":
         this.code.value = { id: message.id, text: message.text };
