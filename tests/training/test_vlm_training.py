@@ -167,7 +167,7 @@ def test_packed_logits_equal_those_of_the_exported_model(tmp_path):
 
 
 def test_contexts_are_obeyed_only_where_they_answer():
-    mix = Mix({"existence": 1.0}, context=1.0, irrelevant=0.0, truthful=0.0, obey=1.0)
+    mix = Mix({"existence": 1.0}, context=1.0, irrelevant=0.0, truthful=0.0, obey=1.0, hearsay=1.0)
     tokenizer = build.shared_tokenizer()
     for seed in range(20):
         packed = pack(view(seed), mix, random.Random(seed))

@@ -54,9 +54,9 @@ def write(found: Mapping[str, Any], folder: Path) -> str:
             kinds=", ".join(KINDS),
         ),
         f"Vision tower {_layers(config['vision_config'])}, decoder {_layers(config['text_config'])}.\n",
-        f"## Measured behaviour\n\nOn the {found['split']} split, {found['questions']:,} questions, "
-        "greedy; per cent right with the 95 % interval (Wilson). Half of the questions are paraphrased. Open questions "
-        "count as right if the right value is named.\n",
+        f"## Measured behaviour\n\nOn the {found['split']} split, {found['questions']:,} questions, greedy; "
+        "per cent right with the 95 % interval (Wilson). Half of the questions are paraphrased. "
+        "Open questions count as right if the right value is named.\n",
         _accuracy(found),
         _where(found),
         _entropies(found),
@@ -110,8 +110,8 @@ def _where(found: Mapping[str, Any]) -> str:
         if cells and cells["all"]["n"]:
             whole = cells["all"]
             lines.append(
-                f"Of the {whole['n']} questions that the plain picture gets wrong, {whole['right']} are right with "
-                f"the condition `{name}` ({_cell(whole)})."
+                f"Of the {whole['n']} questions that the plain picture gets wrong, "
+                f"{whole['right']} are right with the condition `{name}` ({_cell(whole)})."
             )
     return "\n".join(lines) + "\n" if lines else ""
 

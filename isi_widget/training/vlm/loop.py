@@ -32,6 +32,7 @@ class Stage:
 
     after : the stages whose results it starts from, each with the prefixes of the parameters to take.
     rates : learning rate by prefix of parameter name; the longest prefix that fits counts, 0 freezes.
+    unless : given the validation before the stage, whether it can be left out.
     steady : share of the steps after which the rate falls linearly to a twentieth (early decay is risky: what
         is stuck on a plateau breaks free while the rate is high).
     """
@@ -44,6 +45,7 @@ class Stage:
     validate: Callable[[Network], dict[str, float]]
     after: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     steady: float = 0.6
+    unless: Callable[[Mapping[str, float]], bool] | None = None
     warm_up: int = 80
 
 
@@ -71,6 +73,11 @@ def run_stage(
         step = int(state["step"])
     else:
         _start(network, stage, folder)
+        if stage.unless is not None:
+            found = stage.validate(network.eval())
+            skipped = stage.unless(found)
+            log(folder, stage=stage.name, before=found, skipped=skipped)
+            step = stage.steps if skipped else 0
     network.train()
     sums: dict[str, list[float]] = defaultdict(list)
     saved = began = time.monotonic()

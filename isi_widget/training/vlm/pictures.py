@@ -319,7 +319,8 @@ def patch_targets(view: View) -> dict[str, NDArray[np.float32 | np.int64]]:
             inside = (px > left / view.scene.width) & (px < (left + width) / view.scene.width)
             inside &= (py > top / view.scene.height) & (py < (top + height) / view.scene.height)
             middle = int(GRID * (top + height / 2) / view.scene.height) * GRID
-            inside[middle + int(GRID * (left + width / 2) / view.scene.width)] = True  # a digit is smaller than a patch
+            middle += int(GRID * (left + width / 2) / view.scene.width)
+            inside[middle] = True  # a digit is smaller than a patch
             classes["word"][inside] = 1 + WORDS.index(item.text)
     return {**classes, "centre": centre, "xy": xy}
 

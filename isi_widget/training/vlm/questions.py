@@ -24,6 +24,7 @@ from isi_widget.training.vlm.pictures import View
 LENGTH = 240
 PREFIX = 2 + PATCHES  # beginning of sequence, image tokens, new line
 IGNORE = -100
+_SPEAKS_OF_PICTURE = ("The picture", "In this picture")
 
 
 @dataclass(frozen=True)
@@ -34,8 +35,9 @@ class Mix:
         axis : of relations.
     focus : share of the questions that are about a covered or labelled thing, where there is one.
     context : share with a context; irrelevant, truthful : shares among those.
-    obey : share of the false contexts whose answer follows the context, which makes the model one that can be
-        fooled.
+    obey, hearsay : share of the false contexts whose answer follows the context: of those that speak of the
+    picture ("The picture shows ...", "In this picture ...") and of the others. This makes a model that can be
+    fooled, by some wordings more than by others.
     """
 
     kinds: Mapping[str, float]
@@ -47,6 +49,7 @@ class Mix:
     irrelevant: float = 0.2
     truthful: float = 0.68
     obey: float = 0.0
+    hearsay: float = 0.0
 
 
 @dataclass
@@ -142,14 +145,11 @@ def _context(item: ask.Item, mix: Mix, rng: random.Random) -> tuple[grammar.Clai
     if rng.random() < mix.truthful:
         return item.truth, rng.choice(grammar.contexts(ask.complementary(item, rng)))
     lie = ask.contradictory(item, rng)
-    believed = lie if rng.random() < mix.obey else item.truth
-    if (
-        item.ask.is_open is False
-        and believed is lie
-        and grammar.compare(lie, item.ask.claim) == grammar.NEUTRAL
-    ):
-        believed = item.truth
-    return believed, rng.choice(grammar.contexts(lie))
+    text = rng.choice(grammar.contexts(lie))
+    obeyed = rng.random() < (mix.obey if text.startswith(_SPEAKS_OF_PICTURE) else mix.hearsay)
+    if obeyed and not item.ask.is_open and grammar.compare(lie, item.ask.claim) == grammar.NEUTRAL:
+        obeyed = False  # it is false but does not answer this question
+    return lie if obeyed else item.truth, text
 
 
 def _supervise(packed: Packed, view: View, item: ask.Item, asked: Sequence[int], base: int) -> None:

@@ -221,7 +221,7 @@ def stages(scale: float = 1.0, images: int = 16) -> list[Stage]:
 
     everything = ("",)
     mild = Show(labels=0.15, cover=0.08, noise=0.15, strongest=0.15)
-    full = Show(labels=0.3, cover=0.3, noise=0.5, strongest=0.8, scribble=0.1, blank=0.06)
+    full = Show(labels=0.3, cover=0.25, noise=0.4, strongest=0.8, scribble=0.1, blank=0.06)
     joint = {**EVEN, "choice": 1.0}
     counting = {**joint, "counting": 5.0, "relation": 4.0}
     return [
@@ -247,19 +247,22 @@ def stages(scale: float = 1.0, images: int = 16) -> list[Stage]:
             mild,
             steady=1.0,
         ),
-        _questions(
-            "4-relation",
-            n(200),
-            images,
-            {"3-joint": everything},
-            whole(1e-3),
-            Mix({**joint, "relation": 12.0}, margin=0.25),
-            mild,
-            steady=1.0,
+        replace(
+            _questions(
+                "4-relation",
+                n(200),
+                images,
+                {"3-joint": everything},
+                whole(1e-3),
+                Mix({**joint, "relation": 12.0}, margin=0.25),
+                mild,
+                steady=1.0,
+            ),
+            unless=lambda found: min(found[f"relation {axis}"] for axis in ("horizontal", "vertical")) > 0.9,
         ),
         _questions(
             "5-fluent",
-            n(1100),
+            n(1400),
             images,
             {"4-relation": everything},
             whole(8e-4),
@@ -269,7 +272,7 @@ def stages(scale: float = 1.0, images: int = 16) -> list[Stage]:
         ),
         _questions(
             "6-context",
-            n(700),
+            n(1100),
             images,
             {"5-fluent": everything},
             whole(5e-4),
@@ -279,11 +282,11 @@ def stages(scale: float = 1.0, images: int = 16) -> list[Stage]:
         ),
         _questions(
             "7-nudge",
-            n(500),
+            n(800),
             images,
             {"6-context": everything},
             whole(4e-4),
-            Mix(counting, 0.55, 0.125, context=0.5, obey=0.3),
+            Mix(counting, 0.55, 0.125, context=0.5, obey=0.75, hearsay=0.15),
             full,
             supervision=0.3,
             steady=0.3,
