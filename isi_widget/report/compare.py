@@ -13,7 +13,7 @@ from isi_widget.errors import InputError
 from isi_widget.report.html import picture_html, shares_of, verdict
 from isi_widget.report.labels import labels_of
 from isi_widget.report.style import NEUTRAL, SEGMENT_COLORS
-from isi_widget.report.svg import QUIET, TABLE, bar, escape, stack
+from isi_widget.report.svg import NO_FORMULAS, QUIET, TABLE, bar, escape, stack
 from isi_widget.stimulus import Stimulus
 from isi_widget.trial import Trial, run_trial
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 SHARE_DIFFERENCE = 0.05
 _CELL = (
     "padding:3px 12px 3px 0;border:none;background:none;vertical-align:top;text-align:left;max-width:22em;"
-    "overflow-wrap:anywhere"
+    "overflow-wrap:anywhere;white-space:normal"
 )
 _MARK = "background:rgba(230,159,0,.3);box-decoration-break:clone;padding:0 3px;font-weight:600"
 
@@ -193,7 +193,7 @@ def comparison_html(comparison: Comparison) -> str:
         f"attention at least {SHARE_DIFFERENCE} away."
     )
     return (
-        '<div class="isi-comparison" style="overflow-x:auto;color:inherit">'
+        f'<div class="isi-comparison {NO_FORMULAS}" style="overflow-x:auto;color:inherit">'
         f'<table style="{TABLE}"><tbody>{"".join(rows)}</tbody></table>'
         f'<div>{legend}</div><div style="{QUIET}">{escape(caption)}</div></div>'
     )

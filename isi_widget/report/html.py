@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from isi_widget.report.pictures import data_uri, thumbnail
 from isi_widget.report.style import ATTENTION_CAVEAT, DOMINANCE_CAVEAT, INPUTS, NEUTRAL, SEGMENT_COLORS
-from isi_widget.report.svg import HEADING, QUIET, Bar, bar_table, escape
+from isi_widget.report.svg import HEADING, NO_FORMULAS, QUIET, Bar, bar_table, escape
 
 if TYPE_CHECKING:
     from isi_widget.trial import Trial
@@ -34,8 +34,8 @@ def trial_html(trial: Trial) -> str:
         )
         if part
     ]
-    columns.append(f'<div style="min-width:18em">{"".join(results)}</div>')
-    return f'<div class="isi-trial" style="{_FRAME}">{"".join(columns)}</div>{_details(trial, view)}'
+    columns.append(f'<div style="flex:1 1 22em;min-width:18em">{"".join(results)}</div>')
+    return f'<div class="isi-trial {NO_FORMULAS}" style="{_FRAME}">{"".join(columns)}</div>{_details(trial, view)}'
 
 
 def picture_html(trial: Trial, longest: int = 320) -> str:
@@ -63,7 +63,7 @@ def _inputs(trial: Trial, view: dict[str, Any]) -> str:
     size = f"{view['image_preset']}, {width} \N{MULTIPLICATION SIGN} {height} px"
     context = escape(view["context"]) if view["context"].strip() else f'<span style="{QUIET}">(empty)</span>'
     return (
-        f'<div style="max-width:34em">{_marked("image", escape(size))}{picture_html(trial)}'
+        f'<div style="flex:0 0 auto;max-width:322px">{_marked("image", escape(size))}{picture_html(trial)}'
         f"{_marked('context', context)}{_marked('question', escape(view['question']))}</div>"
     )
 

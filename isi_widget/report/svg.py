@@ -16,13 +16,15 @@ from dataclasses import dataclass
 from isi_widget.report.style import NEUTRAL
 
 _WIDTH, _HEIGHT = 180, 12
-# JupyterLab stripes and right-aligns tables; these undo it.
+# JupyterLab stripes, centres and right-aligns tables and keeps their cells on one line; these undo it.
 TABLE = "border-collapse:collapse;border:none;margin:2px 0 10px 0;font-size:inherit;color:inherit"
 _ROW = "background:none;border:none"
-_CELL = "padding:1px 10px 1px 0;border:none;background:none;vertical-align:middle"
+_CELL = "padding:1px 10px 1px 0;border:none;background:none;vertical-align:middle;white-space:normal"
 _HEAD = _CELL + ";text-align:left;font-weight:400;max-width:16em"
 HEADING = "font-weight:600;margin:6px 0 2px 0"
 QUIET = "opacity:.75;font-size:.9em"
+#: Classes that keep MathJax (3 and 2) from taking dollar signs in questions and answers for formulas.
+NO_FORMULAS = "mathjax_ignore tex2jax_ignore"
 
 
 @dataclass(frozen=True)

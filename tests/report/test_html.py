@@ -141,3 +141,8 @@ def test_any_text_survives_escaping(text):
     assert root.find(".//th").text == (text or None)
     assert root.find(".//tr").attrib.get("title", "") == text
     assert '"' not in escape(text) and "<" not in escape(text)
+
+
+def test_dollar_signs_are_no_formulas_for_a_notebook(trial):
+    for html in (trial._repr_html_(), Comparison((trial,), ("a",))._repr_html_()):
+        assert "mathjax_ignore" in parse(html)[0].attrib["class"].split()
