@@ -1,0 +1,92 @@
+"""The first notebook as a stranger meets it: opened in JupyterLab, run, and then used with the mouse."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from harness import Lab, Notebook
+from playwright.sync_api import expect
+
+FIRST = Path(__file__).resolve().parents[2] / "notebooks" / "01_first_probe.ipynb"
+
+# What the model was given, taken down where the image processor takes it in.
+RECORD = """
+sent = []
+processor = vlm.processor.image_processor
+class Recording(type(processor)):
+    def __call__(self, images, *args, **keywords):
+        first = images[0] if isinstance(images, (list, tuple)) else images
+        sent.append((first.size, first.convert("RGB").tobytes()))
+        return super().__call__(images, *args, **keywords)
+processor.__class__ = Recording
+"""
+# The same picture, drawn with Pillow alone.
+EXPECTED = """
+from PIL import ImageDraw
+expected = obs.image.pil()
+x, y, w, h = (int(v) for v in (box.x, box.y, box.width, box.height))
+ImageDraw.Draw(expected).rectangle((x, y, x + w - 1, y + h - 1), fill=(0, 0, 0))
+"""
+
+
+def test_the_first_notebook_by_hand(lab: Lab, open_notebook: Callable[..., Notebook]) -> None:
+    notebook = open_notebook(name=lab.copy(FIRST))
+    notebook.run_all()
+    probe = notebook.probe().ready()
+    assert notebook.value("probe.stimulus == chained and len(probe.trials) == 1")
+    expect(probe.part("layer-0")).to_be_attached()
+
+    # Undo: the notebook set the stimulus in one step.
+    probe.part("undo").click()
+    notebook.until("probe.stimulus == plain")
+    expect(probe.part("layer-0")).to_have_count(0)
+
+    # A box over the object that the question is about, with the mouse.
+    notebook.execute("thing = obs.metadata['things'][obs.metadata['about'][0]]")
+    x, y, radius = notebook.value("[thing['x'], thing['y'], thing['radius']]")
+    reach = radius + 16
+    notebook.execute(RECORD)
+    probe.draw("box", (x - reach, y - reach), (x + reach, y + reach))
+    notebook.until("len(probe.stimulus.operations) == 1")
+    notebook.execute("box = probe.stimulus.operations[0]")
+    assert notebook.value("[box.op, box.x, box.y, box.width, box.height, box.color]") == [
+        "box",
+        x - reach,
+        y - reach,
+        2 * reach,
+        2 * reach,
+        "#000000",
+    ]
+
+    # Run everything: the pixels sent are the ones rendered, and what came out is on the page.
+    probe.part("run").click()
+    probe.finished(2)
+    notebook.execute(EXPECTED)
+    assert notebook.value("len(sent)") >= 1
+    assert notebook.value("all(one == (expected.size, expected.tobytes()) for one in sent)")
+    assert notebook.value("probe.stimulus.render().tobytes() == expected.tobytes()")
+    assert notebook.value("probe.trial.stimulus == probe.stimulus and probe.trial is probe.trials[-1]")
+    answer, entropy, attention = notebook.value(
+        "[probe.trial.answer.text, probe.trial.uncertainty.semantic_entropy, probe.trial.attention.absolute()]"
+    )
+    expect(probe.part("answer")).to_contain_text(answer)
+    expect(probe.part("entropy-semantic_entropy")).to_contain_text(f"{entropy:.2f}")
+    probe.part("attention-absolute").click()
+    for segment in ("image", "question"):
+        expect(probe.part(f"attention-{segment}")).to_contain_text(f"{attention[segment]:.2f}")
+
+    # Undo, and the result is marked as another input's.
+    probe.part("undo").click()
+    notebook.until("probe.stimulus == plain")
+    expect(probe.part("results")).to_have_attribute("data-stale", "true")
+
+    # Reload: the kernel lives on, and everything is there again.
+    notebook.page.evaluate("() => window.jupyterapp.commands.execute('docmanager:save')")
+    notebook.load()
+    probe = notebook.probe().ready()
+    expect(probe.part("answer")).to_contain_text(answer)
+    probe.part("redo").click()
+    notebook.until("probe.stimulus.operations == (box,)")
+    probe.finished(2)
+    assert notebook.errors() == []
