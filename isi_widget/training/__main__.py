@@ -1,5 +1,6 @@
-"""`python -m isi_widget.training vlm | evaluate | card | entailment`: train and measure the embedded
-models.
+"""`python -m isi_widget.training vlm | evaluate | card | entailment | evaluate-entailment`.
+
+Trains and measures the embedded models.
 """
 
 from __future__ import annotations
@@ -20,6 +21,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     entailment_room.add_arguments(entailment)
     entailment.set_defaults(run=entailment_room.run)
+    measures = rooms.add_parser("evaluate-entailment", help="measure the entailment model, write its card")
+    from isi_widget.training import entailment_eval
+
+    entailment_eval.add_arguments(measures)
+    measures.set_defaults(run=entailment_eval.run)
     chosen = parser.parse_args(arguments)
     chosen.run(chosen)
 

@@ -3,7 +3,8 @@ model learns from.
 
 The label of a pair is computed by logic from the claims of its two answers (`grammar.compare`), never written
 by hand. Held-out templates of the grammar, `HELD_OUT_LEADS` and the last irrelevant sentences are drawn only
-with `forms="held out"`, for evaluation. Pure Python, no torch. Not for natural language at large: sentences
+with `forms="held out"`, and the sentences of `NEW` only with `forms="new"`: both are for evaluation. "tidy"
+is "training" without unknown words. Pure Python, no torch. Not for natural language at large: sentences
 outside the grammar occur only as noise, labelled neutral.
 """
 
@@ -24,17 +25,35 @@ from isi_widget.training.entailment_phrases import (
     HELD_OUT_LEADS,
     IRRELEVANT,
     LEADS,
+    NEW,
+    NEW_IRRELEVANT,
+    NEW_NO,
+    NEW_YES,
     NO,
     YES,
 )
 
-Forms = Literal["training", "held out"]
-Draw = random.Random
+Forms = Literal["training", "tidy", "held out", "new"]
+
+
+class Draw(random.Random):
+    """A seeded source of questions and answers.
+
+    simple : share of the questions about relations that name both objects by their shapes alone ("the star",
+        "the ring"): who is left of whom is learnt from them first.
+    alone : share of the groups of full sentences that stand without a question, which otherwise names the
+        objects first and lets a model overlook in which order an answer names them.
+    """
+
+    simple = 0.0
+    alone = 0.0
+
 
 # General / specific pairs, swapped relations and neutral pairs are kinds of their own: they are what a VLM's
 # stray answers look like.
 PAIR_KINDS = (*grammar.KINDS, "general/specific", "inverse relation", "neutral")
 WEIGHTS = (12, 13, 13, 12, 16, 14, 12, 8, 16)
+LATER_WEIGHTS = (8, 10, 7, 7, 24, 9, 18, 22, 15)  # who is left of whom, and what covers what, is learnt last
 
 
 @dataclass(frozen=True)
@@ -98,6 +117,8 @@ def draw_ask(draw: Draw, kind: str) -> Ask:
         first, second = draw_noun(draw), draw_noun(draw)
         while first == second:
             second = draw_noun(draw)
+        if draw.simple and draw.random() < draw.simple:
+            first, second = (Noun(shape) for shape in draw.sample(SHAPES, 2))
         value = draw.choice(RELATIONS)
         if draw.random() < 0.75:
             return Ask(kind, Claim("relation", first, value, second))
@@ -143,12 +164,14 @@ def draw_answer(draw: Draw, ask: Ask, truth: Claim, forms: Forms, *, full: bool 
     """One wording of an answer; `full` leaves out those that mean nothing without the question ("Yes",
     "Red").
     """
+    if forms == "new":
+        return _new_answer(draw, ask, truth, full)
     found = grammar.answers.__wrapped__(ask, truth)
     wanted = [p for p in found if p.held_out == (forms == "held out")]
     if full:  # names what it is about
         wanted = [p for p in wanted if p.claim.noun.words() in p.text.lower()]
     polar = not ask.is_open and not full
-    if forms == "training":
+    if forms != "held out":
         if polar and draw.random() < 0.2:
             yes = grammar.compare(truth, ask.claim) == grammar.ENTAILMENT
             return Statement(draw.choice(YES if yes else NO), ask.claim if yes else ask.claim.denied())
@@ -158,11 +181,31 @@ def draw_answer(draw: Draw, ask: Ask, truth: Claim, forms: Forms, *, full: bool 
     return Statement(phrase.text, phrase.claim)
 
 
+def _new_answer(draw: Draw, ask: Ask, truth: Claim, full: bool) -> Statement:
+    if not (ask.is_open or full) and draw.random() < 0.25:
+        yes = grammar.compare(truth, ask.claim) == grammar.ENTAILMENT
+        return Statement(draw.choice(NEW_YES if yes else NEW_NO), ask.claim if yes else ask.claim.denied())
+    noun, value = truth.noun, truth.value or ""
+    slots = {
+        "a": noun.a,
+        "the": noun.the,
+        "words": noun.words(),
+        "stars": noun.words(plural=value != "one"),
+        "all": noun.words(plural=True),
+        "v": value,
+        "other": truth.other.the if truth.other else "",
+    }
+    text = draw.choice(NEW[truth.kind][not truth.positive]).format(**slots)
+    return Statement(text[0].upper() + text[1:], truth)
+
+
 def vary(draw: Draw, statement: Statement, forms: Forms) -> Statement:
     """The same answer in a less tidy wording: wrapped, led in, without its punctuation, in capitals, with
     unknown words.
     """
     text, claim = statement.text, statement.claim
+    if forms == "new":
+        return statement
     first = text.split()[0].lower().strip(",.") if text else ""
     sentence = (
         len(text.split()) > 3
@@ -215,7 +258,7 @@ def draw_pairs(draw: Draw, kind: str, forms: Forms = "training") -> list[Pair]:
     """
     question, statements = _BUILD.get(kind, _plain)(draw, kind, forms)
     statements = [vary(draw, s, forms) for s in statements]
-    if forms == "training":
+    if forms == "training" and question:
         question = add_unknown(draw, question, 0.08)
         if draw.random() < 0.1:
             question = question.rstrip("?.")
@@ -251,8 +294,10 @@ def _general(draw: Draw, kind: str, forms: Forms) -> tuple[str, list[Statement]]
         for value in draw.sample(NUMBERS, 2):
             found.append(draw_answer(draw, ask, replace(ask.claim, value=value), forms))
         return draw_question(draw, ask, forms), found
-    found.append(draw_answer(draw, asks[0], draw.choice((asks[0].claim, asks[0].claim.denied())), forms))
-    return draw_question(draw, asks[0], forms), found
+    alone = bool(draw.alone) and draw.random() < draw.alone
+    last = draw.choice((asks[0].claim, asks[0].claim.denied()))
+    found.append(draw_answer(draw, asks[0], last, forms, full=alone))
+    return "" if alone else draw_question(draw, asks[0], forms), found
 
 
 def _inverse(draw: Draw, kind: str, forms: Forms) -> tuple[str, list[Statement]]:
@@ -276,8 +321,10 @@ def _inverse(draw: Draw, kind: str, forms: Forms) -> tuple[str, list[Statement]]
     for c in draw.sample(claims, 3):
         truth = c if draw.random() < 0.7 else c.denied()
         found.append(draw_answer(draw, Ask("relation", c), truth, forms, full=True))
-    found.append(draw_answer(draw, Ask("relation", claim), draw.choice((claim, claim.denied())), forms))
-    return draw_question(draw, Ask("relation", claim), forms), found
+    alone = bool(draw.alone) and draw.random() < draw.alone
+    last = draw.choice((claim, claim.denied()))
+    found.append(draw_answer(draw, Ask("relation", claim), last, forms, full=alone))
+    return "" if alone else draw_question(draw, Ask("relation", claim), forms), found
 
 
 def _neutral(draw: Draw, kind: str, forms: Forms) -> tuple[str, list[Statement]]:
@@ -289,7 +336,9 @@ def _neutral(draw: Draw, kind: str, forms: Forms) -> tuple[str, list[Statement]]
     for _ in range(2):
         chance = draw.random()
         if chance < 0.3:
-            text = draw.choice(HELD_OUT_IRRELEVANT if forms == "held out" else IRRELEVANT)
+            text = draw.choice(
+                {"held out": HELD_OUT_IRRELEVANT, "new": NEW_IRRELEVANT}.get(forms, IRRELEVANT)
+            )
         elif chance < 0.55:
             text = " ".join(_filler(draw) for _ in range(draw.randint(2, 9))) + "."
         elif chance < 0.62:

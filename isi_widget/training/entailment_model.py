@@ -9,7 +9,6 @@ loading a trained model (`isi_widget.uncertainty.entailment`).
 
 from __future__ import annotations
 
-import random
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,7 +18,7 @@ from torch import Tensor, nn
 from transformers import DebertaV2Config, DebertaV2ForSequenceClassification, PreTrainedTokenizerFast
 
 from isi_widget.datasets.grammar import COLOURS, INVERSE, NUMBERS, RELATIONS, SHAPES, SIZES, Claim, Noun
-from isi_widget.training.entailment_data import PAIR_KINDS, Pair, draw_pairs
+from isi_widget.training.entailment_data import PAIR_KINDS, Draw, Pair, draw_pairs
 from isi_widget.training.entailment_phrases import CONTENT
 
 LABELS = {0: "CONTRADICTION", 1: "NEUTRAL", 2: "ENTAILMENT"}
@@ -41,8 +40,8 @@ _COMPARISONS = 6
 # (weight of the loss, number of classes) of every head, in the order of `targets`
 HEADS = (
     *((0.5, n) for _ in range(2) for n in (len(_VALUES), 2)),
-    *((0.1, n) for _ in range(2) for n in (len(_TYPES), *(len(v) + 1 for _, v in _SLOTS * 2))),
-    *((0.05, 2) for _ in range(_COMPARISONS)),
+    *((0.2, n) for _ in range(2) for n in (len(_TYPES), *(len(v) + 1 for _, v in _SLOTS * 2))),
+    *((0.1, 2) for _ in range(_COMPARISONS)),
 )
 
 
@@ -52,7 +51,7 @@ def build_tokenizer(seed: int = 0) -> PreTrainedTokenizerFast:
     Punctuation but "?" is dropped, figures become words, contractions are written out: what must not matter
     cannot.
     """
-    draw, words = random.Random(seed), set(CONTENT)
+    draw, words = Draw(seed), set(CONTENT)
     normalizer = normalizers.Sequence(
         [
             normalizers.NFKC(),

@@ -85,6 +85,63 @@ DENY = (
 IRRELEVANT = grammar.IRRELEVANT[:-4]
 HELD_OUT_IRRELEVANT = grammar.IRRELEVANT[-4:]
 
+# Sentences for the evaluation only, further from the grammar than its own held-out templates: (affirmed,
+# denied) by kind of claim.
+NEW = {
+    "exists": (
+        ("{a} can be seen.", "the image contains {a}.", "there exists {a}."),
+        ("no {words} can be seen.", "the image does not contain {a}.", "there does not exist {a}."),
+    ),
+    "colour": (
+        ("{v} is the colour of {the}.", "{the} is painted {v}.", "{the} is of {v} colour."),
+        ("{v} is not the colour of {the}.", "{the} is not painted {v}.", "{the} is not of {v} colour."),
+    ),
+    "size": (
+        ("{the} is of {v} size.", "{the} is rather {v}."),
+        ("{the} is not of {v} size.", "{the} is not {v} at all."),
+    ),
+    "shape": (
+        ("{the} must be a {v}.", "a {v} is what {the} is.", "{the} is shaped like a {v}."),
+        ("{the} cannot be a {v}.", "a {v} is not what {the} is.", "{the} is not shaped like a {v}."),
+    ),
+    "relation": (
+        ("{the} lies {v} {other}.", "you will find {the} {v} {other}.", "{the} sits {v} {other}."),
+        (
+            "{the} does not lie {v} {other}.",
+            "you will not find {the} {v} {other}.",
+            "{the} does not sit {v} {other}.",
+        ),
+    ),
+    "count": (
+        ("the number of {all} is {v}.", "I count {v} {stars}.", "{v} {stars} can be seen."),
+        ("the number of {all} is not {v}.", "I do not count {v} {stars}.", "not {v} {stars} can be seen."),
+    ),
+}
+NEW_YES = (
+    "Yes it surely is so.",
+    "That is so.",
+    "I would say yes.",
+    "My answer is yes.",
+    "Yes!!",
+    "yeah right",
+)
+NEW_NO = (
+    "No it surely is not so.",
+    "That is not so.",
+    "I would say no.",
+    "My answer is no.",
+    "No!!",
+    "nope, wrong",
+)
+NEW_IRRELEVANT = (
+    "Paris is the capital of France.",
+    "He sold his old bicycle.",
+    "Nobody answered the phone.",
+    "The soup needs more salt.",
+    "There was no milk left in the fridge.",
+    "Two friends went swimming.",
+)
+
 # Words that carry the meaning: all others may be replaced by unknown ones, which teaches that unknown words
 # decide nothing.
 CONTENT = frozenset(

@@ -67,7 +67,7 @@ class EntailmentModel:
             raise InputError("At least one answer is needed; got none.")
         texts = [f"{question.strip()} {answer.strip()}".strip() for answer in answers]
         different = list(dict.fromkeys(texts))
-        table = self._pairs([(a, b) for a in different for b in different if a != b])
+        table = self.pairs([(a, b) for a in different for b in different if a != b])
         same = np.array([0.0, 0.0, 1.0])
         return np.array([[same if a == b else table[a, b] for b in texts] for a in texts])
 
@@ -75,7 +75,9 @@ class EntailmentModel:
         """The most likely relation of each pair, int [N, N]: 0 contradiction, 1 neutral, 2 entailment."""
         return np.argmax(self.probabilities(question, answers), axis=2).astype(np.int64)
 
-    def _pairs(self, pairs: list[tuple[str, str]]) -> dict[tuple[str, str], Floats]:
+    def pairs(self, pairs: list[tuple[str, str]]) -> dict[tuple[str, str], Floats]:
+        """Probabilities [3] of (premise, hypothesis) texts, question included; cached by content."""
+        pairs = list(dict.fromkeys(pairs))
         with self._lock:
             found = {pair: self._cache[pair] for pair in pairs if pair in self._cache}
             found |= self._run([pair for pair in pairs if pair not in found])

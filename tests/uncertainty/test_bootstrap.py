@@ -1,6 +1,8 @@
 """Bootstrap intervals against a plain loop, and what they are and are not worth."""
 
 import math
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -67,18 +69,30 @@ def test_degenerate_and_extreme_answers():
     assert set(np.round(nothing["semantic_entropy"], 6)) == {0.0, round(math.log(2), 6)}
 
 
-def test_the_estimate_and_its_interval_are_biased_low_as_the_docs_say():
-    """Ten draws of four equal meanings: too low by about (K - 1) / 2N, and the interval covers too rarely."""
-    random, found, covered = np.random.default_rng(0), [], 0
-    for _ in range(200):
-        ids = random.integers(0, 4, 10)
+def documented():
+    """Rows (probabilities, N, mean error, coverage) of the table in docs/uncertainty.md."""
+    text = (Path(__file__).parents[2] / "docs" / "uncertainty.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| ([\d., ]+) \| [\d.]+ \| (\d+) \| ([+-][\d.]+) \| (\d+) % \|$", text, re.MULTILINE)
+    assert len(rows) == 10
+    return [
+        ([float(p) for p in probs.split(",")], int(n), float(error), int(c) / 100)
+        for probs, n, error, c in rows
+    ]
+
+
+@pytest.mark.parametrize(("probabilities", "n", "error", "coverage"), documented()[::2])
+def test_bias_and_coverage_are_as_the_docs_say(probabilities, n, error, coverage):
+    random, found, covered, sets = np.random.default_rng(1), [], 0, 250
+    truth = -math.fsum(p * math.log(p) for p in probabilities)
+    for _ in range(sets):
+        ids = random.choice(len(probabilities), n, p=probabilities)
         found.append(e.discrete_semantic_entropy(ids))
-        low, high = b.bootstrap_intervals(ids, np.zeros(10), np.zeros((10, 10)), resamples=300)[
-            "discrete_semantic_entropy"
-        ]
-        covered += low <= math.log(4) <= high
-    assert np.mean(found) - math.log(4) == pytest.approx(-3 / 20, abs=0.06)
-    assert covered / 200 < 0.9
+        intervals = b.bootstrap_intervals(ids, np.zeros(n), np.zeros((n, n)), resamples=300)
+        low, high = intervals["discrete_semantic_entropy"]
+        covered += low - 1e-9 <= truth <= high + 1e-9
+    assert np.mean(found) - truth == pytest.approx(error, abs=4 * np.std(found) / math.sqrt(sets))
+    assert covered / sets == pytest.approx(coverage, abs=0.12)
+    assert error < 0  # the plug-in estimate is too low
 
 
 @pytest.mark.parametrize(

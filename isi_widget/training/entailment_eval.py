@@ -1,0 +1,294 @@
+"""Measures of the embedded entailment model and its model card: `python -m isi_widget.training
+evaluate-entailment`.
+
+The numbers of the card are those of the file `evaluation.json` beside it, which this command writes. Every
+pair comes from a question of its own, so that Wilson's interval for independent trials holds. Not for
+training, nor for choosing between models: use the validation pairs of `entailment` for that.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from isi_widget import embedded
+from isi_widget.datasets import grammar
+from isi_widget.training import entailment_data as data
+from isi_widget.uncertainty.clusters import cluster
+from isi_widget.uncertainty.entailment import EntailmentModel, load_entailment
+
+SETS: dict[str, data.Forms] = {
+    "new draws": "tidy",
+    "with unknown words": "training",
+    "held-out templates": "held out",
+    "new wordings": "new",
+}
+EXAMPLES = (
+    (
+        "Is there a red star?",
+        ("yes", "Yes, there is a red star.", "YES", "There is a red star!", "I see a red star"),
+        ("no", "No.", "No, there is no red star.", "I see no red star", "NO!"),
+    ),
+    (
+        "How many circles are there?",
+        ("2", "two", "Two.", "There are two circles.", "I see 2 circles"),
+        ("3", "There are three circles."),
+    ),
+    (
+        "What colour is the star?",
+        ("red", "Red.", "The star is red.", "It is red"),
+        ("Blue", "It is blue."),
+    ),
+    (
+        "Is the star left of the ring?",
+        ("Yes", "The star is left of the ring.", "The ring is right of the star."),
+        ("No", "The ring is left of the star.", "It is right of the ring."),
+    ),
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of the evaluation command."""
+    parser.add_argument("--model", type=Path, default=embedded.ENTAILMENT, help="folder of the model")
+    parser.add_argument("--pairs", type=int, default=1000, help="pairs of each kind in each set")
+    parser.add_argument("--sets", type=int, default=50, help="sets of ten answers of each kind to cluster")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--training", type=Path, default=None, help="training log (log.jsonl), for the card")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Evaluate a model, write evaluation.json and README.md beside it, print the card."""
+    import torch
+
+    torch.set_num_threads(arguments.threads)
+    measured = evaluate(arguments.model, arguments.pairs, arguments.sets)
+    target = arguments.model / "evaluation.json"
+    if arguments.training is not None:
+        measured["training"] = training_facts(arguments.training)
+    elif target.exists():  # the training has not changed because the model is measured again
+        measured["training"] = json.loads(target.read_text(encoding="utf-8")).get("training", {})
+    target.write_text(json.dumps(measured, indent=1) + "\n", encoding="utf-8")
+    text = card(measured)
+    (arguments.model / "README.md").write_text(text, encoding="utf-8")
+    print(text)
+
+
+def evaluate(folder: Path, pairs: int, sets: int) -> dict[str, Any]:
+    """All measures of a model, as a JSON-ready dict."""
+    started = time.perf_counter()
+    model = load_entailment(folder)
+    loading = time.perf_counter() - started
+    accuracy = {
+        name: {kind: score_pairs(model, kind, forms, pairs) for kind in data.PAIR_KINDS}
+        for name, forms in SETS.items()
+    }
+    return {
+        "pairs_per_kind": pairs,
+        "accuracy": accuracy,
+        "clustering": {name: score_clusters(model, forms, sets) for name, forms in SETS.items()},
+        "examples": {
+            question: list(relations_hold(model, question, *groups)) for question, *groups in EXAMPLES
+        },
+        "parameters": sum(p.numel() for p in model.model.parameters()),
+        "vocabulary": len(model.tokenizer),
+        "bytes": sum(f.stat().st_size for f in folder.iterdir() if f.suffix != ".md"),
+        "seconds_to_load": round(loading, 3),
+        "milliseconds_for_10_answers": milliseconds(model),
+    }
+
+
+def score_pairs(model: EntailmentModel, kind: str, forms: data.Forms, number: int) -> list[int]:
+    """[right, all] over pairs of one kind, each from a question of its own."""
+    draw, right = data.Draw(f"evaluation:{kind}:{forms}"), 0
+    table: list[data.Pair] = []
+    while len(table) < number:
+        table += data.draw_pairs(draw, kind, forms)[:1]
+    texts = [
+        (f"{p.question} {p.premise.text}".strip(), f"{p.question} {p.hypothesis.text}".strip()) for p in table
+    ]
+    found = model.pairs(texts)
+    for pair, text in zip(table, texts, strict=True):
+        right += int(np.argmax(found[text])) == pair.label
+    return [right, number]
+
+
+def draw_set(
+    draw: data.Draw, kind: str, forms: data.Forms, size: int = 10
+) -> tuple[str, list[data.Statement]]:
+    """A question of one kind and answers to it as a model might sample them: one meaning is more likely than
+    the others.
+    """
+    ask = data.draw_ask(draw, kind)
+    truths = data.draw_truths(draw, ask)
+    weights = [draw.random() ** 2 + 0.05 for _ in truths]
+    statements = [data.draw_answer(draw, ask, t, forms) for t in draw.choices(truths, weights, k=size)]
+    return data.draw_question(draw, ask, forms), [data.vary(draw, s, forms) for s in statements]
+
+
+def score_clusters(model: EntailmentModel, forms: data.Forms, number: int) -> dict[str, list[int]]:
+    """{rule: [right, all]} over sets of ten answers of every kind: are they clustered as logic has it?"""
+    right = {"strict": 0, "non-strict": 0}
+    for kind in grammar.KINDS:
+        draw = data.Draw(f"clusters:{kind}:{forms}")
+        for _ in range(number):
+            question, statements = draw_set(draw, kind, forms)
+            found = model.relations(question, [s.text for s in statements])
+            logic = [[grammar.compare(a.claim, b.claim) for b in statements] for a in statements]
+            for rule in right:
+                right[rule] += _clusters(found.tolist(), rule) == _clusters(logic, rule)
+    return {rule: [count, number * len(grammar.KINDS)] for rule, count in right.items()}
+
+
+def _clusters(relations: list[list[int]], rule: str) -> list[int]:
+    return cluster(lambda i, j: relations[i][j], len(relations), rule == "strict")
+
+
+def relations_hold(
+    model: EntailmentModel, question: str, one: tuple[str, ...], other: tuple[str, ...]
+) -> tuple[int, int]:
+    """(right, all): within each group entailment both ways, between the groups contradiction both ways."""
+    relations = model.relations(question, one + other)
+    group = [0] * len(one) + [1] * len(other)
+    wanted = np.where(np.equal.outer(group, group), 2, 0)
+    return int((relations == wanted).sum() - len(group)), len(group) * (len(group) - 1)
+
+
+def milliseconds(model: EntailmentModel, repeats: int = 15) -> float:
+    """Median time of the relations between ten different answers, both ways (90 pairs), nothing cached."""
+    found = []
+    for repeat in range(repeats):
+        question, statements = draw_set(data.Draw(f"time:{repeat}"), "relation", "training")
+        answers = [f"{s.text} {i}" for i, s in enumerate(statements)]
+        started = time.perf_counter()
+        model.probabilities(question, answers)
+        found.append(time.perf_counter() - started)
+    return round(1000 * sorted(found)[repeats // 2], 1)
+
+
+def wilson(right: int, number: int, z: float = 1.959964) -> tuple[float, float]:
+    """Wilson's 95 % interval of a share (JASA 22, 1927)."""
+    share, spread = right / number, z * z / number
+    centre = (share + spread / 2) / (1 + spread)
+    half = z / (1 + spread) * math.sqrt(share * (1 - share) / number + spread / (4 * number))
+    return max(0.0, centre - half), min(1.0, centre + half)
+
+
+def training_facts(log: Path) -> dict[str, Any]:
+    """What the card says about the training, from its log."""
+    rows = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
+    minutes, last = 0.0, 0.0
+    for row in rows:  # the clock starts again when a run is continued
+        minutes += (row["seconds"] - (last if row["seconds"] >= last else 0.0)) / 60
+        last = row["seconds"]
+    return {"steps": rows[-1]["step"], "minutes": round(minutes, 1)}
+
+
+def card(measured: dict[str, Any]) -> str:
+    """The model card as Markdown; a function of the measures alone."""
+    training = measured.get("training") or {}
+    kinds = list(next(iter(measured["accuracy"].values())))
+    header = (
+        "| pairs | " + " | ".join(measured["accuracy"]) + " |\n|---|" + "---|" * len(measured["accuracy"])
+    )
+    rows = [
+        f"| {kind} | " + " | ".join(_share(found[kind]) for found in measured["accuracy"].values()) + " |"
+        for kind in kinds
+    ]
+    clusters = [
+        f"| {name} | {_share(found['strict'])} | {_share(found['non-strict'])} |"
+        for name, found in measured["clustering"].items()
+    ]
+    examples = [
+        f"| {question} | {right} of {number} |" for question, (right, number) in measured["examples"].items()
+    ]
+    return _CARD.format(
+        parameters=f"{measured['parameters'] / 1e6:.2f}",
+        megabytes=f"{measured['bytes'] / 1e6:.2f}",
+        vocabulary=measured["vocabulary"],
+        steps=training.get("steps", "?"),
+        minutes=training.get("minutes", "?"),
+        number=measured["pairs_per_kind"],
+        sets=next(iter(measured["clustering"].values()))["strict"][1],
+        accuracy="\n".join([header, *rows]),
+        clusters="\n".join(clusters),
+        examples="\n".join(examples),
+        loading=measured["seconds_to_load"],
+        milliseconds=measured["milliseconds_for_10_answers"],
+    )
+
+
+def _share(found: list[int]) -> str:
+    low, high = wilson(*found)
+    return f"{found[0] / found[1]:.4f} [{low:.3f}, {high:.3f}]"
+
+
+_CARD = """---
+license: bsd-3-clause
+library_name: transformers
+pipeline_tag: text-classification
+---
+
+# The embedded entailment model of isi_widget
+
+Says of two answers to one question whether the first contradicts the second (0), says nothing of it (1) or
+entails it (2). It knows the answers to questions about the rendered scenes of `isi_widget.datasets.scenes`
+and nothing else: for answers in natural language use `load_entailment("microsoft/deberta-v2-xlarge-mnli")`.
+
+A `DebertaV2ForSequenceClassification` (128 wide, 3 layers, 4 heads; {parameters} M parameters, {megabytes} MB
+on disk in fp16 with its tokenizer), trained from nothing. Input: "question answer" as premise and again as
+hypothesis. The tokenizer knows {vocabulary} lower-case words; punctuation is dropped, "2" is read as "two",
+any other word is [UNK].
+
+## Training
+
+{steps} steps of 128, later 64, pairs drawn from the grammar (`isi_widget/training/entailment_data.py`),
+{minutes} minutes on one thread of two cores shared with other work; labels by logic from the meanings of both
+answers. While it learns, linear heads on its [CLS] output name the values and objects of both answers and
+compare them; they are dropped at export. Again: `python -m isi_widget.training entailment`,
+then `python -m isi_widget.training evaluate-entailment`.
+
+## Measured
+
+Share of pairs whose relation is found, with Wilson's 95 % interval; {number} pairs per cell, each of another
+question. "New draws" are pairs of the training templates; "with unknown words" adds made-up words as in
+training; "held-out templates" are templates of the grammar that were never trained on, for both answers and
+the question, with lead-ins never trained on; "new wordings" are further sentences ("the number of stars is
+two", "red is the colour of the star") for the evaluation only. The short held-out answers ("That is true.")
+consist of words that occur in other training sentences: no model trained from nothing knows a word that it
+has never met.
+
+{accuracy}
+
+Sets of ten random answers whose clusters are exactly those that logic gives ({sets} sets per cell, all six
+kinds of questions):
+
+| answers | strict | non-strict |
+|---|---|---|
+{clusters}
+
+Pairs of the examples below that are right (within a group entailment both ways, between groups contradiction
+both ways):
+
+| question | right |
+|---|---|
+{examples}
+
+Loading takes {loading} s, the 90 pairs of ten different answers {milliseconds} ms (one thread, while other
+work ran on the machine).
+
+## Limits
+
+- English sentences about shapes, colours, sizes, positions and numbers up to five. Everything else is [UNK]:
+  two sentences of unknown words come out as neutral unless they are the same string.
+- "The star is red" and "there is a red star" count as neutral, as the grammar has it: claims of different
+  kinds are not derived from each other, except existence from counts.
+- "Not left of" counts as "right of": questions about positions are asked only where the axis decides.
+- An answer about another object than the one asked about is neutral to all others and makes a cluster of its
+  own.
+"""
