@@ -35,7 +35,8 @@ def trial_html(trial: Trial) -> str:
         if part
     ]
     columns.append(f'<div style="flex:1 1 22em;min-width:18em">{"".join(results)}</div>')
-    return f'<div class="isi-trial {NO_FORMULAS}" style="{_FRAME}">{"".join(columns)}</div>{_details(trial, view)}'
+    body = f'<div style="{_FRAME}">{"".join(columns)}</div>{_details(trial, view)}'
+    return f'<div class="isi-trial {NO_FORMULAS}">{body}</div>'
 
 
 def picture_html(trial: Trial, longest: int = 320) -> str:
