@@ -1,3 +1,3 @@
-"""The version of this package, in one importable place (pyproject.toml carries the same; a test compares them)."""
+"""The version of this package, importable; pyproject.toml carries the same, and a test compares them."""
 
 __version__ = "0.1.0"

@@ -1,6 +1,7 @@
 """`Answer`: the record of one generated answer, shared by decoding and by the uncertainty measures.
 
-Plain data, no torch: not for generating (see `isi_widget.vlm`) nor for measuring (see `isi_widget.uncertainty`).
+Plain data, no torch: not for generating (see `isi_widget.vlm`) nor for measuring
+(see `isi_widget.uncertainty`).
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ class Answer:
     ----------
     text : the decoded answer, without special tokens, white space stripped.
     token_ids, tokens : the T answer tokens, the end-of-sequence token excluded.
-    logprobs : natural log p(y_t | prompt, y_<t) of each answer token, of the model itself, before temperature, top-k or top-p.
+    logprobs : natural log p(y_t | prompt, y_<t) of each answer token, of the model itself, before temperature,
+        top-k or top-p.
     prompt_ids : ids of the prompt that it answers, image tokens expanded.
     finished : True if the model ended the answer itself, False if `max_new_tokens` cut it.
     """
@@ -37,8 +39,8 @@ class Answer:
         lengths = {len(self.token_ids), len(self.tokens), len(self.logprobs)}
         if len(lengths) != 1:
             raise InputError(
-                f"An Answer needs one token and one log-probability per token id; got {len(self.token_ids)} ids, "
-                f"{len(self.tokens)} tokens, {len(self.logprobs)} log-probabilities."
+                "An Answer needs one token and one log-probability per token id; "
+                f"got {len(self.token_ids)} ids, {len(self.tokens)} tokens, {len(self.logprobs)} log-probabilities."
             )
 
     @property
@@ -53,9 +55,13 @@ class Answer:
 
     def to_dict(self) -> dict[str, Any]:
         """As a JSON-ready dict (tuples become lists)."""
-        return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
+        return {
+            key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()
+        }
 
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> Answer:
         """The inverse of `to_dict`."""
-        return cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in record.items()})
+        return cls(
+            **{key: tuple(value) if isinstance(value, list) else value for key, value in record.items()}
+        )
