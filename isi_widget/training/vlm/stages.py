@@ -27,7 +27,7 @@ from isi_widget.training.vlm import build, pictures
 from isi_widget.training.vlm.heads import noun_loss, patch_loss, question_loss
 from isi_widget.training.vlm.loop import Batch, Stage
 from isi_widget.training.vlm.network import Network
-from isi_widget.training.vlm.pictures import Show, View
+from isi_widget.training.vlm.pictures import OUTPUTS, Show, View
 from isi_widget.training.vlm.questions import IGNORE, Mix, collate, pack
 
 Source = Callable[[random.Random], View]
@@ -35,6 +35,7 @@ Source = Callable[[random.Random], View]
 TOWER, PROJECTOR = "llava.model.vision_tower.", "llava.model.multi_modal_projector."
 DECODER = ("llava.model.language_model.", "llava.lm_head.", "heads.noun.", "heads.question.")
 ORACLE = ("heads.oracle.", "heads.where.")
+DENSE = "dense "  # before the names of tensors of pictures that are only looked at
 EVEN = {"existence": 2.0, "attribute": 3.0, "colour": 1.0, "shape": 1.0, "relation": 5.0, "counting": 3.0}
 
 
@@ -98,11 +99,20 @@ def _oracle_loss(network: Network, batch: Batch) -> tuple[Tensor, dict[str, floa
 def _whole_loss(
     seeing: float, supervision: float
 ) -> Callable[[Network, Batch], tuple[Tensor, dict[str, float]]]:
+    """Answers and deep supervision; `seeing` weighs the patch heads, on further pictures too if any."""
+
     def loss(network: Network, batch: Batch) -> tuple[Tensor, dict[str, float]]:
-        features = network.patches(batch["pixels"])
-        total, measured = answer_loss(network, network.project(features), batch, supervision)
+        pixels = batch["pixels"]
+        images = len(pixels)
+        if DENSE + "pixels" in batch:
+            pixels = torch.cat([pixels, batch[DENSE + "pixels"]])
+        features = network.patches(pixels)
+        total, measured = answer_loss(network, network.project(features[:images]), batch, supervision)
         if seeing:
-            part, right = patch_loss(network.heads, features, dict(batch))
+            targets = {name: batch[name] for name in (*OUTPUTS, "centre", "xy")}
+            if len(features) > images:
+                targets = {name: torch.cat([value, batch[DENSE + name]]) for name, value in targets.items()}
+            part, right = patch_loss(network.heads, features, targets)
             total = total + seeing * part
             measured |= {name: right[name] for name in ("shape", "word", "digit") if name in right}
         return total, measured
@@ -166,11 +176,15 @@ def _questions(
     mix: Mix,
     show: Show | None,
     *,
-    seeing: float = 0.1,
+    dense: int = 0,
     supervision: float = 0.5,
     steady: float = 0.6,
 ) -> Stage:
-    """A stage of questions and answers; without `show` it runs on the oracle."""
+    """A stage of questions and answers; without `show` it runs on the oracle.
+
+    dense : so many pictures per step are only looked at, to go on learning to see and read.
+    """
+    seeing = 0.4 if dense else 0.1
     loss = _oracle_loss if show is None else _whole_loss(seeing, supervision)
     clean = pictures.oracle_view if show is None else pictures.clean_view
 
@@ -178,7 +192,11 @@ def _questions(
         return pictures.oracle_view(rng) if show is None else pictures.question_view(rng, show)
 
     def batch(rng: random.Random, generator: np.random.Generator) -> Batch:
-        return question_batch(source, mix, images, rng, generator, pixels=show is not None)
+        made = question_batch(source, mix, images, rng, generator, pixels=show is not None)
+        if dense:
+            views = [rng.choice((pictures.dense_view, pictures.reading_view))(rng) for _ in range(dense)]
+            made |= {DENSE + name: value for name, value in picture_batch(views, generator).items()}
+        return made
 
     def validate(network: Network) -> dict[str, float]:
         plain = replace(mix, context=0.0)
@@ -262,33 +280,36 @@ def stages(scale: float = 1.0, images: int = 16) -> list[Stage]:
         ),
         _questions(
             "5-fluent",
-            n(1400),
+            n(1200),
             images,
             {"4-relation": everything},
-            whole(8e-4),
+            whole(8e-4, 0.6),
             Mix(counting, 0.6, 0.125),
             mild,
+            dense=3 * images // 2,
             steady=0.8,
         ),
         _questions(
             "6-context",
-            n(1100),
+            n(900),
             images,
             {"5-fluent": everything},
-            whole(5e-4),
+            whole(5e-4, 0.6),
             Mix(counting, 0.55, 0.125, context=0.5),
             full,
+            dense=3 * images // 2,
             steady=0.8,
         ),
         _questions(
             "7-nudge",
-            n(800),
+            n(600),
             images,
             {"6-context": everything},
-            whole(4e-4),
+            whole(4e-4, 0.6),
             Mix(counting, 0.55, 0.125, context=0.5, obey=0.75, hearsay=0.15),
             full,
             supervision=0.3,
+            dense=3 * images // 2,
             steady=0.3,
         ),
     ]
