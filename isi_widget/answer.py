@@ -22,8 +22,8 @@ class Answer:
     ----------
     text : the decoded answer, without special tokens, white space stripped.
     token_ids, tokens : the T answer tokens, the end-of-sequence token excluded.
-    logprobs : natural log p(y_t | prompt, y_<t) of each answer token, of the model itself, before temperature,
-        top-k or top-p.
+    logprobs : natural log p(y_t | prompt, y_<t) of each answer token, of the model itself, before
+        temperature, top-k or top-p.
     prompt_ids : ids of the prompt that it answers, image tokens expanded.
     finished : True if the model ended the answer itself, False if `max_new_tokens` cut it.
     """
@@ -40,7 +40,8 @@ class Answer:
         if len(lengths) != 1:
             raise InputError(
                 "An Answer needs one token and one log-probability per token id; "
-                f"got {len(self.token_ids)} ids, {len(self.tokens)} tokens, {len(self.logprobs)} log-probabilities."
+                f"got {len(self.token_ids)} ids, {len(self.tokens)} tokens, "
+                f"{len(self.logprobs)} log-probabilities."
             )
 
     @property
@@ -62,6 +63,7 @@ class Answer:
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> Answer:
         """The inverse of `to_dict`."""
-        return cls(
-            **{key: tuple(value) if isinstance(value, list) else value for key, value in record.items()}
-        )
+        values: dict[str, Any] = {
+            key: tuple(value) if isinstance(value, list) else value for key, value in record.items()
+        }
+        return cls(**values)
