@@ -1,9 +1,8 @@
-"""Beam search over a shared prefill, with the stopping rule of transformers' `generate` (length_penalty 1,
-early_stopping False).
+"""Beam search over a shared prefill, as transformers' `generate` does it by default.
 
-A hypothesis that ends is scored by its mean log-probability, the end-of-sequence token counted, as `generate`
-does. The search stops when the best open beam, by its mean so far, is no better than the worst of `num_beams`
-finished ones. Not for sampling.
+That is: length_penalty 1, early_stopping False. A hypothesis that ends is scored by its mean log-probability,
+the end-of-sequence token counted, as `generate` does. The search stops when the best open beam, by its mean
+so far, is no better than the worst of `num_beams` finished ones. Not for sampling.
 """
 
 from __future__ import annotations
@@ -72,8 +71,7 @@ def beam_search(
                 logprob = float(logprobs[parent, token])
                 beam = _Beam((*beam.ids, token), (*beam.logprobs, logprob), total)
             if ended or last:
-                # Only the best `num_beams` candidates may finish: the others are reserves to keep the search
-                # open.
+                # Only the best `num_beams` candidates may finish: the others are reserves.
                 if rank < num_beams:
                     finished.append((total / (position + 1), beam, ended))
             elif len(survivors) < num_beams:

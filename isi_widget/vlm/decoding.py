@@ -1,5 +1,4 @@
-"""The decoding loop: from one prefill to greedy or sampled answers with the model's own exact
-log-probabilities.
+"""The decoding loop: from one prefill to answers with the model's own exact log-probabilities.
 
 One prefill serves any number of answers: its key-value cache is forked, never changed. Log-probabilities are
 the float32 log-softmax of the raw logits: temperature, top-k and top-p decide what is drawn, not what is
@@ -34,8 +33,7 @@ MAX_SAMPLES = 1000
 
 @dataclass(frozen=True, eq=False)
 class Prefill:
-    """A prompt that the model has read: what every answer to it starts from. Reusable; nothing here is
-    changed by decoding.
+    """A prompt that the model has read: what every answer to it starts from. Decoding changes nothing here.
 
     Attributes
     ----------
@@ -77,9 +75,10 @@ class Row:
 
 
 class Pieces:
-    """Text of each new token, such that the pieces joined are the decoded text: a character split over
-    several tokens, or a space
-    that only shows between tokens, comes out right. A token that completes nothing yet has the text "".
+    """Text of each new token, such that the pieces joined are the decoded text.
+
+    A character split over several tokens, or a space that only shows between tokens, comes out right. A token
+    that completes nothing yet has the text "".
     """
 
     def __init__(self, tokenizer: Any) -> None:
@@ -111,8 +110,7 @@ def greedy(scores: torch.Tensor, rows: list[Row]) -> torch.Tensor:
 
 
 class Sampler:
-    """Draws tokens after temperature, then top-k, then top-p (the order of transformers), by inverse
-    transform.
+    """Draws tokens after temperature, top-k and top-p, in transformers' order, by inverse transform.
 
     Each row has a `torch.Generator` of its own, seeded from (seed, row): the i-th answer is the same whatever
     the number of answers, the batch size, or the moment at which other rows end.
@@ -144,21 +142,20 @@ class Sampler:
         """The drawn token of each row, from scores [rows, vocabulary]."""
         # The warpers take the ids so far for the sake of others of their kind; these three do not read them.
         warped = self._warpers(torch.empty((len(rows), 0), dtype=torch.long, device=scores.device), scores)
-        cumulated = warped.double().softmax(dim=-1).cumsum(dim=-1)
+        # Apple's GPUs have no float64.
+        exact = warped.cpu() if warped.device.type == "mps" else warped
+        cumulated = exact.double().softmax(dim=-1).cumsum(dim=-1)
         total = cumulated[:, -1:]
         uniform = torch.tensor(
-            [[self._uniform(row.index)] for row in rows], dtype=torch.float64, device=scores.device
+            [[self._uniform(row.index)] for row in rows], dtype=torch.float64, device=exact.device
         )
         # Strictly below the total, so that the token found always has a positive probability.
         point = torch.minimum(uniform * total, torch.nextafter(total, torch.zeros_like(total)))
-        return torch.searchsorted(cumulated, point, right=True).squeeze(1)
+        return torch.searchsorted(cumulated, point, right=True).squeeze(1).to(scores.device)
 
 
 def _mix(seed: int, row: int) -> int:
-    """An independent 63-bit seed for each (seed, row):
-
-    two rounds of splitmix64 (Steele, Lea and Flood, OOPSLA 2014).
-    """
+    """A seed of its own for each (seed, row): two rounds of splitmix64 (Steele et al., OOPSLA 2014)."""
     state = seed & 0xFFFFFFFFFFFFFFFF
     for step in (row + 1, 1):
         state = (state + step * 0x9E3779B97F4A7C15) & 0xFFFFFFFFFFFFFFFF

@@ -1,7 +1,6 @@
-"""`load_vlm`:
+"""`load_vlm`: from a name to a `VLM`; each thing that can go wrong is one clear error.
 
-from a name to a `VLM`; each thing that can go wrong is one clear error. Not for using the model (see
-`model.py`).
+Not for using the model (see `model.py`).
 """
 
 from __future__ import annotations
@@ -37,7 +36,7 @@ def load_vlm(
     ----------
     name : None for the embedded model (offline, at once), a folder, or a name on the Hugging Face hub.
     quantization : None, "int8" or "nf4" (bitsandbytes, an optional extra).
-    device : "auto" (CUDA, else Apple's MPS, else CPU) or any torch device.
+    device : "auto" (CPU for the embedded model; else CUDA, else Apple's MPS, else CPU) or any torch device.
     dtype : "auto" (float32 on CPU and for the embedded model, else bfloat16, or float16 where the device
         lacks it) or a torch dtype.
     revision : branch, tag or commit on the hub.
@@ -52,7 +51,7 @@ def load_vlm(
     check_quantization(quantization)
     is_embedded = name is None
     source, folder = _locate(name, revision)
-    place = _device(device)
+    place = _device("cpu" if is_embedded and str(device) == "auto" else device)
     number_type = _dtype(dtype, place, is_embedded)
     config = _config(source, folder, revision, trust_remote_code)
     family = family_of(config)

@@ -1,5 +1,4 @@
-"""`VLM`: a loaded vision-language model that meets stimuli: prompts, prefills, answers, samples,
-closed-question probabilities.
+"""`VLM`: a loaded vision-language model that meets stimuli: it reads, answers and samples.
 
 Not for loading (see `loading.py`) nor for measuring (see `isi_widget.attribution`, `isi_widget.uncertainty`).
 """
@@ -33,8 +32,9 @@ _SCENES_ONLY = "The embedded model knows rendered 2-D scenes and the question gr
 
 
 class VLM:
-    """A vision-language model, ready to be asked. Made by `load_vlm`; safe to use from several threads (one
-    runs at a time).
+    """A vision-language model, ready to be asked; made by `load_vlm`.
+
+    Several threads may use it: one runs at a time.
 
     Parameters
     ----------
@@ -119,13 +119,9 @@ class VLM:
         return frozenset() if ids is None else frozenset([ids] if isinstance(ids, int) else ids)
 
     # -- reading ---------------------------------------------------------------------------------------------
-    # ----------------------
 
     def encode(self, stimulus: StimulusLike) -> Prompt:
-        """The prompt of a stimulus:
-
-        token ids equal to the processor's own, each labelled with its segment.
-        """
+        """The prompt of a stimulus; its token ids are the processor's own, each with its segment."""
         with self.lock:
             return self._encoder.encode(stimulus)
 
@@ -175,7 +171,6 @@ class VLM:
         )
 
     # -- answering -------------------------------------------------------------------------------------------
-    # ----------------------
 
     def answer(
         self,
@@ -292,8 +287,7 @@ class VLM:
             return [make_answer(self.tokenizer, row, prefill.prompt) for row in rows]
 
     def yes_no(self, stimulus: StimulusLike | Prefill) -> dict[str, float]:
-        """Probability that the first answer token is a form of yes, a form of no, or anything else ("rest");
-        they sum to 1.
+        """Probability that the first answer token is a form of yes, of no, or the rest; they sum to 1.
 
         Forms are all single tokens that read yes or no in any case, with or without a leading space or a
         closing punctuation mark.
@@ -305,7 +299,7 @@ class VLM:
         """
         forms = self._yes_no_ids
         with self.lock:
-            probabilities = self.prefill(stimulus, attention=False).logits.double().softmax(dim=-1).cpu()
+            probabilities = self.prefill(stimulus, attention=False).logits.cpu().double().softmax(dim=-1)
         yes, no = (float(probabilities[list(forms[word])].sum()) for word in ("yes", "no"))
         return {"yes": yes, "no": no, "rest": max(0.0, 1.0 - yes - no)}
 
@@ -326,15 +320,14 @@ class VLM:
         return {word: tuple(ids) for word, ids in found.items()}
 
     # -- teacher forcing -------------------------------------------------------------------------------------
-    # ----------------------
 
     def teacher_force(
         self, stimulus: StimulusLike | Prefill, token_ids: Sequence[int]
     ) -> tuple[tuple[float, ...], npt.NDArray[np.float32]]:
-        """Log-probabilities [T] and attention mass [T, layers, heads, groups] of a given answer, in one
-        forward pass after the prefill.
+        """Log-probabilities [T] and attention mass [T, layers, heads, groups] of a given answer.
 
-        Row t of the mass is the attention of the position that predicts answer token t.
+        One forward pass after the prefill. Row t of the mass is the attention of the position that predicts
+        answer token t.
         """
         if not token_ids:
             raise InputError("The answer has no tokens, so there is no row of attention to measure.")
@@ -357,7 +350,6 @@ class VLM:
             return tuple(logprobs), mass.numpy()
 
     # -- parts -----------------------------------------------------------------------------------------------
-    # ----------------------
 
     def _first_row(self, prefill: Prefill) -> torch.Tensor:
         """The mass [1, layers, heads, groups] of the row that predicts the first answer token."""

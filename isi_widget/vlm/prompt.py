@@ -271,9 +271,7 @@ class PromptEncoder:
 
 
 def _settle(labels: list[int | None]) -> list[int]:
-    """Tokens without characters of their own belong to a segment only if it surrounds them, otherwise to the
-    template.
-    """
+    """Tokens without characters of their own belong to the segment that surrounds them, or the template."""
     settled: list[int] = []
     for position, label in enumerate(labels):
         if label is None:

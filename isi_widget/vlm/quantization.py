@@ -1,6 +1,6 @@
-"""bitsandbytes quantisation of a VLM:
+"""Quantisation of a VLM by bitsandbytes: the configuration, and the traps of its CPU kernels.
 
-the configuration, and the traps of CPU kernels. An optional extra; never imported unless asked for.
+An optional extra, imported only when asked for.
 """
 
 from __future__ import annotations
@@ -30,9 +30,7 @@ def check_quantization(quantization: str | None) -> None:
 
 
 def quantization_config(quantization: str, dtype: torch.dtype) -> Any:
-    """The transformers configuration; matrices that are not quantised (embeddings, norms, lm_head) stay in
-    `dtype`.
-    """
+    """The transformers configuration; embeddings, norms and lm_head are not quantised and stay in `dtype`."""
     from transformers import BitsAndBytesConfig
 
     if quantization == "int8":

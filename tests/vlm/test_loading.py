@@ -242,7 +242,10 @@ def test_what_the_hub_refuses_is_one_clear_error(hub, status, code, message):
         load_vlm("owner/model", revision="v9")
 
 
-def test_without_a_network_it_says_what_works(hub):
+def test_without_a_network_it_says_what_works(hub, monkeypatch):
+    monkeypatch.setattr(
+        "time.sleep", lambda seconds: None
+    )  # huggingface_hub waits longer and longer between tries
     _, server = hub
     server.shutdown()
     server.server_close()
@@ -275,7 +278,7 @@ class TestEmbedded:
         vlm = load_vlm()
         assert vlm.is_embedded and vlm.model_id == "embedded"
         assert "scenes" in vlm.info()["note"]
-        assert vlm.device.type == "cpu" or torch.cuda.is_available()
+        assert (vlm.device.type, vlm.dtype) == ("cpu", torch.float32)
 
     def test_prompt_and_segments(self):
         vlm = load_vlm()
