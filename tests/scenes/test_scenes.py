@@ -175,8 +175,8 @@ def test_things_do_not_overlap():
         for thing in case.scene.things:
             assert thing.radius <= thing.x <= case.scene.width - thing.radius
             assert thing.radius <= thing.y <= case.scene.height - thing.radius
-            short = min(case.scene.width, case.scene.height)
-            assert (thing.size == "large") == (thing.radius / short > 0.09)
+            side = math.sqrt(case.scene.width * case.scene.height)
+            assert (thing.size == "large") == (thing.radius / side > 0.1)
 
 
 def test_labels_name_what_is_asked():

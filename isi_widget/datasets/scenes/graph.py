@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from isi_widget.datasets.grammar import COLOURS, SHAPES, SIZES, Noun
 CANVASES = ((480, 480), (640, 480), (480, 640), (720, 480), (600, 600), (400, 400))
 """Sizes of the pictures in pixels (width, height); the first is by far the most frequent."""
 
-RADII = {"small": (29, 35), "large": (51, 62)}  # at a shorter side of 480: no size lies between
+RADII = {"small": (34, 40), "large": (56, 66)}  # on a canvas of 480 x 480: no size lies between
 TEXTURES = 40
 _CELL = 0.13  # of the picture's side: no two centres are nearer, so that a patch of a vision tower holds one
 
@@ -40,6 +41,11 @@ class Thing:
         )
 
 
+def scale(width: int, height: int) -> float:
+    """Scale of all drawing on a canvas, from its area: 1 at 480 x 480."""
+    return math.sqrt(width * height) / 480
+
+
 @dataclass(frozen=True)
 class Scene:
     """Things on a light background; `texture` chooses the background."""
@@ -55,8 +61,8 @@ class Scene:
 
     @property
     def unit(self) -> float:
-        """Scale of all drawing: 1 at a shorter side of 480 pixels."""
-        return min(self.width, self.height) / 480
+        """Scale of all drawing, from the canvas' area: 1 at 480 x 480."""
+        return scale(self.width, self.height)
 
 
 @dataclass(frozen=True)
@@ -112,7 +118,7 @@ def _place(
     small: float,
 ) -> Thing | None:
     width, height = canvas
-    unit = min(canvas) / 480
+    unit = scale(*canvas)
     for attempt in range(60):
         size = SIZES[0] if attempt >= 40 or rng.random() < small else SIZES[1]
         radius = round(rng.randint(*RADII[size]) * unit)

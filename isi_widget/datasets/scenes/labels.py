@@ -17,7 +17,7 @@ from PIL import ImageFont
 from isi_widget.datasets.scenes.graph import Scene
 from isi_widget.stimulus.drawing import FONT, Arrow, Box, Drawing, Text
 
-WORD_SIZE, DIGIT_SIZE = 60, 66  # pixels of font size at a shorter side of 480
+WORD_SIZE, DIGIT_SIZE = 60, 66  # pixels of font size on a canvas of 480 x 480
 _PAD = 5
 
 

@@ -283,7 +283,7 @@ def stages(scale: float = 1.0, images: int = 16) -> list[Stage]:
             n(1200),
             images,
             {"4-relation": everything},
-            whole(8e-4, 0.6),
+            whole(6e-4, 0.6),
             Mix(counting, 0.6, 0.125),
             mild,
             dense=3 * images // 2,
