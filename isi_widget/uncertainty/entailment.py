@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -172,6 +173,21 @@ def label_order(id2label: Mapping[int, str], name: str) -> tuple[int, int, int]:
     return found[0], found[1], found[2]
 
 
+@contextmanager
+def _progress_bars(*, shown: bool) -> Iterator[None]:
+    """Loading the embedded model takes a moment only: no bar for it."""
+    from transformers.utils import logging
+
+    was_enabled = logging.is_progress_bar_enabled()
+    if not shown:
+        logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            logging.enable_progress_bar()
+
+
 def _load(
     source: str | Path, name: str, device: str, dtype: str, revision: str | None, use_safetensors: bool
 ) -> EntailmentModel:
@@ -181,9 +197,10 @@ def _load(
         config = AutoConfig.from_pretrained(source, revision=revision)
         label_order(config.id2label, name)  # before anything large is fetched
         tokenizer = AutoTokenizer.from_pretrained(source, revision=revision)
-        model = AutoModelForSequenceClassification.from_pretrained(
-            source, revision=revision, dtype=dtype, use_safetensors=use_safetensors
-        )
+        with _progress_bars(shown=source != embedded.ENTAILMENT):
+            model = AutoModelForSequenceClassification.from_pretrained(
+                source, revision=revision, dtype=dtype, use_safetensors=use_safetensors
+            )
     except InputError:
         raise
     except (OSError, ValueError) as error:
