@@ -122,7 +122,7 @@ export class FakeModel {
       error: null,
       trials: [],
       shown: -1,
-      model: { name: "embedded scene VLM", note: "Knows rendered scenes only: a photograph is answered, but badly.", device: "cpu", parameters: 5_400_000 },
+      model: { name: "embedded", note: "The embedded model knows rendered 2-D scenes and the question grammar of isi_widget only.", device: "cpu", parameters: 5_400_000 },
     };
   }
   get(name) { return this.traits[name]; }
@@ -192,7 +192,7 @@ export class FakeModel {
     const wrong = this.traits.document.operations.length > 0;
     const { context, question, truth, image_preset, context_preset, key } = this.inputs;
     const view = {
-      question, context, truth, image_preset, context_preset, operations: this.traits.document.operations, model: "embedded scene VLM",
+      question, context, truth, image_preset, context_preset, operations: this.traits.document.operations, model: "embedded",
       settings: this.traits.settings, seconds: { answer: 0.08, samples: 0.2, clusters: 0.05, attention: 0.04, total: 0.37 }, code: "isi.run_trial(vlm, s)",
       answer: what.includes("answer") ? {
         text: wrong ? "No, there is no red star." : "Yes, I can see a red star.", correct: truth === null ? null : !wrong,
@@ -204,7 +204,7 @@ export class FakeModel {
         entropies: [
           entropy("semantic_entropy", "Semantic entropy", 0.61, 0.33, 0.69, 2.303, "nats", "Entropy over groups of answers that mean the same, each weighted by its likelihood. Low does not mean true: a model can be sure and wrong."),
           entropy("discrete_semantic_entropy", "Discrete semantic entropy", 0.67, 0.32, 0.69, 2.303, "nats", "The same with each group weighted by its count."),
-          entropy("predictive_entropy", "Predictive entropy", 0.76, 0.51, 1.02, null, "nats", "Mean negative log-likelihood per token of the sampled answers; also counts mere wording."),
+          entropy("predictive_entropy", "Predictive entropy", 0.76, 0.51, 1.02, null, "nats/token", "Mean negative log-likelihood per token of the sampled answers; also counts mere wording."),
           entropy("rao_quadratic_entropy", "Rao's quadratic entropy", 0.42, 0.18, 0.5, 0.9, "", "Expected distance in meaning between two answers drawn at random."),
         ],
         clusters: [

@@ -41,7 +41,7 @@ export const Header = live(function Header() {
             {model.name}
           </span>
           {model.note && (
-            <span class="isi-note isi-cut" data-testid="model-note">
+            <span class="isi-note" data-testid="model-note">
               {model.note}
             </span>
           )}

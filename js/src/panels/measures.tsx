@@ -54,9 +54,9 @@ function Row({ test, name, tip, value, max = 1, interval = null, segment, childr
         <span>{name}</span>
       )}
       <Bar value={value / max} interval={interval && [interval[0] / max, interval[1] / max]} label={`${name}: ${decimals(value)}`} />
-      <output>
+      <span class="isi-figure">
         <strong>{decimals(value)}</strong> <span class="isi-muted">{children}</span>
-      </output>
+      </span>
     </div>
   );
 }
@@ -186,9 +186,9 @@ const Cluster = live(function Cluster({ cluster, total }: { cluster: ClusterView
           </span>
         </span>
         <Bar value={probability} label={`probability ${decimals(probability)}`} />
-        <output>
+        <span class="isi-figure">
           <strong>{decimals(probability)}</strong> <span class="isi-muted">{`${count} of ${total}`}</span>
-        </output>
+        </span>
       </button>
       {open.value && (
         <ul class="isi-answers" data-testid={`cluster-${id}-answers`}>

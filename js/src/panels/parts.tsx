@@ -67,7 +67,12 @@ export const Popover = live(function Popover({ test, label, children, classes = 
     };
     const scope = root.ownerDocument;
     scope.addEventListener("pointerdown", outside, true);
-    return () => scope.removeEventListener("pointerdown", outside, true);
+    return () => {
+      scope.removeEventListener("pointerdown", outside, true);
+      // Keys go on working in the probe when what had the focus is gone.
+      const active = (root.getRootNode() as Document | ShadowRoot).activeElement;
+      if (!active || active === scope.body) root.focus({ preventScroll: true });
+    };
   }, []);
   return (
     <div ref={panel} class={`isi-popover ${classes}`} role="dialog" aria-label={label} data-testid={test}>

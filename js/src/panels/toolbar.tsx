@@ -176,7 +176,7 @@ const Sigma = live(function Sigma() {
           onInput={(event) => screen.restyle({ sigma: Number(event.currentTarget.value) }, true)}
           onChange={(event) => screen.restyle({ sigma: Number(event.currentTarget.value) })}
         />
-        <output>{decimals(sigma)}</output>
+        <span>{decimals(sigma)}</span>
       </label>
       {noise ? (
         <Button
