@@ -68,7 +68,8 @@ def test_the_first_notebook_by_hand(lab: Lab, open_notebook: Callable[..., Noteb
     assert notebook.value("probe.stimulus.render().tobytes() == expected.tobytes()")
     assert notebook.value("probe.trial.stimulus == probe.stimulus and probe.trial is probe.trials[-1]")
     answer, entropy, attention = notebook.value(
-        "[probe.trial.answer.text, probe.trial.uncertainty.semantic_entropy, probe.trial.attention.absolute()]"
+        "[probe.trial.answer.text, probe.trial.uncertainty.semantic_entropy,"
+        " probe.trial.attention.absolute()]"
     )
     expect(probe.part("answer")).to_contain_text(answer)
     expect(probe.part("entropy-semantic_entropy")).to_contain_text(f"{entropy:.2f}")
@@ -82,7 +83,7 @@ def test_the_first_notebook_by_hand(lab: Lab, open_notebook: Callable[..., Noteb
     expect(probe.part("results")).to_have_attribute("data-stale", "true")
 
     # Reload: the kernel lives on, and everything is there again.
-    notebook.page.evaluate("() => window.jupyterapp.commands.execute('docmanager:save')")
+    notebook.save()
     notebook.load()
     probe = notebook.probe().ready()
     expect(probe.part("answer")).to_contain_text(answer)

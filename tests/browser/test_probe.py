@@ -226,7 +226,9 @@ def test_run_everything(bench: Notebook, probe: Probe) -> None:
     probe.finished(1)
     seen = bench.value(
         "[probe.trial.stimulus == probe.stimulus, probe.trial.answer.text,"
-        " probe.trial.uncertainty.semantic_entropy, probe.trial.attention.absolute(), probe.trial.attention.relative()]"
+        " probe.trial.uncertainty.semantic_entropy,"
+        " probe.trial.attention.absolute(),"
+        " probe.trial.attention.relative()]"
     )
     assert seen[0] is True
     expect(probe.part("answer")).to_contain_text(seen[1])
@@ -394,7 +396,7 @@ def test_a_reload_with_a_live_kernel_brings_everything_back(open_notebook: Calla
     probe.part("run").click()
     probe.finished(1)
     answer = probe.part("answer").inner_text()
-    notebook.page.evaluate("() => window.jupyterapp.commands.execute('docmanager:save')")
+    notebook.save()
     notebook.load()
     probe = notebook.probe().ready()
     probe.finished(1)
@@ -404,3 +406,24 @@ def test_a_reload_with_a_live_kernel_brings_everything_back(open_notebook: Calla
     notebook.until("[op.op for op in probe.stimulus.operations] == ['box', 'arrow']")
     probe.part("run-answer").click()
     probe.finished(2)
+
+
+def test_a_saved_notebook_shows_the_last_picture_and_results_without_its_kernel(
+    open_notebook: Callable[..., Notebook],
+) -> None:
+    """With the widget state saved in the notebook, as JupyterLab's setting has it."""
+    notebook = open_notebook("import isi_widget as isi\nprobe = isi.Probe()", "probe")
+    notebook.run_all()
+    probe = notebook.probe().ready()
+    probe.draw("box", (100, 80), (260, 200))
+    probe.part("run").click()
+    probe.finished(1)
+    answer = probe.part("answer").inner_text()
+    notebook.save()
+    notebook.page.evaluate("() => window.jupyterapp.shell.currentWidget.sessionContext.shutdown()")
+    notebook.load()
+    probe = notebook.probe().ready()
+    probe.finished(1)
+    expect(probe.part("answer")).to_have_text(answer)
+    expect(probe.part("shape-0")).to_have_attribute("data-op", "box")
+    expect(probe.part("entropy-semantic_entropy")).to_be_attached()

@@ -1,0 +1,110 @@
+"""Takes the pictures of the probe for the docs: a real run in a real JupyterLab, light and dark, wide and
+narrow.
+
+Usage: python docs/make_pictures.py [folder]        (docs/pictures by default; needs Chromium)
+"""
+
+from __future__ import annotations
+
+import io
+import sys
+import tempfile
+from pathlib import Path
+
+from PIL import Image
+from playwright.sync_api import Browser
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent / "tests" / "browser"))
+from harness import Lab, Notebook, Probe, chromium, jupyterlab  # noqa: E402
+
+LIMIT = 300_000  # bytes of one picture
+CELLS = (
+    "import isi_widget as isi\n\nvlm = isi.load_vlm()\nobs = isi.datasets.scenes()[40]",
+    "probe = isi.Probe(vlm, obs)\nprobe",
+)
+PANES = {"wide": (1400, 1250), "narrow": (640, 2300)}  # width of the probe, height of the window
+_CHROME = (
+    200  # pixels left and right of an output, in JupyterLab without its side bars; measured, then corrected
+)
+
+
+def save(png: bytes, path: Path) -> None:
+    """Write a PNG with a palette of 256 colours: a quarter of the size, and no difference that one sees."""
+    image = Image.open(io.BytesIO(png)).convert("RGB")
+    image.quantize(256, Image.Quantize.MEDIANCUT, dither=Image.Dither.FLOYDSTEINBERG).save(
+        path, optimize=True
+    )
+    size = path.stat().st_size
+    if size > LIMIT:
+        raise SystemExit(f"{path} has {size} bytes, more than {LIMIT}.")
+    print(f"{path}  {image.width} x {image.height}  {size // 1000} KB")
+
+
+def use(notebook: Notebook) -> Probe:
+    """What one does first: run, cover the object with a box, run again."""
+    notebook.page.evaluate("() => window.jupyterapp.commands.execute('application:toggle-left-area')")
+    notebook.run_all()
+    probe = notebook.probe().ready()
+    probe.part("run").click()
+    probe.finished(1)
+    thing = notebook.value("obs.metadata['things'][obs.metadata['about'][0]]")
+    x, y, reach = thing["x"], thing["y"], thing["radius"] + 16
+    probe.draw("box", (x - reach, y - reach), (x + reach, y + reach))
+    notebook.until("len(probe.stimulus.operations) == 1")
+    probe.part("run").click()
+    probe.finished(2)
+    probe.part("cluster-0-toggle").click()
+    return probe
+
+
+def resize(notebook: Notebook, probe: Probe, width: int, height: int) -> None:
+    """Make the window so wide that the probe has `width` pixels."""
+    page = notebook.page
+    page.set_viewport_size({"width": width + _CHROME, "height": height})
+    for _ in range(3):
+        page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+        box = probe.root.bounding_box()
+        assert box is not None
+        wanted = (page.viewport_size or {"width": 0})["width"] + width - round(box["width"])
+        page.set_viewport_size({"width": wanted, "height": height})
+    probe.ready()
+
+
+def shoot(lab: Lab, browser: Browser, folder: Path) -> None:
+    """All pictures, from one notebook."""
+    notebook = lab.open(browser, lab.notebook(CELLS), viewport={"width": 1600, "height": 1250})
+    probe = use(notebook)
+    for theme in ("light", "dark"):
+        name = "JupyterLab Dark" if theme == "dark" else "JupyterLab Light"
+        notebook.page.evaluate(
+            "theme => window.jupyterapp.commands.execute('apputils:change-theme', { theme })", name
+        )
+        notebook.page.wait_for_function(
+            "([root, theme]) => root.dataset.theme === theme", arg=[probe.root.element_handle(), theme]
+        )
+        for pane, (width, height) in PANES.items():
+            resize(notebook, probe, width, height)
+            notebook.page.mouse.move(2, 2)
+            save(probe.root.screenshot(), folder / f"probe-{pane}-{theme}.png")
+        if theme == "light":
+            notebook.page.set_viewport_size({"width": 1500, "height": 1200})
+            probe.ready()
+            save(notebook.page.screenshot(), folder / "jupyterlab.png")
+    notebook.close()
+
+
+def main() -> None:
+    """Take them all."""
+    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else HERE / "pictures"
+    folder.mkdir(parents=True, exist_ok=True)
+    with (
+        tempfile.TemporaryDirectory() as temporary,
+        chromium() as browser,
+        jupyterlab(Path(temporary)) as lab,
+    ):
+        shoot(lab, browser, folder)
+
+
+if __name__ == "__main__":
+    main()
