@@ -86,10 +86,18 @@ def ask_about(
         return _attribute(scene, rng, wanted, index)
     if kind == "colour":
         noun = _unique(scene, index, rng, (("shape",), ("size", "shape")))
-        return None if noun is None else _open("colour", Claim("colour", noun, scene.things[index].colour), (index,))
+        return (
+            None
+            if noun is None
+            else _open("colour", Claim("colour", noun, scene.things[index].colour), (index,))
+        )
     if kind == "shape":
         noun = _unique(scene, index, rng, (("colour",), ("size", "colour")))
-        return None if noun is None else _open("shape", Claim("shape", noun, scene.things[index].shape), (index,))
+        return (
+            None
+            if noun is None
+            else _open("shape", Claim("shape", noun, scene.things[index].shape), (index,))
+        )
     if kind in ("relation", CHOICE):
         return _relation(scene, rng, wanted, index, margin, axis, kind == CHOICE)
     if kind == "counting":
@@ -211,14 +219,20 @@ def _counting(
         counts = [c for c in counts if c == number] if yes else [c for c in counts if abs(c - number) == 1]
     if not counts:
         return None
-    count = rng.choice(counts)
+    count = rng.choices(counts, [1 + max(0, count - 1) for count in counts])[
+        0
+    ]  # many alike are rarer in a scene
     noun = rng.choice(by_count[count])
     if number == 0 or (number is None and rng.random() < 0.5):
         return count_item(scene, noun, None)
-    if number is None:
-        near_by = [n for n in (count - 1, count + 1) if 1 <= n < len(NUMBERS)]
-        number = count if yes and count else rng.choice(near_by)
-    return count_item(scene, noun, number)
+    return count_item(scene, noun, near_number(count, yes, rng) if number is None else number)
+
+
+def near_number(count: int, yes: bool, rng: random.Random) -> int:
+    """A number to ask about: the right one, or one beside it."""
+    return (
+        count if yes and count else rng.choice([n for n in (count - 1, count + 1) if 1 <= n < len(NUMBERS)])
+    )
 
 
 def count_item(scene: Scene, noun: Noun, number: int | None) -> Item:

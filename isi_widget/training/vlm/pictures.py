@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from isi_widget.datasets.grammar import COLOURS, SHAPES, SIZES
+from isi_widget.datasets.grammar import COLOURS, SHAPES, SIZES, Noun
 from isi_widget.datasets.scenes.draw import draw_scene
 from isi_widget.datasets.scenes.graph import Repeat, Scene, Thing, sample_scene
 from isi_widget.datasets.scenes.labels import Label, place_labels
@@ -77,6 +77,15 @@ class View:
         return next(
             (int(label.text) for label in self.labels if label.thing == index and label.text.isdigit()), 0
         )
+
+    def numbered(self) -> list[Noun]:
+        """The descriptions that fit exactly the things with digits."""
+        things = tuple(sorted(label.thing for label in self.labels if label.text.isdigit()))
+        if not things:
+            return []
+        return [
+            noun for noun in dict.fromkeys(numbered_nouns(self.scene)) if self.scene.matching(noun) == things
+        ]
 
     def told(self, index: int) -> set[str]:
         """The words that labels say of a thing."""
@@ -141,26 +150,31 @@ def scribble(view: View, rng: random.Random) -> None:
 
 def random_labels(scene: Scene, rng: random.Random) -> list[tuple[int, str]]:
     """Words on one or two things, or the digits 1..k on things of one kind."""
-    if rng.random() < 0.4:
-        first = rng.choice(scene.things)
-        same = [i for i, thing in enumerate(scene.things) if thing.shape == first.shape]
-        alike = [i for i, thing in enumerate(scene.things) if thing.colour == first.colour]
-        chosen = max(same, alike, key=len) if rng.random() < 0.7 else list(range(len(scene.things)))
+    if rng.random() < 0.45:
+        noun = rng.choice(numbered_nouns(scene))
+        chosen = list(scene.matching(noun))[:5]
         rng.shuffle(chosen)
-        return [(index, str(number + 1)) for number, index in enumerate(chosen[:5])]
-    chosen = rng.sample(range(len(scene.things)), min(len(scene.things), 1 + (rng.random() < 0.4)))
-    if len(chosen) == 1 and rng.random() < 0.4:
-        thing = scene.things[chosen[0]]
-        return [(chosen[0], thing.colour), (chosen[0], thing.shape)]
-    return [
-        (
-            index,
-            rng.choice(
-                [scene.things[index].shape, scene.things[index].colour] * 4 + [scene.things[index].size]
-            ),
-        )
-        for index in chosen
+        return [(index, str(number + 1)) for number, index in enumerate(chosen)]
+    things = range(len(scene.things))
+    if rng.random() < 0.5:
+        index = rng.choice(things)
+        thing = scene.things[index]
+        pair = [(index, thing.shape), (index, thing.size if rng.random() < 0.2 else thing.colour)]
+        rng.shuffle(pair)
+        return pair
+    wanted = []
+    for index in rng.sample(things, min(len(things), rng.choice((1, 2)))):
+        thing = scene.things[index]
+        wanted.append((index, rng.choice([thing.shape, thing.shape, thing.colour, thing.colour, thing.size])))
+    return wanted
+
+
+def numbered_nouns(scene: Scene) -> list[Noun]:
+    """Descriptions whose things digits may number: each as often as it has things."""
+    nouns = [Noun(thing.shape) for thing in scene.things] + [
+        Noun(None, thing.colour) for thing in scene.things
     ]
+    return [*nouns, Noun()]
 
 
 def dense_view(rng: random.Random) -> View:
@@ -204,16 +218,14 @@ def reading_view(rng: random.Random) -> View:
 
 
 def question_scene(rng: random.Random, fewest: int = 1) -> Scene:
-    """A scene to ask about: up to five things, in almost half of them several alike."""
-    count = rng.randint(fewest, 5)
-    if count >= 2 and rng.random() < 0.45:
-        alike = rng.randint(2, count)
-        repeat = (
-            Repeat(alike, shape=rng.choice(SHAPES))
-            if rng.random() < 0.6
-            else Repeat(alike, colour=rng.choice(COLOURS))
-        )
-        return sample_scene(rng, count, repeat=repeat)
+    """A scene to ask about: up to five things, in most of them several alike (few are as rare as many)."""
+    count = max(fewest, rng.choice((1, 2, 3, 3, 4, 4, 5, 5, 5)))
+    if count >= 2 and rng.random() < 0.6:
+        alike = min(count, rng.choice((2, 3, 3, 4, 4, 5, 5)))
+        shared = Repeat(alike, shape=rng.choice(SHAPES))
+        if rng.random() < 0.4:
+            shared = Repeat(alike, colour=rng.choice(COLOURS))
+        return sample_scene(rng, count, repeat=shared)
     return sample_scene(rng, count)
 
 

@@ -81,10 +81,16 @@ def pack(view: View, mix: Mix, rng: random.Random, length: int = LENGTH) -> Pack
     )
     focus = sorted(view.covered | {label.thing for label in view.labels})
     kinds, weights = list(mix.kinds), list(mix.kinds.values())
+    numbered = view.numbered()
     for attempt in range(40):
         thing = rng.choice(focus) if focus and rng.random() < mix.focus else None
         kind = rng.choices(kinds, weights)[0]
-        item = ask.ask_about(view.scene, kind, rng, thing=thing, margin=mix.margin, axis=mix.axis)
+        if kind == "counting" and numbered and rng.random() < 0.7:
+            noun = rng.choice(numbered)
+            near = ask.near_number(len(view.scene.matching(noun)), rng.random() < 0.5, rng)
+            item: ask.Item | None = ask.count_item(view.scene, noun, near if rng.random() < 0.5 else None)
+        else:
+            item = ask.ask_about(view.scene, kind, rng, thing=thing, margin=mix.margin, axis=mix.axis)
         if item is not None and not _add(packed, view, item, mix, rng, attempt + 1, length):
             break
     free = length - len(packed.tokens)

@@ -238,10 +238,10 @@ def stages(scale: float = 1.0, images: int = 16) -> list[Stage]:
         )
 
     everything = ("",)
-    mild = Show(labels=0.15, cover=0.08, noise=0.15, strongest=0.15)
+    mild = Show(labels=0.2, cover=0.08, noise=0.15, strongest=0.15)
     full = Show(labels=0.3, cover=0.25, noise=0.4, strongest=0.8, scribble=0.1, blank=0.06)
     joint = {**EVEN, "choice": 1.0}
-    counting = {**joint, "counting": 5.0, "relation": 4.0}
+    counting = {**joint, "counting": 8.0, "relation": 4.0}
     return [
         _vision("0-vision", n(700), 4 * images, {}, pictures.dense_view),
         _vision("0-vision-2", n(700), 4 * images, {"0-vision": everything}, pictures.reading_view),
@@ -280,7 +280,7 @@ def stages(scale: float = 1.0, images: int = 16) -> list[Stage]:
         ),
         _questions(
             "5-fluent",
-            n(1200),
+            n(1300),
             images,
             {"4-relation": everything},
             whole(6e-4, 0.6),
