@@ -4,15 +4,12 @@ messages.
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Iterator
 
 import pytest
+from scripted_runs import Script
 
-from isi_widget import Answer, Probe, Stimulus, Trial, datasets, load_vlm
-from isi_widget.errors import Cancelled
-from isi_widget.settings import Settings
+from isi_widget import Probe, datasets, load_vlm
 from isi_widget.vlm import VLM
 from isi_widget.widget import controller
 
@@ -28,46 +25,6 @@ def probe(vlm: VLM) -> Iterator[Probe]:
     yield made
     made.cancel()
     made.close()
-
-
-class Script:
-    """Stands in for `run_trial`: each run goes on for `steps` and waits before each one until `go` is
-    called.
-    """
-
-    def __init__(self) -> None:
-        self.begun: list[Stimulus] = []
-        self.settings: list[dict[str, Any]] = []
-        self.error: BaseException | None = None
-        self.steps = 3
-        self.free = False
-        self._gate = threading.Semaphore(0)
-
-    def go(self, times: int = 1) -> None:
-        for _ in range(times):
-            self._gate.release()
-
-    def __call__(
-        self,
-        vlm: VLM,
-        stimulus: Stimulus,
-        *,
-        what: tuple[str, ...],
-        progress: Callable[[str, int, int], None],
-        cancel: Callable[[], bool],
-        **settings: Any,
-    ) -> Trial:
-        self.begun.append(stimulus)
-        self.settings.append(settings)
-        for step in range(self.steps):
-            progress("samples", step, self.steps)
-            while not self.free and not self._gate.acquire(timeout=0.01):
-                if cancel():
-                    raise Cancelled("asked to")
-        if self.error is not None:
-            raise self.error
-        answer = Answer("Yes", (5,), ("Yes",), (-0.1,))
-        return Trial(stimulus, answer, None, None, vlm.info(), Settings(what=what, **settings))
 
 
 @pytest.fixture

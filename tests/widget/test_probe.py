@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import Script
-from page import Page, idle
+from fake_page import Page, idle
 from PIL import Image
+from scripted_runs import Script
 
 from isi_widget import InputError, Observation, Probe, Stimulus, datasets
 from isi_widget.vlm import VLM

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import Script
-from page import Page, idle
+from fake_page import Page, idle
 from PIL import Image
+from scripted_runs import Script
 
 from isi_widget import Cancelled, InputError, Probe, datasets, run_trial
 from isi_widget.vlm import VLM
@@ -189,7 +189,7 @@ def test_a_failing_model_gives_an_error_and_a_working_widget(
         and len(told["message"]) < 1000
     )
     assert page.state["error"] == {key: told[key] for key in ("message", "hint", "id")}
-    assert "Traceback" in probe.last_traceback and "conftest.py" in probe.last_traceback
+    assert "Traceback" in probe.last_traceback and "scripted_runs.py" in probe.last_traceback
     with pytest.raises(type(error)):
         probe.run("answer")
     script.error = None

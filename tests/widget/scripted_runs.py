@@ -1,0 +1,52 @@
+"""A run that does what a test says, in place of the model: for tests of threads and messages."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from isi_widget import Answer, Stimulus, Trial
+from isi_widget.errors import Cancelled
+from isi_widget.settings import Settings
+from isi_widget.vlm import VLM
+
+
+class Script:
+    """Stands in for `run_trial`: each run goes on for `steps` and waits before each one until `go` is
+    called.
+    """
+
+    def __init__(self) -> None:
+        self.begun: list[Stimulus] = []
+        self.settings: list[dict[str, Any]] = []
+        self.error: BaseException | None = None
+        self.steps = 3
+        self.free = False
+        self._gate = threading.Semaphore(0)
+
+    def go(self, times: int = 1) -> None:
+        for _ in range(times):
+            self._gate.release()
+
+    def __call__(
+        self,
+        vlm: VLM,
+        stimulus: Stimulus,
+        *,
+        what: tuple[str, ...],
+        progress: Callable[[str, int, int], None],
+        cancel: Callable[[], bool],
+        **settings: Any,
+    ) -> Trial:
+        self.begun.append(stimulus)
+        self.settings.append(settings)
+        for step in range(self.steps):
+            progress("samples", step, self.steps)
+            while not self.free and not self._gate.acquire(timeout=0.01):
+                if cancel():
+                    raise Cancelled("asked to")
+        if self.error is not None:
+            raise self.error
+        answer = Answer("Yes", (5,), ("Yes",), (-0.1,))
+        return Trial(stimulus, answer, None, None, vlm.info(), Settings(what=what, **settings))
