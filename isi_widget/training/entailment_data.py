@@ -17,9 +17,9 @@ from typing import Literal
 
 from isi_widget.datasets import grammar
 from isi_widget.datasets.grammar import COLOURS, INVERSE, NUMBERS, RELATIONS, SHAPES, SIZES, Ask, Claim, Noun
+from isi_widget.training.entailment_noise import add_unknown, digit, filler
 from isi_widget.training.entailment_phrases import (
     AFFIRM,
-    CONTENT,
     DENY,
     HELD_OUT_IRRELEVANT,
     HELD_OUT_LEADS,
@@ -58,10 +58,23 @@ LATER_WEIGHTS = (8, 10, 7, 7, 24, 9, 18, 22, 15)  # who is left of whom, and wha
 
 @dataclass(frozen=True)
 class Statement:
-    """An answer as text, and the claim that it makes in the light of its question."""
+    """An answer as text, and the claim that it makes in the light of its question.
+
+    turned : the text names the second object of a relation first ("the ring is right of the star" for a claim
+        about the star), so that it reads as the claim the other way round.
+    """
 
     text: str
     claim: Claim
+    turned: bool = False
+
+    @property
+    def as_read(self) -> Claim:
+        """The claim with its objects in the order in which the text names them."""
+        claim = self.claim
+        if not self.turned or claim.other is None:
+            return claim
+        return replace(claim, noun=claim.other, value=INVERSE[claim.value or ""], other=claim.noun)
 
 
 @dataclass(frozen=True)
@@ -168,8 +181,9 @@ def draw_answer(draw: Draw, ask: Ask, truth: Claim, forms: Forms, *, full: bool 
         return _new_answer(draw, ask, truth, full)
     found = grammar.answers.__wrapped__(ask, truth)
     wanted = [p for p in found if p.held_out == (forms == "held out")]
-    if full:  # names what it is about
-        wanted = [p for p in wanted if p.claim.noun.words() in p.text.lower()]
+    if full:  # names what it is about: "it" would be the object of the question
+        named = [(p, f" {p.text.lower()} ") for p in wanted]
+        wanted = [p for p, text in named if p.claim.noun.words() in text and " it " not in text]
     polar = not ask.is_open and not full
     if forms != "held out":
         if polar and draw.random() < 0.2:
@@ -178,7 +192,9 @@ def draw_answer(draw: Draw, ask: Ask, truth: Claim, forms: Forms, *, full: bool 
         if draw.random() < 0.06 and truth.kind != "relation":  # as a text beside the picture would put it
             return Statement(draw.choice(grammar.contexts(truth)), truth)
     phrase = draw.choice(wanted)
-    return Statement(phrase.text, phrase.claim)
+    claim, text = phrase.claim, phrase.text.lower()
+    turned = claim.other is not None and -1 < text.find(claim.other.the) < text.find(claim.noun.the)
+    return Statement(phrase.text, claim, turned)
 
 
 def _new_answer(draw: Draw, ask: Ask, truth: Claim, full: bool) -> Statement:
@@ -227,29 +243,8 @@ def vary(draw: Draw, statement: Statement, forms: Forms) -> Statement:
     if draw.random() < 0.1:
         text = draw.choice((str.upper, str.lower))(text)
     if claim.kind == "count" and draw.random() < 0.15:
-        text = " ".join(_digit(word) for word in text.split())
-    return Statement(text, claim)
-
-
-def add_unknown(draw: Draw, text: str, rate: float = 0.16) -> str:
-    """Now and then unknown words before, after or inside a sentence, or in the place of words without
-    content.
-    """
-    words = text.split()
-    if draw.random() < rate:
-        words = [unknown(draw) if draw.random() < 0.3 and _bare(w) not in CONTENT else w for w in words]
-    if draw.random() < rate:
-        words = [_filler(draw) for _ in range(draw.randint(1, 4))] + words
-    if draw.random() < rate / 2:
-        words = words + [_filler(draw) for _ in range(draw.randint(1, 3))]
-    return " ".join(words)
-
-
-def unknown(draw: Draw) -> str:
-    """A made-up word, outside every vocabulary."""
-    return (
-        "".join(draw.choice("bdfgklmnprstvz") + draw.choice("aeiou") for _ in range(draw.randint(2, 4))) + "q"
-    )
+        text = " ".join(digit(word) for word in text.split())
+    return Statement(text, claim, statement.turned)
 
 
 def draw_pairs(draw: Draw, kind: str, forms: Forms = "training") -> list[Pair]:
@@ -340,7 +335,7 @@ def _neutral(draw: Draw, kind: str, forms: Forms) -> tuple[str, list[Statement]]
                 {"held out": HELD_OUT_IRRELEVANT, "new": NEW_IRRELEVANT}.get(forms, IRRELEVANT)
             )
         elif chance < 0.55:
-            text = " ".join(_filler(draw) for _ in range(draw.randint(2, 9))) + "."
+            text = " ".join(filler(draw) for _ in range(draw.randint(2, 9))) + "."
         elif chance < 0.62:
             text = ""
         else:
@@ -380,20 +375,3 @@ def _changed(draw: Draw, noun: Noun) -> Noun:
         changed = replace(noun, **{name: None if keep else draw.choice(values[name])})
         if changed not in (noun, Noun()):
             return changed
-
-
-def _bare(word: str) -> str:
-    return word.lower().strip(".,?!:")
-
-
-def _digit(word: str) -> str:
-    bare = _bare(word)
-    return word.lower().replace(bare, str(NUMBERS.index(bare))) if bare in NUMBERS else word
-
-
-def _filler(draw: Draw) -> str:
-    return (
-        unknown(draw)
-        if draw.random() < 0.6
-        else draw.choice(("the", "a", "is", "in", "it", "I", "that", "there", "see", "of"))
-    )

@@ -146,7 +146,7 @@ def heads_loss(logits: Tensor, wanted: Tensor) -> Tensor:
 
 def targets(pair: Pair) -> list[int]:
     """What the heads should say of a pair, in the order of `HEADS`."""
-    one, two = pair.premise.claim, pair.hypothesis.claim
+    one, two = pair.premise.as_read, pair.hypothesis.as_read
     values = [v for claim in (one, two) for v in (_VALUES.index(claim.value or "none"), int(claim.positive))]
     slots = [v for claim in (one, two) for v in (_TYPES.index(claim.kind), *_nouns(claim))]
     same = [one.noun == two.noun, one.value == two.value, one.positive == two.positive, one.kind == two.kind]

@@ -8,6 +8,7 @@ import pytest
 from isi_widget.datasets import grammar
 from isi_widget.datasets.grammar import Ask, Claim, Noun
 from isi_widget.training import entailment_data as data
+from isi_widget.training import entailment_noise as noise
 from isi_widget.training import entailment_phrases as phrases
 
 FORMS = ("training", "tidy", "held out", "new")
@@ -109,7 +110,7 @@ def test_unknown_words_never_replace_the_meaning():
     for _ in range(300):
         ask = data.draw_ask(draw, draw.choice(grammar.KINDS))
         statement = data.draw_answer(draw, ask, data.draw_truths(draw, ask)[0], "tidy")
-        assert meaning(data.add_unknown(draw, statement.text, rate=1.0)) == meaning(statement.text)
+        assert meaning(noise.add_unknown(draw, statement.text, rate=1.0)) == meaning(statement.text)
 
 
 def test_wordings_of_one_answer():
