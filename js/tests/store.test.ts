@@ -1,0 +1,126 @@
+// The store alone: what it believes about the kernel between an edit and its answer.
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import type { Drawing } from "../src/protocol";
+import { Store, type Model } from "../src/state/store";
+import { browser, FakeModel, preview, settle, traits, trial } from "./fake";
+
+let model: FakeModel;
+let store: Store;
+let life: AbortController;
+const box = (x: number): Drawing => ({ op: "box", x, y: 0, width: 9, height: 9, color: "#000000", fill: true, line_width: 3 });
+const inputs = (key: string): Record<string, unknown> => ({ inputs: { ...(traits().inputs as object), key } });
+
+beforeEach(async () => {
+  browser();
+  life = new AbortController();
+  model = new FakeModel(traits({ trials: [trial(1, "k0")], shown: 1 }));
+  store = new Store(model as unknown as Model, life.signal);
+  await settle();
+});
+afterEach(() => {
+  life.abort();
+  vi.useRealTimers();
+  vi.unstubAllGlobals();
+  vi.restoreAllMocks();
+});
+
+describe("the page's own drawing", () => {
+  it("stays until as many pictures came back as edits went out", async () => {
+    store.edit([box(1)]);
+    store.edit([box(1), box(2)]);
+    expect(store.unrendered.value).toBe(2);
+    model.kernel({ preview: preview("k1") });
+    await settle();
+    expect(store.unrendered.value).toBe(1);
+    model.kernel({ preview: preview("k2") });
+    await settle();
+    expect(store.unrendered.value).toBe(0);
+  });
+
+  it("or until no more came, when the kernel joined several edits into one picture", async () => {
+    store.edit([box(1)]);
+    store.edit([box(2)]);
+    model.kernel({ preview: preview("k2") });
+    await new Promise((done) => setTimeout(done, 600));
+    expect(store.unrendered.value).toBe(0);
+  });
+
+  it("texts need no picture", () => {
+    store.choose("question", { op: "question", text: "?" });
+    expect(store.unrendered.value).toBe(0);
+  });
+
+  it("a document from the kernel comes with its own picture", () => {
+    store.edit([box(1)]);
+    model.kernel({ document: { version: 1, operations: [], past: [], future: [] } });
+    expect(store.unrendered.value).toBe(0);
+  });
+});
+
+describe("a result", () => {
+  it("belongs to the input on screen only if the kernel says so of this very input", () => {
+    expect(store.current.value).toBe(true);
+    store.edit([box(1)]);
+    expect(store.current.value).toBe(false);
+    expect(store.truth.value).toBeNull();
+    model.kernel(inputs("k1"));
+    expect(store.current.value).toBe(false);
+    expect(store.truth.value).toBe("Yes");
+    store.undo();
+    model.kernel(inputs("k0"));
+    expect(store.current.value).toBe(true);
+  });
+
+  it("is not doubted when the kernel itself changes the document", () => {
+    model.kernel({ document: { version: 1, operations: [box(1)], past: [[]], future: [] } });
+    expect(store.insync.value).toBe(true);
+    model.kernel(inputs("k1"));
+    expect(store.current.value).toBe(false);
+  });
+});
+
+describe("a run", () => {
+  it("does not overtake the edit before it, but does not wait for ever either", async () => {
+    store.edit([box(1)]);
+    store.run(["answer"]);
+    expect(model.last("run")).toBeUndefined();
+    await new Promise((done) => setTimeout(done, 700));
+    expect(model.last("run")).toMatchObject({ what: ["answer"] });
+  });
+
+  it("is taken up when its status comes, or when it is queued behind another", () => {
+    const id = store.run(["answer"]);
+    model.kernel({ status: { state: "running", id, what: ["answer"], stage: "", done: 0, total: 0, queued: 0 } });
+    expect(store.asked.value).toBeNull();
+    store.run(["attention"]);
+    model.kernel({ status: { state: "running", id, what: ["answer"], stage: "answer", done: 1, total: 9, queued: 1 } });
+    expect(store.asked.value).toBeNull();
+    expect(store.running.value).toBe(true);
+  });
+
+  it("that a dead kernel left running can be given up", () => {
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+    model.kernel({ status: { state: "running", id: "old", what: ["answer"], stage: "answer", done: 1, total: 9, queued: 0 } });
+    store.cancel();
+    vi.advanceTimersByTime(20_000);
+    expect(store.running.value).toBe(false);
+    expect(store.notice.value?.message).toContain("does not answer");
+  });
+});
+
+describe("errors", () => {
+  it("that trait and message both tell are told once, and go when the kernel clears them", () => {
+    const failure = { message: "It failed.", hint: "", id: "r" };
+    model.kernel({ error: failure });
+    model.message({ kind: "error", ...failure });
+    expect(store.failure.value?.message).toBe("It failed.");
+    model.kernel({ error: null });
+    expect(store.failure.value).toBeNull();
+    expect(store.notice.value).toBeNull();
+  });
+
+  it("junk from the kernel changes nothing", () => {
+    for (const junk of [null, 5, "x", { kind: "nope" }, { kind: "result" }]) model.message(junk);
+    expect(store.notice.value).toBeNull();
+  });
+});
