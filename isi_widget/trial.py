@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
-from importlib import import_module, metadata
+from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 from isi_widget.answer import Answer
@@ -67,13 +67,6 @@ def _unpack(value: Any) -> Any:
             return float(value["float"])
         return {key: _unpack(item) for key, item in value.items()}
     return [_unpack(item) for item in value] if isinstance(value, list) else value
-
-
-def _drawing(module: str) -> Any:
-    """A module of `isi_widget.report`, looked up when a trial is first drawn: report/ is above and reads
-    trials.
-    """
-    return import_module(f"isi_widget.report.{module}")
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -156,14 +149,17 @@ class Trial:
 
     def view(self) -> dict[str, Any]:
         """The trial as the page of the widget draws it: plain JSON, with labels, units and definitions."""
-        view: dict[str, Any] = _drawing("view").trial_view(self)
-        return view
+        from isi_widget.report.view import trial_view
+
+        return trial_view(self)
 
     def to_frame(self) -> pd.DataFrame:
         """One row with tidy column names, for stacking with `pandas.concat`."""
         import pandas as pd
 
-        return pd.DataFrame([_drawing("view").trial_row(self)])
+        from isi_widget.report.view import trial_row
+
+        return pd.DataFrame([trial_row(self)])
 
     def code(self, observation: str | None = None) -> str:
         """Python that repeats this trial.
@@ -171,18 +167,21 @@ class Trial:
         `observation` is a Python expression of the observation, such as "isi.datasets.scenes()[3]".
         Without it the code reads the image from a file, and says how to write that file.
         """
-        code: str = _drawing("code").trial_code(self, observation)
-        return code
+        from isi_widget.report.code import trial_code
+
+        return trial_code(self, observation)
 
     # ---- as pictures
     def plot(self) -> Figure:
         """Stimulus, entropies with intervals, clusters and attention as one matplotlib figure."""
-        figure: Figure = _drawing("charts").plot_trial(self)
-        return figure
+        from isi_widget.report.charts import plot_trial
+
+        return plot_trial(self)
 
     def _repr_html_(self) -> str:
-        html: str = _drawing("html").trial_html(self)
-        return html
+        from isi_widget.report.html import trial_html
+
+        return trial_html(self)
 
     def __repr__(self) -> str:
         parts = [f"model={self.model.get('name')!r}", f"question={self.stimulus.current_question!r}"]

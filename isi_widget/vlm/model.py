@@ -118,7 +118,7 @@ class VLM:
             ids = self.tokenizer.eos_token_id
         return frozenset() if ids is None else frozenset([ids] if isinstance(ids, int) else ids)
 
-    # -- reading ---------------------------------------------------------------------------------------------
+    # Reading ------------------------------------------------------------------------------------------------
 
     def encode(self, stimulus: StimulusLike) -> Prompt:
         """The prompt of a stimulus; its token ids are the processor's own, each with its segment."""
@@ -170,7 +170,7 @@ class VLM:
             torch.tensor([groups[index] for index in prompt.segment_ids], dtype=torch.long)
         )
 
-    # -- answering -------------------------------------------------------------------------------------------
+    # Answering ----------------------------------------------------------------------------------------------
 
     def answer(
         self,
@@ -319,7 +319,7 @@ class VLM:
                 )
         return {word: tuple(ids) for word, ids in found.items()}
 
-    # -- teacher forcing -------------------------------------------------------------------------------------
+    # Teacher forcing ----------------------------------------------------------------------------------------
 
     def teacher_force(
         self, stimulus: StimulusLike | Prefill, token_ids: Sequence[int]
@@ -349,7 +349,7 @@ class VLM:
             logprobs = logits.log_softmax(dim=-1).gather(1, chosen).squeeze(1).tolist()
             return tuple(logprobs), mass.numpy()
 
-    # -- parts -----------------------------------------------------------------------------------------------
+    # Parts --------------------------------------------------------------------------------------------------
 
     def _first_row(self, prefill: Prefill) -> torch.Tensor:
         """The mass [1, layers, heads, groups] of the row that predicts the first answer token."""

@@ -1,4 +1,4 @@
-"""The wheel works for a stranger: built here, installed in an empty environment, one trial without network or Node."""
+"""The wheel works for a stranger: installed in an empty environment, it runs a trial without network or Node."""
 
 import os
 import subprocess
@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 
-# Runs in the clean environment. Any attempt to open a socket to a remote host is an error: the embedded models are local.
+# Runs in the clean environment. Any use of the network is an error: the embedded models are local.
 TRIAL = """
 import socket, sys
 
