@@ -1,4 +1,4 @@
-"""The wheel works for a stranger: installed in an empty environment, it runs a trial without network or Node."""
+"""The wheel works for a stranger: in an empty environment it runs a trial without network or Node."""
 
 import os
 import subprocess
