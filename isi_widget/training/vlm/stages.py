@@ -1,11 +1,11 @@
 """What is learnt when: the stages from seeing to answering, each with its data, loss and learning rates.
 
-    vision, reading   the vision tower alone, one head per patch, dense scenes and labels
-    oracle            the decoder alone, on what a perfect vision tower would give (does not need the vision
-    stages) align             the projector, from what the tower gives to what the decoder knows
+    vision            the vision tower alone, one head per patch: dense scenes, then labels to read
+    oracle            the decoder alone, on what a perfect vision tower would give (needs no vision stage)
+    align             the projector, from what the tower gives to what the decoder knows
     joint, relation   everything together, canonical forms, wide margins
-    fluent            paraphrases, narrow margins, more counting
-    context           texts beside the picture, noise, boxes, labels, blank pictures
+    fluent, counting  paraphrases, narrow margins; counting, the hardest kind
+    context, nudge    texts beside the picture, noise, boxes, labels, blank pictures; false texts obeyed at times
 
 The order matters: with contexts from the start they are copied and the picture is never looked at; without
 the oracle stage positions stay imprecise and relations at chance.
@@ -290,10 +290,21 @@ def stages(scale: float = 1.0, images: int = 16) -> list[Stage]:
             steady=0.8,
         ),
         _questions(
-            "6-context",
-            n(900),
+            "5-counting",
+            n(500),
             images,
             {"5-fluent": everything},
+            whole(6e-4, 0.4),
+            Mix({**joint, "counting": 25.0}, 0.8, 0.125),
+            Show(labels=0.2, cover=0.03, noise=0.05, strongest=0.1),
+            dense=images // 2,
+            steady=1.0,
+        ),
+        _questions(
+            "6-context",
+            n(750),
+            images,
+            {"5-counting": everything},
             whole(5e-4, 0.6),
             Mix(counting, 0.55, 0.125, context=0.5),
             full,
