@@ -1,7 +1,6 @@
-"""`Probe`: the widget. A picture to draw on, texts to change, buttons that run the model, and what came of
-it.
+"""`Probe`: the widget. A picture to draw on, texts to change, buttons that run the model, and what comes out.
 
-This file holds the synced traits and their Python twins and keeps them in step; what they mean is decided
+This file keeps the synced traits (`traits.py`) and their Python twins in step; what they mean is decided
 elsewhere: `editor.py` (observation, stimulus), `controller.py` (runs), `protocol.py` (what a page may send),
 `preview.py` (pictures), `js/` (the page).
 """
@@ -11,11 +10,9 @@ from __future__ import annotations
 import base64
 import threading
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-import anywidget
 import traitlets as t
 
 from isi_widget.datasets import Dataset, Observation
@@ -28,34 +25,16 @@ from isi_widget.widget import document as doc
 from isi_widget.widget import editor as ed
 from isi_widget.widget import preview as pictures
 from isi_widget.widget import protocol
-from isi_widget.widget.assets import asset
-from isi_widget.widget.controller import IDLE, Controller, explain, format_traceback
+from isi_widget.widget.controller import Controller, explain, format_traceback
 from isi_widget.widget.jobs import Job, Worker
 from isi_widget.widget.shells import take_any_shell
 from isi_widget.widget.still import still_picture
+from isi_widget.widget.traits import PageState
 
-KEPT_TRIALS = 50  # views in the `trials` trait, which is sent and saved whole; `probe.trials` has them all
 _FROM_PAGE = frozenset({"document", "observation_index", "settings", "shown", "error"})
 
 
-class _Same(t.Instance):
-    """An instance that has changed when it is another object: comparing two trials by content would encode
-    their images.
-    """
-
-    def set(self, obj: Any, value: Any) -> None:
-        new = self._validate(obj, value)
-        old = obj._trait_values.get(self.name)
-        obj._trait_values[self.name] = new
-        if old is not new:
-            obj._notify_trait(self.name, old, new)
-
-
-def _views(trials: tuple[Trial, ...], probe: Probe) -> list[dict[str, Any]]:
-    return list(probe._entries.values())[-KEPT_TRIALS:]
-
-
-class Probe(anywidget.AnyWidget):
+class Probe(PageState):
     """The interactive probe: change what a VLM is shown, and see what that does.
 
     Every click has a Python twin, and both change the same state: `probe.stimulus = s` redraws the page,
@@ -77,26 +56,6 @@ class Probe(anywidget.AnyWidget):
     last_traceback : where the last failed run failed, as text.
     """
 
-    _esm = asset("widget.js")
-    _css = asset("widget.css")
-
-    stimulus = t.Instance(Stimulus)
-    trial = _Same(Trial, allow_none=True, default_value=None, read_only=True)
-    trials = t.Tuple(read_only=True).tag(sync=True, to_json=_views)
-
-    observations = t.List(read_only=True).tag(sync=True)
-    observation_index = t.Int(ed.OWN).tag(sync=True)
-    observation = t.Dict(read_only=True).tag(sync=True)
-    document = t.Dict(default_value=doc.empty()).tag(sync=True)
-    inputs = t.Dict(read_only=True).tag(sync=True)
-    preview = t.Dict(read_only=True).tag(sync=True)
-    base_preview = t.Dict(read_only=True).tag(sync=True)
-    settings = t.Dict(default_value=dict(protocol.SETTINGS)).tag(sync=True)
-    status = t.Dict(default_value=dict(IDLE), read_only=True).tag(sync=True)
-    error = t.Dict(default_value=None, allow_none=True).tag(sync=True)
-    shown = t.Int(-1).tag(sync=True)
-    model = t.Dict(read_only=True).tag(sync=True)
-
     def __init__(
         self,
         vlm: VLM | None = None,
@@ -109,19 +68,13 @@ class Probe(anywidget.AnyWidget):
             raise InputError(
                 f"vlm must come from isi.load_vlm(), or be None (embedded); got {type(vlm).__name__}."
             )
+        self._prepare()
         self.last_traceback = ""
         self._vlm = vlm if vlm is not None else load_vlm()
         self._editor = ed.Editor(first, choice)
         self._controller = Controller(self._vlm, self._show_status, self._add_trial, self._fail)
         self._painter = Worker("isi-preview")
         self._loader = Worker("isi-upload")
-        self._entries: dict[int, dict[str, Any]] = {}
-        self._lock = (
-            threading.RLock()
-        )  # around synced traits: ipywidgets' own bookkeeping is not made for threads
-        self._owner: int | None = (
-            None  # the thread that is changing several traits and brings the rest in step itself
-        )
         self._following = threading.local()
         self._pictured = ""  # what the picture of the document is, and how many were painted
         self._paintings = 0
@@ -156,7 +109,7 @@ class Probe(anywidget.AnyWidget):
         Cancelled : it was cancelled in the page, or replaced by a newer run. Any error of the model is
             raised, too.
         """
-        if self._controller.inside or self._owner == threading.get_ident():
+        if self._controller.inside or self._mine:
             raise RuntimeError(
                 "probe.run() waits for the model: it cannot be called by an observer of the probe."
             )
@@ -199,18 +152,6 @@ class Probe(anywidget.AnyWidget):
         return code.replace("# trial.stimulus", "# probe.stimulus")  # there is no trial yet to save images of
 
     # ---- keeping everything in step
-    @contextmanager
-    def _exclusive(self) -> Iterator[None]:
-        """Change synced traits with no other thread in between; the caller brings what follows from them in
-        step.
-        """
-        with self._lock:
-            before, self._owner = self._owner, threading.get_ident()
-            try:
-                yield
-            finally:
-                self._owner = before
-
     def _set(self, **state: Any) -> None:
         """Set synced traits and what follows from them: one update for the page."""
         with self._exclusive(), self.hold_sync():
@@ -317,7 +258,7 @@ class Probe(anywidget.AnyWidget):
         self._follow()
 
     def _state_set(self, change: Any) -> None:
-        if self._owner != threading.get_ident():
+        if not self._mine:
             self._settle()
             self._follow()
 
@@ -348,7 +289,7 @@ class Probe(anywidget.AnyWidget):
             self._fail(error)
 
     def _from_page(self, name: str, value: Any) -> Any:
-        if name in self.keys and name not in Probe.__dict__ and not name.startswith("_"):
+        if name in self.keys and name not in PageState.__dict__ and not name.startswith("_"):
             return value  # of the widget framework: layout and the like
         if name not in _FROM_PAGE:
             raise InputError(f"The page may not set {name!r}.")
@@ -408,13 +349,7 @@ class Probe(anywidget.AnyWidget):
             "view": {**trial.view(), "code": trial.code(self._editor.expression(trial.stimulus))},
             "thumbnail": pictures.thumbnail(trial.stimulus.render()),
         }
-        with self._exclusive(), self.hold_sync():
-            number = len(self.trials) + 1
-            self._entries[number] = {"id": number, **entry}
-            for old in [key for key in self._entries if key <= number - KEPT_TRIALS]:
-                del self._entries[old]
-            self.set_trait("trials", (*self.trials, trial))
-            self.shown = number
+        number = self._add_entry(trial, entry)
         self.send({"kind": "result", "id": id, "trial": number})
         self._follow()
 

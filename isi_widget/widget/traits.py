@@ -1,0 +1,98 @@
+"""What a probe shares with its page: the synced traits, their defaults, and changing them from any thread.
+
+Not for what the values mean or follow from (`probe.py`), nor for what a page may send (`protocol.py`).
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import anywidget
+import traitlets as t
+
+from isi_widget.stimulus import Stimulus
+from isi_widget.trial import Trial
+from isi_widget.widget import document as doc
+from isi_widget.widget import protocol
+from isi_widget.widget.assets import asset
+from isi_widget.widget.controller import IDLE
+from isi_widget.widget.editor import OWN
+
+KEPT_TRIALS = 50  # views in the `trials` trait, which is sent and saved whole; `probe.trials` has them all
+
+
+class _Same(t.Instance):
+    """An instance that has changed when it is another object: comparing two trials would encode images."""
+
+    def set(self, obj: Any, value: Any) -> None:
+        new = self._validate(obj, value)
+        old = obj._trait_values.get(self.name)
+        obj._trait_values[self.name] = new
+        if old is not new:
+            obj._notify_trait(self.name, old, new)
+
+
+def _views(trials: tuple[Trial, ...], page: PageState) -> list[dict[str, Any]]:
+    return list(page._entries.values())
+
+
+class PageState(anywidget.AnyWidget):
+    """The synced traits of a probe, and two that only Python sees: `stimulus` and `trial`."""
+
+    _esm = asset("widget.js")
+    _css = asset("widget.css")
+
+    stimulus = t.Instance(Stimulus)
+    trial = _Same(Trial, allow_none=True, default_value=None, read_only=True)
+    trials = t.Tuple(read_only=True).tag(sync=True, to_json=_views)
+
+    observations = t.List(read_only=True).tag(sync=True)
+    observation_index = t.Int(OWN).tag(sync=True)
+    observation = t.Dict(read_only=True).tag(sync=True)
+    document = t.Dict(default_value=doc.empty()).tag(sync=True)
+    inputs = t.Dict(read_only=True).tag(sync=True)
+    preview = t.Dict(read_only=True).tag(sync=True)
+    base_preview = t.Dict(read_only=True).tag(sync=True)
+    settings = t.Dict(default_value=dict(protocol.SETTINGS)).tag(sync=True)
+    status = t.Dict(default_value=dict(IDLE), read_only=True).tag(sync=True)
+    error = t.Dict(default_value=None, allow_none=True).tag(sync=True)
+    shown = t.Int(-1).tag(sync=True)
+    model = t.Dict(read_only=True).tag(sync=True)
+
+    def _prepare(self) -> None:
+        """Before any trait is set: the first state, sent when the widget is made, is to be complete."""
+        # Of the synced traits: ipywidgets' own bookkeeping is not made for threads.
+        self._lock = threading.RLock()
+        # The thread that is changing several traits and brings the rest in step itself.
+        self._owner: int | None = None
+        self._entries: dict[
+            int, dict[str, Any]
+        ] = {}  # what the page gets of the last trials, by their number
+
+    @contextmanager
+    def _exclusive(self) -> Iterator[None]:
+        """Change synced traits with no other thread between; the caller brings what follows in step."""
+        with self._lock:
+            before, self._owner = self._owner, threading.get_ident()
+            try:
+                yield
+            finally:
+                self._owner = before
+
+    @property
+    def _mine(self) -> bool:
+        """Whether it is the calling thread that is changing traits exclusively."""
+        return self._owner == threading.get_ident()
+
+    def _add_entry(self, trial: Trial, entry: dict[str, Any]) -> int:
+        """Append a trial, show it, and return its number; one update for the page."""
+        with self._exclusive(), self.hold_sync():
+            number = len(self.trials) + 1
+            self._entries[number] = {"id": number, **entry}
+            self._entries.pop(number - KEPT_TRIALS, None)
+            self.set_trait("trials", (*self.trials, trial))
+            self.shown = number
+        return number
