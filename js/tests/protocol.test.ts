@@ -2,7 +2,7 @@ import Ajv2020 from "ajv/dist/2020";
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { drawn } from "../src/geometry";
-import * as p from "../src/protocol";
+import * as p from "../src/read";
 import { traits, trial } from "./fake";
 
 const schema = JSON.parse(readFileSync("isi_widget/stimulus/schema.json", "utf8")) as Record<string, unknown>;

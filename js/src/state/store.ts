@@ -4,8 +4,8 @@ import type { AnyModel } from "@anywidget/types";
 import { batch, computed, signal, type ReadonlySignal, type Signal } from "@preact/signals-core";
 import * as documents from "../document";
 import { choiceOf, pictured, same } from "../document";
-import * as read from "../protocol";
-import type { Choice, Document, Failure, Measure, Operation, Outgoing, Settings, Status, Trial } from "../protocol";
+import * as read from "../read";
+import type { Choice, Document, Failure, Incoming, Measure, Operation, Outgoing, Settings, Status, Trial } from "../protocol";
 import { PictureLoader, type Picture } from "./picture";
 
 /** Seconds of silence after which the page says that the kernel does not answer. */
@@ -244,7 +244,7 @@ export class Store {
 
   // ---- plumbing -----------------------------------------------------------------------------------------------------
 
-  private receive(message: read.Incoming | null): void {
+  private receive(message: Incoming | null): void {
     if (!message) return;
     this.heard(message.id);
     switch (message.kind) {
