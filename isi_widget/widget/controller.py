@@ -54,7 +54,6 @@ class Controller:
         self._on_status = on_status
         self._on_trial = on_trial
         self._on_error = on_error
-        self._what: dict[str, list[str]] = {}
         self._stage: tuple[str, int, int] = ("", 0, 0)
         self._told = 0.0
         self._worker = Worker("isi-model", on_begin=self._begin, on_end=self._end)
@@ -81,11 +80,8 @@ class Controller:
             self._on_trial(trial, id)
             return trial
 
-        job = Job(id, work)
-        self._what[id] = list(what)
-        replaced = self._worker.submit(job)
-        if replaced is not None:
-            self._what.pop(replaced.id, None)
+        job = Job(id, work, what)
+        self._worker.submit(job)
         self._on_status()
         return job
 
@@ -105,7 +101,7 @@ class Controller:
         return {
             "state": "cancelling" if active.cancelled() else "running",
             "id": active.id,
-            "what": self._what.get(active.id, []),
+            "what": list(active.label),
             "stage": stage,
             "done": done,
             "total": total,
@@ -118,7 +114,6 @@ class Controller:
         self._on_status()
 
     def _end(self, job: Job) -> None:
-        self._what.pop(job.id, None)
         if job.error is not None and not isinstance(job.error, Cancelled):
             _LOG.debug("run %s failed", job.id, exc_info=job.error)
             self._on_error(job.error, job.id)

@@ -8,7 +8,7 @@ A newer job takes the place of a queued one; the running one is never interrupte
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from isi_widget.errors import Cancelled
@@ -17,10 +17,13 @@ _IDLE_SECONDS = 30.0  # a thread without work ends after this, so that a forgott
 
 
 class Job:
-    """A piece of work and, when it is over, its result or its exception."""
+    """A piece of work and, when it is over, its result or its exception. `label` says what it is, for
+    others.
+    """
 
-    def __init__(self, id: str, work: Callable[[Job], Any]) -> None:
+    def __init__(self, id: str, work: Callable[[Job], Any], label: Sequence[str] = ()) -> None:
         self.id = id
+        self.label = tuple(label)
         self.result: Any = None
         self.error: BaseException | None = None
         self._work = work

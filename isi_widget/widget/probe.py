@@ -115,7 +115,8 @@ class Probe(PageState):
             )
         job = self._start(uuid.uuid4().hex, protocol.check_what(what), protocol.check_settings(settings))
         try:
-            job.wait()
+            while not job.wait(0.2):  # a wait without end cannot be interrupted everywhere
+                pass
         except KeyboardInterrupt:
             job.cancel()
             raise
@@ -212,9 +213,7 @@ class Probe(PageState):
             if self._pictured == picture:
                 if base is not None:
                     self.set_trait("base_preview", base)
-                self._paintings += (
-                    1  # undone and redone between two paintings, the picture is equal but the answer due
-                )
+                self._paintings += 1  # an equal picture (undone at once) is sent too: the page waits for it
                 self.set_trait("preview", {**record, "turn": self._paintings})
 
     def _paint_or_tell(self) -> None:
@@ -232,9 +231,9 @@ class Probe(PageState):
         if name == "settings":
             return {**protocol.SETTINGS, **self.settings, **protocol.check_settings(value)}
         if name == "observation_index":
-            return (
-                value if value == self._editor.index else protocol.check_index(value, len(self._editor.data))
-            )
+            if value == self._editor.index:
+                return value
+            return protocol.check_index(value, len(self._editor.data))
         if name == "shown":
             return protocol.check_shown(value, len(self.trials))
         return value
@@ -363,6 +362,12 @@ class Probe(PageState):
         self.send({"kind": "error", **failure})
 
     # ---- elsewhere
+    def close(self) -> None:
+        """Stop what runs and take the widget off the page; results stay in Python."""
+        if hasattr(self, "_controller"):  # not if `__init__` refused its arguments
+            self.cancel()
+        super().close()
+
     def __repr__(self) -> str:
         done = f"operations: {len(self.stimulus.operations)}, trials: {len(self.trials)}"
         return f"Probe({self.stimulus.current_question!r}, {done}, model: {self.model.get('name')!r})"

@@ -403,6 +403,31 @@ def test_the_page_asks_for_code(probe: Probe) -> None:
     assert ".box(10, 20, 100, 50" in probe.code()
 
 
+def test_an_observation_whose_image_cannot_be_read(vlm: VLM) -> None:
+    """One error, and the one before stays, on the page as in Python."""
+
+    def broken() -> bytes:
+        raise InputError("photo-7.jpg cannot be read")
+
+    good = Observation(np.full((40, 60, 3), 99, np.uint8), "Is it grey?")
+    probe = Probe(vlm, data=[good, Observation(broken, "Is it there?")])
+    page = Page(probe)
+    page.draw({**BOX, "x": 1, "y": 1, "width": 5, "height": 5})
+    before = probe.stimulus
+    page.set(observation_index=1)
+    assert "photo-7.jpg" in page.state["error"]["message"]
+    assert (
+        page.state["observation_index"] == 0 == page.state["observation"]["index"]
+        and probe.stimulus == before
+    )
+    with pytest.raises(InputError, match=r"photo-7\.jpg"):
+        probe.choose(1)
+    assert probe.observation_index == 0 and probe.stimulus == before
+    page.draw({**BOX, "x": 2, "y": 2, "width": 5, "height": 5})
+    assert len(probe.stimulus.operations) == 2
+    probe.close()
+
+
 # ---- uploads
 def png(width: int, height: int, color: str = "green") -> bytes:
     out = io.BytesIO()

@@ -295,3 +295,16 @@ def test_messages_may_come_on_any_thread(probe: Probe, script: Script) -> None:
     assert [entry["id"] for entry in page.state["trials"]][-1] == len(probe.trials)
     probe.run("answer")
     assert probe.trial is probe.trials[-1]
+
+
+def test_a_closed_probe_stops_its_run_and_keeps_its_results(vlm: VLM, script: Script) -> None:
+    probe = Probe(vlm, datasets.scenes()[0])
+    page = Page(probe)
+    run(page, "r1")
+    page.wait(lambda page: page.state["status"]["stage"] == "samples")
+    job = probe._controller._worker.running
+    assert job is not None
+    probe.close()
+    assert job.wait(10) and isinstance(job.error, Cancelled)
+    script.free = True
+    assert probe.run("answer") is probe.trials[-1]
