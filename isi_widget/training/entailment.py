@@ -1,7 +1,7 @@
 """Training of the embedded entailment model: `python -m isi_widget.training entailment`.
 
 With the extra heads (`entailment_model`) at a high rate until 70 % of the steps, their weight then falling to
-0, and a fine end at a falling rate. From 21 % on the pairs that are learnt last, relations and general /
+0, and a fine end at a falling rate. From a quarter on the pairs that are learnt last, relations and general /
 specific, are drawn more often. About half an hour on one core.
 Seeded: batches are drawn from (seed, step), and a checkpoint holds everything else, so that an interrupted
 run continues as if it had not been. Measuring: `entailment_eval`.
@@ -21,11 +21,19 @@ import torch
 from torch import nn
 
 from isi_widget.training.entailment_attention import use_fast_attention
-from isi_widget.training.entailment_data import LATER_WEIGHTS, PAIR_KINDS, WEIGHTS, Draw, Pair, draw_pairs
+from isi_widget.training.entailment_data import (
+    FINAL_WEIGHTS,
+    LATER_WEIGHTS,
+    PAIR_KINDS,
+    WEIGHTS,
+    Draw,
+    Pair,
+    draw_pairs,
+)
 from isi_widget.training.entailment_model import Network, build_tokenizer, encode, heads_loss, targets
 
 BATCH = 128  # pairs; half as many later
-EARLY = 0.21  # share of the steps with the first mixture of kinds and large batches
+EARLY, FINAL = 0.235, 0.76  # shares of the steps: first mixture of kinds and large batches; last mixture
 POOL = 12  # batches that are drawn, sorted by length and dealt together
 CHECKPOINT = 400  # steps between checkpoints and validations
 VALIDATION = 300  # pairs of each kind
@@ -36,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--output", type=Path, default=Path("runs/entailment"), help="folder of checkpoints, log and result"
     )
-    parser.add_argument("--steps", type=int, default=7600, help="optimiser steps")
+    parser.add_argument("--steps", type=int, default=6800, help="optimiser steps")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--rate", type=float, default=1e-3, help="highest learning rate")
@@ -130,6 +138,8 @@ def batches(seed: int, first: int, steps: int) -> Iterator[tuple[int, list[Pair]
         early = pool * POOL < EARLY * steps
         draw.simple, draw.alone = (0.0, 0.0) if early else (0.4, 0.5)
         weights, size = (WEIGHTS, BATCH) if early else (LATER_WEIGHTS, BATCH // 2)
+        if pool * POOL >= FINAL * steps:
+            weights = FINAL_WEIGHTS
         pairs: list[Pair] = []
         while len(pairs) < size * POOL:
             pairs += draw_pairs(draw, draw.choices(PAIR_KINDS, weights)[0])

@@ -20,6 +20,7 @@ from isi_widget.datasets.grammar import COLOURS, INVERSE, NUMBERS, RELATIONS, SH
 from isi_widget.training.entailment_noise import add_unknown, digit, filler
 from isi_widget.training.entailment_phrases import (
     AFFIRM,
+    CANNOT,
     DENY,
     HELD_OUT_IRRELEVANT,
     HELD_OUT_LEADS,
@@ -54,6 +55,7 @@ class Draw(random.Random):
 PAIR_KINDS = (*grammar.KINDS, "general/specific", "inverse relation", "neutral")
 WEIGHTS = (12, 13, 13, 12, 16, 14, 12, 8, 16)
 LATER_WEIGHTS = (8, 10, 7, 7, 24, 9, 18, 22, 15)  # who is left of whom, and what covers what, is learnt last
+FINAL_WEIGHTS = (8, 15, 7, 7, 14, 10, 14, 10, 30)
 
 
 @dataclass(frozen=True)
@@ -191,6 +193,8 @@ def draw_answer(draw: Draw, ask: Ask, truth: Claim, forms: Forms, *, full: bool 
             return Statement(draw.choice(YES if yes else NO), ask.claim if yes else ask.claim.denied())
         if draw.random() < 0.06 and truth.kind != "relation":  # as a text beside the picture would put it
             return Statement(draw.choice(grammar.contexts(truth)), truth)
+        if not truth.positive and truth.kind in CANNOT and draw.random() < 0.12:
+            return Statement(_filled(draw.choice(CANNOT[truth.kind]), truth), truth)
     phrase = draw.choice(wanted)
     claim, text = phrase.claim, phrase.text.lower()
     turned = claim.other is not None and -1 < text.find(claim.other.the) < text.find(claim.noun.the)
@@ -201,18 +205,22 @@ def _new_answer(draw: Draw, ask: Ask, truth: Claim, full: bool) -> Statement:
     if not (ask.is_open or full) and draw.random() < 0.25:
         yes = grammar.compare(truth, ask.claim) == grammar.ENTAILMENT
         return Statement(draw.choice(NEW_YES if yes else NEW_NO), ask.claim if yes else ask.claim.denied())
-    noun, value = truth.noun, truth.value or ""
-    slots = {
-        "a": noun.a,
-        "the": noun.the,
-        "words": noun.words(),
-        "stars": noun.words(plural=value != "one"),
-        "all": noun.words(plural=True),
-        "v": value,
-        "other": truth.other.the if truth.other else "",
-    }
-    text = draw.choice(NEW[truth.kind][not truth.positive]).format(**slots)
-    return Statement(text[0].upper() + text[1:], truth)
+    return Statement(_filled(draw.choice(NEW[truth.kind][not truth.positive]), truth), truth)
+
+
+def _filled(template: str, claim: Claim) -> str:
+    """A sentence of `entailment_phrases` about the claim."""
+    noun, value = claim.noun, claim.value or ""
+    text = template.format(
+        a=noun.a,
+        the=noun.the,
+        words=noun.words(),
+        stars=noun.words(plural=value != "one"),
+        all=noun.words(plural=True),
+        v=value,
+        other=claim.other.the if claim.other else "",
+    )
+    return text[0].upper() + text[1:]
 
 
 def vary(draw: Draw, statement: Statement, forms: Forms) -> Statement:

@@ -253,6 +253,10 @@ answers. While it learns, linear heads on its [CLS] output name the values and o
 compare them; they are dropped at export. Again: `python -m isi_widget.training entailment`,
 then `python -m isi_widget.training evaluate-entailment`.
 
+These weights come from a single run (seed 0) whose recipe was corrected at checkpoints while it ran: mixture
+of kinds, rates, targets of the heads for relations, sentences without a question. The command follows the final
+recipe from its first step; that run has not been made, so expect similar numbers, not the same weights.
+
 ## Measured
 
 Share of pairs whose relation is found, with Wilson's 95 % interval; {number} pairs per cell, each of another

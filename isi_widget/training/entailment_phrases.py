@@ -85,6 +85,9 @@ DENY = (
 IRRELEVANT = grammar.IRRELEVANT[:-4]
 HELD_OUT_IRRELEVANT = grammar.IRRELEVANT[-4:]
 
+# Denials by "cannot" of claims for which the grammar has it only in held-out templates.
+CANNOT = {"count": ("I cannot see {v} {stars}.", "I cannot see exactly {v} {stars}.")}
+
 # Sentences for the evaluation only, further from the grammar than its own held-out templates: (affirmed,
 # denied) by kind of claim.
 NEW = {
