@@ -189,7 +189,7 @@ def test_labels_name_what_is_asked():
             x, y, width, height = label.box
             assert x >= 0 and y >= 0 and x + width <= case.scene.width and y + height <= case.scene.height
             assert height >= 0.08 * min(case.scene.width, case.scene.height)
-            assert math.hypot(label.end[0] - thing["x"], label.end[1] - thing["y"]) <= thing["radius"]
+            assert math.hypot(label.end[0] - thing["x"], label.end[1] - thing["y"]) <= 1.05 * thing["radius"]
             if label.text.isdigit():
                 assert case.item.kind == "counting"
             else:

@@ -92,8 +92,8 @@ def _place_label(scene: Scene, index: int, text: str, taken: Sequence[tuple[int,
     start = (x + w // 2, y + h // 2)
     toward = math.atan2(start[1] - thing.y, start[0] - thing.x)
     end = (
-        round(thing.x + 0.7 * thing.radius * math.cos(toward)),
-        round(thing.y + 0.7 * thing.radius * math.sin(toward)),
+        round(thing.x + 1.02 * thing.radius * math.cos(toward)),
+        round(thing.y + 1.02 * thing.radius * math.sin(toward)),
     )
     return Label(index, text, (x, y, w, h), (x + pad - left, y + pad - top), size, start, end)
 

@@ -271,7 +271,7 @@ def question_view(rng: random.Random, show: Show) -> View:
     hidden: set[int] = set()
     if rng.random() < show.cover:
         hidden.update(rng.sample(things, min(len(things), rng.choice((1, 1, 1, 2, 2, 3)))))
-    if wanted and rng.random() < 0.35:
+    if wanted and rng.random() < 0.5:
         hidden.update(index for index, _ in wanted if rng.random() < 0.7)
     cover(view, sorted(hidden), rng)
     if rng.random() < show.cover / 4:  # a box over nothing: not every box hides a thing

@@ -5,7 +5,7 @@
     align             the projector, from what the tower gives to what the decoder knows
     joint, relation   everything together, canonical forms, wide margins
     fluent, counting  paraphrases, narrow margins; counting, the hardest kind
-    context, nudge    texts beside the picture, noise, boxes, labels, blank pictures; false texts obeyed at times
+    context, nudge    texts beside the picture, noise, boxes, labels, blanks; false texts obeyed at times
 
 The order matters: with contexts from the start they are copied and the picture is never looked at; without
 the oracle stage positions stay imprecise and relations at chance.
@@ -239,7 +239,7 @@ def stages(scale: float = 1.0, images: int = 16) -> list[Stage]:
 
     everything = ("",)
     mild = Show(labels=0.2, cover=0.08, noise=0.15, strongest=0.15)
-    full = Show(labels=0.3, cover=0.25, noise=0.4, strongest=0.8, scribble=0.1, blank=0.06)
+    full = Show(labels=0.4, cover=0.2, noise=0.4, strongest=0.8, scribble=0.1, blank=0.06)
     joint = {**EVEN, "choice": 1.0}
     counting = {**joint, "counting": 8.0, "relation": 4.0}
     return [
@@ -291,32 +291,32 @@ def stages(scale: float = 1.0, images: int = 16) -> list[Stage]:
         ),
         _questions(
             "5-counting",
-            n(500),
+            n(700),
             images,
             {"5-fluent": everything},
             whole(6e-4, 0.4),
             Mix({**joint, "counting": 25.0}, 0.8, 0.125),
             Show(labels=0.2, cover=0.03, noise=0.05, strongest=0.1),
             dense=images // 2,
-            steady=1.0,
+            steady=0.57,
         ),
         _questions(
             "6-context",
-            n(750),
+            n(500),
             images,
             {"5-counting": everything},
-            whole(5e-4, 0.6),
+            whole(3e-4, 0.6),
             Mix(counting, 0.55, 0.125, context=0.5),
             full,
             dense=3 * images // 2,
-            steady=0.8,
+            steady=1.0,
         ),
         _questions(
             "7-nudge",
             n(600),
             images,
             {"6-context": everything},
-            whole(4e-4, 0.6),
+            whole(3e-4, 0.6),
             Mix(counting, 0.55, 0.125, context=0.5, obey=0.75, hearsay=0.15),
             full,
             supervision=0.3,
