@@ -28,7 +28,7 @@ export const Header = live(function Header() {
             if (store.observations.value.length > 0) toggle("observations");
           }}
         >
-          <span class="isi-muted isi-fixed">{own ? "Own image" : `Observation ${store.index.value + 1}`}</span>
+          <span class="isi-muted isi-fixed">{own ? "Own image" : `Observation ${store.index.value}`}</span>
           <span class="isi-cut">{observation?.question ?? ""}</span>
           <Icon name="down" />
         </button>
@@ -69,8 +69,9 @@ function parameters(n: number | string): string {
   return n >= 1e9 ? `${(n / 1e9).toFixed(1)} B parameters` : `${(n / 1e6).toFixed(1)} M parameters`;
 }
 
+// Numbered as in Python: data[40] is observation 40.
 const matches = (row: ObservationRow, words: string[]): boolean => {
-  const text = `${row.index + 1} ${row.id} ${row.question} ${row.answer ?? ""} ${row.level ?? ""}`.toLowerCase();
+  const text = `${row.index} ${row.id} ${row.question} ${row.answer ?? ""} ${row.level ?? ""}`.toLowerCase();
   return words.every((word) => text.includes(word));
 };
 
@@ -128,7 +129,7 @@ const Picker = live(function Picker() {
             onClick={() => choose(row)}
             onPointerMove={() => (active.value = i)}
           >
-            <span class="isi-muted isi-index">{row.index + 1}</span>
+            <span class="isi-muted isi-index">{row.index}</span>
             <span class="isi-grow">{row.question}</span>
             {row.level && <span class="isi-muted">{row.level}</span>}
             <span class="isi-truthcell">{row.answer ?? ""}</span>
