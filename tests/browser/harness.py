@@ -204,7 +204,8 @@ _EXECUTE = """async (code) => {
 }"""
 _STATUS = """(status) =>
   window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.status === status"""
-_ERRORS = """() => window.jupyterapp.shell.currentWidget.content.widgets
+_ERRORS = """(index) => window.jupyterapp.shell.currentWidget.content.widgets
+  .filter((_, i) => index === null || i === index)
   .flatMap((cell) => (cell.model.sharedModel.outputs ?? []))
   .filter((output) => output.output_type === 'error')
   .map((output) => `${output.ename}: ${output.evalue}`)"""
@@ -245,7 +246,7 @@ class Notebook:
         """Run one cell, with a new source if one is given."""
         self.page.evaluate(_RUN_CELL, [index, source, wait])
         if wait:
-            assert self.errors() == []
+            assert self.errors(index) == []
 
     def busy(self) -> None:
         """Wait until the kernel runs something."""
@@ -255,9 +256,9 @@ class Notebook:
         """Wait until the kernel has nothing to run."""
         self.page.wait_for_function(_STATUS, arg="idle")
 
-    def errors(self) -> list[str]:
-        """The error outputs of the cells."""
-        found: list[str] = self.page.evaluate(_ERRORS)
+    def errors(self, index: int | None = None) -> list[str]:
+        """The error outputs of the cells, or of one cell."""
+        found: list[str] = self.page.evaluate(_ERRORS, index)
         return found
 
     def execute(self, code: str) -> str:

@@ -45,6 +45,9 @@ def test_the_first_notebook_by_hand(lab: Lab, open_notebook: Callable[..., Noteb
     # A box over the object that the question is about, with the mouse.
     notebook.execute("thing = obs.metadata['things'][obs.metadata['about'][0]]")
     x, y, radius = notebook.value("[thing['x'], thing['y'], thing['radius']]")
+    notebook.execute("cover = covered.operations[0]")
+    left, top, width, height = notebook.value("[cover.x, cover.y, cover.width, cover.height]")
+    assert left < x - radius < x + radius < left + width and top < y - radius < y + radius < top + height
     reach = radius + 16
     notebook.execute(RECORD)
     probe.draw("box", (x - reach, y - reach), (x + reach, y + reach))

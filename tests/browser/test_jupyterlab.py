@@ -334,16 +334,14 @@ def test_the_widget_works_while_a_cell_runs(bench: Notebook, probe: Probe) -> No
     """JupyterLab hands comm messages to a sub-shell: a box and a run from the page while a cell waits for
     them.
     """
-    wait = (
-        "import time\nend = time.time() + 60\nwhile not probe.trials and time.time() < end: time.sleep(0.01)"
-    )
+    wait = "import time\nend = time.time() + 60\nwhile probe.trial is None and time.time() < end: time.sleep(0.01)"
     bench.run_cell(0, f"{wait}\nassert len(probe.trial.stimulus.operations) == 1", wait=False)
     bench.busy()
     probe.draw("box", (100, 80), (260, 200))
     probe.part("run-answer").click()
     probe.finished(1)
     bench.idle()
-    assert bench.errors() == []
+    assert bench.errors(0) == []
 
 
 def test_a_run_in_a_cell_can_be_cancelled_on_the_page(bench: Notebook, probe: Probe) -> None:
@@ -352,7 +350,7 @@ def test_a_run_in_a_cell_can_be_cancelled_on_the_page(bench: Notebook, probe: Pr
     expect(probe.part("status")).to_have_attribute("data-state", "running")
     probe.part("cancel").click()
     bench.idle()
-    assert bench.errors() == [] and bench.value("[stopped, probe.status['state']]") == [True, "idle"]
+    assert bench.errors(0) == [] and bench.value("[stopped, probe.status['state']]") == [True, "idle"]
 
 
 # ---- copy as Python
