@@ -1,6 +1,6 @@
 """Training of the embedded entailment model: `python -m isi_widget.training entailment`.
 
-With the extra heads (`entailment_model`) at a high rate until 70 % of the steps, their weight then falling to
+With the extra heads (`entailment_model`) at a high rate until 60 % of the steps, their weight then falling to
 0, and a fine end at a falling rate. From a quarter on the pairs that are learnt last, relations and general /
 specific, are drawn more often. About half an hour on one core.
 Seeded: batches are drawn from (seed, step), and a checkpoint holds everything else, so that an interrupted
@@ -33,7 +33,7 @@ from isi_widget.training.entailment_data import (
 from isi_widget.training.entailment_model import Network, build_tokenizer, encode, heads_loss, targets
 
 BATCH = 128  # pairs; half as many later
-EARLY, FINAL = 0.235, 0.76  # shares of the steps: first mixture of kinds and large batches; last mixture
+EARLY, FINAL = 0.2, 0.65  # shares of the steps: first mixture of kinds and large batches; last mixture
 POOL = 12  # batches that are drawn, sorted by length and dealt together
 CHECKPOINT = 400  # steps between checkpoints and validations
 VALIDATION = 300  # pairs of each kind
@@ -44,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--output", type=Path, default=Path("runs/entailment"), help="folder of checkpoints, log and result"
     )
-    parser.add_argument("--steps", type=int, default=6800, help="optimiser steps")
+    parser.add_argument("--steps", type=int, default=8000, help="optimiser steps")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--rate", type=float, default=1e-3, help="highest learning rate")
@@ -152,15 +152,15 @@ def batches(seed: int, first: int, steps: int) -> Iterator[tuple[int, list[Pair]
 
 
 def learning_rate(share: float, step: int) -> float:
-    """Share of the highest rate: warm-up over 100 steps, 1, from 70 % of the steps .3, from 82 % falling."""
-    if share < 0.7:
+    """Share of the highest rate: warm-up over 100 steps, 1, from 60 % of the steps .3, from 70 % falling."""
+    if share < 0.6:
         return min(1.0, (step + 1) / 100)
-    return 0.3 if share < 0.82 else 0.3 - 0.29 * (share - 0.82) / 0.18
+    return 0.3 if share < 0.7 else 0.3 - 0.29 * (share - 0.7) / 0.3
 
 
 def heads_weight(share: float) -> float:
-    """Weight of the extra heads: 1 in the first 70 % of the steps, then falling to 0 at 85 %."""
-    return min(1.0, max(0.0, (0.85 - share) / 0.15))
+    """Weight of the extra heads: 1 in the first 60 % of the steps, then falling to 0 at 72 %."""
+    return min(1.0, max(0.0, (0.72 - share) / 0.12))
 
 
 def draw_validation(kind: str, number: int) -> list[Pair]:

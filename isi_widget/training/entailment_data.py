@@ -20,12 +20,12 @@ from isi_widget.datasets.grammar import COLOURS, INVERSE, NUMBERS, RELATIONS, SH
 from isi_widget.training.entailment_noise import add_unknown, digit, filler
 from isi_widget.training.entailment_phrases import (
     AFFIRM,
-    CANNOT,
     DENY,
     HELD_OUT_IRRELEVANT,
     HELD_OUT_LEADS,
     IRRELEVANT,
     LEADS,
+    MORE,
     NEW,
     NEW_IRRELEVANT,
     NEW_NO,
@@ -193,8 +193,8 @@ def draw_answer(draw: Draw, ask: Ask, truth: Claim, forms: Forms, *, full: bool 
             return Statement(draw.choice(YES if yes else NO), ask.claim if yes else ask.claim.denied())
         if draw.random() < 0.06 and truth.kind != "relation":  # as a text beside the picture would put it
             return Statement(draw.choice(grammar.contexts(truth)), truth)
-        if not truth.positive and truth.kind in CANNOT and draw.random() < 0.12:
-            return Statement(_filled(draw.choice(CANNOT[truth.kind]), truth), truth)
+        if truth.kind in MORE and draw.random() < 0.12:
+            return Statement(_filled(draw.choice(MORE[truth.kind][not truth.positive]), truth), truth)
     phrase = draw.choice(wanted)
     claim, text = phrase.claim, phrase.text.lower()
     turned = claim.other is not None and -1 < text.find(claim.other.the) < text.find(claim.noun.the)
@@ -344,7 +344,7 @@ def _neutral(draw: Draw, kind: str, forms: Forms) -> tuple[str, list[Statement]]
             )
         elif chance < 0.55:
             text = " ".join(filler(draw) for _ in range(draw.randint(2, 9))) + "."
-        elif chance < 0.62:
+        elif chance < 0.68:
             text = ""
         else:
             other = _unrelated(draw, ask)

@@ -10,6 +10,7 @@ loading a trained model (`isi_widget.uncertainty.entailment`).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import torch
@@ -45,6 +46,7 @@ HEADS = (
 )
 
 
+@cache
 def build_tokenizer(seed: int = 0) -> PreTrainedTokenizerFast:
     """A lower-case word-level tokenizer of the words of the training sentences; any other word is [UNK].
 

@@ -85,8 +85,27 @@ DENY = (
 IRRELEVANT = grammar.IRRELEVANT[:-4]
 HELD_OUT_IRRELEVANT = grammar.IRRELEVANT[-4:]
 
-# Denials by "cannot" of claims for which the grammar has it only in held-out templates.
-CANNOT = {"count": ("I cannot see {v} {stars}.", "I cannot see exactly {v} {stars}.")}
+# Sentences that the grammar does not have, (affirmed, denied): the value first, "the colour of ...", "cannot"
+# with a number.
+MORE = {
+    "colour": (
+        ("the colour of {the} is {v}.", "{v}, that is the colour of {the}.", "{v} is {the}."),
+        ("the colour of {the} is not {v}.", "not {v}, that is not the colour of {the}.", "{v} is not {the}."),
+    ),
+    "size": (
+        ("the size of {the} is {v}.", "{v} is {the}."),
+        ("the size of {the} is not {v}.", "{v} is not {the}."),
+    ),
+    "shape": (
+        ("the shape of {the} is a {v}.", "a {v}, that is {the}.", "a {v} is the shape of {the}."),
+        ("the shape of {the} is not a {v}.", "a {v}, that is not {the}.", "a {v} is not the shape of {the}."),
+    ),
+    "relation": (("{v} {other} is {the}.",), ("{v} {other} is not {the}.",)),
+    "count": (
+        ("I see exactly {v} {stars}.", "exactly {v} {stars} are there."),
+        ("I cannot see {v} {stars}.", "I cannot see exactly {v} {stars}.", "not {v} {stars} are there."),
+    ),
+}
 
 # Sentences for the evaluation only, further from the grammar than its own held-out templates: (affirmed,
 # denied) by kind of claim.
