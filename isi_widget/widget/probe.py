@@ -225,7 +225,7 @@ class Probe(PageState):
     def _checked(self, name: str, value: Any) -> Any:
         """The value of a trait that page and Python may both set, or `InputError`."""
         if name == "document":
-            document = protocol.check_document(value)
+            document = protocol.check_document(value, known=self.document)
             self._editor.resolve(document)
             return document
         if name == "settings":

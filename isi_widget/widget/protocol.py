@@ -131,11 +131,11 @@ def check_settings(settings: Any) -> dict[str, Any]:
     return {name: getattr(checked, name) for name in given}
 
 
-def check_document(value: Any) -> dict[str, Any]:
+def check_document(value: Any, known: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """A document as `document.py` describes it, with plain and bounded values.
 
     Only the shape is checked: whether the current operations make sense is known when they are applied to a
-    stimulus.
+    stimulus. Steps that the document `known` has too, which is nearly all of them, are not checked again.
     """
     if not isinstance(value, Mapping):
         raise InputError(f"The document must be an object, not {_short(value)}.")
@@ -145,16 +145,19 @@ def check_document(value: Any) -> dict[str, Any]:
             f"The document has version {_short(value['version'])}, this kernel reads version "
             f"{_document.VERSION}: restart the kernel after an upgrade of isi-widget."
         )
-    steps = {}
     for name in ("past", "future"):
         if not isinstance(value[name], list | tuple):
             raise InputError(f'"{name}" of the document must be a list, not {_short(value[name])}.')
-        steps[name] = [check_operations(step) for step in value[name]]
+    checked = [] if known is None else [*known["past"], known["operations"], *known["future"]]
+
+    def steps(given: Any) -> list[Any]:
+        return [step if step in checked else check_operations(step) for step in given]
+
     return {
         "version": _document.VERSION,
         "operations": check_operations(value["operations"]),
-        "past": steps["past"][-_document.MAX_STEPS :],
-        "future": steps["future"][: _document.MAX_STEPS],
+        "past": steps(value["past"][-_document.MAX_STEPS :]),
+        "future": steps(value["future"][: _document.MAX_STEPS]),
     }
 
 
@@ -201,26 +204,27 @@ def check_operations(value: Any) -> list[dict[str, Any]]:
                 f'Operation {position} must be an object with a name "op", not {_short(operation)}.'
             )
         for key, item in operation.items():
-            _bounded(f'"{key}" of operation {position} ({_short(operation["op"])})', item)
+            if not _bounded(key, item):
+                name = "a key" if not isinstance(key, str) or len(key) > 40 else f'"{key}"'
+                raise InputError(
+                    f"{name} of operation {position} ({_short(operation['op'])}) is {_short(item)}: too "
+                    "large, or nothing that an operation holds."
+                )
     return [dict(operation) for operation in value]
 
 
-def _bounded(where: str, value: Any, depth: int = 0) -> None:
-    """Refuse what no operation needs: huge or infinite numbers, huge strings, nesting."""
+def _bounded(key: Any, value: Any, nested: bool = False) -> bool:
+    """Whether an operation could hold this: no huge or infinite number, no huge string, nothing nested
+    twice.
+    """
     if value is None or isinstance(value, bool):
-        return
+        return True
     if isinstance(value, int | float):
-        limit = MAX_SEED if "seed" in where else MAX_NUMBER
-        if not math.isfinite(value) or abs(value) > limit:
-            raise InputError(f"{where} is {_short(value)}; expected a number up to {limit:g}.")
-    elif isinstance(value, str):
-        if len(value) > MAX_TEXT:
-            raise InputError(f"{where} has {len(value)} characters; at most {MAX_TEXT} are taken.")
-    elif isinstance(value, list | tuple) and depth == 0 and len(value) <= 8:
-        for item in value:
-            _bounded(where, item, depth + 1)
-    else:
-        raise InputError(f"{where} is {_short(value)}, which no operation takes.")
+        return math.isfinite(value) and abs(value) <= (MAX_SEED if key == "seed" else MAX_NUMBER)
+    if isinstance(value, str):
+        return len(value) <= MAX_TEXT
+    is_list = isinstance(value, list | tuple) and not nested and len(value) <= 8
+    return is_list and all(_bounded(key, item, nested=True) for item in value)
 
 
 def _text(name: str, value: Any, longest: int) -> str:

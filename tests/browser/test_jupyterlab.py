@@ -334,7 +334,10 @@ def test_the_widget_works_while_a_cell_runs(bench: Notebook, probe: Probe) -> No
     """JupyterLab hands comm messages to a sub-shell: a box and a run from the page while a cell waits for
     them.
     """
-    wait = "import time\nend = time.time() + 60\nwhile probe.trial is None and time.time() < end: time.sleep(0.01)"
+    wait = (
+        "import time\nend = time.time() + 60\n"
+        "while probe.trial is None and time.time() < end: time.sleep(0.01)"
+    )
     bench.run_cell(0, f"{wait}\nassert len(probe.trial.stimulus.operations) == 1", wait=False)
     bench.busy()
     probe.draw("box", (100, 80), (260, 200))

@@ -139,7 +139,7 @@ def test_a_good_document_passes_unchanged() -> None:
         (document({**BOX, "x": -math.inf}), '"x"'),
         (document({**BOX, "x": {"a": 1}}), '"x"'),
         (document({**BOX, "x": [[1]]}), '"x"'),
-        (document({"op": "text", "text": "x" * 100_000}), "100000 characters"),
+        (document({"op": "text", "text": "x" * 100_000}), '"text" of operation 0'),
         (document(*[BOX] * 501), "too many"),
         (document(past=[BOX]), "must be a list"),
         (document(past=[[7]]), "Operation 0"),
@@ -151,6 +151,20 @@ def test_bad_documents(bad: Any, words: str) -> None:
         check_document(bad)
     assert words in str(error.value)
     assert len(str(error.value)) < 500
+
+
+def test_known_steps_are_taken_as_they_are_and_new_ones_checked() -> None:
+    known = document(BOX, past=[[], [BOX, BOX]])
+    new = document(BOX, BOX, past=[[], [BOX, BOX], [BOX]])
+    assert check_document(new, known) == new
+    for bad in (document(BOX, past=[[{**BOX, "x": 1e99}]]), document({**BOX, "x": 1e99}, past=[[]])):
+        with pytest.raises(InputError):
+            check_document(bad, known)
+
+
+def test_a_huge_history_is_cut_before_it_is_looked_at() -> None:
+    checked = check_document(document(past=[[BOX]] * 100_000, future=[[]] * 100_000))
+    assert len(checked["past"]) == len(checked["future"]) == doc.MAX_STEPS
 
 
 JSON = st.recursive(
