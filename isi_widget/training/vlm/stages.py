@@ -6,6 +6,7 @@
     joint, relation   everything together, canonical forms, wide margins
     fluent, counting  paraphrases, narrow margins; counting, the hardest kind
     context, nudge    texts beside the picture, noise, boxes, labels, blanks; false texts obeyed at times
+    settle            the same, less of it and more counting, at a falling rate
 
 The order matters: with contexts from the start they are copied and the picture is never looked at; without
 the oracle stage positions stay imprecise and relations at chance.
@@ -302,7 +303,7 @@ def stages(scale: float = 1.0, images: int = 16) -> list[Stage]:
         ),
         _questions(
             "6-context",
-            n(500),
+            n(450),
             images,
             {"5-counting": everything},
             whole(3e-4, 0.6),
@@ -322,5 +323,17 @@ def stages(scale: float = 1.0, images: int = 16) -> list[Stage]:
             supervision=0.3,
             dense=3 * images // 2,
             steady=0.3,
+        ),
+        _questions(
+            "8-settle",
+            n(350),
+            images,
+            {"7-nudge": everything},
+            whole(3e-4, 0.5),
+            Mix({**joint, "counting": 18.0}, 0.6, 0.125, context=0.45, truthful=0.5, obey=0.95, hearsay=0.2),
+            Show(labels=0.3, cover=0.15, noise=0.25, strongest=0.8, scribble=0.05, blank=0.04),
+            supervision=0.4,
+            dense=images // 2,
+            steady=0.35,
         ),
     ]
