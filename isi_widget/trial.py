@@ -235,14 +235,9 @@ def _check_inputs(vlm: object, stimulus: object) -> None:
 
 
 def _uncertainty(
-    run: Stages,
-    answers: Sequence[Answer],
-    stimulus: Stimulus,
-    settings: Settings,
-    entailment: EntailmentModel | str | None,
+    run: Stages, answers: Sequence[Answer], stimulus: Stimulus, settings: Settings, model: EntailmentModel
 ) -> Uncertainty:
     with run.stage("clusters"):
-        model = _entailment(entailment)
         return uncertainty_of(
             answers, stimulus.current_question, model, strict=settings.strict, seed=settings.seed
         )
@@ -271,10 +266,11 @@ def measure_uncertainty(
     """
     settings = Settings(("uncertainty",), samples, temperature, top_k, top_p, seed, max_new_tokens, strict)
     _check_inputs(vlm, stimulus)
+    judge = _entailment(entailment)
     run = Stages(progress, cancel)
     with run.stage("samples", _sampling_steps(settings)) as step:
         answers = vlm.sample(stimulus, **settings.sampling(), on_token=step, cancel=cancel)
-    return _uncertainty(run, answers, stimulus, settings, entailment)
+    return _uncertainty(run, answers, stimulus, settings, judge)
 
 
 def run_trial(
@@ -319,6 +315,8 @@ def run_trial(
         num_beams,
     )
     _check_inputs(vlm, stimulus)
+    # Loaded before the model runs: a wrong name must not cost minutes of sampling.
+    judge = _entailment(entailment) if "uncertainty" in settings.what else None
     run = Stages(progress, cancel)
     attend = "attention" in settings.what
     answer: Answer | None = None
@@ -341,7 +339,7 @@ def run_trial(
             with run.stage("samples", _sampling_steps(settings)) as step:
                 sampled = vlm.sample(prefill, **settings.sampling(), on_token=step, cancel=cancel)
         model = vlm.info()
-    uncertainty = _uncertainty(run, sampled, stimulus, settings, entailment) if sampled else None
+    uncertainty = _uncertainty(run, sampled, stimulus, settings, judge) if judge is not None else None
     run.check()
     created = datetime.now(UTC).isoformat(timespec="milliseconds")
     return Trial(

@@ -207,6 +207,14 @@ def test_bad_settings_are_refused_before_the_model_runs(vlm, stimulus, monkeypat
         run_trial(vlm, stimulus, temperature=0)
 
 
+@pytest.mark.parametrize("entailment", [3, "no/such/folder"])
+def test_a_wrong_entailment_model_is_refused_before_the_model_runs(vlm, stimulus, entailment, monkeypatch):
+    monkeypatch.setattr(vlm, "prefill", lambda *_, **__: pytest.fail("the model was run"))
+    for run in (run_trial, measure_uncertainty):
+        with pytest.raises(InputError):
+            run(vlm, stimulus, entailment=entailment)
+
+
 def test_a_trial_of_text_truth_is_judged_by_the_stimulus_truth(vlm, rule):
     shown = Stimulus(datasets.scenes()[0].stimulus().image, "What is there?", answer="red star")
     trial = run_trial(vlm, shown, what="answer", max_new_tokens=1)
