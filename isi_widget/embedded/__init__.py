@@ -1,4 +1,7 @@
-"""The shipped tiny models: nothing but their folders. Each holds safetensors, a tokenizer, configurations and a model card."""
+"""The shipped tiny models: nothing but their folders.
+
+Each holds safetensors, a tokenizer, configurations and a model card.
+"""
 
 from __future__ import annotations
 
@@ -8,4 +11,4 @@ VLM = Path(__file__).parent / "vlm"
 """A `LlavaForConditionalGeneration` that knows rendered scenes only."""
 
 ENTAILMENT = Path(__file__).parent / "entailment"
-"""A `DebertaV2ForSequenceClassification` for the scenes' answers: 0 contradiction, 1 neutral, 2 entailment."""
+"""A `DebertaV2ForSequenceClassification` on answers about scenes (0 contradiction, 1 neutral, 2 entailment)."""
