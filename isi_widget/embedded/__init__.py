@@ -11,4 +11,4 @@ VLM = Path(__file__).parent / "vlm"
 """A `LlavaForConditionalGeneration` that knows rendered scenes only."""
 
 ENTAILMENT = Path(__file__).parent / "entailment"
-"""A `DebertaV2ForSequenceClassification` on answers about scenes (0 contradiction, 1 neutral, 2 entailment)."""
+"""A `DebertaV2ForSequenceClassification` for answers: 0 contradiction, 1 neutral, 2 entailment."""
