@@ -202,6 +202,10 @@ _EXECUTE = """async (code) => {
   await future.done;
   return { out, error };
 }"""
+_FINISHED = """([root, trial]) => {
+  const error = root.querySelector('[data-testid=error]');
+  return root.querySelector('[data-testid=results]')?.dataset.trial === trial || (error && !error.hidden);
+}"""
 _STATUS = """(status) =>
   window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.status === status"""
 _ERRORS = """(index) => window.jupyterapp.shell.currentWidget.content.widgets
@@ -343,6 +347,9 @@ class Probe:
         expect(self.part(f"layer-{before}")).to_be_attached()
 
     def finished(self, trial: int) -> None:
-        """Wait until the result of a trial is shown and belongs to the present input."""
+        """Wait until a trial is shown that belongs to the present input; an error on the page ends the wait."""
+        self.page.wait_for_function(_FINISHED, arg=[self.root.element_handle(), str(trial)])
+        told = self.part("error-message")
+        assert not told.is_visible(), f"{told.inner_text()} {self.part('error-hint').all_inner_texts()}"
         expect(self.part("results")).to_have_attribute("data-trial", str(trial))
         expect(self.part("status")).to_have_attribute("data-state", "current")
