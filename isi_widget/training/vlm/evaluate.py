@@ -188,7 +188,7 @@ def evaluate(
     limit: int | None = None,
     entropy_limit: int = 600,
     conditions: Sequence[str] | None = None,
-    batch: int = 50,
+    batch: int = 100,
     report: Callable[[str], None] = print,
 ) -> dict[str, Any]:
     """Measure everything; JSON-ready.

@@ -336,4 +336,15 @@ def stages(scale: float = 1.0, images: int = 16) -> list[Stage]:
             dense=images // 2,
             steady=0.35,
         ),
+        _questions(
+            "9-count",
+            n(450),
+            images,
+            {"8-settle": everything},
+            whole(4e-4, 0.3),
+            Mix({**joint, "counting": 30.0}, 0.6, 0.125, context=0.25, truthful=0.5, obey=0.95, hearsay=0.2),
+            Show(labels=0.25, cover=0.06, noise=0.12, strongest=0.8, blank=0.03),
+            dense=images // 2,
+            steady=0.2,
+        ),
     ]
