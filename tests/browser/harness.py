@@ -347,7 +347,7 @@ class Probe:
         expect(self.part(f"layer-{before}")).to_be_attached()
 
     def finished(self, trial: int) -> None:
-        """Wait until a trial is shown that belongs to the present input; an error on the page ends the wait."""
+        """Wait until a trial is shown that is of the present input; an error on the page ends the wait."""
         self.page.wait_for_function(_FINISHED, arg=[self.root.element_handle(), str(trial)])
         told = self.part("error-message")
         assert not told.is_visible(), f"{told.inner_text()} {self.part('error-hint').all_inner_texts()}"
