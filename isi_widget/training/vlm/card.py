@@ -75,6 +75,9 @@ Contexts are the observation's presets; where none is named the context is empty
 _LIMITS = """## Limits
 
 - Scenes only; English sentences of `isi_widget.datasets.grammar` only; counts up to five.
+- Counting is the weakest kind, mostly at three to five things.
+- The labels of an annotated picture are not used: where a box hides a thing, a label beside it that names the thing
+  does not bring the answer back (compare `boxed` with `boxed, then annotated`).
 - Trained once: no spread over seeds is known.
 - Attention, entropy and the effect of interventions are those of a very small model: they show how a probe is
   read, and are no evidence about large models.
