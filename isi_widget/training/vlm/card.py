@@ -26,15 +26,20 @@ and a bad one.
 ({colour_names}) and two sizes on light textures, drawn at 480 x 480 and other sizes and aspect ratios.
 Questions by kind: {kinds}. Yes and no are equally frequent. The image processor reduces any picture to 96 x
 96 by the nearest pixel (not averaged, so that noise keeps its strength). The training, validation and test
-splits come from different seeds; nothing was tuned on the test split.
+splits come from different seeds; the validation split served for tuning.
 
 ## Training
 
 `python -m isi_widget.training vlm`: stages from seeing to answering (vision tower with a head per patch;
 decoder on oracle tokens; projector; jointly; paraphrases; then contexts, noise, boxes, labels and blank
 pictures), with deep supervision that is dropped at export. One seed, one CPU core. Step counts, learning
-rates and data are in `isi_widget/training/vlm/stages.py`. In the last stage some answers follow a false
+rates and data are in `isi_widget/training/vlm/stages.py`. In the last stages some answers follow a false
 context: the model can be misled on purpose, as a subject for the probe.
+
+The shipped weights come from the run in which this recipe was found: its earlier stages saw smaller things,
+smaller letters and fewer things alike than the recipe as it stands, so the command does not repeat that run
+bit for bit. Part of the test split was measured once before the last stage, more training in counting, was
+added; the validation split had shown the same weakness.
 """
 
 
@@ -75,9 +80,11 @@ Contexts are the observation's presets; where none is named the context is empty
 _LIMITS = """## Limits
 
 - Scenes only; English sentences of `isi_widget.datasets.grammar` only; counts up to five.
-- Counting is the weakest kind, mostly at three to five things.
-- The labels of an annotated picture are not used: where a box hides a thing, a label beside it that names the thing
-  does not bring the answer back (compare `boxed` with `boxed, then annotated`).
+- Counting is the weakest kind; on the validation split most errors are made at three to five things.
+- Labels help little. Where a box hides a thing, a label beside it that names the thing brings the answer back
+  in part for relations and hardly at all for the other kinds (compare `boxed` with `boxed, then annotated`).
+- A false context seldom misleads it about existence, attributes, shapes and relations, often about colours
+  and counts. In training, wordings that speak of the picture ("The picture shows ...") were obeyed most.
 - Trained once: no spread over seeds is known.
 - Attention, entropy and the effect of interventions are those of a very small model: they show how a probe is
   read, and are no evidence about large models.
