@@ -74,6 +74,8 @@ def page(results: dict[str, list[Row]], before: float | None) -> str:
     if before is not None:
         state = "idle" if before < 0.5 else "busy with other programs: take the times as upper bounds"
         lines.append(f"- Load before the start: {before:.1f} ({state})")
+    if hasattr(os, "nice") and os.nice(0) != 0:
+        lines.append(f"- Priority: {'raised' if os.nice(0) < 0 else 'lowered'} (nice {os.nice(0)})")
     for module, rows in results.items():
         lines += [
             "",
