@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ import numpy as np
 
 from isi_widget import embedded
 from isi_widget.errors import InputError
+from isi_widget.hub import progress_bars
 from isi_widget.uncertainty._checks import Floats, Ints
 
 REFERENCE = "microsoft/deberta-v2-xlarge-mnli"
@@ -173,21 +173,6 @@ def label_order(id2label: Mapping[int, str], name: str) -> tuple[int, int, int]:
     return found[0], found[1], found[2]
 
 
-@contextmanager
-def _progress_bars(*, shown: bool) -> Iterator[None]:
-    """Loading the embedded model takes a moment only: no bar for it."""
-    from transformers.utils import logging
-
-    was_enabled = logging.is_progress_bar_enabled()
-    if not shown:
-        logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            logging.enable_progress_bar()
-
-
 def _load(
     source: str | Path, name: str, device: str, dtype: str, revision: str | None, use_safetensors: bool
 ) -> EntailmentModel:
@@ -197,7 +182,7 @@ def _load(
         config = AutoConfig.from_pretrained(source, revision=revision)
         label_order(config.id2label, name)  # before anything large is fetched
         tokenizer = AutoTokenizer.from_pretrained(source, revision=revision)
-        with _progress_bars(shown=source != embedded.ENTAILMENT):
+        with progress_bars(shown=source != embedded.ENTAILMENT):
             model = AutoModelForSequenceClassification.from_pretrained(
                 source, revision=revision, dtype=dtype, use_safetensors=use_safetensors
             )

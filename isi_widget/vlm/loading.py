@@ -6,14 +6,13 @@ Not for using the model (see `model.py`).
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from isi_widget.errors import InputError
+from isi_widget.hub import progress_bars
 from isi_widget.vlm.families import Family, family_of
 from isi_widget.vlm.model import VLM
 from isi_widget.vlm.quantization import check_quantization, keep_layout, quantization_config
@@ -242,7 +241,7 @@ def _model(
         arguments["quantization_config"] = quantization_config(quantization, dtype)
         arguments["device_map"] = {"": device}
     try:
-        with _progress_bars(not quiet):
+        with progress_bars(shown=not quiet):
             model, report = AutoModelForImageTextToText.from_pretrained(source, **arguments)
     except (SafetensorError, OSError, ValueError, RuntimeError, KeyError) as error:
         if folder is None or isinstance(error, torch.OutOfMemoryError):
@@ -266,21 +265,6 @@ def _model(
     else:
         keep_layout(model)
     return model
-
-
-@contextmanager
-def _progress_bars(shown: bool) -> Iterator[None]:
-    """Loading the embedded model takes a moment only: no bar for it."""
-    from transformers.utils import logging
-
-    was_enabled = logging.is_progress_bar_enabled()
-    if not shown:
-        logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            logging.enable_progress_bar()
 
 
 def _device(device: str | torch.device) -> torch.device:
