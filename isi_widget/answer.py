@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from isi_widget.errors import InputError
@@ -32,7 +32,7 @@ class Answer:
     token_ids: tuple[int, ...]
     tokens: tuple[str, ...]
     logprobs: tuple[float, ...]
-    prompt_ids: tuple[int, ...] = ()
+    prompt_ids: tuple[int, ...] = field(default=(), repr=False)
     finished: bool = True
 
     def __post_init__(self) -> None:
