@@ -35,8 +35,9 @@ node_modules/.made: package.json package-lock.json
 	npm ci --no-audit --no-fund
 	@touch $@
 
+# Jupyter refuses to run as root unless told: in a container that is what one is.
 lab: $(VENV)/.lab
-	$(BIN)/jupyter lab notebooks/01_first_probe.ipynb
+	$(BIN)/jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) notebooks/01_first_probe.ipynb
 
 check: check-python check-js
 

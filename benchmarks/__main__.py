@@ -72,7 +72,7 @@ def page(results: dict[str, list[Row]], before: float | None) -> str:
         f"- Date: {datetime.now(UTC):%Y-%m-%d}",
     ]
     if before is not None:
-        state = "idle" if before < 0.5 else "busy with other programs: take the times as upper bounds"
+        state = "idle" if before < 1 else "busy with other programs: take the times as upper bounds"
         lines.append(f"- Load before the start: {before:.1f} ({state})")
     if hasattr(os, "nice") and os.nice(0) != 0:
         lines.append(f"- Priority: {'raised' if os.nice(0) < 0 else 'lowered'} (nice {os.nice(0)})")
