@@ -26,6 +26,10 @@ class Answer:
         temperature, top-k or top-p.
     prompt_ids : ids of the prompt that it answers, image tokens expanded.
     finished : True if the model ended the answer itself, False if `max_new_tokens` cut it.
+    sampled_logprobs : natural log-probability of each token under the distribution that it was drawn from
+        (after temperature, top-k and top-p); empty where nothing was drawn (greedy, beams).
+
+    A server that does not tell them leaves `logprobs` NaN and `token_ids` -1.
     """
 
     text: str
@@ -34,6 +38,7 @@ class Answer:
     logprobs: tuple[float, ...]
     prompt_ids: tuple[int, ...] = field(default=(), repr=False)
     finished: bool = True
+    sampled_logprobs: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         lengths = {len(self.token_ids), len(self.tokens), len(self.logprobs)}
@@ -42,6 +47,11 @@ class Answer:
                 "An Answer needs one token and one log-probability per token id; "
                 f"got {len(self.token_ids)} ids, {len(self.tokens)} tokens, "
                 f"{len(self.logprobs)} log-probabilities."
+            )
+        if self.sampled_logprobs and len(self.sampled_logprobs) != len(self.logprobs):
+            raise InputError(
+                f"An Answer of {len(self.logprobs)} tokens has {len(self.sampled_logprobs)} "
+                "log-probabilities as sampled; one each, or none, is needed."
             )
 
     @property

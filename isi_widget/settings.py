@@ -14,6 +14,7 @@ from typing import Any
 from isi_widget.errors import InputError
 
 WHAT = ("answer", "uncertainty", "attention")
+LIKELIHOODS = ("raw", "sampled")
 
 
 def _integer(name: str, value: object, low: int, high: int, hint: str = "") -> int:
@@ -58,6 +59,8 @@ class Settings:
     max_new_tokens : at most so many tokens in one answer, 1 to 4096.
     strict : True puts answers together only if each entails the other; False if neither contradicts the
         other and they are not both neutral.
+    likelihood : which log-probabilities weigh the sampled answers in the entropies: "raw", the model's own,
+        comparable across temperatures, or "sampled", after temperature, top-k and top-p.
     do_sample, num_beams : how the shown answer is made: greedy (False, 1), sampled with the settings
         above, or by beam search.
     """
@@ -72,6 +75,7 @@ class Settings:
     strict: bool = False
     do_sample: bool = False
     num_beams: int = 1
+    likelihood: str = "raw"
 
     def __post_init__(self) -> None:
         given: str | tuple[str, ...] = self.what
@@ -103,6 +107,8 @@ class Settings:
             "strict": bool(self.strict),
             "do_sample": bool(self.do_sample),
         }
+        if self.likelihood not in LIKELIHOODS:
+            raise InputError(f"likelihood must be 'raw' or 'sampled'; got {self.likelihood!r}.")
         if values["do_sample"] and values["num_beams"] > 1:
             raise InputError(
                 "do_sample and num_beams > 1 exclude each other: choose sampling or beam search."
