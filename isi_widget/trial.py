@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from isi_widget.vlm import VLM, Prefill
 
 SCHEMA = 1
+#: Told while a run goes on: on_text("answer", 0, text so far) and on_text("sample", row, text).
+OnText = Callable[[str, int, str], None]
 
 
 # ------------------------------------------------------------------------------------------------ record
@@ -87,6 +89,7 @@ class Trial:
     seconds : wall-clock seconds of each stage, and "total".
     versions : of python, isi_widget, torch, transformers, numpy, pillow.
     created : when it ended, ISO 8601 in UTC.
+    notes : what could not be measured with this VLM, and why; one sentence each.
     """
 
     stimulus: Stimulus
@@ -99,6 +102,7 @@ class Trial:
     seconds: Mapping[str, float] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
     created: str = ""
+    notes: tuple[str, ...] = ()
 
     @property
     def correct(self) -> bool | None:
@@ -112,7 +116,7 @@ class Trial:
         record: dict[str, Any] = {"schema": SCHEMA}
         for name, part in parts.items():
             record[name] = None if part is None else part.to_dict()
-        for name in ("model", "yes_no", "seconds", "versions", "created"):
+        for name in ("model", "yes_no", "seconds", "versions", "created", "notes"):
             record[name] = getattr(self, name)
         packed: dict[str, Any] = _pack({**record, "settings": self.settings.to_dict()})
         return packed
@@ -133,6 +137,7 @@ class Trial:
             "uncertainty": Uncertainty.from_dict,
             "attention": AttentionShares.from_dict,
             "settings": Settings.from_dict,
+            "notes": tuple,
         }
         return cls(
             **{
@@ -239,8 +244,17 @@ def _uncertainty(
 ) -> Uncertainty:
     with run.stage("clusters"):
         return uncertainty_of(
-            answers, stimulus.current_question, model, strict=settings.strict, seed=settings.seed
+            answers,
+            stimulus.current_question,
+            model,
+            strict=settings.strict,
+            seed=settings.seed,
+            **_weights(settings),
         )
+
+
+def _weights(settings: Settings) -> dict[str, Any]:
+    return {} if settings.likelihood == "raw" else {"likelihood": settings.likelihood}
 
 
 def measure_uncertainty(
@@ -254,6 +268,7 @@ def measure_uncertainty(
     top_k: int = 0,
     top_p: float = 1.0,
     max_new_tokens: int = 64,
+    likelihood: str = "raw",
     entailment: EntailmentModel | str | None = None,
     progress: Progress | None = None,
     cancel: Cancel | None = None,
@@ -264,7 +279,17 @@ def measure_uncertainty(
     The settings are those of `Settings`, the rest as in `run_trial`. Raises `InputError` on values out of
     range, `Cancelled` when asked to stop.
     """
-    settings = Settings(("uncertainty",), samples, temperature, top_k, top_p, seed, max_new_tokens, strict)
+    settings = Settings(
+        ("uncertainty",),
+        samples,
+        temperature,
+        top_k,
+        top_p,
+        seed,
+        max_new_tokens,
+        strict,
+        likelihood=likelihood,
+    )
     _check_inputs(vlm, stimulus)
     judge = _entailment(entailment)
     run = Stages(progress, cancel)
@@ -277,7 +302,7 @@ def run_trial(
     vlm: VLM,
     stimulus: Stimulus,
     *,
-    what: Sequence[str] = WHAT,
+    what: Sequence[str] | None = None,
     samples: int = 10,
     temperature: float = 0.9,
     seed: int = 0,
@@ -287,8 +312,10 @@ def run_trial(
     strict: bool = False,
     do_sample: bool = False,
     num_beams: int = 1,
+    likelihood: str = "raw",
     entailment: EntailmentModel | str | None = None,
     progress: Progress | None = None,
+    on_text: OnText | None = None,
     cancel: Cancel | None = None,
 ) -> Trial:
     """Show one stimulus to one VLM and keep everything that comes out.
@@ -296,14 +323,19 @@ def run_trial(
     The prompt is read once (one prefill); answer, samples and yes/no probabilities go on from there, and the
     attention is that of the very answer that is shown.
 
-    what, samples, ..., num_beams are the fields of `Settings`. entailment says which model compares the
+    what names the measures; None: all that this VLM can give, and the trial's `notes` say what it cannot.
+    what, samples, ..., likelihood are the fields of `Settings`. entailment says which model compares the
     meanings: None (embedded), a name or folder, or a loaded `EntailmentModel`. progress is called as
-    progress(stage, done, total), stages in the order prompt, answer, attention, samples, clusters. cancel
-    is polled between tokens and stages; once it returns True, `Cancelled` is raised. `InputError`: a
-    setting is out of range, or stimulus or vlm is something else.
+    progress(stage, done, total), stages in the order prompt, answer, attention, samples, clusters. on_text
+    is called as on_text("answer", 0, text so far) after each token of the shown answer, and as
+    on_text("sample", row, text) when a sampled answer ends. cancel is polled between tokens and stages; once
+    it returns True, `Cancelled` is raised. `InputError`: a setting is out of range, a named measure is not
+    available from this VLM, or stimulus or vlm is something else.
     """
+    _check_inputs(vlm, stimulus)
+    measures, notes = _available(vlm, what)
     settings = Settings(
-        tuple([what] if isinstance(what, str) else what),
+        measures,
         samples,
         temperature,
         top_k,
@@ -313,8 +345,8 @@ def run_trial(
         strict,
         do_sample,
         num_beams,
+        likelihood,
     )
-    _check_inputs(vlm, stimulus)
     # Loaded before the model runs: a wrong name must not cost minutes of sampling.
     judge = _entailment(entailment) if "uncertainty" in settings.what else None
     run = Stages(progress, cancel)
@@ -330,14 +362,24 @@ def run_trial(
             with run.stage("answer", settings.max_new_tokens) as step:
                 yes_no = _yes_no(vlm, prefill)
                 answer = vlm.answer(
-                    prefill, **_answering(settings), attention=attend, on_token=step, cancel=cancel
+                    prefill,
+                    **_answering(settings),
+                    attention=attend,
+                    on_token=step if on_text is None else _told(step, on_text),
+                    cancel=cancel,
                 )
         if attend and answer is not None and answer.token_ids:  # an empty answer has no row of attention
             with run.stage("attention"):
                 attention = measure_attention(vlm, prefill, answer)
         if "uncertainty" in settings.what:
             with run.stage("samples", _sampling_steps(settings)) as step:
-                sampled = vlm.sample(prefill, **settings.sampling(), on_token=step, cancel=cancel)
+                sampled = vlm.sample(
+                    prefill,
+                    **settings.sampling(),
+                    on_token=step,
+                    on_answer=None if on_text is None else lambda row, a: on_text("sample", row, a.text),
+                    cancel=cancel,
+                )
         model = vlm.info()
     uncertainty = _uncertainty(run, sampled, stimulus, settings, judge) if judge is not None else None
     run.check()
@@ -353,7 +395,39 @@ def run_trial(
         run.total(),
         dict(_versions()),
         created,
+        notes,
     )
+
+
+def _available(vlm: VLM, what: Sequence[str] | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The measures to run, and a sentence for each thing that this VLM cannot give.
+
+    A measure that was asked for by name is not left out silently: `InputError`.
+    """
+    missing: Mapping[str, str] = getattr(vlm, "unavailable", {})
+    if what is not None:
+        names = tuple([what] if isinstance(what, str) else what)
+        for name in names:
+            if name in missing:
+                raise InputError(
+                    f"{name!r} is not available from {vlm.model_id}: {missing[name]} Leave it out of what=..."
+                )
+        return names, ()
+    notes = tuple(f"{name} is not available: {reason}" for name, reason in missing.items())
+    return tuple(name for name in WHAT if name not in missing), notes
+
+
+def _told(step: Callable[..., None], on_text: OnText) -> Callable[[int, str, float], None]:
+    """A token callback that counts the step and tells the text so far."""
+    text = ""
+
+    def on_token(row: int, piece: str, logprob: float) -> None:
+        nonlocal text
+        text += piece
+        step(row)
+        on_text("answer", row, text)
+
+    return on_token
 
 
 def _yes_no(vlm: VLM, prefill: Prefill) -> Mapping[str, float] | None:

@@ -40,6 +40,7 @@ def trial_view(trial: Trial) -> dict[str, Any]:
         "seconds": dict(trial.seconds),
         "created": trial.created,
         "code": trial.code(),
+        "notes": list(trial.notes),
         "answer": _answer(trial),
         "uncertainty": None if trial.uncertainty is None else _uncertainty(trial.uncertainty, trial),
         "attention": _attention(trial),

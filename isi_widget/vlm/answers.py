@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 from isi_widget.answer import Answer
@@ -31,7 +31,7 @@ class AttendedAnswer(Answer):
 
     def plain(self) -> Answer:
         """The same answer without the record."""
-        return Answer(self.text, self.token_ids, self.tokens, self.logprobs, self.prompt_ids, self.finished)
+        return Answer(**{item.name: getattr(self, item.name) for item in fields(Answer)})
 
     def belongs_to(self, prefill: Prefill) -> bool:
         """Whether the record is of this model and this stimulus."""
@@ -65,4 +65,5 @@ def make_answer(tokenizer: Any, row: Row, prompt: Prompt) -> Answer:
         logprobs=tuple(row.logprobs),
         prompt_ids=prompt.ids,
         finished=row.finished,
+        sampled_logprobs=tuple(row.sampled_logprobs),
     )

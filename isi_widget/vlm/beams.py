@@ -91,4 +91,4 @@ def beam_search(
             model, torch.tensor([[beam.ids[-1]] for beam in open_beams], device=device), cache
         )
     _, beam, ended = finished[0]
-    return Row(0, list(beam.ids), list(beam.logprobs), ended)
+    return Row(0, list(beam.ids), list(beam.logprobs), finished=ended)

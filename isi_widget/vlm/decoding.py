@@ -1,9 +1,9 @@
 """The decoding loop: from one prefill to answers with the model's own exact log-probabilities.
 
 One prefill serves any number of answers: its key-value cache is forked, never changed. Log-probabilities are
-the float32 log-softmax of the raw logits: temperature, top-k and top-p decide what is drawn, not what is
-reported. The end-of-sequence token is handled and excluded. Not for turning stimuli into prompts (see
-`prompt.py`) nor for beams (see `beams.py`).
+the float32 log-softmax of the raw logits; those of the distribution that a token was drawn from (temperature,
+top-k, top-p) stand beside them. The end-of-sequence token is handled and excluded. Not for turning stimuli
+into prompts (see `prompt.py`) nor for beams (see `beams.py`).
 """
 
 from __future__ import annotations
@@ -71,6 +71,7 @@ class Row:
     index: int
     ids: list[int] = field(default_factory=list)
     logprobs: list[float] = field(default_factory=list)
+    sampled_logprobs: list[float] = field(default_factory=list)
     finished: bool = False
 
 
@@ -101,12 +102,13 @@ def decode(tokenizer: Any, ids: Sequence[int]) -> str:
     return str(tokenizer.decode(list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False))
 
 
-Choose = Callable[[torch.Tensor, list[Row]], torch.Tensor]
+#: Picks the next token of each row: (tokens [rows], log-probabilities [rows] they were drawn with or None).
+Choose = Callable[[torch.Tensor, list[Row]], tuple[torch.Tensor, torch.Tensor | None]]
 
 
-def greedy(scores: torch.Tensor, rows: list[Row]) -> torch.Tensor:
+def greedy(scores: torch.Tensor, rows: list[Row]) -> tuple[torch.Tensor, None]:
     """The most likely token of each row."""
-    return scores.argmax(dim=-1)
+    return scores.argmax(dim=-1), None
 
 
 class Sampler:
@@ -138,20 +140,29 @@ class Sampler:
             self._generators[row] = torch.Generator().manual_seed(_mix(int(self._seed), row))
         return float(torch.rand((), generator=self._generators[row], dtype=torch.float64))
 
-    def __call__(self, scores: torch.Tensor, rows: list[Row]) -> torch.Tensor:
-        """The drawn token of each row, from scores [rows, vocabulary]."""
+    def restart(self, rows: Sequence[int]) -> None:
+        """Draw these rows again from their beginning."""
+        for row in rows:
+            self._generators.pop(row, None)
+
+    def __call__(self, scores: torch.Tensor, rows: list[Row]) -> tuple[torch.Tensor, torch.Tensor]:
+        """The drawn token of each row from scores [rows, vocabulary], and the log-probability it was drawn
+        with.
+        """
         # The warpers take the ids so far for the sake of others of their kind; these three do not read them.
         warped = self._warpers(torch.empty((len(rows), 0), dtype=torch.long, device=scores.device), scores)
         # Apple's GPUs have no float64.
         exact = warped.cpu() if warped.device.type == "mps" else warped
-        cumulated = exact.double().softmax(dim=-1).cumsum(dim=-1)
+        probabilities = exact.double().softmax(dim=-1)
+        cumulated = probabilities.cumsum(dim=-1)
         total = cumulated[:, -1:]
         uniform = torch.tensor(
             [[self._uniform(row.index)] for row in rows], dtype=torch.float64, device=exact.device
         )
         # Strictly below the total, so that the token found always has a positive probability.
         point = torch.minimum(uniform * total, torch.nextafter(total, torch.zeros_like(total)))
-        return torch.searchsorted(cumulated, point, right=True).squeeze(1).to(scores.device)
+        tokens = torch.searchsorted(cumulated, point, right=True)
+        return tokens.squeeze(1).to(scores.device), probabilities.gather(1, tokens).squeeze(1).log()
 
 
 def _mix(seed: int, row: int) -> int:
@@ -226,6 +237,7 @@ def decode_rows(
     max_new_tokens: int,
     min_new_tokens: int = 0,
     emit: Callable[[Row], None] | None = None,
+    ended: Callable[[Row], None] | None = None,
     cancel: Cancel | None = None,
     step: Callable[[torch.Tensor, Any], torch.Tensor] | None = None,
 ) -> list[Row]:
@@ -235,7 +247,7 @@ def decode_rows(
     ----------
     rows : the index of each answer (its random stream).
     choose : picks the next token of each row from scores [rows, vocabulary].
-    emit : called after each token that was appended to a row.
+    emit : called after each token that was appended to a row. ended : called with each row that is complete.
     step : runs the model on new tokens [rows, 1] and a cache, giving logits [rows, vocabulary]; `next_logits`
         if None.
     """
@@ -247,21 +259,29 @@ def decode_rows(
     ends = torch.tensor(sorted(eos_ids), dtype=torch.long, device=logits.device)
     for position in range(max_new_tokens):
         poll(cancel)
-        scores = logits.clone()
+        scores = logits
         if position < min_new_tokens:
-            scores[:, ends] = float("-inf")
-        tokens = choose(scores, active)
-        logprobs = logits.log_softmax(dim=-1).gather(1, tokens[:, None]).squeeze(1).tolist()
-        for row, token, logprob in zip(active, tokens.tolist(), logprobs, strict=True):
-            if token in eos_ids:
-                row.finished = True
-                continue
-            row.ids.append(token)
-            row.logprobs.append(logprob)
-            if emit is not None:
-                emit(row)
+            scores = logits.index_fill(1, ends, float("-inf"))
+        tokens, drawn = choose(scores, active)
+        chosen = logits.gather(1, tokens[:, None]).squeeze(1)
+        logprobs = (chosen - logits.logsumexp(dim=-1)).tolist()
+        drawn_logprobs = [None] * len(active) if drawn is None else drawn.tolist()
+        last = position + 1 == max_new_tokens
+        for row, token, logprob, sampled in zip(
+            active, tokens.tolist(), logprobs, drawn_logprobs, strict=True
+        ):
+            row.finished = token in eos_ids
+            if not row.finished:
+                row.ids.append(token)
+                row.logprobs.append(logprob)
+                if sampled is not None:
+                    row.sampled_logprobs.append(sampled)
+                if emit is not None:
+                    emit(row)
+            if ended is not None and (row.finished or last):
+                ended(row)
         keep = [place for place, row in enumerate(active) if not row.finished]
-        if not keep or position + 1 == max_new_tokens:
+        if not keep or last:
             break
         if cache is None:
             cache = fork(prefill.cache, len(keep))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
 
@@ -256,9 +256,18 @@ class VLM:
         *,
         min_new_tokens: int = 0,
         on_token: OnToken | None = None,
+        on_answer: Callable[[int, Answer], None] | None = None,
         cancel: Cancel | None = None,
     ) -> list[Answer]:
         """Sampled answers from one shared prefill; the i-th depends on the seed and on i only, not on n.
+
+        Answers are decoded side by side, as many at once as memory allows.
+
+        Parameters
+        ----------
+        on_token : called with (row, text, log-probability) after each token of each answer.
+        on_answer : called with (row, answer) as each answer ends, in any order.
+        cancel : polled between tokens; if it returns True, `Cancelled` is raised.
 
         Raises
         ------
@@ -270,10 +279,16 @@ class VLM:
         choose = Sampler(temperature=temperature, top_k=top_k, top_p=top_p, seed=seed)
         with self.lock:
             prefill = self.prefill(stimulus, attention=False)
-            rows: list[Row] = []
+            answers: dict[int, Answer] = {}
+
+            def ended(row: Row) -> None:
+                answers[row.index] = make_answer(self.tokenizer, row, prefill.prompt)
+                if on_answer is not None:
+                    on_answer(row.index, answers[row.index])
+
             emit = self._emitter(on_token)
             for start in range(0, n, decoding.ROWS_AT_ONCE):
-                rows += decoding.decode_rows(
+                decoding.decode_rows(
                     self.model,
                     prefill,
                     range(start, min(n, start + decoding.ROWS_AT_ONCE)),
@@ -282,9 +297,10 @@ class VLM:
                     max_new_tokens=max_new_tokens,
                     min_new_tokens=min_new_tokens,
                     emit=emit,
+                    ended=ended,
                     cancel=cancel,
                 )
-            return [make_answer(self.tokenizer, row, prefill.prompt) for row in rows]
+            return [answers[row] for row in range(n)]
 
     def yes_no(self, stimulus: StimulusLike | Prefill) -> dict[str, float]:
         """Probability that the first answer token is a form of yes, of no, or the rest; they sum to 1.

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
+import json
 import math
 import time
 from collections import defaultdict
 from datetime import UTC, datetime, timedelta
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -15,7 +18,7 @@ import transformers
 from isi_widget import Stimulus, datasets
 from isi_widget.attribution import measure_attention
 from isi_widget.errors import Cancelled, InputError
-from isi_widget.trial import Settings, measure_uncertainty, run_trial
+from isi_widget.trial import Settings, Trial, measure_uncertainty, run_trial
 from isi_widget.vlm import VLM
 
 
@@ -226,3 +229,46 @@ def test_total_time_is_wall_clock(vlm, stimulus, rule):
     start = time.perf_counter()
     trial = run_trial(vlm, stimulus, samples=2, max_new_tokens=2, entailment=rule)
     assert trial.seconds["total"] <= time.perf_counter() - start
+
+
+def test_texts_are_told_while_they_come(vlm, stimulus, rule):
+    told = []
+    trial = run_trial(
+        vlm, stimulus, samples=6, max_new_tokens=8, entailment=rule, on_text=lambda *event: told.append(event)
+    )
+    growing = [text for what, _, text in told if what == "answer"]
+    assert len(growing) == len(trial.answer.tokens)
+    assert all(later.startswith(text) for text, later in itertools.pairwise(growing))
+    assert growing[-1].strip() == trial.answer.text
+    samples = {row: text for what, row, text in told if what == "sample"}
+    assert samples == {row: answer.text for row, answer in enumerate(trial.uncertainty.answers)}
+    assert len(told) == len(growing) + 6
+
+
+class Closed:
+    """A VLM that shows nothing of its inside."""
+
+    unavailable: ClassVar = {
+        "attention": "A server shows only text.",
+        "yes_no": "It tells no probabilities.",
+    }
+
+    def __init__(self, vlm):
+        self._vlm = vlm
+
+    def __getattr__(self, name):
+        return getattr(self._vlm, name)
+
+
+def test_what_a_vlm_cannot_give_is_left_out_with_the_reason(vlm, stimulus, rule):
+    trial = run_trial(Closed(vlm), stimulus, samples=3, max_new_tokens=8, entailment=rule)
+    assert trial.attention is None
+    assert trial.answer is not None
+    assert trial.uncertainty is not None
+    assert "A server shows only text." in trial.notes[0]
+    assert Trial.from_dict(json.loads(json.dumps(trial.to_dict()))) == trial
+    assert trial.view()["notes"] == list(trial.notes)
+    with pytest.raises(InputError, match="'attention' is not available from embedded: A server shows"):
+        run_trial(Closed(vlm), stimulus, what=["answer", "attention"])
+    with pytest.raises(InputError, match="what must name at least one"):
+        run_trial(vlm, stimulus, what=())

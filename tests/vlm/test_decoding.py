@@ -91,6 +91,43 @@ def test_logprobs_are_the_models_own_whatever_the_sampling_settings():
         np.testing.assert_allclose(answer.logprobs, teacher_forced(vlm, SHOWN, answer.token_ids), atol=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("settings", "warpers"),
+    [
+        ({"temperature": 0.6}, [TemperatureLogitsWarper(0.6)]),
+        (
+            {"temperature": 1.4, "top_k": 20, "top_p": 0.8},
+            [TemperatureLogitsWarper(1.4), TopKLogitsWarper(20), TopPLogitsWarper(0.8)],
+        ),
+    ],
+)
+def test_logprobs_as_sampled_equal_those_of_the_warped_forward(settings, warpers):
+    vlm = ending_vlm()
+    for answer in vlm.sample(SHOWN, n=6, max_new_tokens=10, seed=2, **settings):
+        inputs = inputs_of(vlm, SHOWN)
+        start = inputs["input_ids"].shape[1]
+        fed = torch.tensor([answer.token_ids], dtype=torch.long)
+        inputs["input_ids"] = torch.cat([inputs["input_ids"], fed], dim=1)
+        with torch.no_grad():
+            scores = vlm.model(**inputs, use_cache=False).logits[0, start - 1 : -1].float()
+        for warper in warpers:
+            scores = warper(fed, scores)
+        chosen = scores.log_softmax(-1)[: fed.shape[1]].gather(1, fed.T).squeeze(1)
+        np.testing.assert_allclose(answer.sampled_logprobs, chosen, atol=1e-5)
+    assert vlm.answer(SHOWN, max_new_tokens=3).sampled_logprobs == ()
+
+
+def test_samples_are_told_as_they_end():
+    vlm = ending_vlm()
+    told = []
+    answers = vlm.sample(SHOWN, n=12, max_new_tokens=10, on_answer=lambda *event: told.append(event))
+    assert sorted(row for row, _ in told) == list(range(12))
+    assert all(answers[row] is answer for row, answer in told)
+    steps = [len(answer.token_ids) + answer.finished for _, answer in told]
+    assert steps == sorted(steps), "shorter answers end first"
+    assert len(set(steps)) > 2
+
+
 def test_rows_that_end_leave_the_batch_and_the_others_stay_exact():
     vlm = ending_vlm()
     answers = vlm.sample(SHOWN, n=30, max_new_tokens=12, seed=3)
@@ -168,7 +205,8 @@ def test_the_sampler_draws_from_transformers_distribution(settings, warpers):
     probabilities = expected.softmax(-1)[0].numpy().astype(float)
     sampler = Sampler(seed=0, **({"top_k": 0, "top_p": 1.0} | settings))
     draws = 20_000
-    tokens = sampler(logits.expand(draws, -1), [Row(index) for index in range(draws)])
+    tokens, drawn = sampler(logits.expand(draws, -1), [Row(index) for index in range(draws)])
+    np.testing.assert_allclose(drawn.exp(), probabilities[tokens] / probabilities.sum(), rtol=1e-6)
     counts = np.bincount(tokens.numpy(), minlength=8)
     possible = probabilities > 0
     assert counts[~possible].sum() == 0
@@ -180,7 +218,7 @@ def test_the_sampler_draws_from_transformers_distribution(settings, warpers):
 def test_neighbouring_seeds_and_rows_are_independent_streams():
     logits = torch.zeros((1, 1000))
     firsts = {
-        int(Sampler(temperature=1.0, top_k=0, top_p=1.0, seed=seed)(logits, [Row(row)]))
+        int(Sampler(temperature=1.0, top_k=0, top_p=1.0, seed=seed)(logits, [Row(row)])[0])
         for seed in range(-5, 15)
         for row in range(20)
     }
