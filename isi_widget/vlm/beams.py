@@ -8,7 +8,6 @@ so far, is no better than the worst of `num_beams` finished ones. Not for sampli
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 
@@ -25,7 +24,6 @@ class _Beam:
 
 @torch.no_grad()
 def beam_search(
-    model: Any,
     prefill: Prefill,
     *,
     num_beams: int,
@@ -88,7 +86,7 @@ def beam_search(
             cache.reorder_cache(chosen)
         open_beams = [beam for _, beam in survivors]
         logits = next_logits(
-            model, torch.tensor([[beam.ids[-1]] for beam in open_beams], device=device), cache
+            prefill, torch.tensor([[beam.ids[-1]] for beam in open_beams], device=device), cache
         )
     _, beam, ended = finished[0]
     return Row(0, list(beam.ids), list(beam.logprobs), finished=ended)

@@ -43,6 +43,8 @@ class Prefill:
     mass : [layers, heads, groups] attention of the row that predicts the first answer token, or None if it
         was not recorded.
     owner : `VLM.identity` of the VLM that made it.
+    resume : the model's forward on further tokens of this prompt; it first gives the model back what it keeps
+        of the prompt outside the cache, so that other prompts may be read in between.
     """
 
     prompt: Prompt
@@ -50,6 +52,7 @@ class Prefill:
     cache: Any
     mass: npt.NDArray[np.float32] | None
     owner: str
+    resume: Callable[..., Any]
 
 
 def fork(cache: Any, rows: int = 1) -> Any:
@@ -228,7 +231,6 @@ def poll(cancel: Cancel | None) -> None:
 
 @torch.no_grad()
 def decode_rows(
-    model: Any,
     prefill: Prefill,
     rows: Sequence[int],
     choose: Choose,
@@ -251,7 +253,7 @@ def decode_rows(
     step : runs the model on new tokens [rows, 1] and a cache, giving logits [rows, vocabulary]; `next_logits`
         if None.
     """
-    step = step or (lambda tokens, cache: next_logits(model, tokens, cache))
+    step = step or (lambda tokens, cache: next_logits(prefill, tokens, cache))
     answers = [Row(index) for index in rows]
     active = list(answers)
     logits = prefill.logits[None].expand(len(active), -1)
@@ -292,8 +294,8 @@ def decode_rows(
     return answers
 
 
-def next_logits(model: Any, tokens: torch.Tensor, cache: Any) -> torch.Tensor:
+def next_logits(prefill: Prefill, tokens: torch.Tensor, cache: Any) -> torch.Tensor:
     """Raw logits [rows, vocabulary], float32, after feeding new tokens [rows, n]; the cache grows."""
-    output = model(input_ids=tokens, past_key_values=cache, use_cache=True, logits_to_keep=1)
+    output = prefill.resume(input_ids=tokens, past_key_values=cache, use_cache=True, logits_to_keep=1)
     logits: torch.Tensor = output.logits[:, -1].float()
     return logits

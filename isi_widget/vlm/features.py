@@ -1,4 +1,4 @@
-"""What a forward pass is given for the image: the vision tower's output, cached by content.
+"""What a forward pass is given beside the token ids: the vision tower's output, cached by content.
 
 An unchanged picture is not encoded again when only question, context or sampling change. Not for the language
 model's cache.
@@ -10,13 +10,13 @@ import hashlib
 import inspect
 from collections import OrderedDict
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any
 
 import torch
-from transformers.modeling_outputs import BaseModelOutputWithPooling
 
 from isi_widget.errors import InputError
 from isi_widget.vlm.families import Family
+from isi_widget.vlm.families.base import flat
 from isi_widget.vlm.prompt import Prompt
 
 #: Pictures whose features are kept.
@@ -28,43 +28,48 @@ class ImageFeatures:
 
     def __init__(self, model: Any, family: Family) -> None:
         self._model, self._family = model, family
-        self._kept: OrderedDict[str, torch.Tensor] = OrderedDict()
+        self._kept: OrderedDict[str, Any] = OrderedDict()
         # Families whose forward takes no features are given the pixels.
-        self._takes_features = "mm_encoder_outputs" in inspect.signature(model.forward).parameters
+        takes_them = "mm_encoder_outputs" in inspect.signature(model.forward).parameters
+        self._takes_features = family.shares_features and takes_them
 
     def clear(self) -> None:
         """Forget all features: to be called when the vision tower or the projector is changed."""
         self._kept.clear()
 
     def inputs(self, prompt: Prompt) -> dict[str, Any]:
-        """The image's arguments to the model's forward.
+        """The arguments of the model's forward beside `input_ids`.
 
         Raises
         ------
         InputError
             If there is not one embedding per image token of the prompt.
         """
-        device, dtype = self._model.device, self._model.dtype
-        images = {
-            name: value.to(device, dtype) if value.is_floating_point() else value.to(device)
-            for name, value in prompt.images.items()
-        }
+        images, tokens = self._placed(prompt.images), self._placed(prompt.token_inputs)
         if not self._takes_features:
-            return images
+            return {**images, **tokens}
         key = content_key(prompt.images)
         if key not in self._kept:
-            self._kept[key] = self._family.image_features(self._model, images)
+            self._kept[key] = self._family.encode_image(self._model, images)
             while len(self._kept) > KEPT:
                 self._kept.popitem(last=False)
         self._kept.move_to_end(key)
-        features, tokens = self._kept[key], prompt.token_counts()["image"]
-        if len(features) != tokens:
+        features = flat(self._kept[key])
+        if len(features) != prompt.image_tokens:
             raise InputError(
-                f"The processor writes {tokens} image tokens but the vision tower gives {len(features)} "
-                "embeddings: the two do not belong together (patch_size, vision_feature_select_strategy)."
+                f"The processor writes {prompt.image_tokens} image tokens but the vision tower gives "
+                f"{len(features)} embeddings: the two do not belong together (patch_size, "
+                "vision_feature_select_strategy)."
             )
-        output = BaseModelOutputWithPooling(pooler_output=cast(Any, [features]))
-        return {"mm_encoder_outputs": {"image": output}}
+        return {**self._family.with_features(self._kept[key], images), **tokens}
+
+    def _placed(self, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """On the model's device; floating point in its type."""
+        device, dtype = self._model.device, self._model.dtype
+        return {
+            name: value.to(device, dtype) if value.is_floating_point() else value.to(device)
+            for name, value in tensors.items()
+        }
 
 
 def content_key(images: Mapping[str, torch.Tensor]) -> str:

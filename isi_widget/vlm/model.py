@@ -22,7 +22,7 @@ from isi_widget.vlm.decoding import Cancel, OnToken, Pieces, Prefill, Row, Sampl
 from isi_widget.vlm.families import Family, family_of
 from isi_widget.vlm.features import ImageFeatures
 from isi_widget.vlm.prompt import SEGMENTS, Prompt, PromptEncoder, StimulusLike
-from isi_widget.vlm.recording import GROUPS, AttentionRecorder, check_recordable, implementation, recording
+from isi_widget.vlm.recording import GROUPS, AttentionRecorder, reason_against, recording
 
 if TYPE_CHECKING:
     import numpy as np
@@ -61,10 +61,11 @@ class VLM:
         self.model_id, self.revision = model_id, revision
         self.quantization, self.is_embedded = quantization, is_embedded
         self.family: Family = family_of(model.config)
+        self.family.prepare(model)
         self.lock = threading.RLock()
         #: Tells records of this model from those of another (`id` could be used again).
         self.identity = uuid.uuid4().hex
-        text_config = getattr(model.config, self.family.text_config)
+        text_config = model.config.get_text_config()
         self._encoder = PromptEncoder(
             processor,
             self.family,
@@ -110,6 +111,40 @@ class VLM:
             "note": _SCENES_ONLY if self.is_embedded else "",
         }
 
+    @property
+    def unavailable(self) -> Mapping[str, str]:
+        """What this model cannot give, and why: any of "segments", "attention", "image_map", "yes_no".
+
+        Empty for a listed family with a usual tokenizer.
+        """
+        reasons = {
+            **self.family.unavailable(self.model),
+            "segments": self._encoder.unavailable,
+            "attention": self._reason_against_attention(),
+            "yes_no": self._reason_against_yes_no,
+        }
+        return {name: reason for name, reason in reasons.items() if reason}
+
+    def _reason_against_attention(self) -> str:
+        """Why attention cannot be measured; "" if it can."""
+        if self._encoder.unavailable:
+            return f"Attention is summed over segments. {self._encoder.unavailable}"
+        unlisted = self.family.unavailable(self.model).get("attention", "")
+        return unlisted or reason_against(self.model, self.family.text_config)
+
+    def _check_attention(self) -> None:
+        reason = self._reason_against_attention()
+        if reason:
+            raise InputError(reason)
+
+    @cached_property
+    def _reason_against_yes_no(self) -> str:
+        try:
+            _ = self._yes_no_ids
+        except InputError as error:
+            return str(error)
+        return ""
+
     @cached_property
     def eos_ids(self) -> frozenset[int]:
         """The tokens that end an answer: the generation config's, else the tokenizer's."""
@@ -146,8 +181,9 @@ class VLM:
             arguments = {"use_cache": True, "logits_to_keep": 1}
             mass = None
             if attention is None:
-                attention = implementation(self.model, self.family.text_config) == "sdpa"
+                attention = not self._reason_against_attention()
             if attention:
+                self._check_attention()
                 recorder = self.recorder(prompt)
                 recorder.begin(len(prompt))
                 with recording(self.model, self.family.text_config, recorder):
@@ -161,7 +197,9 @@ class VLM:
                     f"{self.model_id} gave NaN logits in {self.dtype}. Load it with dtype='bfloat16' or "
                     "dtype='float32'."
                 )
-            return Prefill(prompt, logits, output.past_key_values, mass, self.identity)
+            return Prefill(
+                prompt, logits, self.family.cache(output), mass, self.identity, self.family.resume(self.model)
+            )
 
     def recorder(self, prompt: Prompt) -> AttentionRecorder:
         """An attention recorder for a prompt: its segments are the groups, the template is "other"."""
@@ -223,9 +261,7 @@ class VLM:
             }
             emit = self._emitter(on_token)
             if num_beams != 1:
-                row = beam_search(
-                    self.model, prefill, num_beams=num_beams, cancel=cancel, **cast(Any, lengths)
-                )
+                row = beam_search(prefill, num_beams=num_beams, cancel=cancel, **cast(Any, lengths))
                 if on_token is not None:
                     for piece, logprob in zip(pieces(self.tokenizer, row.ids), row.logprobs, strict=True):
                         on_token(0, piece, logprob)
@@ -234,7 +270,7 @@ class VLM:
                 row, mass = self._decode_recorded(prefill, first, choose, emit, cancel, lengths)
             else:
                 row = decoding.decode_rows(
-                    self.model, prefill, [0], choose, emit=emit, cancel=cancel, **cast(Any, lengths)
+                    prefill, [0], choose, emit=emit, cancel=cancel, **cast(Any, lengths)
                 )[0]
                 mass = None
             plain = make_answer(self.tokenizer, row, prefill.prompt)
@@ -289,7 +325,6 @@ class VLM:
             emit = self._emitter(on_token)
             for start in range(0, n, decoding.ROWS_AT_ONCE):
                 decoding.decode_rows(
-                    self.model,
                     prefill,
                     range(start, min(n, start + decoding.ROWS_AT_ONCE)),
                     choose,
@@ -356,7 +391,7 @@ class VLM:
                 recorder = self.recorder(prefill.prompt)
                 recorder.begin(len(prefill.prompt) + fed.shape[1], rows=fed.shape[1])
                 with recording(self.model, self.family.text_config, recorder):
-                    output = self.model(
+                    output = prefill.resume(
                         input_ids=fed, past_key_values=decoding.fork(prefill.cache), use_cache=True
                     )
                 mass = torch.cat([mass, recorder.mass()])
@@ -370,7 +405,7 @@ class VLM:
     def _first_row(self, prefill: Prefill) -> torch.Tensor:
         """The mass [1, layers, heads, groups] of the row that predicts the first answer token."""
         if prefill.mass is None:
-            check_recordable(self.model, self.family.text_config)
+            self._check_attention()
             raise InputError(
                 "This Prefill was made without attention. Make it with vlm.prefill(stimulus, attention=True)."
             )
@@ -391,16 +426,14 @@ class VLM:
 
         def step(tokens: torch.Tensor, cache: Any) -> torch.Tensor:
             recorder.begin(len(prefill.prompt) + len(masses))
-            logits = decoding.next_logits(self.model, tokens, cache)
+            logits = decoding.next_logits(prefill, tokens, cache)
             masses.append(recorder.mass())
             return logits
 
         with recording(self.model, self.family.text_config, recorder):
-            row = decoding.decode_rows(
-                self.model, prefill, [0], choose, emit=emit, cancel=cancel, step=step, **lengths
-            )[0]
+            rows = decoding.decode_rows(prefill, [0], choose, emit=emit, cancel=cancel, step=step, **lengths)
         # The row that predicted the end of the answer is not an answer token's.
-        return row, torch.cat(masses)[: len(row.ids)].numpy()
+        return rows[0], torch.cat(masses)[: len(rows[0].ids)].numpy()
 
     def _emitter(self, on_token: OnToken | None) -> Any:
         if on_token is None:

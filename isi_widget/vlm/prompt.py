@@ -6,17 +6,19 @@ or from tokenising the parts on their own. Not for running the model (see `model
 The rules
 - Context and question are stripped of white space at both ends; an empty context is zero tokens.
 - A token belongs to the user's text if it covers at least one of its characters, else to the template (BOS,
-  turn markers, separators). The separators of the LLaVA families are line breaks, which their tokenizers keep
-  apart; where a tokenizer joins template characters to the user's text, `Prompt.straddling` counts these
-  tokens. A token that covers both context and question is refused.
+  turn markers, separators, row and tile markers around the image tokens). The separator is a line break,
+  which most tokenizers keep apart; where one joins template characters to the user's text,
+  `Prompt.straddling` counts these tokens. A token that covers both context and question is refused.
 - Text that spells a special token ("<image>", "</s>", ...) is refused: the model would read it as a control
   token.
+- The text with the image's tokens written out is tokenised again for the offsets, and must give the very ids
+  that the processor gave.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, ClassVar, Protocol
 
@@ -62,7 +64,10 @@ class Prompt:
     context, question : as placed in it (stripped).
     ids : T token ids, the image placeholder expanded to one token per visual embedding.
     segment_ids : T indices into `segments`.
-    images : the image processor's outputs (pixel values and what goes with them), on the CPU.
+    images : what the vision side takes (pixel values and what goes with them), on the CPU.
+    token_inputs : what the prefill takes beside `ids`, one number per token [1, T], on the CPU.
+    image_token_id : the placeholder's id, one per visual embedding; None if unknown.
+    unavailable : why there are no segments (`segment_ids` is then empty); "" if there are.
     key : `Stimulus.key` of the stimulus it was made from.
     straddling : number of tokens that hold template characters beside the user's.
     """
@@ -77,6 +82,9 @@ class Prompt:
     images: Mapping[str, torch.Tensor]
     key: str
     straddling: int = 0
+    token_inputs: Mapping[str, torch.Tensor] = field(default_factory=dict)
+    image_token_id: int | None = None
+    unavailable: str = ""
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -86,10 +94,20 @@ class Prompt:
         """Token ids [1, T], int64, on the CPU."""
         return torch.tensor([self.ids], dtype=torch.long)
 
+    @property
+    def image_tokens(self) -> int | None:
+        """Number of image tokens; None if unknown."""
+        return None if self.image_token_id is None else self.ids.count(self.image_token_id)
+
+    def _established(self) -> tuple[int, ...]:
+        if self.unavailable:
+            raise InputError(f"This prompt has no segments: {self.unavailable}")
+        return self.segment_ids
+
     @cached_property
     def labels(self) -> tuple[str, ...]:
         """The segment name of each token."""
-        return tuple(self.segments[index] for index in self.segment_ids)
+        return tuple(self.segments[index] for index in self._established())
 
     def indices(self, segment: str) -> tuple[int, ...]:
         """Positions of a segment's tokens in the prompt."""
@@ -98,7 +116,7 @@ class Prompt:
                 f"Unknown segment {segment!r}; the segments of a prompt are {', '.join(self.segments)}."
             )
         wanted = self.segments.index(segment)
-        return tuple(position for position, index in enumerate(self.segment_ids) if index == wanted)
+        return tuple(position for position, index in enumerate(self._established()) if index == wanted)
 
     def segment_token_ids(self, segment: str) -> tuple[int, ...]:
         """Token ids of a segment, in order."""
@@ -106,42 +124,97 @@ class Prompt:
 
     def token_counts(self) -> dict[str, int]:
         """Number of tokens of each segment."""
-        return {name: self.segment_ids.count(index) for index, name in enumerate(self.segments)}
+        return {name: self._established().count(index) for index, name in enumerate(self.segments)}
+
+
+@dataclass(frozen=True)
+class _Probe:
+    """A small stimulus with which an unlisted checkpoint's processor is tried."""
+
+    current_context: str = "It is red."
+    current_question: str = "Is it red?"
+    key: str = "probe"
+
+    def render(self) -> Image.Image:
+        return Image.new("RGB", (64, 48), (200, 30, 30))
+
+
+_PROBE = _Probe()
 
 
 class PromptEncoder:
-    """Turns stimuli into prompts for one processor and family; holds the parsed chat template."""
+    """Turns stimuli into prompts for one processor and family; holds the parsed chat template.
+
+    Attributes
+    ----------
+    unavailable : why segments cannot be established with this checkpoint; "" if they can.
+
+    Raises
+    ------
+    InputError
+        Without a chat template; and, for a strict family, if segments cannot be established.
+    """
 
     def __init__(
-        self, processor: Any, family: Family, image_token_id: int, max_length: int | None = None
+        self, processor: Any, family: Family, image_token_id: int | None, max_length: int | None = None
     ) -> None:
         self.processor = processor
         self.tokenizer = processor.tokenizer
         self.family = family
         self.image_token_id = image_token_id
         self.max_length = max_length
+        template = getattr(processor, "chat_template", None) or getattr(self.tokenizer, "chat_template", None)
+        if isinstance(template, dict):
+            template = template.get("default")
+        self._template = template or family.chat_template
+        if not self._template:
+            raise InputError(
+                f"This checkpoint of type {family.model_type!r} has no chat template, so it cannot be asked "
+                "anything. Give its processor a chat_template, or register a family with one "
+                "(docs/add_your_vlm.md)."
+            )
+        self.image_token = ""
+        if image_token_id is not None:
+            self.image_token = str(self.tokenizer.convert_ids_to_tokens(image_token_id))
+        self.placeholder = family.placeholder(processor, self.image_token)
+        self._reserved = self._reserved_strings()
+        self._pieces: dict[bool, tuple[str, ...]] = {}
+        self.unavailable = ""
+        try:
+            self._establish()
+            if not family.strict:
+                self.encode(_PROBE)
+        except InputError as error:
+            if family.strict:
+                raise
+            self.unavailable = str(error)
+
+    def _establish(self) -> None:
         if not getattr(self.tokenizer, "is_fast", False):
             raise InputError(
                 "This checkpoint has only a slow tokenizer, which gives no character offsets, so prompt "
-                "segments cannot be "
-                "established. Use a checkpoint that ships tokenizer.json."
+                "segments cannot be established. Use a checkpoint that ships tokenizer.json."
             )
-        self.image_token = str(self.tokenizer.convert_ids_to_tokens(image_token_id))
-        self._reserved = self._reserved_strings()
+        if self.image_token_id is None:
+            raise InputError(
+                "The configuration of this checkpoint does not say which token stands for the image, so "
+                "prompt segments cannot be established."
+            )
         self._pieces = {with_context: self._parse_template(with_context) for with_context in (False, True)}
 
     def _reserved_strings(self) -> tuple[str, ...]:
         special = {str(token) for token in self.tokenizer.all_special_tokens}
-        special |= {token.content for token in self.tokenizer.added_tokens_decoder.values() if token.special}
+        added = getattr(self.tokenizer, "added_tokens_decoder", {})
+        special |= {token.content for token in added.values() if token.special}
+        special |= {self.image_token, self.placeholder}
         # Longest first, so that a message names the whole token.
-        return tuple(sorted((special | {self.image_token}) - {""}, key=lambda token: (-len(token), token)))
+        return tuple(sorted(special - {""}, key=lambda token: (-len(token), token)))
 
     def render_template(self, user_text: str) -> str:
         """The chat template around one user turn with one image, ending where the answer begins."""
         turn = {"role": "user", "content": [{"type": "image"}, {"type": "text", "text": user_text}]}
-        template = self.processor.chat_template or getattr(self.tokenizer, "chat_template", None)
         rendered = self.processor.apply_chat_template(
-            [turn], chat_template=template or self.family.chat_template, add_generation_prompt=True
+            [turn], chat_template=self._template, add_generation_prompt=True, tokenize=False
         )
         return str(rendered)
 
@@ -157,14 +230,13 @@ class PromptEncoder:
             if not found or mark in rest:
                 raise InputError(
                     "The chat template of this checkpoint does not place context and question exactly once, "
-                    "so prompt segments "
-                    "cannot be established."
+                    "so prompt segments cannot be established."
                 )
             pieces.append(before)
         pieces.append(rest)
-        if sum(piece.count(self.image_token) for piece in pieces) != 1:
+        if sum(piece.count(self.placeholder) for piece in pieces) != 1:
             raise InputError(
-                f"The chat template of this checkpoint does not place the image token {self.image_token!r} "
+                f"The chat template of this checkpoint does not place the image token {self.placeholder!r} "
                 f"exactly once: {rendered!r}."
             )
         return tuple(pieces)
@@ -204,60 +276,100 @@ class PromptEncoder:
                 "The question is empty. Give the model a question, for example with "
                 "stimulus.with_question('...')."
             )
-        pieces = self._pieces[bool(context)]
-        texts = (context, question) if context else (question,)
-        text = pieces[0] + "".join(part + piece for part, piece in zip(texts, pieces[1:], strict=True))
-        if text != self.render_template(self.family.user_text(context, question)):
+        image = stimulus.render()
+        if not isinstance(image, Image.Image):
             raise InputError(
-                "The chat template of this checkpoint changes the text it is given, so prompt segments "
-                "cannot be established for this "
-                "context and question."
+                f"A prompt holds one image; render() gave a {type(image).__name__}. Put several pictures "
+                "side by side into one image."
             )
+        text = self.render_template(self.family.user_text(context, question))
+        texts = (context, question) if context else (question,)
+        pieces = self._pieces.get(bool(context), ())
+        if not self.unavailable:
+            placed = "".join(part + piece for part, piece in zip(texts, pieces[1:], strict=True))
+            if text != pieces[0] + placed:
+                raise InputError(
+                    "The chat template of this checkpoint changes the text it is given, so prompt segments "
+                    "cannot be established for this context and question."
+                )
         # As transformers' own apply_chat_template(tokenize=True) does: no second BOS where the template
         # already wrote one.
         bos = self.tokenizer.bos_token
         add_special_tokens = not (bos and text.startswith(bos))
-        inputs = self.processor(
-            images=stimulus.render(), text=text, return_tensors="pt", add_special_tokens=add_special_tokens
-        )
+        inputs = self._process(image, text, add_special_tokens)
         ids = tuple(int(token) for token in inputs["input_ids"][0])
         if self.max_length is not None and len(ids) >= self.max_length:
             raise InputError(
                 f"The prompt has {len(ids)} tokens and this model reads at most {self.max_length}. Shorten "
                 "the context or the question."
             )
-        segment_ids, straddling = self._label(ids, pieces, texts, add_special_tokens)
-        images = {name: inputs[name] for name in self.family.image_inputs}
-        return Prompt(text, context, question, ids, segment_ids, images, stimulus.key, straddling)
+        images, token_inputs = self.family.inputs(inputs)
+        segment_ids: tuple[int, ...] = ()
+        straddling = 0
+        if not self.unavailable:
+            written = inputs.get("text_replacement_offsets")
+            expansion = written[0][0]["replacement"] if written and written[0] else None
+            segment_ids, straddling = self._label(ids, pieces, texts, expansion, add_special_tokens)
+        return Prompt(
+            text=text,
+            context=context,
+            question=question,
+            ids=ids,
+            segment_ids=segment_ids,
+            images=images,
+            key=stimulus.key,
+            straddling=straddling,
+            token_inputs=token_inputs,
+            image_token_id=self.image_token_id,
+            unavailable=self.unavailable,
+        )
+
+    def _process(self, image: Image.Image, text: str, add_special_tokens: bool) -> Any:
+        """The processor's outputs for one text and one image."""
+        # Newer processors tell what they wrote in place of the image (tile and row markers).
+        told = "return_text_replacement_offsets"
+        extra = {told: True} if hasattr(type(self.processor), told) else {}
+        return self.processor(
+            images=image,
+            text=self.family.processor_text(text, self.placeholder),
+            return_tensors="pt",
+            add_special_tokens=add_special_tokens,
+            **extra,
+        )
 
     def _label(
-        self, ids: tuple[int, ...], pieces: tuple[str, ...], texts: tuple[str, ...], add_special_tokens: bool
+        self,
+        ids: tuple[int, ...],
+        pieces: tuple[str, ...],
+        texts: tuple[str, ...],
+        expansion: str | None,
+        add_special_tokens: bool,
     ) -> tuple[tuple[int, ...], int]:
         """Segment index of each token; number of tokens shared by the template and the user's text."""
-        count = ids.count(self.image_token_id)
+        image = expansion or self.image_token * ids.count(self.image_token_id)
         expanded, spans = "", []
         names = (_CONTEXT, _QUESTION) if len(texts) == 2 else (_QUESTION,)
+        pieces = self.family.expand(pieces, self.placeholder, image, self.processor)
         for piece, part, name in zip(pieces, (*texts, ""), (*names, _TEMPLATE), strict=True):
-            expanded += piece.replace(self.image_token, self.image_token * count)
+            expanded += piece
             spans.append((len(expanded), len(expanded) + len(part), name))
             expanded += part
-        encoded = self.tokenizer(expanded, return_offsets_mapping=True, add_special_tokens=add_special_tokens)
-        if tuple(encoded["input_ids"]) != ids:
+        own, offsets = self.family.tokenize(self.processor, expanded, image, add_special_tokens)
+        if tuple(own) != ids:
             raise InputError(
                 "The processor's token ids differ from the tokenizer's for the same text, so prompt segments "
                 "cannot be established."
             )
         labels: list[int | None] = []
         straddling = 0
-        for token, (start, end) in zip(ids, encoded["offset_mapping"], strict=True):
+        for token, (start, end) in zip(ids, offsets, strict=True):
             touched = [(low, high, name) for low, high, name in spans if start < high and end > low]
             if token == self.image_token_id:
                 labels.append(_IMAGE)
             elif len(touched) > 1:
                 raise InputError(
                     f"The token {expanded[start:end]!r} covers the end of the context and the start of the "
-                    "question at once. "
-                    "End the context with a full stop or a word."
+                    "question at once. End the context with a full stop or a word."
                 )
             elif touched:
                 low, high, name = touched[0]
@@ -267,6 +379,11 @@ class PromptEncoder:
                 # Zero width: BOS, or white space that the tokenizer trims from its offsets; the latter is
                 # settled below.
                 labels.append(_TEMPLATE if end > start else None)
+        if _IMAGE not in labels:
+            raise InputError(
+                f"The image token {self.image_token!r} is not in the processor's prompt, so prompt segments "
+                "cannot be established."
+            )
         return tuple(_settle(labels)), straddling
 
 

@@ -2,13 +2,16 @@
 
 For the rows asked for, and only for them, softmax(q k^T) is computed a second time beside scaled-dot-product
 attention and summed over groups of keys at once; the full matrices are never materialised, and the model's
-output is untouched. Registered with transformers' public AttentionInterface and AttentionMaskInterface
-(without the mask half the padding mask would silently be dropped). Not for what the masses mean (see
-`isi_widget.attribution`). Attention is where the model reads from, not what it relies on.
+output is untouched. Models that run with eager attention (Gemma 2 must, for its soft cap) make the full
+matrix of each layer anyway: its own weights are summed. Registered with transformers' public
+AttentionInterface and AttentionMaskInterface (without the mask half the padding mask would silently be
+dropped). Not for what the masses mean (see `isi_widget.attribution`). Attention is where the model reads
+from, not what it relies on.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -17,11 +20,12 @@ from typing import Any
 import torch
 from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
-from transformers.masking_utils import sdpa_mask
+from transformers.masking_utils import eager_mask, sdpa_mask
 
 from isi_widget.errors import InputError
 
-NAME = "isi_widget_recorded_sdpa"
+#: The recorded twin of each attention implementation that can be recorded.
+RECORDED = {"sdpa": "isi_widget_recorded_sdpa", "eager": "isi_widget_recorded_eager"}
 #: The token groups attention is summed over. "other": template, BOS and the answer generated so far.
 GROUPS = ("image", "context", "question", "other")
 _OTHER = GROUPS.index("other")
@@ -114,6 +118,17 @@ class AttentionRecorder:
             self._members[keys] = [groups == group for group in range(len(GROUPS))]
         return self._members[keys]
 
+    def take(self, layer: int, weights: torch.Tensor) -> None:
+        """Sum the weights [1, heads, queries, keys] that one layer has computed itself."""
+        rows = weights[0, :, max(0, weights.shape[2] - self._rows) :].float()
+        groups = self._groups_of(rows.shape[2], rows.device)
+        self._layers[layer] = torch.stack([(rows * members).sum(dim=-1) for members in groups], dim=-1)
+
+    @property
+    def layers(self) -> tuple[int, ...]:
+        """The layers that the last forward pass has told of."""
+        return tuple(sorted(self._layers))
+
     def mass(self) -> torch.Tensor:
         """Of the last forward pass: [rows, layers, heads, groups], float32 on the CPU; rows sum to 1."""
         layers = [self._layers[layer] for layer in sorted(self._layers)]
@@ -152,8 +167,28 @@ def _recorded_attention(
     )
 
 
-AttentionInterface.register(NAME, _recorded_attention)
-AttentionMaskInterface.register(NAME, sdpa_mask)
+def _recorded_eager(
+    module: torch.nn.Module,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    **kwargs: Any,
+) -> tuple[torch.Tensor, torch.Tensor | None]:
+    # Each modelling file of transformers has its own: soft caps, sinks and scales are in it.
+    eager: Any = sys.modules[type(module).__module__].__dict__["eager_attention_forward"]
+    output, weights = eager(module, query, key, value, attention_mask, **kwargs)
+    recorder = _ACTIVE.get()
+    if recorder is not None:
+        layer: Any = module.layer_idx
+        recorder.take(int(layer), weights)
+    return output, weights
+
+
+AttentionInterface.register(RECORDED["sdpa"], _recorded_attention)
+AttentionMaskInterface.register(RECORDED["sdpa"], sdpa_mask)
+AttentionInterface.register(RECORDED["eager"], _recorded_eager)
+AttentionMaskInterface.register(RECORDED["eager"], eager_mask)
 
 
 def implementation(model: Any, text_config: str) -> str:
@@ -161,14 +196,22 @@ def implementation(model: Any, text_config: str) -> str:
     return str(getattr(model.config, text_config)._attn_implementation)
 
 
+def reason_against(model: Any, text_config: str) -> str:
+    """Why attention cannot be recorded without changing what the model computes; "" if it can."""
+    found = implementation(model, text_config)
+    if found in RECORDED:
+        return ""
+    return (
+        "Attention can be recorded from models that run with 'sdpa' or 'eager' attention; this one runs "
+        f"with {found!r}. Call vlm.model.set_attn_implementation('sdpa') first, if it can."
+    )
+
+
 def check_recordable(model: Any, text_config: str) -> None:
     """Refuse a model whose attention function cannot be replaced without changing what it computes."""
-    found = implementation(model, text_config)
-    if found != "sdpa":
-        raise InputError(
-            f"Attention can be recorded from models that run with 'sdpa' attention; this one runs with "
-            f"{found!r}. Call vlm.model.set_attn_implementation('sdpa') first, if it can."
-        )
+    reason = reason_against(model, text_config)
+    if reason:
+        raise InputError(reason)
 
 
 @contextmanager
@@ -179,7 +222,7 @@ def recording(model: Any, text_config: str, recorder: AttentionRecorder) -> Iter
     """
     check_recordable(model, text_config)
     previous = implementation(model, text_config)
-    model.set_attn_implementation({text_config: NAME})
+    model.set_attn_implementation({text_config: RECORDED[previous]})
     token = _ACTIVE.set(recorder)
     try:
         yield recorder

@@ -12,7 +12,15 @@ import pytest
 import tiny_models
 import torch
 from tiny_models import VLM, Shown
-from transformers import LlavaConfig, LlavaForConditionalGeneration, MistralConfig
+from transformers import (
+    AttentionInterface,
+    AttentionMaskInterface,
+    LlavaConfig,
+    LlavaForConditionalGeneration,
+    MistralConfig,
+)
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+from transformers.masking_utils import sdpa_mask
 
 from isi_widget.attribution import AttentionShares, measure_attention
 from isi_widget.errors import InputError
@@ -190,16 +198,31 @@ def test_recording_changes_nothing_in_the_answer():
     assert vlm.answer(SHOWN, 6, attention=True) == vlm.answer(SHOWN, 6)
 
 
-def test_a_model_without_sdpa_is_refused():
+def test_a_model_that_runs_eager_gives_its_own_weights():
+    eager = VLM(*tiny_models.llava(num_key_value_heads=2), model_id="tiny")
+    eager.model.set_attn_implementation("eager")
+    vlm = tiny_models.vlm(num_key_value_heads=2)
+    attended = eager.answer(SHOWN, 6, attention=True)
+    assert attended.token_ids == vlm.answer(SHOWN, 6).token_ids
+    expected = measure_attention(vlm, SHOWN, vlm.answer(SHOWN, 6)).mass
+    np.testing.assert_allclose(attended.mass, expected, atol=1e-5)
+    np.testing.assert_allclose(measure_attention(eager, SHOWN, attended.plain()).mass, expected, atol=1e-5)
+    assert eager.model.config.text_config._attn_implementation == "eager"
+
+
+def test_a_model_with_another_attention_function_is_refused():
+    AttentionInterface.register("some_other_attention", sdpa_attention_forward)
+    AttentionMaskInterface.register("some_other_attention", sdpa_mask)
     vlm = VLM(*tiny_models.llava(), model_id="tiny")
-    vlm.model.set_attn_implementation("eager")
+    vlm.model.set_attn_implementation("some_other_attention")
+    assert "some_other_attention" in vlm.unavailable["attention"]
     answer = vlm.answer(vlm.prefill(SHOWN), 3)
     for refused in (
         lambda: vlm.prefill(SHOWN, attention=True),
         lambda: measure_attention(vlm, SHOWN, answer),
         lambda: vlm.answer(SHOWN, attention=True),
     ):
-        with pytest.raises(InputError, match="runs with 'eager'"):
+        with pytest.raises(InputError, match="runs with 'some_other_attention'"):
             refused()
     assert vlm.answer(SHOWN, 3).text == tiny_models.vlm().answer(SHOWN, 3).text
 

@@ -253,9 +253,8 @@ def test_without_a_network_it_says_what_works(hub, monkeypatch):
         load_vlm("owner/model")
 
 
-def test_only_two_families_and_what_they_derive():
-    assert supported_families() == ("llava", "llava_next")
-    for name in supported_families():
+def test_what_families_derive():
+    for name in ("llava", "llava_next"):
         vlm = tiny_models.vlm(name)
         family = family_of(vlm.model.config)
         assert len(family.layers(vlm.model)) == vlm.model.config.text_config.num_hidden_layers

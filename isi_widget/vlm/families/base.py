@@ -2,7 +2,7 @@
 
 Everything that Hugging Face already knows (chat template, image token, decoder layers, key-value cache) is
 derived; an adapter says only what differs. Not for loading (see `loading.py`) nor for decoding (see
-`decoding.py`).
+`decoding.py`), nor for models that nobody has listed (see `generic.py`).
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ import torch
 from isi_widget.errors import InputError
 
 IMAGE_TOKEN = "<image>"
+#: What is kept of an image encoder's output: the embeddings, and Qwen3-VL's, which enter deeper layers.
+_KEPT = ("pooler_output", "deepstack_features")
 
 
 class Family:
@@ -26,27 +28,78 @@ class Family:
     model_type : `config.model_type`, set by `register_family`.
     title : the name people know.
     separator : the text between context and question; part of the template, zero characters long when the
-        context is empty. A line break is a token of its own for the tokenizers of these families, so no token
-        straddles context and question.
-    image_inputs : the processor outputs, beside `input_ids`, that the model's forward takes.
+        context is empty. A line break is a token of its own for most tokenizers; where one joins it to a full
+        stop before it (Qwen, Llama 3), the token is the context's and `Prompt.straddling` counts it.
+    image_inputs : the processor outputs that the vision side takes.
+    token_inputs : the processor outputs with one number per prompt token that the prefill takes beside
+        `input_ids`.
+    beside_features : which of `image_inputs` the forward still takes when it is given the image's embeddings.
     chat_template : used where neither the processor nor the tokenizer of a checkpoint carries one.
     text_config : name of the sub-config of the language model, whose attention is recorded.
+    shares_features : give the forward the image's embeddings, so that an image is encoded once.
+    strict : refuse a checkpoint whose segments cannot be established; else do without them.
     """
 
     model_type: str = ""
     title: str = ""
     separator: str = "\n"
     image_inputs: tuple[str, ...] = ("pixel_values",)
+    token_inputs: tuple[str, ...] = ()
+    beside_features: tuple[str, ...] = ()
     chat_template: str = ""
     text_config: str = "text_config"
+    shares_features: bool = True
+    strict: bool = True
+
+    # The prompt ---------------------------------------------------------------------------------------------
 
     def user_text(self, context: str, question: str) -> str:
         """The one text of the user's turn: context (may be empty), separator, question."""
         return f"{context}{self.separator}{question}" if context else question
 
-    def image_token_id(self, model: Any) -> int:
-        """Id of the placeholder that stands in `input_ids` once per visual embedding."""
+    def image_token_id(self, model: Any) -> int | None:
+        """Id of the placeholder that stands in `input_ids` once per visual embedding; None if unknown."""
         return int(model.config.image_token_id)
+
+    def placeholder(self, processor: Any, image_token: str) -> str:
+        """What the chat template writes where the image goes: the processor's own, else the image token."""
+        own = getattr(processor, "image_token", None)
+        return str(getattr(own, "content", own) or image_token)
+
+    def processor_text(self, text: str, placeholder: str) -> str:
+        """The text that the processor is given, from the rendered chat template."""
+        return text
+
+    def expand(
+        self, pieces: tuple[str, ...], placeholder: str, image: str, processor: Any
+    ) -> tuple[str, ...]:
+        """The template's pieces as they are tokenised: `image` stands where the placeholder stood."""
+        return tuple(piece.replace(placeholder, image) for piece in pieces)
+
+    def tokenize(
+        self, processor: Any, text: str, image: str, add_special_tokens: bool
+    ) -> tuple[list[int], list[tuple[int, int]]]:
+        """Ids and character offsets of the expanded text, as the processor makes them."""
+        encoded = processor.tokenizer(
+            text, return_offsets_mapping=True, add_special_tokens=add_special_tokens
+        )
+        return list(encoded["input_ids"]), list(encoded["offset_mapping"])
+
+    def inputs(self, outputs: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The processor's outputs for the vision side, and those with one number per prompt token."""
+        return (
+            {name: outputs[name] for name in self.image_inputs},
+            {name: outputs[name] for name in self.token_inputs},
+        )
+
+    # The model ----------------------------------------------------------------------------------------------
+
+    def prepare(self, model: Any) -> None:
+        """Called once with a model, before it is first used. May raise `InputError` to refuse it."""
+
+    def unavailable(self, model: Any) -> dict[str, str]:
+        """Which measures this model does not allow, and why; see `VLM.unavailable`."""
+        return {}
 
     def decoder(self, model: Any) -> torch.nn.Module:
         """The language model without its head."""
@@ -59,12 +112,56 @@ class Family:
         assert isinstance(layers, torch.nn.ModuleList)
         return layers
 
-    def image_features(self, model: Any, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
-        """Visual embeddings [image tokens, hidden] of one image, in the order of its placeholders."""
+    def encode_image(self, model: Any, images: Mapping[str, torch.Tensor]) -> Any:
+        """The vision side's output for one image; `pooler_output` holds the visual embeddings."""
         output = model.get_image_features(
-            **{name: inputs[name] for name in self.image_inputs}, return_dict=True
+            **{name: images[name] for name in self.image_inputs}, return_dict=True
         )
-        return torch.cat(list(output.pooler_output), dim=0)
+        return type(output)(**{name: output[name] for name in _KEPT if name in output})
+
+    def with_features(self, encoded: Any, images: Mapping[str, torch.Tensor]) -> dict[str, Any]:
+        """The forward's arguments for an image whose embeddings are known."""
+        beside = {name: images[name] for name in self.beside_features}
+        return {"mm_encoder_outputs": {"image": encoded}, **beside}
+
+    def image_features(self, model: Any, images: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        """Visual embeddings [image tokens, hidden] of one image, in the order of its placeholders."""
+        return flat(self.encode_image(model, images))
+
+    def cache(self, output: Any) -> Any:
+        """The key-value cache in a forward's output."""
+        return output.past_key_values
+
+    def continued(self, model: Any) -> Any:
+        """The module that reads further tokens when prompt and image are in the cache."""
+        return model
+
+    # State that some models keep between calls --------------------------------------------------------------
+
+    def state(self, model: Any) -> list[tuple[torch.nn.Module, Any]]:
+        """What the model keeps of its last prompt outside the cache: the offset of Qwen's image positions."""
+        return [
+            (module, vars(module)["rope_deltas"])
+            for module in model.modules()
+            if "rope_deltas" in vars(module)
+        ]
+
+    def restore(self, state: list[tuple[torch.nn.Module, Any]]) -> None:
+        """Give the model back the `state` of a prompt it has read before."""
+        for module, value in state:
+            module.rope_deltas = value
+
+    def resume(self, model: Any) -> Callable[..., Any]:
+        """Right after a prefill: a forward that goes on from this prompt, whatever is read in between."""
+        state = self.state(model)
+
+        def forward(**arguments: Any) -> Any:
+            self.restore(state)
+            return self.continued(model)(**arguments)
+
+        return forward
+
+    # Processors ---------------------------------------------------------------------------------------------
 
     def make_processor(self, config: Any, tokenizer: Any, image_processor: Any) -> Any:
         """A processor from its parts, for checkpoints whose own processor cannot be loaded."""
@@ -72,6 +169,19 @@ class Family:
 
     def complete_processor(self, processor: Any, config: Any) -> None:
         """Fill in, from the model's config, what old processor configs leave out. In place."""
+
+
+def flat(encoded: Any) -> torch.Tensor:
+    """Visual embeddings [image tokens, hidden] from an image encoder's output."""
+    pooled = encoded.pooler_output
+    parts = [pooled] if isinstance(pooled, torch.Tensor) else list(pooled)
+    return torch.cat([part.reshape(-1, part.shape[-1]) for part in parts])
+
+
+def without_video(processor: Any) -> Any:
+    """A processor class without its video half, which needs torchvision."""
+    names = [name for name in processor.get_attributes() if name != "video_processor"]
+    return type(processor.__name__, (processor,), {"get_attributes": classmethod(lambda cls: names)})
 
 
 _FAMILIES: dict[str, Family] = {}
@@ -96,18 +206,24 @@ def supported_families() -> tuple[str, ...]:
 
 
 def family_of(config: Any) -> Family:
-    """The adapter for a model's config.
+    """The adapter for a model's config: its family's, else one that tries it through its chat template.
 
     Raises
     ------
     InputError
-        If no family is registered for `config.model_type`; the message names those that are.
+        If no family is registered for `config.model_type` and transformers does not know it as an
+        image-text-to-text model; the message names the families that are registered.
     """
+    from isi_widget.vlm.families.generic import Generic, is_image_text_to_text
+
     model_type = str(getattr(config, "model_type", None))
-    if model_type not in _FAMILIES:
-        known = ", ".join(f"{_FAMILIES[name].title} ({name!r})" for name in supported_families())
-        raise InputError(
-            f"Models of type {model_type!r} are not supported. Supported families: {known}. "
-            "Choose a checkpoint of one of these, for example 'llava-hf/llava-1.5-7b-hf'."
-        )
-    return _FAMILIES[model_type]
+    if model_type in _FAMILIES:
+        return _FAMILIES[model_type]
+    if is_image_text_to_text(config):
+        return Generic(model_type)
+    known = ", ".join(f"{_FAMILIES[name].title} ({name!r})" for name in supported_families())
+    raise InputError(
+        f"Models of type {model_type!r} are not supported. Supported families: {known}; any other "
+        "image-text-to-text model of transformers is tried through its chat template. "
+        "Choose a checkpoint of one of these, for example 'llava-hf/llava-1.5-7b-hf'."
+    )

@@ -1,0 +1,146 @@
+"""Models that nobody has listed: tried through their chat template, and honest about what cannot be had.
+
+Answers, samples and their log-probabilities need only the processor, the forward and the key-value cache.
+What needs more is checked on the model itself, once: segments by tokenising its prompt again (see
+`prompt.py`), attention by comparing a short recorded forward with transformers' own eager attention. Where a
+check fails, `VLM.unavailable` says so. Not for encoder-decoder language models: they read and answer in other
+ways.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from isi_widget.errors import InputError
+from isi_widget.vlm.families.base import Family
+
+_PROBE_TOKENS = 8
+
+
+def is_image_text_to_text(config: Any) -> bool:
+    """Whether transformers, or code that comes with the checkpoint, has such a model for this config."""
+    from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
+
+    own_code = getattr(config, "auto_map", None) or {}
+    return (
+        getattr(config, "model_type", None) in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
+        or "AutoModelForImageTextToText" in own_code
+    )
+
+
+class Generic(Family):
+    """The adapter of one unlisted model; unlike a listed family's it is made for each model."""
+
+    shares_features = False
+    strict = False
+
+    def __init__(self, model_type: str) -> None:
+        self.model_type = model_type
+        self.title = f"{model_type} (not listed)"
+        self._forward: frozenset[str] = frozenset()
+        self._attention = ""
+
+    def prepare(self, model: Any) -> None:
+        """Learn from the model what its forward takes, and try whether its attention can be recorded.
+
+        Raises
+        ------
+        InputError
+            For an encoder-decoder language model.
+        """
+        text = model.config.get_text_config(decoder=True)
+        if getattr(model.config, "is_encoder_decoder", False) or getattr(text, "is_encoder_decoder", False):
+            raise InputError(
+                f"Models of type {self.model_type!r} have an encoder-decoder language model, which is not "
+                "supported. Choose a model whose language model is decoder-only."
+            )
+        self._forward = frozenset(inspect.signature(model.forward).parameters)
+        names = [name for name in model.config.sub_configs if getattr(model.config, name, None) is text]
+        self.text_config = names[0] if names else ""
+        self._attention = self._reason_against_attention(model)
+
+    def image_token_id(self, model: Any) -> int | None:
+        """As the config has it, under either of the names in use."""
+        for name in ("image_token_id", "image_token_index"):
+            found = getattr(model.config, name, None)
+            if isinstance(found, int):
+                return found
+        return None
+
+    def inputs(self, outputs: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Every tensor that the forward names; those of the prompt's shape go with its tokens."""
+        shape = outputs["input_ids"].shape
+        taken = {
+            name: value
+            for name, value in outputs.items()
+            if name in self._forward - {"input_ids", "attention_mask", "labels"}
+            and isinstance(value, torch.Tensor)
+        }
+        tokens = {
+            name: value for name, value in taken.items() if name.endswith("type_ids") and value.shape == shape
+        }
+        return {name: taken[name] for name in taken.keys() - tokens.keys()}, tokens
+
+    def unavailable(self, model: Any) -> dict[str, str]:
+        """What an unlisted model does not allow, as found by `prepare`."""
+        reasons = {
+            "image_map": f"Where image tokens of {self.model_type!r} models lie in the picture is not known."
+        }
+        if self._attention:
+            reasons["attention"] = self._attention
+        return reasons
+
+    def _reason_against_attention(self, model: Any) -> str:
+        if not self.text_config:
+            return "The configuration has no sub-config of its language model."
+        try:
+            layers = self.layers(model)
+        except (AttributeError, AssertionError, NotImplementedError):
+            return "The decoder layers were not found."
+        try:
+            difference = self._difference_from_eager(model, len(layers))
+        except Exception as error:  # whatever an unknown model raises here is the reason
+            return f"A recorded forward could not be compared with eager attention ({_first_line(error)})."
+        tolerance = 1e-4 if model.dtype == torch.float32 else 2e-2
+        if not difference <= tolerance:
+            return f"Recorded attention differs from eager attention by {difference:.2g}."
+        return ""
+
+    @torch.no_grad()
+    def _difference_from_eager(self, model: Any, layers: int) -> float:
+        """Largest difference of recorded masses from transformers' own attentions, on a few text tokens."""
+        from isi_widget.vlm.recording import GROUPS, AttentionRecorder, implementation, recording
+
+        reserved = {
+            value
+            for name, value in model.config.to_dict().items()
+            if name.endswith(("_token_id", "_token_index")) and isinstance(value, int)
+        }
+        free = [token for token in range(20, 200) if token not in reserved]
+        ids = torch.tensor([free[:_PROBE_TOKENS]], device=model.device)
+        groups = torch.arange(_PROBE_TOKENS) % len(GROUPS)
+        recorder = AttentionRecorder(groups)
+        recorder.begin(_PROBE_TOKENS, rows=_PROBE_TOKENS)
+        state, previous = self.state(model), implementation(model, self.text_config)
+        try:
+            with recording(model, self.text_config, recorder):
+                model(input_ids=ids, use_cache=True)
+            if recorder.layers != tuple(range(layers)):
+                raise ValueError(f"{len(recorder.layers)} of {layers} layers were seen")
+            model.set_attn_implementation({self.text_config: "eager"})
+            attentions = model(input_ids=ids, use_cache=True, output_attentions=True).attentions
+        finally:
+            model.set_attn_implementation({self.text_config: previous})
+            self.restore(state)
+        eager = torch.stack(list(attentions))[:, 0].float().cpu()  # [layers, heads, rows, keys]
+        sums = [eager[..., groups == group].sum(-1) for group in range(len(GROUPS))]
+        return float((torch.stack(sums, dim=-1).permute(2, 0, 1, 3) - recorder.mass()).abs().max())
+
+
+def _first_line(error: BaseException) -> str:
+    text = str(error).strip() or type(error).__name__
+    return text.splitlines()[0].rstrip(".")[:160]
