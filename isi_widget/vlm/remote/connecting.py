@@ -1,0 +1,135 @@
+"""`connect`: from an address and a model's name to a `RemoteVLM`, arguments checked. Not for asking."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import math
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from isi_widget.errors import InputError
+from isi_widget.vlm import decoding
+from isi_widget.vlm.remote.model import FIELDS, RemoteVLM
+from isi_widget.vlm.remote.server import Server, check_openai
+
+_OURS = ("model", "messages", "stream", "temperature", "top_p", "logprobs", "top_logprobs")
+
+
+def connect(
+    base_url: str,
+    model: str,
+    *,
+    api_key_env: str | None = "OPENAI_API_KEY",
+    timeout: float = 120.0,
+    max_retries: int = 4,
+    concurrency: int = 4,
+    stream: bool = True,
+    detail: str | None = None,
+    fields: Mapping[str, str | None] | None = None,
+    extra_body: Mapping[str, Any] | None = None,
+    insecure: bool = False,
+    check: bool = True,
+) -> RemoteVLM:
+    """Use a vision-language model behind an OpenAI-compatible server in place of a loaded one.
+
+    Parameters
+    ----------
+    base_url : up to and with the version, such as "http://localhost:8000/v1".
+    model : the server's name of the model.
+    api_key_env : name of the environment variable that holds the key. It is read for each request and kept
+        nowhere. If it is not set, or None, no key is sent.
+    timeout : seconds that the server may keep silent before its answer or between two chunks of it.
+    max_retries : further tries after 408, 409, 429, 5xx and broken connections, with growing pauses, or as
+        long as the server asks (Retry-After).
+    concurrency : requests at a time, 1 to 64.
+    stream : receive answers in chunks, so that tokens show as they come; False for servers that cannot.
+    detail : "low", "high" or "auto" where the server knows the protocol's image detail.
+    fields : our names of settings -> the server's, beyond or in place of `FIELDS`; for example
+        {"top_k": "top_k", "min_new_tokens": "min_tokens"} (vLLM),
+        {"max_new_tokens": "max_completion_tokens"}, {"seed": None} (the server takes none).
+    extra_body : further fields of every request; JSON. They are kept in trials: put no secret there.
+    insecure : allow the key to travel over http to another machine.
+    check : ask for one token of a grey image at once: a wrong address, key or model shows here, and
+        `unavailable` is known from the start. Without it they show at the first use.
+
+    Raises
+    ------
+    InputError
+        For an argument without meaning, a missing openai package, a refused key, an unknown model.
+    RemoteError
+        When the server cannot be reached or fails.
+    """
+    check_openai()
+    given: dict[str, Any] = {
+        "timeout": timeout,
+        "max_retries": max_retries,
+        "concurrency": concurrency,
+        "stream": stream,
+        "detail": detail,
+        "fields": None if fields is None else dict(fields),
+        "extra_body": None if extra_body is None else dict(extra_body),
+        "insecure": insecure,
+    }
+    _check_arguments(model, api_key_env, **given)
+    server = Server(
+        base_url,
+        model,
+        api_key_env=api_key_env,
+        timeout=float(timeout),
+        max_retries=max_retries,
+        stream=bool(stream),
+        insecure=bool(insecure),
+    )
+    defaults = inspect.signature(connect).parameters
+    changed = {"api_key_env": api_key_env, **given}
+    options = "".join(f", {k}={v!r}" for k, v in changed.items() if v != defaults[k].default)
+    vlm = RemoteVLM(
+        server,
+        concurrency=concurrency,
+        fields={**FIELDS, **(fields or {})},
+        extra_body=extra_body or {},
+        detail=detail,
+        code=f"isi.connect({server.base_url!r}, {model!r}{options})",
+    )
+    if check:
+        vlm.check()
+    return vlm
+
+
+def _check_arguments(model: object, api_key_env: object, **given: Any) -> None:
+    if not isinstance(model, str) or not model.strip():
+        raise InputError(f"model must be the server's name of a model; got {model!r}.")
+    # Upper case only, and not repeated here: some keys read like a name, and the name is kept in trials.
+    named = isinstance(api_key_env, str) and re.fullmatch(r"[A-Z_][A-Z0-9_]*", api_key_env)
+    if api_key_env is not None and not named:
+        raise InputError(
+            "api_key_env must be the name of an environment variable in upper case, such as "
+            "'OPENAI_API_KEY', or None; not the key itself."
+        )
+    timeout = given["timeout"]
+    if not decoding.is_real(timeout) or not 0 < timeout < math.inf:
+        raise InputError(f"timeout must be a number of seconds above 0; got {timeout!r}.")
+    for name, low, high in (("max_retries", 0, 100), ("concurrency", 1, 64)):
+        if not decoding.is_whole(given[name]) or not low <= given[name] <= high:
+            raise InputError(f"{name} must be a whole number from {low} to {high}; got {given[name]!r}.")
+    if given["detail"] not in (None, "low", "high", "auto"):
+        raise InputError(f"detail must be None, 'low', 'high' or 'auto'; got {given['detail']!r}.")
+    fields = given["fields"] or {}
+    if unknown := [name for name in fields if name not in FIELDS]:
+        raise InputError(f"fields knows {', '.join(FIELDS)}; got {', '.join(map(repr, unknown))}.")
+    if (
+        not all(isinstance(value, str | None) for value in fields.values())
+        or fields.get("max_new_tokens", "") is None
+    ):
+        raise InputError("fields must name the server's fields, or None; max_new_tokens needs a name.")
+    taken = {*_OURS, *filter(None, {**FIELDS, **fields}.values())}
+    if clash := [name for name in given["extra_body"] or {} if name in taken]:
+        raise InputError(
+            f"extra_body must not hold {', '.join(map(repr, clash))}: isi_widget sets it itself."
+        )
+    try:
+        json.dumps(given["extra_body"], allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"extra_body must be JSON: {error}.") from None

@@ -1,0 +1,61 @@
+"""What a server has shown of itself so far: which parts of the protocol it takes. Learned from its replies.
+
+Servers do not say what they support: some refuse a field that they do not know, some pass over it in silence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from isi_widget.vlm.remote.replies import Piece
+
+
+@dataclass
+class Known:
+    """Each True, False, or None for not known yet.
+
+    Attributes
+    ----------
+    n : answers several times to one request. logprobs : tells log-probabilities of the answer's tokens.
+    top : tells those of the likeliest tokens too.
+    served : the server's own name of what it ran last. fingerprint : its system fingerprint.
+    """
+
+    n: bool | None = None
+    logprobs: bool | None = None
+    top: bool | None = None
+    served: str = ""
+    fingerprint: str = ""
+
+    def variants(self, several: bool, top: bool, required: bool) -> list[tuple[bool, str]]:
+        """What to ask for, the most first: (several answers, log-probabilities "top" | "chosen" | "").
+
+        `several`, `top`: whether that is wanted; `required`: nothing less than `top` is.
+        """
+        tries = {True: [True], False: [False], None: [True, False]}
+        levels = ["top"] if top else []
+        if not required:
+            levels += ["chosen" if told else "" for told in tries[self.logprobs]]
+        numbers = tries[self.n] if several else [False]
+        return [(number, level) for number in numbers for level in levels]
+
+    def learn(self, pieces: Sequence[Piece], rows: int, several: bool, told: str) -> None:
+        """Keep what a finished request for `rows` answers has shown; `several`, `told`: its variant."""
+        if rows > 1:
+            self.n = several and len({piece.index for piece in pieces}) > 1
+        tokens = [token for piece in pieces for token in piece.tokens or ()]
+        if told and tokens:
+            self.logprobs = True
+            if told == "top":
+                self.top = any(token.top for token in tokens)
+        elif not told or any(piece.text for piece in pieces):  # refused, or passed over in silence
+            self.logprobs, self.top = False, False
+
+    def note(self, reply: Any) -> None:
+        """Keep what a raw reply says of the model that ran."""
+        for name, source in (("served", "model"), ("fingerprint", "system_fingerprint")):
+            value = getattr(reply, source, None)
+            if isinstance(value, str):
+                setattr(self, name, value)

@@ -1,0 +1,428 @@
+"""`RemoteVLM`: a vision-language model behind an OpenAI-compatible server, with the methods of `VLM`.
+
+A server shows only text and, some of them, log-probabilities: `unavailable` says what cannot be measured. Not
+for requests and their errors (see `server.py`).
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import math
+import threading
+import uuid
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NoReturn
+
+import numpy as np
+from PIL import Image
+
+from isi_widget.answer import Answer
+from isi_widget.errors import InputError
+from isi_widget.vlm import decoding
+from isi_widget.vlm.decoding import Cancel, OnToken
+from isi_widget.vlm.prompt import StimulusLike
+from isi_widget.vlm.remote.errors import Refused
+from isi_widget.vlm.remote.gathering import Rows, gather
+from isi_widget.vlm.remote.known import Known
+from isi_widget.vlm.remote.replies import Piece, Token
+from isi_widget.vlm.remote.server import Server
+
+#: Our name of a setting -> the server's field for it; None: the server has none, and the setting is refused.
+FIELDS: Mapping[str, str | None] = {
+    "max_new_tokens": "max_tokens",
+    "seed": "seed",
+    "n": "n",
+    "top_k": None,
+    "min_new_tokens": None,
+}
+_INSIDE = {
+    "attention": "A server shows only text, not the attention of its model.",
+    "segments": "A server shows only text, not the tokens of its prompt.",
+    "image_map": "A server shows only text, not the places of its image tokens.",
+}
+_PREFILLS_KEPT = 8
+#: How many of the likeliest first tokens yes_no() asks for; servers allow 20 at most, some fewer.
+_TOP = (20, 5)
+
+
+@dataclass(frozen=True, eq=False)
+class RemotePrefill:
+    """A stimulus as it is sent: encoded once, for any number of requests.
+
+    Attributes
+    ----------
+    text : context, line break, question; or the question alone. image : the rendered pixels, a PNG data URL.
+    key : `Stimulus.key`. owner : `RemoteVLM.identity` of the model that made it.
+    """
+
+    text: str
+    image: str = field(repr=False)
+    key: str = ""
+    owner: str = ""
+
+
+class RemoteVLM:
+    """A vision-language model behind a server; made by `connect`.
+
+    Several threads may use it. It can be pickled; the key is not in it.
+
+    Attributes
+    ----------
+    model_id : the server's name of the model.
+    lock : re-entrant, as `VLM.lock`; requests do not need it.
+    """
+
+    def __init__(
+        self,
+        server: Server,
+        *,
+        concurrency: int,
+        fields: Mapping[str, str | None],
+        extra_body: Mapping[str, Any],
+        detail: str | None,
+        code: str,
+    ) -> None:
+        self.server = server
+        self.model_id = server.model
+        self.identity = uuid.uuid4().hex
+        self.lock = threading.RLock()
+        self._concurrency, self._fields = concurrency, dict(fields)
+        self._extra_body, self._detail, self._code = dict(extra_body), detail, code
+        self._known = Known()
+        self._prefills: OrderedDict[str, RemotePrefill] = OrderedDict()
+
+    def __repr__(self) -> str:
+        return f"RemoteVLM({self.model_id!r}, {self.server.base_url!r})"
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "lock": None, "_prefills": OrderedDict()}
+
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        self.__dict__.update(state)
+        self.lock = threading.RLock()
+
+    @property
+    def unavailable(self) -> dict[str, str]:
+        """What cannot be measured, and why: one sentence each."""
+        missing = dict(_INSIDE)
+        if self._known.top is False:
+            missing["yes_no"] = "The server tells no log-probabilities of the likeliest first tokens."
+        if self._known.logprobs is False:
+            missing["logprobs"] = (
+                "The server tells no log-probabilities, so that nothing can weigh answers by likelihood; the "
+                "discrete semantic entropy only counts them."
+            )
+        return missing
+
+    def info(self) -> dict[str, Any]:
+        """What is to be known of the model beside a result; JSON-ready, without the key.
+
+        Beyond the keys of `VLM.info`: server, served (the server's own name of what it ran), fingerprint,
+        fields and extra_body (as given to `connect`), code (Python that connects again).
+        """
+        return {
+            "name": self.model_id,
+            "family": "OpenAI-compatible server",
+            "parameters": None,
+            "device": "server",
+            "dtype": None,
+            "quantization": None,
+            "revision": None,
+            "note": (
+                f"Behind {self.server.base_url}. Seeds are sent, but no server promises to keep them; "
+                "what it applies by itself (top-k, repetition penalty) is not known."
+            ),
+            "server": self.server.base_url,
+            "served": self._known.served,
+            "fingerprint": self._known.fingerprint,
+            "fields": dict(self._fields),
+            "extra_body": json.loads(json.dumps(self._extra_body)),
+            "code": self._code,
+        }
+
+    # Reading ------------------------------------------------------------------------------------------------
+
+    def prefill(
+        self, stimulus: StimulusLike | RemotePrefill, *, attention: bool | None = None
+    ) -> RemotePrefill:
+        """Encode a stimulus for sending; the last few are kept. Nothing is sent yet.
+
+        Raises
+        ------
+        InputError
+            If attention is asked for, there is no question, or the prefill is another model's.
+        """
+        if attention:
+            self._only_text("attention")
+        if isinstance(stimulus, RemotePrefill):
+            if stimulus.owner != self.identity:
+                raise InputError("This prefill belongs to another VLM. Make one with this model's prefill().")
+            return stimulus
+        with self.lock:
+            if (kept := self._prefills.get(stimulus.key)) is not None:
+                self._prefills.move_to_end(stimulus.key)
+                return kept
+            context, question = stimulus.current_context.strip(), stimulus.current_question.strip()
+            if not question:
+                raise InputError("The question is empty. Ask one: stimulus.with_question(...).")
+            text = f"{context}\n{question}" if context else question
+            made = RemotePrefill(text, _data_url(stimulus.render()), stimulus.key, self.identity)
+            self._prefills[stimulus.key] = made
+            while len(self._prefills) > _PREFILLS_KEPT:
+                self._prefills.popitem(last=False)
+            return made
+
+    # Answering ----------------------------------------------------------------------------------------------
+
+    def answer(
+        self,
+        stimulus: StimulusLike | RemotePrefill,
+        max_new_tokens: int = 64,
+        *,
+        min_new_tokens: int = 0,
+        do_sample: bool = False,
+        num_beams: int = 1,
+        temperature: float = 1.0,
+        top_k: int = 0,
+        top_p: float = 1.0,
+        seed: int = 0,
+        on_token: OnToken | None = None,
+        cancel: Cancel | None = None,
+        attention: bool = False,
+    ) -> Answer:
+        """One answer: greedy (temperature 0) by default, or sampled; the arguments of `VLM.answer`.
+
+        on_token is called in the caller's thread, with the log-probability NaN where the server tells none.
+        cancel is polled all the time; what the server still sends is then ignored.
+
+        Raises
+        ------
+        InputError
+            For settings without meaning or that the server cannot honour, a refused key, an unknown model.
+        RemoteError
+            When the server fails; the model can be used again.
+        """
+        if num_beams != 1:
+            raise InputError("A server offers no beam search: use num_beams=1.")
+        prefill = self.prefill(stimulus, attention=attention)
+        settings = self._lengths(max_new_tokens, min_new_tokens)
+        if do_sample:
+            settings |= self._sampling(temperature, top_k, top_p, seed)
+        else:
+            settings["temperature"] = 0
+        return self._gather(
+            prefill, 1, settings, seed if do_sample else None, on_token=on_token, cancel=cancel
+        )[0]
+
+    def sample(
+        self,
+        stimulus: StimulusLike | RemotePrefill,
+        n: int = 10,
+        temperature: float = 0.9,
+        top_k: int = 0,
+        top_p: float = 1.0,
+        seed: int = 0,
+        max_new_tokens: int = 64,
+        *,
+        min_new_tokens: int = 0,
+        on_token: OnToken | None = None,
+        on_answer: Callable[[int, Answer], None] | None = None,
+        cancel: Cancel | None = None,
+    ) -> list[Answer]:
+        """Sampled answers; the arguments of `VLM.sample`.
+
+        In one request where the server answers several times, else in n requests, some at a time. Each
+        request carries a seed of its own, made from `seed` and the first answer's number; no server promises
+        to keep it.
+
+        Raises
+        ------
+        InputError, RemoteError
+            As `answer`.
+        """
+        decoding.check_samples(n)
+        prefill = self.prefill(stimulus)
+        settings = self._lengths(max_new_tokens, min_new_tokens)
+        settings |= self._sampling(temperature, top_k, top_p, seed)
+        return self._gather(prefill, n, settings, seed, on_token=on_token, on_answer=on_answer, cancel=cancel)
+
+    def yes_no(self, stimulus: StimulusLike | RemotePrefill) -> dict[str, float]:
+        """Probability that the first answer token is a form of yes, of no, or the rest; they sum to 1.
+
+        From the likeliest first tokens that the server tells (at most 20), at temperature 1: yes and no are
+        lower bounds, and what the server does not tell counts as rest.
+
+        Raises
+        ------
+        InputError
+            If the server does not tell them.
+        RemoteError
+            As `answer`.
+        """
+        if self._known.top is False:
+            self._only_text("yes_no")
+        prefill = self.prefill(stimulus)
+        # At temperature 1 it does not matter whether a server tells them before or after temperature.
+        settings = {**self._lengths(1, 0), "temperature": 1, "top_p": 1}
+        stop, first = threading.Event(), None
+        for top in _TOP:
+            try:
+                pieces = list(self._ask(prefill, settings, (0,), stop, top=top, required=True))
+            except Refused:
+                continue
+            first = next((token for piece in pieces for token in piece.tokens or () if token.top), None)
+            break
+        if first is None:
+            self._known.top = False
+            self._only_text("yes_no")
+        return _yes_no(first)
+
+    def check(self) -> None:
+        """Ask for one token about a grey image: is the server there, and what does it tell?
+
+        Raises
+        ------
+        InputError, RemoteError
+            As `answer`.
+        """
+        grey = RemotePrefill("Is this image grey?", _data_url(Image.new("RGB", (64, 64), (128, 128, 128))))
+        settings = {**self._lengths(1, 0), "temperature": 1, "top_p": 1}
+        rows = (0, 1) if self._fields["n"] is not None else (0,)
+        for _ in self._ask(grey, settings, rows, threading.Event(), top=_TOP[-1]):
+            pass
+
+    # What needs the inside ----------------------------------------------------------------------------------
+
+    def encode(self, stimulus: StimulusLike) -> NoReturn:
+        """Not available: `InputError`."""
+        self._only_text("segments")
+
+    def teacher_force(self, stimulus: StimulusLike | RemotePrefill, token_ids: object) -> NoReturn:
+        """Not available: `InputError`."""
+        self._only_text("attention")
+
+    def token_boxes(self, stimulus: StimulusLike) -> NoReturn:
+        """Not available: `InputError`."""
+        self._only_text("image_map")
+
+    def _only_text(self, measure: str) -> NoReturn:
+        hint = " Load the model itself with isi.load_vlm(...)." if measure in _INSIDE else ""
+        raise InputError(
+            f"{measure} is not available from {self.model_id}: {self.unavailable[measure]}{hint}"
+        )
+
+    # Parts --------------------------------------------------------------------------------------------------
+
+    def _lengths(self, max_new_tokens: int, min_new_tokens: int) -> dict[str, Any]:
+        decoding.check_lengths(max_new_tokens, min_new_tokens)
+        settings = {self._field("max_new_tokens"): int(max_new_tokens)}
+        if min_new_tokens:
+            settings[self._field("min_new_tokens")] = int(min_new_tokens)
+        return settings
+
+    def _sampling(self, temperature: float, top_k: int, top_p: float, seed: int) -> dict[str, Any]:
+        decoding.check_sampling(temperature, top_k, top_p, seed)
+        settings = {"temperature": float(temperature), "top_p": float(top_p)}
+        if top_k:
+            settings[self._field("top_k")] = int(top_k)
+        return settings
+
+    def _field(self, name: str) -> str:
+        field_name = self._fields[name]
+        if field_name is None:
+            raise InputError(
+                f"{name} is not part of the protocol, and it is not known that {self.server.base_url} takes "
+                f"it. Leave it out, or name the server's field: connect(..., fields={{{name!r}: ...}})."
+            )
+        return field_name
+
+    def _gather(
+        self,
+        prefill: RemotePrefill,
+        n: int,
+        settings: Mapping[str, Any],
+        seed: int | None,
+        **callbacks: Any,
+    ) -> list[Answer]:
+        together = (
+            decoding.ROWS_AT_ONCE if self._fields["n"] is not None and self._known.n is not False else 1
+        )
+        jobs = [range(start, min(n, start + together)) for start in range(0, n, together)]
+
+        def work(rows: Rows, stop: threading.Event) -> Iterator[Piece]:
+            seeded = dict(settings)
+            if seed is not None and self._fields["seed"] is not None:
+                seeded[self._fields["seed"]] = _mix(seed, rows[0])
+            return self._ask(prefill, seeded, rows, stop)
+
+        return gather(jobs, work, concurrency=self._concurrency, **callbacks)
+
+    def _ask(
+        self,
+        prefill: RemotePrefill,
+        settings: Mapping[str, Any],
+        rows: Rows,
+        stop: threading.Event,
+        *,
+        top: int = 0,
+        required: bool = False,
+    ) -> Iterator[Piece]:
+        """One request, with whatever of n and log-probabilities the server takes.
+
+        What it is not known to take is left out if it refuses the request; `required`: not what `top` asks.
+        """
+        refused: Refused | None = None
+        for several, told in self._known.variants(len(rows) > 1, top > 0, required):
+            asked: dict[str, Any] = {**self._extra_body, **settings}
+            if several:
+                asked[self._field("n")] = len(rows)
+            if told:
+                asked["logprobs"] = True
+            if told == "top":
+                asked["top_logprobs"] = top
+            pieces: list[Piece] = []
+            try:
+                for piece in self.server.chat(self._messages(prefill), asked, stop, self._known.note):
+                    pieces.append(piece)
+                    yield piece
+            except Refused as error:
+                refused = refused or error
+                continue
+            if not stop.is_set():
+                self._known.learn(pieces, len(rows), several, told)
+            return
+        if refused is not None:
+            raise refused
+
+    def _messages(self, prefill: RemotePrefill) -> list[dict[str, Any]]:
+        image = {"url": prefill.image} | ({} if self._detail is None else {"detail": self._detail})
+        content = [{"type": "image_url", "image_url": image}, {"type": "text", "text": prefill.text}]
+        return [{"role": "user", "content": content}]
+
+
+def _data_url(image: Image.Image) -> str:
+    """The exact pixels, without loss."""
+    data = io.BytesIO()
+    image.save(data, "PNG")
+    return f"data:image/png;base64,{base64.b64encode(data.getvalue()).decode()}"
+
+
+def _mix(seed: int, row: int) -> int:
+    """A seed of its own for each (seed, row), of 31 bits: servers differ in the integers they take."""
+    return int(np.random.SeedSequence([seed % 2**64, row]).generate_state(1)[0]) >> 1
+
+
+def _yes_no(first: Token) -> dict[str, float]:
+    told = list(first.top)
+    if all((text, spelling) != (first.text, first.spelling) for text, spelling, _ in told):
+        told.append((first.text, first.spelling, first.logprob))  # drawn, but not among the likeliest
+    found = {"yes": 0.0, "no": 0.0}
+    for text, _, logprob in told:
+        word = text.strip().rstrip(".,!;:").lower()
+        if word in found and not math.isnan(logprob):
+            found[word] += math.exp(logprob)
+    return {**found, "rest": max(0.0, 1.0 - found["yes"] - found["no"])}
