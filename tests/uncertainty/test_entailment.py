@@ -1,5 +1,7 @@
 """Entailment models: loading, label order, both directions, buckets, cache; tiny random and embedded ones."""
 
+import importlib.util
+import json
 import subprocess
 import sys
 import threading
@@ -14,16 +16,19 @@ from transformers import (
     DebertaV2Config,
     DebertaV2ForSequenceClassification,
     PreTrainedTokenizerFast,
+    RobertaConfig,
+    RobertaForSequenceClassification,
 )
 
 from isi_widget import embedded
 from isi_widget.errors import InputError
-from isi_widget.uncertainty import EntailmentModel, load_entailment
+from isi_widget.uncertainty import EntailmentModel, _loading, load_entailment
 from isi_widget.uncertainty.clusters import cluster
-from isi_widget.uncertainty.entailment import label_order
+from isi_widget.uncertainty.entailment import REFERENCE, label_order
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "yes", "no", "there", "is", "a", "star", "red", "not", ".", "?"]
-SIZES = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
+# multiples of 64: the CPU kernels of 4-bit layers want that
+SIZES = {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
 MNLI = ("CONTRADICTION", "NEUTRAL", "ENTAILMENT")
 
 
@@ -47,6 +52,8 @@ def tiny(family, labels=MNLI, **changes):
     }
     if family == "bert":
         model = BertForSequenceClassification(BertConfig(**settings, **changes))
+    elif family == "roberta":
+        model = RobertaForSequenceClassification(RobertaConfig(pad_token_id=0, **settings | changes))
     else:
         deberta = {
             "relative_attention": True,
@@ -55,11 +62,26 @@ def tiny(family, labels=MNLI, **changes):
             "type_vocab_size": 2,
         }
         model = DebertaV2ForSequenceClassification(
-            DebertaV2Config(**settings | deberta, pooler_hidden_size=32, **changes)
+            DebertaV2Config(**settings | deberta, pooler_hidden_size=64, **changes)
         )
     for parameter in model.parameters():  # far from uniform, so that a wrong order or direction shows
-        parameter.data *= 6
+        parameter.data *= 4
     return model.eval()
+
+
+def turned(family, order):
+    """The same classifier with its labels in another order."""
+    plain, other = tiny(family), tiny(family, [MNLI[k].lower() for k in order])
+    other.load_state_dict(plain.state_dict())
+    head = other.classifier.out_proj if family == "roberta" else other.classifier
+    head.weight.data, head.bias.data = head.weight.data[list(order)], head.bias.data[list(order)]
+    return other
+
+
+def saved(model, folder):
+    model.save_pretrained(folder)
+    tiny_tokenizer().save_pretrained(folder)
+    return folder
 
 
 QUESTION, ANSWERS = (
@@ -74,7 +96,10 @@ def by_hand(model, tokenizer, premise, hypothesis):
     return torch.softmax(logits.double(), dim=-1).numpy()
 
 
-@pytest.mark.parametrize("family", ["bert", "deberta"])
+FAMILIES = ["bert", "roberta", "deberta"]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("batch_size", [1, 3, 64])
 def test_each_pair_is_what_the_model_says_of_it_alone(family, batch_size):
     model, tokenizer = tiny(family), tiny_tokenizer()
@@ -94,17 +119,13 @@ def test_directions_differ_and_relations_are_the_likeliest():
     assert (model.relations(QUESTION, ANSWERS) == p.argmax(axis=2)).all()
 
 
+@pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("order", [(2, 1, 0), (1, 2, 0), (0, 2, 1)])
-def test_label_order_is_read_from_the_configuration(order, tmp_path):
-    plain, turned = tiny("deberta"), tiny("deberta", [MNLI[k].lower() for k in order])
-    turned.load_state_dict(plain.state_dict())
-    turned.classifier.weight.data = plain.classifier.weight.data[list(order)]
-    turned.classifier.bias.data = plain.classifier.bias.data[list(order)]
-    turned.save_pretrained(tmp_path)
-    tiny_tokenizer().save_pretrained(tmp_path)
-    loaded = load_entailment(tmp_path)
-    assert loaded.name == str(tmp_path)
-    wanted = EntailmentModel(plain, tiny_tokenizer(), "plain").probabilities(QUESTION, ANSWERS)
+def test_label_order_is_read_from_the_configuration(family, order, tmp_path):
+    loaded = load_entailment(saved(turned(family, order), tmp_path))
+    assert loaded.name == str(tmp_path) and loaded.order == tuple(order.index(k) for k in range(3))
+    assert next(loaded.model.parameters()).dtype == torch.float32 and not loaded.model.training
+    wanted = EntailmentModel(tiny(family), tiny_tokenizer(), "plain").probabilities(QUESTION, ANSWERS)
     assert loaded.probabilities(QUESTION, ANSWERS) == pytest.approx(wanted, abs=1e-5)
 
 
@@ -121,10 +142,8 @@ def test_label_order_is_read_from_the_configuration(order, tmp_path):
 def test_unclear_labels_are_refused(labels, tmp_path):
     with pytest.raises(InputError, match="expected contradiction, neutral and entailment"):
         label_order(dict(enumerate(labels)), "it")
-    tiny("bert", labels).save_pretrained(tmp_path)
-    tiny_tokenizer().save_pretrained(tmp_path)
     with pytest.raises(InputError, match=str(tmp_path)):
-        load_entailment(tmp_path)
+        load_entailment(saved(tiny("bert", labels), tmp_path))
 
 
 class Counting(torch.nn.Module):
@@ -192,10 +211,21 @@ def test_threads_share_one_model():
     assert len(found) == 6 and all(np.allclose(f, wanted, atol=1e-6) for f in found)
 
 
-def test_long_answers_are_cut_not_refused():
-    model = EntailmentModel(tiny("bert", max_position_embeddings=24), tiny_tokenizer(), "tiny")
+@pytest.mark.parametrize(("family", "longest"), [("bert", 24), ("deberta", 24), ("roberta", 23)])
+def test_long_answers_are_cut_not_refused(family, longest):
+    model = EntailmentModel(tiny(family, max_position_embeddings=24), tiny_tokenizer(), "tiny")
+    assert model.longest == longest  # RoBERTa's first position is the one after its padding
     found = model.probabilities(QUESTION, ["star " * 100, "red " * 100])
     assert np.isfinite(found).all()
+
+
+def test_question_prepended_or_not():
+    model, tokenizer = tiny("deberta"), tiny_tokenizer()
+    judge = EntailmentModel(model, tokenizer, "tiny")
+    bare = judge.probabilities(QUESTION, ["yes", "no"], prepend_question=False)
+    assert bare[0, 1] == pytest.approx(by_hand(model, tokenizer, "yes", "no"), abs=1e-5)
+    assert (bare == judge.probabilities("", ["yes", "no"])).all()
+    assert abs(bare - judge.probabilities(QUESTION, ["yes", "no"])).max() > 1e-3
 
 
 def test_nan_is_an_error():
@@ -205,13 +235,205 @@ def test_nan_is_an_error():
         EntailmentModel(model, tiny_tokenizer(), "tiny").probabilities("", ["yes", "no"])
 
 
-def test_bad_input(tmp_path):
+def test_bad_input():
     model = EntailmentModel(tiny("bert"), tiny_tokenizer(), "tiny")
     for answers, message in (([], "At least one"), ("yes", "list of strings"), ([1], "list of strings")):
         with pytest.raises(InputError, match=message):
             model.probabilities("", answers)
+
+
+# ------------------------------------------------------------------------------------------------ loading
+def test_broken_folders(tmp_path):
+    def refused(message, **settings):
+        with pytest.raises(InputError, match=message):
+            load_entailment(folder, **settings)
+
+    folder = tmp_path / "nothing"
+    refused("there is no folder")
+    folder.mkdir()
+    refused("no folder with a config.json")
+    saved(tiny("bert"), folder)
+    weights = (folder / "model.safetensors").read_bytes()
+    (folder / "model.safetensors").write_bytes(weights[: len(weights) // 2])
+    refused("No entailment model could be loaded from")
+    (folder / "model.safetensors").unlink()
+    refused("no safetensors weights. Convert them")
+    torch.save(tiny("bert").state_dict(), folder / "pytorch_model.bin")
+    refused("it has pytorch_model.bin, which can run code")
+    trusted = load_entailment(folder, use_safetensors=False)
+    wanted = EntailmentModel(tiny("bert"), tiny_tokenizer(), "tiny").probabilities(QUESTION, ANSWERS)
+    assert trusted.probabilities(QUESTION, ANSWERS) == pytest.approx(wanted, abs=1e-6)
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        (folder / name).unlink()
+    (folder / "model.safetensors").write_bytes(weights)
+    refused("does not tell 'yes' from 'no'")
+    (folder / "config.json").write_text("{")
+    refused("No entailment model could be loaded from")
+
+
+def test_weights_that_would_be_random_are_refused(tmp_path):
+    saved(tiny("bert"), tmp_path)
+    tiny("bert").bert.save_pretrained(tmp_path)  # the encoder alone; its config knows the labels
+    with pytest.raises(InputError, match=r"lacks 2 weights .*classifier\.bias, classifier\.weight"):
+        load_entailment(tmp_path)
+
+
+def test_a_model_without_such_a_head_is_refused(tmp_path):
+    saved(tiny("bert"), tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps(config | {"model_type": "clip_vision_model"}))
     with pytest.raises(InputError, match="No entailment model could be loaded"):
-        load_entailment(tmp_path / "nothing")
+        load_entailment(tmp_path)
+
+
+def test_sentencepiece_is_named_when_it_is_missing(tmp_path, monkeypatch):
+    tiny("deberta").save_pretrained(tmp_path)
+    (tmp_path / "tokenizer_config.json").write_text('{"tokenizer_class": "DebertaV2Tokenizer"}')
+    (tmp_path / "spm.model").write_bytes(b"not read")
+    find = importlib.util.find_spec
+    missing = ("sentencepiece", "google.protobuf")
+    monkeypatch.setattr(importlib.util, "find_spec", lambda n: None if n in missing else find(n))
+    with pytest.raises(InputError, match="pip install sentencepiece protobuf"):
+        load_entailment(tmp_path)
+
+
+def hub_error(kind):
+    from unittest import mock
+
+    from huggingface_hub import errors
+
+    response = mock.Mock(headers={}, status_code=404)
+    if kind in ("GatedRepoError", "RepositoryNotFoundError", "RevisionNotFoundError"):
+        return getattr(errors, kind)("long text of the hub", response=response)
+    return getattr(errors, kind)("long text of the hub")
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        ("GatedRepoError", "it is gated"),
+        ("RepositoryNotFoundError", "there is no such model"),
+        ("RevisionNotFoundError", "at revision 'v9': there is no such revision"),
+        ("LocalEntryNotFoundError", "hub cannot be reached"),
+        ("OfflineModeIsEnabled", "offline mode is on"),
+        ("HFValidationError", "nor a valid hub name"),
+    ],
+)
+def test_errors_of_the_hub_become_one_sentence(kind, message, monkeypatch):
+    import transformers
+
+    def fail(*_, **__):
+        raise OSError("We couldn't connect") from hub_error(kind)  # as transformers wraps them
+
+    monkeypatch.setattr(transformers.AutoConfig, "from_pretrained", fail)
+    with pytest.raises(InputError, match=message) as caught:
+        load_entailment("someone/some-mnli", revision="v9")
+    assert "\n" not in str(caught.value) and "long text" not in str(caught.value)
+
+
+def test_hub_names_go_to_the_hub_with_the_wanted_revision(monkeypatch, tmp_path):
+    import transformers
+
+    saved(tiny("bert"), tmp_path)
+    asked = []
+    for auto in ("AutoConfig", "AutoTokenizer", "AutoModelForSequenceClassification"):
+        cls = getattr(transformers, auto)
+
+        def load(source, *, real=cls.from_pretrained, **settings):
+            if source == REFERENCE:  # the real ones call each other
+                asked.append((source, settings["revision"], settings.get("use_safetensors")))
+            return real(tmp_path, **settings)
+
+        monkeypatch.setattr(cls, "from_pretrained", load)
+    assert load_entailment(REFERENCE).name == REFERENCE
+    # "main", not None: only then does transformers look for the hub's own safetensors conversion
+    assert asked == [(REFERENCE, "main", None)] * 2 + [(REFERENCE, "main", True)]
+    load_entailment(REFERENCE, revision="abc")
+    assert {revision for _, revision, _ in asked[3:]} == {"abc"}
+
+
+def test_pickled_weights_of_the_hub_are_refused(monkeypatch, tmp_path):
+    import transformers
+
+    saved(tiny("bert"), tmp_path)
+    real = transformers.AutoConfig.from_pretrained, transformers.AutoTokenizer.from_pretrained
+    monkeypatch.setattr(transformers.AutoConfig, "from_pretrained", lambda *_, **__: real[0](tmp_path))
+    monkeypatch.setattr(transformers.AutoTokenizer, "from_pretrained", lambda *_, **__: real[1](tmp_path))
+
+    def fail(*_, **__):
+        raise OSError("x/y does not appear to have a file named model.safetensors and thus cannot be loaded")
+
+    monkeypatch.setattr(transformers.AutoModelForSequenceClassification, "from_pretrained", fail)
+    with pytest.raises(InputError, match="no safetensors weights, only pickled ones"):
+        load_entailment("x/y")
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"device": "cuda:99"}, "CUDA device"),
+        ({"device": "toaster"}, "Unknown device"),
+        ({"dtype": "int8"}, "dtype is 'int8'"),
+        ({"quantization": "q4"}, "quantization is 'q4'"),
+    ],
+)
+def test_bad_settings(settings, message, tmp_path):
+    with pytest.raises(InputError, match=message):
+        load_entailment(tmp_path, **settings)
+
+
+def test_missing_packages_and_the_embedded_model_are_told(monkeypatch, tmp_path):
+    with pytest.raises(InputError, match="is not quantised"):
+        load_entailment(quantization="nf4")
+    monkeypatch.setattr(_loading, "_installed", lambda package: package != "bitsandbytes")
+    with pytest.raises(InputError, match="needs bitsandbytes, which is not installed"):
+        load_entailment(tmp_path, quantization="nf4")
+
+
+needs_quantization = pytest.mark.skipif(
+    importlib.util.find_spec("bitsandbytes") is None or importlib.util.find_spec("accelerate") is None,
+    reason="bitsandbytes and accelerate are an extra",
+)
+
+
+@needs_quantization
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("quantization", ["nf4", "nf4-double"])
+def test_four_bits_compute_what_their_weights_say(family, quantization, tmp_path):
+    """Every 4-bit matrix, written out as float32 into the plain model, gives the same probabilities."""
+    import bitsandbytes as bnb
+
+    plain = tiny(family)
+    loaded = load_entailment(saved(plain, tmp_path), quantization=quantization)
+    linear = {n for n, part in plain.named_modules() if isinstance(part, torch.nn.Linear)}
+    small = {n for n, part in loaded.model.named_modules() if isinstance(part, bnb.nn.Linear4bit)}
+    assert small and {n.split(".")[0] for n in linear - small} <= {"bert", "pooler", "classifier"}
+    assert {n for n in linear - small if "pooler" not in n and "classifier" not in n} == set()
+    for name in small:
+        part = loaded.model.get_submodule(name)
+        assert part.weight.quant_state.nested == (quantization == "nf4-double")
+        written = bnb.functional.dequantize_4bit(part.weight.data, part.weight.quant_state).float()
+        assert abs(written - plain.get_submodule(name).weight).max() > 0
+        plain.get_submodule(name).weight.data = written
+    wanted = EntailmentModel(plain, tiny_tokenizer(), "plain").probabilities(QUESTION, ANSWERS)
+    for _ in range(2):  # the second forward is where a repacked layer would differ
+        found = loaded.probabilities(QUESTION, ANSWERS)
+        assert found == pytest.approx(wanted, abs=2e-3)
+        loaded._cache.clear()
+
+
+@needs_quantization
+@pytest.mark.parametrize("family", FAMILIES)
+def test_eight_bits_stay_near_the_full_model(family, tmp_path):
+    import bitsandbytes as bnb
+
+    loaded = load_entailment(saved(tiny(family), tmp_path), quantization="int8")
+    assert any(isinstance(part, bnb.nn.Linear8bitLt) for part in loaded.model.modules())
+    head = loaded.model.classifier
+    assert type(getattr(head, "out_proj", head)) is torch.nn.Linear
+    wanted = EntailmentModel(tiny(family), tiny_tokenizer(), "plain").probabilities(QUESTION, ANSWERS)
+    found = loaded.probabilities(QUESTION, ANSWERS)
+    assert found == pytest.approx(wanted, abs=0.1) and abs(found - wanted).max() > 0
 
 
 def test_importing_needs_no_torch():
@@ -262,3 +484,13 @@ def test_embedded_model_takes_anything():
 @needs_embedded
 def test_embedded_model_is_small():
     assert sum(f.stat().st_size for f in embedded.ENTAILMENT.iterdir()) <= 4e6
+
+
+@needs_embedded
+@needs_quantization
+@pytest.mark.parametrize("quantization", ["nf4", "nf4-double", "int8"])
+def test_embedded_model_judges_alike_when_quantised(quantization):
+    answers = ["Yes.", "No.", "Yes, there is a red star.", "No, there is no red star.", "I see no red star"]
+    question = "Is there a red star?"
+    small = load_entailment(embedded.ENTAILMENT, quantization=quantization)
+    assert (small.relations(question, answers) == load_entailment().relations(question, answers)).all()
