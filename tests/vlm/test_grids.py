@@ -643,3 +643,21 @@ def test_layouts_that_the_model_cannot_have_are_refused():
     images["image_grid_thw"] = images["image_grid_thw"].repeat(2, 1)
     with pytest.raises(InputError, match="one still image"):
         grids.qwen_vl(None, build("qwen2_vl").model.config, (50, 40), images)
+
+
+# In the house -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("family", ["llava", "llava_next"])
+@everywhere
+def test_vlm_token_boxes(family, size):
+    vlm = tiny_models.vlm(family)
+    shown = tiny_models.Shown(size=size)
+    boxes = vlm.token_boxes(shown)
+    prompt = vlm.encode(shown)
+    assert boxes.shape == (len(prompt.indices("image")), 4)
+    with torch.no_grad():
+        assert len(boxes) == len(vlm.family.image_features(vlm.model, prompt.images))
+    placed = boxes[~np.isnan(boxes).any(axis=1)]
+    assert (placed[:, :2] >= 0).all() and (placed[:, 2:] <= size).all()
+    assert len(placed) > 0 or family == "instructblip"

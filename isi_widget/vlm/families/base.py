@@ -8,11 +8,15 @@ derived; an adapter says only what differs. Not for loading (see `loading.py`) n
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 
 from isi_widget.errors import InputError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 IMAGE_TOKEN = "<image>"
 #: What is kept of an image encoder's output: the embeddings, and Qwen3-VL's, which enter deeper layers.
@@ -127,6 +131,25 @@ class Family:
     def image_features(self, model: Any, images: Mapping[str, torch.Tensor]) -> torch.Tensor:
         """Visual embeddings [image tokens, hidden] of one image, in the order of its placeholders."""
         return flat(self.encode_image(model, images))
+
+    def token_boxes(
+        self, processor: Any, config: Any, size: tuple[int, int], images: Mapping[str, Any]
+    ) -> npt.NDArray[np.float64]:
+        """Boxes [image tokens, 4] of the image tokens in original pixels; NaN: no place. See `grids.py`.
+
+        Parameters
+        ----------
+        size : (width, height) of the original image.
+        images : `Prompt.images`.
+
+        Raises
+        ------
+        InputError
+            If it is not known for this family where image tokens lie.
+        """
+        raise InputError(
+            f"Where image tokens of {self.title or self.model_type!r} models lie in the picture is not known."
+        )
 
     def cache(self, output: Any) -> Any:
         """The key-value cache in a forward's output."""

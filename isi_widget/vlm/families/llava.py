@@ -15,9 +15,15 @@ One image is (H / patch)^2 tokens, always the same number (576 for LLaVA-1.5).
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
+from isi_widget.vlm import grids
 from isi_widget.vlm.families.base import Family, register_family
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 
 @register_family("llava")
@@ -33,6 +39,12 @@ class Llava(Family):
         "{% for part in message['content'] if part['type'] == 'text' %}{{ part['text'] }}{% endfor %}"
         "{{ ' ' }}{% endfor %}{% if add_generation_prompt %}{{ 'ASSISTANT:' }}{% endif %}"
     )
+
+    def token_boxes(
+        self, processor: Any, config: Any, size: tuple[int, int], images: Mapping[str, Any]
+    ) -> npt.NDArray[np.float64]:
+        """As `grids.llava`."""
+        return grids.llava(processor, config, size, images)
 
     def make_processor(self, config: Any, tokenizer: Any, image_processor: Any) -> Any:
         """A LlavaProcessor from its parts."""

@@ -15,10 +15,16 @@ token a row. It is taken from the processor's expansion and checked against the 
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
+from isi_widget.vlm import grids
 from isi_widget.vlm.families.base import register_family
 from isi_widget.vlm.families.llava import Llava
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 
 @register_family("llava_next")
@@ -27,6 +33,12 @@ class LlavaNext(Llava):
 
     title = "LLaVA-NeXT"
     image_inputs: tuple[str, ...] = ("pixel_values", "image_sizes")
+
+    def token_boxes(
+        self, processor: Any, config: Any, size: tuple[int, int], images: Mapping[str, Any]
+    ) -> npt.NDArray[np.float64]:
+        """As `grids.llava_next`."""
+        return grids.llava_next(processor, config, size, images)
 
     def make_processor(self, config: Any, tokenizer: Any, image_processor: Any) -> Any:
         """A LlavaNextProcessor from its parts."""
