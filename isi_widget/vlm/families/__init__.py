@@ -3,7 +3,19 @@
 To add one: a file here that subclasses `Family`.
 """
 
-from isi_widget.vlm.families import llava, llava_next  # noqa: F401  (importing registers them)
+from isi_widget.vlm.families import (  # noqa: F401  (importing registers them)
+    gemma3,
+    idefics3,
+    instructblip,
+    internvl,
+    llava,
+    llava_next,
+    paligemma,
+    qwen2_5_vl,
+    qwen2_vl,
+    qwen3_vl,
+    smolvlm,
+)
 from isi_widget.vlm.families.base import Family, family_of, register_family, supported_families
 
 __all__ = ["Family", "family_of", "register_family", "supported_families"]
