@@ -26,10 +26,6 @@ from isi_widget.errors import InputError
 Boxes = npt.NDArray[np.float64]
 Box = tuple[float, float, float, float]
 
-#: Why the rows of `queries` are NaN.
-QUERIES_HAVE_NO_PLACE = (
-    "its image tokens are learned queries of a Q-Former; each reads the whole image and has no place in it"
-)
 #: Image processors that only resize, crop and pad; a backend's suffix ("Pil", "Fast") is left out.
 PLAIN = (
     "CLIPImageProcessor",
@@ -190,7 +186,7 @@ def llava_next(processor: Any, config: Any, size: tuple[int, int], images: Mappi
 
 
 def queries(processor: Any, config: Any, size: tuple[int, int], images: Mapping[str, Any]) -> Boxes:
-    """InstructBLIP: no token has a place (`QUERIES_HAVE_NO_PLACE`)."""
+    """InstructBLIP: NaN. Its tokens are learned queries of a Q-Former; each reads the whole image."""
     return np.full((int(config.num_query_tokens), 4), np.nan)
 
 

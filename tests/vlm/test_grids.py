@@ -527,7 +527,6 @@ def test_queries_have_no_place_because_each_reads_every_pixel():
     for query in made:
         gradient = torch.autograd.grad(query.square().sum(), pixels, retain_graph=True)[0]
         assert (gradient != 0).all()
-    assert "Q-Former" in grids.QUERIES_HAVE_NO_PLACE
 
 
 # Geometry ---------------------------------------------------------------------------------------------------
@@ -648,7 +647,7 @@ def test_layouts_that_the_model_cannot_have_are_refused():
 # In the house -----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("family", ["llava", "llava_next"])
+@pytest.mark.parametrize("family", sorted(tiny_models.BUILDERS))
 @everywhere
 def test_vlm_token_boxes(family, size):
     vlm = tiny_models.vlm(family)
@@ -660,4 +659,4 @@ def test_vlm_token_boxes(family, size):
         assert len(boxes) == len(vlm.family.image_features(vlm.model, prompt.images))
     placed = boxes[~np.isnan(boxes).any(axis=1)]
     assert (placed[:, :2] >= 0).all() and (placed[:, 2:] <= size).all()
-    assert len(placed) > 0 or family == "instructblip"
+    assert (len(placed) == 0) == (family == "instructblip")

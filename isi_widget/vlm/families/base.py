@@ -8,15 +8,12 @@ derived; an adapter says only what differs. Not for loading (see `loading.py`) n
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import torch
 
 from isi_widget.errors import InputError
-
-if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
+from isi_widget.vlm.grids import Boxes
 
 IMAGE_TOKEN = "<image>"
 #: What is kept of an image encoder's output: the embeddings, and Qwen3-VL's, which enter deeper layers.
@@ -134,7 +131,7 @@ class Family:
 
     def token_boxes(
         self, processor: Any, config: Any, size: tuple[int, int], images: Mapping[str, Any]
-    ) -> npt.NDArray[np.float64]:
+    ) -> Boxes:
         """Boxes [image tokens, 4] of the image tokens in original pixels; NaN: no place. See `grids.py`.
 
         Parameters

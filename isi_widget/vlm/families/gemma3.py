@@ -14,8 +14,10 @@ The chat template writes <start_of_image>; the processor makes of it two line br
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
+from isi_widget.vlm import grids
 from isi_widget.vlm.families.base import Family, register_family
 
 
@@ -25,6 +27,12 @@ class Gemma3(Family):
 
     title = "Gemma 3"
     token_inputs: tuple[str, ...] = ("token_type_ids",)
+
+    def token_boxes(
+        self, processor: Any, config: Any, size: tuple[int, int], images: Mapping[str, Any]
+    ) -> grids.Boxes:
+        """As `grids.gemma3`."""
+        return grids.gemma3(processor, config, size, images)
 
     def make_processor(self, config: Any, tokenizer: Any, image_processor: Any) -> Any:
         """A Gemma3Processor from its parts."""

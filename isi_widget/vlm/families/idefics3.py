@@ -15,8 +15,10 @@ template, not image.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
+from isi_widget.vlm import grids
 from isi_widget.vlm.families.base import Family, register_family
 
 
@@ -26,6 +28,12 @@ class Idefics3(Family):
 
     title = "Idefics3"
     image_inputs: tuple[str, ...] = ("pixel_values", "pixel_attention_mask")
+
+    def token_boxes(
+        self, processor: Any, config: Any, size: tuple[int, int], images: Mapping[str, Any]
+    ) -> grids.Boxes:
+        """As `grids.idefics3`."""
+        return grids.idefics3(processor, config, size, images)
 
     def make_processor(self, config: Any, tokenizer: Any, image_processor: Any) -> Any:
         """An Idefics3Processor from its parts."""

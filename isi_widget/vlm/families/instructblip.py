@@ -23,6 +23,7 @@ from typing import Any
 import torch
 
 from isi_widget.errors import InputError
+from isi_widget.vlm import grids
 from isi_widget.vlm.families.base import Family, register_family
 
 
@@ -80,6 +81,12 @@ class InstructBlip(Family):
     def continued(self, model: Any) -> Any:
         """The language model with its head."""
         return model.language_model
+
+    def token_boxes(
+        self, processor: Any, config: Any, size: tuple[int, int], images: Mapping[str, Any]
+    ) -> grids.Boxes:
+        """As `grids.queries`."""
+        return grids.queries(processor, config, size, images)
 
     def make_processor(self, config: Any, tokenizer: Any, image_processor: Any) -> Any:
         """Not possible: the Q-Former's tokenizer is a part that only the checkpoint's own processor has."""

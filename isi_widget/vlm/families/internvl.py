@@ -13,8 +13,10 @@ The image tokens stand between <img> and </img>, which are template.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
+from isi_widget.vlm import grids
 from isi_widget.vlm.families.base import Family, register_family, without_video
 
 
@@ -23,6 +25,12 @@ class InternVL(Family):
     """InternVL: ChatML, the image as <img><IMG_CONTEXT>...</img>."""
 
     title = "InternVL"
+
+    def token_boxes(
+        self, processor: Any, config: Any, size: tuple[int, int], images: Mapping[str, Any]
+    ) -> grids.Boxes:
+        """As `grids.internvl`."""
+        return grids.internvl(processor, config, size, images)
 
     def make_processor(self, config: Any, tokenizer: Any, image_processor: Any) -> Any:
         """An InternVLProcessor without its video half."""

@@ -16,14 +16,10 @@ One image is (H / patch)^2 tokens, always the same number (576 for LLaVA-1.5).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from isi_widget.vlm import grids
 from isi_widget.vlm.families.base import Family, register_family
-
-if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
 
 
 @register_family("llava")
@@ -42,7 +38,7 @@ class Llava(Family):
 
     def token_boxes(
         self, processor: Any, config: Any, size: tuple[int, int], images: Mapping[str, Any]
-    ) -> npt.NDArray[np.float64]:
+    ) -> grids.Boxes:
         """As `grids.llava`."""
         return grids.llava(processor, config, size, images)
 

@@ -16,15 +16,11 @@ token a row. It is taken from the processor's expansion and checked against the 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from isi_widget.vlm import grids
 from isi_widget.vlm.families.base import register_family
 from isi_widget.vlm.families.llava import Llava
-
-if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
 
 
 @register_family("llava_next")
@@ -36,7 +32,7 @@ class LlavaNext(Llava):
 
     def token_boxes(
         self, processor: Any, config: Any, size: tuple[int, int], images: Mapping[str, Any]
-    ) -> npt.NDArray[np.float64]:
+    ) -> grids.Boxes:
         """As `grids.llava_next`."""
         return grids.llava_next(processor, config, size, images)
 

@@ -19,8 +19,10 @@ there.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
+from isi_widget.vlm import grids
 from isi_widget.vlm.families.base import Family, register_family
 
 
@@ -49,6 +51,12 @@ class PaliGemma(Family):
         text = model.config.text_config
         if getattr(text, "attn_logit_softcapping", None) and text._attn_implementation != "eager":
             model.set_attn_implementation({self.text_config: "eager"})
+
+    def token_boxes(
+        self, processor: Any, config: Any, size: tuple[int, int], images: Mapping[str, Any]
+    ) -> grids.Boxes:
+        """As `grids.paligemma`."""
+        return grids.paligemma(processor, config, size, images)
 
     def make_processor(self, config: Any, tokenizer: Any, image_processor: Any) -> Any:
         """A PaliGemmaProcessor from its parts."""

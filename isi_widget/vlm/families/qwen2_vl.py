@@ -16,8 +16,10 @@ resizing.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
+from isi_widget.vlm import grids
 from isi_widget.vlm.families.base import Family, register_family, without_video
 
 
@@ -29,6 +31,12 @@ class Qwen2VL(Family):
     image_inputs: tuple[str, ...] = ("pixel_values", "image_grid_thw")
     token_inputs: tuple[str, ...] = ("mm_token_type_ids",)
     beside_features: tuple[str, ...] = ("image_grid_thw",)
+
+    def token_boxes(
+        self, processor: Any, config: Any, size: tuple[int, int], images: Mapping[str, Any]
+    ) -> grids.Boxes:
+        """As `grids.qwen_vl`."""
+        return grids.qwen_vl(processor, config, size, images)
 
     def make_processor(self, config: Any, tokenizer: Any, image_processor: Any) -> Any:
         """A Qwen2VLProcessor without its video half."""
