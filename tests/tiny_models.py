@@ -17,10 +17,16 @@ import torch
 from PIL import Image
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import (
+    AyaVisionConfig,
+    AyaVisionForConditionalGeneration,
+    AyaVisionProcessor,
     CLIPVisionConfig,
     Gemma3Config,
     Gemma3ForConditionalGeneration,
     Gemma3Processor,
+    Idefics2Config,
+    Idefics2ForConditionalGeneration,
+    Idefics2Processor,
     Idefics3Config,
     Idefics3ForConditionalGeneration,
     Idefics3Processor,
@@ -36,6 +42,9 @@ from transformers import (
     LlavaNextConfig,
     LlavaNextForConditionalGeneration,
     LlavaNextProcessor,
+    LlavaOnevisionConfig,
+    LlavaOnevisionForConditionalGeneration,
+    LlavaOnevisionProcessor,
     LlavaProcessor,
     PaliGemmaConfig,
     PaliGemmaForConditionalGeneration,
@@ -57,8 +66,12 @@ from transformers.models.blip.image_processing_pil_blip import BlipImageProcesso
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 from transformers.models.gemma3.image_processing_pil_gemma3 import Gemma3ImageProcessorPil
 from transformers.models.got_ocr2.image_processing_pil_got_ocr2 import GotOcr2ImageProcessorPil
+from transformers.models.idefics2.image_processing_pil_idefics2 import Idefics2ImageProcessorPil
 from transformers.models.idefics3.image_processing_pil_idefics3 import Idefics3ImageProcessorPil
 from transformers.models.llava_next.image_processing_pil_llava_next import LlavaNextImageProcessorPil
+from transformers.models.llava_onevision.image_processing_pil_llava_onevision import (
+    LlavaOnevisionImageProcessorPil,
+)
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 from transformers.models.siglip.image_processing_pil_siglip import SiglipImageProcessorPil
 from transformers.models.smolvlm.image_processing_pil_smolvlm import SmolVLMImageProcessorPil
@@ -590,6 +603,96 @@ BUILDERS = {
 }
 
 
+# Unlisted families ------------------------------------------------------------------------------------------
+
+_AYA = ("<|START_OF_IMG|>", "<|END_OF_IMG|>", "<|IMG_PATCH|>", "<image>", "<|TURN|>", "<|END|>")
+#: The essentials of Aya Vision's template.
+AYA = (
+    "{{ bos_token }}{% for message in messages %}<|TURN|>{{ message['role'] }}"
+    "{% for part in message['content'] %}{% if part['type'] == 'image' %}<image>{% else %}{{ part['text'] }}"
+    "{% endif %}{% endfor %}<|END|>{% endfor %}{% if add_generation_prompt %}<|TURN|>chatbot{% endif %}"
+)
+
+
+def aya_vision(kind: str = "", seed: int = 0, **text: Any) -> Any:
+    """A tiny Aya Vision, a family that is not listed: tiles of 32 x 32 pixels, sliding windows."""
+    tok = split_tokenizer(_AYA, {}, bos="<BOS>", eos="<|END|>", pad="<PAD>")
+    changes = {"model_type": "cohere2", "sliding_window": 12, "layer_types": None, "logit_scale": 1.0}
+    config = AyaVisionConfig(
+        text_config=_text(tok, **changes | {"sliding_window_pattern": 2} | text),
+        vision_config=_siglip() | {"model_type": "siglip_vision_model"},
+        image_token_index=tok.convert_tokens_to_ids("<|IMG_PATCH|>"),
+        tie_word_embeddings=False,
+    )
+    size = {"height": IMAGE_SIZE, "width": IMAGE_SIZE}
+    images = GotOcr2ImageProcessorPil(size=size, crop_to_patches=True, min_patches=1, max_patches=4)
+    processor = AyaVisionProcessor(
+        images, tok, patch_size=PATCH, img_size=IMAGE_SIZE, downsample_factor=2, chat_template=AYA
+    )
+    return _seeded(AyaVisionForConditionalGeneration, config, seed), processor
+
+
+def llava_onevision(kind: str = "", seed: int = 0, **text: Any) -> Any:
+    """A tiny LLaVA-OneVision, a family that is not listed; its processor wants a video half."""
+    named = {"image_token": "<image>", "video_token": "<video>"}
+    tok = split_tokenizer((*_CHATML, *named.values()), named, eos="<|im_end|>", pad="<|endoftext|>")
+    pinpoints = [[32, 32], [32, 64], [64, 32], [64, 64]]
+    config = LlavaOnevisionConfig(
+        text_config=_text(tok, **{"model_type": "qwen2"} | text),
+        vision_config=_siglip() | {"model_type": "siglip_vision_model"},
+        image_token_id=tok.convert_tokens_to_ids("<image>"),
+        video_token_id=tok.convert_tokens_to_ids("<video>"),
+        image_grid_pinpoints=pinpoints,
+        tie_word_embeddings=False,
+    )
+    images = LlavaOnevisionImageProcessorPil(
+        size={"height": IMAGE_SIZE, "width": IMAGE_SIZE}, image_grid_pinpoints=pinpoints
+    )
+    processor = without_video(LlavaOnevisionProcessor)(
+        images,
+        tok,
+        num_image_tokens=(IMAGE_SIZE // PATCH) ** 2,
+        vision_feature_select_strategy="full",
+        chat_template=INTERN.replace("<IMG_CONTEXT>", "<image>"),
+    )
+    return _seeded(LlavaOnevisionForConditionalGeneration, config, seed), processor
+
+
+def idefics2(kind: str = "", seed: int = 0, **text: Any) -> Any:
+    """A tiny Idefics2, not listed either: its processor changes the text around the image untold."""
+    special = ("<image>", "<fake_token_around_image>", "<end_of_utterance>")
+    tok = split_tokenizer(special, {}, bos="<s>", eos="</s>", pad="<pad>")
+    config = Idefics2Config(
+        text_config=_text(tok, **{"model_type": "mistral", "sliding_window": None} | text),
+        vision_config={
+            "hidden_size": 64,
+            "intermediate_size": 128,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 4,
+            "image_size": IMAGE_SIZE,
+            "patch_size": PATCH,
+        },
+        perceiver_config={
+            "hidden_size": 64,
+            "resampler_n_latents": 4,
+            "resampler_depth": 1,
+            "resampler_n_heads": 4,
+            "resampler_head_dim": 16,
+            "num_key_value_heads": 2,
+        },
+        image_token_id=tok.convert_tokens_to_ids("<image>"),
+    )
+    images = Idefics2ImageProcessorPil(
+        size={"shortest_edge": 16, "longest_edge": IMAGE_SIZE}, do_image_splitting=False
+    )
+    processor = Idefics2Processor(images, tok, image_seq_len=4, chat_template=IDEFICS)
+    return _seeded(Idefics2ForConditionalGeneration, config, seed), processor
+
+
+#: Families that isi_widget has no adapter for.
+UNLISTED = {"aya_vision": aya_vision, "llava_onevision": llava_onevision, "idefics2": idefics2}
+
+
 @dataclass(frozen=True)
 class Shown:
     """What a VLM needs of a stimulus: a random image of a given size, and two texts as they are."""
@@ -611,5 +714,5 @@ class Shown:
 @cache
 def vlm(family: str = "llava", kind: str = "byte", **text: Any) -> VLM:
     """A tiny VLM, built once. Further arguments change its LlamaConfig (hashable values)."""
-    model, processor = BUILDERS[family](kind, **text)
+    model, processor = (BUILDERS | UNLISTED)[family](kind, **text)
     return VLM(model, processor, model_id=f"tiny-{family}")

@@ -16,13 +16,17 @@ from tiny_models import VLM, Shown
 
 from isi_widget.attribution import measure_attention
 from isi_widget.errors import InputError
+from isi_widget.stimulus import Stimulus, load_image
+from isi_widget.trial import run_trial
 from isi_widget.vlm import load_vlm, supported_families
+from isi_widget.vlm import recording as recording_module
 from isi_widget.vlm.families import family_of
 from isi_widget.vlm.recording import GROUPS, AttentionRecorder, recording
 
 FAMILIES = sorted(tiny_models.BUILDERS)
 QWEN = ("qwen2_vl", "qwen2_5_vl", "qwen3_vl")
 families = pytest.mark.parametrize("name", FAMILIES)
+unlisted = pytest.mark.parametrize("name", ["aya_vision", "llava_onevision"])
 SHOWN = Shown(current_context="The star is red.", size=(90, 40))
 OTHER = Shown("What colour is the box?", "A box is left of it. It is large and yellow.", (40, 110), seed=7)
 TEXTS = [
@@ -380,7 +384,7 @@ def test_the_listed_families():
 @families
 def test_layers_and_availability(name):
     vlm = tiny_models.vlm(name)
-    assert vlm.unavailable == {}
+    assert set(vlm.unavailable) == ({"image_map"} if name == "instructblip" else set())
     layers = vlm.family.layers(vlm.model)
     assert [layer.self_attn.layer_idx for layer in layers] == [0, 1, 2]
 
@@ -425,6 +429,164 @@ def test_the_q_former_reads_the_question():
     one, other = (vlm.encode(Shown(text)) for text in ("Is it red?", "Is it blue?"))
     features = [vlm.family.image_features(vlm.model, prompt.images) for prompt in (one, other)]
     assert (features[0] - features[1]).abs().max() > 1e-3
+
+
+# Unlisted models --------------------------------------------------------------------------------------------
+
+
+@unlisted
+def test_an_unlisted_model_gives_everything_that_can_be_established(name):
+    vlm = tiny_models.vlm(name)
+    assert name not in supported_families()
+    assert set(vlm.unavailable) == {"image_map"} and name in vlm.unavailable["image_map"]
+    for shown in (SHOWN, OTHER):
+        prompt = vlm.encode(shown)
+        inputs = plain_inputs(vlm, shown)
+        assert prompt.input_ids.equal(inputs["input_ids"])
+        for segment, text in (("question", shown.current_question), ("context", shown.current_context)):
+            decoded = vlm.tokenizer.decode(list(prompt.segment_token_ids(segment)))
+            assert decoded == text or (prompt.straddling and decoded == text + "\n")
+        assert vlm.answer(shown, 10).token_ids == generated(vlm, inputs, max_new_tokens=10)[0]
+        answers = vlm.sample(shown, n=3, max_new_tokens=9, seed=3)
+        for answer in answers:
+            np.testing.assert_allclose(
+                answer.logprobs, teacher_forced(vlm, shown, answer.token_ids), atol=1e-5, rtol=0
+            )
+        shares = measure_attention(vlm, shown, answers[0])
+        np.testing.assert_allclose(shares.mass, eager_mass(vlm, shown, answers[0].token_ids), atol=1e-5)
+
+
+@unlisted
+def test_an_unlisted_model_goes_through_a_trial(name):
+    vlm = tiny_models.vlm(name)
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8)
+    trial = run_trial(vlm, Stimulus(load_image(pixels), "Is it red?"), samples=3, max_new_tokens=4)
+    assert trial.answer is not None and trial.uncertainty is not None and trial.attention is not None
+    assert any("image_map" in note for note in trial.notes)
+
+
+@unlisted
+def test_where_the_template_changes_the_text_there_are_answers_but_no_segments(name):
+    model, processor = tiny_models.UNLISTED[name]()
+    processor.chat_template = processor.chat_template.replace("part['text']", "part['text'] | upper")
+    vlm = VLM(model, processor, model_id="crippled")
+    assert set(vlm.unavailable) == {"image_map", "segments", "attention"}
+    assert "changes the text" in vlm.unavailable["segments"]
+    prompt = vlm.encode(SHOWN)
+    assert "THE STAR IS RED." in prompt.text
+    with pytest.raises(InputError, match=r"no segments.*changes the text"):
+        prompt.token_counts()
+    with pytest.raises(InputError, match=r"summed over segments.*changes the text"):
+        measure_attention(vlm, SHOWN)
+    inputs = plain_inputs(vlm, SHOWN)
+    assert vlm.answer(SHOWN, 6).token_ids == generated(vlm, inputs, max_new_tokens=6)[0]
+    answer = vlm.sample(SHOWN, 2, max_new_tokens=6)[1]
+    np.testing.assert_allclose(answer.logprobs, teacher_forced(vlm, SHOWN, answer.token_ids), atol=1e-5)
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8)
+    stimulus = Stimulus(load_image(pixels), "Is it red?")
+    trial = run_trial(vlm, stimulus, samples=3, max_new_tokens=4)
+    assert trial.answer is not None and trial.uncertainty is not None and trial.attention is None
+    assert any("changes the text" in note for note in trial.notes)
+    with pytest.raises(InputError, match="'attention' is not available"):
+        run_trial(vlm, stimulus, what=["attention"])
+
+
+def test_where_the_processor_changes_the_text_untold_there_are_answers_but_no_segments():
+    """Idefics2 puts a space after the image, and tells nobody."""
+    vlm = tiny_models.vlm("idefics2")
+    assert set(vlm.unavailable) == {"image_map", "segments", "attention"}
+    assert "ids differ from the tokenizer's" in vlm.unavailable["segments"]
+    expected = generated(vlm, plain_inputs(vlm, SHOWN), max_new_tokens=6)[0]
+    assert vlm.answer(SHOWN, 6).token_ids == expected
+
+
+def test_where_the_image_token_is_not_known_there_are_answers_but_no_segments():
+    model, processor = tiny_models.llava_onevision()
+    vlm = VLM(model, processor, model_id="whole")
+    expected = vlm.answer(SHOWN, 6)
+
+    class Silent(type(vlm.family)):
+        def image_token_id(self, model):
+            return None
+
+    vlm = VLM.__new__(VLM)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("isi_widget.vlm.model.family_of", lambda config: Silent("llava_onevision"))
+        vlm.__init__(model, processor, model_id="crippled")
+    assert "which token stands for the image" in vlm.unavailable["segments"]
+    assert vlm.answer(SHOWN, 6) == expected
+
+
+def test_where_attention_does_not_pass_through_the_interface_it_is_not_available():
+    model, processor = tiny_models.llava_onevision()
+    layer = model.model.language_model.layers[1].self_attn
+    original = layer.forward
+
+    def own_attention(hidden_states, *args, **kwargs):  # computes the same, but tells nobody
+        token = recording_module._ACTIVE.set(None)
+        try:
+            return original(hidden_states, *args, **kwargs)
+        finally:
+            recording_module._ACTIVE.reset(token)
+
+    layer.forward = own_attention
+    vlm = VLM(model, processor, model_id="crippled")
+    assert set(vlm.unavailable) == {"image_map", "attention"}
+    assert "2 of 3 layers were seen" in vlm.unavailable["attention"]
+    assert vlm.answer(SHOWN, 6) == VLM(*tiny_models.llava_onevision(), model_id="whole").answer(SHOWN, 6)
+    with pytest.raises(InputError, match="2 of 3 layers"):
+        vlm.answer(SHOWN, 6, attention=True)
+
+
+def test_where_recorded_attention_is_not_the_models_it_is_not_available():
+    model, processor = tiny_models.llava_onevision()
+    for layer in model.model.language_model.layers:  # a scale that the recorder is not told of
+        layer.self_attn.register_forward_pre_hook(
+            lambda module, args, kwargs: setattr(
+                module, "scaling", 0.25 if module.config._attn_implementation == "eager" else 0.1
+            ),
+            with_kwargs=True,
+        )
+    vlm = VLM(model, processor, model_id="crippled")
+    assert "differs from eager attention" in vlm.unavailable["attention"]
+
+
+def test_a_model_that_keeps_more_than_keys_and_values_is_refused():
+    from transformers.cache_utils import DynamicLayer
+
+    class Recurrent(DynamicLayer):
+        pass
+
+    model, processor = tiny_models.llava_onevision()
+    vlm = VLM(model, processor, model_id="crippled")
+    original = model.forward
+
+    def forward(**kwargs):
+        output = original(**kwargs)
+        output.past_key_values.layers[1].__class__ = Recurrent
+        return output
+
+    model.forward = forward
+    with pytest.raises(InputError, match=r"'llava_onevision' keep more than keys and values.*Recurrent"):
+        vlm.answer(SHOWN, 4)
+
+
+def test_an_unlisted_model_without_a_chat_template_is_refused():
+    model, processor = tiny_models.llava_onevision()
+    processor.chat_template = None
+    with pytest.raises(InputError, match="'llava_onevision' has no chat template"):
+        VLM(model, processor, model_id="silent")
+
+
+def test_an_unlisted_model_loads_from_a_folder(tmp_path):
+    model, processor = tiny_models.llava_onevision()
+    model.save_pretrained(tmp_path)
+    processor.save_pretrained(tmp_path)  # as on the hub, but for the video half that cannot be loaded here
+    loaded = load_vlm(tmp_path)
+    assert loaded.info()["family"] == "llava_onevision (not listed)"
+    assert (
+        loaded.answer(SHOWN, 6).token_ids == VLM(model, processor, model_id="tiny").answer(SHOWN, 6).token_ids
+    )
 
 
 def test_what_transformers_does_not_know_is_refused_by_name():

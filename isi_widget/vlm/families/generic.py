@@ -16,9 +16,11 @@ from typing import Any
 import torch
 
 from isi_widget.errors import InputError
-from isi_widget.vlm.families.base import Family
+from isi_widget.vlm.families.base import Family, without_video
 
 _PROBE_TOKENS = 8
+# Cache layers of transformers that grow by new tensors, never in place.
+_FORKABLE = {"DynamicLayer", "DynamicSlidingWindowLayer"}
 
 
 def is_image_text_to_text(config: Any) -> bool:
@@ -84,6 +86,34 @@ class Generic(Family):
             name: value for name, value in taken.items() if name.endswith("type_ids") and value.shape == shape
         }
         return {name: taken[name] for name in taken.keys() - tokens.keys()}, tokens
+
+    def make_processor(self, config: Any, tokenizer: Any, image_processor: Any) -> Any:
+        """The checkpoint's own processor without its video half."""
+        from transformers.models.auto.processing_auto import (
+            PROCESSOR_MAPPING_NAMES,
+            processor_class_from_name,
+        )
+
+        own = processor_class_from_name(PROCESSOR_MAPPING_NAMES[self.model_type])
+        return without_video(own).from_pretrained(tokenizer.name_or_path)
+
+    def cache(self, output: Any) -> Any:
+        """The key-value cache, if it can be forked: one prefill then serves many answers.
+
+        Raises
+        ------
+        InputError
+            If the model keeps anything else than keys and values (linear attention, convolutions).
+        """
+        cache = getattr(output, "past_key_values", None)
+        kinds = {type(layer).__name__ for layer in getattr(cache, "layers", ())}
+        if not kinds or kinds - _FORKABLE:
+            kept = ", ".join(sorted(kinds)) or type(cache).__name__
+            raise InputError(
+                f"Models of type {self.model_type!r} keep more than keys and values of what they have read "
+                f"({kept}), which is not supported. Choose a model with attention in every layer."
+            )
+        return cache
 
     def unavailable(self, model: Any) -> dict[str, str]:
         """What an unlisted model does not allow, as found by `prepare`."""

@@ -65,6 +65,10 @@ class InstructBlip(Family):
                 "Choose one on Vicuna, for example 'Salesforce/instructblip-vicuna-7b'."
             )
 
+    def unavailable(self, model: Any) -> dict[str, str]:
+        """The Q-Former's embeddings stand for no place in the picture."""
+        return {"image_map": "The image tokens of InstructBLIP are queries, not places in the picture."}
+
     def decoder(self, model: Any) -> torch.nn.Module:
         """The language model without its head."""
         decoder: torch.nn.Module = model.language_model.get_decoder()
