@@ -22,6 +22,7 @@ from isi_widget.vlm.decoding import Cancel, OnToken, Pieces, Prefill, Row, Sampl
 from isi_widget.vlm.families import Family, family_of
 from isi_widget.vlm.features import ImageFeatures
 from isi_widget.vlm.prompt import SEGMENTS, Prompt, PromptEncoder, StimulusLike
+from isi_widget.vlm.quantization import computes_in, not_quantized
 from isi_widget.vlm.recording import GROUPS, AttentionRecorder, reason_against, recording
 
 if TYPE_CHECKING:
@@ -60,6 +61,8 @@ class VLM:
         self.model, self.processor = model, processor
         self.model_id, self.revision = model_id, revision
         self.quantization, self.is_embedded = quantization, is_embedded
+        #: The arguments of `load_vlm` that made it, to load it again; None for a model made by hand.
+        self.loaded_with: dict[str, Any] | None = None
         self.family: Family = family_of(model.config)
         self.family.prepare(model)
         self.lock = threading.RLock()
@@ -107,6 +110,8 @@ class VLM:
             "device": str(self.device),
             "dtype": str(self.dtype).removeprefix("torch."),
             "quantization": self.quantization,
+            "not_quantized": list(not_quantized(self.model)),
+            "compute_dtype": computes_in(self.model),
             "revision": self.revision,
             "note": _SCENES_ONLY if self.is_embedded else "",
         }

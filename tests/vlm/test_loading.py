@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import gc
+import hashlib
 import json
 import shutil
+import socket
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import huggingface_hub
-import numpy as np
 import pytest
 import tiny_models
 import torch
 from tiny_models import BUILDERS, Shown
 from transformers import AutoProcessor
 
-from isi_widget.attribution import measure_attention
-from isi_widget.errors import InputError
-from isi_widget.vlm import load_vlm, models, supported_families
+from isi_widget import hub as isi_hub
+from isi_widget.errors import Cancelled, InputError, OutOfMemory
+from isi_widget.vlm import load_vlm
 from isi_widget.vlm.families import family_of
 from isi_widget.vlm.loading import EMBEDDED
 
@@ -73,35 +76,6 @@ def test_a_processor_is_built_from_its_parts(folder, broken):
     assert vlm.encode(SHOWN).token_counts()["image"] == expected.token_counts()["image"]
 
 
-@pytest.mark.parametrize("quantization", ["nf4", "int8"])
-def test_quantised_models_answer_and_are_measured(checkpoint, quantization):
-    pytest.importorskip("bitsandbytes")
-    vlm = load_vlm(checkpoint[1], quantization=quantization)
-    plain = load_vlm(checkpoint[1])
-    layer = vlm.family.layers(vlm.model)[0].self_attn.q_proj
-    assert type(layer).__name__ == {"nf4": "Linear4bit", "int8": "Linear8bitLt"}[quantization]
-    prefill = vlm.prefill(SHOWN)
-    # Quantised, so near the original, but not equal to it.
-    alike = torch.nn.functional.cosine_similarity(prefill.logits, plain.prefill(SHOWN).logits, dim=0)
-    assert 0.9 < alike < 0.99999
-    answer = vlm.answer(prefill, 5, attention=True)
-    shares = measure_attention(vlm, prefill, answer)
-    np.testing.assert_allclose(shares.mass.sum(-1), 1, atol=1e-5)
-    assert len(vlm.sample(prefill, n=3, max_new_tokens=4)) == 3
-    assert vlm.info()["parameters"] == plain.info()["parameters"]
-    assert vlm.info()["quantization"] == quantization
-
-
-def test_4_bit_layers_are_never_repacked(checkpoint):
-    bitsandbytes = pytest.importorskip("bitsandbytes")
-    vlm = load_vlm(checkpoint[1], quantization="nf4")
-    layers = [module for module in vlm.model.modules() if isinstance(module, bitsandbytes.nn.Linear4bit)]
-    assert layers and not any(layer.support_avx512bf16_for_cpu for layer in layers)
-    before = layers[0].weight.data.clone()
-    vlm.answer(SHOWN, 2)
-    assert layers[0].weight.data.equal(before)
-
-
 def test_missing_packages_are_named(checkpoint, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(
@@ -113,7 +87,7 @@ def test_missing_packages_are_named(checkpoint, monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"quantization": "fp4"}, "choose None, 'int8' or 'nf4'"),
+        ({"quantization": "fp4"}, "choose None, 'int8', 'nf4' or 'nf4-double'"),
         ({"dtype": "int8"}, "dtype is 'int8'"),
         ({"dtype": torch.int8}, "dtype is torch.int8"),
         ({"device": "gpu"}, "Unknown device 'gpu'"),
@@ -154,10 +128,33 @@ BREAKS = {
     ),
     "cut weights": (
         lambda f: (f / "model.safetensors").write_bytes((f / "model.safetensors").read_bytes()[:5000]),
-        "weights in .* cannot be loaded",
+        "weights of .* cannot be loaded",
+    ),
+    "short weights": (
+        lambda f: (f / "model.safetensors").write_bytes((f / "model.safetensors").read_bytes()[:-100]),
+        "weights of .* cannot be loaded",
+    ),
+    "empty index": (
+        lambda f: (
+            (f / "model.safetensors").unlink(),
+            write(f / "model.safetensors.index.json", '{"weight_map": {}}'),
+        ),
+        "lacks every file of its index",
+    ),
+    "broken index": (
+        lambda f: ((f / "model.safetensors").unlink(), write(f / "model.safetensors.index.json", "[")),
+        "index.json' is not valid JSON",
+    ),
+    "config without an object": (lambda f: write(f / "config.json", "[]"), "it holds list, not an object"),
+    "code of its own": (
+        lambda f: edit(f, model_type="martian", auto_map={"AutoConfig": "configuration_martian.Martian"}),
+        "comes with code of its own.*trust_remote_code=True",
     ),
     "missing shard": (
-        lambda f: write(f / "model.safetensors.index.json", '{"weight_map": {"a": "model-2.safetensors"}}'),
+        lambda f: (
+            (f / "model.safetensors").unlink(),
+            write(f / "model.safetensors.index.json", '{"weight_map": {"a": "model-2.safetensors"}}'),
+        ),
         "lacks model-2.safetensors",
     ),
     "text model": (lambda f: edit(f, model_type="llama"), "'llama' are not supported.*LLaVA-1.5.*LLaVA-NeXT"),
@@ -192,25 +189,62 @@ def test_a_file_is_not_a_folder(folder):
         load_vlm(folder / "config.json")
 
 
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+
+class Answers(BaseHTTPRequestHandler):
+    """Answers as the hub does: with one error, or with the files of a folder."""
+
+    status, code = 200, ""
+    folder: Path | None = None
+    #: Called with the name of a file when half of it has been sent.
+    halfway = staticmethod(lambda name: None)
+
+    def do_HEAD(self):
+        self.answer(with_body=False)
+
+    def do_GET(self):
+        self.answer(with_body=True)
+
+    def answer(self, with_body):
+        body, status = b"", self.status
+        name = self.path.partition("/resolve/")[2].partition("/")[2]  # after the revision
+        if status == 200 and self.path.startswith("/api/models/"):
+            body = json.dumps(self.listing()).encode()
+        elif status == 200 and name and (self.folder / name).is_file():
+            body = (self.folder / name).read_bytes()
+        elif status == 200:
+            status = 404
+        self.send_response(status)
+        if self.code:
+            self.send_header("X-Error-Code", self.code)
+        self.send_header("X-Repo-Commit", COMMIT)
+        self.send_header("ETag", f'"{hashlib.sha1(body).hexdigest()}"')
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if with_body:
+            self.wfile.write(body[: len(body) // 2])
+            self.wfile.flush()
+            self.halfway(name)
+            self.wfile.write(body[len(body) // 2 :])
+
+    def listing(self):
+        files = [
+            {"rfilename": path.name, "size": path.stat().st_size}
+            for path in self.folder.iterdir()
+            if path.is_file()
+        ]
+        return {"id": "owner/model", "sha": COMMIT, "siblings": files}
+
+    def log_message(self, *args):
+        pass
+
+
 @pytest.fixture
 def hub(monkeypatch, tmp_path):
-    """A local stand-in for the hub that answers with one status and error code, as the real one does."""
-
-    class Answer(BaseHTTPRequestHandler):
-        status, code = 404, ""
-
-        def do_HEAD(self):
-            self.send_response(self.status)
-            self.send_header("X-Error-Code", self.code)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-
-        do_GET = do_HEAD
-
-        def log_message(self, *args):
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Answer)
+    """A local stand-in for the hub: (how it answers, its server)."""
+    answers = type("Answer", (Answers,), {})
+    server = ThreadingHTTPServer(("127.0.0.1", 0), answers)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     address = f"http://127.0.0.1:{server.server_port}"
     constants = huggingface_hub.constants
@@ -218,9 +252,9 @@ def hub(monkeypatch, tmp_path):
     monkeypatch.setattr(
         constants, "HUGGINGFACE_CO_URL_TEMPLATE", address + "/{repo_id}/resolve/{revision}/{filename}"
     )
-    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-    yield Answer, server
+    yield answers, server
     server.shutdown()
     server.server_close()
 
@@ -242,15 +276,138 @@ def test_what_the_hub_refuses_is_one_clear_error(hub, status, code, message):
         load_vlm("owner/model", revision="v9")
 
 
-def test_without_a_network_it_says_what_works(hub, monkeypatch):
-    monkeypatch.setattr(
-        "time.sleep", lambda seconds: None
-    )  # huggingface_hub waits longer and longer between tries
-    _, server = hub
+def closed(server):
     server.shutdown()
     server.server_close()
+
+
+def test_without_a_network_it_says_at_once_what_works(hub, monkeypatch):
+    def wait(seconds):
+        raise AssertionError(f"waits for {seconds} s before it tries again")
+
+    monkeypatch.setattr("time.sleep", wait)  # huggingface_hub waits 23 seconds in all
+    closed(hub[1])
     with pytest.raises(InputError, match=r"cannot be reached.*works offline"):
         load_vlm("owner/model")
+
+
+def test_a_hub_that_never_answers_is_given_up(monkeypatch):
+    """A network that swallows everything: the connection stands, nothing comes back."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        monkeypatch.setattr(
+            huggingface_hub.constants, "ENDPOINT", f"http://127.0.0.1:{silent.getsockname()[1]}"
+        )
+        monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
+        monkeypatch.delenv("HF_HUB_ETAG_TIMEOUT", raising=False)
+        assert isi_hub.PATIENCE <= 5
+        monkeypatch.setattr(isi_hub, "PATIENCE", 0.2)
+        with pytest.raises(InputError, match=r"cannot be reached.*HF_HUB_ETAG_TIMEOUT"):
+            load_vlm("owner/model")
+
+
+def test_a_checkpoint_of_the_hub_is_fetched_once_and_then_works_offline(hub, checkpoint):
+    answers, server = hub
+    answers.folder = checkpoint[1]
+    told = []
+    vlm = load_vlm("owner/model", progress=lambda fraction, text: told.append((fraction, text)))
+    assert vlm.answer(SHOWN, 4) == tiny_models.vlm(checkpoint[0]).answer(SHOWN, 4)
+    assert (vlm.model_id, vlm.revision) == ("owner/model", COMMIT)
+    fractions = [fraction for fraction, _ in told]
+    assert fractions == sorted(fractions) and fractions[-1] == 1
+    assert any("downloading owner/model" in text for _, text in told)
+    assert any("reading the weights" in text for _, text in told)
+    assert min(fraction for fraction, text in told if "reading" in text) >= 0.8
+    closed(server)
+    again = load_vlm("owner/model")
+    assert again.revision == COMMIT and again.answer(SHOWN, 4) == vlm.answer(SHOWN, 4)
+
+
+def test_a_download_can_be_cancelled_within_a_file(hub, checkpoint, monkeypatch, tmp_path):
+    answers, _ = hub
+    answers.folder = checkpoint[1]
+    monkeypatch.setattr(huggingface_hub.constants, "DOWNLOAD_CHUNK_SIZE", 1000)
+    half, go_on = threading.Event(), threading.Event()
+
+    def stop_at_the_weights(name):
+        if name == "model.safetensors":
+            half.set()
+            go_on.wait(20)
+
+    answers.halfway = staticmethod(stop_at_the_weights)
+
+    def cancel():
+        if half.is_set():
+            threading.Timer(0.3, go_on.set).start()  # after the download has been told to stop
+        return half.is_set()
+
+    with pytest.raises(Cancelled, match="Downloading owner/model was cancelled"):
+        load_vlm("owner/model", cancel=cancel)
+    snapshot = next((tmp_path / "cache").glob("*/snapshots/*"))
+    assert (snapshot / "config.json").is_file() and not (snapshot / "model.safetensors").exists()
+
+
+def test_pickled_weights_are_read_only_if_asked_for(folder):
+    from safetensors.torch import load_file
+
+    expected = load_vlm(folder).answer(SHOWN, 4)
+    torch.save(load_file(folder / "model.safetensors"), folder / "pytorch_model.bin")
+    (folder / "model.safetensors").unlink()
+    with pytest.raises(InputError, match=r"has pytorch_model.bin, which can run code.*allow_pickle=True"):
+        load_vlm(folder)
+    assert load_vlm(folder, allow_pickle=True).answer(SHOWN, 4) == expected
+
+
+def allocated():
+    """Bytes of all tensors that live in this process."""
+    gc.collect()
+    tensors = [thing for thing in gc.get_objects() if issubclass(type(thing), torch.Tensor)]
+    return sum({t.untyped_storage().data_ptr(): t.untyped_storage().nbytes() for t in tensors}.values())
+
+
+@pytest.mark.parametrize("quantization", [None, "nf4"])
+def test_a_cancelled_load_leaves_nothing_allocated(checkpoint, quantization):
+    if quantization is not None:
+        pytest.importorskip("bitsandbytes")
+    load_vlm(checkpoint[1], quantization=quantization)  # libraries and their caches
+    before, steps = allocated(), []
+
+    def progress(fraction, text):
+        steps.append(fraction)
+
+    with pytest.raises(Cancelled) as caught:
+        load_vlm(
+            checkpoint[1],
+            quantization=quantization,
+            progress=progress,
+            cancel=lambda: len(steps) > 10,
+        )
+    assert 0 < steps[-1] < 1
+    assert allocated() == before, caught.value
+    load_vlm(checkpoint[1], quantization=quantization)
+
+
+def test_a_failed_load_leaves_nothing_allocated(folder):
+    before = allocated()
+    edit(folder, vision_feature_layer=-1)
+    (folder / "tokenizer.json").unlink()
+    with pytest.raises(InputError) as caught:
+        load_vlm(folder)
+    assert allocated() == before, caught.value
+
+
+def test_out_of_memory_while_loading_is_one_error(checkpoint, monkeypatch):
+    def forbid(*args, **kwargs):
+        raise RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory: ...")
+
+    monkeypatch.setattr("transformers.AutoModelForImageTextToText.from_pretrained", forbid)
+    with pytest.raises(OutOfMemory, match=r"while loading .*quantization='nf4'.*isi.models"):
+        load_vlm(checkpoint[1])
+
+
+def test_what_it_was_loaded_with_loads_it_again(checkpoint):
+    vlm = load_vlm(checkpoint[1], dtype="bfloat16")
+    again = load_vlm(**vlm.loaded_with)
+    assert again.answer(SHOWN, 4) == vlm.answer(SHOWN, 4)
 
 
 def test_what_families_derive():
@@ -259,14 +416,6 @@ def test_what_families_derive():
         family = family_of(vlm.model.config)
         assert len(family.layers(vlm.model)) == vlm.model.config.text_config.num_hidden_layers
         assert family.image_token_id(vlm.model) == vlm.processor.image_token_id
-
-
-def test_known_checkpoints_belong_to_supported_families():
-    known = models()
-    assert {checkpoint.model_type for checkpoint in known} <= set(supported_families())
-    assert len({checkpoint.name for checkpoint in known}) == len(known)
-    for checkpoint in known:
-        assert checkpoint.memory("nf4") < checkpoint.memory("int8") < checkpoint.memory()
 
 
 @pytest.mark.skipif(not (EMBEDDED / "model.safetensors").is_file(), reason="not built yet")

@@ -1,0 +1,410 @@
+"""How much memory a VLM needs, how much is free, and what to say when it does not suffice.
+
+Estimates come from the checkpoint's configuration alone: the model is built without weights (on torch's meta
+device) and its matrices are counted. Not for quantising (see `quantization.py`) nor for loading (see
+`loading.py`).
+"""
+
+from __future__ import annotations
+
+import copy
+import gc
+import math
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from isi_widget import embedded, hub
+from isi_widget.errors import InputError, OutOfMemory
+from isi_widget.vlm.machine import free_memory
+from isi_widget.vlm.quantization import check_name, is_kept, is_quantized, kept_modules
+
+__all__ = [
+    "MemoryNeed",
+    "cache_bytes",
+    "check_fits",
+    "entailment_bytes",
+    "estimate",
+    "forget",
+    "free_caches",
+    "free_memory",
+    "is_out_of_memory",
+    "model_bytes",
+    "out_of_memory_as_error",
+    "packed_bytes",
+    "size",
+    "skeleton",
+    "weight_bytes",
+]
+
+#: What an estimate assumes of the work unless told otherwise: see `estimate`.
+PROMPT_TOKENS, SAMPLES, NEW_TOKENS = 1024, 10, 64
+GIB = 2**30
+
+
+@dataclass(frozen=True)
+class MemoryNeed:
+    """Bytes that a model and its work need on one device.
+
+    Attributes
+    ----------
+    weights : parameters and buffers; quantised matrices with their scales, the rest at full width.
+    cache : key-value cache at its largest: the prompt once, and for each sample the prompt and new tokens.
+    entailment : the entailment model, if it was to be counted.
+    working : activations of the prefill and logits of the samples; a rough figure, the only one here.
+    """
+
+    weights: int
+    cache: int = 0
+    entailment: int = 0
+    working: int = 0
+
+    @property
+    def total(self) -> int:
+        """All of it."""
+        return self.weights + self.cache + self.entailment + self.working
+
+    def __str__(self) -> str:
+        parts = {
+            "weights": self.weights,
+            "key-value cache": self.cache,
+            "entailment model": self.entailment,
+            "activations": self.working,
+        }
+        named = ", ".join(f"{name} {size(part)}" for name, part in parts.items() if part)
+        return f"{size(self.total)} ({named})"
+
+
+def size(count: float) -> str:
+    """Bytes as people read them."""
+    return f"{count / GIB:.1f} GiB" if count >= GIB / 10 else f"{count / 2**20:.1f} MiB"
+
+
+# Estimates --------------------------------------------------------------------------------------------------
+
+
+def estimate(
+    source: Any,
+    *,
+    quantization: str | None = None,
+    dtype: torch.dtype | None = None,
+    quantize_vision: bool = False,
+    prompt_tokens: int = PROMPT_TOKENS,
+    samples: int = SAMPLES,
+    new_tokens: int = NEW_TOKENS,
+    entailment: str | Path | None = None,
+    trust_remote_code: bool = False,
+) -> MemoryNeed:
+    """What a checkpoint needs, from its configuration alone.
+
+    Parameters
+    ----------
+    source : a folder, a hub name (only its config.json is fetched), a configuration of transformers, or a
+        model (with or without weights) that is not quantised.
+    dtype : of what is not quantised and of the cache; None: bfloat16.
+    prompt_tokens : image, text and template; see docs/which_model.md for what an image costs.
+    samples : answers decoded at once (0: only the prompt is read). new_tokens : of each.
+    entailment : "embedded", or a folder or hub name of an entailment model, counted in float32; None: none.
+
+    Raises
+    ------
+    InputError
+        If the configuration cannot be read, or no model can be built from it.
+    """
+    check_name(quantization)
+    if min(prompt_tokens, samples, new_tokens) < 0:
+        raise InputError("prompt_tokens, samples and new_tokens count things: give numbers of at least 0.")
+    dtype = dtype or torch.bfloat16
+    is_model = isinstance(source, torch.nn.Module)
+    model: Any = source if is_model else skeleton(source, dtype, trust_remote_code)
+    text = model.config.get_text_config(decoder=True)
+    prompt = cache_bytes(model.config, prompt_tokens, dtype)
+    answers = samples * cache_bytes(model.config, prompt_tokens + new_tokens, dtype)
+    return MemoryNeed(
+        weights=weight_bytes(model, quantization, dtype, quantize_vision),
+        cache=prompt + answers,
+        entailment=0 if entailment is None else entailment_bytes(entailment),
+        working=_working_bytes(text, dtype, prompt_tokens, samples),
+    )
+
+
+def skeleton(source: Any, dtype: torch.dtype, trust_remote_code: bool = False) -> Any:
+    """The model without weights: every tensor on the meta device, nothing allocated."""
+    from transformers import AutoModelForImageTextToText
+
+    config = _config(source, trust_remote_code)
+    try:
+        with torch.device("meta"):
+            return AutoModelForImageTextToText.from_config(
+                copy.deepcopy(config), dtype=dtype, trust_remote_code=trust_remote_code
+            )
+    except (ValueError, KeyError, TypeError, AttributeError, ImportError, RuntimeError) as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
+        raise InputError(
+            f"transformers builds no image-text-to-text model from a configuration of type "
+            f"{getattr(config, 'model_type', None)!r}: {reason}."
+        ) from None
+
+
+def _config(source: Any, trust_remote_code: bool) -> Any:
+    from transformers import AutoConfig, PretrainedConfig
+
+    if isinstance(source, PretrainedConfig):
+        return source
+    folder = Path(source).expanduser()
+    if not folder.exists():
+        folder = hub.fetch(hub.find(str(source)), ["config.json"])
+    try:
+        return AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code)
+    except (ValueError, KeyError, OSError) as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
+        raise InputError(f"The configuration of {str(source)!r} cannot be read: {reason}.") from None
+
+
+def weight_bytes(model: Any, quantization: str | None, dtype: torch.dtype, quantize_vision: bool) -> int:
+    """Bytes of parameters and buffers once loaded, from a model that is not quantised."""
+    kept = kept_modules(model, quantize_vision)
+    seen: set[int] = set()
+    total = 0
+    for name, module in model.named_modules():
+        # bitsandbytes replaces plain linear layers only, not what is derived from them.
+        packed = quantization is not None and type(module) is torch.nn.Linear and not is_kept(name, kept)
+        for key, tensor in (*module.named_parameters(recurse=False), *module.named_buffers(recurse=False)):
+            if id(tensor) in seen:
+                continue
+            seen.add(id(tensor))
+            if packed and key == "weight":
+                rows, columns = tensor.shape
+                total += packed_bytes(rows, columns, str(quantization))
+            else:
+                is_weight = isinstance(tensor, torch.nn.Parameter) and tensor.is_floating_point()
+                total += tensor.numel() * (dtype.itemsize if is_weight else tensor.element_size())
+    return total
+
+
+def packed_bytes(rows: int, columns: int, quantization: str) -> int:
+    """Bytes of one quantised matrix with its scales, as bitsandbytes keeps it.
+
+    int8: one byte a weight, a float32 scale a row. nf4: half a byte a weight, a float32 scale for 64 weights,
+    the 16 code values. nf4-double: the scales as one byte, with a float32 scale for 256 of them, their 256
+    code values and their mean.
+    """
+    count = rows * columns
+    if quantization == "int8":
+        return count + 4 * rows
+    blocks = math.ceil(count / 64)
+    data = math.ceil(count / 2) + 16 * 4
+    if quantization == "nf4":
+        return data + 4 * blocks
+    return data + blocks + 4 * math.ceil(blocks / 256) + 256 * 4 + 4
+
+
+def cache_bytes(config: Any, tokens: int, dtype: torch.dtype) -> int:
+    """Bytes of the key-value cache of one row.
+
+    Layers with a sliding window of w keep the last w - 1 tokens, as transformers' own cache does.
+    """
+    from transformers import DynamicCache
+
+    text = config.get_text_config(decoder=True)
+    heads = text.num_attention_heads
+    shared = getattr(text, "num_key_value_heads", None) or heads
+    width = getattr(text, "head_dim", None) or text.hidden_size // heads
+    # Without layers in its config the cache is made on the fly, one plain layer per decoder layer.
+    layers = DynamicCache(config=config).layers or [None] * text.num_hidden_layers
+    kept = [min(tokens, getattr(layer, "sliding_window", tokens + 1) - 1) for layer in layers]
+    return 2 * shared * width * sum(kept) * dtype.itemsize
+
+
+def _working_bytes(text: Any, dtype: torch.dtype, prompt_tokens: int, samples: int) -> int:
+    """Activations of one decoder layer over the prompt, and float32 logits of all samples four times.
+
+    (Raw, warped, log-softmax, cumulated.)
+    """
+    inner = getattr(text, "intermediate_size", None) or 4 * text.hidden_size
+    return (
+        prompt_tokens * (6 * text.hidden_size + 3 * inner) * dtype.itemsize
+        + max(1, samples) * text.vocab_size * 4 * 4
+    )
+
+
+def entailment_bytes(name: str | Path) -> int:
+    """Bytes of an entailment model's weights in float32."""
+    if str(name) == "embedded":
+        from safetensors import safe_open
+
+        with safe_open(embedded.ENTAILMENT / "model.safetensors", "pt") as weights:
+            return sum(4 * math.prod(weights.get_slice(key).get_shape()) for key in weights.keys())  # noqa: SIM118
+    from transformers import AutoModelForSequenceClassification
+
+    with torch.device("meta"):
+        model = AutoModelForSequenceClassification.from_config(_config(name, False), dtype=torch.float32)
+    return sum(weight.numel() * weight.element_size() for weight in model.parameters())
+
+
+def model_bytes(model: Any) -> int:
+    """Bytes that a loaded model holds: parameters, buffers, and the scales of what bitsandbytes quantised.
+
+    Tensors that share memory count once.
+    """
+    tensors: list[torch.Tensor] = [*model.parameters(), *model.buffers()]
+    for module in model.modules():
+        if is_quantized(module):
+            tensors += _scales(module)
+    storages = {tensor.untyped_storage().data_ptr(): tensor.untyped_storage().nbytes() for tensor in tensors}
+    return sum(storages.values())
+
+
+def _scales(module: Any) -> list[torch.Tensor]:
+    holders = [module.weight, getattr(module, "state", None), getattr(module.weight, "quant_state", None)]
+    holders.append(getattr(holders[-1], "state2", None))
+    names = ("CB", "SCB", "absmax", "code", "offset")
+    found = [getattr(holder, name, None) for holder in holders for name in names]
+    return [tensor for tensor in found if isinstance(tensor, torch.Tensor)]
+
+
+# Too little -------------------------------------------------------------------------------------------------
+
+
+def check_fits(
+    name: str,
+    model: Any,
+    device: torch.device,
+    *,
+    quantization: str | None,
+    dtype: torch.dtype,
+    quantize_vision: bool,
+) -> None:
+    """Refuse, before anything large is read, a model that cannot even read one prompt and answer it once.
+
+    Parameters
+    ----------
+    model : without weights, see `skeleton`.
+
+    Raises
+    ------
+    InputError
+        It says what is needed, what is free, and what would fit.
+    """
+    free = free_memory(device)
+    if free is None:
+        return
+
+    def need(quantization: str | None, vision: bool) -> MemoryNeed:
+        return estimate(
+            model, quantization=quantization, dtype=dtype, quantize_vision=vision, samples=1
+        )  # more samples are decoded in smaller batches where memory is short
+
+    needed = need(quantization, quantize_vision)
+    if needed.total <= free:
+        return
+    ways: list[str] = []
+    smaller: list[tuple[str, bool]] = [("int8", False), ("nf4", False), ("nf4", True)]
+    for other, vision in smaller if device.type in ("cpu", "cuda", "xpu") else ():
+        less = need(other, vision)
+        if less.total < needed.total and less.total <= free:
+            extra = ", quantize_vision=True" if vision else ""
+            ways.append(f"quantization={other!r}{extra} ({size(less.total)})")
+            break
+    if device.type != "cpu":
+        host = free_memory("cpu")
+        if host is not None and needed.total <= host:
+            ways.append(f"device='cpu' ({size(host)} free, slow)")
+    ways += _smaller_checkpoint(name, model.config.model_type, free)
+    would = f"What would fit: {'; '.join(ways)}." if ways else "No known model fits but the embedded one."
+    raise InputError(
+        f"{name} needs about {needed} for one prompt of {PROMPT_TOKENS} tokens and one answer, but "
+        f"{size(free)} are free on {device}. {would} Close what else uses memory, or pass check_memory=False "
+        "to try all the same."
+    )
+
+
+def _smaller_checkpoint(name: str, model_type: str, free: int) -> list[str]:
+    """The largest known checkpoint that fits, of the same family if there is one."""
+    from isi_widget.vlm.checkpoints import models
+
+    fitting = [
+        (known.model_type == model_type, known.parameters, -rank, known.name, quantization, need)
+        for known in models()
+        for rank, quantization in enumerate((None, "nf4"))
+        if known.name not in (name, "embedded") and (need := known.memory(quantization, samples=1)) <= free
+    ]
+    if not fitting:
+        return []
+    *_, found, quantization, need = max(fitting, key=lambda row: row[:3])
+    how = f", quantization={quantization!r}" if quantization else ""
+    return [f"{found!r}{how} ({size(need)})"]
+
+
+#: What the errors of torch's allocators say where they have no class of their own.
+_SIGNS = (
+    "can't allocate memory",
+    "out of memory",
+    "not enough memory",
+    "cannot allocate memory",
+    "alloc_failed",
+)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory could not be allocated, on any device."""
+    if isinstance(error, OutOfMemory | torch.OutOfMemoryError | MemoryError):
+        return True
+    return isinstance(error, RuntimeError) and any(sign in str(error).lower() for sign in _SIGNS)
+
+
+def forget(error: BaseException) -> None:
+    """Let go of everything that the frames of an error (and of those it came from) still hold, and free it.
+
+    The traceback still prints, but its local variables are gone: they would keep tensors, or a half-loaded
+    model, in memory for as long as somebody holds the error (a notebook holds the last one).
+    """
+    seen: set[int] = set()
+    chain: list[BaseException | None] = [error]
+    while chain:
+        one = chain.pop()
+        if one is None or id(one) in seen:
+            continue
+        seen.add(id(one))
+        traceback.clear_frames(one.__traceback__)
+        chain += [one.__cause__, one.__context__]
+    free_caches()
+
+
+def free_caches() -> None:
+    """Give back what is no longer used, to the system and to other programs on the GPU."""
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    if torch.backends.mps.is_available():
+        torch.mps.empty_cache()
+
+
+@contextmanager
+def out_of_memory_as_error(
+    doing: str = "running the model",
+    advice: str = "Try fewer samples, a smaller image, a smaller max_new_tokens, or quantization='nf4'. The "
+    "model can still be used.",
+) -> Iterator[None]:
+    """Within it, running out of memory is one `OutOfMemory` that says what to lower; caches have been freed.
+
+    Other errors pass through. An `OutOfMemory` from within passes as it is, so contexts may be nested.
+
+    Parameters
+    ----------
+    doing : what was done, for the message. advice : what to lower, in whole sentences.
+    """
+    try:
+        yield
+    except OutOfMemory:
+        raise
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        forget(error)
+        raise OutOfMemory(f"Out of memory while {doing}. {advice}") from None
