@@ -1,12 +1,12 @@
-"""Runs of the model: one worker thread, progress, cancel and errors, told through a few callbacks.
+"""Runs of the model, and its loading: one worker thread, progress, cancel and errors, told through callbacks.
 
 The page's clicks and their Python twins both end here. Knows no traits: `probe.py` puts what it is told on
 the page.
 
 Thread model. `start` and `cancel` only hand over and return at once, from whatever thread a comm message
 arrives on. The model runs in the worker thread, one run at a time; a second one waits, a third takes the
-place of the second. `on_status`, `on_trial` and `on_error` are called in the worker thread (`on_status` also
-in the caller's).
+place of the second. Loading another model is a job like a run, and waits beside a waiting run. All callbacks
+are called in the worker thread (`on_status` also in the caller's).
 """
 
 from __future__ import annotations
@@ -18,10 +18,13 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from isi_widget.errors import Cancelled, InputError
+from isi_widget.settings import WHAT
 from isi_widget.stimulus import Stimulus
 from isi_widget.trial import Trial, run_trial
 from isi_widget.vlm import VLM
 from isi_widget.widget.jobs import Job, Worker
+from isi_widget.widget.models import ModelSlot, Source
+from isi_widget.widget.streaming import Stream
 
 # at most ten progress messages a second: a page cannot paint more usefully, and a comm is not a stream
 _PROGRESS_SECONDS = 0.1
@@ -40,20 +43,32 @@ class Controller:
     on_status : told that `status()` is another now. (It is to be asked where it is shown: an older status
         must never replace a newer one.)
     on_trial : told each finished trial and the id of its run.
+    on_partial : told the id of the run, its answer so far and its ended samples, as they come.
+    on_model : told that a load has put another model in place.
     on_error : told each failure and the id of its run; cancelling is not a failure.
+
+    Attributes
+    ----------
+    watched : whether anybody looks; a run that begins unwatched has no `on_partial`, at no cost.
     """
 
     def __init__(
         self,
-        vlm: VLM,
+        slot: ModelSlot,
         on_status: Callable[[], None],
         on_trial: Callable[[Trial, str], None],
+        on_partial: Callable[[str, str | None, list[str]], None],
+        on_model: Callable[[], None],
         on_error: Callable[[BaseException, str], None],
     ) -> None:
-        self.vlm = vlm
+        self._slot = slot
+        self.watched = False
         self._on_status = on_status
         self._on_trial = on_trial
+        self._on_partial = on_partial
+        self._on_model = on_model
         self._on_error = on_error
+        self._stream: Stream | None = None
         self._stage: tuple[str, int, int] = ("", 0, 0)
         self._told = 0.0
         self._worker = Worker("isi-model", on_begin=self._begin, on_end=self._end)
@@ -66,21 +81,45 @@ class Controller:
         return self._worker.inside
 
     def start(self, id: str, stimulus: Stimulus, what: Sequence[str], settings: Mapping[str, Any]) -> Job:
-        """Queue a run of `stimulus` as it is now. Returns at once."""
+        """Queue a run of `stimulus` as it is now. Returns at once.
+
+        All three measures are "everything": what the model cannot give is left out, and the trial's notes
+        say so. Anything less is asked for by name, and refused if it is not available.
+        """
+        everything = set(what) == set(WHAT)
 
         def work(job: Job) -> Trial:
+            if self.watched:
+                self._stream = Stream(lambda answer, samples: self._on_partial(id, answer, samples))
             trial = run_trial(
-                self.vlm,
+                self._slot.vlm,
                 stimulus,
-                what=tuple(what),
+                what=None if everything else tuple(what),
                 **settings,
                 progress=self._progress,
+                on_text=None if self._stream is None else self._stream.text,
                 cancel=job.cancelled,
             )
             self._on_trial(trial, id)
             return trial
 
-        job = Job(id, work, what)
+        return self._submit(Job(id, work, [name for name in what if name not in self._slot.unavailable]))
+
+    def load(self, id: str, source: Source) -> Job:
+        """Queue the loading of another model. Returns at once."""
+
+        def work(job: Job) -> VLM:
+            vlm = self._slot.exchange(
+                source,
+                lambda part, _: self._progress("model", min(max(round(100 * part), 0), 100), 100),
+                job.cancelled,
+            )
+            self._on_model()
+            return vlm
+
+        return self._submit(Job(id, work, ["load"], kind="load"))
+
+    def _submit(self, job: Job) -> Job:
         self._worker.submit(job)
         self._on_status()
         return job
@@ -94,7 +133,7 @@ class Controller:
     def status(self) -> Status:
         """The `status` trait as it should be now."""
         running, queued = self._worker.running, self._worker.queued
-        active = running or queued
+        active = running or next(iter(queued), None)
         if active is None:
             return dict(IDLE)
         stage, done, total = self._stage if running is not None else ("", 0, 0)
@@ -105,21 +144,24 @@ class Controller:
             "stage": stage,
             "done": done,
             "total": total,
-            "queued": int(running is not None and queued is not None),
+            "queued": len(queued) if running is not None else 0,
         }
 
     # ---- in the worker thread
     def _begin(self, job: Job) -> None:
-        self._stage = ("", 0, 0)
+        self._stage, self._stream = ("", 0, 0), None
         self._on_status()
 
     def _end(self, job: Job) -> None:
+        self._stream = None
         if job.error is not None and not isinstance(job.error, Cancelled):
             _LOG.debug("run %s failed", job.id, exc_info=job.error)
             self._on_error(job.error, job.id)
         self._on_status()
 
     def _progress(self, stage: str, done: int, total: int) -> None:
+        if self._stream is not None:  # what was held back comes now, at the latest with the end of its stage
+            self._stream.pump(at_once=stage != self._stage[0])
         now = time.monotonic()
         if stage == self._stage[0] and done < total and now - self._told < _PROGRESS_SECONDS:
             return

@@ -1,8 +1,8 @@
-"""One worker thread with a queue of length one: where the probe's slow work (the model, rendering, decoding
-uploads) happens.
+"""One worker thread with a short queue: where the probe's slow work (the model, rendering, decoding uploads)
+happens.
 
-A newer job takes the place of a queued one; the running one is never interrupted from outside, it polls
-`Job.cancelled`. Knows nothing of widgets or models.
+A newer job takes the place of a queued one of the same kind, so at most one of each kind waits; the running
+one is never interrupted from outside, it polls `Job.cancelled`. Knows nothing of widgets or models.
 """
 
 from __future__ import annotations
@@ -18,12 +18,15 @@ _IDLE_SECONDS = 30.0  # a thread without work ends after this, so that a forgott
 
 class Job:
     """A piece of work and, when it is over, its result or its exception. `label` says what it is, for
-    others.
+    others; jobs of another `kind` do not take each other's place in the queue.
     """
 
-    def __init__(self, id: str, work: Callable[[Job], Any], label: Sequence[str] = ()) -> None:
+    def __init__(
+        self, id: str, work: Callable[[Job], Any], label: Sequence[str] = (), kind: str = ""
+    ) -> None:
         self.id = id
         self.label = tuple(label)
+        self.kind = kind
         self.result: Any = None
         self.error: BaseException | None = None
         self._work = work
@@ -82,7 +85,7 @@ class Worker:
         self._condition = threading.Condition()
         self._thread: threading.Thread | None = None
         self._running: Job | None = None
-        self._queued: Job | None = None
+        self._queue: list[Job] = []
 
     @property
     def running(self) -> Job | None:
@@ -90,9 +93,9 @@ class Worker:
         return self._running
 
     @property
-    def queued(self) -> Job | None:
-        """The job that waits for the running one to end."""
-        return self._queued
+    def queued(self) -> tuple[Job, ...]:
+        """The jobs that wait for the running one to end, in their order."""
+        return tuple(self._queue)
 
     @property
     def inside(self) -> bool:
@@ -100,11 +103,12 @@ class Worker:
         return threading.current_thread() is self._thread
 
     def submit(self, job: Job) -> Job | None:
-        """Queue `job`; returns the queued job whose place it took (which is over now, with `Cancelled`), if
-        any.
+        """Queue `job`; returns the queued job of its kind that it replaces (which is over now, with
+        `Cancelled`), if any.
         """
         with self._condition:
-            replaced, self._queued = self._queued, job
+            replaced = next((waiting for waiting in self._queue if waiting.kind == job.kind), None)
+            self._queue = [*(waiting for waiting in self._queue if waiting is not replaced), job]
             if self._thread is None:
                 self._thread = threading.Thread(target=self._loop, name=self._name, daemon=True)
                 self._thread.start()
@@ -114,29 +118,24 @@ class Worker:
         return replaced
 
     def cancel(self, id: str | None = None) -> bool:
-        """Cancel the running and the queued job (or only the one named `id`); False if there is none."""
+        """Cancel the running and the queued jobs (or only the one named `id`); False if there is none."""
         with self._condition:
-            dropped = None
-            if self._queued is not None and id in (None, self._queued.id):
-                dropped, self._queued = self._queued, None
+            dropped = [job for job in self._queue if id in (None, job.id)]
+            self._queue = [job for job in self._queue if job not in dropped]
             running = self._running if self._running is not None and id in (None, self._running.id) else None
             if running is not None:
                 running.cancel()
-        if dropped is not None:
-            dropped.drop("Cancelled before it began.")
-        return dropped is not None or running is not None
+        for job in dropped:
+            job.drop("Cancelled before it began.")
+        return bool(dropped) or running is not None
 
     def _loop(self) -> None:
         while True:
             with self._condition:
-                if self._queued is None and not self._condition.wait_for(
-                    lambda: self._queued is not None, _IDLE_SECONDS
-                ):
+                if not self._condition.wait_for(lambda: self._queue, _IDLE_SECONDS):
                     self._thread = None
                     return
-                job, self._queued = self._queued, None
-                self._running = job
-            assert job is not None
+                self._running = job = self._queue.pop(0)
             if self._on_begin is not None:
                 self._on_begin(job)
             job.run()

@@ -11,6 +11,7 @@ import base64
 import threading
 import uuid
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import traitlets as t
@@ -27,6 +28,7 @@ from isi_widget.widget import preview as pictures
 from isi_widget.widget import protocol
 from isi_widget.widget.controller import Controller, explain, format_traceback
 from isi_widget.widget.jobs import Job, Worker
+from isi_widget.widget.models import ModelSlot, Source, label, offer
 from isi_widget.widget.shells import take_any_shell
 from isi_widget.widget.still import still_picture
 from isi_widget.widget.traits import PageState
@@ -52,6 +54,7 @@ class Probe(PageState):
     stimulus : what is on the canvas now; set it to change it.
     trial : the trial that is shown, or None.
     trials : every trial of this probe, oldest first.
+    vlm : the model; set it to probe another, or `load` one by name.
     settings : {"samples", "temperature", "seed", "max_new_tokens", "strict"} of the next run.
     last_traceback : where the last failed run failed, as text.
     """
@@ -64,21 +67,20 @@ class Probe(PageState):
         data: Dataset | Sequence[Observation] | None = None,
     ) -> None:
         first, choice = ed.check_observation(observation, data)
-        if vlm is not None and not callable(getattr(vlm, "prefill", None)):
-            raise InputError(
-                f"vlm must come from isi.load_vlm(), or be None (embedded); got {type(vlm).__name__}."
-            )
+        model = load_vlm() if vlm is None else _checked_vlm(vlm)
         self._prepare()
         self.last_traceback = ""
-        self._vlm = vlm if vlm is not None else load_vlm()
         self._editor = ed.Editor(first, choice)
-        self._controller = Controller(self._vlm, self._show_status, self._add_trial, self._fail)
+        self._slot = ModelSlot(model, Source() if vlm is None else Source.of(model))
+        self._controller = Controller(
+            self._slot, self._show_status, self._add_trial, self._tell, self._show_model, self._fail
+        )
         self._painter = Worker("isi-preview")
         self._loader = Worker("isi-upload")
         self._following = threading.local()
         self._pictured = ""  # what the picture of the document is, and how many were painted
         self._paintings = 0
-        self.set_trait("model", self._vlm.info())
+        self._show_model()
         self.set_trait("observations", self._editor.rows())
         self.stimulus = self._editor.base
         self._refresh(wait=True)
@@ -90,8 +92,13 @@ class Probe(PageState):
 
     @property
     def vlm(self) -> VLM:
-        """The model that is probed."""
-        return self._vlm
+        """The model that is probed; set it to probe another. A run that is going ends with the one it has."""
+        return self._slot.vlm
+
+    @vlm.setter
+    def vlm(self, vlm: VLM) -> None:
+        self._slot.put(_checked_vlm(vlm), Source.of(vlm))
+        self._show_model()
 
     # ---- Python twins of the page
     def run(self, what: str | Sequence[str] = "everything", **settings: Any) -> Trial:
@@ -114,16 +121,30 @@ class Probe(PageState):
                 "probe.run() waits for the model: it cannot be called by an observer of the probe."
             )
         job = self._start(uuid.uuid4().hex, protocol.check_what(what), protocol.check_settings(settings))
-        try:
-            while not job.wait(0.2):  # a wait without end cannot be interrupted everywhere
-                pass
-        except KeyboardInterrupt:
-            job.cancel()
-            raise
-        if job.error is not None:
-            raise job.error
-        trial: Trial = job.result
+        trial: Trial = _awaited(job)
         return trial
+
+    def load(self, name: str | Path | None = None, quantization: str | None = None, **arguments: Any) -> VLM:
+        """Load another model, as the page's list of models does, and wait until it is in place.
+
+        If it cannot be loaded, or is cancelled on the page, the old model stays. Trials stay, too: each says
+        which model it is of. To save memory the old model may go first and come back if the new one fails;
+        one that was made by hand stays until the new one is there.
+
+        Parameters
+        ----------
+        name, quantization, **arguments : as in `isi_widget.load_vlm`; None: the embedded model.
+
+        Raises
+        ------
+        InputError : and whatever else `load_vlm` raises.
+        Cancelled : it was cancelled, or replaced by a newer load before it began.
+        """
+        if self._controller.inside or self._mine:
+            raise RuntimeError("probe.load() waits: it cannot be called by an observer of the probe.")
+        source = Source.named(name, quantization=quantization, **arguments)
+        vlm: VLM = _awaited(self._load(uuid.uuid4().hex, source))
+        return vlm
 
     def cancel(self) -> None:
         """Stop the run that is going, at its next token, and the one that waits."""
@@ -148,7 +169,7 @@ class Probe(PageState):
     def code(self) -> str:
         """Python that makes the current stimulus and runs it with the current settings."""
         stimulus = self.stimulus
-        planned = Trial(stimulus, None, None, None, self._vlm.info(), Settings(**self.settings))
+        planned = Trial(stimulus, None, None, None, self.model, Settings(**self.settings))
         code = planned.code(self._editor.expression(stimulus))
         return code.replace("# trial.stimulus", "# probe.stimulus")  # there is no trial yet to save images of
 
@@ -266,6 +287,7 @@ class Probe(PageState):
         """What the page changed. A value that makes no sense is refused: it never becomes a trait, and the
         page is set right.
         """
+        self._controller.watched = True
         accepted: dict[str, Any] = {}
         refused: dict[str, BaseException] = {}
         with self._exclusive():
@@ -303,6 +325,7 @@ class Probe(PageState):
         id = content.get("id") if isinstance(content, Mapping) else None
         id = id if isinstance(id, str) and len(id) <= 200 else None
         try:
+            self._controller.watched = True
             message = protocol.parse_message(content, buffers)
             if isinstance(message, protocol.Run):
                 self._start(message.id, message.what, message.settings)
@@ -310,6 +333,10 @@ class Probe(PageState):
                 self._controller.cancel(message.id)
             elif isinstance(message, protocol.Code):
                 self.send({"kind": "code", "id": message.id, "text": self.code()})
+            elif isinstance(message, protocol.Load):
+                self._load(message.id, Source.named(message.name, quantization=message.quantization))
+            elif isinstance(message, protocol.Models):
+                self._loader.submit(Job("models", lambda job: self._offer(), kind="models"))
             else:
                 self._loader.submit(Job("upload", lambda job: self._upload(message)))
         except Exception as error:
@@ -325,6 +352,25 @@ class Probe(PageState):
             self._follow()
         except Exception as error:
             self._fail(error, message=f"{upload.name}: {error}")
+
+    # ---- models
+    def _offer(self) -> None:
+        """Tell what can be loaded, and how much memory there is for it just now."""
+        try:
+            self.send({"kind": "models", **offer(self._slot)})
+        except Exception as error:
+            self._fail(error)
+
+    def _load(self, id: str, source: Source) -> Job:
+        with self._exclusive():
+            self.error = None
+        return self._controller.load(id, source)
+
+    def _show_model(self) -> None:
+        info = self._slot.vlm.info()
+        model = {**info, "label": label(info), "unavailable": self._slot.unavailable}
+        with self._exclusive():
+            self.set_trait("model", model)
 
     # ---- runs
     def _start(self, id: str, what: Sequence[str], settings: Mapping[str, Any]) -> Job:
@@ -342,10 +388,17 @@ class Probe(PageState):
         if status["stage"]:
             self.send({"kind": "progress", **{key: status[key] for key in ("id", "stage", "done", "total")}})
 
+    def _tell(self, id: str, answer: str | None, samples: list[str]) -> None:
+        self.send({"kind": "partial", "id": id, "answer": answer, "samples": samples})
+
     def _add_trial(self, trial: Trial, id: str) -> None:
         entry = {
             "key": trial.stimulus.key,
-            "view": {**trial.view(), "code": trial.code(self._editor.expression(trial.stimulus))},
+            "view": {
+                **trial.view(),
+                "model": label(trial.model),
+                "code": trial.code(self._editor.expression(trial.stimulus)),
+            },
             "thumbnail": pictures.thumbnail(trial.stimulus.render()),
         }
         number = self._add_entry(trial, entry)
@@ -375,5 +428,28 @@ class Probe(PageState):
     def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         """The widget, and beside it a still picture and a line of text for where no widget runs."""
         data, metadata = super()._repr_mimebundle_(**kwargs)
+        self._controller.watched = True
         still = still_picture(self.stimulus, self.trial)
         return {**data, "image/png": base64.b64encode(still).decode(), "text/plain": repr(self)}, metadata
+
+
+def _checked_vlm(vlm: Any) -> VLM:
+    if not callable(getattr(vlm, "prefill", None)):
+        raise InputError(
+            f"vlm must come from isi.load_vlm(), or be None (embedded); got {type(vlm).__name__}."
+        )
+    model: VLM = vlm
+    return model
+
+
+def _awaited(job: Job) -> Any:
+    """The result of a job, or its exception raised here; the notebook's interrupt cancels the job."""
+    try:
+        while not job.wait(0.2):  # a wait without end cannot be interrupted everywhere
+            pass
+    except KeyboardInterrupt:
+        job.cancel()
+        raise
+    if job.error is not None:
+        raise job.error
+    return job.result

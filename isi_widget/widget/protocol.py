@@ -26,6 +26,7 @@ MAX_TEXT = 20_000  # characters of one string: a long context is fine, a pasted 
 MAX_NUMBER = 1e7
 MAX_SEED = 2**63 - 1
 MAX_UPLOAD = 64 * 2**20
+QUANTIZATIONS = (None, "int8", "nf4")  # what the page offers; Python may ask `load_vlm` for more
 
 
 @dataclass(frozen=True)
@@ -59,13 +60,29 @@ class Code:
     id: str
 
 
-Message = Run | Cancel | Upload | Code
+@dataclass(frozen=True)
+class Models:
+    """Asks for the models that can be loaded."""
+
+
+@dataclass(frozen=True)
+class Load:
+    """Load another model: a name as `load_vlm` takes it, or "embedded"."""
+
+    id: str
+    name: str
+    quantization: str | None
+
+
+Message = Run | Cancel | Upload | Code | Models | Load
 
 _KEYS = {
     "run": ({"kind", "id", "what"}, {"settings"}),
     "cancel": ({"kind"}, {"id"}),
     "upload": ({"kind", "name"}, set[str]()),
     "code": ({"kind", "id"}, set[str]()),
+    "models": ({"kind"}, set[str]()),
+    "load": ({"kind", "id", "name"}, {"quantization"}),
 }
 
 
@@ -93,6 +110,17 @@ def parse_message(content: Any, buffers: Sequence[Any] | None = None) -> Message
         return Cancel(_text("id", content.get("id", ""), 200))
     if kind == "code":
         return Code(_text("id", content["id"], 200))
+    if kind == "models":
+        return Models()
+    if kind == "load":
+        name = _text("name", content["name"], 1000).strip()
+        if not name:
+            raise InputError("A model needs a name: one on the hub ('owner/model'), or a folder.")
+        quantization = content.get("quantization")
+        if quantization not in QUANTIZATIONS:
+            kinds = ", ".join(map(repr, QUANTIZATIONS))
+            raise InputError(f"quantization must be one of {kinds}; got {_short(quantization)}.")
+        return Load(_text("id", content["id"], 200), name, quantization)
     assert buffers is not None
     data = bytes(buffers[0])
     if not data:

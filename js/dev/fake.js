@@ -105,6 +105,22 @@ async function thumb(c) {
   return jpeg(small);
 }
 
+const GIB = 2 ** 30;
+const model = (name, family, billions, licence) => {
+  const parameters = billions * 1e9;
+  return { name, family, parameters, licence, memory: { none: 4 * parameters, int8: parameters + GIB, nf4: 0.56 * parameters + GIB } };
+};
+const MODELS = [
+  { name: "embedded", family: "Embedded", parameters: 3.58e6, licence: "BSD-3-Clause", memory: { none: 14.3e6 } },
+  model("llava-hf/llava-1.5-7b-hf", "LLaVA-1.5", 7.06, "llama2"),
+  model("llava-hf/llava-1.5-13b-hf", "LLaVA-1.5", 13.35, "llama2"),
+  model("llava-hf/llava-v1.6-mistral-7b-hf", "LLaVA-NeXT", 7.57, "apache-2.0"),
+  model("llava-hf/llava-v1.6-34b-hf", "LLaVA-NeXT", 34.75, "apache-2.0"),
+  model("Qwen/Qwen2.5-VL-3B-Instruct", "Qwen2.5-VL", 3.75, "qwen-research"),
+  model("HuggingFaceTB/SmolVLM-256M-Instruct", "SmolVLM", 0.256, "apache-2.0"),
+];
+const SAMPLES = ["No, there is no red star.", "No.", "No, there is no red star.", "Yes, there is a red star.", "There is no star that is red, as far as I can see from here."];
+
 const entropy = (name, label, value, low, high, maximum, unit, definition) => ({ name, label, value, low, high, maximum, unit, definition });
 
 export class FakeModel {
@@ -122,7 +138,7 @@ export class FakeModel {
       error: null,
       trials: [],
       shown: -1,
-      model: { name: "embedded", note: "The embedded model knows rendered 2-D scenes and the question grammar of isi_widget only.", device: "cpu", parameters: 5_400_000 },
+      model: { name: "embedded", note: "The embedded model knows rendered 2-D scenes and the question grammar of isi_widget only.", device: "cpu", parameters: 3_580_000, quantization: null, label: "embedded", unavailable: {} },
     };
   }
   get(name) { return this.traits[name]; }
@@ -144,8 +160,24 @@ export class FakeModel {
   send(message) {
     this.sent.push(message);
     if (message.kind === "run") void this.run(message);
+    if (message.kind === "models") setTimeout(() => this.emit("msg:custom", { kind: "models", models: MODELS, free: 11 * GIB, held: 0, device: "cpu" }, []), 30);
+    if (message.kind === "load") void this.load(message);
     if (message.kind === "cancel") { this.cancelled = true; this.put("status", { ...this.traits.status, state: "cancelling" }); }
     if (message.kind === "code") setTimeout(() => this.emit("msg:custom", { kind: "code", id: message.id, text: "import isi_widget as isi\n\nobs = isi.datasets.scenes()[0]\ns = obs.stimulus()\ns = s.box(252, 72, 156, 156, color=\"#000000\")\n" }, []), 30);
+  }
+  async load({ id, name, quantization }) {
+    this.cancelled = false;
+    const status = { state: "running", id, what: ["load"], stage: "model", total: 100, queued: 0 };
+    const idle = { ...status, state: "idle", id: null, stage: "", done: 0, total: 0 };
+    for (let done = 0; done <= 100; done += 2) {
+      if (this.cancelled) return this.put("status", idle);
+      this.put("status", { ...status, done });
+      await new Promise((go) => setTimeout(go, this.hold ? 1e6 : 60));
+    }
+    const { parameters } = MODELS.find((entry) => entry.name === name) ?? { parameters: null };
+    const missing = name.includes("Qwen") ? { attention: "its layers do not take a recorder." } : {};
+    this.put("model", { name, note: "", device: "cpu", parameters, quantization, label: [name, quantization].filter(Boolean).join(" "), unavailable: missing });
+    this.put("status", idle);
   }
   observe() {
     const row = this.traits.observations[this.traits.observation_index];
@@ -176,10 +208,15 @@ export class FakeModel {
     this.cancelled = false;
     const stages = what.flatMap((w) => (w === "uncertainty" ? ["samples", "clusters"] : [w]));
     const status = { state: "running", id, what, stage: "", done: 0, total: 0, queued: 0 };
+    const said = { answer: null, samples: [] };
     for (const stage of stages) {
       for (let done = 0; done <= 10; done++) {
         if (this.cancelled) return this.put("status", { ...status, state: "idle", id: null });
         this.put("status", { ...status, stage, done, total: 10 });
+        if (stage === "answer") said.answer = "No, there is no red star in the upper right.".slice(0, 5 * done);
+        if (stage === "samples" && done > 0) said.samples.push(SAMPLES[done % SAMPLES.length]);
+        this.emit("msg:custom", { kind: "partial", id, ...said }, []);
+        if (this.stopAt === `${stage} ${done}`) return;
         await new Promise((go) => setTimeout(go, this.hold ? 1e6 : 40));
       }
     }
@@ -193,6 +230,7 @@ export class FakeModel {
     const { context, question, truth, image_preset, context_preset, key } = this.inputs;
     const view = {
       question, context, truth, image_preset, context_preset, operations: this.traits.document.operations, model: "embedded",
+      notes: this.notes ?? [],
       settings: this.traits.settings, seconds: { answer: 0.08, samples: 0.2, clusters: 0.05, attention: 0.04, total: 0.37 }, code: "isi.run_trial(vlm, s)",
       answer: what.includes("answer") ? {
         text: wrong ? "No, there is no red star." : "Yes, I can see a red star.", correct: truth === null ? null : !wrong,
@@ -241,5 +279,9 @@ export class FakeModel {
     if (state === "stale") await edit(box);
     if (state === "error") this.put("error", { message: "The model failed: CUDA out of memory (2.1 GiB wanted).", hint: "Free memory, use quantization=\"nf4\", or fewer samples; then run again.", id: "x" });
     if (state === "running") { this.hold = true; void this.run({ id: "r", what: all }); }
+    if (state === "streaming" || state === "answering") { this.stopAt = state === "streaming" ? "samples 8" : "answer 6"; void this.run({ id: "r", what: all }); }
+    if (state === "loading") { this.hold = true; void this.load({ id: "l", name: "llava-hf/llava-1.5-7b-hf", quantization: "nf4" }); }
+    if (state === "switched") { await this.load({ id: "l", name: "Qwen/Qwen2.5-VL-3B-Instruct", quantization: "nf4" }); }
+    if (state === "notes") { this.notes = ["attention is not available: its layers do not take a recorder."]; await this.finish(["answer", "uncertainty"]); }
   }
 }

@@ -140,19 +140,9 @@ export function handles(d: Drawing, measure: Measure = estimate): Handle[] {
   }
   const r = extent(d, measure);
   if (!r) return [];
-  const [left, top, right, bottom] = [r.x, r.y, r.x + r.width, r.y + r.height];
-  const [middle, centre] = [(left + right) / 2, (top + bottom) / 2];
-  if (d.op === "text") return [{ name: "se", at: [right, bottom] }];
-  return [
-    { name: "nw", at: [left, top] },
-    { name: "n", at: [middle, top] },
-    { name: "ne", at: [right, top] },
-    { name: "e", at: [right, centre] },
-    { name: "se", at: [right, bottom] },
-    { name: "s", at: [middle, bottom] },
-    { name: "sw", at: [left, bottom] },
-    { name: "w", at: [left, centre] },
-  ];
+  const names: HandleName[] = d.op === "text" ? ["se"] : ["nw", "n", "ne", "e", "se", "s", "sw", "w"];
+  const part = (name: string, low: string, high: string): number => (name.includes(low) ? 0 : name.includes(high) ? 1 : 0.5);
+  return names.map((name) => ({ name, at: [r.x + r.width * part(name, "w", "e"), r.y + r.height * part(name, "n", "s")] }));
 }
 
 /** The rectangle after one of its handles is dragged to a point; dragged past the other side it turns over. */

@@ -2,9 +2,8 @@
 import { isDrawing } from "./document";
 import { estimate, move } from "./geometry";
 import { MEASURES, type Operation } from "./protocol";
-import type { Screen, Tool } from "./state/screen";
+import { TOOL_KEYS, type Screen } from "./state/screen";
 
-const TOOL_KEYS: Record<string, Tool> = { v: "select", b: "box", o: "ellipse", l: "line", a: "arrow", t: "text", n: "noise" };
 const ARROWS: Record<string, [number, number]> = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 /** Nudges that follow one another within this time are one step. */
 const NUDGE_PAUSE = 800;
@@ -59,7 +58,7 @@ export function keyboard(screen: Screen): (event: KeyboardEvent) => void {
     }
     if (event.altKey) return false;
     if (key === "?") {
-      screen.popover.value = screen.popover.value === "keys" ? null : "keys";
+      screen.toggle("keys");
       return true;
     }
     const arrow = ARROWS[key];

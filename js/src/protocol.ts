@@ -132,6 +132,34 @@ export interface ModelInfo {
   note: string;
   device: string;
   parameters: number | string | null;
+  quantization: string | null;
+  /** name and quantisation, as trials name it */
+  label: string;
+  /** measure -> why this model cannot give it */
+  unavailable: Partial<Record<string, string>>;
+}
+
+/** A model that can be loaded; `memory` by quantisation, in bytes. */
+export interface ModelEntry {
+  name: string;
+  family: string;
+  parameters: number;
+  licence: string;
+  memory: Partial<Record<string, number>>;
+}
+/** The models to choose from. `held`: what the present model would leave on the device. */
+export interface Offer {
+  models: ModelEntry[];
+  free: number | null;
+  held: number;
+  device: string;
+}
+
+/** What a run has said so far: the answer as it grows, and the samples that have ended, in the order in which they did. */
+export interface Partly {
+  id: string;
+  answer: string | null;
+  samples: string[];
 }
 
 export const SEGMENTS = ["image", "context", "question", "other"] as const;
@@ -143,7 +171,7 @@ export interface AnswerView {
   correct: boolean | null;
   /** false: it was cut off at the largest number of tokens */
   finished: boolean | null;
-  tokens: { text: string; logprob: number }[];
+  tokens: { text: string; logprob: number | null }[];
   yes_no: { yes: number; no: number; rest: number } | null;
 }
 export interface EntropyView {
@@ -189,6 +217,7 @@ export interface TrialView {
   settings: Record<string, unknown>;
   seconds: Record<string, unknown>;
   code: string;
+  notes: string[];
   answer: AnswerView | null;
   uncertainty: UncertaintyView | null;
   attention: AttentionView | null;
@@ -200,14 +229,6 @@ export interface Trial {
   thumbnail: Uint8Array<ArrayBuffer> | null;
 }
 
-/** What the settings may be; the page holds numbers to it, the kernel checks again. */
-export const LIMITS = {
-  samples: { low: 1, high: 1000, step: 1 },
-  temperature: { low: 0.05, high: 5, step: 0.05 },
-  seed: { low: 0, high: 2 ** 31 - 1, step: 1 },
-  max_new_tokens: { low: 1, high: 2048, step: 1 },
-} as const;
-
 export const MEASURES = ["answer", "uncertainty", "attention"] as const;
 export type Measure = (typeof MEASURES)[number];
 
@@ -215,10 +236,14 @@ export type Outgoing =
   | { kind: "run"; id: string; what: Measure[]; settings: Settings }
   | { kind: "cancel"; id: string }
   | { kind: "upload"; name: string }
-  | { kind: "code"; id: string };
+  | { kind: "code"; id: string }
+  | { kind: "models" }
+  | { kind: "load"; id: string; name: string; quantization: string | null };
 
 export type Incoming =
   | { kind: "progress"; id: string; stage: string; done: number; total: number }
   | { kind: "result"; id: string; trial: number }
   | { kind: "error"; id: string | null; message: string; hint: string }
-  | { kind: "code"; id: string; text: string };
+  | { kind: "code"; id: string; text: string }
+  | ({ kind: "partial" } & Partly)
+  | ({ kind: "models"; id: null } & Offer);

@@ -16,6 +16,7 @@ import type {
   Incoming,
   Inputs,
   Line,
+  ModelEntry,
   ModelInfo,
   Noise,
   Observation,
@@ -46,7 +47,9 @@ const tuple = (x: unknown, n: number): boolean => Array.isArray(x) && x.length =
 const number: Reader<number | null> = (x) => (isNumber(x) ? x : null);
 const string: Reader<string | null> = (x) => (typeof x === "string" || isNumber(x) ? String(x) : null);
 const num = (otherwise: number): Reader<number> => (x) => number(x) ?? otherwise;
-const str = (otherwise = ""): Reader<string> => (x) => string(x) ?? otherwise;
+const str = (otherwise: string): Reader<string> => (x) => string(x) ?? otherwise;
+const text = str("");
+const zero = num(0);
 const flag: Reader<boolean | null> = (x) => (typeof x === "boolean" ? x : null);
 const dict: Reader<Dict> = (x) => (isDict(x) ? x : {});
 const many = <T>(read: Reader<T | null>): Reader<T[]> => (x) => (Array.isArray(x) ? x.map((y) => read(y)).filter(present) : []);
@@ -75,10 +78,10 @@ const as = <T>(): Reader<T> => (x) => x as T;
 const maybe = as<string>(); // a string or absent: whoever uses it has checked
 
 const extended = {
-  x: num(0),
-  y: num(0),
-  width: num(0),
-  height: num(0),
+  x: zero,
+  y: zero,
+  width: zero,
+  height: zero,
   color: str("#000000"),
   fill: (x: unknown) => x !== false,
   line_width: num(3),
@@ -94,14 +97,14 @@ const OPERATIONS: Record<string, Reader<Operation | null>> = {
   line: shape<Line>({ op: is("line"), ...stroked }, points),
   arrow: shape<Arrow>({ op: is("arrow"), ...stroked }, points),
   text: shape<Text>(
-    { op: is("text"), x: num(0), y: num(0), text: str(), size: num(16), color: str("#000000") },
+    { op: is("text"), x: zero, y: zero, text, size: num(16), color: str("#000000") },
     (x) => numbers("x", "y")(x) && typeof x.text === "string",
   ),
   noise: shape<Noise>(
-    { op: is("noise"), sigma: num(0.2), seed: num(0), region },
+    { op: is("noise"), sigma: num(0.2), seed: zero, region },
     (x) => numbers("sigma")(x) && (x.region == null || region(x.region) !== null),
   ),
-  image: (x) => choice(shape<ImageChoice>({ op: is("image"), preset: str(), seed: number, image: maybe }, (d) => typeof d.preset === "string")(x)),
+  image: (x) => choice(shape<ImageChoice>({ op: is("image"), preset: text, seed: number, image: maybe }, (d) => typeof d.preset === "string")(x)),
   context: (x) =>
     choice(
       shape<ContextChoice>(
@@ -109,7 +112,7 @@ const OPERATIONS: Record<string, Reader<Operation | null>> = {
         (d) => typeof d.text === "string" || typeof d.preset === "string",
       )(x),
     ),
-  question: shape<QuestionChoice>({ op: is("question"), text: str() }, (x) => typeof x.text === "string"),
+  question: shape<QuestionChoice>({ op: is("question"), text }, (x) => typeof x.text === "string"),
 };
 
 /** Without the key that was not there: a preset may come without its text, an image without its checksum. */
@@ -137,27 +140,27 @@ export function writeDocument(doc: Document): unknown {
   return { version: 1, operations: write(doc.operations), past: doc.past.map(write), future: doc.future.map(write) };
 }
 
-const row = { index: num(-1), id: str(), question: str(), answer: string, level: string };
+const row = { index: num(-1), id: text, question: text, answer: string, level: string };
 
 export const readObservations = many(shape<ObservationRow>(row));
 
 export const readObservation = shape<Observation>(
-  { ...row, context: str(), width: num(0), height: num(0), image_presets: strings, context_presets: strings },
+  { ...row, context: text, width: zero, height: zero, image_presets: strings, context_presets: strings },
   (x) => Object.keys(x).length > 0,
 );
 
 export const readInputs = shape<Inputs>(
-  { context: str(), question: str(), truth: string, image_preset: str("natural"), context_preset: string, key: str() },
+  { context: text, question: text, truth: string, image_preset: str("natural"), context_preset: string, key: text },
   (x) => typeof x.question === "string",
 );
 
 const readRawPreview = shape<Omit<Preview, "data"> & { data: Preview["data"] | null }>({
   data: bytes,
-  width: num(0),
-  height: num(0),
-  image_width: num(0),
-  image_height: num(0),
-  key: str(),
+  width: zero,
+  height: zero,
+  image_width: zero,
+  image_height: zero,
+  key: text,
 });
 
 export function readPreview(x: unknown): Preview | null {
@@ -169,7 +172,7 @@ export function readPreview(x: unknown): Preview | null {
 export const readSettings = filled<Settings>({
   samples: num(10),
   temperature: num(0.9),
-  seed: num(0),
+  seed: zero,
   max_new_tokens: num(64),
   strict: (x) => x === true,
 });
@@ -178,41 +181,54 @@ export const readStatus = filled<Status>({
   state: (x) => (x === "running" || x === "cancelling" ? x : "idle"),
   id: string,
   what: strings,
-  stage: str(),
-  done: num(0),
-  total: num(0),
-  queued: num(0),
+  stage: text,
+  done: zero,
+  total: zero,
+  queued: zero,
 });
 
-const failure = { message: str(), hint: str(), id: string };
+const failure = { message: text, hint: text, id: string };
 
 export const readFailure = shape<Failure>(failure, (x) => typeof x.message === "string" && x.message !== "");
 
-export const readModel = filled<ModelInfo>({ name: str(), note: str(), device: str(), parameters: as<ModelInfo["parameters"]>() });
+export const readModel = filled<ModelInfo>({
+  name: text,
+  note: text,
+  device: text,
+  parameters: as<ModelInfo["parameters"]>(),
+  quantization: string,
+  label: text,
+  unavailable: (x) => Object.fromEntries(Object.entries(dict(x)).map(([key, why]) => [key, String(why)])),
+});
+
+const readEntry = shape<ModelEntry>(
+  { name: text, family: text, parameters: zero, licence: text, memory: shares },
+  (x) => typeof x.name === "string",
+);
 
 const readAnswer = shape<AnswerView>(
   {
-    text: str(),
+    text,
     correct: flag,
     finished: flag,
-    tokens: many(shape({ text: str(), logprob: num(0) })),
-    yes_no: shape({ yes: num(0), no: num(0), rest: num(0) }, numbers("yes", "no")),
+    tokens: many(shape({ text, logprob: number })),
+    yes_no: shape({ yes: zero, no: zero, rest: zero }, numbers("yes", "no")),
   },
   (x) => typeof x.text === "string",
 );
 
 const readUncertainty = shape<UncertaintyView>({
-  samples: num(0),
-  temperature: num(0),
+  samples: zero,
+  temperature: zero,
   caveats: strings,
   entropies: many(
     shape<EntropyView>(
-      { name: str(), label: str(), value: num(0), low: number, high: number, maximum: number, unit: str(), definition: str() },
+      { name: text, label: text, value: zero, low: number, high: number, maximum: number, unit: text, definition: text },
       numbers("value"),
     ),
   ),
   clusters: many(
-    shape<ClusterView>({ id: num(0), name: str(), count: num(0), probability: num(0), answers: many(shape({ text: str(), count: num(1) })) }),
+    shape<ClusterView>({ id: zero, name: text, count: zero, probability: zero, answers: many(shape({ text, count: num(1) })) }),
   ),
 });
 
@@ -222,30 +238,33 @@ const readAttention = shape<AttentionView>(
 );
 
 const readView = filled<TrialView>({
-  question: str(),
-  context: str(),
+  question: text,
+  context: text,
   image_preset: str("natural"),
   context_preset: string,
   truth: string,
   operations,
-  model: str(),
+  model: text,
   settings: dict,
   seconds: dict,
-  code: str(),
+  code: text,
+  notes: strings,
   answer: readAnswer,
   uncertainty: readUncertainty,
   attention: readAttention,
 });
 
-export const readTrial = shape<Trial>({ id: num(0), key: str(), thumbnail: bytes, view: readView }, (x) => isNumber(x.id) && isDict(x.view));
+export const readTrial = shape<Trial>({ id: zero, key: text, thumbnail: bytes, view: readView }, (x) => isNumber(x.id) && isDict(x.view));
 
 export const readTrials = many(readTrial);
 
 const MESSAGES: Record<string, Reader<Incoming | null>> = {
-  progress: shape({ kind: is("progress"), id: str(), stage: str(), done: num(0), total: num(0) }),
-  result: shape({ kind: is("result"), id: str(), trial: num(-1) }, numbers("trial")),
+  progress: shape({ kind: is("progress"), id: text, stage: text, done: zero, total: zero }),
+  result: shape({ kind: is("result"), id: text, trial: num(-1) }, numbers("trial")),
   error: shape({ kind: is("error"), ...failure, message: str("The kernel reported an error.") }),
-  code: shape({ kind: is("code"), id: str(), text: str() }, (x) => typeof x.text === "string"),
+  code: shape({ kind: is("code"), id: text, text }, (x) => typeof x.text === "string"),
+  partial: shape({ kind: is("partial"), id: text, answer: string, samples: strings }),
+  models: shape({ kind: is("models"), id: is(null), models: many(readEntry), free: number, held: zero, device: text }),
 };
 
 export function readMessage(x: unknown): Incoming | null {

@@ -65,32 +65,31 @@ function prepare({ store, screen, root }: View, signal: AbortSignal): void {
   root.setAttribute("aria-label", "Probe of a vision-language model");
   // Lumino's own attribute: JupyterLab's shortcuts sleep while the focus is in here.
   root.setAttribute("data-lm-suppress-shortcuts", "true");
-  root.addEventListener("keydown", keyboard(screen), { signal });
-  root.addEventListener("paste", (event) => {
-    const file = imageOf(event.clipboardData);
+  const on = (type: string, listener: (event: never) => void): void => root.addEventListener(type, listener as EventListener, { signal });
+  const mine = (event: Event): void => {
+    event.preventDefault();
+    event.stopPropagation();
+  };
+  const take = (event: Event, data: DataTransfer | null): void => {
+    const file = imageOf(data);
     if (!file) return;
-    event.preventDefault();
-    event.stopPropagation();
+    mine(event);
     void accept(file, store);
-  }, { signal });
-  const carriesFile = (event: DragEvent): boolean => event.dataTransfer?.types.includes("Files") ?? false;
-  root.addEventListener("dragover", (event) => {
-    if (!carriesFile(event)) return;
-    event.preventDefault();
-    event.stopPropagation();
+  };
+  on("keydown", keyboard(screen));
+  on("paste", (event: ClipboardEvent) => take(event, event.clipboardData));
+  on("dragover", (event: DragEvent) => {
+    if (!event.dataTransfer?.types.includes("Files")) return;
+    mine(event);
     root.classList.add("isi-dropping");
-  }, { signal });
-  root.addEventListener("dragleave", (event) => {
+  });
+  on("dragleave", (event: DragEvent) => {
     if (!(event.relatedTarget instanceof Node && root.contains(event.relatedTarget))) root.classList.remove("isi-dropping");
-  }, { signal });
-  root.addEventListener("drop", (event) => {
+  });
+  on("drop", (event: DragEvent) => {
     root.classList.remove("isi-dropping");
-    const file = imageOf(event.dataTransfer);
-    if (!file) return;
-    event.preventDefault();
-    event.stopPropagation();
-    void accept(file, store);
-  }, { signal });
+    take(event, event.dataTransfer);
+  });
   watchTheme(root, signal);
   const stop = screen.paints.subscribe((count) => (root.dataset.paints = String(count)));
   signal.addEventListener("abort", stop);
@@ -122,7 +121,7 @@ const Probe = live(function Probe() {
       </div>
       <Trials />
       <Messages />
-      <Repaint on={[store.trials.value, store.status.value, store.inputs.value, store.failure.value, store.notice.value, store.shown.value, screen.popover.value]} />
+      <Repaint on={[store.trials.value, store.status.value, store.inputs.value, store.failure.value, store.notice.value, store.shown.value, screen.popover.value, store.partly.value, store.offer.value, store.modelInfo.value]} />
     </>
   );
 });

@@ -47,10 +47,27 @@ export function traits(over: Traits = {}): Traits {
     error: null,
     trials: [],
     shown: -1,
-    model: { name: "embedded", note: "knows scenes only", device: "cpu", parameters: 5_000_000 },
+    model: { name: "embedded", note: "knows scenes only", device: "cpu", parameters: 5_000_000, quantization: null, label: "embedded", unavailable: {} },
     ...over,
   };
 }
+
+const GIB = 2 ** 30;
+
+/** What the kernel offers: one that is here, one that fits in every way, one in 4 bit only, one not at all. */
+export const offer = (over: Traits = {}): Traits => ({
+  kind: "models",
+  free: 10 * GIB,
+  held: 0,
+  device: "cuda:0",
+  models: [
+    { name: "embedded", family: "Embedded", parameters: 3.6e6, licence: "BSD-3-Clause", memory: { none: 14e6 } },
+    { name: "org/small-2b", family: "Small", parameters: 2e9, licence: "apache-2.0", memory: { none: 4 * GIB, int8: 2 * GIB, nf4: GIB } },
+    { name: "org/middle-13b", family: "Middle", parameters: 13e9, licence: "llama2", memory: { none: 26 * GIB, int8: 13 * GIB, nf4: 8 * GIB } },
+    { name: "org/large-70b", family: "Middle", parameters: 70e9, licence: "llama2", memory: { none: 140 * GIB, int8: 70 * GIB, nf4: 40 * GIB } },
+  ],
+  ...over,
+});
 
 export function trial(id = 1, key = "k0", view: Traits = {}): unknown {
   return {

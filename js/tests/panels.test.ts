@@ -158,14 +158,15 @@ describe("runs", () => {
     expect(page.text("progress-uncertainty")).toContain("7 of 10");
   });
 
-  it("are cancelled by button and by Escape", async () => {
-    page.model.kernel(running());
+  it("are cancelled by button and by Escape, with what waits behind them", async () => {
+    page.model.kernel(running({ queued: 1 }));
     await settle();
+    expect(page.find("cancel").title).toContain("what waits");
     await page.click("cancel");
-    expect(page.model.last("cancel")).toEqual({ kind: "cancel", id: "r" });
+    expect(page.model.last("cancel")).toEqual({ kind: "cancel", id: "" });
     page.model.sent.length = 0;
     await page.key("Escape");
-    expect(page.model.last("cancel")).toEqual({ kind: "cancel", id: "r" });
+    expect(page.model.last("cancel")).toEqual({ kind: "cancel", id: "" });
     page.model.kernel(running({ state: "cancelling" }));
     await settle();
     expect(page.find("status").dataset.state).toBe("cancelling");
@@ -258,6 +259,21 @@ describe("results", () => {
     page.model.kernel({ inputs: { ...(page.model.get("inputs") as object), key: "k0" }, status: { state: "idle" } });
     await settle();
     expect(page.find("results").dataset.stale).toBe("false");
+  });
+
+  it("whose tokens have no probability claim none", async () => {
+    const answer = { text: "Yes.", correct: true, finished: true, tokens: [{ text: "Yes", logprob: -1 }, { text: ".", logprob: null }], yes_no: null };
+    page.model.kernel({ trials: [trial(2, "k0", { answer })], shown: 2 });
+    await settle();
+    expect(page.text("answer")).toBe("Yes.");
+    expect(page.maybe("answer-probability")).toBeNull();
+  });
+
+  it("say under them what could not be measured", async () => {
+    expect(page.maybe("notes")).toBeNull();
+    page.model.kernel({ trials: [trial(2, "k0", { attention: null, notes: ["attention is not available: no recorder."] })], shown: 2 });
+    await settle();
+    expect(page.text("notes")).toBe("attention is not available: no recorder.");
   });
 
   it("are spoken to screen readers", async () => {
@@ -357,7 +373,7 @@ describe("safety", () => {
       observations: rows,
       observation: { ...rows[0], context: EVIL, width: 800, height: 600, image_presets: ["natural"], context_presets: [] },
       inputs: { context: EVIL, question: EVIL, truth: EVIL, image_preset: "natural", context_preset: null, key: "k0" },
-      model: { name: EVIL, note: EVIL, device: EVIL },
+      model: { name: EVIL, note: EVIL, device: EVIL, label: EVIL, quantization: EVIL, unavailable: { attention: EVIL } },
       error: { message: EVIL, hint: EVIL, id: null },
       document: { version: 1, operations: [{ op: "text", x: 1, y: 1, text: EVIL }, { op: EVIL }], past: [], future: [] },
       trials: [
@@ -366,6 +382,7 @@ describe("safety", () => {
           context: EVIL,
           truth: EVIL,
           model: EVIL,
+          notes: [EVIL],
           answer: { text: EVIL, correct: true, tokens: [], yes_no: null },
           uncertainty: { samples: 1, temperature: 1, caveats: [EVIL], entropies: [{ name: "e", label: EVIL, value: 1, unit: EVIL, definition: EVIL }], clusters: [{ id: 0, name: EVIL, count: 1, probability: 1, answers: [{ text: EVIL, count: 1 }] }] },
         }),
@@ -377,6 +394,14 @@ describe("safety", () => {
     expect(page.text("answer")).toBe(EVIL);
     expect(page.text("error-message")).toBe(EVIL);
     expect(page.text("observation-0")).toContain(EVIL);
+    await page.click("model");
+    page.model.message({ kind: "models", free: 1, held: 0, device: EVIL, models: [{ name: EVIL, family: EVIL, parameters: 1, licence: EVIL, memory: { none: 2 } }] });
+    page.model.kernel({ status: { state: "running", id: EVIL, what: ["answer"], stage: EVIL, done: 0, total: 1, queued: 0 } });
+    page.model.message({ kind: "partial", id: EVIL, answer: EVIL, samples: [EVIL] });
+    await settle();
+    expect(page.text("answer-partial")).toBe(EVIL);
+    expect(page.text("sample-0")).toContain(EVIL);
+    expect(page.text("model-list")).toContain(EVIL);
     expect(page.el.querySelectorAll("script, img[src=x], svg[onload]")).toHaveLength(0);
     expect((window as unknown as { hit?: number }).hit).toBeUndefined();
   });

@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { drawn } from "../src/geometry";
 import * as p from "../src/read";
-import { traits, trial } from "./fake";
+import { offer, traits, trial } from "./fake";
 
 const schema = JSON.parse(readFileSync("isi_widget/stimulus/schema.json", "utf8")) as Record<string, unknown>;
 const ajv = new Ajv2020({ strict: false });
@@ -77,6 +77,8 @@ describe("traits", () => {
     expect(p.readInputs(t.inputs)).toEqual(t.inputs);
     expect(p.readSettings(t.settings)).toEqual(t.settings);
     expect(p.readStatus(t.status)).toEqual(t.status);
+    expect(p.readModel(t.model)).toEqual(t.model);
+    expect(p.readModel({ name: "old" })).toMatchObject({ name: "old", label: "", quantization: null, unavailable: {} });
     expect(p.readPreview(t.preview)).toMatchObject({ width: 400, image_width: 800 });
     expect(p.readPreview(t.preview)?.data).toBeInstanceOf(Uint8Array);
     expect(p.readTrials([trial()])[0]?.view.uncertainty?.clusters[1]?.answers[0]).toEqual({ text: "A star.", count: 3 });
@@ -98,6 +100,19 @@ describe("messages", () => {
     expect(p.readMessage({ kind: "progress", id: "a", stage: "samples", done: 1, total: 3 })).toEqual({ kind: "progress", id: "a", stage: "samples", done: 1, total: 3 });
     expect(p.readMessage({ kind: "result", id: "a", trial: 4 })).toEqual({ kind: "result", id: "a", trial: 4 });
     expect(p.readMessage({ kind: "error", id: null, message: "m", hint: "h" })).toEqual({ kind: "error", id: null, message: "m", hint: "h" });
+    const partial = { kind: "partial", id: "a", answer: null, samples: ["x", "y"] };
+    expect(p.readMessage(partial)).toEqual(partial);
+    expect(p.readMessage({ ...partial, answer: "Ye", samples: ["x", 5, null] })).toEqual({ ...partial, answer: "Ye", samples: ["x"] });
+    expect(p.readMessage({ kind: "partial" })).toEqual({ kind: "partial", id: "", answer: null, samples: [] });
+    expect(p.readMessage(offer())).toEqual({ ...offer(), id: null });
+    expect(p.readMessage({ kind: "models", models: [null, {}, { name: 3 }, { name: "a", memory: { none: "much" } }], free: "?" })).toEqual({
+      kind: "models",
+      id: null,
+      models: [{ name: "a", family: "", parameters: 0, licence: "", memory: {} }],
+      free: null,
+      held: 0,
+      device: "",
+    });
     expect(p.readMessage({ kind: "result", id: "a" })).toBeNull();
     expect(p.readMessage({ kind: "toString" })).toBeNull();
     expect(p.readMessage("x")).toBeNull();

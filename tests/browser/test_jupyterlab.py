@@ -270,7 +270,7 @@ def test_cancel_a_long_run(bench: Notebook, probe: Probe) -> None:
     probe.finished(1)
 
 
-def test_a_second_run_is_queued_visibly_and_escape_cancels(bench: Notebook, probe: Probe) -> None:
+def test_a_second_run_is_queued_visibly_and_escape_cancels_both(bench: Notebook, probe: Probe) -> None:
     probe = fresh(bench, "slow", SLOW)
     probe.part("run").click()
     expect(probe.part("status")).to_have_attribute("data-state", "running")
@@ -279,8 +279,12 @@ def test_a_second_run_is_queued_visibly_and_escape_cancels(bench: Notebook, prob
     expect(probe.part("queued")).to_contain_text("1")
     probe.root.focus()
     probe.page.keyboard.press("Escape")
-    probe.finished(1)  # the waiting one
-    assert bench.value("[t.settings.what for t in probe.trials]") == [["answer"]]
+    expect(probe.part("status")).to_have_attribute("data-state", "empty")
+    bench.until("probe.status['state'] == 'idle'")
+    assert bench.value("[len(probe.trials), probe.error]") == [0, None]
+    bench.execute("slow.gate.set()")
+    probe.part("run-answer").click()
+    probe.finished(1)
 
 
 def test_a_failing_model_gives_an_error_and_a_working_widget(bench: Notebook, probe: Probe) -> None:

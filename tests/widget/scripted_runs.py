@@ -8,7 +8,7 @@ from typing import Any
 
 from isi_widget import Answer, Stimulus, Trial
 from isi_widget.errors import Cancelled
-from isi_widget.settings import Settings
+from isi_widget.settings import WHAT, Settings
 from isi_widget.vlm import VLM
 
 
@@ -19,7 +19,10 @@ class Script:
 
     def __init__(self) -> None:
         self.begun: list[Stimulus] = []
+        self.what: list[tuple[str, ...] | None] = []
+        self.on_text: list[Callable[[str, int, str], None] | None] = []
         self.settings: list[dict[str, Any]] = []
+        self.texts: list[tuple[str, int, str]] = []  # told at each step
         self.error: BaseException | None = None
         self.steps = 3
         self.free = False
@@ -34,19 +37,25 @@ class Script:
         vlm: VLM,
         stimulus: Stimulus,
         *,
-        what: tuple[str, ...],
+        what: tuple[str, ...] | None,
         progress: Callable[[str, int, int], None],
+        on_text: Callable[[str, int, str], None] | None,
         cancel: Callable[[], bool],
         **settings: Any,
     ) -> Trial:
         self.begun.append(stimulus)
+        self.what.append(what)
+        self.on_text.append(on_text)
         self.settings.append(settings)
         for step in range(self.steps):
             progress("samples", step, self.steps)
+            if on_text is not None:
+                for told in self.texts:
+                    on_text(*told)
             while not self.free and not self._gate.acquire(timeout=0.01):
                 if cancel():
                     raise Cancelled("asked to")
         if self.error is not None:
             raise self.error
         answer = Answer("Yes", (5,), ("Yes",), (-0.1,))
-        return Trial(stimulus, answer, None, None, vlm.info(), Settings(what=what, **settings))
+        return Trial(stimulus, answer, None, None, vlm.info(), Settings(what=what or WHAT, **settings))

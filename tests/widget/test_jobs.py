@@ -38,13 +38,26 @@ def test_a_newer_job_takes_the_place_of_the_waiting_one() -> None:
     (first, begun, go), (second, *_), (third, _, go3) = blocking("1"), blocking("2"), blocking("3")
     worker.submit(first)
     assert begun.wait(5)
-    assert worker.submit(second) is None and worker.queued is second and worker.running is first
+    assert worker.submit(second) is None and worker.queued == (second,) and worker.running is first
     assert worker.submit(third) is second
     assert second.wait(5) and isinstance(second.error, Cancelled) and "newer" in str(second.error)
     go.set()
     go3.set()
     assert first.wait(5) and first.result == "1"
     assert third.wait(5) and third.result == "3"
+
+
+def test_a_job_of_another_kind_waits_beside_it() -> None:
+    worker = Worker("test")
+    (first, begun, go), (run, *_), (load, _, go_load), (newer, _, go_newer) = map(blocking, "1234")
+    load.kind = "load"
+    worker.submit(first)
+    assert begun.wait(5)
+    assert [worker.submit(job) for job in (run, load, newer)] == [None, None, run]
+    assert worker.queued == (load, newer)
+    for gate in (go, go_load, go_newer):
+        gate.set()
+    assert newer.wait(5) and [first.result, load.result, newer.result] == ["1", "3", "4"]
 
 
 def test_cancel_stops_the_running_job_and_drops_the_waiting_one() -> None:
@@ -59,7 +72,7 @@ def test_cancel_stops_the_running_job_and_drops_the_waiting_one() -> None:
     assert first.wait(5) and second.wait(5)
     assert isinstance(first.error, Cancelled) and isinstance(second.error, Cancelled)
     assert not begun2.is_set()
-    assert worker.running is None and worker.queued is None and not worker.cancel()
+    assert worker.running is None and worker.queued == () and not worker.cancel()
 
 
 def test_cancel_by_id_leaves_the_other_one_alone() -> None:

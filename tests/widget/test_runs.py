@@ -153,6 +153,53 @@ def test_cancelling_the_running_one_lets_the_waiting_one_go(probe: Probe, script
     assert [message["id"] for message in page.of_kind("result")] == ["r2"]
 
 
+def test_the_cancel_of_the_page_stops_what_runs_and_what_waits(probe: Probe, script: Script) -> None:
+    page = Page(probe)
+    run(page, "r1")
+    page.wait(lambda page: len(script.begun) == 1)
+    run(page, "r2")
+    assert page.state["status"]["queued"] == 1
+    page.send({"kind": "cancel", "id": ""})
+    page.wait(idle)
+    script.free = True
+    run(page, "r3")
+    page.wait(lambda page: page.of_kind("result"))
+    assert [message["id"] for message in page.of_kind("result")] == ["r3"] and len(script.begun) == 2
+    assert page.of_kind("error") == []
+
+
+def test_everything_is_what_the_model_can_give_and_less_is_asked_by_name(
+    probe: Probe, script: Script
+) -> None:
+    page = Page(probe)
+    script.free = True
+    run(page, "r1", "answer", "uncertainty", "attention")
+    page.wait(lambda page: len(page.of_kind("result")) == 1)
+    run(page, "r2", "attention")
+    page.wait(lambda page: len(page.of_kind("result")) == 2)
+    assert script.what == [None, ("attention",)]
+
+
+def test_what_a_model_cannot_give_is_told_and_left_out(vlm: VLM) -> None:
+    class Blind(VLM):
+        unavailable = {"attention": "its layers take no recorder."}  # noqa: RUF012
+
+    blind = Blind.__new__(Blind)
+    blind.__dict__.update(vlm.__dict__)
+    probe = Probe(blind, datasets.scenes()[4])
+    page = Page(probe)
+    assert page.state["model"]["unavailable"] == {"attention": "its layers take no recorder."}
+    trial = probe.run(samples=2, max_new_tokens=4)
+    assert trial.attention is None and trial.uncertainty is not None
+    whats = [update["status"]["what"] for update in page.updates if "status" in update]
+    assert ["answer", "uncertainty"] in whats and not any("attention" in what for what in whats)
+    (note,) = page.state["trials"][0]["view"]["notes"]
+    assert "attention" in note and "its layers take no recorder" in note
+    with pytest.raises(InputError, match="attention"):
+        probe.run("attention")
+    probe.close()
+
+
 def test_a_cancelled_python_run_raises(probe: Probe, script: Script) -> None:
     timer = threading.Timer(0.2, probe.cancel)
     timer.start()

@@ -1,39 +1,34 @@
 // Line icons on a 16 px grid, drawn for this tool; they take the colour of the text around them.
-import type { JSX } from "preact";
 
-const PATHS: Record<string, JSX.Element> = {
-  select: <path d="M4 2.5v10l2.7-2.6 1.8 3.9 1.7-.8-1.8-3.8h3.7z" />,
-  box: <rect x="2.5" y="3.5" width="11" height="9" />,
-  ellipse: <ellipse cx="8" cy="8" rx="5.8" ry="4.6" />,
-  line: <path d="M3 13 13 3" />,
-  arrow: <path d="M3 13 13 3M7.5 3H13v5.5" />,
-  text: <path d="M3.5 5V3h9v2M8 3v10M6 13h4" />,
-  noise: (
-    <g fill="currentColor" stroke="none">
-      <path d="M3 3h2v2H3zM9 2h2v2H9zM6 6h2v2H6zM11 7h2v2h-2zM2 9h2v2H2zM8 10h2v2H8zM5 12h2v2H5zM12 12h2v2h-2zM12 3.5h1.5v1.5H12z" />
-    </g>
-  ),
-  undo: <path d="M6 3 3 6l3 3M3 6h6.5a3.5 3.5 0 0 1 0 7H6" />,
-  redo: <path d="m10 3 3 3-3 3M13 6H6.5a3.5 3.5 0 0 0 0 7H10" />,
-  trash: <path d="M3 4.5h10M6.5 4V2.5h3V4M4.5 4.5l.6 9h5.8l.6-9M6.8 7v4M9.2 7v4" />,
-  gear: <path d="M2 4.5h6M11 4.5h3M2 11.5h3M8 11.5h6M9.5 2.8v3.4M6.5 9.8v3.4" />,
-  open: <path d="M8 10.5V2.8M4.8 5.8 8 2.6l3.2 3.2M2.8 10v3.2h10.4V10" />,
-  help: <path d="M5.8 6a2.2 2.2 0 1 1 3.1 2c-.6.3-.9.7-.9 1.4M8 11.8v.2" />,
-  full: <path d="M2.5 6V2.5H6M10 2.5h3.5V6M13.5 10v3.5H10M6 13.5H2.5V10" />,
-  close: <path d="m4 4 8 8M12 4l-8 8" />,
-  down: <path d="m4 6 4 4 4-4" />,
-  next: <path d="m6 4 4 4-4 4" />,
-  code: <path d="M5.5 4.5 2 8l3.5 3.5M10.5 4.5 14 8l-3.5 3.5" />,
-  dice: <path d="M2.8 2.8h10.4v10.4H2.8zM5.5 5.5h.01M10.5 5.5h.01M8 8h.01M5.5 10.5h.01M10.5 10.5h.01" />,
-  right: <path d="m3 8.5 3.3 3.3L13 5" />,
-  warning: <path d="M8 2.5 14 13H2zM8 6.5v3M8 11.2v.1" />,
-  search: <path d="M10.2 10.2 13.5 13.5M11.5 7a4.5 4.5 0 1 1-9 0 4.5 4.5 0 0 1 9 0z" />,
+const PATHS: Record<string, string> = {
+  select: "M4 2.5v10l2.7-2.6 1.8 3.9 1.7-.8-1.8-3.8h3.7z",
+  box: "M2.5 3.5h11v9h-11z",
+  ellipse: "M2.2 8a5.8 4.6 0 1 0 11.6 0a5.8 4.6 0 1 0-11.6 0",
+  line: "M3 13 13 3",
+  arrow: "M3 13 13 3M7.5 3H13v5.5",
+  text: "M3.5 5V3h9v2M8 3v10M6 13h4",
+  noise: "M4 4h.01M10 3h.01M13 5.5h.01M7 7h.01M11.5 8.5h.01M3 10h.01M8.5 11h.01M5.5 13.5h.01M13 12.5h.01",
+  undo: "M6 3 3 6l3 3M3 6h6.5a3.5 3.5 0 0 1 0 7H6",
+  redo: "m10 3 3 3-3 3M13 6H6.5a3.5 3.5 0 0 0 0 7H10",
+  trash: "M3 4.5h10M6.5 4V2.5h3V4M4.5 4.5l.6 9h5.8l.6-9M6.8 7v4M9.2 7v4",
+  gear: "M2 4.5h6M11 4.5h3M2 11.5h3M8 11.5h6M9.5 2.8v3.4M6.5 9.8v3.4",
+  open: "M8 10.5V2.8M4.8 5.8 8 2.6l3.2 3.2M2.8 10v3.2h10.4V10",
+  help: "M5.8 6a2.2 2.2 0 1 1 3.1 2c-.6.3-.9.7-.9 1.4M8 11.8v.2",
+  full: "M2.5 6V2.5H6M10 2.5h3.5V6M13.5 10v3.5H10M6 13.5H2.5V10",
+  close: "m4 4 8 8M12 4l-8 8",
+  down: "m4 6 4 4 4-4",
+  next: "m6 4 4 4-4 4",
+  code: "M5.5 4.5 2 8l3.5 3.5M10.5 4.5 14 8l-3.5 3.5",
+  dice: "M2.8 2.8h10.4v10.4H2.8zM5.5 5.5h.01M10.5 5.5h.01M8 8h.01M5.5 10.5h.01M10.5 10.5h.01",
+  right: "m3 8.5 3.3 3.3L13 5",
+  warning: "M8 2.5 14 13H2zM8 6.5v3M8 11.2v.1",
+  search: "M10.2 10.2 13.5 13.5M11.5 7a4.5 4.5 0 1 1-9 0 4.5 4.5 0 0 1 9 0z",
 };
 
 export function Icon({ name }: { name: string }) {
   return (
     <svg class="isi-icon" viewBox="0 0 16 16" width="16" height="16" aria-hidden="true" focusable="false">
-      {PATHS[name === "wrong" ? "close" : name] ?? <circle cx="8" cy="8" r="3" />}
+      <path d={PATHS[name === "wrong" ? "close" : name] ?? "M5 8a3 3 0 1 0 6 0a3 3 0 1 0-6 0"} />
     </svg>
   );
 }

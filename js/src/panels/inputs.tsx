@@ -1,7 +1,7 @@
 // The cause: which picture, what is drawn on it, which context and question, and the buttons that run the model on it.
 import { live, useSignal } from "../live";
 import { useEffect, useRef } from "preact/hooks";
-import type { Choice, Measure, Operation } from "../protocol";
+import type { Measure, Operation } from "../protocol";
 import { MEASURES } from "../protocol";
 import { randomSeed } from "../state/store";
 import { accept } from "../upload";
@@ -22,34 +22,52 @@ const CONTEXT_PRESETS: Record<string, string> = {
   random: "The context of another observation",
 };
 
+interface PresetsProps {
+  kind: "image" | "context";
+  /** name -> what it is */
+  known: Record<string, string>;
+  /** those that the observation has */
+  there: string[];
+  /** the one that every observation has: what it is without a choice */
+  always: string;
+  chosen: string | null;
+  choose: (name: string, seed: number | null) => void;
+}
+
+function Presets({ kind, known, there, always, chosen, choose }: PresetsProps) {
+  return (
+    <div class="isi-toggles" role="group" aria-label={`Preset of the ${kind}`}>
+      {[...new Set([...Object.keys(known), ...there])].filter((name) => name !== "custom").map((name) => (
+        <Button
+          key={name}
+          test={`${kind}-${name}`}
+          label={known[name] ?? name}
+          text={name}
+          pressed={chosen === name}
+          why={name !== always && !there.includes(name) && `this observation has no ${name} ${kind}`}
+          onClick={() => choose(name, name === "random" ? randomSeed() : null)}
+        />
+      ))}
+    </div>
+  );
+}
+
 export const ImagePresets = live(function ImagePresets() {
   const { store } = useView();
   const chooser = useRef<HTMLInputElement>(null);
-  const observation = store.observation.value;
-  const there = observation?.image_presets ?? [];
-  const preset = store.imagePreset.value;
-  const choose = (name: string): void => {
-    const choice: Choice | null = name === "natural" ? null : name === "random" ? { op: "image", preset: name, seed: randomSeed() } : { op: "image", preset: name, seed: null };
-    store.choose("image", choice);
-  };
-  const names = [...Object.keys(IMAGE_PRESETS), ...there.filter((name) => !(name in IMAGE_PRESETS) && name !== "custom")];
+  const chosen = store.imagePreset.value;
   return (
     <div class="isi-row" data-segment="image">
       <Label text="Image" />
-      <div class="isi-toggles" role="group" aria-label="Image preset">
-        {names.map((name) => (
-          <Button
-            key={name}
-            test={`image-${name}`}
-            label={IMAGE_PRESETS[name] ?? name}
-            text={name}
-            pressed={preset === name}
-            why={name !== "natural" && !there.includes(name) && `this observation has no ${name} image`}
-            onClick={() => choose(name)}
-          />
-        ))}
-        {preset === "custom" && <span class="isi-state" data-testid="image-custom">own image</span>}
-      </div>
+      <Presets
+        kind="image"
+        known={IMAGE_PRESETS}
+        there={store.observation.value?.image_presets ?? []}
+        always="natural"
+        chosen={chosen}
+        choose={(preset, seed) => store.choose("image", preset === "natural" ? null : { op: "image", preset, seed })}
+      />
+      {chosen === "custom" && <span class="isi-state" data-testid="image-custom">own image</span>}
       <div class="isi-push">
         <input
           ref={chooser}
@@ -76,31 +94,24 @@ function Label({ text }: { text: string }) {
 export const Context = live(function Context() {
   const { store } = useView();
   const observation = store.observation.value;
-  const there = observation?.context_presets ?? [];
   const preset = store.contextPreset.value;
-  const names = [...Object.keys(CONTEXT_PRESETS), ...there.filter((name) => !(name in CONTEXT_PRESETS))];
-  const edited = preset === null && store.context.value !== (observation?.context ?? "");
-  const choose = (name: string): void => {
-    if (name === "empty") store.choose("context", observation?.context === "" ? null : { op: "context", text: "", preset: "empty", seed: null });
-    else store.choose("context", { op: "context", preset: name, seed: name === "random" ? randomSeed() : null });
-  };
+  const own = observation?.context ?? "";
+  const edited = preset === null && store.context.value !== own;
   return (
     <div class="isi-field" data-segment="context">
       <div class="isi-row">
         <Label text="Context" />
-        <div class="isi-toggles" role="group" aria-label="Context preset">
-          {names.map((name) => (
-            <Button
-              key={name}
-              test={`context-${name}`}
-              label={CONTEXT_PRESETS[name] ?? name}
-              text={name}
-              pressed={preset === name}
-              why={name !== "empty" && !there.includes(name) && `this observation has no ${name} context`}
-              onClick={() => choose(name)}
-            />
-          ))}
-        </div>
+        <Presets
+          kind="context"
+          known={CONTEXT_PRESETS}
+          there={observation?.context_presets ?? []}
+          always="empty"
+          chosen={preset}
+          choose={(name, seed) => {
+            if (name !== "empty") store.choose("context", { op: "context", preset: name, seed });
+            else store.choose("context", own === "" ? null : { op: "context", text: "", preset: name, seed });
+          }}
+        />
         {edited && <span class="isi-state" data-testid="context-edited">edited</span>}
       </div>
       <TextField
@@ -109,10 +120,7 @@ export const Context = live(function Context() {
         value={store.context.value}
         placeholder="No context. Write something here, true or false, and see whom the model believes."
         lines={2}
-        commit={(text, merge) => {
-          const own = text === (observation?.context ?? "");
-          store.choose("context", own ? null : { op: "context", text, preset: text === "" ? "empty" : null, seed: null }, merge);
-        }}
+        commit={(text, merge) => store.choose("context", text === own ? null : { op: "context", text, preset: text === "" ? "empty" : null, seed: null }, merge)}
       />
     </div>
   );
@@ -241,7 +249,7 @@ export const RunButtons = live(function RunButtons() {
     <div class="isi-runs">
       <Button test="run" label="Run everything (Ctrl+Enter)" text="Run everything" kind="primary" why={why} onClick={() => run([...MEASURES])} />
       {MEASURES.map((measure) => (
-        <Button key={measure} test={`run-${measure}`} label={RUNS[measure]} text={measure} why={why} onClick={() => run([measure])} />
+        <Button key={measure} test={`run-${measure}`} label={RUNS[measure]} text={measure} why={why ?? store.modelInfo.value.unavailable[measure]} onClick={() => run([measure])} />
       ))}
       <SettingsButton />
     </div>

@@ -1,14 +1,9 @@
 // The list of keys, on "?".
+import { TOOL_KEYS } from "../state/screen";
 import { Popover } from "./parts";
 
 const KEYS: [string, string][] = [
-  ["V", "select"],
-  ["B", "box"],
-  ["O", "ellipse"],
-  ["L", "line"],
-  ["A", "arrow"],
-  ["T", "text"],
-  ["N", "noise"],
+  ...Object.entries(TOOL_KEYS).map(([key, tool]): [string, string] => [key.toUpperCase(), tool]),
   ["Delete", "delete what is selected"],
   ["Arrows", "move by 1 pixel, with Shift 10"],
   ["Tab", "to the layers, to select by key"],

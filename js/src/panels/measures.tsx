@@ -12,7 +12,7 @@ import { Button, Section, Tip, decimals, plural } from "./parts";
 const ORDER: Measure[] = ["answer", "attention", "uncertainty"];
 
 /** Which of the measures a stage of the kernel belongs to. */
-const measureOf = (stage: string): Measure => (stage === "attention" ? stage : /samples|clusters/.test(stage) ? "uncertainty" : "answer");
+export const measureOf = (stage: string): Measure => (stage === "attention" ? stage : /samples|clusters/.test(stage) ? "uncertainty" : "answer");
 
 /** Where a result will be: how far it is, or that it waits for its turn. */
 const Wait = live(function Wait({ measure }: { measure: Measure }) {
@@ -72,17 +72,35 @@ export function Mark({ correct }: { correct: boolean | null }) {
   );
 }
 
-export function Answer({ answer, truth }: { answer: AnswerView | null | undefined; truth: string | null | undefined }) {
-  const chance = answer ? Math.exp(answer.tokens.reduce((sum, token) => sum + token.logprob, 0)) : 1;
+interface AnswerProps {
+  answer: AnswerView | null | undefined;
+  truth: string | null | undefined;
+  /** what has come of a new one, and whether more comes */
+  partly: string | null | undefined;
+  growing: boolean;
+}
+
+export function Answer({ answer, truth, partly, growing }: AnswerProps) {
+  const coming = typeof partly === "string";
   const tokens = plural(answer?.tokens.length ?? 0, "token");
+  // A server may not tell the probabilities of its tokens.
+  const known = answer?.tokens.every((token) => token.logprob !== null);
+  const chance = Math.exp((answer?.tokens ?? []).reduce((sum, token) => sum + (token.logprob ?? 0), 0));
   return (
     <Section
       title="Answer"
       test="answer-panel"
       aside={<Wait measure="answer" />}
-      teach={!answer && "What the model says when asked once, set against the truth, with its probabilities of yes and no."}
+      busy={coming}
+      teach={!answer && !coming && "What the model says when asked once, set against the truth, with its probabilities of yes and no."}
     >
-      {answer && (
+      {coming ? (
+        <p class="isi-answer">
+          <q data-testid="answer-partial" class={growing ? "isi-growing" : undefined} dir="auto">
+            {partly}
+          </q>
+        </p>
+      ) : answer && (
         <>
           <p class="isi-answer">
             <q data-testid="answer" dir="auto">
@@ -92,21 +110,24 @@ export function Answer({ answer, truth }: { answer: AnswerView | null | undefine
           </p>
           <p class="isi-under isi-muted">
             <span data-testid="answer-truth">{truth ? `Truth: ${truth}` : "No truth is known for this input"}</span>
-            <Tip test="answer-probability" term={`p ${decimals(chance)}`}>
-              Probability of the whole answer, {tokens}. It falls with length: it says how expected these words are, not how true.
-            </Tip>
+            {known && (
+              <Tip test="answer-probability" term={`p ${decimals(chance)}`}>
+                Probability of the whole answer, {tokens}. It falls with length: it says how expected these words are, not how true.
+              </Tip>
+            )}
             {answer.finished === false && <span data-testid="answer-cut">cut off after {tokens}</span>}
           </p>
           {answer.yes_no && (
             <div data-testid="yes-no">
-              <Row
-                test="yes-no-yes"
-                name="yes"
-                value={answer.yes_no.yes}
-                tip="Probability that the answer begins with a form of yes, of no, or with anything else (rest). It looks at one word, not at the sentence."
-              />
-              <Row test="yes-no-no" name="no" value={answer.yes_no.no} />
-              <Row test="yes-no-rest" name="rest" value={answer.yes_no.rest} />
+              {Object.entries(answer.yes_no).map(([name, value]) => (
+                <Row
+                  key={name}
+                  test={`yes-no-${name}`}
+                  name={name}
+                  value={value}
+                  tip="Probability that the answer begins with a form of yes, of no, or with anything else (rest). It looks at one word, not at the sentence."
+                />
+              ))}
             </div>
           )}
         </>
@@ -115,7 +136,35 @@ export function Answer({ answer, truth }: { answer: AnswerView | null | undefine
   );
 }
 
-export function Uncertainty({ uncertainty }: { uncertainty: UncertaintyView | null | undefined }) {
+/** Groups shown while samples come; the rest is counted. */
+const SHOWN = 8;
+
+/** The samples that have ended, equal ones together, in the order of their coming: a row never moves. */
+function Samples({ samples }: { samples: string[] }) {
+  const counts = new Map<string, number>();
+  for (const text of samples) counts.set(text, (counts.get(text) ?? 0) + 1);
+  return (
+    <div class="isi-wide" data-testid="samples-partial">
+      <p class="isi-later isi-muted">The entropies follow when the meanings of all samples have been compared.</p>
+      <h4>{plural(samples.length, "sample")} so far</h4>
+      <ul>
+        {[...counts].slice(0, SHOWN).map(([text, count], i) => (
+          <li key={text} class="isi-barrow" data-testid={`sample-${i}`}>
+            <span class="isi-cut" dir="auto">
+              {text}
+            </span>
+            <Bar value={count / samples.length} label={`${count} of ${samples.length}`} />
+            <span class="isi-figure isi-muted">{count}</span>
+          </li>
+        ))}
+      </ul>
+      {counts.size > SHOWN && <p class="isi-muted">and {plural(counts.size - SHOWN, "other wording")}</p>}
+    </div>
+  );
+}
+
+export function Uncertainty({ uncertainty, partly }: { uncertainty: UncertaintyView | null | undefined; partly: string[] | undefined }) {
+  const coming = partly !== undefined && partly.length > 0;
   return (
     <Section
       title="Uncertainty"
@@ -123,12 +172,15 @@ export function Uncertainty({ uncertainty }: { uncertainty: UncertaintyView | nu
       aside={
         <>
           <Wait measure="uncertainty" />
-          {uncertainty && <span class="isi-muted">{`${plural(uncertainty.samples, "sample")}, T ${uncertainty.temperature}`}</span>}
+          {uncertainty && !coming && <span class="isi-muted">{`${plural(uncertainty.samples, "sample")}, T ${uncertainty.temperature}`}</span>}
         </>
       }
-      teach={!uncertainty && "Several sampled answers, grouped by meaning: one group is a model that is sure, many groups one that guesses."}
+      busy={coming}
+      teach={!uncertainty && !coming && "Several sampled answers, grouped by meaning: one group is a model that is sure, many groups one that guesses."}
     >
-      {uncertainty && (
+      {coming ? (
+        <Samples samples={partly} />
+      ) : uncertainty && (
         <div class="isi-wide">
           {uncertainty.entropies.map((entropy) => (
             <Entropy key={entropy.name} {...entropy} />

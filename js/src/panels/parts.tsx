@@ -87,12 +87,18 @@ interface SectionProps {
   aside?: ComponentChildren;
   /** before there is a result: one line on what it will show and why one would want it */
   teach: string | false;
+  /** a new result is coming in: meanwhile the section is at least as high as it was */
+  busy?: boolean;
   children: ComponentChildren;
 }
 
-export function Section({ title, test, aside, teach, children }: SectionProps) {
+export function Section({ title, test, aside, teach, busy = false, children }: SectionProps) {
+  const element = useRef<HTMLElement>(null);
+  const height = useRef(0);
+  if (!busy) height.current = 0;
+  else height.current ||= element.current?.offsetHeight ?? 0;
   return (
-    <section class="isi-section" data-testid={test}>
+    <section class="isi-section" data-testid={test} ref={element} aria-busy={busy} style={{ minHeight: height.current ? `${height.current}px` : "" }}>
       <header>
         <h3>{title}</h3>
         <div class="isi-aside">{aside}</div>

@@ -4,9 +4,10 @@ import { isDrawing } from "../document";
 import { live } from "../live";
 import { MEASURES, type Trial } from "../protocol";
 import { NAMES } from "../state/screen";
+import { doing } from "../state/store";
 import { useView } from "../view";
 import { Icon } from "./icons";
-import { Answer, Attention, Uncertainty } from "./measures";
+import { Answer, Attention, Uncertainty, measureOf } from "./measures";
 import { Button, Section, decimals } from "./parts";
 import { Thumbnail } from "./thumbnail";
 
@@ -15,13 +16,22 @@ export const Results = live(function Results() {
   const trial = store.trial.value;
   const view = trial?.view;
   const stale = trial !== null && !store.current.value;
+  const partly = store.partly.value;
+  const growing = measureOf(store.status.value.stage) === "answer";
   return (
-    <div class={stale ? "isi-results isi-stale" : "isi-results"} data-testid="results" data-trial={trial?.id ?? -1} data-stale={stale}>
+    <div class={stale || partly ? "isi-results isi-stale" : "isi-results"} data-testid="results" data-trial={trial?.id ?? -1} data-stale={stale}>
       <StatusLine trial={trial} stale={stale} />
-      <Sent trial={trial} />
-      <Answer answer={view?.answer} truth={view?.truth} />
-      <Uncertainty uncertainty={view?.uncertainty} />
+      <Sent trial={trial} past={partly !== null} />
+      <Answer answer={view?.answer} truth={view?.truth} partly={partly?.answer} growing={growing} />
+      <Uncertainty uncertainty={view?.uncertainty} partly={partly?.samples} />
       <Attention attention={view?.attention} />
+      {view && view.notes.length > 0 && (
+        <div class="isi-notes isi-muted" data-testid="notes">
+          {view.notes.map((note) => (
+            <p key={note}>{note}</p>
+          ))}
+        </div>
+      )}
     </div>
   );
 });
@@ -29,7 +39,7 @@ export const Results = live(function Results() {
 /** One line of fixed height: what is going on, or which result this is. */
 const StatusLine = live(function StatusLine({ trial, stale }: { trial: Trial | null; stale: boolean }) {
   const { store, screen } = useView();
-  const { state, stage, done, total, queued } = store.status.value;
+  const { state, done, total, queued } = store.status.value;
   const line = (name: string, content: ComponentChildren, classes = "isi-muted") => (
     <div class={`isi-status ${classes}`} data-testid="status" data-state={name}>
       {content}
@@ -42,22 +52,23 @@ const StatusLine = live(function StatusLine({ trial, stale }: { trial: Trial | n
       <>
         <span class="isi-spin" />
         <span class="isi-cut">
-          {running ? `Running${stage && `: ${stage}`}` : state === "cancelling" ? "Cancelling" : "Asking the kernel"}
+          {running ? doing(store.status.value) : state === "cancelling" ? "Cancelling" : "Asking the kernel"}
           {queued > 0 && <span data-testid="queued">{`, ${queued} more waiting`}</span>}
         </span>
-        <progress data-testid="progress" aria-label="Progress of the run" {...(running && total > 0 ? { value: done, max: total } : {})} />
-        <Button test="cancel" label="Cancel the run (Esc)" text="Cancel" why={state === "cancelling" && "it stops at the next token"} onClick={() => store.cancel()} />
+        <progress data-testid="progress" aria-label="Progress" {...(running && total > 0 ? { value: done, max: total } : {})} />
+        <Button test="cancel" label={`Cancel ${queued > 0 ? "this and what waits" : "it"} (Esc)`} text="Cancel" why={state === "cancelling" && "it stops at the next step"} onClick={() => store.cancel()} />
       </>,
       "",
     );
   }
   if (!trial) return line("empty", "Results will stand here.");
   const { view } = trial;
+  const rerun = (): void => {
+    screen.flush();
+    store.run(MEASURES.filter((measure) => view[measure] !== null && !store.modelInfo.value.unavailable[measure]));
+  };
+  const again = <Button test="rerun" label="Run the same measures on input and model as they are now" text="Run again" onClick={rerun} />;
   if (stale) {
-    const rerun = (): void => {
-      screen.flush();
-      store.run(MEASURES.filter((measure) => view[measure] !== null));
-    };
     return line(
       "stale",
       <>
@@ -65,23 +76,30 @@ const StatusLine = live(function StatusLine({ trial, stale }: { trial: Trial | n
         <span class="isi-cut" data-testid="stale">
           Input changed since trial {trial.id}
         </span>
-        <Button test="rerun" label="Run the same measures on the input as it is now" text="Run again" onClick={rerun} />
+        {again}
       </>,
       "isi-changed",
     );
   }
   const seconds = view.seconds.total;
+  const other = store.otherModel(trial);
   return line(
-    "current",
-    <span class="isi-cut">{[`Trial ${trial.id}`, typeof seconds === "number" && `${decimals(seconds)} s`, view.model].filter(Boolean).join(" · ")}</span>,
+    other ? "other-model" : "current",
+    <>
+      <span class="isi-cut">
+        {[`Trial ${trial.id}`, typeof seconds === "number" && `${decimals(seconds)} s`, view.model].filter(Boolean).join(" · ")}
+        {other && ", not the present model"}
+      </span>
+      {other && again}
+    </>,
   );
 });
 
-function Sent({ trial }: { trial: Trial | null }) {
+function Sent({ trial, past }: { trial: Trial | null; past: boolean }) {
   const view = trial?.view;
   const drawings = (view?.operations ?? []).filter(isDrawing).map((d) => (NAMES[d.op] ?? "").toLowerCase());
   return (
-    <Section title="Input as sent" test="sent" teach={!view && "The picture, context and question exactly as the model was given them."}>
+    <Section title="Input as sent" test="sent" aside={past && trial && <span class="isi-muted">of trial {trial.id}</span>} teach={!view && "The picture, context and question exactly as the model was given them."}>
       {view && (
         <div class="isi-sent">
           <Thumbnail data={trial.thumbnail} size={72} alt="The picture as sent" />

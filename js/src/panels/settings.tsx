@@ -1,14 +1,14 @@
 // The settings of a run, in a pop-over beside the run buttons.
 import { live } from "../live";
-import { LIMITS } from "../protocol";
 import { useView } from "../view";
 import { Button, NumberField, Popover } from "./parts";
 
+/** What can be set, and what it may be: the page holds numbers to it, the kernel checks again. */
 const FIELDS = [
-  { name: "samples", label: "Samples", help: "How many answers are drawn for the uncertainty" },
-  { name: "temperature", label: "Temperature", help: "Of the sampled answers; the shown answer is always greedy" },
-  { name: "seed", label: "Seed", help: "The same seed draws the same answers" },
-  { name: "max_new_tokens", label: "Max tokens", help: "Longest answer, in tokens" },
+  { name: "samples", label: "Samples", title: "How many answers are drawn for the uncertainty", low: 1, high: 1000, step: 1 },
+  { name: "temperature", label: "Temperature", title: "Of the sampled answers; the shown answer is always greedy", low: 0.05, high: 5, step: 0.05 },
+  { name: "seed", label: "Seed", title: "The same seed draws the same answers", low: 0, high: 2 ** 31 - 1, step: 1 },
+  { name: "max_new_tokens", label: "Max tokens", title: "Longest answer, in tokens", low: 1, high: 2048, step: 1 },
 ] as const;
 
 export const SettingsButton = live(function SettingsButton() {
@@ -23,20 +23,16 @@ export const SettingsButton = live(function SettingsButton() {
         icon="gear"
         text={`${settings.samples} × T ${settings.temperature}`}
         expanded={open}
-        onClick={() => (screen.popover.value = open ? null : "settings")}
+        onClick={() => (screen.toggle("settings"))}
       />
       {open && (
         <Popover test="settings-panel" label="Settings of a run" classes="isi-settings">
-          {FIELDS.map(({ name, label, help }) => (
+          {FIELDS.map(({ name, ...rest }) => (
             <NumberField
               key={name}
+              {...rest}
               test={`settings-${name}`}
-              label={label}
-              title={help}
               value={settings[name]}
-              low={LIMITS[name].low}
-              high={LIMITS[name].high}
-              step={LIMITS[name].step}
               onChange={(value) => store.configure({ ...store.settings.peek(), [name]: value })}
             />
           ))}

@@ -1,20 +1,9 @@
 // The tools beside the picture, and above it the properties of the selection or of what will be drawn next.
 import { live } from "../live";
-import type { Drawing } from "../protocol";
-import { type Tool } from "../state/screen";
+import { NAMES, TOOL_KEYS, type Tool } from "../state/screen";
 import { randomSeed } from "../state/store";
 import { useView } from "../view";
 import { Button, NumberField, decimals } from "./parts";
-
-const TOOLS: { tool: Tool; label: string; key: string }[] = [
-  { tool: "select", label: "Select", key: "V" },
-  { tool: "box", label: "Box", key: "B" },
-  { tool: "ellipse", label: "Ellipse", key: "O" },
-  { tool: "line", label: "Line", key: "L" },
-  { tool: "arrow", label: "Arrow", key: "A" },
-  { tool: "text", label: "Text", key: "T" },
-  { tool: "noise", label: "Noise", key: "N" },
-];
 
 export const COLORS: [string, string][] = [
   ["#000000", "black"],
@@ -31,11 +20,11 @@ export const Tools = live(function Tools() {
   const ready = (store.picture.value ?? store.base.value) !== null;
   return (
     <div class="isi-tools" role="toolbar" aria-label="Tools" aria-orientation="vertical">
-      {TOOLS.map(({ tool, label, key }) => (
+      {Object.entries(TOOL_KEYS).map(([key, tool]) => (
         <Button
           key={tool}
           test={`tool-${tool}`}
-          label={`${label} (${key})`}
+          label={`${NAMES[tool] ?? "Select"} (${key.toUpperCase()})`}
           icon={tool}
           kind="bare"
           pressed={screen.tool.value === tool}
@@ -62,15 +51,24 @@ export const Properties = live(function Properties() {
   const selection = screen.selection.value;
   const tool = screen.tool.value;
   const kind: string = selection?.op ?? tool;
+  const look = screen.look.value;
   const { past, future } = store.document.value;
+  const area = kind === "box" || kind === "ellipse";
   return (
     <div class="isi-properties" data-testid="properties">
       <div class="isi-fields">
-        {kind !== "select" && kind !== "noise" && <Color />}
-        {(kind === "box" || kind === "ellipse") && <Fill />}
-        {kind !== "select" && kind !== "noise" && kind !== "text" && <Width filled={isFilled(selection, screen.style.value.fill, kind)} />}
-        {kind === "text" && <TextSize />}
-        {kind === "noise" && <Sigma />}
+        {kind !== "select" && kind !== "noise" && <Color color={look.color} />}
+        {area && (
+          <label class="isi-check" title="Filled shapes cover what is below; outlines only point at it">
+            <input type="checkbox" data-testid="fill" checked={look.fill} onChange={(event) => screen.restyle({ fill: event.currentTarget.checked })} />
+            filled
+          </label>
+        )}
+        {((area && !look.fill) || kind === "line" || kind === "arrow") && (
+          <NumberField test="line-width" label="Width" title="Width of the line, px of the image" value={look.width} low={1} high={200} onChange={(width) => screen.restyle({ width })} />
+        )}
+        {kind === "text" && <NumberField test="text-size" label="Size" title="Text size, px of the image" value={look.size} low={4} high={1000} onChange={(size) => screen.restyle({ size })} />}
+        {kind === "noise" && <Sigma sigma={look.sigma} />}
         {!selection && <span class="isi-muted isi-cut">{HINTS[tool]}</span>}
       </div>
       <div class="isi-group">
@@ -89,15 +87,8 @@ export const Properties = live(function Properties() {
   );
 });
 
-function isFilled(selection: Drawing | null, style: boolean, kind: string): boolean {
-  if (kind !== "box" && kind !== "ellipse") return false;
-  return selection?.op === "box" || selection?.op === "ellipse" ? selection.fill : style;
-}
-
-const Color = live(function Color() {
+function Color({ color }: { color: string }) {
   const { screen } = useView();
-  const selection = screen.selection.value;
-  const color = selection && "color" in selection ? selection.color : screen.style.value.color;
   return (
     <div class="isi-colors" role="group" aria-label="Colour">
       {COLORS.map(([value, name]) => (
@@ -125,42 +116,11 @@ const Color = live(function Color() {
       </label>
     </div>
   );
-});
+}
 
-const Fill = live(function Fill() {
-  const { screen } = useView();
-  const selection = screen.selection.value;
-  const fill = selection?.op === "box" || selection?.op === "ellipse" ? selection.fill : screen.style.value.fill;
-  return (
-    <label class="isi-check" title="Filled shapes cover what is below; outlines only point at it">
-      <input type="checkbox" data-testid="fill" checked={fill} onChange={(event) => screen.restyle({ fill: event.currentTarget.checked })} />
-      filled
-    </label>
-  );
-});
-
-const Width = live(function Width({ filled }: { filled: boolean }) {
-  const { screen } = useView();
-  const selection = screen.selection.value;
-  if (filled) return null;
-  let width = screen.style.value.width;
-  if (selection?.op === "box" || selection?.op === "ellipse") width = selection.line_width;
-  else if (selection?.op === "line" || selection?.op === "arrow") width = selection.width;
-  return <NumberField test="line-width" label="Width" title="Width of the line, px of the image" value={width} low={1} high={200} onChange={(value) => screen.restyle({ width: value })} />;
-});
-
-const TextSize = live(function TextSize() {
-  const { screen } = useView();
-  const selection = screen.selection.value;
-  const size = selection?.op === "text" ? selection.size : screen.style.value.size;
-  return <NumberField test="text-size" label="Size" title="Text size, px of the image" value={size} low={4} high={1000} onChange={(value) => screen.restyle({ size: value })} />;
-});
-
-const Sigma = live(function Sigma() {
+const Sigma = live(function Sigma({ sigma }: { sigma: number }) {
   const { screen, store } = useView();
-  const selection = screen.selection.value;
-  const noise = selection?.op === "noise" ? selection : null;
-  const sigma = noise?.sigma ?? screen.style.value.sigma;
+  const noise = screen.selection.value;
   return (
     <>
       <label class="isi-range" title="Standard deviation of the Gaussian noise; intensities run from 0 to 1">
@@ -178,7 +138,7 @@ const Sigma = live(function Sigma() {
         />
         <span>{decimals(sigma)}</span>
       </label>
-      {noise ? (
+      {noise?.op === "noise" ? (
         <Button
           test="noise-reseed"
           label={`Draw the noise anew (seed ${noise.seed})`}
@@ -193,9 +153,8 @@ const Sigma = live(function Sigma() {
           text="whole image"
           why={store.picture.value === null && store.base.value === null && "there is no image yet"}
           onClick={() => {
-            const { sigma: strength } = screen.style.value;
             screen.tool.value = "select";
-            screen.add({ op: "noise", sigma: strength, seed: randomSeed(), region: null });
+            screen.add({ op: "noise", sigma, seed: randomSeed(), region: null });
           }}
         />
       )}

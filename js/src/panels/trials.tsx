@@ -49,7 +49,7 @@ const Item = live(function Item({ trial, shown }: { trial: Trial; shown: boolean
   const entropy = uncertainty?.entropies[0];
   return (
     <li>
-      <button type="button" class="isi-trial" aria-pressed={shown} data-testid={`trial-${trial.id}`} title={`Trial ${trial.id}: ${trial.view.question}`} onClick={() => store.show(trial.id)}>
+      <button type="button" class="isi-trial" aria-pressed={shown} data-testid={`trial-${trial.id}`} title={`Trial ${trial.id}, ${trial.view.model}: ${trial.view.question}`} onClick={() => store.show(trial.id)}>
         <Thumbnail data={trial.thumbnail} size={44} alt="" />
         <span class="isi-trialtext">
           <span class="isi-trialhead">
@@ -59,7 +59,7 @@ const Item = live(function Item({ trial, shown }: { trial: Trial; shown: boolean
           <span class="isi-cut" dir="auto">
             {answer?.text ?? "no answer asked"}
           </span>
-          <span class="isi-muted isi-cut">{entropy ? `SE ${decimals(entropy.value)}` : " "}</span>
+          <span class="isi-muted isi-cut">{[entropy && `SE ${decimals(entropy.value)}`, store.otherModel(trial) && trial.view.model].filter(Boolean).join(" · ") || " "}</span>
         </span>
       </button>
     </li>

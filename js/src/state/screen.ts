@@ -6,7 +6,7 @@ import type { Drawing, Operation, Point } from "../protocol";
 import type { Store } from "./store";
 
 export type Tool = "select" | "box" | "ellipse" | "line" | "arrow" | "text" | "noise";
-export type Popover = "observations" | "settings" | "keys" | "code" | null;
+export type Popover = "observations" | "models" | "settings" | "keys" | "code" | null;
 
 export interface Writing {
   at: Point;
@@ -37,6 +37,8 @@ export class Screen {
   readonly operations: ReadonlySignal<Operation[]>;
   readonly style: ReadonlySignal<Style>;
   readonly selection: ReadonlySignal<Drawing | null>;
+  /** the style of the selection, and of what is drawn next where it has none */
+  readonly look: ReadonlySignal<Style>;
 
   constructor(
     readonly store: Store,
@@ -54,6 +56,11 @@ export class Screen {
       const op = this.selected.value === null ? undefined : this.operations.value[this.selected.value];
       return op && isDrawing(op) ? op : null;
     });
+    this.look = computed(() => {
+      const { line_width, width, ...rest } = (this.selection.value ?? {}) as Partial<Style> & { line_width?: number };
+      // The width of a box is its own; that of its line has another name.
+      return { ...this.style.value, ...rest, width: line_width ?? width ?? this.style.value.width };
+    });
     // A selection that points to nothing, after an undo or an edit from Python, is dropped.
     const stop = store.document.subscribe((doc) => {
       const index = this.selected.peek();
@@ -61,6 +68,11 @@ export class Screen {
       if (index !== null && !(op && isDrawing(op))) this.selected.value = null;
     });
     lifetime.addEventListener("abort", stop);
+  }
+
+  /** Opens a pop-over, or closes it. */
+  toggle(name: Popover): void {
+    this.popover.value = this.popover.value === name ? null : name;
   }
 
   flush(): void {
@@ -124,6 +136,9 @@ export class Screen {
     if (!live || index === null) this.own.value = { ...this.own.value, ...style };
   }
 }
+
+/** The tools, in the order of the tool bar, by their keys. */
+export const TOOL_KEYS: Record<string, Tool> = { v: "select", b: "box", o: "ellipse", l: "line", a: "arrow", t: "text", n: "noise" };
 
 export const NAMES: Record<string, string> = {
   box: "Box",

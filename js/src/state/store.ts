@@ -5,7 +5,7 @@ import { batch, computed, signal, type ReadonlySignal, type Signal } from "@prea
 import * as documents from "../document";
 import { choiceOf, pictured, same } from "../document";
 import * as read from "../read";
-import type { Choice, Document, Failure, Incoming, Measure, Operation, Outgoing, Settings, Status, Trial } from "../protocol";
+import type { Choice, Document, Failure, Incoming, Measure, Offer, Operation, Outgoing, Partly, Settings, Status, Trial } from "../protocol";
 import { PictureLoader, type Picture } from "./picture";
 
 /** Seconds of silence after which the page says that the kernel does not answer. */
@@ -43,11 +43,18 @@ export class Store {
   /** For screen readers. */
   readonly spoken = signal("");
   readonly code: Signal<{ id: string; text: string } | null> = signal(null);
+  /** The models that can be loaded, as of the last time that they were asked for. */
+  readonly offer: Signal<Offer | null> = signal(null);
+  readonly #heardOf: Signal<Partly | null> = signal(null);
+  /** What the run that is going has said so far; null once it is over, whatever its end. */
+  readonly partly: ReadonlySignal<Partly | null>;
+  /** The run that goes on while the user looks at an older trial. */
+  #away: string | null = null;
 
   /** Edits of the picture whose rendering has not come back: meanwhile the page draws them itself. */
   readonly unrendered = signal(0);
   /** The operations that `inputs` (and its key) were made from, as far as the page can know. */
-  private readonly settled: Signal<Operation[]>;
+  readonly #settled: Signal<Operation[]>;
   readonly insync: ReadonlySignal<boolean>;
 
   readonly trial: ReadonlySignal<Trial | null>;
@@ -60,36 +67,39 @@ export class Store {
   readonly context: ReadonlySignal<string>;
   readonly question: ReadonlySignal<string>;
 
-  private readonly loaders: PictureLoader[];
-  private own = false;
-  private quiet: ReturnType<typeof setTimeout> | undefined;
-  private patience: ReturnType<typeof setTimeout> | undefined;
+  readonly #loaders: PictureLoader[];
+  #own = false;
+  #quiet: ReturnType<typeof setTimeout> | undefined;
+  #patience: ReturnType<typeof setTimeout> | undefined;
 
-  constructor(
-    private readonly model: Model,
-    private readonly lifetime: AbortSignal,
-  ) {
-    this.observations = this.trait("observations", read.readObservations);
-    this.index = this.trait("observation_index", (x) => (typeof x === "number" ? x : -1));
-    this.observation = this.trait("observation", read.readObservation);
-    this.document = this.trait("document", read.readDocument);
-    this.inputs = this.trait("inputs", read.readInputs);
-    this.settings = this.trait("settings", read.readSettings);
-    this.status = this.trait("status", read.readStatus);
-    this.failure = this.trait("error", read.readFailure);
-    this.trials = this.trait("trials", read.readTrials);
-    this.shown = this.trait("shown", (x) => (typeof x === "number" ? x : -1));
-    this.modelInfo = this.trait("model", read.readModel);
+  readonly #model: Model;
+  readonly #lifetime: AbortSignal;
+
+  constructor(model: Model, lifetime: AbortSignal) {
+    this.#model = model;
+    this.#lifetime = lifetime;
+    this.observations = this.#trait("observations", read.readObservations);
+    this.index = this.#trait("observation_index", (x) => (typeof x === "number" ? x : -1));
+    this.observation = this.#trait("observation", read.readObservation);
+    this.document = this.#trait("document", read.readDocument);
+    this.inputs = this.#trait("inputs", read.readInputs);
+    this.settings = this.#trait("settings", read.readSettings);
+    this.status = this.#trait("status", read.readStatus);
+    this.failure = this.#trait("error", read.readFailure);
+    this.trials = this.#trait("trials", read.readTrials);
+    this.shown = this.#trait("shown", (x) => (typeof x === "number" ? x : -1));
+    this.modelInfo = this.#trait("model", read.readModel);
 
     this.picture = signal(null);
     this.base = signal(null);
-    this.loaders = [new PictureLoader(this.picture), new PictureLoader(this.base)];
-    this.settled = signal(this.document.value.operations);
+    this.#loaders = [new PictureLoader(this.picture), new PictureLoader(this.base)];
+    this.#settled = signal(this.document.value.operations);
 
-    this.insync = computed(() => same(this.settled.value, this.document.value.operations));
+    this.insync = computed(() => same(this.#settled.value, this.document.value.operations));
     this.trial = computed(() => this.trials.value.find((t) => t.id === this.shown.value) ?? null);
     this.current = computed(() => this.insync.value && this.trial.value !== null && this.trial.value.key === this.inputs.value?.key);
     this.running = computed(() => this.asked.value !== null || this.status.value.state !== "idle");
+    this.partly = computed(() => (this.status.value.state !== "idle" && this.#heardOf.value?.id === this.status.value.id ? this.#heardOf.value : null));
     this.truth = computed(() => (this.insync.value ? (this.inputs.value?.truth ?? null) : null));
     const operations = computed(() => this.document.value.operations);
     this.imagePreset = computed(() => choiceOf(operations.value, "image")?.preset ?? this.inputs.value?.image_preset ?? "natural");
@@ -100,33 +110,40 @@ export class Store {
     this.context = computed(() => choiceOf(operations.value, "context")?.text ?? this.inputs.value?.context ?? "");
     this.question = computed(() => choiceOf(operations.value, "question")?.text ?? this.inputs.value?.question ?? "");
 
-    this.watch("preview", (x) => {
-      void this.loaders[0]?.load(read.readPreview(x), () => this.rendered());
+    this.#watch("preview", (x) => {
+      void this.#loaders[0]?.load(read.readPreview(x), () => this.#rendered());
     });
-    this.watch("base_preview", (x) => {
-      void this.loaders[1]?.load(read.readPreview(x));
+    this.#watch("base_preview", (x) => {
+      void this.#loaders[1]?.load(read.readPreview(x));
     });
-    this.on("change:document", () => {
+    this.#on("change:document", () => {
       // A change that did not start here comes from the kernel, where document and inputs go together.
-      if (this.own) return;
-      this.settled.value = this.document.value.operations;
+      if (this.#own) return;
+      this.#settled.value = this.document.value.operations;
       this.unrendered.value = 0;
     });
-    this.on("change:inputs", () => (this.settled.value = this.document.value.operations));
-    this.on("change:status", () => this.heard());
-    this.on("msg:custom", (message: unknown) => this.receive(read.readMessage(message)));
-    this.announceStages();
+    this.#on("change:inputs", () => (this.#settled.value = this.document.value.operations));
+    let said = "";
+    this.#on("change:status", () => {
+      this.#heard();
+      const { state, stage } = this.status.value;
+      const now = state === "running" && stage ? doing(this.status.value) : "";
+      if (now && now !== said) this.spoken.value = now;
+      said = now;
+    });
+    this.#on("change:model", () => (this.spoken.value = `Model: ${this.modelInfo.value.label}`));
+    this.#on("msg:custom", (message: unknown) => this.#receive(read.readMessage(message)));
     lifetime.addEventListener("abort", () => {
-      clearTimeout(this.quiet);
-      clearTimeout(this.patience);
-      for (const loader of this.loaders) loader.close();
+      clearTimeout(this.#quiet);
+      clearTimeout(this.#patience);
+      for (const loader of this.#loaders) loader.close();
     });
   }
 
   // ---- edits: each call is one step ---------------------------------------------------------------------------------
 
   edit(operations: Operation[], options: { merge?: boolean; say?: string } = {}): void {
-    this.step(documents.commit(this.document.value, operations, options.merge), options.say);
+    this.#step(documents.commit(this.document.value, operations, options.merge), options.say);
   }
 
   choose(kind: Choice["op"], choice: Choice | null, merge = false): void {
@@ -135,52 +152,60 @@ export class Store {
   }
 
   undo(): void {
-    this.step(documents.undo(this.document.value), "Undone");
+    this.#step(documents.undo(this.document.value), "Undone");
   }
 
   redo(): void {
-    this.step(documents.redo(this.document.value), "Redone");
+    this.#step(documents.redo(this.document.value), "Redone");
   }
 
-  private step(next: Document, say = "Changed"): void {
+  #step(next: Document, say = "Changed"): void {
     const before = this.document.value;
     if (next === before) return;
-    this.own = true;
+    this.#own = true;
     batch(() => {
       if (!same(pictured(before.operations), pictured(next.operations))) this.unrendered.value += 1;
-      this.set("document", read.writeDocument(next));
+      this.#set("document", read.writeDocument(next));
       this.document.value = next;
       this.spoken.value = say;
     });
-    this.own = false;
+    this.#own = false;
   }
 
   /**
    * A rendered preview arrived. With one edit under way it is the answer to that edit; with several the kernel may have joined them,
    * so the page's own drawing stays until as many previews came or none came for a moment: nothing flickers back.
    */
-  private rendered(): void {
-    clearTimeout(this.quiet);
+  #rendered(): void {
+    clearTimeout(this.#quiet);
     this.unrendered.value = Math.max(0, this.unrendered.value - 1);
-    if (this.unrendered.value > 0) this.quiet = setTimeout(() => (this.unrendered.value = 0), 500);
+    if (this.unrendered.value > 0) this.#quiet = setTimeout(() => (this.unrendered.value = 0), 500);
+  }
+
+  /** Whether a trial is of another model than the present one. */
+  otherModel(trial: Trial): boolean {
+    const { label, name } = this.modelInfo.value;
+    return trial.view.model !== (label || name);
   }
 
   observe(index: number): void {
     if (index === this.index.value) return;
-    this.set("observation_index", index);
+    this.#set("observation_index", index);
   }
 
   show(id: number): void {
-    this.set("shown", id);
+    this.#away = this.status.value.id;
+    this.#heardOf.value = null;
+    this.#set("shown", id);
   }
 
   configure(settings: Settings): void {
-    this.set("settings", settings);
+    this.#set("settings", settings);
   }
 
   dismiss(): void {
     this.notice.value = null;
-    if (this.failure.value) this.set("error", null);
+    if (this.failure.value) this.#set("error", null);
   }
 
   fail(message: string, hint = ""): void {
@@ -195,15 +220,15 @@ export class Store {
     this.asked.value = { id, what };
     const send = (): void => {
       if (this.asked.value?.id !== id) return;
-      this.send({ kind: "run", id, what, settings: this.settings.value });
-      this.wait("The run was not taken up by the kernel.", () => (this.asked.value = null));
+      this.#send({ kind: "run", id, what, settings: this.settings.value });
+      this.#wait("The run was not taken up by the kernel.", () => (this.asked.value = null));
     };
     if (this.insync.value) send();
-    else this.whenSettled(send);
+    else this.#whenSettled(send);
     return id;
   }
 
-  private whenSettled(then: () => void): void {
+  #whenSettled(then: () => void): void {
     let done = false;
     let stop = (): void => undefined;
     const finish = (): void => {
@@ -211,7 +236,7 @@ export class Store {
       done = true;
       clearTimeout(timer);
       stop();
-      if (!this.lifetime.aborted) then();
+      if (!this.#lifetime.aborted) then();
     };
     const timer = setTimeout(finish, SETTLE);
     stop = this.insync.subscribe((yes) => {
@@ -219,34 +244,45 @@ export class Store {
     });
   }
 
+  /** Stops what runs and what waits: who says stop means all of it. */
   cancel(): void {
-    const id = this.asked.value?.id ?? this.status.value.id;
     this.asked.value = null;
-    if (id === null) return;
-    this.send({ kind: "cancel", id });
+    this.#send({ kind: "cancel", id: "" });
     if (this.status.value.state !== "idle") {
       this.spoken.value = "Cancelling";
-      this.wait("The kernel does not answer.", () => (this.status.value = { ...this.status.value, state: "idle", queued: 0 }));
+      this.#wait("The kernel does not answer.", () => (this.status.value = { ...this.status.value, state: "idle", queued: 0 }));
     }
   }
 
   upload(name: string, data: ArrayBuffer): void {
     this.unrendered.value = 0;
-    this.send({ kind: "upload", name }, [data]);
+    this.#send({ kind: "upload", name }, [data]);
     this.spoken.value = `Image ${name} sent`;
   }
 
   /** Asks for the Python that rebuilds the current input; the answer arrives in `code` with this id. */
   askCode(id: string): void {
-    this.send({ kind: "code", id });
-    this.wait("The Python was not returned by the kernel.");
+    this.#send({ kind: "code", id });
+    this.#wait("The Python was not returned by the kernel.");
+  }
+
+  /** Asks for the models that can be loaded; they arrive in `offer`. */
+  askModels(): void {
+    this.#send({ kind: "models" });
+    this.#wait("The list of models was not returned by the kernel.");
+  }
+
+  load(name: string, quantization: string | null): void {
+    this.dismiss();
+    this.#send({ kind: "load", id: identifier(), name, quantization });
+    this.#wait("The model was not asked for by the kernel.");
   }
 
   // ---- plumbing -----------------------------------------------------------------------------------------------------
 
-  private receive(message: Incoming | null): void {
+  #receive(message: Incoming | null): void {
     if (!message) return;
-    this.heard(message.id);
+    this.#heard(message.id);
     switch (message.kind) {
       case "progress":
         // Quicker than the status trait, and about the same run.
@@ -254,8 +290,15 @@ export class Store {
           this.status.value = { ...this.status.value, stage: message.stage, done: message.done, total: message.total };
         }
         break;
+      case "partial":
+        if (message.id !== this.#away) this.#heardOf.value = message;
+        break;
+      case "models":
+        this.offer.value = message;
+        break;
       case "result":
-        this.spoken.value = this.sentence(message.trial);
+        this.#heardOf.value = null;
+        this.spoken.value = this.#sentence(message.trial);
         break;
       case "error":
         // The trait says the same and stays after a reload; a message alone is shown too.
@@ -267,7 +310,7 @@ export class Store {
     }
   }
 
-  private sentence(id: number): string {
+  #sentence(id: number): string {
     const view = this.trials.value.find((t) => t.id === id)?.view;
     const marks = view?.answer ? (view.answer.correct === null ? "" : view.answer.correct ? ", right" : ", wrong") : "";
     const entropy = view?.uncertainty?.entropies[0];
@@ -277,29 +320,18 @@ export class Store {
     ].join(" ");
   }
 
-  private announceStages(): void {
-    let last = "";
-    const stop = this.status.subscribe((status) => {
-      const stage = status.state === "running" ? status.stage : status.state;
-      if (stage === last || (stage === "idle" && last === "")) return;
-      last = stage;
-      if (status.state === "running" && stage) this.spoken.value = `Running: ${stage}`;
-    });
-    this.lifetime.addEventListener("abort", stop);
-  }
-
-  private heard(id: string | null = this.status.value.id): void {
-    clearTimeout(this.patience);
+  #heard(id: string | null = this.status.value.id): void {
+    clearTimeout(this.#patience);
     const asked = this.asked.value;
     if (!asked) return;
     const busy = this.status.value.state !== "idle";
     if (id === asked.id || (busy && this.status.value.queued > 0)) this.asked.value = null;
-    else this.wait("The run was not taken up by the kernel.", () => (this.asked.value = null));
+    else this.#wait("The run was not taken up by the kernel.", () => (this.asked.value = null));
   }
 
-  private wait(message: string, then: () => void = () => undefined): void {
-    clearTimeout(this.patience);
-    this.patience = setTimeout(() => {
+  #wait(message: string, then: () => void = () => undefined): void {
+    clearTimeout(this.#patience);
+    this.#patience = setTimeout(() => {
       batch(() => {
         then();
         this.fail(
@@ -310,34 +342,37 @@ export class Store {
     }, PATIENCE * 1000);
   }
 
-  private send(message: Outgoing, buffers: ArrayBuffer[] = []): void {
-    this.model.send(message, undefined, buffers);
+  #send(message: Outgoing, buffers: ArrayBuffer[] = []): void {
+    this.#model.send(message, undefined, buffers);
   }
 
-  private set(name: string, value: unknown): void {
-    this.model.set(name, value);
-    this.model.save_changes();
+  #set(name: string, value: unknown): void {
+    this.#model.set(name, value);
+    this.#model.save_changes();
   }
 
-  private trait<T>(name: string, reader: (raw: unknown) => T): Signal<T> {
-    const state = signal(reader(this.model.get(name)));
-    this.on(`change:${name}`, () => {
-      const next = reader(this.model.get(name));
+  #trait<T>(name: string, reader: (raw: unknown) => T): Signal<T> {
+    const state = signal(reader(this.#model.get(name)));
+    this.#on(`change:${name}`, () => {
+      const next = reader(this.#model.get(name));
       if (!same(next, state.peek())) state.value = next;
     });
     return state;
   }
 
-  private watch(name: string, then: (raw: unknown) => void): void {
-    then(this.model.get(name));
-    this.on(`change:${name}`, () => then(this.model.get(name)));
+  #watch(name: string, then: (raw: unknown) => void): void {
+    then(this.#model.get(name));
+    this.#on(`change:${name}`, () => then(this.#model.get(name)));
   }
 
-  private on(event: string, listener: (...args: unknown[]) => void): void {
-    this.model.on(event, listener);
-    this.lifetime.addEventListener("abort", () => this.model.off(event, listener));
+  #on(event: string, listener: (...args: unknown[]) => void): void {
+    this.#model.on(event, listener);
+    this.#lifetime.addEventListener("abort", () => this.#model.off(event, listener));
   }
 }
+
+/** What is going on, in words. */
+export const doing = ({ what, stage }: Status): string => (what[0] === "load" ? "Loading the model" : `Running${stage && `: ${stage}`}`);
 
 export function identifier(): string {
   const words = crypto.getRandomValues(new Uint32Array(3));
