@@ -1,6 +1,7 @@
 """Floor 2, models that meet stimuli: loading, families, prompt segments, decoding. See docs/vlm.md."""
 
 from isi_widget.vlm.answers import AttendedAnswer
+from isi_widget.vlm.check import CheckReport, check_vlm
 from isi_widget.vlm.checkpoints import Checkpoint, models
 from isi_widget.vlm.decoding import Prefill
 from isi_widget.vlm.families import Family, register_family, supported_families
@@ -11,10 +12,12 @@ from isi_widget.vlm.prompt import Prompt
 __all__ = [
     "VLM",
     "AttendedAnswer",
+    "CheckReport",
     "Checkpoint",
     "Family",
     "Prefill",
     "Prompt",
+    "check_vlm",
     "load_vlm",
     "models",
     "register_family",

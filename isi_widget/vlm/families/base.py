@@ -100,7 +100,9 @@ class Family:
 
     def unavailable(self, model: Any) -> dict[str, str]:
         """Which measures this model does not allow, and why; see `VLM.unavailable`."""
-        return {}
+        if type(self).token_boxes is not Family.token_boxes:
+            return {}
+        return {"image_map": f"Where image tokens of {self.title!r} lie in the picture is not known."}
 
     def decoder(self, model: Any) -> torch.nn.Module:
         """The language model without its head."""
@@ -144,9 +146,7 @@ class Family:
         InputError
             If it is not known for this family where image tokens lie.
         """
-        raise InputError(
-            f"Where image tokens of {self.title or self.model_type!r} models lie in the picture is not known."
-        )
+        raise InputError(f"Where image tokens of {self.title!r} lie in the picture is not known.")
 
     def cache(self, output: Any) -> Any:
         """The key-value cache in a forward's output."""

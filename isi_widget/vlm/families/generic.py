@@ -117,9 +117,7 @@ class Generic(Family):
 
     def unavailable(self, model: Any) -> dict[str, str]:
         """What an unlisted model does not allow, as found by `prepare`."""
-        reasons = {
-            "image_map": f"Where image tokens of {self.model_type!r} models lie in the picture is not known."
-        }
+        reasons = super().unavailable(model)
         if self._attention:
             reasons["attention"] = self._attention
         return reasons
