@@ -26,6 +26,7 @@ from tiny_models import Shown
 from isi_widget import datasets
 from isi_widget.attribution import measure_attention
 from isi_widget.errors import Cancelled, InputError
+from isi_widget.trial import Trial, run_trial
 from isi_widget.vlm.remote import (
     BadReply,
     ContentFiltered,
@@ -543,12 +544,13 @@ def test_cancel_stops_between_chunks(script, url):
     assert vlm.answer(SHOWN).text == "Yes, it is"
 
 
-def test_cancel_does_not_wait_for_a_silent_server(script, url):
+@pytest.mark.parametrize("ask", ["answer", "sample", "yes_no"])
+def test_cancel_does_not_wait_for_a_silent_server(script, url, ask):
     release = threading.Event()
     script.broken = [lambda handler, body: release.wait(20)]
     start = time.monotonic()
     with pytest.raises(Cancelled):
-        quiet(url).answer(SHOWN, cancel=lambda: time.monotonic() - start > 0.2)
+        getattr(quiet(url), ask)(SHOWN, cancel=lambda: time.monotonic() - start > 0.2)
     assert time.monotonic() - start < 10
     release.set()
 
@@ -746,6 +748,12 @@ def test_a_reply_that_cannot_be_read(script, url, name):
         vlm.answer(SHOWN)
     assert len(str(caught.value)) > 20
     assert usable(script, vlm)
+
+
+def test_a_server_that_does_not_stream_is_found_out_when_connecting(script, url):
+    script.broken = [sends({"choices": [WHOLE]})]
+    with pytest.raises(BadReply, match="connect with stream=False"):
+        connect(url, "seer")
 
 
 @pytest.mark.parametrize("error", ['{"message": "engine died"}', '"engine died"'])
@@ -977,3 +985,59 @@ def test_what_needs_the_inside_says_so(url):
 def test_a_prefill_of_another_model_is_refused(url):
     with pytest.raises(InputError, match="belongs to another VLM"):
         quiet(url).answer(quiet(url).prefill(SHOWN))
+
+
+# Trials ---------------------------------------------------------------------------------------------------
+
+
+class SameStart:
+    """Two answers mean the same if they begin with the same letter; else they contradict each other."""
+
+    name = "same start"
+
+    def probabilities(self, question, answers):
+        starts = np.array([answer[:1] for answer in answers])
+        same = (starts[:, None] == starts[None, :]).astype(float)
+        return np.stack([1 - same, np.zeros_like(same), same], axis=-1)
+
+
+def test_a_trial_with_log_probabilities(script, url, monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    script.need_key = True
+    logprobs = [-0.1, -0.2, -0.7, -0.3]
+    script.said = lambda body, index: ((("Yes", "No")[index % 2], logprobs[index]),)
+    vlm, told = connect(url, "seer"), []
+    stimulus = datasets.scenes()[3].stimulus()
+    trial = run_trial(
+        vlm, stimulus, samples=4, entailment=SameStart(), on_text=lambda *event: told.append(event)
+    )
+    assert (trial.answer.text, trial.answer.logprobs, trial.attention) == ("Yes", (-0.1,), None)
+    weights = np.exp(logprobs)
+    p = (weights[0] + weights[2]) / weights.sum()
+    assert trial.uncertainty.semantic_entropy == pytest.approx(-p * math.log(p) - (1 - p) * math.log(1 - p))
+    assert trial.uncertainty.discrete_semantic_entropy == pytest.approx(math.log(2))
+    assert trial.yes_no["no"] == pytest.approx(math.exp(-3.0))
+    assert ("answer", 0, "Yes") in told
+    assert sorted(event for event in told if event[0] == "sample") == [
+        ("sample", row, ("Yes", "No")[row % 2]) for row in range(4)
+    ]
+    assert any("A server shows only text" in note for note in trial.notes)
+    stored = json.dumps(trial.to_dict(), allow_nan=False)
+    assert KEY not in stored + repr(trial) + trial.code() + json.dumps(trial.view())
+    assert KEY.encode() not in pickle.dumps(trial)
+    assert Trial.from_dict(json.loads(stored)) == trial
+
+
+def test_a_trial_that_is_cancelled_leaves_the_model_usable(script, url):
+    script.pause = 0.05
+    vlm = quiet(url)
+    start = time.monotonic()
+    with pytest.raises(Cancelled):
+        run_trial(
+            vlm,
+            datasets.scenes()[3].stimulus(),
+            entailment=SameStart(),
+            cancel=lambda: time.monotonic() - start > 0.3,
+        )
+    script.pause = 0.0
+    assert usable(script, vlm)

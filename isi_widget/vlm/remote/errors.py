@@ -39,3 +39,6 @@ class ContentFiltered(RemoteError):
 
 class Refused(InputError):
     """The server refuses the request as it is (400, 422): often a setting that it does not know."""
+
+
+NO_ANSWER = "ended its reply without an answer. If the server cannot stream, connect with stream=False."

@@ -13,7 +13,7 @@ from queue import Empty, SimpleQueue
 
 from isi_widget.answer import Answer
 from isi_widget.vlm.decoding import Cancel, OnToken, poll
-from isi_widget.vlm.remote.errors import BadReply
+from isi_widget.vlm.remote.errors import NO_ANSWER, BadReply
 from isi_widget.vlm.remote.replies import Piece, Reply
 
 Rows = Sequence[int]
@@ -87,9 +87,7 @@ def _missing(rows: Rows, replies: dict[int, Reply]) -> list[int]:
     """The rows of a finished request that the server left out."""
     missing = [row for row in rows if row not in replies]
     if len(missing) == len(rows):
-        raise BadReply(
-            "The server ended its reply without an answer. If it cannot stream, connect with stream=False."
-        )
+        raise BadReply(f"The server {NO_ANSWER}")
     if any(not replies[row].complete for row in rows if row not in missing):
         raise BadReply("The server's reply broke off in the middle of an answer.")
     return missing

@@ -25,7 +25,7 @@ from isi_widget.errors import InputError
 from isi_widget.vlm import decoding
 from isi_widget.vlm.decoding import Cancel, OnToken
 from isi_widget.vlm.prompt import StimulusLike
-from isi_widget.vlm.remote.errors import Refused
+from isi_widget.vlm.remote.errors import NO_ANSWER, BadReply, Refused
 from isi_widget.vlm.remote.gathering import Rows, gather
 from isi_widget.vlm.remote.known import Known
 from isi_widget.vlm.remote.replies import Piece, Token
@@ -250,7 +250,9 @@ class RemoteVLM:
         settings |= self._sampling(temperature, top_k, top_p, seed)
         return self._gather(prefill, n, settings, seed, on_token=on_token, on_answer=on_answer, cancel=cancel)
 
-    def yes_no(self, stimulus: StimulusLike | RemotePrefill) -> dict[str, float]:
+    def yes_no(
+        self, stimulus: StimulusLike | RemotePrefill, *, cancel: Cancel | None = None
+    ) -> dict[str, float]:
         """Probability that the first answer token is a form of yes, of no, or the rest; they sum to 1.
 
         From the likeliest first tokens that the server tells (at most 20), at temperature 1: yes and no are
@@ -268,10 +270,19 @@ class RemoteVLM:
         prefill = self.prefill(stimulus)
         # At temperature 1 it does not matter whether a server tells them before or after temperature.
         settings = {**self._lengths(1, 0), "temperature": 1, "top_p": 1}
-        stop, first = threading.Event(), None
+        first = None
         for top in _TOP:
+            pieces: list[Piece] = []
+
+            def work(
+                rows: Rows, stop: threading.Event, top: int = top, pieces: list[Piece] = pieces
+            ) -> Iterator[Piece]:
+                for piece in self._ask(prefill, settings, rows, stop, top=top, required=True):
+                    pieces.append(piece)
+                    yield piece
+
             try:
-                pieces = list(self._ask(prefill, settings, (0,), stop, top=top, required=True))
+                gather([(0,)], work, concurrency=1, cancel=cancel)
             except Refused:
                 continue
             first = next((token for piece in pieces for token in piece.tokens or () if token.top), None)
@@ -292,8 +303,9 @@ class RemoteVLM:
         grey = RemotePrefill("Is this image grey?", _data_url(Image.new("RGB", (64, 64), (128, 128, 128))))
         settings = {**self._lengths(1, 0), "temperature": 1, "top_p": 1}
         rows = (0, 1) if self._fields["n"] is not None else (0,)
-        for _ in self._ask(grey, settings, rows, threading.Event(), top=_TOP[-1]):
-            pass
+        pieces = list(self._ask(grey, settings, rows, threading.Event(), top=_TOP[-1]))
+        if not any(piece.index == 0 and piece.finish for piece in pieces):
+            raise BadReply(f"{self.server.base_url} {NO_ANSWER}")
 
     # What needs the inside ----------------------------------------------------------------------------------
 
