@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from isi_widget.answer import Answer
 from isi_widget.attribution import AttentionShares, measure_attention
 from isi_widget.correctness import is_correct
-from isi_widget.errors import InputError
+from isi_widget.errors import InputError, OutOfMemory
 from isi_widget.settings import WHAT, Settings
 from isi_widget.stages import Cancel, Progress, Stages
 from isi_widget.stimulus import Stimulus
@@ -330,7 +330,8 @@ def run_trial(
     is called as on_text("answer", 0, text so far) after each token of the shown answer, and as
     on_text("sample", row, text) when a sampled answer ends. cancel is polled between tokens and stages; once
     it returns True, `Cancelled` is raised. `InputError`: a setting is out of range, a named measure is not
-    available from this VLM, or stimulus or vlm is something else.
+    available from this VLM, or stimulus or vlm is something else. `OutOfMemory` where not even the answer
+    fits; if only the samples do not, the trial keeps the answer and its `notes` say so.
     """
     _check_inputs(vlm, stimulus)
     measures, notes = _available(vlm, what)
@@ -372,16 +373,21 @@ def run_trial(
             with run.stage("attention"):
                 attention = measure_attention(vlm, prefill, answer)
         if "uncertainty" in settings.what:
-            with run.stage("samples", _sampling_steps(settings)) as step:
-                sampled = vlm.sample(
-                    prefill,
-                    **settings.sampling(),
-                    on_token=step,
-                    on_answer=None if on_text is None else lambda row, a: on_text("sample", row, a.text),
-                    cancel=cancel,
-                )
+            try:
+                with run.stage("samples", _sampling_steps(settings)) as step:
+                    sampled = vlm.sample(
+                        prefill,
+                        **settings.sampling(),
+                        on_token=step,
+                        on_answer=None if on_text is None else lambda row, a: on_text("sample", row, a.text),
+                        cancel=cancel,
+                    )
+            except OutOfMemory as error:
+                if answer is None:
+                    raise
+                notes += (f"uncertainty was not measured: {error}",)  # what is there is not thrown away
         model = vlm.info()
-    uncertainty = _uncertainty(run, sampled, stimulus, settings, judge) if judge is not None else None
+    uncertainty = _uncertainty(run, sampled, stimulus, settings, judge) if sampled and judge else None
     run.check()
     created = datetime.now(UTC).isoformat(timespec="milliseconds")
     return Trial(

@@ -26,8 +26,10 @@ if TYPE_CHECKING:
 #: Called after each answer token: row (0 for a single answer), text of the token, natural log-probability.
 OnToken = Callable[[int, str, float], None]
 Cancel = Callable[[], bool]
-#: Rows decoded in one batch; the drawn tokens do not depend on it, since each row has its own generator.
+#: Rows decoded in one batch at most; each row has its own random stream, whatever the batch.
 ROWS_AT_ONCE = 64
+#: Share of the free memory that the caches of one batch may take; activations and logits need the rest.
+SHARE_OF_MEMORY = 0.7
 MAX_SAMPLES = 1000
 
 
@@ -65,6 +67,17 @@ def fork(cache: Any, rows: int = 1) -> Any:
     if rows > 1:
         forked.batch_repeat_interleave(rows)
     return forked
+
+
+def rows_at_once(cache: Any, new_tokens: int, free: int | None) -> int:
+    """How many answers of at most `new_tokens` to decode side by side from a prompt's cache, `free` bytes of
+    memory being left (None: not known).
+    """
+    if free is None:
+        return ROWS_AT_ONCE
+    tensors = [tensor for layer in cache.layers for tensor in (layer.keys, layer.values)]
+    row = sum(tensor.nbytes * (1 + new_tokens / tensor.shape[-2]) for tensor in tensors)
+    return max(1, min(ROWS_AT_ONCE, int(SHARE_OF_MEMORY * free / row)))
 
 
 @dataclass

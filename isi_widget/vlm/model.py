@@ -21,6 +21,8 @@ from isi_widget.vlm.beams import beam_search
 from isi_widget.vlm.decoding import Cancel, OnToken, Pieces, Prefill, Row, Sampler
 from isi_widget.vlm.families import Family, family_of
 from isi_widget.vlm.features import ImageFeatures
+from isi_widget.vlm.machine import free_memory
+from isi_widget.vlm.memory import forget, is_out_of_memory, out_of_memory_as_error
 from isi_widget.vlm.prompt import SEGMENTS, Prompt, PromptEncoder, StimulusLike
 from isi_widget.vlm.quantization import computes_in, not_quantized
 from isi_widget.vlm.recording import GROUPS, AttentionRecorder, reason_against, recording
@@ -200,7 +202,7 @@ class VLM:
             if stimulus.owner != self.identity:
                 raise InputError("This Prefill belongs to another VLM. Make one with this model's prefill().")
             return stimulus
-        with self.lock, torch.no_grad():
+        with self.lock, torch.no_grad(), out_of_memory_as_error("reading the prompt"):
             prompt = self.encode(stimulus)
             inputs: dict[str, Any] = {
                 "input_ids": prompt.input_ids.to(self.device),
@@ -279,7 +281,7 @@ class VLM:
         choose: decoding.Choose = decoding.greedy
         if do_sample:
             choose = Sampler(temperature=temperature, top_k=top_k, top_p=top_p, seed=seed)
-        with self.lock:
+        with self.lock, out_of_memory_as_error("answering"):
             prefill = self.prefill(stimulus, attention=attention)
             first = self._first_row(prefill) if attention else None
             lengths = {
@@ -329,7 +331,8 @@ class VLM:
 
         Parameters
         ----------
-        on_token : called with (row, text, log-probability) after each token of each answer.
+        on_token : called with (row, text, log-probability) after each token of each answer. Answers that did
+            not fit into memory side by side are begun again, fewer at once, and told again.
         on_answer : called with (row, answer) as each answer ends, in any order.
         cancel : polled between tokens; if it returns True, `Cancelled` is raised.
 
@@ -337,11 +340,13 @@ class VLM:
         ------
         InputError
             For n outside 1 to 1000, a temperature that is not above 0, and other settings without meaning.
+        OutOfMemory
+            If not even one answer at a time fits.
         """
         decoding.check_samples(n)
         decoding.check_lengths(max_new_tokens, min_new_tokens)
         choose = Sampler(temperature=temperature, top_k=top_k, top_p=top_p, seed=seed)
-        with self.lock:
+        with self.lock, out_of_memory_as_error("drawing answers"):
             prefill = self.prefill(stimulus, attention=False)
             answers: dict[int, Answer] = {}
 
@@ -351,18 +356,26 @@ class VLM:
                     on_answer(row.index, answers[row.index])
 
             emit = self._emitter(on_token)
-            for start in range(0, n, decoding.ROWS_AT_ONCE):
-                decoding.decode_rows(
-                    prefill,
-                    range(start, min(n, start + decoding.ROWS_AT_ONCE)),
-                    choose,
-                    eos_ids=self.eos_ids,
-                    max_new_tokens=max_new_tokens,
-                    min_new_tokens=min_new_tokens,
-                    emit=emit,
-                    ended=ended,
-                    cancel=cancel,
-                )
+            at_once = decoding.rows_at_once(prefill.cache, max_new_tokens, free_memory(self.device))
+            while waiting := [row for row in range(n) if row not in answers][:at_once]:
+                choose.restart(waiting)
+                try:
+                    decoding.decode_rows(
+                        prefill,
+                        waiting,
+                        choose,
+                        eos_ids=self.eos_ids,
+                        max_new_tokens=max_new_tokens,
+                        min_new_tokens=min_new_tokens,
+                        emit=emit,
+                        ended=ended,
+                        cancel=cancel,
+                    )
+                except (RuntimeError, MemoryError) as error:
+                    if len(waiting) == 1 or not is_out_of_memory(error):
+                        raise
+                    forget(error)
+                    at_once = len(waiting) // 2
             return [answers[row] for row in range(n)]
 
     def yes_no(self, stimulus: StimulusLike | Prefill) -> dict[str, float]:
@@ -410,7 +423,7 @@ class VLM:
         """
         if not token_ids:
             raise InputError("The answer has no tokens, so there is no row of attention to measure.")
-        with self.lock, torch.no_grad():
+        with self.lock, torch.no_grad(), out_of_memory_as_error("measuring attention"):
             prefill = self.prefill(stimulus)
             mass = self._first_row(prefill)
             logits = prefill.logits[None]
@@ -469,7 +482,8 @@ class VLM:
         shown: dict[int, Pieces] = {}
 
         def emit(row: Row) -> None:
-            piece = shown.setdefault(row.index, Pieces(self.tokenizer)).push(row.ids[-1])
-            on_token(row.index, piece, row.logprobs[-1])
+            if len(row.ids) == 1:
+                shown[row.index] = Pieces(self.tokenizer)
+            on_token(row.index, shown[row.index].push(row.ids[-1]), row.logprobs[-1])
 
         return emit

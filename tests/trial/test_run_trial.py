@@ -17,7 +17,7 @@ import transformers
 
 from isi_widget import Stimulus, datasets
 from isi_widget.attribution import measure_attention
-from isi_widget.errors import Cancelled, InputError
+from isi_widget.errors import Cancelled, InputError, OutOfMemory
 from isi_widget.trial import Settings, Trial, measure_uncertainty, run_trial
 from isi_widget.vlm import VLM
 
@@ -272,3 +272,17 @@ def test_what_a_vlm_cannot_give_is_left_out_with_the_reason(vlm, stimulus, rule)
         run_trial(Closed(vlm), stimulus, what=["answer", "attention"])
     with pytest.raises(InputError, match="what must name at least one"):
         run_trial(vlm, stimulus, what=())
+
+
+def test_a_trial_whose_samples_do_not_fit_keeps_its_answer(vlm, stimulus, rule, monkeypatch):
+    def sample(*args, **kwargs):
+        raise OutOfMemory("Out of memory while drawing answers. Try fewer samples.")
+
+    monkeypatch.setattr(vlm, "sample", sample)
+    trial = run_trial(vlm, stimulus, max_new_tokens=8, entailment=rule)
+    assert trial.answer is not None
+    assert trial.attention is not None
+    assert trial.uncertainty is None
+    assert "Try fewer samples" in trial.notes[0]
+    with pytest.raises(OutOfMemory):
+        run_trial(vlm, stimulus, what="uncertainty", entailment=rule)

@@ -12,7 +12,8 @@ from scipy import stats
 from tiny_models import VLM, Shown
 from transformers import TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper
 
-from isi_widget.errors import Cancelled, InputError
+from isi_widget.errors import Cancelled, InputError, OutOfMemory
+from isi_widget.vlm import decoding
 from isi_widget.vlm.decoding import Pieces, Row, Sampler, decode, fork
 
 FAMILIES = [("llava", {}), ("llava_next", {}), ("llava", {"num_key_value_heads": 2})]
@@ -436,3 +437,72 @@ def test_logits_without_numbers_are_said_so():
         model.lm_head.weight.fill_(float("nan"))
     with pytest.raises(RuntimeError, match="NaN logits"):
         VLM(model, processor, model_id="tiny").answer(SHOWN)
+
+
+class Cramped:
+    """A forward that runs out of memory with more than `rows` rows, as torch says it on a GPU or a CPU."""
+
+    def __init__(self, model, rows, error):
+        self.rows, self.error, self.failed = rows, error, 0
+        self._forward = model.forward
+
+    def __call__(self, *args, **kwargs):
+        if kwargs["input_ids"].shape[0] > self.rows:
+            self.failed += 1
+            raise self.error
+        return self._forward(*args, **kwargs)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory."),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes."),
+        MemoryError(),
+    ],
+)
+def test_samples_that_do_not_fit_side_by_side_are_drawn_fewer_at_once(monkeypatch, error):
+    vlm = ending_vlm()
+    expected = [answer.token_ids for answer in vlm.sample(SHOWN, n=12, max_new_tokens=8, seed=4)]
+    cramped = Cramped(vlm.model, 3, error)
+    monkeypatch.setattr(vlm.model, "forward", cramped)
+    told, pieces = [], {}
+
+    def on_token(row, piece, logprob):
+        pieces.setdefault(row, []).append(piece)
+
+    answers = vlm.sample(
+        SHOWN, n=12, max_new_tokens=8, seed=4, on_answer=lambda row, _: told.append(row), on_token=on_token
+    )
+    assert cramped.failed >= 2
+    assert [answer.token_ids for answer in answers] == expected
+    assert sorted(told) == list(range(12)), "each answer is told once"
+    for row, answer in enumerate(answers):
+        if answer.tokens:
+            assert tuple(pieces[row][-len(answer.tokens) :]) == answer.tokens
+
+
+def test_out_of_memory_is_one_clear_error_and_the_model_stays_usable(monkeypatch):
+    vlm = tiny_models.vlm()
+    expected = vlm.answer(SHOWN, max_new_tokens=4)
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            vlm.model, "forward", Cramped(vlm.model, 0, torch.OutOfMemoryError("CUDA out of memory"))
+        )
+        for call in (vlm.answer, vlm.sample, vlm.prefill):
+            with pytest.raises(OutOfMemory, match=r"Out of memory while .* Try fewer samples"):
+                call(SHOWN)
+    assert vlm.answer(SHOWN, max_new_tokens=4) == expected
+
+
+def test_the_batch_is_as_large_as_memory_allows():
+    vlm = tiny_models.vlm()
+    cache = vlm.prefill(SHOWN).cache
+    prompt = len(vlm.encode(SHOWN))
+    # 3 layers, keys and values, 4 heads of width 16, 4 bytes; the prompt and 10 new tokens
+    row = 3 * 2 * 4 * 16 * 4 * (prompt + 10)
+    share = decoding.SHARE_OF_MEMORY
+    assert decoding.rows_at_once(cache, 10, int(5.5 * row / share)) == 5
+    assert decoding.rows_at_once(cache, 10, 0) == 1
+    assert decoding.rows_at_once(cache, 10, None) == decoding.ROWS_AT_ONCE
+    assert decoding.rows_at_once(cache, 10, 10**15) == decoding.ROWS_AT_ONCE
