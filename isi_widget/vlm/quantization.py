@@ -254,5 +254,5 @@ def _forced_choices(vlm: VLM, prefill: Any, token_ids: Sequence[int]) -> list[in
         cache = decoding.fork(prefill.cache)
         for token in token_ids[:-1]:
             fed = torch.tensor([[token]], device=prefill.logits.device)
-            choices.append(int(decoding.next_logits(vlm.model, fed, cache)[0].argmax()))
+            choices.append(int(decoding.next_logits(prefill, fed, cache)[0].argmax()))
     return choices
