@@ -5,24 +5,52 @@ Knows no VLM: it takes `Answer`s and an entailment model. Torch is imported only
 loaded.
 """
 
+from isi_widget.uncertainty._loading import REFERENCE
 from isi_widget.uncertainty.clusters import cluster
+from isi_widget.uncertainty.curve import EntropyCurve, SamplesNeeded, entropy_curve, samples_needed
 from isi_widget.uncertainty.entailment import EntailmentModel, load_entailment
 from isi_widget.uncertainty.entropy import (
     discrete_semantic_entropy,
+    meaning_distances,
     predictive_entropy,
     rao_quadratic_entropy,
     semantic_entropy,
 )
+from isi_widget.uncertainty.graphs import (
+    GRAPH_MEASURES,
+    degree_matrix,
+    eccentricity,
+    graph_measures,
+    laplacian_eigenvalues,
+    semantic_sets,
+)
+from isi_widget.uncertainty.kernels import kernel_language_entropy
 from isi_widget.uncertainty.measure import Uncertainty, uncertainty_of
+from isi_widget.uncertainty.order import OrderDependence, order_dependence
 
 __all__ = [
+    "GRAPH_MEASURES",
+    "REFERENCE",
     "EntailmentModel",
+    "EntropyCurve",
+    "OrderDependence",
+    "SamplesNeeded",
     "Uncertainty",
     "cluster",
+    "degree_matrix",
     "discrete_semantic_entropy",
+    "eccentricity",
+    "entropy_curve",
+    "graph_measures",
+    "kernel_language_entropy",
+    "laplacian_eigenvalues",
     "load_entailment",
+    "meaning_distances",
+    "order_dependence",
     "predictive_entropy",
     "rao_quadratic_entropy",
+    "samples_needed",
     "semantic_entropy",
+    "semantic_sets",
     "uncertainty_of",
 ]

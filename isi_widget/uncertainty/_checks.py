@@ -63,6 +63,18 @@ def distance_matrix(distances: Any, n: int) -> Floats:
     return d
 
 
+def entailment_probabilities(probabilities: Any) -> Floats:
+    """Probabilities [N, N, 3] of contradiction, neutral and entailment, premise i, hypothesis j; each pair's
+    sum to 1.
+    """
+    p = array(probabilities, "entailment probabilities")
+    if p.ndim != 3 or p.shape[0] != p.shape[1] or p.shape[2] != 3 or p.shape[0] < 1:
+        raise InputError(f"Entailment probabilities have shape [N, N, 3], not {list(p.shape)}.")
+    if not np.isfinite(p).all() or p.min() < -1e-6 or abs(p.sum(axis=2) - 1.0).max() > 1e-3:
+        raise InputError("Entailment probabilities of each pair must be non-negative and sum to 1.")
+    return p
+
+
 def ids_and_values(cluster_ids: Sequence[int] | Ints, log_likelihoods: Any) -> tuple[Ints, Floats]:
     """Cluster ids, renumbered, and log-likelihoods of the same answers."""
     ids, values = contiguous(cluster_ids), log_values(log_likelihoods)

@@ -53,20 +53,33 @@ def bootstrap_entropies(
     whole_number(resamples, "resamples", 1)
     whole_number(seed, "seed", 0)
     n, random = len(ll), np.random.default_rng(seed)
-    members = np.eye(int(ids.max()) + 1)[ids]  # [N, clusters], one-hot
-    parts: dict[str, list[Floats]] = {name: [] for name in NAMES}
+    parts: list[dict[str, Floats]] = []
     step = max(1, _CELLS // n)
     for start in range(0, resamples, step):
-        size = min(step, resamples - start)
-        counts = random.multinomial(n, np.full(n, 1.0 / n), size=size).astype(np.float64)  # [b, N]
-        p = _weights(counts, ll)
-        # where=: 0 * -inf is NaN for an answer of probability zero that was not drawn
-        total = np.multiply(counts, ll, out=np.zeros_like(counts), where=counts > 0).sum(axis=1)
-        parts["semantic_entropy"].append(_row_entropy(p @ members))
-        parts["discrete_semantic_entropy"].append(_row_entropy(counts @ members / n))
-        parts["predictive_entropy"].append(-total / n + 0.0)
-        parts["rao_quadratic_entropy"].append(np.einsum("bi,bi->b", p @ d, p))
-    return {name: np.concatenate(values) for name, values in parts.items()}
+        counts = random.multinomial(n, np.full(n, 1.0 / n), size=min(step, resamples - start))
+        parts.append(entropies_of_counts(counts, ids, ll, d))
+    return {name: np.concatenate([part[name] for part in parts]) for name in NAMES}
+
+
+def entropies_of_counts(counts: Ints, ids: Ints, ll: Floats, d: Floats | None) -> dict[str, Floats]:
+    """The entropies of the sets that hold answer i counts[b, i] times; {name: float [b]}. Not checked.
+
+    counts : int [b, N]; ids, ll : of the N answers, ids contiguous. d : [N, N], or None to leave out Rao's.
+    """
+    times = counts.astype(np.float64)
+    n = times.sum(axis=1)
+    members = np.eye(int(ids.max()) + 1)[ids]  # [N, clusters], one-hot
+    p = _weights(times, ll)
+    # where=: 0 * -inf is NaN for an answer of probability zero that was not drawn
+    total = np.multiply(times, ll, out=np.zeros_like(times), where=times > 0).sum(axis=1)
+    found = {
+        "semantic_entropy": _row_entropy(p @ members),
+        "discrete_semantic_entropy": _row_entropy(times @ members / n[:, None]),
+        "predictive_entropy": -total / n + 0.0,
+    }
+    if d is not None:
+        found["rao_quadratic_entropy"] = np.einsum("bi,bi->b", p @ d, p)
+    return found
 
 
 def bootstrap_intervals(
@@ -84,19 +97,24 @@ def bootstrap_intervals(
     Parameters are those of `bootstrap_entropies`, and level in (0, 1). Seeded: the same input gives the same
     interval.
     """
-    if not 0.0 < level < 1.0:
-        raise InputError(f"level lies between 0 and 1, for example 0.95; got {level!r}.")
-    tail = 50.0 * (1.0 - level)
+    check_level(level)
     values = bootstrap_entropies(cluster_ids, log_likelihoods, distances, resamples=resamples, seed=seed)
+    return {name: percentile_interval(v, level) for name, v in values.items()}
+
+
+def percentile_interval(values: Floats, level: float) -> Interval:
+    """The central interval that holds `level` of the values; its ends are among the values."""
+    tail = 50.0 * (1.0 - level)
     # An order statistic, not a mean of two, keeps an infinite predictive entropy from turning into
     # inf - inf = NaN
-    return {
-        name: (
-            float(np.percentile(v, tail, method="inverted_cdf")),
-            float(np.percentile(v, 100.0 - tail, method="inverted_cdf")),
-        )
-        for name, v in values.items()
-    }
+    low, high = np.percentile(values, (tail, 100.0 - tail), method="inverted_cdf")
+    return float(low), float(high)
+
+
+def check_level(level: float) -> None:
+    """Refuse a level outside (0, 1)."""
+    if not 0.0 < level < 1.0:
+        raise InputError(f"level lies between 0 and 1, for example 0.95; got {level!r}.")
 
 
 def _weights(counts: Floats, ll: Floats) -> Floats:

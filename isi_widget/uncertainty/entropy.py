@@ -19,9 +19,9 @@ from isi_widget.errors import InputError
 from isi_widget.uncertainty._checks import (
     Floats,
     Ints,
-    array,
     contiguous,
     distance_matrix,
+    entailment_probabilities,
     ids_and_values,
     log_values,
     vector,
@@ -184,11 +184,7 @@ def meaning_distances(probabilities: npt.ArrayLike, strict: bool = False) -> Flo
     float [N, N], symmetric, in [0, 1], zero on the diagonal. No metric: the triangle inequality is not
     promised.
     """
-    p = array(probabilities, "entailment probabilities")
-    if p.ndim != 3 or p.shape[0] != p.shape[1] or p.shape[2] != 3 or p.shape[0] < 1:
-        raise InputError(f"Entailment probabilities have shape [N, N, 3], not {list(p.shape)}.")
-    if not np.isfinite(p).all() or p.min() < -1e-6 or abs(p.sum(axis=2) - 1.0).max() > 1e-3:
-        raise InputError("Entailment probabilities of each pair must be non-negative and sum to 1.")
+    p = entailment_probabilities(probabilities)
     c, n, e = (p[..., k] for k in range(3))
     same = e * e.T if strict else (1 - c) * (1 - c.T) - n * n.T
     d = np.clip(1.0 - same, 0.0, 1.0)

@@ -6,17 +6,18 @@ Not for sampling the answers (`isi_widget.trial.measure_uncertainty` does that) 
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from isi_widget.answer import Answer
 from isi_widget.errors import InputError
-from isi_widget.uncertainty._checks import contiguous
+from isi_widget.uncertainty._checks import Floats, contiguous
 from isi_widget.uncertainty.bootstrap import NAMES, Interval, bootstrap_intervals
 from isi_widget.uncertainty.clusters import cluster
 from isi_widget.uncertainty.entropy import (
@@ -30,6 +31,15 @@ from isi_widget.uncertainty.entropy import (
     semantic_entropy,
     sequence_log_likelihoods,
 )
+from isi_widget.uncertainty.graphs import graph_measures
+from isi_widget.uncertainty.order import OrderDependence, order_dependence
+
+Likelihood = Literal["raw", "sampled"]
+WEIGHTED = ("semantic_entropy", "predictive_entropy", "rao_quadratic_entropy")
+"""The entropies that need likelihoods: NaN where the model does not tell them."""
+
+ORDER_CAVEAT = 0.05
+"""Share of the orders with other clusters above which `Uncertainty.caveats` says so."""
 
 
 class Entailment(Protocol):
@@ -41,7 +51,7 @@ class Entailment(Protocol):
         """Float [N, N, 3]: contradiction, neutral, entailment of premise i and hypothesis j."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Uncertainty:
     """Clusters and entropies of N sampled answers.
 
@@ -56,7 +66,15 @@ class Uncertainty:
         few samples.
     question : what the answers answer. strict : rule of the clusters. length : of the log-likelihoods, "mean"
         or "sum".
-    seed : of the bootstrap. entailment : name of the entailment model.
+    seed : of the bootstrap and of the orders. entailment : name of the entailment model.
+    likelihood : which log-probabilities weigh the answers, "raw" or "sampled", see `uncertainty_of`.
+    prepend_question : whether the entailment model read "question answer" or the answer alone.
+    order : what other orders of the answers make of the clusters; None in records of before it was measured.
+    graph_measures : measures without clusters and likelihoods, names and units as in
+        `isi_widget.uncertainty.graphs.GRAPH_MEASURES`; empty in records of before they were measured.
+
+    Where the model does not tell log-probabilities (`has_likelihoods` is False), semantic, predictive and
+    Rao's entropy, their intervals and the probabilities of the clusters are NaN. Equal by content.
     """
 
     answers: tuple[Answer, ...]
@@ -65,13 +83,17 @@ class Uncertainty:
     discrete_semantic_entropy: float
     predictive_entropy: float
     rao_quadratic_entropy: float
-    intervals: Mapping[str, Interval] = field(hash=False)
+    intervals: Mapping[str, Interval]
     question: str = ""
     strict: bool = False
     length: Length = "mean"
     level: float = 0.95
     seed: int = 0
     entailment: str = ""
+    likelihood: Likelihood = "raw"
+    prepend_question: bool = True
+    order: OrderDependence | None = None
+    graph_measures: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if len(self.answers) != len(self.cluster_ids):
@@ -81,6 +103,13 @@ class Uncertainty:
         if missing := set(NAMES) - set(self.intervals):
             raise InputError(f"An interval is missing for: {', '.join(sorted(missing))}.")
 
+    def __eq__(self, other: object) -> bool:
+        # As text, since NaN is not equal to itself
+        return _text(self) == _text(other) if isinstance(other, Uncertainty) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash((self.question, self.cluster_ids, tuple(a.text for a in self.answers), self.seed))
+
     def interval(self, name: str) -> Interval:
         """Interval (low, high) of one entropy, for example "semantic_entropy"; of level `level`."""
         if name not in self.intervals:
@@ -89,8 +118,15 @@ class Uncertainty:
 
     @property
     def log_likelihoods(self) -> tuple[float, ...]:
-        """l_i of each answer, nats, length-normalised or summed as `length` says."""
-        return tuple(sequence_log_likelihoods((a.logprobs for a in self.answers), self.length).tolist())
+        """l_i of each answer, nats, length-normalised or summed as `length` says; NaN without
+        log-probabilities.
+        """
+        return tuple(_log_likelihoods(self.answers, self.likelihood, self.length).tolist())
+
+    @property
+    def has_likelihoods(self) -> bool:
+        """False where the model does not tell the log-probabilities of every answer."""
+        return not math.isnan(self.log_likelihoods[0])
 
     @property
     def number_of_clusters(self) -> int:
@@ -104,12 +140,19 @@ class Uncertainty:
 
     @property
     def cluster_probabilities(self) -> tuple[float, ...]:
-        """p(c) of each cluster from the likelihoods of its answers, as in the semantic entropy; sums to 1."""
+        """p(c) of each cluster from the likelihoods of its answers, as in the semantic entropy; sums to 1.
+
+        NaN for each without likelihoods (`cluster_counts` over N are the shares).
+        """
+        if not self.has_likelihoods:
+            return (math.nan,) * self.number_of_clusters
         return tuple(np.exp(cluster_log_probabilities(self.cluster_ids, self.log_likelihoods)).tolist())
 
     @property
     def cluster_names(self) -> tuple[str, ...]:
-        """The text of each cluster's most likely answer (largest l_i; of equal ones the first)."""
+        """The text of each cluster's most likely answer (largest l_i; of equal ones, or without likelihoods,
+        the first).
+        """
         best: dict[int, tuple[float, str]] = {}
         for c, value, answer in zip(self.cluster_ids, self.log_likelihoods, self.answers, strict=True):
             if c not in best or value > best[c][0]:
@@ -122,13 +165,25 @@ class Uncertainty:
         out.
         """
         n, notes = len(self.answers), []
+        if not self.has_likelihoods:
+            notes.append(
+                "The model does not tell the log-probabilities of its answers: semantic, predictive and "
+                "Rao's entropy are not available; the discrete semantic entropy and the graph measures need "
+                "none."
+            )
         if self.number_of_clusters == 1:
             missed = 1.0 - 0.05 ** (1.0 / n)
             notes.append(
                 f"All {n} answers mean the same, so the semantic entropies and their intervals are 0; a "
                 f"meaning of probability {missed:.2f} would be missed by {n} samples one time in twenty."
             )
-        if empty := sum(not a.logprobs for a in self.answers):
+        if self.order is not None and self.order.changed > ORDER_CAVEAT:
+            low, high = self.order.entropy_low, self.order.entropy_high
+            notes.append(
+                f"The clusters depend on the order of the answers: {self.order.changed:.0%} of other orders "
+                f"give other clusters (discrete semantic entropy from {low:.2f} to {high:.2f})."
+            )
+        if self.has_likelihoods and (empty := sum(not a.logprobs for a in self.answers)):
             notes.append(
                 f"{empty} of {n} answers are empty: without tokens they count as certain (l = 0) in "
                 "the semantic, predictive and Rao's entropy; the discrete semantic entropy is not affected."
@@ -138,20 +193,27 @@ class Uncertainty:
         return tuple(notes)
 
     def to_dict(self) -> dict[str, Any]:
-        """As a JSON-ready dict; an infinite entropy becomes a string, since JSON has no infinity."""
+        """As a dict; entropies that are infinite or NaN become strings, since JSON has neither. The
+        log-probabilities of the answers stay as they are.
+        """
         record = {f.name: getattr(self, f.name) for f in fields(self)}
         record["answers"] = [answer.to_dict() for answer in self.answers]
         record["cluster_ids"] = list(self.cluster_ids)
         record["intervals"] = {k: [_number(low), _number(high)] for k, (low, high) in self.intervals.items()}
+        record["graph_measures"] = {k: _number(v) for k, v in self.graph_measures.items()}
+        record["order"] = None if self.order is None else self.order.to_dict()
         return record | {name: _number(record[name]) for name in NAMES}
 
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> Uncertainty:
-        """The inverse of `to_dict`, without loss."""
+        """The inverse of `to_dict`, without loss; what an older record lacks gets its default."""
         values = dict(record)
         values["answers"] = tuple(Answer.from_dict(answer) for answer in record["answers"])
         values["cluster_ids"] = tuple(record["cluster_ids"])
         values["intervals"] = {k: (float(low), float(high)) for k, (low, high) in record["intervals"].items()}
+        values["graph_measures"] = {k: float(v) for k, v in record.get("graph_measures", {}).items()}
+        if (order := record.get("order")) is not None:
+            values["order"] = OrderDependence.from_dict(order)
         return cls(**values | {name: float(record[name]) for name in NAMES})
 
 
@@ -165,23 +227,35 @@ def uncertainty_of(
     length: Length = "mean",
     level: float = 0.95,
     resamples: int = 2000,
+    likelihood: Likelihood = "raw",
+    prepend_question: bool = True,
+    permutations: int = 200,
 ) -> Uncertainty:
     """Cluster sampled answers by meaning and measure their entropies.
 
     Parameters
     ----------
     answers : N >= 1 answers to the question, sampled independently from the model (not beams, not greedy).
-    question : prepended to every answer for the entailment model, so that "yes" and "no" have a meaning.
+    question : what they answer. prepend_question : True lets the entailment model read "question answer", so
+        that "yes" and "no" have a meaning; False the answers alone.
     entailment : from `load_entailment`. strict : rule of the clusters and of the distances
         (`clusters.same_meaning`).
-    seed : of the bootstrap. length : "mean" (default) or "sum", see `sequence_log_likelihoods`.
-    level, resamples : of the bootstrap intervals.
+    seed : of the bootstrap and of the orders. length : "mean" (default) or "sum", see
+        `sequence_log_likelihoods`.
+    level, resamples : of the bootstrap intervals. permutations : orders of the answers to try, see
+        `order.order_dependence`.
+    likelihood : "raw" weighs the answers by `Answer.logprobs`, the model's own, before temperature, top-k and
+        top-p, so that entropies can be compared across temperatures; "sampled" by
+        `Answer.sampled_logprobs`, those of the distribution that the answers were drawn from.
 
     Returns
     -------
-    Uncertainty. The log-likelihoods are those of the answers as given: `Answer.logprobs` are the model's own,
-    before temperature, top-k and top-p, so answers drawn at another temperature than 1 are weighted, not
-    re-weighted.
+    Uncertainty. Where any answer's log-probabilities are NaN and its token ids -1 (a server that does not
+    tell them), what needs them is NaN and `Uncertainty.caveats` says so.
+
+    Raises
+    ------
+    InputError : no answers; "sampled" asked of answers that were not sampled; an argument out of range.
 
     Source: Farquhar, Kossen, Kuhn & Gal, Nature 630, 2024 (strict = True is their setting; strict = False
     ISI's).
@@ -189,27 +263,75 @@ def uncertainty_of(
     answers = tuple(answers)
     if not answers:
         raise InputError("Uncertainty needs at least one sampled answer; got none. Sample with n >= 1.")
-    values = sequence_log_likelihoods((answer.logprobs for answer in answers), length)
-    probabilities = entailment.probabilities(question, [answer.text for answer in answers])
+    values = _log_likelihoods(answers, likelihood, length)
+    texts = [answer.text for answer in answers]
+    probabilities = entailment.probabilities(question if prepend_question else "", texts)
     distances = meaning_distances(probabilities, strict)
     relations = np.argmax(probabilities, axis=2)
     ids = cluster(lambda i, j: int(relations[i, j]), len(answers), strict)
+    entropies, intervals = _entropies(ids, values, distances, level, resamples, seed)
     return Uncertainty(
         answers=answers,
         cluster_ids=tuple(ids),
-        semantic_entropy=semantic_entropy(ids, values),
-        discrete_semantic_entropy=discrete_semantic_entropy(ids),
-        predictive_entropy=predictive_entropy(values),
-        rao_quadratic_entropy=rao_quadratic_entropy(answer_probabilities(values), distances),
-        intervals=bootstrap_intervals(ids, values, distances, level=level, resamples=resamples, seed=seed),
+        **entropies,
+        intervals=intervals,
         question=question,
         strict=strict,
         length=length,
         level=level,
         seed=seed,
         entailment=entailment.name,
+        likelihood=likelihood,
+        prepend_question=prepend_question,
+        order=order_dependence(relations, strict, permutations=permutations, seed=seed),
+        graph_measures=graph_measures(probabilities),
     )
+
+
+def _log_likelihoods(answers: Sequence[Answer], likelihood: Likelihood, length: Length) -> Floats:
+    """l_i of each answer, [N]; all NaN where a model does not tell one of them."""
+    if likelihood == "raw":
+        rows = [answer.logprobs for answer in answers]
+    elif likelihood == "sampled":
+        rows = [answer.sampled_logprobs for answer in answers]
+        if missing := sum(not row and bool(a.token_ids) for row, a in zip(rows, answers, strict=True)):
+            raise InputError(
+                f"likelihood='sampled' needs answers that were sampled; {missing} of {len(answers)} have no "
+                "log-probabilities as sampled (greedy, beams, or a model that does not tell them). Use "
+                "likelihood='raw'."
+            )
+    else:
+        raise InputError(f"likelihood is 'raw' or 'sampled', not {likelihood!r}.")
+    # A server that does not tell knows no token ids either; NaN of a model that does is a broken model
+    if any(
+        a.token_ids and max(a.token_ids) < 0 and np.isnan(r).all() for a, r in zip(answers, rows, strict=True)
+    ):
+        return np.full(len(rows), math.nan)
+    return sequence_log_likelihoods(rows, length)
+
+
+def _entropies(
+    ids: Sequence[int], values: Floats, distances: Floats, level: float, resamples: int, seed: int
+) -> tuple[dict[str, float], dict[str, Interval]]:
+    """The four entropies and their intervals; NaN for those that need likelihoods where there are none."""
+    known = not np.isnan(values).any()
+    weights = values if known else np.zeros(len(values))  # any will do for the discrete entropy
+    intervals = bootstrap_intervals(ids, weights, distances, level=level, resamples=resamples, seed=seed)
+    entropies = {
+        "semantic_entropy": semantic_entropy(ids, weights),
+        "discrete_semantic_entropy": discrete_semantic_entropy(ids),
+        "predictive_entropy": predictive_entropy(weights),
+        "rao_quadratic_entropy": rao_quadratic_entropy(answer_probabilities(weights), distances),
+    }
+    if not known:
+        entropies |= dict.fromkeys(WEIGHTED, math.nan)
+        intervals |= dict.fromkeys(WEIGHTED, (math.nan, math.nan))
+    return entropies, intervals
 
 
 def _number(value: float) -> float | str:
     return value if math.isfinite(value) else str(value)
+
+
+def _text(uncertainty: Uncertainty) -> str:
+    return json.dumps(uncertainty.to_dict(), sort_keys=True)

@@ -1,5 +1,6 @@
 """`uncertainty_of` and its record, with an entailment model whose relations are known exactly."""
 
+import dataclasses
 import json
 import math
 import pickle
@@ -10,7 +11,9 @@ import pytest
 from isi_widget.answer import Answer
 from isi_widget.errors import InputError
 from isi_widget.uncertainty.bootstrap import NAMES
-from isi_widget.uncertainty.measure import Uncertainty, uncertainty_of
+from isi_widget.uncertainty.graphs import GRAPH_MEASURES, graph_measures
+from isi_widget.uncertainty.measure import ORDER_CAVEAT, WEIGHTED, Uncertainty, uncertainty_of
+from isi_widget.uncertainty.order import OrderDependence, order_dependence
 
 
 class FirstWord:
@@ -100,11 +103,144 @@ def test_round_trips_without_loss():
     assert Uncertainty.from_dict(json.loads(json.dumps(measured().to_dict()))) == measured()
 
 
+# ----------------------------------------------------------------------------------------------- likelihoods
+def drawn(text, raw, sampled):
+    return Answer(text, (1, 2), ("t", "u"), raw, sampled_logprobs=sampled)
+
+
+def test_answers_are_weighed_by_raw_or_sampled_log_probabilities():
+    answers = [drawn("Yes", (-1.0, -2.0), (-0.5, -0.1)), drawn("No", (-0.4, -0.2), (-2.0, -3.0))]
+    raw, sampled = (uncertainty_of(answers, "", FirstWord(), likelihood=k) for k in ("raw", "sampled"))
+    assert raw == uncertainty_of(answers, "", FirstWord()) and raw != sampled
+    assert raw.likelihood == "raw" and raw.log_likelihoods == pytest.approx((-1.5, -0.3))
+    assert sampled.likelihood == "sampled" and sampled.log_likelihoods == pytest.approx((-0.3, -2.5))
+    swapped = [
+        Answer(a.text, a.token_ids, a.tokens, a.sampled_logprobs, sampled_logprobs=a.logprobs)
+        for a in answers
+    ]
+    other = uncertainty_of(swapped, "", FirstWord())
+    for name in NAMES:
+        assert getattr(sampled, name) == getattr(other, name) and sampled.interval(name) == other.interval(
+            name
+        )
+    assert sampled.cluster_probabilities == other.cluster_probabilities
+    assert Uncertainty.from_dict(sampled.to_dict()) == sampled
+    summed = uncertainty_of(answers, "", FirstWord(), likelihood="sampled", length="sum")
+    assert summed.predictive_entropy == pytest.approx((0.6 + 5.0) / 2)
+
+
+def test_sampled_is_refused_where_nothing_was_sampled():
+    answers = [drawn("Yes", (-1.0, -2.0), (-0.5, -0.1)), answer("No", -1.0)]
+    with pytest.raises(InputError, match="1 of 2 have no log-probabilities as sampled"):
+        uncertainty_of(answers, "", FirstWord(), likelihood="sampled")
+    with pytest.raises(InputError, match="likelihood is 'raw' or 'sampled', not 'both'"):
+        uncertainty_of(answers, "", FirstWord(), likelihood="both")
+    empty = [drawn("Yes", (-1.0, -2.0), (-0.5, -0.1)), answer("")]  # an empty answer has no tokens to draw
+    assert uncertainty_of(empty, "", FirstWord(), likelihood="sampled").has_likelihoods
+
+
+def untold(text):
+    """An answer of a server that does not tell log-probabilities."""
+    return Answer(text, (-1, -1), ("", ""), (math.nan, math.nan))
+
+
+def test_without_likelihoods_everything_else_still_works():
+    told, u = measured(), uncertainty_of([untold(text) for text in TEXTS], "Is it?", FirstWord())
+    assert told.has_likelihoods and not u.has_likelihoods
+    assert all(math.isnan(getattr(u, name)) for name in WEIGHTED) and len(WEIGHTED) == 3
+    assert all(map(math.isnan, [v for name in WEIGHTED for v in u.interval(name)]))
+    assert u.discrete_semantic_entropy == told.discrete_semantic_entropy
+    assert u.interval("discrete_semantic_entropy") == told.interval("discrete_semantic_entropy")
+    assert u.cluster_ids == told.cluster_ids and u.cluster_counts == (3, 1, 1)
+    assert u.order == told.order and u.graph_measures == told.graph_measures
+    assert all(map(math.isnan, u.cluster_probabilities)) and len(u.cluster_probabilities) == 3
+    assert all(map(math.isnan, u.log_likelihoods))
+    assert u.cluster_names == ("Yes", "No", "Perhaps")
+    assert len(u.caveats) == 1 and "does not tell the log-probabilities" in u.caveats[0]
+
+
+def test_one_untold_answer_is_enough():
+    u = uncertainty_of([answer("Yes", -3.0), untold("No"), answer("")], "", FirstWord())
+    assert not u.has_likelihoods and math.isnan(u.semantic_entropy) and len(u.caveats) == 1
+    assert u.discrete_semantic_entropy == pytest.approx(math.log(3))
+
+
+def test_untold_results_round_trip():
+    u = uncertainty_of([untold(text) for text in TEXTS], "Is it?", FirstWord())
+    again = Uncertainty.from_dict(json.loads(json.dumps(u.to_dict())))
+    assert again == u and hash(again) == hash(u) and again.caveats == u.caveats
+    assert pickle.loads(pickle.dumps(u)) == u
+    record = u.to_dict()
+    assert record["semantic_entropy"] == "nan" and record["intervals"]["predictive_entropy"] == ["nan", "nan"]
+    assert u != measured()
+
+
+def test_nan_of_a_model_that_tells_is_an_error():
+    with pytest.raises(InputError, match="NaN"):
+        uncertainty_of([answer("Yes", math.nan)], "", FirstWord())
+
+
+# --------------------------------------------------------------------- order, graph measures, question or not
+class Random:
+    """Relations at random, the same for the same number of answers."""
+
+    name = "random"
+
+    def probabilities(self, question, answers):
+        n = len(answers)
+        p = np.random.default_rng(n).dirichlet([0.3, 0.3, 0.6], (n, n))
+        p[range(n), range(n)] = (0, 0, 1)
+        return p
+
+
+@pytest.mark.parametrize("strict", [True, False])
+def test_order_dependence_and_graph_measures_are_kept(strict):
+    answers = [answer(f"Answer {k}", -1.0) for k in range(8)]
+    u = uncertainty_of(answers, "", Random(), strict=strict, seed=4, permutations=50)
+    p = Random().probabilities("", answers)
+    assert u.order == order_dependence(p, strict, permutations=50, seed=4) and u.order.permutations == 50
+    assert u.graph_measures == graph_measures(p) and set(u.graph_measures) == set(GRAPH_MEASURES)
+    assert u.order.changed > ORDER_CAVEAT
+    (caveat,) = [text for text in u.caveats if "order" in text]
+    assert f"{u.order.changed:.0%} of other orders give other clusters" in caveat
+    assert f"from {u.order.entropy_low:.2f} to {u.order.entropy_high:.2f}" in caveat
+    assert Uncertainty.from_dict(json.loads(json.dumps(u.to_dict()))) == u
+
+
+def test_little_order_dependence_is_no_caveat():
+    values = {f.name: getattr(measured(), f.name) for f in dataclasses.fields(Uncertainty)}
+    for changed, notes in ((ORDER_CAVEAT, 0), (ORDER_CAVEAT + 0.01, 1)):
+        order = OrderDependence(changed, 0.01, 0.5, 0.9, 200, False)
+        assert len(Uncertainty(**values | {"order": order}).caveats) == notes
+
+
+def test_records_of_before_still_load():
+    new = ("likelihood", "prepend_question", "order", "graph_measures")
+    record = {k: v for k, v in measured().to_dict().items() if k not in new}
+    old = Uncertainty.from_dict(record)
+    assert old.likelihood == "raw" and old.prepend_question and old.order is None and old.graph_measures == {}
+    assert old.semantic_entropy == measured().semantic_entropy and old.caveats == ()
+    assert Uncertainty.from_dict(old.to_dict()) == old
+
+
+class Asked(FirstWord):
+    def probabilities(self, question, answers):
+        self.question = question
+        return super().probabilities(question, answers)
+
+
+def test_the_question_is_prepended_or_not():
+    judge = Asked()
+    u = uncertainty_of(ANSWERS, "Is it?", judge)
+    assert judge.question == "Is it?" and u.prepend_question
+    bare = uncertainty_of(ANSWERS, "Is it?", judge, prepend_question=False)
+    assert judge.question == "" and not bare.prepend_question and bare.question == "Is it?"
+    assert bare != u and Uncertainty.from_dict(bare.to_dict()) == bare
+
+
 def test_bad_input():
     with pytest.raises(InputError, match="at least one sampled answer"):
         uncertainty_of([], "", FirstWord())
-    with pytest.raises(InputError, match="NaN"):
-        uncertainty_of([answer("Yes", math.nan)], "", FirstWord())
     record = measured().to_dict()
     with pytest.raises(InputError, match="one each is needed"):
         Uncertainty.from_dict(record | {"cluster_ids": [0]})

@@ -1,0 +1,232 @@
+"""An entropy against the number of samples, and how many samples an interval of a given width would take.
+
+Both look at the answers there are: clusters, likelihoods and distances are kept, and a meaning that was never
+sampled cannot show. Not for the intervals of the entropies themselves (`bootstrap`).
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from isi_widget.errors import InputError
+from isi_widget.uncertainty._checks import Floats, Ints, contiguous, distance_matrix, whole_number
+from isi_widget.uncertainty.bootstrap import NAMES, check_level, entropies_of_counts, percentile_interval
+from isi_widget.uncertainty.measure import WEIGHTED, Uncertainty
+
+_CELLS = 2_000_000  # sets x answers held at once: 16 MB per intermediate array
+_MOST = 1_000_000  # samples; beyond them a number means nothing
+_SIZES = 100
+
+
+@dataclass(frozen=True)
+class EntropyCurve:
+    """One entropy as it would have come out of fewer of the same answers.
+
+    Attributes
+    ----------
+    name : of the entropy. samples : numbers n of answers, rising to N.
+    mean : mean over subsets of n of the N answers; rises with n where the estimate is biased low.
+    low, high : interval that holds `level` of the subsets. The subsets overlap, so it is too narrow for n
+        near N, and a point at N: it shows how far n answers can lead astray, not how sure N are.
+    exact : for each n, True if all subsets were looked at, False for random ones.
+    """
+
+    name: str
+    samples: tuple[int, ...]
+    mean: tuple[float, ...]
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+    exact: tuple[bool, ...]
+    level: float
+
+
+@dataclass(frozen=True)
+class SamplesNeeded:
+    """How many samples would make the interval of an entropy narrow enough.
+
+    Attributes
+    ----------
+    name : of the entropy. width : that was asked for. width_now : of the interval with the N answers there
+        are.
+    total, more : samples in all and beyond N; None where they cannot be estimated.
+    basis : on what the number rests, or why there is none; plain sentences.
+    """
+
+    name: str
+    width: float
+    width_now: float
+    total: int | None
+    more: int | None
+    basis: str
+
+
+def entropy_curve(
+    uncertainty: Uncertainty,
+    name: str = "semantic_entropy",
+    *,
+    sizes: Sequence[int] | None = None,
+    subsamples: int = 1000,
+    level: float = 0.95,
+    seed: int = 0,
+    distances: npt.ArrayLike | None = None,
+) -> EntropyCurve:
+    """An entropy against the number of samples, by subsets of the answers drawn without replacement.
+
+    Parameters
+    ----------
+    uncertainty : of N answers. name : of one of its four entropies.
+    sizes : numbers of answers, each 1 to N; default all, or 100 spread evenly where N is larger.
+    subsamples : random subsets of each size; all subsets are taken where they are not more.
+    level, seed : of the interval, of the choice of subsets.
+    distances : float [N, N], for Rao's entropy only (`entropy.meaning_distances`): an `Uncertainty` does not
+        keep them.
+
+    Raises
+    ------
+    InputError : no such entropy, no likelihoods or distances for it, numbers out of range.
+    """
+    ids, ll, d = _parts(uncertainty, name, distances)
+    check_level(level)
+    whole_number(subsamples, "subsamples", 1)
+    whole_number(seed, "seed", 0)
+    n = len(ids)
+    if sizes is None:
+        sizes = sorted(set(np.linspace(1, n, min(n, _SIZES)).round().astype(int).tolist()))
+    if not len(sizes) or any(whole_number(size, "A size", 1) > n for size in sizes):
+        raise InputError(f"sizes are numbers of answers from 1 to {n}; got {list(sizes)}.")
+    random = np.random.default_rng(seed)
+    # One set of orders for all sizes: the subsets are nested and the curve is smooth
+    places = random.permuted(np.tile(np.arange(n), (subsamples, 1)), axis=1)
+    rows = []
+    for size in sizes:
+        exact = math.comb(n, size) <= subsamples
+        chosen = _all_subsets(n, size) if exact else places < size
+        values = _values(chosen, name, ids, ll, d)
+        low, high = percentile_interval(values, level)
+        rows.append((float(values.mean()), low, high, exact))
+    mean, lows, highs, exacts = zip(*rows, strict=True)
+    return EntropyCurve(name, tuple(map(int, sizes)), mean, lows, highs, exacts, level)
+
+
+def samples_needed(
+    uncertainty: Uncertainty,
+    width: float,
+    name: str = "semantic_entropy",
+    *,
+    resamples: int = 2000,
+    seed: int = 0,
+    distances: npt.ArrayLike | None = None,
+) -> SamplesNeeded:
+    """How many samples it takes until the interval of an entropy is at most `width` wide.
+
+    The answers there are stand for the model: m of them are drawn with replacement, for m = N, 2N, 4N, ...,
+    until the percentile interval (at the level of `uncertainty`) is narrow enough; between the last two m the
+    logarithm of the width is taken as linear in that of m. For large m the width falls as 1 / sqrt(m).
+
+    Parameters
+    ----------
+    uncertainty : of N answers. width : wanted, in the unit of the entropy, > 0. name : of the entropy.
+    resamples, seed : of the bootstrap. distances : as in `entropy_curve`.
+
+    Returns
+    -------
+    SamplesNeeded. `total` and `more` are None, and `basis` says why, where the answers show no spread (one
+    cluster), the entropy is infinite, or more than a million samples would be needed. Ten answers give the
+    order of magnitude, not more: docs/uncertainty.md has the measured errors.
+
+    Raises
+    ------
+    InputError : no such entropy, no likelihoods or distances for it, numbers out of range.
+    """
+    ids, ll, d = _parts(uncertainty, name, distances)
+    if isinstance(width, bool) or not (math.isfinite(width) and width > 0):
+        raise InputError(f"width is a number above 0, in the unit of the entropy; got {width!r}.")
+    whole_number(resamples, "resamples", 1)
+    whole_number(seed, "seed", 0)
+    n = len(ids)
+
+    def width_at(m: int) -> float:
+        counts = np.random.default_rng(seed).multinomial(m, np.full(n, 1.0 / n), size=resamples)
+        low, high = percentile_interval(_values(counts, name, ids, ll, d), uncertainty.level)
+        return high - low if math.isfinite(low) else math.nan
+
+    now = width_at(n)
+    if not math.isfinite(now):
+        return SamplesNeeded(
+            name, width, now, None, None, "Not estimable: an answer has probability zero, so it is infinite."
+        )
+    if now == 0.0:
+        why = "all answers mean the same" if ids.max() == 0 else "the answers show no spread"
+        return SamplesNeeded(
+            name,
+            width,
+            now,
+            None,
+            None,
+            f"Not estimable: {why}, and {n} samples cannot say how often others would come.",
+        )
+    basis = f"Bootstrap of {n} answers in {ids.max() + 1} clusters, drawn again up to the number named."
+    if name != "predictive_entropy" and (unseen := (np.bincount(ids) == 1).sum() / n) > 0.2:
+        # Good (1953): the share of answers whose cluster is seen once estimates the mass of unseen clusters
+        basis += (
+            f" About {unseen:.0%} of the model's answers may mean something that was not sampled yet "
+            "(Good-Turing): take the number as a lower bound."
+        )
+    if now <= width:
+        return SamplesNeeded(name, width, now, n, 0, basis)
+    before, wide, m = n, now, n
+    while m < _MOST:
+        m *= 2
+        narrow = width_at(m)
+        if narrow <= width:
+            step = (math.log(wide) - math.log(width)) / (math.log(wide) - math.log(narrow)) if narrow else 1.0
+            total = max(n + 1, math.ceil(before * (m / before) ** step))
+            return SamplesNeeded(name, width, now, total, total - n, basis)
+        before, wide = m, narrow
+    return SamplesNeeded(name, width, now, None, None, f"Not estimable: more than a million samples. {basis}")
+
+
+def _parts(
+    uncertainty: Uncertainty, name: str, distances: npt.ArrayLike | None
+) -> tuple[Ints, Floats, Floats | None]:
+    """Cluster ids, log-likelihoods (0 where the entropy needs none) and, for Rao's, distances."""
+    if name not in NAMES:
+        raise InputError(f"There is no entropy {name!r}; there are: {', '.join(NAMES)}.")
+    ids = contiguous(uncertainty.cluster_ids)
+    if name in WEIGHTED and not uncertainty.has_likelihoods:
+        raise InputError(
+            f"The model does not tell log-probabilities, which {name} needs; use 'discrete_semantic_entropy'."
+        )
+    ll = np.asarray(uncertainty.log_likelihoods) if name in WEIGHTED else np.zeros(len(ids))
+    if name != "rao_quadratic_entropy":
+        return ids, ll, None
+    if distances is None:
+        raise InputError(
+            "Rao's entropy needs distances=meaning_distances(model.probabilities(question, texts), strict): "
+            "an Uncertainty does not keep them."
+        )
+    return ids, ll, distance_matrix(distances, len(ids))
+
+
+def _values(counts: npt.NDArray[np.generic], name: str, ids: Ints, ll: Floats, d: Floats | None) -> Floats:
+    step = max(1, _CELLS // counts.shape[1])
+    return np.concatenate(
+        [
+            entropies_of_counts(counts[k : k + step].astype(np.int64), ids, ll, d)[name]
+            for k in range(0, len(counts), step)
+        ]
+    )
+
+
+def _all_subsets(n: int, size: int) -> npt.NDArray[np.bool_]:
+    """Every subset of `size` of n answers, bool [subsets, n]."""
+    chosen = np.array(list(itertools.combinations(range(n), size)))
+    subsets = np.zeros((len(chosen), n), dtype=bool)
+    np.put_along_axis(subsets, chosen, True, axis=1)
+    return subsets

@@ -1,0 +1,157 @@
+"""How much the clusters depend on the order in which the answers happened to be sampled.
+
+First-match clustering compares an answer with the founder of each cluster, and the relation is not
+transitive, so another order of the same answers may give other clusters. Here they are clustered again in
+many orders. Not for clustering itself (`clusters`) nor for the randomness of the sampling (`bootstrap`).
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from isi_widget.errors import InputError
+from isi_widget.uncertainty._checks import Ints, entailment_probabilities, whole_number
+from isi_widget.uncertainty.clusters import CONTRADICTION, ENTAILMENT, NEUTRAL
+from isi_widget.uncertainty.entropy import discrete_semantic_entropy
+
+Bools = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class OrderDependence:
+    """What other orders of the same answers make of their clusters.
+
+    Attributes
+    ----------
+    changed : share of the orders whose clusters differ from those of the given order, 0 to 1.
+    disagreement : mean over the orders of 1 - adjusted Rand index with the clusters of the given order; 0
+        where nothing changes, about 1 where the clusters agree no better than by chance.
+    entropy_low, entropy_high : smallest and largest discrete semantic entropy among the orders, nats.
+    permutations : orders that were tried; 0 where the relation is transitive, so that none can differ.
+    exact : True if every order is covered (all N! were tried, or none can differ), False for random ones.
+    """
+
+    changed: float
+    disagreement: float
+    entropy_low: float
+    entropy_high: float
+    permutations: int
+    exact: bool
+
+    def to_dict(self) -> dict[str, Any]:
+        """As a JSON-ready dict."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, record: Mapping[str, Any]) -> OrderDependence:
+        """The inverse of `to_dict`."""
+        return cls(**record)
+
+
+def order_dependence(
+    judgements: npt.ArrayLike, strict: bool = False, *, permutations: int = 200, seed: int = 0
+) -> OrderDependence:
+    """Cluster the same answers in other orders and compare.
+
+    Parameters
+    ----------
+    judgements : relations, int [N, N] (0 contradiction, 1 neutral, 2 entailment; premise i, hypothesis j), or
+        probabilities, float [N, N, 3], of which the likeliest relation counts. The diagonal is not looked at.
+    strict : rule of the clusters, see `clusters.same_meaning`.
+    permutations : orders to try, >= 1; all N! are tried where they are not more. seed : of their choice.
+
+    Raises
+    ------
+    InputError : another shape, other relations, numbers out of range.
+    """
+    same = same_meanings(judgements, strict)
+    whole_number(permutations, "permutations", 1)
+    whole_number(seed, "seed", 0)
+    n = len(same)
+    given = partitions(same, np.arange(n)[None])[0]
+    if (same == (given[:, None] == given)).all():  # an equivalence: its classes are found in every order
+        entropy = discrete_semantic_entropy(given)
+        return OrderDependence(0.0, 0.0, entropy, entropy, 0, True)
+    exact = n <= 20 and math.factorial(n) <= permutations
+    if exact:
+        orders = np.array(list(itertools.permutations(range(n))))
+    else:
+        orders = np.random.default_rng(seed).permuted(np.tile(np.arange(n), (permutations, 1)), axis=1)
+    found, counts = np.unique(partitions(same, orders), axis=0, return_counts=True)
+    shares = counts / counts.sum()
+    entropies = [discrete_semantic_entropy(row) for row in found]
+    return OrderDependence(
+        changed=int(counts[(found != given).any(axis=1)].sum()) / len(orders),
+        disagreement=float(shares @ [1.0 - adjusted_rand_index(row, given) for row in found]),
+        entropy_low=min(entropies),
+        entropy_high=max(entropies),
+        permutations=len(orders),
+        exact=exact,
+    )
+
+
+def same_meanings(judgements: npt.ArrayLike, strict: bool) -> Bools:
+    """Which answers share a meaning (`clusters.same_meaning`), bool [N, N], symmetric, True on the
+    diagonal.
+    """
+    given = np.asarray(judgements)
+    if given.ndim == 3:
+        relations = np.argmax(entailment_probabilities(given), axis=2)
+    else:
+        relations = given
+        right = relations.ndim == 2 and relations.shape[0] == relations.shape[1] >= 1
+        if not right or relations.dtype.kind not in "iu" or not np.isin(relations, (0, 1, 2)).all():
+            raise InputError(
+                "Relations are whole numbers [N, N] (0 contradiction, 1 neutral, 2 entailment), or "
+                f"probabilities [N, N, 3]; got shape {list(given.shape)} of {given.dtype}."
+            )
+    if strict:
+        same = (relations == ENTAILMENT) & (relations.T == ENTAILMENT)
+    else:
+        against = (relations == CONTRADICTION) | (relations.T == CONTRADICTION)
+        same = ~against & ~((relations == NEUTRAL) & (relations.T == NEUTRAL))
+    np.fill_diagonal(same, True)
+    return same
+
+
+def partitions(same: Bools, orders: Ints) -> Ints:
+    """First-match clusters of N answers in each of P orders, int [P, N].
+
+    same : bool [N, N], symmetric, True on the diagonal. orders : int [P, N], each row a permutation. An
+    answer is labelled by the smallest index in its cluster, so that equal clusters have equal labels.
+
+    The first answer in order that has no cluster yet founds one, and takes every other such answer that
+    matches it: what first match does answer by answer.
+    """
+    places = np.argsort(orders, axis=1)
+    n = orders.shape[1]
+    labels = np.full(orders.shape, -1, dtype=np.int64)
+    while (open_rows := np.flatnonzero((labels < 0).any(axis=1))).size:
+        free = labels[open_rows] < 0
+        founders = np.where(free, places[open_rows], n).argmin(axis=1)
+        members = free & same[founders]
+        labels[open_rows] = np.where(members, members.argmax(axis=1)[:, None], labels[open_rows])
+    return labels
+
+
+def adjusted_rand_index(one: npt.ArrayLike, two: npt.ArrayLike) -> float:
+    """Agreement of two clusterings of the same answers: 1 if equal, 0 on average if unrelated.
+
+    Source: Hubert & Arabie, Journal of Classification 2, 1985.
+    """
+    rows, columns = (np.unique(np.asarray(labels), return_inverse=True)[1] for labels in (one, two))
+    table = np.zeros((rows.max() + 1, columns.max() + 1))
+    np.add.at(table, (rows, columns), 1)
+    both, first, second = (float((x * (x - 1) / 2).sum()) for x in (table, table.sum(1), table.sum(0)))
+    pairs = len(rows) * (len(rows) - 1) / 2
+    expected = first * second / pairs if pairs else 0.0
+    ceiling = (first + second) / 2
+    # No room above chance: both put all answers together or all apart, and then they are equal
+    return 1.0 if ceiling == expected else (both - expected) / (ceiling - expected)
