@@ -491,6 +491,96 @@ def test_rows_and_columns_of_idefics_tiles_are_the_processors(size, longest):
 build_idefics = cache(lambda longest: idefics("Idefics3", longest=longest))
 
 
+def settings_of(image_processor: Any, patch: Any = 14, **config: Any) -> tuple[Any, Any]:
+    """An image processor with a checkpoint's settings, and what its config says of the layout."""
+    vision = SimpleNamespace(patch_size=patch, **config.pop("vision", {}))
+    return only(image_processor), SimpleNamespace(vision_config=vision, **config)
+
+
+#: The settings of checkpoints on the hub, and their number of tokens for 640 x 480 pixels, by hand.
+CHECKPOINTS = {
+    "LLaVA-1.5": (
+        lambda: settings_of(
+            CLIPImageProcessorPil(size={"shortest_edge": 336}, crop_size={"height": 336, "width": 336}),
+            vision_feature_select_strategy="full",
+        ),
+        grids.llava,
+        24 * 24,
+    ),
+    # 672 x 672 holds 672 x 504: 36 of 48 token rows, and a newline after each.
+    "LLaVA-NeXT": (
+        lambda: settings_of(
+            LlavaNextImageProcessorPil(size={"shortest_edge": 336}, crop_size={"height": 336, "width": 336}),
+            vision_feature_select_strategy="full",
+        ),
+        grids.llava_next,
+        24 * 24 + 36 * (48 + 1),
+    ),
+    # 640 / 28 = 22.9 and 480 / 28 = 17.1.
+    "Qwen2-VL": (
+        lambda: settings_of(Qwen2VLImageProcessorPil(), vision={"spatial_merge_size": 2}),
+        grids.qwen_vl,
+        23 * 17,
+    ),
+    "Qwen3-VL": (
+        lambda: settings_of(Qwen2VLImageProcessorPil(patch_size=16), vision={"spatial_merge_size": 2}),
+        grids.qwen_vl,
+        20 * 15,
+    ),
+    "PaliGemma": (lambda: settings_of(SiglipImageProcessorPil()), grids.paligemma, 16 * 16),
+    # 1456 x 1092: 4 x 3 tiles of 364 and the whole image; 26 x 26 patches, 2 x 2 to a token.
+    "Idefics3": (
+        lambda: settings_of(Idefics3ImageProcessorPil(), scale_factor=2),
+        grids.idefics3,
+        (4 * 3 + 1) * 13 * 13,
+    ),
+    # 2048 x 1536: 4 x 3 tiles of 512; 32 x 32 patches, 4 x 4 to a token.
+    "SmolVLM": (
+        lambda: settings_of(
+            SmolVLMImageProcessorPil(size={"longest_edge": 2048}, max_image_size={"longest_edge": 512}),
+            patch=16,
+            scale_factor=4,
+        ),
+        grids.idefics3,
+        (4 * 3 + 1) * 8 * 8,
+    ),
+    # 4 x 3 of at most 12 tiles; 32 x 32 patches, 2 x 2 to a token.
+    "InternVL": (
+        lambda: settings_of(
+            GotOcr2ImageProcessorPil(size={"height": 448, "width": 448}, crop_to_patches=True),
+            patch=[14, 14],
+            downsample_ratio=0.5,
+        ),
+        grids.internvl,
+        (4 * 3 + 1) * 16 * 16,
+    ),
+    "Gemma 3": (
+        lambda: settings_of(
+            Gemma3ImageProcessorPil(size={"height": 896, "width": 896}),
+            vision={"image_size": 896},
+            mm_tokens_per_image=256,
+        ),
+        grids.gemma3,
+        16 * 16,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CHECKPOINTS)
+def test_settings_of_the_checkpoints(name):
+    make, function, tokens = CHECKPOINTS[name]
+    processor, config = make()
+    boxes = function(
+        processor, config, (640, 480), processor.image_processor(plain((640, 480)), return_tensors="pt")
+    )
+    assert len(boxes) == tokens
+    placed = boxes[~np.isnan(boxes).any(axis=1)]
+    # LLaVA-1.5 crops to the middle square.
+    left = 80 if name == "LLaVA-1.5" else 0
+    edges = [*placed[:, :2].min(axis=0), *placed[:, 2:].max(axis=0)]
+    np.testing.assert_allclose(edges, [left, 0, 640 - left, 480], atol=1e-9)
+
+
 def test_only_the_expected_tokens_have_no_place():
     nan = {name: np.isnan(build(name).boxes((64, 64))).any(axis=1) for name in BUILDERS}
     # A square image needs no padding where the processor has a square to offer.
@@ -660,3 +750,38 @@ def test_vlm_token_boxes(family, size):
     placed = boxes[~np.isnan(boxes).any(axis=1)]
     assert (placed[:, :2] >= 0).all() and (placed[:, 2:] <= size).all()
     assert (len(placed) == 0) == (family == "instructblip")
+
+
+def test_vlm_token_boxes_with_pan_and_scan():
+    model, processor = tiny_models.gemma3()
+    processor.images_kwargs = {
+        **processor.images_kwargs,
+        "do_pan_and_scan": True,
+        "pan_and_scan_min_crop_size": 16,
+    }
+    vlm = tiny_models.VLM(model, processor, model_id="tiny")
+    shown = tiny_models.Shown(size=(150, 40))
+    boxes = vlm.token_boxes(shown)
+    # The whole image, then four crops of 38, 38, 38 and 36 pixels; 2 x 2 tokens each.
+    assert len(boxes) == len(vlm.encode(shown).indices("image")) == 5 * 4
+    assert boxes[4::4, 0].tolist() == [0, 38, 76, 114]
+    assert boxes[5::4, 2].tolist() == [38, 76, 114, 150]
+
+
+def test_vlm_refuses_places_that_do_not_fit_the_prompt():
+    model, processor = tiny_models.llava()
+    vlm = tiny_models.VLM(model, processor, model_id="tiny")
+    processor.num_additional_image_tokens = 0
+    shown = tiny_models.Shown()
+    assert len(vlm.encode(shown).indices("image")) == 15
+    model.config.vision_feature_select_strategy = "full"
+    with pytest.raises(InputError, match="15 image tokens, but 16 places"):
+        vlm.token_boxes(shown)
+
+
+def test_the_embedded_models_boxes():
+    from isi_widget.vlm import load_vlm
+
+    shown = tiny_models.Shown(size=(240, 120))
+    boxes = load_vlm().token_boxes(shown)
+    assert boxes.reshape(8, 8, 4)[2, 3].tolist() == [90, 30, 120, 45]
