@@ -8,6 +8,7 @@ weights and counts again). Not for loading (see `loading.py`), nor for models th
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -99,7 +100,11 @@ class Checkpoint:
     def matches(self, text: str) -> bool:
         """Whether each word of a text stands in name, family, size or licence; capitals do not matter."""
         about = f"{self} {self._count.replace(' ', '')}".lower()
-        return all(word in about for word in text.lower().split())
+        # "4b" is not in "33.4B".
+        starts = (
+            (r"(?<![\d.])" if word[0].isdigit() else "") + re.escape(word) for word in text.lower().split()
+        )
+        return all(re.search(start, about) for start in starts)
 
 
 def _family(
