@@ -32,7 +32,16 @@ _WHERE = "probe.last_traceback tells where it failed."
 _LOG = logging.getLogger(__name__)
 
 Status = dict[str, Any]
-IDLE: Status = {"state": "idle", "id": None, "what": [], "stage": "", "done": 0, "total": 0, "queued": 0}
+IDLE: Status = {
+    "state": "idle",
+    "id": None,
+    "what": [],
+    "stage": "",
+    "note": "",
+    "done": 0,
+    "total": 0,
+    "queued": 0,
+}
 
 
 class Controller:
@@ -70,6 +79,7 @@ class Controller:
         self._on_error = on_error
         self._stream: Stream | None = None
         self._stage: tuple[str, int, int] = ("", 0, 0)
+        self._note = ""
         self._told = 0.0
         self._worker = Worker("isi-model", on_begin=self._begin, on_end=self._end)
 
@@ -109,11 +119,14 @@ class Controller:
         """Queue the loading of another model. Returns at once."""
 
         def work(job: Job) -> VLM:
-            vlm = self._slot.exchange(
-                source,
-                lambda part, _: self._progress("model", min(max(round(100 * part), 0), 100), 100),
-                job.cancelled,
-            )
+            def progress(part: float, text: str) -> None:
+                percent = round(100 * min(max(part, 0.0), 1.0))
+                if percent != self._stage[1]:
+                    self._told = 0.0  # each is told: there are a hundred at most, and minutes may lie between
+                self._note = text
+                self._progress("model", percent, 100)
+
+            vlm = self._slot.exchange(source, progress, job.cancelled)
             self._on_model()
             return vlm
 
@@ -142,6 +155,7 @@ class Controller:
             "id": active.id,
             "what": list(active.label),
             "stage": stage,
+            "note": self._note if stage else "",
             "done": done,
             "total": total,
             "queued": len(queued) if running is not None else 0,
@@ -149,7 +163,7 @@ class Controller:
 
     # ---- in the worker thread
     def _begin(self, job: Job) -> None:
-        self._stage, self._stream = ("", 0, 0), None
+        self._stage, self._note, self._stream = ("", 0, 0), "", None
         self._on_status()
 
     def _end(self, job: Job) -> None:

@@ -71,7 +71,7 @@ class Probe(PageState):
         self._prepare()
         self.last_traceback = ""
         self._editor = ed.Editor(first, choice)
-        self._slot = ModelSlot(model, Source() if vlm is None else Source.of(model))
+        self._slot = ModelSlot(model)
         self._controller = Controller(
             self._slot, self._show_status, self._add_trial, self._tell, self._show_model, self._fail
         )
@@ -97,7 +97,7 @@ class Probe(PageState):
 
     @vlm.setter
     def vlm(self, vlm: VLM) -> None:
-        self._slot.put(_checked_vlm(vlm), Source.of(vlm))
+        self._slot.put(_checked_vlm(vlm))
         self._show_model()
 
     # ---- Python twins of the page
@@ -142,7 +142,7 @@ class Probe(PageState):
         """
         if self._controller.inside or self._mine:
             raise RuntimeError("probe.load() waits: it cannot be called by an observer of the probe.")
-        source = Source.named(name, quantization=quantization, **arguments)
+        source = Source(name, {"quantization": quantization, **arguments})
         vlm: VLM = _awaited(self._load(uuid.uuid4().hex, source))
         return vlm
 
@@ -334,7 +334,7 @@ class Probe(PageState):
             elif isinstance(message, protocol.Code):
                 self.send({"kind": "code", "id": message.id, "text": self.code()})
             elif isinstance(message, protocol.Load):
-                self._load(message.id, Source.named(message.name, quantization=message.quantization))
+                self._load(message.id, Source(message.name, {"quantization": message.quantization}))
             elif isinstance(message, protocol.Models):
                 self._loader.submit(Job("models", lambda job: self._offer(), kind="models"))
             else:

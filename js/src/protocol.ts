@@ -118,6 +118,8 @@ export interface Status {
   id: string | null;
   what: string[];
   stage: string;
+  /** more on the stage, where there is more to say */
+  note: string;
   done: number;
   total: number;
   queued: number;

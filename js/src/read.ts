@@ -182,6 +182,7 @@ export const readStatus = filled<Status>({
   id: string,
   what: strings,
   stage: text,
+  note: text,
   done: zero,
   total: zero,
   queued: zero,

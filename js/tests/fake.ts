@@ -43,7 +43,7 @@ export function traits(over: Traits = {}): Traits {
     preview: preview(),
     base_preview: preview("base"),
     settings: { samples: 10, temperature: 0.9, seed: 0, max_new_tokens: 64, strict: false },
-    status: { state: "idle", id: null, what: [], stage: "", done: 0, total: 0, queued: 0 },
+    status: { state: "idle", id: null, what: [], stage: "", note: "", done: 0, total: 0, queued: 0 },
     error: null,
     trials: [],
     shown: -1,

@@ -16,6 +16,8 @@ from isi_widget.widget import protocol
 from isi_widget.widget.protocol import (
     Cancel,
     Code,
+    Load,
+    Models,
     Run,
     Upload,
     check_document,
@@ -30,6 +32,10 @@ def test_good_messages() -> None:
     assert run == Run("a", ("answer", "attention"), settings)
     assert parse_message({"kind": "cancel", "id": "a"}) == Cancel("a")
     assert parse_message({"kind": "code", "id": "a"}, []) == Code("a")
+    assert parse_message({"kind": "models"}) == Models()
+    load = {"kind": "load", "id": "a", "name": " org/model "}
+    assert parse_message(load) == Load("a", "org/model", None)
+    assert parse_message({**load, "quantization": "nf4"}) == Load("a", "org/model", "nf4")
     assert parse_message({"kind": "upload", "name": "x.png"}, [memoryview(b"abc")]) == Upload("x.png", b"abc")
 
 
@@ -50,6 +56,13 @@ def test_good_messages() -> None:
         ({"kind": "run", "id": "a", "what": ["answer"], "also": 1}, [], "unknown keys: 'also'"),
         ({"kind": "run", "id": "a", "what": ["answer"], "settings": [1]}, [], "Settings must be an object"),
         ({"kind": "run", "id": "a", "what": ["answer"]}, [b"x"], "1 buffers"),
+        ({"kind": "load", "id": "a"}, [], "lacks name"),
+        ({"kind": "load", "id": "a", "name": "  "}, [], "needs a name"),
+        ({"kind": "load", "id": "a", "name": ["x"]}, [], "name must be"),
+        ({"kind": "load", "id": "a", "name": "x" * 2000}, [], "name must be"),
+        ({"kind": "load", "id": "a", "name": "x", "quantization": "nf3"}, [], "quantization must be"),
+        ({"kind": "load", "id": "a", "name": "x", "quantization": ["nf4"]}, [], "quantization must be"),
+        ({"kind": "load", "id": "a", "name": "x", "trust_remote_code": True}, [], "unknown keys"),
         ({"kind": "upload", "name": "x"}, [], "0 buffers"),
         ({"kind": "upload", "name": "x"}, [b""], "empty"),
         ({"kind": "upload", "name": None}, [b"x"], "name must be"),

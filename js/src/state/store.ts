@@ -127,8 +127,8 @@ export class Store {
     this.#on("change:status", () => {
       this.#heard();
       const { state, stage } = this.status.value;
-      const now = state === "running" && stage ? doing(this.status.value) : "";
-      if (now && now !== said) this.spoken.value = now;
+      const now = state === "running" ? stage : "";
+      if (now && now !== said) this.spoken.value = doing(this.status.value);
       said = now;
     });
     this.#on("change:model", () => (this.spoken.value = `Model: ${this.modelInfo.value.label}`));
@@ -372,7 +372,7 @@ export class Store {
 }
 
 /** What is going on, in words. */
-export const doing = ({ what, stage }: Status): string => (what[0] === "load" ? "Loading the model" : `Running${stage && `: ${stage}`}`);
+export const doing = ({ what, stage, note }: Status): string => (what[0] === "load" ? note || "Loading the model" : `Running${stage && `: ${stage}`}`);
 
 export function identifier(): string {
   const words = crypto.getRandomValues(new Uint32Array(3));
