@@ -245,14 +245,14 @@ def quantization_drift(
 
 def _forced_choices(vlm: VLM, prefill: Any, token_ids: Sequence[int]) -> list[int]:
     """The most likely token at each place of a given answer."""
-    from isi_widget.vlm import decoding
+    from isi_widget.vlm.decoding import fork, next_logits
 
     if not token_ids:
         return []
     choices = [int(prefill.logits.argmax())]
     with vlm.lock, torch.no_grad():
-        cache = decoding.fork(prefill.cache)
+        cache = fork(prefill.cache)
         for token in token_ids[:-1]:
             fed = torch.tensor([[token]], device=prefill.logits.device)
-            choices.append(int(decoding.next_logits(prefill, fed, cache)[0].argmax()))
+            choices.append(int(next_logits(prefill, fed, cache)[0].argmax()))
     return choices
