@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import pickle
 import shutil
 import socket
 import subprocess
@@ -25,6 +26,7 @@ pytestmark = pytest.mark.skipif(
     not is_serve_available(),
     reason="`transformers serve` needs openai, fastapi and uvicorn (pip install 'isi-widget[test]')",
 )
+KEY = "sk-Very-Secret-0123456789"
 STARTS_WITHIN = 180
 
 
@@ -77,6 +79,7 @@ def _healthy(address):
 @pytest.fixture(autouse=True)
 def environment(monkeypatch):
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
 
 
 @pytest.fixture(scope="module")
@@ -171,3 +174,20 @@ def test_what_the_server_refuses_is_told_in_its_own_words(url, folder):
     remote = connect(url, folder, fields={"top_k": "top_k"})
     with pytest.raises(InputError, match=r"Unexpected fields in the request: \{'top_k'\}"):
         remote.sample(isi.datasets.scenes()[3].stimulus(), 2, top_k=5)
+
+
+def test_a_trial_has_an_answer_and_the_discrete_entropy(remote, local, unsure):
+    trial = isi.run_trial(remote, unsure, samples=6, temperature=1.5)
+    assert trial.answer.text == local.answer(unsure).text
+    assert trial.attention is None
+    assert any("attention" in note for note in trial.notes)
+    counts = [trial.uncertainty.cluster_ids.count(c) / 6 for c in set(trial.uncertainty.cluster_ids)]
+    expected = -sum(p * math.log(p) for p in counts)
+    assert trial.uncertainty.discrete_semantic_entropy == pytest.approx(expected)
+    record = json.dumps(trial.to_dict(), allow_nan=False)
+    for stored in (record, repr(trial), trial.code(), pickle.dumps(trial).decode("latin-1")):
+        assert KEY not in stored
+    assert isi.Trial.from_dict(json.loads(record)).answer.text == trial.answer.text
+    assert trial.view()["answer"]["text"] == trial.answer.text
+    with pytest.raises(InputError, match="'attention' is not available"):
+        isi.run_trial(remote, unsure, what=["attention"])
