@@ -16,7 +16,7 @@ import torch
 
 from isi_widget.errors import InputError
 from isi_widget.vlm.families import Family
-from isi_widget.vlm.families.base import flat
+from isi_widget.vlm.families.base import embeddings
 from isi_widget.vlm.prompt import Prompt
 
 #: Pictures whose features are kept.
@@ -54,11 +54,11 @@ class ImageFeatures:
             while len(self._kept) > KEPT:
                 self._kept.popitem(last=False)
         self._kept.move_to_end(key)
-        features = flat(self._kept[key])
-        if len(features) != prompt.image_tokens:
+        found = embeddings(self._kept[key])
+        if found != prompt.image_tokens:
             raise InputError(
                 f"The processor writes {prompt.image_tokens} image tokens but the vision tower gives "
-                f"{len(features)} embeddings: the two do not belong together (patch_size, "
+                f"{found} embeddings: the two do not belong together (patch_size, "
                 "vision_feature_select_strategy)."
             )
         return {**self._family.with_features(self._kept[key], images), **tokens}

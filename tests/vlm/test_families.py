@@ -278,13 +278,25 @@ def test_the_offset_of_positions_matters(name):
 
 
 @families
-def test_one_at_a_time_equals_a_left_padded_batch(name):
+def test_one_at_a_time_equals_a_left_padded_batch(name, monkeypatch):
     vlm = tiny_models.vlm(name)
-    vlm.tokenizer.padding_side = "left"  # not the Q-Former's: its positions count the padding
+    monkeypatch.setattr(vlm.tokenizer, "padding_side", "left")  # not the Q-Former's: its positions count the padding
     inputs = plain_inputs(vlm, SHOWN, OTHER, padding=True)
     assert (inputs["attention_mask"] == 0).any()
     expected = generated(vlm, inputs, max_new_tokens=8)
     assert [vlm.answer(shown, 8).token_ids for shown in (SHOWN, OTHER)] == expected
+
+
+@families
+def test_a_picture_is_encoded_once_for_all_questions(name, monkeypatch):
+    vlm = VLM(*tiny_models.BUILDERS[name](), model_id="counted")
+    original, calls = vlm.model.get_image_features, []
+    monkeypatch.setattr(
+        vlm.model, "get_image_features", lambda *given, **named: calls.append(1) or original(*given, **named)
+    )
+    logits = [vlm.prefill(Shown(text)).logits for text in ("Is it red?", "Is it blue?", "Is it red?")]
+    assert len(calls) == (2 if name == "instructblip" else 1)  # its Q-Former reads the question
+    assert logits[0].equal(logits[2]) and not logits[0].equal(logits[1])
 
 
 # Attention --------------------------------------------------------------------------------------------------
@@ -326,7 +338,9 @@ def test_the_prompt_of_paligemma_is_read_in_both_directions():
 
 
 def test_the_soft_cap_of_gemma_2_is_computed():
-    capped = tiny_models.vlm("paligemma2")
+    model, processor = tiny_models.paligemma2()
+    model.config.text_config._attn_implementation_internal = "sdpa"  # which has no soft cap
+    capped = VLM(model, processor, model_id="capped")
     assert capped.model.config.text_config._attn_implementation == "eager"
     free = VLM(*tiny_models.paligemma2(attn_logit_softcapping=None), model_id="free")
     difference = capped.prefill(SHOWN).logits - free.prefill(SHOWN).logits

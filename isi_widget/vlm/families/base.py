@@ -193,9 +193,17 @@ class Family:
 
 def flat(encoded: Any) -> torch.Tensor:
     """Visual embeddings [image tokens, hidden] from an image encoder's output."""
+    return torch.cat([part.reshape(-1, part.shape[-1]) for part in _parts(encoded)])
+
+
+def embeddings(encoded: Any) -> int:
+    """Number of visual embeddings in an image encoder's output."""
+    return sum(part.shape[:-1].numel() for part in _parts(encoded))
+
+
+def _parts(encoded: Any) -> list[torch.Tensor]:
     pooled = encoded.pooler_output
-    parts = [pooled] if isinstance(pooled, torch.Tensor) else list(pooled)
-    return torch.cat([part.reshape(-1, part.shape[-1]) for part in parts])
+    return [pooled] if isinstance(pooled, torch.Tensor) else list(pooled)
 
 
 def without_video(processor: Any) -> Any:
