@@ -1,7 +1,8 @@
 """Floor 2, models that meet stimuli: loading, families, prompt segments, decoding. See docs/vlm.md."""
 
 from isi_widget.vlm.answers import AttendedAnswer
-from isi_widget.vlm.check import CheckReport, check_vlm
+from isi_widget.vlm.check import check_vlm
+from isi_widget.vlm.check_report import CheckReport, CheckRow
 from isi_widget.vlm.checkpoints import Checkpoint, models
 from isi_widget.vlm.decoding import Prefill
 from isi_widget.vlm.families import Family, register_family, supported_families
@@ -13,6 +14,7 @@ __all__ = [
     "VLM",
     "AttendedAnswer",
     "CheckReport",
+    "CheckRow",
     "Checkpoint",
     "Family",
     "Prefill",

@@ -14,7 +14,8 @@ import torch
 from tiny_models import VLM, Shown
 
 from isi_widget.vlm import check_vlm, decoding, load_vlm
-from isi_widget.vlm.check import FAILED, NOT_AVAILABLE, PASSED, TOLERANCES, CheckReport, CheckRow
+from isi_widget.vlm.check import TOLERANCES
+from isi_widget.vlm.check_report import FAILED, NOT_AVAILABLE, PASSED, CheckReport, CheckRow
 from isi_widget.vlm.families import base
 from isi_widget.vlm.recording import AttentionRecorder
 

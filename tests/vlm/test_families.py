@@ -280,7 +280,8 @@ def test_the_offset_of_positions_matters(name):
 @families
 def test_one_at_a_time_equals_a_left_padded_batch(name, monkeypatch):
     vlm = tiny_models.vlm(name)
-    monkeypatch.setattr(vlm.tokenizer, "padding_side", "left")  # not the Q-Former's: its positions count the padding
+    # Not the Q-Former's tokenizer: its positions count the padding.
+    monkeypatch.setattr(vlm.tokenizer, "padding_side", "left")
     inputs = plain_inputs(vlm, SHOWN, OTHER, padding=True)
     assert (inputs["attention_mask"] == 0).any()
     expected = generated(vlm, inputs, max_new_tokens=8)
