@@ -1,4 +1,4 @@
-"""What `check_vlm` found, as a record that prints as a table. Not for the checks themselves (see `check.py`)."""
+"""What `check_vlm` found: a record that prints as a table. Not for the checks themselves (see `check.py`)."""
 
 from __future__ import annotations
 
