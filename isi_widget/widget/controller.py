@@ -99,17 +99,24 @@ class Controller:
         everything = set(what) == set(WHAT)
 
         def work(job: Job) -> Trial:
+            stream = None
             if self.watched:
-                self._stream = Stream(lambda answer, samples: self._on_partial(id, answer, samples))
-            trial = run_trial(
-                self._slot.vlm,
-                stimulus,
-                what=None if everything else tuple(what),
-                **settings,
-                progress=self._progress,
-                on_text=None if self._stream is None else self._stream.text,
-                cancel=job.cancelled,
-            )
+                stream = Stream(lambda answer, samples: self._on_partial(id, answer, samples))
+            self._stream = stream
+            try:
+                trial = run_trial(
+                    self._slot.vlm,
+                    stimulus,
+                    what=None if everything else tuple(what),
+                    **settings,
+                    progress=self._progress,
+                    on_text=None if stream is None else stream.text,
+                    cancel=job.cancelled,
+                )
+            finally:
+                if stream is not None:
+                    stream.close()
+                self._stream = None
             self._on_trial(trial, id)
             return trial
 
@@ -163,19 +170,18 @@ class Controller:
 
     # ---- in the worker thread
     def _begin(self, job: Job) -> None:
-        self._stage, self._note, self._stream = ("", 0, 0), "", None
+        self._stage, self._note = ("", 0, 0), ""
         self._on_status()
 
     def _end(self, job: Job) -> None:
-        self._stream = None
         if job.error is not None and not isinstance(job.error, Cancelled):
             _LOG.debug("run %s failed", job.id, exc_info=job.error)
             self._on_error(job.error, job.id)
         self._on_status()
 
     def _progress(self, stage: str, done: int, total: int) -> None:
-        if self._stream is not None:  # what was held back comes now, at the latest with the end of its stage
-            self._stream.pump(at_once=stage != self._stage[0])
+        if self._stream is not None and stage != self._stage[0]:
+            self._stream.flush()  # what the stage before has said is said whole
         now = time.monotonic()
         if stage == self._stage[0] and done < total and now - self._told < _PROGRESS_SECONDS:
             return

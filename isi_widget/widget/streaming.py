@@ -6,6 +6,7 @@ place of everything here.
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 
@@ -19,31 +20,57 @@ Tell = Callable[[str | None, list[str]], None]
 
 
 class Stream:
-    """Gathers the texts of one run and tells them on, the newest state at a time; used by one thread."""
+    """Gathers the texts of one run and tells them on, the newest state at a time, until it is closed.
+
+    What comes too soon is held back and told when it is time, by a thread of its own if nothing follows.
+    """
 
     def __init__(self, tell: Tell) -> None:
         self._tell = tell
+        self._lock = threading.Lock()
         self._answer: str | None = None
         self._samples: dict[int, str] = {}
-        self._changed = False
         self._next = 0.0
+        self._timer: threading.Timer | None = None  # while something is held back
+        self._open = True
 
     def text(self, what: str, row: int, text: str) -> None:
         """The `on_text` of `run_trial`."""
-        if what == "answer":
-            self._answer = text
-        else:  # one that was decoded again replaces itself
-            self._samples[row] = text
-        self._changed = True
-        self.pump()
+        with self._lock:
+            if what == "answer":
+                self._answer = text
+            else:  # one that was decoded again replaces itself
+                self._samples[row] = text
+            wait = self._next - time.monotonic()
+            if wait <= 0:
+                self._now()
+            elif self._timer is None:
+                self._timer = threading.Timer(wait, self.flush)
+                self._timer.daemon = True
+                self._timer.start()
 
-    def pump(self, at_once: bool = False) -> None:
-        """Tell what is new, if it is time to, or `at_once`."""
-        now = time.monotonic()
-        if not self._changed or (now < self._next and not at_once):
+    def flush(self) -> None:
+        """Tell what is held back, if anything."""
+        with self._lock:
+            if self._timer is not None:
+                self._now()
+
+    def close(self) -> None:
+        """Tell nothing more: what the run said is its result's business now."""
+        with self._lock:
+            self._open = False
+            self._stop()
+
+    def _now(self) -> None:
+        self._stop()
+        if not self._open:
             return
         samples = list(self._samples.values())
         size = len(self._answer or "") + sum(map(len, samples))
-        self._changed = False
-        self._next = now + max(_SECONDS, size / _CHARACTERS_PER_SECOND)
+        self._next = time.monotonic() + max(_SECONDS, size / _CHARACTERS_PER_SECOND)
         self._tell(self._answer, samples)
+
+    def _stop(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from harness import Notebook, Probe
+from harness import ROOT, Notebook, Probe
 from playwright.sync_api import expect
 
 SLOW = """
@@ -25,6 +25,32 @@ class Slow(VLM):
         return super().sample(stimulus, *args, cancel=cancel, on_token=on_token, **keywords)
 slow = Slow.__new__(Slow)
 slow.__dict__.update(vlm.__dict__)
+"""
+SPEAKING = """
+class Speaking(VLM):
+    "The model, but each of its samples waits until it is let go."
+    go = threading.Semaphore(0)
+    def sample(self, stimulus, n=10, *args, on_answer=None, cancel=None, **keywords):
+        def ended(row, answer):
+            while not self.go.acquire(timeout=0.01):
+                if cancel():
+                    raise isi.Cancelled("cancelled between tokens")
+            on_answer(row, answer)
+        return super().sample(stimulus, n, *args, on_answer=ended, cancel=cancel, **keywords)
+    def let(self, samples):
+        for _ in range(samples):
+            self.go.release()
+speaking = Speaking.__new__(Speaking)
+speaking.__dict__.update(vlm.__dict__)
+"""
+# A folder with a tiny random LLaVA: it loads like any other checkpoint.
+TINY = f"""
+import sys
+sys.path.insert(0, {str(ROOT / "tests")!r})
+import tiny_models
+model, processor = tiny_models.llava()
+model.save_pretrained("tiny-llava")
+processor.save_pretrained("tiny-llava")
 """
 FAILING = """
 class Failing(type(vlm)):
@@ -285,6 +311,154 @@ def test_a_second_run_is_queued_visibly_and_escape_cancels_both(bench: Notebook,
     bench.execute("slow.gate.set()")
     probe.part("run-answer").click()
     probe.finished(1)
+
+
+def test_texts_stream_in_while_they_come(bench: Notebook, probe: Probe) -> None:
+    probe.part("run").click()
+    probe.finished(1)
+    height = probe.part("uncertainty-panel").evaluate("panel => panel.offsetHeight")
+    probe = fresh(bench, "speaking", SLOW + SPEAKING)
+    probe.part("settings").click()
+    probe.part("settings-samples").fill("5")
+    probe.part("settings-samples").press("Enter")
+    probe.root.press("Escape")
+    bench.until("probe.settings['samples'] == 5")
+    probe.part("run").click()
+    expect(probe.part("answer-partial")).to_have_text(re.compile(r"\w"))
+    expect(probe.part("samples-partial")).to_have_count(0)
+    bench.execute("speaking.let(3)")
+    expect(probe.part("samples-partial")).to_contain_text("3 samples so far")
+    counts = probe.part("samples-partial").locator(".isi-figure").all_inner_texts()
+    assert sum(int(count) for count in counts) == 3
+    assert probe.part("uncertainty-panel").evaluate("panel => panel.offsetHeight") <= height
+    shown = probe.part("answer-partial").inner_text()
+    bench.execute("speaking.let(2)")
+    probe.finished(1)
+    expect(probe.part("answer-partial")).to_have_count(0)
+    expect(probe.part("samples-partial")).to_have_count(0)
+    expect(probe.part("answer")).to_have_text(shown.strip())
+    # The second run stands over the first; cancelled, it leaves the first as it was.
+    high = probe.part("uncertainty-panel").evaluate("panel => panel.offsetHeight")
+    probe.part("run").click()
+    bench.execute("speaking.let(1)")
+    expect(probe.part("samples-partial")).to_contain_text("1 sample so far")
+    assert probe.part("uncertainty-panel").evaluate("panel => panel.offsetHeight") == high
+    expect(probe.part("sent")).to_contain_text("of trial 1")
+    probe.part("cancel").click()
+    probe.finished(1)
+    expect(probe.part("samples-partial")).to_have_count(0)
+    assert bench.value("[len(probe.trials), probe.error]") == [1, None]
+
+
+# ---- models
+def test_another_model_by_the_list(bench: Notebook, probe: Probe) -> None:
+    bench.execute(TINY)
+    probe.part("run-answer").click()
+    probe.finished(1)
+    probe.part("model").click()
+    expect(probe.part("model-embedded")).to_have_attribute("aria-selected", "true")
+    expect(probe.part("model-search")).to_be_focused()
+    names = bench.value("[one.name for one in isi.models()]")
+    assert probe.part("model-list").locator("[role=option]").count() == len(names)
+    probe.part("model-search").fill("llava mistral")
+    expect(probe.part("model-list").locator("[role=option]")).to_have_count(1)
+    expect(probe.part("model-llava-hf/llava-v1.6-mistral-7b-hf")).to_contain_text("needs")
+    # Any folder or name may be given.
+    probe.part("model-other").fill("tiny-llava")
+    probe.part("model-other").press("Enter")
+    expect(probe.part("model")).to_contain_text("tiny-llava")
+    bench.until("probe.vlm.model_id == 'tiny-llava' and probe.status['state'] == 'idle'")
+    expect(probe.part("status")).to_have_attribute("data-state", "other-model")
+    expect(probe.part("status")).to_contain_text("embedded")
+    expect(probe.part("trial-1")).to_contain_text("embedded")
+    assert "load_vlm('tiny-llava'" in bench.value("probe.code()")
+    probe.part("rerun").click()
+    probe.finished(2)
+    expect(probe.part("answer")).to_have_text(bench.value("probe.trial.answer.text"))
+    assert bench.value("[t.model['name'] for t in probe.trials]") == ["embedded", "tiny-llava"]
+    # Back by the keyboard alone.
+    probe.part("model").focus()
+    probe.page.keyboard.press("Enter")
+    expect(probe.part("model-embedded")).to_be_visible()
+    probe.page.keyboard.type("embedded")
+    expect(probe.part("model-list").locator("[role=option]")).to_have_count(1)
+    probe.page.keyboard.press("Enter")
+    bench.until("probe.vlm.is_embedded and probe.status['state'] == 'idle'")
+    expect(probe.part("model")).to_contain_text("embedded")
+
+
+def test_a_model_that_is_not_there_leaves_the_old_one_in_place(bench: Notebook, probe: Probe) -> None:
+    probe.part("model").click()
+    probe.part("model-other").fill("./no-such-folder")
+    probe.part("model-load").click()
+    expect(probe.part("error-message")).to_contain_text("no-such-folder")
+    expect(probe.part("model")).to_contain_text("embedded")
+    probe.part("error-dismiss").click()
+    probe.part("run-answer").click()
+    probe.finished(1)
+
+
+def test_a_model_that_does_not_fit_says_so(bench: Notebook, probe: Probe) -> None:
+    bench.execute(
+        "from isi_widget.widget import models as _models\n"
+        "_free, _models.free_memory = _models.free_memory, lambda device: 11 * 2**30"
+    )
+    probe.part("model").click()
+    large = probe.part("model-llava-hf/llava-v1.6-34b-hf")
+    expect(large).to_have_attribute("aria-disabled", "true")
+    expect(large).to_contain_text("does not fit")
+    large.click(force=True)  # Playwright itself would wait until it is enabled
+    small = probe.part("model-llava-hf/llava-1.5-7b-hf")
+    expect(small).to_contain_text("bit it would")
+    probe.part("precision-nf4").click()
+    expect(small).not_to_contain_text("does not fit")
+    expect(small).not_to_have_attribute("aria-disabled", "true")
+    probe.root.press("Escape")
+    expect(probe.part("model-list")).to_have_count(0)
+    bench.execute("_models.free_memory = _free")
+    assert bench.value("probe.vlm.is_embedded")
+
+
+def test_loading_can_be_cancelled_on_the_page(bench: Notebook, probe: Probe) -> None:
+    bench.execute(
+        "from isi_widget.widget import models as _models\n"
+        "def _slow(name=None, *, progress, cancel, **_):\n"
+        "    import time\n"
+        "    progress(0.4, f'reading the weights of {name}')\n"
+        "    while not cancel(): time.sleep(0.01)\n"
+        "    raise isi.Cancelled('cancelled')\n"
+        "_load, _models.load_vlm = _models.load_vlm, _slow"
+    )
+    probe.part("model").click()
+    probe.part("model-other").fill("./somewhere")
+    probe.part("model-load").click()
+    expect(probe.part("status")).to_contain_text("reading the weights of ./somewhere")
+    expect(probe.part("model-progress")).to_have_attribute("value", "40")
+    probe.draw("box", (100, 80), (260, 200))  # the page is free meanwhile
+    probe.part("cancel").click()
+    bench.until("probe.status['state'] == 'idle'")
+    expect(probe.part("model-progress")).to_have_count(0)
+    expect(probe.part("error")).to_be_hidden()
+    bench.execute("_models.load_vlm = _load")
+    probe.part("run-answer").click()
+    probe.finished(1)
+    assert bench.value("probe.trial.model['name']") == "embedded"
+
+
+def test_what_a_model_cannot_give_is_disabled_and_noted(bench: Notebook, probe: Probe) -> None:
+    blind = (
+        "class Blind(type(vlm)):\n"
+        "    unavailable = {'attention': 'its layers take no recorder.'}\n"
+        "blind = Blind.__new__(Blind)\n"
+        "blind.__dict__.update(vlm.__dict__)"
+    )
+    probe = fresh(bench, "blind", blind)
+    expect(probe.part("run-attention")).to_have_attribute("aria-disabled", "true")
+    expect(probe.part("run-attention")).to_have_attribute("title", re.compile("take no recorder"))
+    probe.part("run").click()
+    probe.finished(1)
+    expect(probe.part("notes")).to_contain_text("its layers take no recorder")
+    assert bench.value("[probe.trial.attention, probe.trial.uncertainty is None]") == [None, False]
 
 
 def test_a_failing_model_gives_an_error_and_a_working_widget(bench: Notebook, probe: Probe) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
 from collections.abc import Iterator
 from itertools import pairwise
@@ -37,7 +38,7 @@ def told() -> tuple[Stream, list[tuple[str | None, list[str]]]]:
 
 
 # ---- the rhythm
-def test_the_first_text_is_told_at_once_and_later_ones_every_sixtieth_of_a_second_at_most(
+def test_the_first_text_is_told_at_once_and_later_ones_every_sixty_milliseconds_at_most(
     clock: Clock,
 ) -> None:
     stream, heard = told()
@@ -45,23 +46,41 @@ def test_the_first_text_is_told_at_once_and_later_ones_every_sixtieth_of_a_secon
         stream.text("answer", 0, "x" * number)
         clock.now += 0.001
     assert heard[0] == ("x", [])
-    assert 8 <= len(heard) <= 11
-    stream.pump(at_once=True)
+    assert 8 <= len(heard) <= 12
+    stream.flush()
     assert heard[-1] == ("x" * 600, [])
+    stream.close()
 
 
-def test_what_was_held_back_comes_with_the_next_beat_even_if_no_text_follows(clock: Clock) -> None:
-    stream, heard = told()
+def test_what_was_held_back_comes_in_time_even_if_nothing_follows() -> None:
+    heard: list[list[str]] = []
+    both = threading.Event()
+
+    def tell(answer: str | None, samples: list[str]) -> None:
+        heard.append(samples)
+        if len(samples) == 2:
+            both.set()
+
+    stream = Stream(tell)
     stream.text("sample", 3, "c")
     stream.text("sample", 0, "a")
-    stream.pump()
-    assert heard == [(None, ["c"])]
-    clock.now += 0.061
-    stream.pump()
-    assert heard[-1] == (None, ["c", "a"])
-    clock.now += 1
-    stream.pump()
+    assert heard == [["c"]]
+    assert both.wait(10) and heard == [["c"], ["c", "a"]]
+    stream.flush()
     assert len(heard) == 2  # nothing new, nothing told
+
+
+def test_nothing_is_told_after_the_end() -> None:
+    stream, heard = told()
+    stream.text("answer", 0, "a")
+    stream.text("answer", 0, "ab")
+    assert stream._timer is not None
+    timer = stream._timer
+    stream.close()
+    stream.text("answer", 0, "abc")
+    stream.flush()
+    timer.join(10)
+    assert heard == [("a", [])]
 
 
 def test_samples_stand_in_the_order_of_their_ending_and_one_decoded_again_replaces_itself(
@@ -70,7 +89,7 @@ def test_samples_stand_in_the_order_of_their_ending_and_one_decoded_again_replac
     stream, heard = told()
     for row, text in ((2, "c"), (0, "a"), (2, "C"), (1, "b")):
         stream.text("sample", row, text)
-    stream.pump(at_once=True)
+    stream.flush()
     assert heard[-1] == (None, ["C", "a", "b"])
 
 
@@ -82,8 +101,9 @@ def test_much_text_travels_less_often_instead_of_more(clock: Clock) -> None:
     characters = sum(len(text) for _, samples in heard for text in samples)
     # 17 messages in the usual rhythm would be eight million characters; here: a second's worth and one list.
     assert characters < 400_000 + 1_000_000 and len(heard) > 2
-    stream.pump(at_once=True)
+    stream.flush()
     assert len(heard[-1][1]) == 1000
+    stream.close()
 
 
 # ---- through the probe
