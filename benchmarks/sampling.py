@@ -1,20 +1,16 @@
-"""Ten samples: one shared prefill against ten runs from the start, and against transformers' own generate.
+"""Ten samples: one shared prefill against sequential generation, transformers' own batch, and the bare
+forward passes that cannot be avoided.
 
 With the embedded model, whose prompt is short, and with a random LLaVA of ordinary proportions (576 image
-tokens), where the prompt is what costs.
+tokens, 700 in all), where the prompt is what costs.
 """
 
+from collections.abc import Callable
+
 import torch
-from transformers import (
-    CLIPVisionConfig,
-    LlamaConfig,
-    LlavaConfig,
-    LlavaForConditionalGeneration,
-    LlavaProcessor,
-)
-from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
 import isi_widget as isi
+from benchmarks import midsize
 from benchmarks.timing import Row, in_turn, ratios, report
 from isi_widget.stimulus import Stimulus
 from isi_widget.vlm import VLM
@@ -22,90 +18,97 @@ from isi_widget.vlm import VLM
 SAMPLES, TOKENS = 10, 16
 
 
-def ordinary(embedded: VLM) -> VLM:
-    """A random LLaVA: 24 x 24 image tokens, 8 decoder layers of width 768; the embedded model's tokenizer."""
-    tokenizer = embedded.tokenizer
-    config = LlavaConfig(
-        vision_config=CLIPVisionConfig(
-            hidden_size=256,
-            intermediate_size=512,
-            num_hidden_layers=2,
-            num_attention_heads=4,
-            image_size=336,
-            patch_size=14,
-        ),
-        text_config=LlamaConfig(
-            vocab_size=len(tokenizer),
-            hidden_size=768,
-            intermediate_size=2048,
-            num_hidden_layers=8,
-            num_attention_heads=12,
-            num_key_value_heads=12,
-            max_position_embeddings=2048,
-            bos_token_id=tokenizer.bos_token_id,
-            eos_token_id=tokenizer.eos_token_id,
-            pad_token_id=tokenizer.pad_token_id,
-        ),
-        image_token_id=embedded.model.config.image_token_id,
-    )
-    torch.manual_seed(0)
-    images = CLIPImageProcessorPil(size={"shortest_edge": 336}, crop_size={"height": 336, "width": 336})
-    processor = LlavaProcessor(
-        images,
-        tokenizer,
-        patch_size=14,
-        vision_feature_select_strategy="default",
-        chat_template=embedded.processor.chat_template,
-        num_additional_image_tokens=1,
-    )
-    return VLM(LlavaForConditionalGeneration(config).eval(), processor, model_id="random")
-
-
-def ways(vlm: VLM, stimulus: Stimulus):
-    """The three ways, with the same number of tokens for all: no answer may end early."""
-    settings = {"temperature": 0.9, "max_new_tokens": TOKENS, "min_new_tokens": TOKENS}
+def ways(vlm: VLM, stimulus: Stimulus) -> dict[str, Callable[[], None]]:
+    """The ways, with the same number of tokens for all: no answer may end early. The image is encoded anew in
+    each.
+    """
+    prompt = vlm.encode(stimulus)
+    inputs = {"input_ids": prompt.input_ids.to(vlm.device)}
+    inputs |= {
+        name: value.to(vlm.device, vlm.dtype) if value.is_floating_point() else value.to(vlm.device)
+        for name, value in prompt.images.items()
+    }
+    length = {"max_new_tokens": TOKENS, "min_new_tokens": TOKENS}
 
     def shared() -> None:
-        vlm.sample(stimulus, n=SAMPLES, **settings)
+        vlm.image_features.clear()
+        vlm.sample(stimulus, n=SAMPLES, temperature=0.9, **length)
+
+    def generate(sequences: int) -> None:
+        vlm.model.generate(
+            **inputs,
+            do_sample=True,
+            temperature=0.9,
+            top_k=0,
+            num_return_sequences=sequences,
+            pad_token_id=vlm.tokenizer.pad_token_id,
+            **length,
+        )
 
     def sequential() -> None:
-        for seed in range(SAMPLES):
-            vlm.sample(stimulus, n=1, seed=seed, **settings)
+        for _ in range(SAMPLES):
+            generate(1)
 
-    def generate() -> None:
-        prompt = vlm.encode(stimulus)
-        with torch.no_grad():
-            vlm.model.generate(
-                input_ids=prompt.input_ids,
-                **prompt.images,
-                do_sample=True,
-                top_k=0,
-                num_return_sequences=SAMPLES,
-                **settings,
-            )
+    @torch.no_grad()
+    def bare() -> None:
+        output = vlm.model(**inputs, use_cache=True, logits_to_keep=1)
+        cache = output.past_key_values
+        cache.batch_repeat_interleave(SAMPLES)
+        token = torch.full((SAMPLES, 1), 7, device=vlm.device)
+        for _ in range(TOKENS):
+            vlm.model(input_ids=token, past_key_values=cache, use_cache=True, logits_to_keep=1)
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
 
-    return {"shared": shared, "sequential": sequential, "generate": generate}
+    return {
+        "shared": shared,
+        "sequential": sequential,
+        "generate": lambda: generate(SAMPLES),
+        "bare": bare,
+    }
 
 
 def rows() -> list[Row]:
-    torch.set_num_threads(2)
+    if not torch.cuda.is_available():
+        torch.set_num_threads(2)
     embedded = isi.load_vlm()
-    stimulus = isi.datasets.scenes()[0].stimulus()
     found = []
-    for name, vlm, repeats in (
-        ("embedded", embedded, 9),
-        ("random LLaVA, 576 image tokens", ordinary(embedded), 3),
+    for name, vlm, repeats, prompt in (
+        ("embedded model", embedded, 9, None),
+        *((name, vlm, 3, 700) for name, vlm in midsize.models()),
     ):
-        times = in_turn(ways(vlm, stimulus), repeats)
+        stimulus = isi.datasets.scenes()[0].stimulus() if prompt is None else midsize.stimulus(vlm, prompt)
+        aims = dict.fromkeys(("sequential", "generate", "bare"))
+        if prompt is not None:
+            aims = {"sequential": 0.22, "generate": 0.36, "bare": 1.05}
+        chosen = ways(vlm, stimulus)
+        times = in_turn(chosen, repeats)
+        tokens = len(vlm.encode(stimulus))
         found += [
-            Row(f"{SAMPLES} samples of {TOKENS} tokens, shared prefill ({name})", times["shared"]),
-            Row(
-                f"the same / {SAMPLES} runs from the start ({name})",
-                ratios(times, "shared", "sequential"),
-                "ratio",
+            Row(f"{SAMPLES} samples of {TOKENS} tokens ({name}, prompt of {tokens} tokens)", times["shared"]),
+            *(
+                Row(f"the same / {words}", ratios(times, "shared", way), "ratio", aims[way])
+                for way, words in (
+                    ("sequential", f"{SAMPLES} times generate"),
+                    ("generate", f"generate(num_return_sequences={SAMPLES})"),
+                    ("bare", f"one prefill and {TOKENS} forwards of batch {SAMPLES} alone"),
+                )
             ),
-            Row(f"the same / transformers' generate ({name})", ratios(times, "shared", "generate"), "ratio"),
         ]
+        if prompt is not None:
+            memory = {
+                way: tuple(midsize.peak_memory(chosen[way]) for _ in range(3))
+                for way in ("shared", "generate")
+            }
+            found += [
+                Row("peak memory of the samples", memory["shared"], "MB"),
+                Row(
+                    f"the same / generate(num_return_sequences={SAMPLES})",
+                    ratios(memory, "shared", "generate"),
+                    "ratio",
+                    0.5,
+                ),
+            ]
     return found
 
 

@@ -19,13 +19,14 @@ if TYPE_CHECKING:
     from isi_widget.answer import Answer
     from isi_widget.attribution import AttentionShares, measure_attention
     from isi_widget.datasets import Observation
-    from isi_widget.errors import Cancelled, InputError
+    from isi_widget.errors import Cancelled, InputError, OutOfMemory
     from isi_widget.report.compare import Comparison, compare
     from isi_widget.settings import Settings
     from isi_widget.stimulus import Stimulus
     from isi_widget.trial import Trial, measure_uncertainty, run_trial
-    from isi_widget.uncertainty import Uncertainty
-    from isi_widget.vlm import load_vlm, models
+    from isi_widget.uncertainty import Uncertainty, entropy_curve, load_entailment, samples_needed
+    from isi_widget.vlm import CheckReport, Family, check_vlm, load_vlm, models, register_family
+    from isi_widget.vlm.remote import connect
     from isi_widget.widget import Probe
 
 # Public name -> the module that defines it. None: the name is itself a package.
@@ -33,45 +34,63 @@ _HOMES: dict[str, str | None] = {
     "Answer": "isi_widget.answer",
     "AttentionShares": "isi_widget.attribution",
     "Cancelled": "isi_widget.errors",
+    "CheckReport": "isi_widget.vlm",
     "Comparison": "isi_widget.report.compare",
+    "Family": "isi_widget.vlm",
     "InputError": "isi_widget.errors",
     "Observation": "isi_widget.datasets",
+    "OutOfMemory": "isi_widget.errors",
     "Probe": "isi_widget.widget",
     "Settings": "isi_widget.settings",
     "Stimulus": "isi_widget.stimulus",
     "Trial": "isi_widget.trial",
     "Uncertainty": "isi_widget.uncertainty",
+    "check_vlm": "isi_widget.vlm",
     "compare": "isi_widget.report.compare",
+    "connect": "isi_widget.vlm.remote",
     "datasets": None,
-    "stimulus": None,
-    "uncertainty": None,
+    "entropy_curve": "isi_widget.uncertainty",
+    "load_entailment": "isi_widget.uncertainty",
     "load_vlm": "isi_widget.vlm",
     "measure_attention": "isi_widget.attribution",
     "measure_uncertainty": "isi_widget.trial",
     "models": "isi_widget.vlm",
+    "register_family": "isi_widget.vlm",
     "run_trial": "isi_widget.trial",
+    "samples_needed": "isi_widget.uncertainty",
+    "stimulus": None,
+    "uncertainty": None,
 }
 
 __all__ = [
     "Answer",
     "AttentionShares",
     "Cancelled",
+    "CheckReport",
     "Comparison",
+    "Family",
     "InputError",
     "Observation",
+    "OutOfMemory",
     "Probe",
     "Settings",
     "Stimulus",
     "Trial",
     "Uncertainty",
     "__version__",
+    "check_vlm",
     "compare",
+    "connect",
     "datasets",
+    "entropy_curve",
+    "load_entailment",
     "load_vlm",
     "measure_attention",
     "measure_uncertainty",
     "models",
+    "register_family",
     "run_trial",
+    "samples_needed",
 ]
 
 

@@ -9,7 +9,7 @@ import math
 import operator
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
 
 from isi_widget.errors import InputError
 
@@ -61,6 +61,7 @@ class Settings:
         other and they are not both neutral.
     likelihood : which log-probabilities weigh the sampled answers in the entropies: "raw", the model's own,
         comparable across temperatures, or "sampled", after temperature, top-k and top-p.
+    prepend_question : True lets the entailment model read question and answer, False the answer alone.
     do_sample, num_beams : how the shown answer is made: greedy (False, 1), sampled with the settings
         above, or by beam search.
     """
@@ -75,7 +76,8 @@ class Settings:
     strict: bool = False
     do_sample: bool = False
     num_beams: int = 1
-    likelihood: str = "raw"
+    likelihood: Literal["raw", "sampled"] = "raw"
+    prepend_question: bool = True
 
     def __post_init__(self) -> None:
         given: str | tuple[str, ...] = self.what
@@ -106,6 +108,7 @@ class Settings:
             "num_beams": _integer("num_beams", self.num_beams, 1, 64),
             "strict": bool(self.strict),
             "do_sample": bool(self.do_sample),
+            "prepend_question": bool(self.prepend_question),
         }
         if self.likelihood not in LIKELIHOODS:
             raise InputError(f"likelihood must be 'raw' or 'sampled'; got {self.likelihood!r}.")

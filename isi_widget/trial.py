@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
 from importlib import metadata
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from isi_widget.answer import Answer
 from isi_widget.attribution import AttentionShares, measure_attention
@@ -249,12 +249,9 @@ def _uncertainty(
             model,
             strict=settings.strict,
             seed=settings.seed,
-            **_weights(settings),
+            likelihood=settings.likelihood,
+            prepend_question=settings.prepend_question,
         )
-
-
-def _weights(settings: Settings) -> dict[str, Any]:
-    return {} if settings.likelihood == "raw" else {"likelihood": settings.likelihood}
 
 
 def measure_uncertainty(
@@ -268,7 +265,8 @@ def measure_uncertainty(
     top_k: int = 0,
     top_p: float = 1.0,
     max_new_tokens: int = 64,
-    likelihood: str = "raw",
+    likelihood: Literal["raw", "sampled"] = "raw",
+    prepend_question: bool = True,
     entailment: EntailmentModel | str | None = None,
     progress: Progress | None = None,
     cancel: Cancel | None = None,
@@ -289,6 +287,7 @@ def measure_uncertainty(
         max_new_tokens,
         strict,
         likelihood=likelihood,
+        prepend_question=prepend_question,
     )
     _check_inputs(vlm, stimulus)
     judge = _entailment(entailment)
@@ -312,7 +311,8 @@ def run_trial(
     strict: bool = False,
     do_sample: bool = False,
     num_beams: int = 1,
-    likelihood: str = "raw",
+    likelihood: Literal["raw", "sampled"] = "raw",
+    prepend_question: bool = True,
     entailment: EntailmentModel | str | None = None,
     progress: Progress | None = None,
     on_text: OnText | None = None,
@@ -324,8 +324,8 @@ def run_trial(
     attention is that of the very answer that is shown.
 
     what names the measures; None: all that this VLM can give, and the trial's `notes` say what it cannot.
-    what, samples, ..., likelihood are the fields of `Settings`. entailment says which model compares the
-    meanings: None (embedded), a name or folder, or a loaded `EntailmentModel`. progress is called as
+    what, samples, ..., prepend_question are the fields of `Settings`. entailment says which model compares
+    the meanings: None (embedded), a name or folder, or a loaded `EntailmentModel`. progress is called as
     progress(stage, done, total), stages in the order prompt, answer, attention, samples, clusters. on_text
     is called as on_text("answer", 0, text so far) after each token of the shown answer, and as
     on_text("sample", row, text) when a sampled answer ends. cancel is polled between tokens and stages; once
@@ -347,6 +347,7 @@ def run_trial(
         do_sample,
         num_beams,
         likelihood,
+        prepend_question,
     )
     # Loaded before the model runs: a wrong name must not cost minutes of sampling.
     judge = _entailment(entailment) if "uncertainty" in settings.what else None
@@ -361,7 +362,7 @@ def run_trial(
             prefill = vlm.prefill(stimulus, attention=attend)
         if attend or "answer" in settings.what:
             with run.stage("answer", settings.max_new_tokens) as step:
-                yes_no = _yes_no(vlm, prefill)
+                yes_no = _yes_no(vlm, prefill, cancel)
                 answer = vlm.answer(
                     prefill,
                     **_answering(settings),
@@ -436,10 +437,10 @@ def _told(step: Callable[..., None], on_text: OnText) -> Callable[[int, str, flo
     return on_token
 
 
-def _yes_no(vlm: VLM, prefill: Prefill) -> Mapping[str, float] | None:
+def _yes_no(vlm: VLM, prefill: Prefill, cancel: Cancel | None) -> Mapping[str, float] | None:
     try:
-        return vlm.yes_no(prefill)
-    except InputError:  # the tokenizer has no single-token yes or no
+        return vlm.yes_no(prefill, cancel=cancel)
+    except InputError:  # no single-token yes or no, or a server that tells no probabilities
         return None
 
 

@@ -40,6 +40,8 @@ def trial_code(trial: Trial, observation: str | None = None) -> str:
 
 def _load(trial: Trial) -> str:
     model = trial.model
+    if "code" in model:  # a model that is not loaded here knows how it is reached
+        return str(model["code"])
     name = model.get("name")
     arguments = [] if name == "embedded" else [repr(name)]
     for key in ("quantization", "revision"):

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import torch
 
 from isi_widget.errors import InputError
-from isi_widget.vlm.decoding import Cancel, Prefill, Row, fork, is_whole, next_logits, poll
+from isi_widget.vlm.cache import fork
+from isi_widget.vlm.decoding import Cancel, Prefill, Row, is_whole, next_logits, poll
 
 
 @dataclass(frozen=True)

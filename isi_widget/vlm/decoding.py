@@ -8,7 +8,6 @@ into prompts (see `prompt.py`) nor for beams (see `beams.py`).
 
 from __future__ import annotations
 
-import copy
 import numbers
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from isi_widget.errors import Cancelled, InputError
+from isi_widget.vlm.cache import fork, row_bytes
 from isi_widget.vlm.prompt import Prompt
 
 if TYPE_CHECKING:
@@ -57,27 +57,13 @@ class Prefill:
     resume: Callable[..., Any]
 
 
-def fork(cache: Any, rows: int = 1) -> Any:
-    """A cache that can grow without changing `cache`, repeated `rows` times.
-
-    Tensors are shared until they grow.
-    """
-    forked = copy.copy(cache)
-    forked.layers = [copy.copy(layer) for layer in cache.layers]
-    if rows > 1:
-        forked.batch_repeat_interleave(rows)
-    return forked
-
-
 def rows_at_once(cache: Any, new_tokens: int, free: int | None) -> int:
     """How many answers of at most `new_tokens` to decode side by side from a prompt's cache, `free` bytes of
     memory being left (None: not known).
     """
     if free is None:
         return ROWS_AT_ONCE
-    tensors = [tensor for layer in cache.layers for tensor in (layer.keys, layer.values)]
-    row = sum(tensor.nbytes * (1 + new_tokens / tensor.shape[-2]) for tensor in tensors)
-    return max(1, min(ROWS_AT_ONCE, int(SHARE_OF_MEMORY * free / row)))
+    return max(1, min(ROWS_AT_ONCE, int(SHARE_OF_MEMORY * free / row_bytes(cache, new_tokens))))
 
 
 @dataclass

@@ -18,6 +18,7 @@ from isi_widget.errors import InputError
 from isi_widget.vlm import decoding
 from isi_widget.vlm.answers import AttendedAnswer, make_answer, pieces
 from isi_widget.vlm.beams import beam_search
+from isi_widget.vlm.cache import fork
 from isi_widget.vlm.decoding import Cancel, OnToken, Pieces, Prefill, Row, Sampler
 from isi_widget.vlm.families import Family, family_of
 from isi_widget.vlm.features import ImageFeatures
@@ -378,7 +379,7 @@ class VLM:
                     at_once = len(waiting) // 2
             return [answers[row] for row in range(n)]
 
-    def yes_no(self, stimulus: StimulusLike | Prefill) -> dict[str, float]:
+    def yes_no(self, stimulus: StimulusLike | Prefill, *, cancel: Cancel | None = None) -> dict[str, float]:
         """Probability that the first answer token is a form of yes, of no, or the rest; they sum to 1.
 
         Forms are all single tokens that read yes or no in any case, with or without a leading space or a
@@ -389,6 +390,7 @@ class VLM:
         InputError
             If the tokenizer has no single-token yes or no.
         """
+        decoding.poll(cancel)
         forms = self._yes_no_ids
         with self.lock:
             probabilities = self.prefill(stimulus, attention=False).logits.cpu().double().softmax(dim=-1)
@@ -433,7 +435,7 @@ class VLM:
                 recorder.begin(len(prefill.prompt) + fed.shape[1], rows=fed.shape[1])
                 with recording(self.model, self.family.text_config, recorder):
                     output = prefill.resume(
-                        input_ids=fed, past_key_values=decoding.fork(prefill.cache), use_cache=True
+                        input_ids=fed, past_key_values=fork(prefill.cache), use_cache=True
                     )
                 mass = torch.cat([mass, recorder.mass()])
                 logits = torch.cat([logits, output.logits[0].float()])

@@ -245,7 +245,8 @@ def quantization_drift(
 
 def _forced_choices(vlm: VLM, prefill: Any, token_ids: Sequence[int]) -> list[int]:
     """The most likely token at each place of a given answer."""
-    from isi_widget.vlm.decoding import fork, next_logits
+    from isi_widget.vlm.cache import fork
+    from isi_widget.vlm.decoding import next_logits
 
     if not token_ids:
         return []

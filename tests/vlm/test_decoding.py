@@ -14,7 +14,8 @@ from transformers import TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWa
 
 from isi_widget.errors import Cancelled, InputError, OutOfMemory
 from isi_widget.vlm import decoding
-from isi_widget.vlm.decoding import Pieces, Row, Sampler, decode, fork
+from isi_widget.vlm.cache import SharedPromptLayer, fork, row_bytes
+from isi_widget.vlm.decoding import Pieces, Row, Sampler, decode
 
 FAMILIES = [("llava", {}), ("llava_next", {}), ("llava", {"num_key_value_heads": 2})]
 families = pytest.mark.parametrize(("family", "text"), FAMILIES)
@@ -243,11 +244,46 @@ def test_one_prefill_serves_everything_and_is_not_changed(family):
     assert vlm.sample(prefill, n=4, max_new_tokens=6) == samples == vlm.sample(SHOWN, n=4, max_new_tokens=6)
 
 
-def test_a_forked_cache_shares_memory_until_it_grows():
-    prefill = tiny_models.vlm().prefill(SHOWN)
-    forked = fork(prefill.cache)
-    assert forked.layers[0].keys.data_ptr() == prefill.cache.layers[0].keys.data_ptr()
-    assert fork(prefill.cache, 3).layers[0].keys.shape[0] == 3
+def test_a_forked_cache_shares_the_prompt_s_memory():
+    prompt = tiny_models.vlm().prefill(SHOWN).cache
+    alone, shared = fork(prompt), fork(prompt, 3)
+    assert alone.layers[0].keys.data_ptr() == prompt.layers[0].keys.data_ptr()
+    for layer, original in zip(shared.layers, prompt.layers, strict=True):
+        assert isinstance(layer, SharedPromptLayer)
+        assert layer.keys.numel() == 0
+        assert layer.get_seq_length() == original.get_seq_length()
+        assert layer._keys.data_ptr() == original.keys.data_ptr()
+
+
+def test_a_shared_prompt_is_the_same_as_a_repeated_one():
+    """transformers' own repeated cache through growth, dropping of rows and reordering: bit by bit."""
+    prompt = tiny_models.vlm().prefill(SHOWN).cache
+    shared, repeated = fork(prompt, 4), fork(prompt)
+    repeated.batch_repeat_interleave(4)
+    generator = torch.Generator().manual_seed(0)
+    rows, width = 4, prompt.layers[0].keys.shape[-1]
+    changes = [
+        None,
+        ("batch_select_indices", [0, 2, 3]),
+        ("reorder_cache", [2, 2, 0]),
+        ("batch_repeat_interleave", 2),
+        ("batch_select_indices", [5, 1]),
+    ]
+    for change in changes:
+        if change is not None:
+            name, value = change
+            argument = value if isinstance(value, int) else torch.tensor(value)
+            for cache in (shared, repeated):
+                getattr(cache, name)(argument)
+            rows = rows * value if isinstance(value, int) else len(value)
+        new = torch.randn((2, rows, 4, 1, width), generator=generator)
+        for layer in range(len(prompt.layers)):
+            ours, theirs = (cache.update(new[0], new[1], layer) for cache in (shared, repeated))
+            assert all(mine.equal(other) for mine, other in zip(ours, theirs, strict=True))
+        assert shared.get_seq_length() == repeated.get_seq_length()
+        assert shared.get_mask_sizes(1, 0) == repeated.get_mask_sizes(1, 0)
+    with pytest.raises(NotImplementedError):
+        shared.layers[0].crop(-1)
 
 
 def test_a_prefill_of_another_model_is_refused():
@@ -499,8 +535,9 @@ def test_the_batch_is_as_large_as_memory_allows():
     vlm = tiny_models.vlm()
     cache = vlm.prefill(SHOWN).cache
     prompt = len(vlm.encode(SHOWN))
-    # 3 layers, keys and values, 4 heads of width 16, 4 bytes; the prompt and 10 new tokens
-    row = 3 * 2 * 4 * 16 * 4 * (prompt + 10)
+    # keys and values, 4 heads of width 16, 4 bytes: 3 layers of 10 new tokens, one layer of everything
+    row = 2 * 4 * 16 * 4 * (3 * 10 + prompt + 10)
+    assert row_bytes(cache, 10) == row
     share = decoding.SHARE_OF_MEMORY
     assert decoding.rows_at_once(cache, 10, int(5.5 * row / share)) == 5
     assert decoding.rows_at_once(cache, 10, 0) == 1
