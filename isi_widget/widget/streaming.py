@@ -38,7 +38,7 @@ class Stream:
         """The `on_text` of `run_trial`."""
         with self._lock:
             if what == "answer":
-                self._answer = text
+                self._answer = text.lstrip()
             else:  # one that was decoded again replaces itself
                 self._samples[row] = text
             wait = self._next - time.monotonic()

@@ -70,6 +70,13 @@ def test_what_was_held_back_comes_in_time_even_if_nothing_follows() -> None:
     assert len(heard) == 2  # nothing new, nothing told
 
 
+def test_the_space_before_the_first_word_is_none_of_the_answer() -> None:
+    stream, heard = told()
+    stream.text("answer", 0, " Yes")
+    stream.close()
+    assert heard == [("Yes", [])]
+
+
 def test_nothing_is_told_after_the_end() -> None:
     stream, heard = told()
     stream.text("answer", 0, "a")

@@ -10,7 +10,7 @@ import { Button, Popover } from "./parts";
 
 /** What can be asked for: as `load_vlm` names it, and as one says it. */
 const PRECISIONS: [string | null, string, string][] = [
-  [null, "16 bit", "The weights as they are: 16 bit, on a CPU 32"],
+  [null, "full", "The weights as they are: 16 bit, on a CPU 32"],
   ["int8", "8 bit", "int8: half the memory, hardly any loss"],
   ["nf4", "4 bit", "nf4: a quarter of the memory, at some loss"],
 ];
