@@ -7,6 +7,7 @@ imported when a model is first loaded.
 
 from __future__ import annotations
 
+import math
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -27,6 +28,7 @@ from isi_widget.uncertainty._loading import (
 )
 
 _CACHED_PAIRS = 50_000
+_TOKENS_ON_CPU = 512  # of one forward pass; measured: more are slower per pair
 _lock = threading.Lock()
 _embedded: EntailmentModel | None = None
 
@@ -39,7 +41,7 @@ class EntailmentModel:
     name : where it was loaded from. model, tokenizer : of transformers.
     order : index of contradiction, neutral and entailment among the model's own labels.
     longest : tokens of a pair that the model can read; the longer text of a longer pair is cut at its end.
-    batch_size : pairs per forward pass.
+    batch_size : pairs per forward pass, at most.
     """
 
     def __init__(self, model: Any, tokenizer: Any, name: str, batch_size: int = 32) -> None:
@@ -104,25 +106,33 @@ class EntailmentModel:
         import torch
 
         found: dict[tuple[str, str], Floats] = {}
-        pairs = sorted(pairs, key=lambda pair: len(pair[0]) + len(pair[1]))  # little padding within a bucket
+        if not pairs:
+            return found
+        premises, hypotheses = map(list, zip(*pairs, strict=True))
+        texts = self.tokenizer(premises, hypotheses, truncation=True, max_length=self.longest)
         with torch.inference_mode():
-            for start in range(0, len(pairs), self.batch_size):
-                bucket = pairs[start : start + self.batch_size]
-                premises, hypotheses = map(list, zip(*bucket, strict=True))
-                inputs = self.tokenizer(
-                    premises,
-                    hypotheses,
-                    padding=True,
-                    truncation=True,
-                    max_length=self.longest,
-                    return_tensors="pt",
-                )
-                logits = self.model(**inputs.to(self.model.device)).logits[:, list(self.order)]
+            for bucket in self._buckets([len(ids) for ids in texts["input_ids"]]):
+                rows = {name: [values[k] for k in bucket] for name, values in texts.items()}
+                inputs = self.tokenizer.pad(rows, return_tensors="pt").to(self.model.device)
+                logits = self.model(**inputs).logits[:, list(self.order)]
                 values = torch.softmax(logits.double(), dim=-1).cpu().numpy()
                 if not np.isfinite(values).all():
                     raise InputError(f"{self.name} gave NaN; load it with dtype='float32'.")
-                found.update(zip(bucket, values, strict=True))
+                found.update(zip((pairs[k] for k in bucket), values, strict=True))
         return found
+
+    def _buckets(self, lengths: list[int]) -> list[list[int]]:
+        """Indices of pairs that are run together: of similar length, so that there is little padding; on the
+        CPU fewer of long ones, whose intermediate values would not stay in the cache.
+        """
+        most = math.inf if self.model.device.type != "cpu" else _TOKENS_ON_CPU
+        buckets: list[list[int]] = [[]]
+        for k in sorted(range(len(lengths)), key=lengths.__getitem__):
+            size = len(buckets[-1]) + 1  # rising order: this pair would be the longest of its bucket
+            if size > 1 and (size > self.batch_size or size * lengths[k] > most):
+                buckets.append([])
+            buckets[-1].append(k)
+        return buckets
 
 
 def load_entailment(

@@ -177,13 +177,27 @@ def test_equal_strings_are_not_asked_and_pairs_are_asked_once():
     assert counting.pairs == 4  # another question is another pair
 
 
-def test_buckets_hold_pairs_of_similar_length():
+def test_buckets_hold_pairs_of_similar_length(monkeypatch):
+    monkeypatch.setattr("isi_widget.uncertainty.entailment._TOKENS_ON_CPU", 10**6)
     answers = [*("yes", "no", "red", "star"), *("a " * 40 + w for w in ("yes", "no", "red", "star"))]
     small = Counting(tiny("bert"))
     EntailmentModel(small, tiny_tokenizer(), "tiny", batch_size=12).probabilities("", answers)
     large = Counting(tiny("bert"))
     EntailmentModel(large, tiny_tokenizer(), "tiny", batch_size=100).probabilities("", answers)
     assert small.padding < 0.35 * large.padding
+
+
+def test_long_pairs_run_in_smaller_buckets_on_the_cpu():
+    model = EntailmentModel(tiny("bert"), tiny_tokenizer(), "tiny", batch_size=8)
+    lengths = [int(x) for x in np.random.default_rng(0).integers(4, 300, 200)] + [600, 700]
+    buckets = model._buckets(lengths)
+    assert sorted(k for bucket in buckets for k in bucket) == list(range(202))
+    sizes = [max(lengths[k] for k in bucket) for bucket in buckets]
+    assert sizes == sorted(sizes)
+    for bucket, longest, following in zip(buckets, sizes, [*buckets[1:], None], strict=True):
+        assert len(bucket) == 1 or (len(bucket) <= 8 and len(bucket) * longest <= 512)
+        if following is not None:  # as full as they may be
+            assert len(bucket) == 8 or (len(bucket) + 1) * lengths[following[0]] > 512
 
 
 def test_cache_is_bounded_and_content_addressed(monkeypatch):
