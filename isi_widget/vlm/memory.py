@@ -26,6 +26,7 @@ from isi_widget.vlm.quantization import check_name, is_kept, is_quantized, kept_
 
 __all__ = [
     "MemoryNeed",
+    "answers_bytes",
     "cache_bytes",
     "check_fits",
     "entailment_bytes",
@@ -54,7 +55,7 @@ class MemoryNeed:
     Attributes
     ----------
     weights : parameters and buffers; quantised matrices with their scales, the rest at full width.
-    cache : key-value cache at its largest: the prompt once, and for each sample the prompt and new tokens.
+    cache : key-value cache at its largest: of the prompt, and of the answers beside it (`answers_bytes`).
     entailment : the entailment model, if it was to be counted.
     working : activations of the prefill and logits of the samples; a rough figure, the only one here.
     """
@@ -124,7 +125,7 @@ def estimate(
     model: Any = source if is_model else skeleton(source, dtype, trust_remote_code)
     text = model.config.get_text_config(decoder=True)
     prompt = cache_bytes(model.config, prompt_tokens, dtype)
-    answers = samples * cache_bytes(model.config, prompt_tokens + new_tokens, dtype)
+    answers = answers_bytes(model.config, prompt_tokens, new_tokens, samples, dtype)
     return MemoryNeed(
         weights=weight_bytes(model, quantization, dtype, quantize_vision),
         cache=prompt + answers,
@@ -209,16 +210,42 @@ def cache_bytes(config: Any, tokens: int, dtype: torch.dtype) -> int:
 
     Layers with a sliding window of w keep the last w - 1 tokens, as transformers' own cache does.
     """
+    return sum(_layers_bytes(config, tokens, dtype))
+
+
+def answers_bytes(config: Any, prompt_tokens: int, new_tokens: int, samples: int, dtype: torch.dtype) -> int:
+    """Bytes that answers side by side need beside the prompt's own cache, at their peak.
+
+    A single answer grows a copy of the prompt's cache. Several share the prompt (see `cache.py`): each holds
+    its own tokens, in layers with a sliding window the whole window, and one layer at a time is joined for
+    all.
+    """
+    whole = _layers_bytes(config, prompt_tokens + new_tokens, dtype)
+    if samples <= 1:
+        return samples * sum(whole)
+    own = _layers_bytes(config, new_tokens, dtype)
+    windows = [kept is not None for kept in _windows(config)]
+    held = sum(full if sliding else new for full, new, sliding in zip(whole, own, windows, strict=True))
+    return samples * (held + max(whole))
+
+
+def _windows(config: Any) -> list[int | None]:
+    """The sliding window of each layer, as transformers' own cache has it; None where there is none."""
     from transformers import DynamicCache
 
+    text = config.get_text_config(decoder=True)
+    # Without layer types in its config the cache is made on the fly, one plain layer per decoder layer.
+    layers = DynamicCache(config=config).layers or [None] * text.num_hidden_layers
+    return [getattr(layer, "sliding_window", None) for layer in layers]
+
+
+def _layers_bytes(config: Any, tokens: int, dtype: torch.dtype) -> list[int]:
     text = config.get_text_config(decoder=True)
     heads = text.num_attention_heads
     shared = getattr(text, "num_key_value_heads", None) or heads
     width = getattr(text, "head_dim", None) or text.hidden_size // heads
-    # Without layers in its config the cache is made on the fly, one plain layer per decoder layer.
-    layers = DynamicCache(config=config).layers or [None] * text.num_hidden_layers
-    kept = [min(tokens, getattr(layer, "sliding_window", tokens + 1) - 1) for layer in layers]
-    return 2 * shared * width * sum(kept) * dtype.itemsize
+    kept = [tokens if window is None else min(tokens, window - 1) for window in _windows(config)]
+    return [2 * shared * width * count * dtype.itemsize for count in kept]
 
 
 def _working_bytes(text: Any, dtype: torch.dtype, prompt_tokens: int, samples: int) -> int:
