@@ -17,6 +17,7 @@ import tiny_models
 import torch
 from tiny_models import BUILDERS, Shown
 from transformers import AutoProcessor
+from transformers.utils import logging
 
 from isi_widget import hub as isi_hub
 from isi_widget.errors import Cancelled, InputError, OutOfMemory
@@ -383,7 +384,15 @@ def test_a_cancelled_load_leaves_nothing_allocated(checkpoint, quantization):
         )
     assert 0 < steps[-1] < 1
     assert allocated() == before, caught.value
+    assert logging.set_tqdm_hook(None) is None  # nobody listens any more
     load_vlm(checkpoint[1], quantization=quantization)
+
+
+def test_releases_of_transformers_that_do_not_tell_their_progress(checkpoint, monkeypatch):
+    monkeypatch.delattr(logging, "set_tqdm_hook")
+    told = []
+    load_vlm(checkpoint[1], progress=lambda fraction, text: told.append(fraction), cancel=lambda: False)
+    assert told == [1]
 
 
 def test_a_failed_load_leaves_nothing_allocated(folder):

@@ -90,7 +90,7 @@ def test_weights_of_every_family(saved, family, kind):
 
 @pytest.fixture(scope="module")
 def middling(tmp_path_factory):
-    """A LLaVA of 54 M parameters: two decoder layers of width 1024."""
+    """A LLaVA of 45 M parameters: two decoder layers of width 1024."""
     tok = tiny_models.tokenizer()
     config = LlavaConfig(
         vision_config=CLIPVisionConfig(
