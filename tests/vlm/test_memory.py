@@ -23,6 +23,7 @@ from transformers import (
 from isi_widget.errors import InputError, OutOfMemory
 from isi_widget.uncertainty.entailment import load_entailment
 from isi_widget.vlm import load_vlm, machine, memory, models, supported_families
+from isi_widget.vlm.cache import row_bytes
 from isi_widget.vlm.loading import EMBEDDED
 
 KINDS = [None, "int8", "nf4", "nf4-double"]
@@ -158,7 +159,6 @@ def test_the_cache_is_as_estimated(family):
 @pytest.mark.parametrize("family", ["llava", "gemma3", "paligemma2"])
 def test_answers_side_by_side_are_as_estimated(family):
     """Against what the decoding loop itself reckons with, which knows the tensors."""
-    row_bytes = pytest.importorskip("isi_widget.vlm.cache").row_bytes
     vlm = tiny_models.vlm(family)
     prefill = vlm.prefill(SHOWN)
     tokens, new = len(prefill.prompt), 5
