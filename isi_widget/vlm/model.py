@@ -113,11 +113,19 @@ class VLM:
             "device": str(self.device),
             "dtype": str(self.dtype).removeprefix("torch."),
             "quantization": self.quantization,
-            "not_quantized": list(not_quantized(self.model)),
-            "compute_dtype": computes_in(self.model),
+            "not_quantized": list(self._not_quantized),
+            "compute_dtype": self._compute_dtype,
             "revision": self.revision,
             "note": _SCENES_ONLY if self.is_embedded else "",
         }
+
+    @cached_property
+    def _not_quantized(self) -> tuple[str, ...]:
+        return tuple(not_quantized(self.model))
+
+    @cached_property
+    def _compute_dtype(self) -> str | None:
+        return computes_in(self.model)
 
     @property
     def unavailable(self) -> Mapping[str, str]:
