@@ -1,4 +1,6 @@
-"""Run every benchmark in a process of its own and write docs/performance.md."""
+"""Run every benchmark in a process of its own and write docs/performance.md; on a machine with a CUDA device
+docs/performance-gpu.md, beside it.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +21,8 @@ SUBJECTS = {
     "loading": "Loading",
     "trials": "Answers and trials (embedded models)",
     "sampling": "Sampling",
+    "attention": "Attention",
+    "entailment_bench": "Clustering",
     "rendering": "Rendering",
 }
 
@@ -49,7 +53,17 @@ def machine() -> str:
             if line.startswith("model name")
         ]
         processor = names[0] if names else processor
-    return f"{platform.system()} on {platform.machine()}, {os.cpu_count()} cores ({processor}), no GPU used"
+    gpu = gpu_name()
+    used = f"GPU: {gpu}" if gpu else "no GPU used"
+    return f"{platform.system()} on {platform.machine()}, {os.cpu_count()} cores ({processor}), {used}"
+
+
+def gpu_name() -> str:
+    """The name of the CUDA device; "" without one. Asked in another process: this one is to stay without
+    torch.
+    """
+    code = "import torch; print(torch.cuda.get_device_name() if torch.cuda.is_available() else '')"
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip()
 
 
 def busy() -> float | None:
@@ -101,7 +115,7 @@ def main() -> None:
         for row in results[module]:
             print("   ", " | ".join(row.cells()), flush=True)
     if list(results) == list(SUBJECTS):
-        target = ROOT / "docs" / "performance.md"
+        target = ROOT / "docs" / ("performance-gpu.md" if gpu_name() else "performance.md")
         target.write_text(page(results, before), encoding="utf-8")
         print(f"written: {target.relative_to(ROOT)}")
 
