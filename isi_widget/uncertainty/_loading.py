@@ -7,12 +7,14 @@ loaded.
 from __future__ import annotations
 
 import importlib.util
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 from isi_widget.errors import InputError
 from isi_widget.hub import progress_bars
+from isi_widget.uncertainty._deberta import use_fast_positions
 
 REFERENCE = "microsoft/deberta-v2-xlarge-mnli"
 """The model of Farquhar et al. (Nature 630, 2024), for answers in natural language."""
@@ -108,6 +110,7 @@ def load_classifier(
         model = model.to(place)
     else:
         _keep_layout(model)
+    use_fast_positions(model)
     return model.eval(), tokenizer
 
 
@@ -274,6 +277,14 @@ def _quantized(quantization: str, place: Any, dtype: str) -> dict[str, Any]:
     import torch
     from transformers import BitsAndBytesConfig
 
+    if place.type == "mps":
+        raise InputError(
+            f"quantization={quantization!r} runs on CUDA and on the CPU, not on Apple's MPS. Load without "
+            "quantization, or with device='cpu'."
+        )
+    logger = logging.getLogger("bitsandbytes")
+    if logger.level == logging.NOTSET:  # it warns at every int8 layer of every forward
+        logger.setLevel(logging.ERROR)
     if dtype != "auto":
         compute = getattr(torch, str(dtype).removeprefix("torch."))
     elif place.type == "cuda":
