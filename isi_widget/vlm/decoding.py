@@ -296,5 +296,19 @@ def decode_rows(
 def next_logits(prefill: Prefill, tokens: torch.Tensor, cache: Any) -> torch.Tensor:
     """Raw logits [rows, vocabulary], float32, after feeding new tokens [rows, n]; the cache grows."""
     output = prefill.resume(input_ids=tokens, past_key_values=cache, use_cache=True, logits_to_keep=1)
-    logits: torch.Tensor = output.logits[:, -1].float()
-    return logits
+    return checked_logits(output.logits[:, -1])
+
+
+def checked_logits(logits: torch.Tensor) -> torch.Tensor:
+    """Logits as float32.
+
+    Raises
+    ------
+    RuntimeError
+        If there is a NaN: half precision has overflowed in the model, and every answer would be made up.
+    """
+    if bool(logits.isnan().any()):
+        raise RuntimeError(
+            f"The model gave NaN logits in {logits.dtype}. Load it with dtype='bfloat16' or dtype='float32'."
+        )
+    return logits.float()

@@ -28,7 +28,7 @@ class ImageFeatures:
 
     def __init__(self, model: Any, family: Family) -> None:
         self._model, self._family = model, family
-        self._kept: OrderedDict[str, Any] = OrderedDict()
+        self._kept: OrderedDict[tuple[object, ...], Any] = OrderedDict()
         # Families whose forward takes no features are given the pixels.
         takes_them = "mm_encoder_outputs" in inspect.signature(model.forward).parameters
         self._takes_features = family.shares_features and takes_them
@@ -48,7 +48,8 @@ class ImageFeatures:
         images, tokens = self._placed(prompt.images), self._placed(prompt.token_inputs)
         if not self._takes_features:
             return {**images, **tokens}
-        key = content_key(prompt.images)
+        # A model may be moved: model.to("cuda"), model.to(torch.bfloat16).
+        key = (content_key(prompt.images), self._model.device, self._model.dtype)
         if key not in self._kept:
             self._kept[key] = self._family.encode_image(self._model, images)
             while len(self._kept) > KEPT:

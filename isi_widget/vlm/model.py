@@ -230,12 +230,7 @@ class VLM:
                 mass = recorder.mass()[0].numpy()
             else:
                 output = self.model(**inputs, **arguments)
-            logits = output.logits[0, -1].float()
-            if bool(logits.isnan().any()):
-                raise RuntimeError(
-                    f"{self.model_id} gave NaN logits in {self.dtype}. Load it with dtype='bfloat16' or "
-                    "dtype='float32'."
-                )
+            logits = decoding.checked_logits(output.logits[0, -1])
             return Prefill(
                 prompt, logits, self.family.cache(output), mass, self.identity, self.family.resume(self.model)
             )
@@ -446,7 +441,7 @@ class VLM:
                         input_ids=fed, past_key_values=fork(prefill.cache), use_cache=True
                     )
                 mass = torch.cat([mass, recorder.mass()])
-                logits = torch.cat([logits, output.logits[0].float()])
+                logits = torch.cat([logits, decoding.checked_logits(output.logits[0])])
             chosen = torch.tensor(token_ids, device=logits.device)[:, None]
             logprobs = logits.log_softmax(dim=-1).gather(1, chosen).squeeze(1).tolist()
             return tuple(logprobs), mass.numpy()

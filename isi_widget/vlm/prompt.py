@@ -266,9 +266,12 @@ class PromptEncoder:
         Raises
         ------
         InputError
-            If the question is empty, a text spells a control token, the prompt is longer than the model can
-            read, or segments cannot be established with certainty.
+            If it is no stimulus, the question is empty, a text spells a control token, the prompt is longer
+            than the model can read, or segments cannot be established with certainty.
         """
+        if not callable(getattr(stimulus, "render", None)) or not hasattr(stimulus, "current_question"):
+            hint = " Call .stimulus() on the observation." if hasattr(stimulus, "stimulus") else ""
+            raise InputError(f"A model is shown a Stimulus; got {type(stimulus).__name__}.{hint}")
         context = self._checked(stimulus.current_context, "context")
         question = self._checked(stimulus.current_question, "question")
         if not question:

@@ -199,7 +199,8 @@ def implementation(model: Any, text_config: str) -> str:
 def reason_against(model: Any, text_config: str) -> str:
     """Why attention cannot be recorded without changing what the model computes; "" if it can."""
     found = implementation(model, text_config)
-    if found in RECORDED:
+    # While a recording runs, a callback or another thread finds the twin in place.
+    if found in (*RECORDED, *RECORDED.values()):
         return ""
     return (
         "Attention can be recorded from models that run with 'sdpa' or 'eager' attention; this one runs "
@@ -218,11 +219,11 @@ def check_recordable(model: Any, text_config: str) -> None:
 def recording(model: Any, text_config: str, recorder: AttentionRecorder) -> Iterator[AttentionRecorder]:
     """Let `recorder` see every attention call of the language model; the vision tower keeps its own.
 
-    Restored on leaving.
+    Restored on leaving. May be nested: the innermost recorder sees what is run within it.
     """
     check_recordable(model, text_config)
     previous = implementation(model, text_config)
-    model.set_attn_implementation({text_config: RECORDED[previous]})
+    model.set_attn_implementation({text_config: RECORDED.get(previous, previous)})
     token = _ACTIVE.set(recorder)
     try:
         yield recorder

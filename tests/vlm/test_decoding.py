@@ -12,10 +12,12 @@ from scipy import stats
 from tiny_models import VLM, Shown
 from transformers import TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper
 
+import isi_widget as isi
 from isi_widget.errors import Cancelled, InputError, OutOfMemory
 from isi_widget.vlm import decoding
 from isi_widget.vlm.cache import SharedPromptLayer, fork, row_bytes
 from isi_widget.vlm.decoding import Pieces, Row, Sampler, decode
+from isi_widget.vlm.recording import implementation
 
 FAMILIES = [("llava", {}), ("llava_next", {}), ("llava", {"num_key_value_heads": 2})]
 families = pytest.mark.parametrize(("family", "text"), FAMILIES)
@@ -467,12 +469,65 @@ def test_several_threads_may_ask_at_once():
     assert found == expected
 
 
+def test_what_a_model_can_give_does_not_change_while_it_answers():
+    """Another thread, or a callback, looks while attention is being recorded."""
+    vlm = tiny_models.vlm()
+    expected = vlm.answer(SHOWN, 6, min_new_tokens=6, attention=True)
+    found, read = [], []
+
+    def look(row, text, logprob):
+        thread = threading.Thread(target=lambda: found.append(dict(vlm.unavailable)))
+        thread.start()
+        thread.join()
+        read.append(vlm.prefill(SHOWN))  # records attention of its own
+
+    answer = vlm.answer(SHOWN, 6, min_new_tokens=6, attention=True, on_token=look)
+    assert found == [{}] * 6
+    np.testing.assert_array_equal(answer.mass, expected.mass)
+    for prefill in read:
+        np.testing.assert_array_equal(prefill.mass, expected.mass[0])
+    assert implementation(vlm.model, "text_config") == "sdpa"
+
+
+def test_a_model_that_was_moved_encodes_its_images_again():
+    (model, processor), (fresh, _) = tiny_models.llava(), tiny_models.llava()
+    vlm = VLM(model, processor, model_id="moved")
+    vlm.prefill(SHOWN)
+    model.to(torch.bfloat16)
+    expected = VLM(fresh.to(torch.bfloat16), processor, model_id="fresh").prefill(SHOWN)
+    assert torch.equal(vlm.prefill(SHOWN).logits, expected.logits)
+
+
+@pytest.mark.parametrize(
+    ("shown", "message"), [("what?", "got str"), (isi.datasets.scenes()[0], r"Call .stimulus\(\)")]
+)
+def test_only_a_stimulus_can_be_shown(shown, message):
+    for use in (tiny_models.vlm().answer, tiny_models.vlm().encode, tiny_models.vlm().token_boxes):
+        with pytest.raises(InputError, match=message):
+            use(shown)
+
+
 def test_logits_without_numbers_are_said_so():
     model, processor = tiny_models.llava()
     with torch.no_grad():
         model.lm_head.weight.fill_(float("nan"))
     with pytest.raises(RuntimeError, match="NaN logits"):
         VLM(model, processor, model_id="tiny").answer(SHOWN)
+
+
+@pytest.mark.parametrize("settings", [{}, {"do_sample": True}, {"num_beams": 3}, {"attention": True}])
+def test_logits_that_lose_their_numbers_later_are_said_so(settings):
+    model, processor = tiny_models.llava()
+    forwards = []
+
+    def overflow(module, arguments, output):
+        forwards.append(module)
+        if len(forwards) > 2:
+            output.logits.fill_(float("nan"))
+
+    model.register_forward_hook(overflow)
+    with pytest.raises(RuntimeError, match=r"NaN logits in torch.float32"):
+        VLM(model, processor, model_id="tiny").answer(SHOWN, 6, min_new_tokens=6, **settings)
 
 
 class Cramped:
