@@ -21,6 +21,7 @@ from isi_widget.vlm import files, memory
 from isi_widget.vlm.families import Family, family_of
 from isi_widget.vlm.model import VLM
 from isi_widget.vlm.quantization import (
+    QUANTIZATIONS,
     check_quantization,
     compute_dtype,
     keep_layout,
@@ -126,6 +127,8 @@ def _load(
             f"{label} is quantised already ({stored}). Load it without quantization={quantization!r}, or "
             "name the checkpoint that it was made from."
         )
+    if stored in QUANTIZATIONS:
+        check_quantization(stored, place)
     bare = None
     if quantization is not None or (check_memory and stored is None):
         bare = memory.skeleton(config, number_type, trust_remote_code)
@@ -243,7 +246,7 @@ def _stored_quantization(config: Any) -> str | None:
 
 def _processor(folder: Path, label: str, family: Family, config: Any, trust_remote_code: bool) -> Any:
     """The checkpoint's processor; from tokenizer and image processor if it cannot be loaded as one."""
-    from transformers import AutoImageProcessor, AutoProcessor, AutoTokenizer
+    from transformers import AutoImageProcessor, AutoProcessor, AutoTokenizer, ProcessorMixin
 
     where = {"trust_remote_code": trust_remote_code}
     try:
@@ -253,6 +256,10 @@ def _processor(folder: Path, label: str, family: Family, config: Any, trust_remo
     except (ImportError, OSError, ValueError, TypeError, KeyError, AttributeError):
         try:
             tokenizer = AutoTokenizer.from_pretrained(folder, **where)
+            # Older checkpoints have the template in a file that only processors read (chat_template.json); a
+            # tokenizer may carry another one, for text alone.
+            own, _ = ProcessorMixin.get_processor_dict(folder)
+            tokenizer.chat_template = own.get("chat_template") or tokenizer.chat_template
             image_processor = AutoImageProcessor.from_pretrained(folder, **where)
             processor = family.make_processor(config, tokenizer, image_processor)
         except Exception as error:

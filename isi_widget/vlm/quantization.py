@@ -38,7 +38,7 @@ def check_quantization(quantization: str | None, device: torch.device | None = N
     if missing:
         raise InputError(
             f"quantization={quantization!r} needs {' and '.join(missing)}, which is not installed. "
-            "Install it with: pip install 'isi-widget[quant]', or load without quantization."
+            "Install it with: pip install 'isi-widget[quant]', or load a model that is not quantised."
         )
     if device is not None and device.type not in _DEVICES:
         raise InputError(

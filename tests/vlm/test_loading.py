@@ -77,6 +77,33 @@ def test_a_processor_is_built_from_its_parts(folder, broken):
     assert vlm.encode(SHOWN).token_counts()["image"] == expected.token_counts()["image"]
 
 
+@pytest.mark.parametrize("name", ["qwen2_vl", "internvl"])
+def test_the_processors_own_template_is_used_where_the_processor_is_built_from_its_parts(name, tmp_path):
+    """Older checkpoints have it in chat_template.json, which tokenizers do not read."""
+    model, processor = BUILDERS[name]()
+    model.save_pretrained(tmp_path)
+    processor.save_pretrained(tmp_path)
+    expected = load_vlm(tmp_path).encode(SHOWN)
+    template = (tmp_path / "chat_template.jinja").read_text()
+    (tmp_path / "chat_template.jinja").unlink()
+    write(tmp_path / "chat_template.json", json.dumps({"chat_template": template}))
+    assert load_vlm(tmp_path).encode(SHOWN).text == expected.text
+    # A template for text alone, of the language model that it was made from.
+    for_text = "{% for message in messages %}Q: {{ message['content'] }}{% endfor %}A:"
+    record = json.loads((tmp_path / "tokenizer_config.json").read_text())
+    write(tmp_path / "tokenizer_config.json", json.dumps(record | {"chat_template": for_text}))
+    assert load_vlm(tmp_path).encode(SHOWN).text == expected.text
+
+
+def test_a_template_is_not_guessed_where_a_family_has_several(folder):
+    (folder / "chat_template.jinja").unlink()
+    if json.loads((folder / "config.json").read_text())["model_type"] == "llava":  # there is one only
+        assert load_vlm(folder).encode(SHOWN).text.startswith("USER: <image>")
+    else:
+        with pytest.raises(InputError, match="has no chat template"):
+            load_vlm(folder)
+
+
 def test_missing_packages_are_named(checkpoint, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(

@@ -29,6 +29,7 @@ class LlavaNext(Llava):
 
     title = "LLaVA-NeXT"
     image_inputs: tuple[str, ...] = ("pixel_values", "image_sizes")
+    chat_template = ""  # which of the three cannot be told from the config
 
     def token_boxes(
         self, processor: Any, config: Any, size: tuple[int, int], images: Mapping[str, Any]
