@@ -64,7 +64,17 @@ def check_vlm(
     -------
     CheckReport
         `print(report)` or show it in a notebook; `report.ok`.
+
+    Raises
+    ------
+    InputError
+        If there is no loaded model (one behind a server cannot be looked into).
     """
+    if not hasattr(vlm, "model"):
+        raise InputError(
+            f"check_vlm compares a loaded model with plain transformers; got {type(vlm).__name__}. Load one "
+            "with load_vlm()."
+        )
     first, other = _drawing(0), _drawing(1)
     checks = _Checks(vlm, first if stimulus is None else stimulus, other, max_new_tokens, seed)
     with vlm.lock:

@@ -13,6 +13,7 @@ import tiny_models
 import torch
 from tiny_models import VLM, Shown
 
+from isi_widget.errors import InputError
 from isi_widget.vlm import check_vlm, decoding, load_vlm
 from isi_widget.vlm.check import TOLERANCES
 from isi_widget.vlm.check_report import FAILED, NOT_AVAILABLE, PASSED, CheckReport, CheckRow
@@ -234,6 +235,12 @@ def test_a_report_shows_itself_in_a_notebook():
 def test_a_report_is_json_ready():
     record = json.loads(json.dumps(REPORT.to_dict()))
     assert record["ok"] is False and record["rows"][0]["difference"] == 1.5e-6
+
+
+@pytest.mark.parametrize("vlm", ["a name", tiny_models.Shown()])
+def test_only_a_loaded_model_can_be_checked(vlm):
+    with pytest.raises(InputError, match="compares a loaded model"):
+        check_vlm(vlm)
 
 
 # The page ---------------------------------------------------------------------------------------------------

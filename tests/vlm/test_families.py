@@ -18,7 +18,7 @@ from isi_widget.attribution import measure_attention
 from isi_widget.errors import InputError
 from isi_widget.stimulus import Stimulus, load_image
 from isi_widget.trial import run_trial
-from isi_widget.vlm import load_vlm, supported_families
+from isi_widget.vlm import Family, load_vlm, register_family, supported_families
 from isi_widget.vlm import recording as recording_module
 from isi_widget.vlm.families import family_of
 from isi_widget.vlm.recording import GROUPS, AttentionRecorder, recording
@@ -610,3 +610,19 @@ def test_what_transformers_does_not_know_is_refused_by_name():
 
     with pytest.raises(InputError, match=r"'no_such_model' are not supported.*Qwen2-VL \('qwen2_vl'\)"):
         family_of(Config())
+
+
+def test_an_adapter_that_would_not_be_found_is_refused():
+    with pytest.raises(InputError, match=r"needs the config\.model_type"):
+
+        @register_family
+        class Forgotten(Family):
+            title = "Forgotten"
+
+    with pytest.raises(InputError, match=r"needs a subclass of isi_widget\.vlm\.Family"):
+
+        @register_family("stranger")
+        class Stranger:
+            title = "Stranger"
+
+    assert "stranger" not in supported_families()

@@ -423,3 +423,24 @@ def test_drift_needs_stimuli_and_one_vocabulary(loaded):
         quantization.quantization_drift(loaded("llava"), loaded("llava"), [])
     with pytest.raises(InputError, match="two versions of one checkpoint"):
         quantization.quantization_drift(loaded("llava"), tiny_models.vlm("llava", "piece"), [SHOWN])
+
+
+def test_an_unlisted_model_keeps_its_attention_where_products_are_rounded(tmp_path):
+    model, processor = tiny_models.UNLISTED["llava_onevision"]()
+    model.save_pretrained(tmp_path)
+    processor.save_pretrained(tmp_path)
+    vlm = load_vlm(tmp_path, quantization="nf4", dtype="float32")
+    for module in vlm.model.modules():
+        if hasattr(module, "compute_dtype"):  # as on a CPU with bfloat16 instructions
+            module.compute_dtype = torch.bfloat16
+    assert set(VLM(vlm.model, processor, model_id="rounded").unavailable) == {"image_map"}
+
+
+def test_a_stored_quantised_model_names_the_packages_that_it_needs(loaded, tmp_path, monkeypatch):
+    vlm = loaded("llava", "int8")
+    vlm.model.save_pretrained(tmp_path)
+    vlm.processor.save_pretrained(tmp_path)
+    assert load_vlm(tmp_path).quantization == "int8"
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(InputError, match=r"'int8' needs bitsandbytes and accelerate.*isi-widget\[quant\]"):
+        load_vlm(tmp_path)

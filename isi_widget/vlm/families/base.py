@@ -217,9 +217,19 @@ F = TypeVar("F", bound=type[Family])
 
 
 def register_family(model_type: str) -> Callable[[F], F]:
-    """Class decorator: the adapter of the models whose `config.model_type` is `model_type`."""
+    """Class decorator: the adapter of the models whose `config.model_type` is `model_type`.
+
+    Raises
+    ------
+    InputError
+        If it is used without a model_type, or on something else than a subclass of `Family`.
+    """
+    if not isinstance(model_type, str):
+        raise InputError("register_family needs the config.model_type: @register_family('aya_vision').")
 
     def register(cls: F) -> F:
+        if not (isinstance(cls, type) and issubclass(cls, Family)):
+            raise InputError(f"register_family needs a subclass of isi_widget.vlm.Family; got {cls!r}.")
         family = cls()
         family.model_type = model_type
         _FAMILIES[model_type] = family

@@ -17,6 +17,7 @@ import torch
 
 from isi_widget.errors import InputError
 from isi_widget.vlm.families.base import Family, without_video
+from isi_widget.vlm.quantization import computes_in
 
 _PROBE_TOKENS = 8
 # Cache layers of transformers that grow by new tensors, never in place.
@@ -133,7 +134,8 @@ class Generic(Family):
             difference = self._difference_from_eager(model, len(layers))
         except Exception as error:  # whatever an unknown model raises here is the reason
             return f"A recorded forward could not be compared with eager attention ({_first_line(error)})."
-        tolerance = 1e-4 if model.dtype == torch.float32 else 2e-2
+        exact = (computes_in(model) or str(model.dtype)).endswith("float32")
+        tolerance = 1e-4 if exact else 2e-2
         if not difference <= tolerance:
             return f"Recorded attention differs from eager attention by {difference:.2g}."
         return ""
