@@ -1,10 +1,10 @@
 """Judging sampled answers: buckets of different pairs, against one ordered pair after the other.
 
 A random DeBERTa-v2 of base size (12 layers of width 768) with the embedded entailment model's tokenizer; the
-numbers say nothing about what it judges. The reference asks for every ordered pair of answers, equal
-ones too, one pair per forward pass of transformers' own model. A whole round of that takes minutes, so a random share of its pairs is
-run and the time scaled to all; so are the 77 and more buckets of fifty different answers. The names of the
-rows say so.
+numbers say nothing about what it judges. The reference asks for every ordered pair of answers, equal ones
+too, one pair per forward pass of transformers' own model. A whole round of that takes minutes, so a random
+share of its pairs is run and the time scaled to all; so are the buckets of fifty different answers. The names
+of the rows say so.
 """
 
 import copy
