@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import platform
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
@@ -195,7 +195,8 @@ class Trial:
         if self.correct is not None:
             parts.append(f"correct={self.correct}")
         if self.uncertainty is not None:
-            parts.append(f"semantic_entropy={self.uncertainty.semantic_entropy:.3f}")
+            name = "semantic_entropy" if self.uncertainty.has_likelihoods else "discrete_semantic_entropy"
+            parts.append(f"{name}={getattr(self.uncertainty, name):.3f}")
         if self.attention is not None:
             shares = ", ".join(f"{name} {share:.2f}" for name, share in self.attention.relative().items())
             parts.append(f"attention=({shares})")
@@ -334,7 +335,7 @@ def run_trial(
     fits; if only the samples do not, the trial keeps the answer and its `notes` say so.
     """
     _check_inputs(vlm, stimulus)
-    measures, notes = _available(vlm, what)
+    measures = _available(vlm, what)
     settings = Settings(
         measures,
         samples,
@@ -356,6 +357,7 @@ def run_trial(
     answer: Answer | None = None
     yes_no: Mapping[str, float] | None = None
     sampled: list[Answer] = []
+    notes: tuple[str, ...] = ()
     attention: AttentionShares | None = None
     with vlm.lock:  # some families keep state on the model between prefill and decoding
         with run.stage("prompt"):
@@ -386,8 +388,10 @@ def run_trial(
             except OutOfMemory as error:
                 if answer is None:
                     raise
-                notes += (f"uncertainty was not measured: {error}",)  # what is there is not thrown away
+                notes = (f"The uncertainty was not measured: {error}",)  # what is there is not thrown away
         model = vlm.info()
+        if what is None:  # asked at the end: what a server tells is known when it has answered
+            notes = (*_missing(vlm), *notes)
     uncertainty = _uncertainty(run, sampled, stimulus, settings, judge) if sampled and judge else None
     run.check()
     created = datetime.now(UTC).isoformat(timespec="milliseconds")
@@ -406,11 +410,8 @@ def run_trial(
     )
 
 
-def _available(vlm: VLM, what: Sequence[str] | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The measures to run, and a sentence for each thing that this VLM cannot give.
-
-    A measure that was asked for by name is not left out silently: `InputError`.
-    """
+def _available(vlm: VLM, what: Sequence[str] | None) -> tuple[str, ...]:
+    """The measures to run. One that was asked for by name is not left out silently: `InputError`."""
     missing: Mapping[str, str] = getattr(vlm, "unavailable", {})
     if what is not None:
         names = tuple([what] if isinstance(what, str) else what)
@@ -419,9 +420,22 @@ def _available(vlm: VLM, what: Sequence[str] | None) -> tuple[tuple[str, ...], t
                 raise InputError(
                     f"{name!r} is not available from {vlm.model_id}: {missing[name]} Leave it out of what=..."
                 )
-        return names, ()
-    notes = tuple(f"{name} is not available: {reason}" for name, reason in missing.items())
-    return tuple(name for name in WHAT if name not in missing), notes
+        return names
+    return tuple(name for name in WHAT if name not in missing)
+
+
+_IN_WORDS = {
+    "segments": "the segments of the prompt",
+    "image_map": "where the image tokens lie (image_map)",
+    "yes_no": "the probability of yes and no",
+    "logprobs": "log-probabilities",
+}
+
+
+def _missing(vlm: VLM) -> Iterator[str]:
+    """A sentence or two for each thing that this VLM cannot give, with the reason."""
+    for name, reason in getattr(vlm, "unavailable", {}).items():
+        yield f"Not available: {_IN_WORDS.get(name, name)}. {reason[:1].upper()}{reason[1:]}"
 
 
 def _told(step: Callable[..., None], on_text: OnText) -> Callable[[int, str, float], None]:

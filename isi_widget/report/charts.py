@@ -34,6 +34,8 @@ def plot_trial(trial: Trial) -> Figure:
     if not panels:
         axes[1].set_axis_off()
     figure.suptitle(_title(view), fontsize=10)
+    if view["notes"]:
+        figure.supxlabel("\n".join(_wrapped(plain(note, 400), 150) for note in view["notes"]), fontsize=7)
     return figure
 
 
@@ -65,13 +67,9 @@ def draw_entropies(axis: Axes, view: dict[str, Any]) -> None:
     entropies = view["uncertainty"]["entropies"]
     for row, entropy in enumerate(entropies):
         if entropy["value"] is None:
-            axis.text(0.0, row, "infinite", va="center", fontsize=8)
+            axis.text(0.0, row, f" {entropy['missing']}", va="center", fontsize=8)
             continue
-        low, high = (
-            entropy[name] if entropy[name] is not None else entropy["value"] for name in ("low", "high")
-        )
-        axis.plot([low, high], [row, row], color=NEUTRAL, linewidth=2, solid_capstyle="butt")
-        axis.plot([entropy["value"]], [row], "o", color="black", markersize=5)
+        _draw_interval(axis, row, entropy)
         if entropy["maximum"]:
             axis.plot([entropy["maximum"]], [row], "|", color=NEUTRAL, markersize=12)
     labels = [
@@ -88,13 +86,22 @@ def draw_entropies(axis: Axes, view: dict[str, Any]) -> None:
     )
 
 
+def _draw_interval(axis: Axes, row: int, entropy: dict[str, Any]) -> None:
+    low, high = (entropy[name] if entropy[name] is not None else entropy["value"] for name in ("low", "high"))
+    axis.plot([low, high], [row, row], color=NEUTRAL, linewidth=2, solid_capstyle="butt")
+    axis.plot([entropy["value"]], [row], "o", color="black", markersize=5)
+
+
 def draw_clusters(axis: Axes, view: dict[str, Any], most: int = 8) -> None:
-    """Probability and count of each cluster; of many, the most probable ones and how many are left."""
+    """Probability and count of each cluster; of many, the most probable ones and how many are left.
+
+    Without likelihoods, the share of the answers stands for the probability, and the title says so.
+    """
     clusters = view["uncertainty"]["clusters"]
     shown = clusters[:most]
-    axis.barh(range(len(shown)), [cluster["probability"] for cluster in shown], color=NEUTRAL, height=0.65)
+    axis.barh(range(len(shown)), [cluster["share"] for cluster in shown], color=NEUTRAL, height=0.65)
     for row, cluster in enumerate(shown):
-        axis.text(cluster["probability"], row, f" {cluster['count']}", va="center", fontsize=8)
+        axis.text(cluster["share"], row, f" {cluster['count']}", va="center", fontsize=8)
     axis.set_yticks(
         range(len(shown)),
         [_wrapped(plain(cluster["name"]) or "(empty)", 22) for cluster in shown],
@@ -103,9 +110,9 @@ def draw_clusters(axis: Axes, view: dict[str, Any], most: int = 8) -> None:
     axis.set_ylim(max(len(shown), 3) - 0.5, -0.5)
     axis.set_xlim(0, 1.1)
     left = len(clusters) - len(shown)
-    axis.set_title(
-        "Clusters: probability, count" + (f"\n({left} more not shown)" if left else ""), fontsize=9
-    )
+    known = any(cluster["probability"] is not None for cluster in clusters)
+    title = f"Clusters: {'probability' if known else 'share of the answers'}, count"
+    axis.set_title(title + (f"\n({left} more not shown)" if left else ""), fontsize=9)
 
 
 def draw_attention(axis: Axes, view: dict[str, Any]) -> None:
@@ -203,19 +210,17 @@ def plot_comparison(trials: Sequence[Trial], labels: Sequence[str]) -> Figure:
 
 
 def _draw_spread(axis: Axes, views: Sequence[dict[str, Any]], labels: Sequence[str]) -> None:
+    """The semantic entropy; the discrete one for all where one of the models tells no likelihoods."""
+    measured = [view["uncertainty"]["entropies"] for view in views if view["uncertainty"]]
+    which = 0 if all(entropies[0]["value"] is not None for entropies in measured) else 1
     for row, view in enumerate(views):
-        if view["uncertainty"] is None:
-            continue
-        entropy = view["uncertainty"]["entropies"][0]
-        low, high = (
-            entropy[name] if entropy[name] is not None else entropy["value"] for name in ("low", "high")
-        )
-        axis.plot([low, high], [row, row], color=NEUTRAL, linewidth=2, solid_capstyle="butt")
-        axis.plot([entropy["value"]], [row], "o", color="black", markersize=5)
+        if view["uncertainty"] is not None:
+            _draw_interval(axis, row, view["uncertainty"]["entropies"][which])
     axis.set_yticks(range(len(views)), labels, fontsize=8)
     axis.set_ylim(len(views) - 0.5, -0.5)
     axis.set_xlim(left=min(0.0, axis.get_xlim()[0]))
-    axis.set_title("Semantic entropy (nats), with interval", fontsize=9)
+    level = next(view["uncertainty"]["level"] for view in views if view["uncertainty"])
+    axis.set_title(f"{measured[0][which]['label']} (nats), with {level:.0%} interval", fontsize=9)
 
 
 def _draw_inputs(axis: Axes, views: Sequence[dict[str, Any]], labels: Sequence[str]) -> None:

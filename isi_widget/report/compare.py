@@ -234,8 +234,10 @@ def _entropy(view: dict[str, Any], first: dict[str, Any], index: int) -> str:
         return ""
     entropy = view["uncertainty"]["entropies"][index]
     value, low, high = entropy["value"], entropy["low"], entropy["high"]
-    if value is None or low is None or high is None:
-        return "infinite"
+    if value is None:
+        return str(entropy["missing"])
+    if low is None or high is None:
+        return f"{value:.2f}"
     other = first["uncertainty"]["entropies"][index] if first["uncertainty"] else entropy
     apart = (
         other["low"] is not None

@@ -31,6 +31,7 @@ def trial_html(trial: Trial) -> str:
             _answer(view["answer"], view["truth"]),
             _uncertainty(view["uncertainty"]),
             _attention(view["attention"]),
+            *(f'<div style="{_TEXT};{QUIET}">{escape(note)}</div>' for note in view["notes"]),
         )
         if part
     ]
@@ -101,14 +102,15 @@ def _uncertainty(uncertainty: dict[str, Any] | None) -> str:
     clusters = [
         Bar(
             cluster["name"] or "(empty answer)",
-            cluster["probability"],
-            f"{cluster['probability']:.2f}, {cluster['count']} of {samples}",
+            cluster["share"],
+            f"{_probability(cluster)}{cluster['count']} of {samples}",
             note="; ".join(f"{answer['count']} x {answer['text']}" for answer in cluster["answers"]),
         )
         for cluster in uncertainty["clusters"]
     ]
+    known = any(cluster["probability"] is not None for cluster in uncertainty["clusters"])
     answers = "".join(
-        f"<li>{escape(cluster['name'])}: "
+        f"<li>{escape(cluster['name']) or '(empty answer)'}: "
         + "; ".join(
             f"{answer['count']} \N{MULTIPLICATION SIGN} {escape(answer['text'])}"
             for answer in cluster["answers"]
@@ -122,20 +124,25 @@ def _uncertainty(uncertainty: dict[str, Any] | None) -> str:
     return (
         f'<div style="{HEADING}">Uncertainty <span style="{QUIET}">{samples} samples at temperature '
         f"{temperature:g}, {level} bootstrap intervals</span></div>{rows}"
-        f'<div style="{QUIET}">clusters of one meaning: probability, answers</div>'
+        f'<div style="{QUIET}">clusters of one meaning: {"probability, " if known else ""}answers</div>'
         f"{bar_table(clusters, maximum=1.0)}{caveats}"
         '<details style="margin-bottom:8px"><summary style="cursor:pointer">answers per cluster</summary>'
         f"<ul>{answers}</ul></details>"
     )
 
 
+def _probability(cluster: dict[str, Any]) -> str:
+    return "" if cluster["probability"] is None else f"{cluster['probability']:.2f}, "
+
+
 def _entropy(entropy: dict[str, Any]) -> Bar:
     value, low, high = entropy["value"], entropy["low"], entropy["high"]
+    if value is None:
+        return Bar(entropy["label"], None, entropy["missing"], NEUTRAL, note=entropy["definition"])
     unit = f" {entropy['unit']}" if entropy["unit"] else ""
-    text = "infinite" if value is None else f"{value:.2f}"
     interval = "" if low is None or high is None else f" [{low:.2f}, {high:.2f}]"
     scale = entropy["maximum"] or high or value  # without a bound, the interval's end
-    text = f"{text}{interval}{unit}"
+    text = f"{value:.2f}{interval}{unit}"
     return Bar(entropy["label"], value, text, NEUTRAL, low, high, entropy["definition"], scale)
 
 

@@ -9,10 +9,11 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from isi_widget.report.style import ENTROPIES, INPUTS, SEGMENTS
+from isi_widget.report.style import ENTROPIES, INPUTS, SEGMENTS, Measure
+from isi_widget.uncertainty.graphs import GRAPH_MEASURES
 
 if TYPE_CHECKING:
     from isi_widget.trial import Trial
@@ -22,6 +23,11 @@ if TYPE_CHECKING:
 def finite(value: float | None) -> float | None:
     """The value, or None where JSON has no number for it."""
     return float(value) if value is not None and math.isfinite(value) else None
+
+
+def missing(value: float) -> str:
+    """What stands in the place of a number that is not finite: NaN is not measured, not zero."""
+    return "" if math.isfinite(value) else "not available" if math.isnan(value) else "infinite"
 
 
 def trial_view(trial: Trial) -> dict[str, Any]:
@@ -66,16 +72,18 @@ def _uncertainty(uncertainty: Uncertainty, trial: Trial) -> dict[str, Any]:
     entropies = []
     for measure in ENTROPIES:
         low, high = uncertainty.interval(measure.name)
+        value = getattr(uncertainty, measure.name)
         entropies.append(
             {
                 "name": measure.name,
                 "label": measure.label,
-                "value": finite(getattr(uncertainty, measure.name)),
+                "value": finite(value),
+                "missing": missing(value),
                 "low": finite(low),
                 "high": finite(high),
                 "maximum": measure.maximum(samples),
                 "unit": measure.unit,
-                "definition": measure.definition,
+                "definition": " ".join([measure.definition, *_bounds(measure, uncertainty)]),
             }
         )
     return {
@@ -88,8 +96,23 @@ def _uncertainty(uncertainty: Uncertainty, trial: Trial) -> dict[str, Any]:
     }
 
 
+def _bounds(measure: Measure, uncertainty: Uncertainty) -> Iterator[str]:
+    """What the interval is, and the largest value that there can be."""
+    low, high = uncertainty.interval(measure.name)
+    maximum = measure.maximum(len(uncertainty.answers))
+    if math.isfinite(low) and math.isfinite(high):
+        bias = "" if maximum is None else "; a resample misses meanings too, so it sits too low"
+        yield f"Interval: {uncertainty.level:.0%}, bootstrap over the samples{bias}."
+    if maximum is not None:
+        yield f"Largest possible here: {maximum:.2f}{' ' + measure.unit if measure.unit else ''}."
+
+
 def clusters_of(uncertainty: Uncertainty) -> list[dict[str, Any]]:
-    """The clusters, most probable first: id, name, count, probability, and each wording with its count."""
+    """The clusters, most probable first: id, name, count, probability, and each wording with its count.
+
+    Where the model tells no likelihoods, the probability is None and the largest comes first; `share` is the
+    probability where there is one, else the share of the answers.
+    """
     parts = zip(
         uncertainty.cluster_names, uncertainty.cluster_counts, uncertainty.cluster_probabilities, strict=True
     )
@@ -103,10 +126,11 @@ def clusters_of(uncertainty: Uncertainty) -> list[dict[str, Any]]:
                 "name": name,
                 "count": count,
                 "probability": finite(probability),
+                "share": count / len(uncertainty.answers) if math.isnan(probability) else probability,
                 "answers": [{"text": text, "count": number} for text, number in wordings.most_common()],
             }
         )
-    return sorted(clusters, key=lambda cluster: (-(cluster["probability"] or 0.0), cluster["id"]))
+    return sorted(clusters, key=lambda cluster: (-cluster["share"], cluster["id"]))
 
 
 def _attention(trial: Trial) -> dict[str, Any] | None:
@@ -153,6 +177,10 @@ def trial_row(trial: Trial) -> dict[str, Any]:
         row[measure.name] = math.nan if uncertainty is None else getattr(uncertainty, measure.name)
         row[f"{measure.name}_low"], row[f"{measure.name}_high"] = low, high
     row["clusters"] = math.nan if uncertainty is None else uncertainty.number_of_clusters
+    for name in GRAPH_MEASURES:
+        row[name] = math.nan if uncertainty is None else uncertainty.graph_measures.get(name, math.nan)
+    order = None if uncertainty is None else uncertainty.order
+    row["order_changed"] = math.nan if order is None else order.changed
     absolute = {} if trial.attention is None else trial.attention.absolute()
     relative = {} if trial.attention is None else trial.attention.relative()
     counts = {} if trial.attention is None else trial.attention.token_counts
@@ -178,8 +206,12 @@ def trial_row(trial: Trial) -> dict[str, Any]:
             "strict",
             "do_sample",
             "num_beams",
+            "likelihood",
+            "prepend_question",
         )
     }
+    row["entailment"] = None if uncertainty is None else uncertainty.entailment
+    row["notes"] = " ".join(trial.notes)
     row["seconds"] = trial.seconds.get("total", math.nan)
     row |= {f"version_{name}": version for name, version in trial.versions.items()}
     return row

@@ -402,6 +402,7 @@ class Probe(PageState):
             "thumbnail": pictures.thumbnail(trial.stimulus.render()),
         }
         number = self._add_entry(trial, entry)
+        self._show_model()  # a server has told more of itself by answering
         self.send({"kind": "result", "id": id, "trial": number})
         self._follow()
 

@@ -184,13 +184,15 @@ export interface EntropyView {
   high: number | null;
   maximum: number | null;
   unit: string;
+  /** what it is, what its interval is, its largest value */
   definition: string;
 }
 export interface ClusterView {
   id: number;
   name: string;
   count: number;
-  probability: number;
+  /** null: the model tells no likelihoods */
+  probability: number | null;
   answers: { text: string; count: number }[];
 }
 export interface UncertaintyView {

@@ -229,7 +229,7 @@ const readUncertainty = shape<UncertaintyView>({
     ),
   ),
   clusters: many(
-    shape<ClusterView>({ id: zero, name: text, count: zero, probability: zero, answers: many(shape({ text, count: num(1) })) }),
+    shape<ClusterView>({ id: zero, name: text, count: zero, probability: number, answers: many(shape({ text, count: num(1) })) }),
   ),
 });
 

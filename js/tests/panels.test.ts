@@ -269,6 +269,25 @@ describe("results", () => {
     expect(page.maybe("answer-probability")).toBeNull();
   });
 
+  it("of a model that tells no likelihoods show counts, not a probability of 0", async () => {
+    const uncertainty = {
+      samples: 4,
+      temperature: 1,
+      caveats: [],
+      entropies: [
+        { name: "semantic_entropy", label: "Semantic entropy", value: null, unit: "nats", definition: "S" },
+        { name: "discrete_semantic_entropy", label: "Discrete semantic entropy", value: 0.56, unit: "nats", definition: "D" },
+      ],
+      clusters: [{ id: 0, name: "no", count: 3, probability: null, answers: [{ text: "no", count: 3 }] }],
+    };
+    page.model.kernel({ trials: [trial(2, "k0", { uncertainty })], shown: 2 });
+    await settle();
+    expect(page.text("cluster-0")).toContain("3 of 4");
+    expect(page.text("cluster-0")).not.toContain("0.00");
+    expect(page.find("cluster-0").querySelector(".isi-value")?.getAttribute("width")).toBe("75%");
+    expect(page.text("trial-2")).toContain("discrete SE 0.56");
+  });
+
   it("say under them what could not be measured", async () => {
     expect(page.maybe("notes")).toBeNull();
     page.model.kernel({ trials: [trial(2, "k0", { attention: null, notes: ["attention is not available: no recorder."] })], shown: 2 });

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
-from made_trials import HOSTILE, make_trial
+from made_trials import HOSTILE, make_silent_trial, make_trial
 
 
 @pytest.fixture
@@ -25,3 +25,8 @@ def hostile():
 @pytest.fixture
 def bare(trial):
     return dataclasses.replace(trial, answer=None, uncertainty=None, attention=None, yes_no=None)
+
+
+@pytest.fixture
+def silent():
+    return make_silent_trial()

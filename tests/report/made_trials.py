@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+import math
+
 import numpy as np
 
 from isi_widget.answer import Answer
@@ -54,4 +57,19 @@ def make_trial(
         {"prompt": 0.1, "total": 0.4},
         {"python": "3.11"},
         "2026-01-01T00:00:00.000+00:00",
+    )
+
+
+def make_silent_trial(texts=("No.", "Yes.", "No.", "Maybe.")):
+    """Of a server that tells no log-probabilities: NaN everywhere, token ids -1."""
+    made = make_trial(("Yes.",))
+    answers = [Answer(text, (-1,), (text,), (math.nan,)) for text in texts]
+    return dataclasses.replace(
+        made,
+        answer=answers[0],
+        uncertainty=uncertainty_of(answers, "Is there a star?", SameText(), seed=1),
+        attention=None,
+        yes_no=None,
+        settings=Settings(("answer", "uncertainty"), samples=len(texts)),
+        notes=("Not available: attention. A server shows only text.",),
     )

@@ -89,7 +89,7 @@ def test_a_comparison_shows_every_condition(bare):
     assert {"first", "second", "third"} <= set(axes)
     points = [
         line.get_xdata()[0]
-        for line in axes["Semantic entropy (nats), with interval"].lines
+        for line in axes["Semantic entropy (nats), with 95% interval"].lines
         if line.get_marker() == "o"
     ]
     assert points == pytest.approx([trials[0].uncertainty.semantic_entropy] * 2)
@@ -97,3 +97,25 @@ def test_a_comparison_shows_every_condition(bare):
     assert widths[:3] == pytest.approx(list(trials[0].attention.relative().values()))
     assert widths[3:6] == pytest.approx(list(trials[1].attention.relative().values()))
     assert len(Comparison((bare,), ("only",)).plot().get_axes()) == 1
+
+
+def test_without_likelihoods_the_bars_are_shares_of_the_answers(silent):
+    figure = silent.plot()
+    axes = drawn(figure)
+    assert [bar.get_width() for bar in axes["Clusters: share of the answers, count"].patches] == [
+        0.5,
+        0.25,
+        0.25,
+    ]
+    texts = [text.get_text().strip() for text in axes["Uncertainty: 4 samples, T = 0.9,"].texts]
+    assert texts == ["not available"] * 3
+    assert "A server shows only text." in figure.get_supxlabel()
+
+
+def test_conditions_of_which_one_has_no_likelihoods_are_compared_by_the_discrete_entropy(silent):
+    told = make_trial()
+    axes = drawn(Comparison((told, silent), ("a", "b")).plot())
+    axis = axes["Discrete semantic entropy (nats), with 95% interval"]
+    points = [line.get_xdata()[0] for line in axis.lines if line.get_marker() == "o"]
+    assert points == [trial.uncertainty.discrete_semantic_entropy for trial in (told, silent)]
+    assert "Semantic entropy (nats), with 95% interval" in drawn(Comparison((told,), ("a",)).plot())

@@ -24,7 +24,17 @@ def test_the_view_has_the_agreed_form(trial):
         "segments", "absolute", "relative", "token_counts", "modality_dominance_index", "by_layer"
     } <= set(view["attention"])  # fmt: skip
     for entropy in view["uncertainty"]["entropies"]:
-        assert set(entropy) == {"name", "label", "value", "low", "high", "maximum", "unit", "definition"}
+        assert set(entropy) == {
+            "name",
+            "label",
+            "value",
+            "low",
+            "high",
+            "maximum",
+            "unit",
+            "definition",
+            "missing",
+        }
     json.dumps(view, allow_nan=False)
 
 
@@ -104,3 +114,31 @@ def test_the_colours_are_okabe_and_ito_s():
         "question": "#009E73",
         "other": "#999999",
     }
+
+
+def test_without_likelihoods_nothing_is_shown_as_zero(silent):
+    uncertainty = silent.view()["uncertainty"]
+    json.dumps(uncertainty, allow_nan=False)
+    assert [entropy["missing"] for entropy in uncertainty["entropies"]] == [
+        "not available",
+        "",
+        "not available",
+        "not available",
+    ]
+    clusters = [(c["name"], c["count"], c["probability"], c["share"]) for c in uncertainty["clusters"]]
+    assert clusters == [("No.", 2, None, 0.5), ("Yes.", 1, None, 0.25), ("Maybe.", 1, None, 0.25)]
+    assert "discrete_semantic_entropy=1.040" in repr(silent)
+
+
+def test_infinite_is_not_unknown(trial):
+    uncertainty = dataclasses.replace(trial.uncertainty, predictive_entropy=math.inf)
+    entropies = dataclasses.replace(trial, uncertainty=uncertainty).view()["uncertainty"]["entropies"]
+    assert [entropy["missing"] for entropy in entropies] == ["", "", "infinite", ""]
+
+
+def test_a_definition_tells_the_interval_and_the_largest_value(trial, silent):
+    semantic, _, predictive, _ = trial.view()["uncertainty"]["entropies"]
+    assert "Interval: 95%, bootstrap" in semantic["definition"]
+    assert semantic["definition"].endswith(f"Largest possible here: {math.log(4):.2f} nats.")
+    assert predictive["definition"].endswith("Interval: 95%, bootstrap over the samples.")
+    assert "Interval" not in silent.view()["uncertainty"]["entropies"][0]["definition"]

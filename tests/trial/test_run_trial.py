@@ -286,3 +286,18 @@ def test_a_trial_whose_samples_do_not_fit_keeps_its_answer(vlm, stimulus, rule, 
     assert "Try fewer samples" in trial.notes[0]
     with pytest.raises(OutOfMemory):
         run_trial(vlm, stimulus, what="uncertainty", entailment=rule)
+
+
+def test_what_a_server_turns_out_not_to_tell_is_noted_in_the_same_trial(vlm, stimulus, rule):
+    class Server(Closed):
+        def __init__(self, vlm):
+            super().__init__(vlm)
+            self.unavailable = {}
+
+        def yes_no(self, *args, **kwargs):
+            self.unavailable["yes_no"] = "the server tells none."
+            raise InputError("yes_no is not available")
+
+    trial = run_trial(Server(vlm), stimulus, samples=2, max_new_tokens=2, entailment=rule)
+    assert trial.notes == ("Not available: the probability of yes and no. The server tells none.",)
+    assert trial.to_frame()["notes"].item() == trial.notes[0]

@@ -111,7 +111,7 @@ export function Answer({ answer, truth, partly, growing }: AnswerProps) {
           <p class="isi-under isi-muted">
             <span data-testid="answer-truth">{truth ? `Truth: ${truth}` : "No truth is known for this input"}</span>
             {known && (
-              <Tip test="answer-probability" term={`p ${decimals(chance)}`}>
+              <Tip test="answer-probability" term={`p ${chance.toPrecision(2)}`}>
                 Probability of the whole answer, {tokens}. It falls with length: it says how expected these words are, not how true.
               </Tip>
             )}
@@ -211,7 +211,7 @@ function Entropy({ name, label, value, low, high, maximum, unit, definition }: E
       value={value}
       max={maximum ?? Math.max(value, high ?? 0, 1)}
       interval={interval}
-      tip={[definition, interval && "Interval: bootstrap over the samples.", maximum !== null && `Largest possible here: ${decimals(maximum)} ${unit}`.trim() + "."].filter(Boolean).join(" ")}
+      tip={definition}
     >
       {unit} {interval && `[${interval.map((x) => decimals(x)).join(", ")}]`}
     </Row>
@@ -237,9 +237,9 @@ const Cluster = live(function Cluster({ cluster, total }: { cluster: ClusterView
             {name}
           </span>
         </span>
-        <Bar value={probability} label={`probability ${decimals(probability)}`} />
+        <Bar value={probability ?? count / total} label="share" />
         <span class="isi-figure">
-          <strong>{decimals(probability)}</strong> <span class="isi-muted">{`${count} of ${total}`}</span>
+          {probability !== null && <strong>{decimals(probability)}</strong>} <span class="isi-muted">{`${count} of ${total}`}</span>
         </span>
       </button>
       {open.value && (

@@ -59,7 +59,7 @@ const Item = live(function Item({ trial, shown }: { trial: Trial; shown: boolean
           <span class="isi-cut" dir="auto">
             {answer?.text ?? "no answer asked"}
           </span>
-          <span class="isi-muted isi-cut">{[entropy && `SE ${decimals(entropy.value)}`, store.otherModel(trial) && trial.view.model].filter(Boolean).join(" · ") || " "}</span>
+          <span class="isi-muted isi-cut">{[entropy && `${entropy.name[0] === "d" ? "discrete " : ""}SE ${decimals(entropy.value)}`, store.otherModel(trial) && trial.view.model].filter(Boolean).join(" · ") || " "}</span>
         </span>
       </button>
     </li>
