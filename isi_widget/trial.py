@@ -435,7 +435,7 @@ _IN_WORDS = {
 def _missing(vlm: VLM) -> Iterator[str]:
     """A sentence or two for each thing that this VLM cannot give, with the reason."""
     for name, reason in getattr(vlm, "unavailable", {}).items():
-        yield f"Not available: {_IN_WORDS.get(name, name)}. {reason[:1].upper()}{reason[1:]}"
+        yield f"Not available: {_IN_WORDS.get(name, name)}. {reason}"
 
 
 def _told(step: Callable[..., None], on_text: OnText) -> Callable[[int, str, float], None]:

@@ -20,7 +20,7 @@ def trial_code(trial: Trial, observation: str | None = None) -> str:
     Without it, images come from files; a comment says how to write each. A stimulus with something random
     from its data set cannot be built without that data set: it comes whole, from its JSON.
     """
-    lines = ["import isi_widget as isi", "", f"vlm = {_load(trial)}"]
+    lines = ["import isi_widget as isi", "", _load(trial)]
     stimulus = trial.stimulus
     if observation is None and any(
         isinstance(operation, ReplaceImage | ReplaceContext) and operation.preset == "random"
@@ -33,7 +33,11 @@ def trial_code(trial: Trial, observation: str | None = None) -> str:
         lines += _pictures(stimulus)
         lines += [f"obs = {observation}"] if observation is not None else _observation(stimulus)
         lines += [stimulus.code("s")]
-    changed = "".join(f", {name}={value!r}" for name, value in trial.settings.changed().items())
+    settings = trial.settings.changed()
+    judge = "embedded" if trial.uncertainty is None else trial.uncertainty.entailment
+    if judge not in ("", "embedded"):
+        settings["entailment"] = judge
+    changed = "".join(f", {name}={value!r}" for name, value in settings.items())
     lines += [f"trial = isi.run_trial(vlm, s{changed})"]
     return "\n".join(lines)
 
@@ -41,15 +45,21 @@ def trial_code(trial: Trial, observation: str | None = None) -> str:
 def _load(trial: Trial) -> str:
     model = trial.model
     if "code" in model:  # a model that is not loaded here knows how it is reached
-        return str(model["code"])
-    name = model.get("name")
+        return f"vlm = {model['code']}"
+    name, dtype = model.get("name"), model.get("dtype")
+    switches = model.get("loaded_with", {})  # not in older records
+    if switches is None:
+        return f"# vlm is the model {name!r}, which was made by hand and not by isi.load_vlm()"
+    given = {key: model.get(key) for key in ("quantization", "revision")}
+    # 4-bit matrices that are multiplied in another precision than the rest come from dtype="auto" only
+    automatic = str(given["quantization"]).startswith("nf4") and (model.get("compute_dtype") or dtype) != dtype
+    usual = "float32" if name == "embedded" else None
+    given["dtype"] = None if automatic or dtype == usual else dtype
+    if name == "embedded" and str(model.get("device", "cpu")) != "cpu":
+        given["device"] = model["device"]  # it is on the CPU unless one asks
     arguments = [] if name == "embedded" else [repr(name)]
-    for key in ("quantization", "revision"):
-        if model.get(key) is not None:
-            arguments.append(f"{key}={model[key]!r}")
-    if name != "embedded" and model.get("dtype"):
-        arguments.append(f"dtype={model['dtype']!r}")
-    return f"isi.load_vlm({', '.join(arguments)})"
+    arguments += [f"{key}={value!r}" for key, value in (given | switches).items() if value is not None]
+    return f"vlm = isi.load_vlm({', '.join(arguments)})"
 
 
 def _file(picture: Picture) -> str:

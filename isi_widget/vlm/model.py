@@ -79,6 +79,10 @@ class VLM:
             getattr(text_config, "max_position_embeddings", None),
         )
         self.image_features = ImageFeatures(model, self.family)
+        if not self.family.strict:
+            from isi_widget.vlm.check import try_answers
+
+            try_answers(self)
 
     @property
     def tokenizer(self) -> Any:
@@ -116,8 +120,16 @@ class VLM:
             "not_quantized": list(self._not_quantized),
             "compute_dtype": self._compute_dtype,
             "revision": self.revision,
+            "loaded_with": self._loaded_with,
             "note": _SCENES_ONLY if self.is_embedded else "",
         }
+
+    @property
+    def _loaded_with(self) -> dict[str, bool] | None:
+        """The switches of `load_vlm` that were on; None for a model made by hand, which it cannot load."""
+        if self.loaded_with is None:
+            return None
+        return {name: value for name, value in self.loaded_with.items() if value is True}
 
     @cached_property
     def _not_quantized(self) -> tuple[str, ...]:

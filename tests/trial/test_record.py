@@ -196,3 +196,49 @@ def test_the_code_names_another_model_with_all_that_matters(trial):
         },
     )
     assert "isi.load_vlm('llava-hf/a', quantization='nf4', revision='abc', dtype='bfloat16')" in other.code()
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        # nf4 with dtype="auto" on a CPU computes in bfloat16: naming float32 would be another computation
+        ({"quantization": "nf4", "compute_dtype": "bfloat16"}, "isi.load_vlm('a', quantization='nf4')"),
+        (
+            {"quantization": "nf4", "compute_dtype": "float32"},
+            "isi.load_vlm('a', quantization='nf4', dtype='float32')",
+        ),
+        (
+            {"quantization": "int8", "compute_dtype": "int8", "loaded_with": {"quantize_vision": True}},
+            "isi.load_vlm('a', quantization='int8', dtype='float32', quantize_vision=True)",
+        ),
+        ({"name": "embedded"}, "isi.load_vlm()"),
+        ({"name": "embedded", "dtype": "bfloat16"}, "isi.load_vlm(dtype='bfloat16')"),
+        (
+            {"name": "embedded", "device": "cuda:0", "dtype": "float32"},
+            "isi.load_vlm(device='cuda:0')",
+        ),
+    ],
+)
+def test_the_code_loads_the_model_that_computed(trial, change, line):
+    model = {"name": "a", "device": "cpu", "dtype": "float32", "loaded_with": {}} | change
+    assert f"vlm = {line}" in dataclasses.replace(trial, model=model).code().splitlines()
+
+
+def test_the_switches_of_loading_are_in_the_record(vlm, monkeypatch):
+    assert vlm.info()["loaded_with"] == {}
+    monkeypatch.setattr(vlm, "loaded_with", {"name": "a", "quantize_vision": True, "allow_pickle": False})
+    assert vlm.info()["loaded_with"] == {"quantize_vision": True}
+
+
+def test_the_code_does_not_claim_to_load_what_was_made_by_hand(trial):
+    model = {"name": "mine", "loaded_with": None}
+    code = dataclasses.replace(trial, model=model).code()
+    assert "load_vlm(" not in code.replace("not by isi.load_vlm()", "") and "'mine'" in code
+    ast.parse(code)
+
+
+def test_the_code_names_the_entailment_model(trial):
+    other = dataclasses.replace(trial.uncertainty, entailment="microsoft/deberta")
+    assert "entailment='microsoft/deberta'" in dataclasses.replace(trial, uncertainty=other).code()
+    ours = dataclasses.replace(trial.uncertainty, entailment="embedded")
+    assert "entailment" not in dataclasses.replace(trial, uncertainty=ours).code()

@@ -295,7 +295,7 @@ def test_what_a_server_turns_out_not_to_tell_is_noted_in_the_same_trial(vlm, sti
             self.unavailable = {}
 
         def yes_no(self, *args, **kwargs):
-            self.unavailable["yes_no"] = "the server tells none."
+            self.unavailable["yes_no"] = "The server tells none."
             raise InputError("yes_no is not available")
 
     trial = run_trial(Server(vlm), stimulus, samples=2, max_new_tokens=2, entailment=rule)
