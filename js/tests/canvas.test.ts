@@ -45,6 +45,18 @@ describe("drawing", () => {
     expect(operations()).toEqual([]);
   });
 
+  it("a drag ends without a step when its drawing has been replaced meanwhile, by Python or in another view", async () => {
+    await drawBox();
+    await page.drag([60, 45], [160, 145], { release: false });
+    const other = { ...BOX, op: "ellipse", x: 300 };
+    page.model.kernel({ document: { version: 1, operations: [other], past: [[]], future: [] } });
+    await settle();
+    page.find("overlay").dispatchEvent(new PointerEvent("pointerup", { clientX: 160, clientY: 145, button: 0, pointerId: 1, bubbles: true }));
+    await settle();
+    expect(operations()).toEqual([other]);
+    expect(page.find("shape-0").getAttribute("data-op")).toBe("ellipse");
+  });
+
   it("a press that hardly moves draws nothing", async () => {
     await page.click("tool-box");
     await page.drag([10, 20], [11, 21]);

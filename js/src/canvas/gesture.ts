@@ -1,6 +1,6 @@
 // Pointer gestures: what a press starts, what moving shows, what releasing makes of it (one step of the document), or nothing on cancel.
 // Image coordinates only; the view gives the points.
-import { isDrawing } from "../document";
+import { isDrawing, same } from "../document";
 import * as geometry from "../geometry";
 import type { HandleName, Measure, Size } from "../geometry";
 import type { Drawing, Operation, Point } from "../protocol";
@@ -89,7 +89,8 @@ function alter(
       screen.preview(index, draft);
     },
     end() {
-      if (draft) screen.change(index, draft, { say: `${NAMES[draft.op]} ${verb}` });
+      // Python or another view may have put another drawing in its place.
+      if (draft && same(before, screen.store.document.value.operations[index])) screen.change(index, draft, { say: `${NAMES[draft.op]} ${verb}` });
       screen.live.value = null;
     },
     cancel: () => (screen.live.value = null),
