@@ -22,6 +22,7 @@ from PIL import Image, ImageDraw
 
 from isi_widget.errors import Cancelled, InputError
 from isi_widget.vlm.check_report import FAILED, NOT_AVAILABLE, PASSED, CheckReport, CheckRow
+from isi_widget.vlm.memory import is_out_of_memory
 from isi_widget.vlm.plain import Plain
 from isi_widget.vlm.recording import GROUPS
 
@@ -82,6 +83,44 @@ def check_vlm(
     return CheckReport(vlm.info(), checks.precision, rows)
 
 
+def try_answers(vlm: VLM) -> None:
+    """Two short answers, decoded side by side, as `VLM` makes them and as `generate` does.
+
+    For a model that nobody has listed: some keep more of their image than a cache that can be shared (Llama
+    3.2 Vision does), and would answer without it, in silence.
+
+    Raises
+    ------
+    InputError
+        If the log-probabilities differ by more than rounding does, or the model cannot be run.
+    """
+    kind = f"Models of type {vlm.family.model_type!r}"
+    advice = "Write an adapter for it (docs/add_your_vlm.md), or choose a model of a listed family."
+    checks = _Checks(vlm, _drawing(0), _drawing(1), 4, 0)
+    differences: list[float] = []
+    try:
+        answers = vlm.sample(checks.prefill, 2, temperature=1.0, max_new_tokens=4, min_new_tokens=4)
+        for answer in answers:
+            expected = checks.plain.logprobs(checks.inputs, answer.token_ids)
+            differences += (torch.tensor(answer.logprobs) - expected).abs().tolist()
+    except InputError:
+        raise
+    except Exception as error:
+        if is_out_of_memory(error):
+            raise
+        raise InputError(
+            f"{kind} are not listed, and a first answer failed ({type(error).__name__}: "
+            f"{_first_line(error)}). {advice}"
+        ) from error
+    # The mean: in half precision single tokens may be far off.
+    difference = math.fsum(differences) / len(differences)
+    if not difference <= checks.tolerance:
+        raise InputError(
+            f"{kind} are not listed, and their answers cannot be decoded from one reading of the prompt: the "
+            f"log-probabilities are {difference:.2g} off those of transformers' generate. {advice}"
+        )
+
+
 def _run(name: str, check: Callable[[], CheckRow]) -> CheckRow:
     """One row, whatever happens."""
     try:
@@ -107,7 +146,7 @@ class _Checks:
         self.tokens, self.seed = tokens, seed
         self.plain = Plain(vlm)
         self.precision = precision(vlm.model)
-        self._logits, self._mass = TOLERANCES[self.precision]
+        self.tolerance, self._mass = TOLERANCES[self.precision]
 
     def all(self) -> dict[str, Callable[[], CheckRow]]:
         """The checks by name, in the order of the table."""
@@ -187,7 +226,7 @@ class _Checks:
     def first_logits(self) -> CheckRow:
         """The prefill's logits equal those of a plain first step."""
         _, logits = self.plain.generate(self.inputs, 1)
-        return self._within(_largest(self.prefill.logits - logits[0, 0]), self._logits)
+        return self._within(_largest(self.prefill.logits - logits[0, 0]), self.tolerance)
 
     def greedy(self) -> CheckRow:
         """The most likely tokens are those of `generate`."""
@@ -197,7 +236,7 @@ class _Checks:
         theirs = next((rows[0][:end] for end, token in enumerate(rows[0]) if token in ends), rows[0])
         ours = list(answer.token_ids)
         if ours == theirs:
-            return self._within(0.0, self._logits, f"{len(ours)} tokens, all equal")
+            return self._within(0.0, self.tolerance, f"{len(ours)} tokens, all equal")
         place = next((i for i, (a, b) in enumerate(zip(ours, theirs, strict=False)) if a != b), -1)
         place = min(len(ours), len(theirs)) if place < 0 else place
         scores = logits[place, 0]
@@ -206,7 +245,7 @@ class _Checks:
             for ids in (ours, theirs)
         ]
         note = f"equal up to token {place}, where the logits of the two choices differ by this"
-        return self._within(abs(best[0] - best[1]), self._logits, note)
+        return self._within(abs(best[0] - best[1]), self.tolerance, note)
 
     def sampled(self) -> CheckRow:
         """Raw log-probabilities equal those of plain transformers fed with the same tokens."""
@@ -216,7 +255,7 @@ class _Checks:
         ]
         if not differences:
             raise _NotAvailable("All sampled answers were empty.")
-        return self._within(max(differences), self._logits, f"{len(differences)} answers")
+        return self._within(max(differences), self.tolerance, f"{len(differences)} answers")
 
     def as_sampled(self) -> CheckRow:
         """Those of the distribution that was drawn from equal transformers' own temperature."""
@@ -231,7 +270,7 @@ class _Checks:
             differences.append(_largest(torch.tensor(answer.sampled_logprobs) - expected))
         if not differences:
             raise _NotAvailable("All sampled answers were empty.")
-        return self._within(max(differences), self._logits / 0.9, "temperature 0.9")
+        return self._within(max(differences), self.tolerance / 0.9, "temperature 0.9")
 
     def attention(self) -> CheckRow:
         """Recorded masses equal eager attention, step by step."""
@@ -258,7 +297,7 @@ class _Checks:
         if before.token_ids != after.token_ids:
             return CheckRow("", FAILED, note="the answer is another one")
         difference = _largest(torch.tensor(before.logprobs) - torch.tensor(after.logprobs))
-        return self._within(difference, 0.0 if self.precision == "float32" else self._logits)
+        return self._within(difference, 0.0 if self.precision == "float32" else self.tolerance)
 
     def left_padding(self) -> CheckRow:
         """One prompt at a time gives the logits of a left-padded batch of two."""
@@ -276,7 +315,7 @@ class _Checks:
             tokenizer.padding_side = side
         ours = torch.stack([self.prefill.logits, self.vlm.prefill(self.other).logits])
         padding = int((inputs["attention_mask"] == 0).sum())
-        return self._within(_largest(ours - logits[0]), self._logits, f"{padding} padding tokens")
+        return self._within(_largest(ours - logits[0]), self.tolerance, f"{padding} padding tokens")
 
     def image_map(self) -> CheckRow:
         """Each image token has a box inside the picture, or none."""

@@ -6,6 +6,7 @@ over prompt + answer, eager `output_attentions`.
 
 from __future__ import annotations
 
+import functools
 import importlib
 
 import numpy as np
@@ -584,6 +585,78 @@ def test_a_model_that_keeps_more_than_keys_and_values_is_refused():
     model.forward = forward
     with pytest.raises(InputError, match=r"'llava_onevision' keep more than keys and values.*Recurrent"):
         vlm.answer(SHOWN, 4)
+
+
+def mllama():
+    """A tiny Llama 3.2 Vision: every other layer looks at the image by cross-attention."""
+    from transformers import MllamaConfig, MllamaForConditionalGeneration, MllamaProcessor
+    from transformers.models.mllama.image_processing_pil_mllama import MllamaImageProcessorPil
+
+    special = ("<|image|>", "<|python_tag|>", "<|TURN|>", "<|END|>")
+    tok = tiny_models.split_tokenizer(special, {}, bos="<|begin_of_text|>", eos="<|END|>", pad="<|pad|>")
+    small = {"hidden_size": 64, "intermediate_size": 128, "initializer_range": 0.1}
+    vision = {
+        "num_hidden_layers": 2,
+        "num_global_layers": 1,
+        "attention_heads": 4,
+        "vision_output_dim": 128,
+        "image_size": 32,
+        "patch_size": 8,
+        "intermediate_layers_indices": [0],
+        "supported_aspect_ratios": [[1, 1], [1, 2], [1, 3], [1, 4], [2, 1], [2, 2], [3, 1], [4, 1]],
+    }
+    text = {
+        "vocab_size": len(tok) + 8,
+        "num_hidden_layers": 4,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "cross_attention_layers": [1, 3],
+        "max_position_embeddings": 512,
+        "rope_parameters": {"rope_type": "default", "rope_theta": 10000.0},
+        "bos_token_id": tok.bos_token_id,
+        "eos_token_id": tok.eos_token_id,
+        "pad_token_id": tok.pad_token_id,
+    }
+    config = MllamaConfig(
+        vision_config=small | vision,
+        text_config=small | text,
+        image_token_index=tok.convert_tokens_to_ids("<|image|>"),
+    )
+    torch.manual_seed(0)
+    model = MllamaForConditionalGeneration(config).eval()
+    images = MllamaImageProcessorPil(size={"height": 32, "width": 32}, max_image_tiles=4)
+    return model, MllamaProcessor(images, tok, chat_template=tiny_models.AYA.replace("<image>", "<|image|>"))
+
+
+def test_an_unlisted_model_with_cross_attention_is_refused():
+    """Its image's keys and values would be taken for a prompt's that answers can share."""
+    model, processor = mllama()
+    with pytest.raises(InputError, match=r"'mllama' keep more than keys and values.*cross-attention"):
+        VLM(model, processor, model_id="crossed")
+
+
+def test_an_unlisted_model_that_answers_differently_is_refused():
+    model, processor = tiny_models.llava_onevision()
+    assert VLM(model, processor, model_id="alike").answer(SHOWN, 4).token_ids
+    forward = model.forward
+
+    @functools.wraps(forward)
+    def forgetful(**kwargs):
+        if len(kwargs["input_ids"]) > 1:  # rows side by side
+            kwargs["input_ids"] = kwargs["input_ids"].flip(0)
+        return forward(**kwargs)
+
+    model.forward = forgetful
+    with pytest.raises(InputError, match=r"log-probabilities are .* off those of transformers' generate"):
+        VLM(model, processor, model_id="forgetful")
+
+    @functools.wraps(forward)
+    def broken(**kwargs):
+        raise TypeError("unexpected keyword")
+
+    model.forward = broken
+    with pytest.raises(InputError, match=r"a first answer failed \(TypeError: unexpected keyword\)"):
+        VLM(model, processor, model_id="broken")
 
 
 def test_an_unlisted_model_without_a_chat_template_is_refused():

@@ -104,10 +104,14 @@ class Generic(Family):
         Raises
         ------
         InputError
-            If the model keeps anything else than keys and values (linear attention, convolutions).
+            If the model keeps anything else than keys and values of the prompt's tokens (linear attention,
+            convolutions, cross-attention to the image).
         """
         cache = getattr(output, "past_key_values", None)
-        kinds = {type(layer).__name__ for layer in getattr(cache, "layers", ())}
+        layers = getattr(cache, "layers", ())
+        kinds = {type(layer).__name__ for layer in layers}
+        if len({layer.get_seq_length() for layer in layers if type(layer).__name__ == "DynamicLayer"}) > 1:
+            kinds.add("cross-attention")
         if not kinds or kinds - _FORKABLE:
             kept = ", ".join(sorted(kinds)) or type(cache).__name__
             raise InputError(
