@@ -229,6 +229,15 @@ def question_scene(rng: random.Random, fewest: int = 1) -> Scene:
     return sample_scene(rng, count)
 
 
+def counted_scene(rng: random.Random) -> Scene:
+    """Many things, of which two or more are alike and mostly one or more are not."""
+    count = rng.choice((3, 4, 4, 5, 5, 5, 5))
+    alike = rng.randint(2, count)
+    if rng.random() < 0.55:
+        return sample_scene(rng, count, repeat=Repeat(alike, shape=rng.choice(SHAPES)))
+    return sample_scene(rng, count, repeat=Repeat(alike, colour=rng.choice(COLOURS)))
+
+
 def oracle_view(rng: random.Random) -> View:
     """A scene that is never drawn: some things covered, some numbered."""
     view = View(question_scene(rng, fewest=2))
@@ -244,7 +253,7 @@ def oracle_view(rng: random.Random) -> View:
 @dataclass(frozen=True)
 class Show:
     """How often a picture is intervened on: labels, boxes over things, noise up to a strongest sigma,
-    scribbles, blank pictures.
+    scribbles, blank pictures; `counted`, how often it has several things alike among others.
     """
 
     labels: float = 0.0
@@ -253,6 +262,7 @@ class Show:
     strongest: float = 0.15
     scribble: float = 0.0
     blank: float = 0.0
+    counted: float = 0.0
 
 
 def clean_view(rng: random.Random) -> View:
@@ -262,7 +272,7 @@ def clean_view(rng: random.Random) -> View:
 
 def question_view(rng: random.Random, show: Show) -> View:
     """A scene to ask about, with interventions."""
-    view = View(question_scene(rng))
+    view = View(counted_scene(rng) if rng.random() < show.counted else question_scene(rng))
     if rng.random() < show.blank:
         view.blank = True
         return view

@@ -6,7 +6,9 @@
     joint, relation   everything together, canonical forms, wide margins
     fluent, counting  paraphrases, narrow margins; counting, the hardest kind
     context, nudge    texts beside the picture, noise, boxes, labels, blanks; false texts obeyed at times
-    settle            the same, less of it and more counting, at a falling rate
+    settle, count     the same, less of it and more counting, at a falling rate
+    number            the decoder alone, on many things of which some are alike: what makes it count
+    truth, attribute  the decoder alone: true texts beside the picture are to be believed again
 
 The order matters: with contexts from the start they are copied and the picture is never looked at; without
 the oracle stage positions stay imprecise and relations at chance.
@@ -130,14 +132,14 @@ def accuracy(
     batches: int = 2,
     pixels: bool = True,
 ) -> dict[str, float]:
-    """Accuracy of the deciding token by kind of question (relations by axis), on batches that no training
-    step draws.
+    """Accuracy of the deciding token by kind of question (relations by axis), in the words of `mix`, on
+    batches that no training step draws.
     """
     found = {}
     kinds: list[tuple[str, str, str | None]] = [(kind, kind, None) for kind in KINDS if kind != "relation"]
     kinds += [(f"relation {axis}", "relation", axis) for axis in ("horizontal", "vertical")]
     for name, kind, axis in kinds:
-        asked = replace(mix, kinds={kind: 1.0}, axis=axis, canonical=1.0)
+        asked = replace(mix, kinds={kind: 1.0}, axis=axis)
         values = []
         for number in range(batches):
             rng, generator = random.Random(f"validation {name} {number}"), np.random.default_rng([7, number])
@@ -187,10 +189,12 @@ def _questions(
     """
     seeing = 0.4 if dense else 0.1
     loss = _oracle_loss if show is None else _whole_loss(seeing, supervision)
-    clean = pictures.oracle_view if show is None else pictures.clean_view
 
-    def source(rng: random.Random) -> View:
+    def source(rng: random.Random, show: Show | None = show) -> View:
         return pictures.oracle_view(rng) if show is None else pictures.question_view(rng, show)
+
+    def clean(rng: random.Random) -> View:
+        return source(rng, None if show is None else Show(counted=show.counted))
 
     def batch(rng: random.Random, generator: np.random.Generator) -> Batch:
         made = question_batch(source, mix, images, rng, generator, pixels=show is not None)
@@ -345,6 +349,45 @@ def stages(scale: float = 1.0, images: int = 16) -> list[Stage]:
             Mix({**joint, "counting": 30.0}, 0.6, 0.125, context=0.25, truthful=0.5, obey=0.95, hearsay=0.2),
             Show(labels=0.25, cover=0.06, noise=0.12, strongest=0.8, blank=0.03),
             dense=images // 2,
+            steady=0.2,
+        ),
+        _questions(
+            "10-number",
+            n(3000),
+            images,
+            {"9-count": everything},
+            {PROJECTOR: 8e-4} | dict.fromkeys(DECODER, 8e-4),
+            Mix({**joint, "counting": 40.0}, 0.6, 0.125, context=0.2, truthful=0.5, obey=0.95, hearsay=0.2),
+            Show(labels=0.15, cover=0.06, noise=0.12, strongest=0.8, blank=0.03, counted=0.6),
+            steady=0.4,
+        ),
+        _questions(
+            "11-truth",
+            n(600),
+            images,
+            {"10-number": everything},
+            {PROJECTOR: 3e-4} | dict.fromkeys(DECODER, 3e-4),
+            Mix({**joint, "counting": 20.0}, 0.55, 0.125, context=0.55, truthful=0.68, obey=0.9, hearsay=0.2),
+            Show(labels=0.25, cover=0.1, noise=0.2, strongest=0.8, blank=0.03, counted=0.5),
+            steady=0.2,
+        ),
+        _questions(
+            "12-attribute",
+            n(400),
+            images,
+            {"11-truth": everything},
+            {PROJECTOR: 3e-4} | dict.fromkeys(DECODER, 3e-4),
+            Mix(
+                {**joint, "attribute": 20.0, "counting": 20.0},
+                0.5,
+                0.125,
+                context=0.7,
+                irrelevant=0.1,
+                truthful=0.75,
+                obey=1.0,
+                hearsay=0.2,
+            ),
+            Show(labels=0.2, cover=0.1, noise=0.2, strongest=0.8, blank=0.03, counted=0.5),
             steady=0.2,
         ),
     ]
