@@ -155,7 +155,7 @@ def _tokenizer(source: str | Path, name: str, where: dict[str, Any]) -> Any:
             raise InputError(
                 f"{name} comes with a SentencePiece tokenizer, which cannot be read without "
                 f"{' and '.join(p.removeprefix('google.') for p in needed)}. Install both with: "
-                "pip install sentencepiece protobuf"
+                "pip install 'isi-widget[entailment]'"
             ) from error
         raise
     if tokenizer("yes")["input_ids"] == tokenizer("no")["input_ids"]:
