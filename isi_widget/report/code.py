@@ -52,7 +52,9 @@ def _load(trial: Trial) -> str:
         return f"# vlm is the model {name!r}, which was made by hand and not by isi.load_vlm()"
     given = {key: model.get(key) for key in ("quantization", "revision")}
     # 4-bit matrices that are multiplied in another precision than the rest come from dtype="auto" only
-    automatic = str(given["quantization"]).startswith("nf4") and (model.get("compute_dtype") or dtype) != dtype
+    automatic = (
+        str(given["quantization"]).startswith("nf4") and (model.get("compute_dtype") or dtype) != dtype
+    )
     usual = "float32" if name == "embedded" else None
     given["dtype"] = None if automatic or dtype == usual else dtype
     if name == "embedded" and str(model.get("device", "cpu")) != "cpu":

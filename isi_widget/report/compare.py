@@ -146,8 +146,10 @@ def comparison_html(comparison: Comparison) -> str:
     """A table with one column per condition; what differs from the first is marked."""
     views = [trial.view() for trial in comparison.trials]
     first = views[0]
-    rows = [
-        _row("", [f"<b>{escape(label)}</b>" for label in comparison.labels]),
+    rows = [_row("", [f"<b>{escape(label)}</b>" for label in comparison.labels])]
+    if any(view["model"] != first["model"] for view in views):
+        rows.append(_row("model", [escape(view["model"]) for view in views]))
+    rows += [
         _row("", [picture_html(trial, 160) for trial in comparison.trials]),
         _row("question", [_text(view["question"], view["question"] != first["question"]) for view in views]),
         _row("context", [_text(view["context"], view["context"] != first["context"]) for view in views]),
@@ -187,16 +189,31 @@ def comparison_html(comparison: Comparison) -> str:
         for name, color in SEGMENT_COLORS.items()
         if name != "other"
     )
-    caption = (
-        f"Same settings and seed ({first['settings']['seed']}) for all, model {first['model']}. Marked: "
-        "another text than the first's; an entropy whose interval does not meet the first's; a share of "
-        f"attention at least {SHARE_DIFFERENCE} away."
-    )
+    notes = dict.fromkeys(note for view in views for note in view["notes"])
+    below = "".join(f'<div style="{QUIET}">{escape(line)}</div>' for line in (_caption(views), *notes))
     return (
         f'<div class="isi-comparison {NO_FORMULAS}" style="overflow-x:auto;color:inherit">'
         f'<table style="{TABLE}"><tbody>{"".join(rows)}</tbody></table>'
-        f'<div>{legend}</div><div style="{QUIET}">{escape(caption)}</div></div>'
+        f"<div>{legend}</div>{below}</div>"
     )
+
+
+def _caption(views: Sequence[dict[str, Any]]) -> str:
+    """What holds for all conditions, how the entropies were sampled, and what the marks mean."""
+    first = views[0]
+    if all(view["model"] == first["model"] and view["settings"] == first["settings"] for view in views):
+        parts = [f"Same settings and seed ({first['settings']['seed']}) for all, model {first['model']}."]
+    else:
+        parts = ["Not all have the same model and settings."]
+    runs = [view["uncertainty"] for view in views if view["uncertainty"]]
+    samples = {f"{run['samples']} samples at temperature {run['temperature']:g}" for run in runs}
+    if runs:
+        parts.append(f"{', '.join(sorted(samples))}; in brackets {runs[0]['level']:.0%} bootstrap intervals.")
+    parts.append(
+        "Marked: another text than the first's; an entropy whose interval does not meet the first's; a share "
+        f"of attention at least {SHARE_DIFFERENCE} away."
+    )
+    return " ".join(parts)
 
 
 def _row(name: str, cells: Sequence[str], note: str = "") -> str:

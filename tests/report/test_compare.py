@@ -8,7 +8,7 @@ import re
 
 import numpy as np
 import pytest
-from made_trials import SameText, make_trial
+from made_trials import SameText, make_silent_trial, make_trial
 
 import isi_widget as isi
 from isi_widget.errors import Cancelled, InputError
@@ -171,3 +171,15 @@ def test_an_entropy_is_marked_only_if_its_interval_lies_apart(trial):
 def test_repr_has_one_line_per_condition(trial):
     lines = repr(Comparison((trial, trial), ("a", "b"))).splitlines()
     assert [line.strip()[:2] for line in lines[1:-1]] == ["a:", "b:"]
+
+
+def test_the_caption_says_how_the_entropies_were_sampled_and_only_what_holds_for_all():
+    same = Comparison((make_trial(), make_trial()), ("a", "b"))._repr_html_()
+    assert "Same settings and seed (7) for all, model embedded." in same
+    assert "4 samples at temperature 0.9; in brackets 95% bootstrap intervals." in same
+    assert ">model<" not in same
+    silent = dataclasses.replace(make_silent_trial(), model={"name": "remote"})
+    other = Comparison((make_trial(), silent), ("a", "b"))._repr_html_()
+    assert "Same settings" not in other and "Not all have the same model and settings." in other
+    assert ">model<" in other and ">remote<" in other
+    assert "Not available: attention. A server shows only text." in other
