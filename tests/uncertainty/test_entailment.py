@@ -307,7 +307,7 @@ def test_sentencepiece_is_named_when_it_is_missing(tmp_path, monkeypatch):
     find = importlib.util.find_spec
     missing = ("sentencepiece", "google.protobuf")
     monkeypatch.setattr(importlib.util, "find_spec", lambda n: None if n in missing else find(n))
-    with pytest.raises(InputError, match="pip install sentencepiece protobuf"):
+    with pytest.raises(InputError, match=r"pip install 'isi-widget\[entailment\]'"):
         load_entailment(tmp_path)
 
 
