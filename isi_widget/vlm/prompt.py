@@ -213,9 +213,15 @@ class PromptEncoder:
     def render_template(self, user_text: str) -> str:
         """The chat template around one user turn with one image, ending where the answer begins."""
         turn = {"role": "user", "content": [{"type": "image"}, {"type": "text", "text": user_text}]}
-        rendered = self.processor.apply_chat_template(
-            [turn], chat_template=self._template, add_generation_prompt=True, tokenize=False
-        )
+        try:
+            rendered = self.processor.apply_chat_template(
+                [turn], chat_template=self._template, add_generation_prompt=True, tokenize=False
+            )
+        except Exception as error:  # whatever an unknown template raises
+            raise InputError(
+                f"The chat template of this checkpoint cannot place an image and a text ({_said(error)}). It "
+                "may be made for text alone: give the processor another chat_template."
+            ) from error
         return str(rendered)
 
     def _parse_template(self, with_context: bool) -> tuple[str, ...]:
@@ -266,8 +272,9 @@ class PromptEncoder:
         Raises
         ------
         InputError
-            If it is no stimulus, the question is empty, a text spells a control token, the prompt is longer
-            than the model can read, or segments cannot be established with certainty.
+            If it is no stimulus, the question is empty, a text spells a control token, the processor refuses
+            the image, the prompt is longer than the model can read, or segments cannot be established with
+            certainty.
         """
         if not callable(getattr(stimulus, "render", None)) or not hasattr(stimulus, "current_question"):
             hint = " Call .stimulus() on the observation." if hasattr(stimulus, "stimulus") else ""
@@ -332,13 +339,20 @@ class PromptEncoder:
         # Newer processors tell what they wrote in place of the image (tile and row markers).
         told = "return_text_replacement_offsets"
         extra = {told: True} if hasattr(type(self.processor), told) else {}
-        return self.processor(
-            images=image,
-            text=self.family.processor_text(text, self.placeholder),
-            return_tensors="pt",
-            add_special_tokens=add_special_tokens,
-            **extra,
-        )
+        try:
+            return self.processor(
+                images=image,
+                text=self.family.processor_text(text, self.placeholder),
+                return_tensors="pt",
+                add_special_tokens=add_special_tokens,
+                **extra,
+            )
+        except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
+            width, height = image.size
+            raise InputError(
+                f"The processor of this checkpoint cannot make a prompt of this text and this image of "
+                f"{width} x {height} pixels: {_said(error)}."
+            ) from error
 
     def _label(
         self,
@@ -388,6 +402,10 @@ class PromptEncoder:
                 "cannot be established."
             )
         return tuple(_settle(labels)), straddling
+
+
+def _said(error: Exception) -> str:
+    return f"{type(error).__name__}: {str(error).strip().rstrip('.')}"
 
 
 def _settle(labels: list[int | None]) -> list[int]:

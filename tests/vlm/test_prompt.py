@@ -7,7 +7,7 @@ import pytest
 import tiny_models
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tiny_models import Shown
+from tiny_models import VLM, Shown
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerFast
 
@@ -231,3 +231,16 @@ def test_a_checkpoint_without_a_chat_template_gets_the_familys():
     processor.chat_template = None
     prompt = tiny_models.VLM(model, processor, model_id="tiny").encode(Shown(current_context="A box."))
     assert prompt.text == "USER: <image>\nA box.\nIs there a red star? ASSISTANT:"
+
+
+def test_an_image_that_the_processor_refuses_is_one_clear_error():
+    vlm = tiny_models.vlm("qwen2_vl")
+    with pytest.raises(InputError, match=r"image of 900 x 3 pixels: ValueError: .*aspect ratio"):
+        vlm.encode(Shown(size=(900, 3)))
+
+
+def test_a_template_for_text_alone_is_one_clear_error():
+    model, processor = tiny_models.llava()
+    processor.chat_template = "{% for message in messages %}{{ message['content'].strip() }}{% endfor %}"
+    with pytest.raises(InputError, match=r"cannot place an image and a text .* made for text alone"):
+        VLM(model, processor, model_id="text")
