@@ -350,7 +350,9 @@ def _device(device: str | torch.device) -> torch.device:
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
     try:
         place = torch.device(device)
-    except RuntimeError:
+        if place.type == "meta":
+            raise RuntimeError("nothing can be computed there")
+    except (RuntimeError, TypeError):
         raise InputError(
             f"Unknown device {str(device)!r}. Use 'auto', 'cpu', 'cuda', 'cuda:1' or 'mps'."
         ) from None

@@ -119,6 +119,8 @@ def test_missing_packages_are_named(checkpoint, monkeypatch):
         ({"dtype": "int8"}, "dtype is 'int8'"),
         ({"dtype": torch.int8}, "dtype is torch.int8"),
         ({"device": "gpu"}, "Unknown device 'gpu'"),
+        ({"device": "meta"}, "Unknown device 'meta'"),
+        ({"device": None}, "Unknown device 'None'"),
         ({"name": ""}, "no model folder ''"),
         ({"name": "./not/there"}, "no model folder './not/there'"),
         ({"name": "/not/there"}, "no model folder"),
