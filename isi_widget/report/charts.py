@@ -154,7 +154,14 @@ def draw_shares(axis: Axes, rows: Sequence[dict[str, float | None] | None], labe
     axis.set_yticks(range(len(rows)), labels, fontsize=8)
     axis.set_ylim(len(rows) - 0.5, -0.5)
     axis.set_xlim(0, 1)
-    axis.legend(fontsize=7, ncols=3, loc="upper center", bbox_to_anchor=(0.5, -0.08), frameon=False)
+    axis.legend(
+        fontsize=7,
+        ncols=3,
+        frameon=False,
+        loc="upper center",
+        bbox_to_anchor=(0.5, 0.0),
+        borderaxespad=3.2,  # below the numbers of the axis, however high the axis is
+    )
     axis.set_title("Attention, relative to the inputs", fontsize=9)
 
 
@@ -220,7 +227,7 @@ def _draw_spread(axis: Axes, views: Sequence[dict[str, Any]], labels: Sequence[s
     axis.set_ylim(len(views) - 0.5, -0.5)
     axis.set_xlim(left=min(0.0, axis.get_xlim()[0]))
     level = next(view["uncertainty"]["level"] for view in views if view["uncertainty"])
-    axis.set_title(f"{measured[0][which]['label']} (nats), with {level:.0%} interval", fontsize=9)
+    axis.set_title(f"{measured[0][which]['label']} (nats)\n{level:.0%} intervals", fontsize=9)
 
 
 def _draw_inputs(axis: Axes, views: Sequence[dict[str, Any]], labels: Sequence[str]) -> None:

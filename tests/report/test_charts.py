@@ -88,9 +88,7 @@ def test_a_comparison_shows_every_condition(bare):
     axes = drawn(Comparison(trials, ("first", "second", "third")).plot())
     assert {"first", "second", "third"} <= set(axes)
     points = [
-        line.get_xdata()[0]
-        for line in axes["Semantic entropy (nats), with 95% interval"].lines
-        if line.get_marker() == "o"
+        line.get_xdata()[0] for line in axes["Semantic entropy (nats)"].lines if line.get_marker() == "o"
     ]
     assert points == pytest.approx([trials[0].uncertainty.semantic_entropy] * 2)
     widths = [bar.get_width() for bar in axes["Attention, relative to the inputs"].patches]
@@ -115,7 +113,15 @@ def test_without_likelihoods_the_bars_are_shares_of_the_answers(silent):
 def test_conditions_of_which_one_has_no_likelihoods_are_compared_by_the_discrete_entropy(silent):
     told = make_trial()
     axes = drawn(Comparison((told, silent), ("a", "b")).plot())
-    axis = axes["Discrete semantic entropy (nats), with 95% interval"]
+    axis = axes["Discrete semantic entropy (nats)"]
     points = [line.get_xdata()[0] for line in axis.lines if line.get_marker() == "o"]
     assert points == [trial.uncertainty.discrete_semantic_entropy for trial in (told, silent)]
-    assert "Semantic entropy (nats), with 95% interval" in drawn(Comparison((told,), ("a",)).plot())
+    assert "Semantic entropy (nats)" in drawn(Comparison((told,), ("a",)).plot())
+
+
+def test_the_legend_of_a_comparison_does_not_cover_the_numbers_of_its_axis():
+    for trials in ((make_trial(),) * 2, (make_trial(),) * 6):
+        figure = Comparison(trials, tuple("abcdef"[: len(trials)])).plot()
+        axis = drawn(figure)["Attention, relative to the inputs"]
+        legend = axis.get_legend().get_window_extent()
+        assert all(not legend.overlaps(label.get_window_extent()) for label in axis.get_xticklabels())
