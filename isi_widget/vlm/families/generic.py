@@ -1,11 +1,11 @@
 """Models that nobody has listed: tried through their chat template, and honest about what cannot be had.
 
-Answers, samples and their log-probabilities need only the processor, the forward and the key-value cache; two
-short answers are compared with those of `generate` (see `check.try_answers`), and the model is refused if they
-differ. What needs more is checked on the model itself, once: segments by tokenising its prompt again (see
-`prompt.py`), attention by comparing a short recorded forward with transformers' own eager attention. Where
-such a check fails, `VLM.unavailable` says so. Not for encoder-decoder language models: they read and answer
-in other ways.
+Answers, samples and their log-probabilities need only the processor, the forward and the key-value cache;
+two short answers are compared with those of `generate` (see `check.try_answers`), and the model is refused if
+they differ. What needs more is checked on the model itself, once: segments by tokenising its prompt again
+(see `prompt.py`), attention by comparing a short recorded forward with transformers' own eager attention.
+Where such a check fails, `VLM.unavailable` says so. Not for encoder-decoder language models: they read and
+answer in other ways.
 """
 
 from __future__ import annotations
