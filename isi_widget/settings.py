@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -45,6 +45,36 @@ def _real(name: str, value: object, rule: str, fits: Callable[[float], bool], hi
     return number
 
 
+def _flag(name: str, value: object) -> bool:
+    """`value` as a bool; text such as "no", which Python takes for True, is refused."""
+    if type(value).__name__ not in ("bool", "bool_"):  # NumPy's own, too
+        raise InputError(f"{name} must be True or False; got {value!r}.")
+    return bool(value)
+
+
+def check_fields(title: str, record: object, required: Collection[str], known: Collection[str]) -> None:
+    """Refuse a record that is no object, lacks a field, or has one of a newer version."""
+    if not isinstance(record, Mapping):
+        raise InputError(
+            f"A record of {title} must be a dict made by to_dict(); got {type(record).__name__}."
+        )
+    if missing := [name for name in required if name not in record]:
+        raise InputError(f"This is no complete record of {title}: it lacks {', '.join(missing)}.")
+    if unknown := [str(name) for name in record if name not in known]:
+        raise InputError(
+            f"This record of {title} has fields that are not known here: {', '.join(unknown)}. It may be of "
+            "a newer isi-widget: upgrade to read it."
+        )
+
+
+def names_of(what: object) -> tuple[str, ...]:
+    """`what` of a run as names: one name, or several; that they are known is not checked here."""
+    names = (what,) if isinstance(what, str) else what
+    if not isinstance(names, Iterable):
+        raise InputError(f"what must name at least one of {', '.join(WHAT)}; got {what!r}.")
+    return tuple(names)
+
+
 @dataclass(frozen=True)
 class Settings:
     """How a trial is run. The names of generation settings are transformers' own.
@@ -80,8 +110,7 @@ class Settings:
     prepend_question: bool = True
 
     def __post_init__(self) -> None:
-        given: str | tuple[str, ...] = self.what
-        what = (given,) if isinstance(given, str) else tuple(given)
+        what = names_of(self.what)
         unknown = [name for name in what if name not in WHAT]
         if unknown or not what:
             raise InputError(
@@ -106,9 +135,9 @@ class Settings:
             "seed": _integer("seed", self.seed, 0, 2**63 - 1),
             "max_new_tokens": _integer("max_new_tokens", self.max_new_tokens, 1, 4096),
             "num_beams": _integer("num_beams", self.num_beams, 1, 64),
-            "strict": bool(self.strict),
-            "do_sample": bool(self.do_sample),
-            "prepend_question": bool(self.prepend_question),
+            **{
+                name: _flag(name, getattr(self, name)) for name in ("strict", "do_sample", "prepend_question")
+            },
         }
         if self.likelihood not in LIKELIHOODS:
             raise InputError(f"likelihood must be 'raw' or 'sampled'; got {self.likelihood!r}.")
@@ -125,8 +154,9 @@ class Settings:
 
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> Settings:
-        """The inverse of `to_dict`."""
-        return cls(**{**record, "what": tuple(record["what"])})
+        """The inverse of `to_dict`; what an older record lacks gets its default."""
+        check_fields("settings", record, required=(), known=cls.__dataclass_fields__)
+        return cls(**record)
 
     def sampling(self) -> dict[str, Any]:
         """The keyword arguments of `VLM.sample`."""

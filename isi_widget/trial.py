@@ -11,7 +11,7 @@ import math
 import platform
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import MISSING, dataclass, field, fields
 from datetime import UTC, datetime
 from functools import cache
 from importlib import metadata
@@ -21,7 +21,7 @@ from isi_widget.answer import Answer
 from isi_widget.attribution import AttentionShares, measure_attention
 from isi_widget.correctness import is_correct
 from isi_widget.errors import InputError, OutOfMemory
-from isi_widget.settings import WHAT, Settings
+from isi_widget.settings import WHAT, Settings, check_fields, names_of
 from isi_widget.stages import Cancel, Progress, Stages
 from isi_widget.stimulus import Stimulus
 from isi_widget.uncertainty import EntailmentModel, Uncertainty, load_entailment, uncertainty_of
@@ -123,12 +123,19 @@ class Trial:
 
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> Trial:
-        """The inverse of `to_dict`."""
+        """The inverse of `to_dict`; what an older record lacks gets its default.
+
+        Raises `InputError` if it is no record of a trial, or has fields of a newer version.
+        """
+        every = fields(cls)
+        needed = [item.name for item in every if item.default is item.default_factory is MISSING]
+        check_fields("a trial", record, (), record)
         if record.get("schema") != SCHEMA:
             raise InputError(
                 f"This is not a trial of schema {SCHEMA}: got schema {record.get('schema')!r}. "
                 "Use a dict made by Trial.to_dict()."
             )
+        check_fields("a trial", record, needed, {"schema", *(item.name for item in every)})
         data = _unpack(dict(record))
         del data["schema"]
         readers: dict[str, Callable[[Any], Any]] = {
@@ -414,7 +421,7 @@ def _available(vlm: VLM, what: Sequence[str] | None) -> tuple[str, ...]:
     """The measures to run. One that was asked for by name is not left out silently: `InputError`."""
     missing: Mapping[str, str] = getattr(vlm, "unavailable", {})
     if what is not None:
-        names = tuple([what] if isinstance(what, str) else what)
+        names = names_of(what)
         for name in names:
             if name in missing:
                 raise InputError(

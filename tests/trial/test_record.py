@@ -242,3 +242,26 @@ def test_the_code_names_the_entailment_model(trial):
     assert "entailment='microsoft/deberta'" in dataclasses.replace(trial, uncertainty=other).code()
     ours = dataclasses.replace(trial.uncertainty, entailment="embedded")
     assert "entailment" not in dataclasses.replace(trial, uncertainty=ours).code()
+
+
+# ---- records that are none
+def test_an_older_record_is_read_and_a_newer_or_broken_one_refused(trial):
+    record = trial.to_dict()
+    old = {name: value for name, value in record.items() if name not in ("notes", "yes_no", "versions")}
+    old["settings"] = {
+        name: value
+        for name, value in record["settings"].items()
+        if name not in ("likelihood", "prepend_question")
+    }
+    read = Trial.from_dict(old)
+    assert (read.notes, read.yes_no, read.settings) == ((), None, trial.settings)
+    with pytest.raises(InputError, match=r"not known here: shadow.*upgrade"):
+        Trial.from_dict({**record, "shadow": 1})
+    with pytest.raises(InputError, match=r"settings.*not known here: shadow.*upgrade"):
+        Trial.from_dict({**record, "settings": {**record["settings"], "shadow": 1}})
+    with pytest.raises(InputError, match="lacks stimulus, answer"):
+        Trial.from_dict({"schema": 1})
+    with pytest.raises(InputError, match="got schema None"):
+        Trial.from_dict({})
+    with pytest.raises(InputError, match="must be a dict made by"):
+        Trial.from_dict("trial")

@@ -73,3 +73,16 @@ def test_numbers_of_numpy_become_plain_ones():
 def test_settings_come_back_from_json_and_from_what_changed(settings):
     assert Settings.from_dict(json.loads(json.dumps(settings.to_dict(), allow_nan=False))) == settings
     assert Settings(**settings.changed()) == settings
+
+
+@pytest.mark.parametrize("name", ["strict", "do_sample", "prepend_question"])
+def test_a_word_is_no_truth_value(name):
+    with pytest.raises(InputError, match=f"{name} must be True or False; got 'no'"):
+        Settings(**{name: "no"})
+    assert getattr(Settings(**{name: np.True_}), name) is True
+
+
+@pytest.mark.parametrize("what", [None, 5])
+def test_what_that_names_nothing_is_one_clear_error(what):
+    with pytest.raises(InputError, match=f"what must name at least one of answer.*got {what}"):
+        Settings(what=what)
