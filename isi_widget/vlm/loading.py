@@ -263,9 +263,11 @@ def _processor(folder: Path, label: str, family: Family, config: Any, trust_remo
             image_processor = AutoImageProcessor.from_pretrained(folder, **where)
             processor = family.make_processor(config, tokenizer, image_processor)
         except Exception as error:
+            missing = isinstance(error, ImportError)
+            advice = "Install what is missing." if missing else "Download the checkpoint again."
             raise InputError(
                 f"{label!r} has no usable processor (tokenizer and image processor): {_first_line(error)}. "
-                "Download the checkpoint again."
+                f"{advice}"
             ) from error
     family.complete_processor(processor, config)
     return processor

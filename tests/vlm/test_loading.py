@@ -64,12 +64,11 @@ def test_dtype_is_as_asked(checkpoint):
     assert load_vlm(checkpoint[1], dtype=torch.float16).dtype == torch.float16
 
 
-@pytest.mark.parametrize("broken", ["processor_config.json"])
-def test_a_processor_is_built_from_its_parts(folder, broken):
+def test_a_processor_is_built_from_its_parts(folder):
     """Old checkpoints have a preprocessor_config.json and no processor_config.json."""
-    record = json.loads((folder / broken).read_text())
-    (folder / broken).unlink()
-    (folder / "preprocessor_config.json").write_text(json.dumps(record["image_processor"]))
+    record = json.loads((folder / "processor_config.json").read_text())
+    (folder / "processor_config.json").unlink()
+    write(folder / "preprocessor_config.json", json.dumps(record["image_processor"]))
     with pytest.raises((ValueError, TypeError, OSError, AttributeError)):
         AutoProcessor.from_pretrained(folder)(images=SHOWN.render(), text="<image>")
     vlm = load_vlm(folder)
@@ -102,6 +101,18 @@ def test_a_template_is_not_guessed_where_a_family_has_several(folder):
     else:
         with pytest.raises(InputError, match="has no chat template"):
             load_vlm(folder)
+
+
+def test_a_package_that_a_processor_needs_is_named(tmp_path, monkeypatch):
+    def needs(self, *parts):
+        raise ImportError("\nProcessor requires the Torchvision library but it was not found.\nMore.")
+
+    model, processor = BUILDERS["qwen2_vl"]()
+    model.save_pretrained(tmp_path)
+    processor.save_pretrained(tmp_path)
+    monkeypatch.setattr(type(family_of(model.config)), "make_processor", needs)
+    with pytest.raises(InputError, match=r"requires the Torchvision library.* Install what is missing\.$"):
+        load_vlm(tmp_path)
 
 
 def test_missing_packages_are_named(checkpoint, monkeypatch):
