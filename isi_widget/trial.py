@@ -247,6 +247,16 @@ def _check_inputs(vlm: object, stimulus: object) -> None:
         raise InputError(f"A trial needs a VLM, as load_vlm() returns it; got {type(vlm).__name__}.")
 
 
+def _check_likelihood(vlm: object, settings: Settings) -> None:
+    """Refuse what would only be refused when all answers have been drawn, and paid for."""
+    sampled = "uncertainty" in settings.what and settings.likelihood == "sampled"
+    if sampled and not getattr(vlm, "tells_sampled", True):
+        raise InputError(
+            "likelihood='sampled' needs the log-probabilities of the distribution that answers are drawn "
+            f"from, which {getattr(vlm, 'model_id', 'this model')} does not tell. Use likelihood='raw'."
+        )
+
+
 def _uncertainty(
     run: Stages, answers: Sequence[Answer], stimulus: Stimulus, settings: Settings, model: EntailmentModel
 ) -> Uncertainty:
@@ -298,6 +308,7 @@ def measure_uncertainty(
         prepend_question=prepend_question,
     )
     _check_inputs(vlm, stimulus)
+    _check_likelihood(vlm, settings)
     judge = _entailment(entailment)
     run = Stages(progress, cancel)
     with run.stage("samples", _sampling_steps(settings)) as step:
@@ -357,6 +368,7 @@ def run_trial(
         likelihood,
         prepend_question,
     )
+    _check_likelihood(vlm, settings)
     # Loaded before the model runs: a wrong name must not cost minutes of sampling.
     judge = _entailment(entailment) if "uncertainty" in settings.what else None
     run = Stages(progress, cancel)

@@ -26,7 +26,9 @@ MAX_TEXT = 20_000  # characters of one string: a long context is fine, a pasted 
 MAX_NUMBER = 1e7
 MAX_SEED = 2**63 - 1
 MAX_UPLOAD = 64 * 2**20
-QUANTIZATIONS = (None, "int8", "nf4")  # what the page offers; Python may ask `load_vlm` for more
+QUANTIZATIONS = (None, "int8", "nf4")  # what the page offers
+# what it may ask for: it keeps the precision of the present model, which Python may have loaded otherwise
+LOADABLE = (*QUANTIZATIONS, "nf4-double")
 
 
 @dataclass(frozen=True)
@@ -117,8 +119,8 @@ def parse_message(content: Any, buffers: Sequence[Any] | None = None) -> Message
         if not name:
             raise InputError("A model needs a name: one on the hub ('owner/model'), or a folder.")
         quantization = content.get("quantization")
-        if quantization not in QUANTIZATIONS:
-            kinds = ", ".join(map(repr, QUANTIZATIONS))
+        if quantization not in LOADABLE:
+            kinds = ", ".join(map(repr, LOADABLE))
             raise InputError(f"quantization must be one of {kinds}; got {_short(quantization)}.")
         return Load(_text("id", content["id"], 200), name, quantization)
     assert buffers is not None

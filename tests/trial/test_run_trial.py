@@ -301,3 +301,17 @@ def test_what_a_server_turns_out_not_to_tell_is_noted_in_the_same_trial(vlm, sti
     trial = run_trial(Server(vlm), stimulus, samples=2, max_new_tokens=2, entailment=rule)
     assert trial.notes == ("Not available: the probability of yes and no. The server tells none.",)
     assert trial.to_frame()["notes"].item() == trial.notes[0]
+
+
+def test_likelihoods_that_a_server_does_not_tell_are_refused_before_answers_are_paid_for(vlm, stimulus, rule):
+    from isi_widget.vlm.remote.model import RemoteVLM
+
+    class Server(Closed):
+        tells_sampled = RemoteVLM.tells_sampled
+
+        def prefill(self, *args, **kwargs):
+            raise AssertionError("asked all the same")
+
+    for run in (run_trial, measure_uncertainty):
+        with pytest.raises(InputError, match=r"likelihood='sampled'.*embedded does not tell.*'raw'"):
+            run(Server(vlm), stimulus, likelihood="sampled", entailment=rule)

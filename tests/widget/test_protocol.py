@@ -35,7 +35,8 @@ def test_good_messages() -> None:
     assert parse_message({"kind": "models"}) == Models()
     load = {"kind": "load", "id": "a", "name": " org/model "}
     assert parse_message(load) == Load("a", "org/model", None)
-    assert parse_message({**load, "quantization": "nf4"}) == Load("a", "org/model", "nf4")
+    for kind in ("nf4", "nf4-double"):  # the page keeps the precision of a model that Python loaded
+        assert parse_message({**load, "quantization": kind}) == Load("a", "org/model", kind)
     assert parse_message({"kind": "upload", "name": "x.png"}, [memoryview(b"abc")]) == Upload("x.png", b"abc")
 
 

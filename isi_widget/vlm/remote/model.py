@@ -74,7 +74,10 @@ class RemoteVLM:
     ----------
     model_id : the server's name of the model.
     lock : re-entrant, as `VLM.lock`; requests do not need it.
+    tells_sampled : whether answers carry `sampled_logprobs`; a server tells the model's own at most.
     """
+
+    tells_sampled = False
 
     def __init__(
         self,
