@@ -38,9 +38,6 @@ Likelihood = Literal["raw", "sampled"]
 WEIGHTED = ("semantic_entropy", "predictive_entropy", "rao_quadratic_entropy")
 """The entropies that need likelihoods: NaN where the model does not tell them."""
 
-ORDER_CAVEAT = 0.05
-"""Share of the orders with other clusters above which `Uncertainty.caveats` says so."""
-
 
 class Entailment(Protocol):
     """What is asked of an entailment model; `isi_widget.uncertainty.EntailmentModel` is one."""
@@ -177,7 +174,7 @@ class Uncertainty:
                 f"All {n} answers mean the same, so the semantic entropies and their intervals are 0; a "
                 f"meaning of probability {missed:.2f} would be missed by {n} samples one time in twenty."
             )
-        if self.order is not None and self.order.changed > ORDER_CAVEAT:
+        if self.order is not None and self.order.changed > 0:
             low, high = self.order.entropy_low, self.order.entropy_high
             notes.append(
                 f"The clusters depend on the order of the answers: {self.order.changed:.0%} of other orders "
