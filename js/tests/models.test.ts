@@ -199,6 +199,13 @@ describe("what a model cannot give", () => {
     expect(page.find("run-answer").getAttribute("aria-disabled")).toBeNull();
   });
 
+  it("is explained where its result would be", async () => {
+    page.model.kernel({ trials: [trial(2, "k0", { attention: null })], shown: 2 });
+    await settle();
+    expect(page.text("attention-panel")).toContain("Its layers take no recorder.");
+    expect(page.text("attention-panel")).not.toContain("good first hint");
+  });
+
   it("is left to the kernel when everything is run, and left out when a trial is run again", async () => {
     await settle();
     await page.click("run");

@@ -259,7 +259,7 @@ const Cluster = live(function Cluster({ cluster, total }: { cluster: ClusterView
 const INPUTS = SEGMENTS.slice(0, 3);
 
 export const Attention = live(function Attention({ attention }: { attention: AttentionView | null | undefined }) {
-  const { screen } = useView();
+  const { screen, store } = useView();
   const relative = screen.relative.value;
   const segments: readonly string[] = relative ? INPUTS : SEGMENTS;
   const rescaled = (layer: Shares): Shares => {
@@ -281,7 +281,7 @@ export const Attention = live(function Attention({ attention }: { attention: Att
           )}
         </>
       }
-      teach={!attention && "How much of the answer's attention goes to image, context and question. Attention is not importance, but a good first hint."}
+      teach={!attention && (store.modelInfo.value.unavailable.attention || "How much of the answer's attention goes to image, context and question. Attention is not importance, but a good first hint.")}
     >
       {attention && (
         <>
