@@ -355,3 +355,23 @@ def test_a_closed_probe_stops_its_run_and_keeps_its_results(vlm: VLM, script: Sc
     assert job.wait(10) and isinstance(job.error, Cancelled)
     script.free = True
     assert probe.run("answer") is probe.trials[-1]
+
+
+def test_what_a_server_turns_out_not_to_tell_is_known_to_the_page_after_the_first_run(vlm: VLM) -> None:
+    class Server(VLM):
+        unavailable = {}  # noqa: RUF012
+
+        def yes_no(self, *args: Any, **keywords: Any) -> dict[str, float]:
+            self.unavailable["yes_no"] = "The server tells none."
+            raise InputError("yes_no is not available")
+
+    server = Server.__new__(Server)
+    server.__dict__.update(vlm.__dict__)
+    probe = Probe(server, datasets.scenes()[4])
+    page = Page(probe)
+    assert page.state["model"]["unavailable"] == {}
+    probe.run(samples=2, max_new_tokens=2)
+    assert page.state["model"]["unavailable"] == {"yes_no": "The server tells none."}
+    (note,) = page.state["trials"][0]["view"]["notes"]
+    assert note == "Not available: the probability of yes and no. The server tells none."
+    probe.close()
