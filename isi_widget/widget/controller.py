@@ -144,6 +144,15 @@ class Controller:
         self._on_status()
         return job
 
+    def put(self, vlm: VLM) -> None:
+        """Make `vlm` the model now; a load that is going or waits was asked for earlier, and is cancelled."""
+        active = self._worker.running
+        for job in (*self._worker.queued, *(() if active is None else (active,))):
+            if job.kind == "load":
+                self._worker.cancel(job.id)
+        self._slot.put(vlm)
+        self._on_status()
+
     def cancel(self, id: str = "") -> bool:
         """Cancel the run `id`, or whatever runs and waits if `id` is empty; False if there is no such run."""
         found = self._worker.cancel(id or None)

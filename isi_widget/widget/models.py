@@ -137,7 +137,11 @@ class ModelSlot:
             vlm = self._make_room_for(source, progress, cancel)
         else:
             vlm = source.load(progress, cancel)
-        self.put(vlm)
+        with self._lock:
+            # As late as here: another one may have been put there meanwhile. Some model there must be.
+            if cancel() and self._vlm is not None:
+                raise Cancelled(f"{source.title} was loaded when it was no longer wanted.")
+            self._vlm, self._lost = vlm, ""
         memory.free_caches()
         return vlm
 
@@ -151,6 +155,8 @@ class ModelSlot:
             return source.load(progress, cancel)
         except BaseException as error:  # an interrupt, too, must not leave the probe without a model
             failure = error
+        if self._vlm is not None:  # somebody put another one there meanwhile
+            raise failure
         again = old()
         try:
             if again is None:

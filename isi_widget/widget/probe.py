@@ -92,12 +92,15 @@ class Probe(PageState):
 
     @property
     def vlm(self) -> VLM:
-        """The model that is probed; set it to probe another. A run that is going ends with the one it has."""
+        """The model that is probed; set it to probe another.
+
+        A run that is going ends with the one it has; a load that is going is cancelled.
+        """
         return self._slot.vlm
 
     @vlm.setter
     def vlm(self, vlm: VLM) -> None:
-        self._slot.put(_checked_vlm(vlm))
+        self._controller.put(_checked_vlm(vlm))
         self._show_model()
 
     # ---- Python twins of the page

@@ -246,6 +246,36 @@ def test_load_in_an_observer_is_refused_instead_of_waiting_for_itself(probe: Pro
     assert len(raised) == 1 and "observer" in str(raised[0])
 
 
+@pytest.mark.parametrize("when", ["while it loads", "when it is there"])
+def test_a_model_that_is_set_while_another_one_loads_stays(
+    loader: Loader, monkeypatch: pytest.MonkeyPatch, probe: Probe, folder: Path, when: str
+) -> None:
+    mine, other, page = load_vlm(), load_vlm(folder), Page(probe)
+
+    def late(*_: Any, **__: Any) -> VLM:
+        probe.vlm = mine
+        return other
+
+    if when == "when it is there":
+        monkeypatch.setattr(models, "load_vlm", late)
+    else:
+        loader.then = lambda: setattr(probe, "vlm", mine)
+    with pytest.raises(Cancelled):
+        probe.load(folder)
+    page.wait(idle)
+    assert probe.vlm is mine and page.state["model"]["name"] == "embedded" and page.state["error"] is None
+
+
+def test_a_model_that_is_there_when_it_is_cancelled_is_better_than_none(
+    monkeypatch: pytest.MonkeyPatch, folder: Path
+) -> None:
+    memory_of(monkeypatch, needed=5 * GIB, free=4 * GIB, held=2 * GIB)
+    slot, other = ModelSlot(load_vlm()), load_vlm(folder)
+    monkeypatch.setattr(models, "load_vlm", lambda *_, **__: other)
+    assert slot.exchange(Source(folder, {"device": "cpu"}), lambda *_: None, lambda: True) is other
+    assert slot.vlm is other
+
+
 # ---- who goes first
 def test_where_both_fit_the_old_one_stays_until_the_new_one_is_there(
     loader: Loader, monkeypatch: pytest.MonkeyPatch, folder: Path
