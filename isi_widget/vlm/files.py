@@ -72,8 +72,18 @@ def _weights(folder: Path, files: Mapping[str, object], allow_pickle: bool) -> l
         if single in files:
             return [single]
         if index in files:
-            return sorted(set(json_object(folder / index).get("weight_map", {}).values()))
+            return _named(folder / index)
     return None
+
+
+def _named(index: Path) -> list[str]:
+    """The files that an index names."""
+    named = json_object(index).get("weight_map", {})
+    if not isinstance(named, dict) or not all(isinstance(file, str) for file in named.values()):
+        raise InputError(
+            f"{str(index)!r} does not say which file holds which weight. Download the checkpoint again."
+        )
+    return sorted(set(named.values()))
 
 
 def _no_weights(subject: str, files: Mapping[str, object]) -> str:
@@ -88,7 +98,12 @@ def _no_weights(subject: str, files: Mapping[str, object]) -> str:
 
 
 def check_folder(folder: Path, label: str, allow_pickle: bool) -> None:
-    """A folder must hold all weights that its index names."""
+    """A folder must hold all weights that its index names; and its generation config must be readable.
+
+    transformers would pass over a broken one, and with it over the tokens that end an answer.
+    """
+    if (folder / "generation_config.json").is_file():
+        json_object(folder / "generation_config.json")
     files = {path.name: None for path in folder.iterdir()}
     weights = _weights(folder, files, allow_pickle)
     if weights is None:

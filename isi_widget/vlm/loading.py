@@ -214,7 +214,7 @@ def _config(folder: Path, label: str, trust_remote_code: bool) -> Any:
     record = files.json_object(folder / "config.json")
     try:
         return AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code)
-    except (ValueError, KeyError, OSError, TypeError, AttributeError, ImportError) as error:
+    except Exception as error:  # configurations validate themselves, each in its own way
         if not trust_remote_code and "trust_remote_code" in str(error):
             raise InputError(
                 f"{label} comes with code of its own. If you trust its source, pass trust_remote_code=True."
@@ -263,11 +263,9 @@ def _processor(folder: Path, label: str, family: Family, config: Any, trust_remo
             image_processor = AutoImageProcessor.from_pretrained(folder, **where)
             processor = family.make_processor(config, tokenizer, image_processor)
         except Exception as error:
-            missing = isinstance(error, ImportError)
-            advice = "Install what is missing." if missing else "Download the checkpoint again."
             raise InputError(
                 f"{label!r} has no usable processor (tokenizer and image processor): {_first_line(error)}. "
-                f"{advice}"
+                f"{_advice(error)}"
             ) from error
     family.complete_processor(processor, config)
     return processor
@@ -289,7 +287,7 @@ def _model(folder: Path, label: str, device: torch.device, arguments: dict[str, 
         if isinstance(error, Cancelled) or memory.is_out_of_memory(error):
             raise
         raise InputError(
-            f"The weights of {label!r} cannot be loaded: {_first_line(error)}. Download the checkpoint again."
+            f"The weights of {label!r} cannot be loaded: {_first_line(error)}. {_advice(error)}"
         ) from error
     missing = sorted(report["missing_keys"])
     wrong = sorted(str(key) for key in report.get("mismatched_keys", ()))
@@ -388,6 +386,11 @@ def _dtype(dtype: str | torch.dtype, device: torch.device, is_embedded: bool) ->
             f"dtype is {dtype!r}; choose 'auto', {', '.join(map(repr, names))} or a floating torch dtype."
         )
     return names[dtype]
+
+
+def _advice(error: BaseException) -> str:
+    missing = isinstance(error, ImportError)
+    return "Install what is missing." if missing else "Download the checkpoint again."
 
 
 def _first_line(error: BaseException) -> str:

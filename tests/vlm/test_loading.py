@@ -162,6 +162,12 @@ def edit(folder, **changes):
 BREAKS = {
     "no config": (lambda f: (f / "config.json").unlink(), "has no config.json"),
     "broken config": (lambda f: write(f / "config.json", "{"), "is not valid JSON"),
+    "broken generation config": (lambda f: write(f / "generation_config.json", "{"), "is not valid JSON"),
+    "config of another shape": (lambda f: edit(f, text_config="x"), "configuration of .* cannot be read"),
+    "missing package": (
+        lambda f: edit(f, quantization_config={"quant_method": "gptq", "bits": 4}),
+        "requires .* Install what is missing",
+    ),
     "no weights": (lambda f: (f / "model.safetensors").unlink(), "no safetensors weights"),
     "pickled weights": (
         lambda f: (f / "model.safetensors").rename(f / "pytorch_model.bin"),
@@ -174,6 +180,13 @@ BREAKS = {
     "short weights": (
         lambda f: (f / "model.safetensors").write_bytes((f / "model.safetensors").read_bytes()[:-100]),
         "weights of .* cannot be loaded",
+    ),
+    "index of another shape": (
+        lambda f: (
+            (f / "model.safetensors").unlink(),
+            write(f / "model.safetensors.index.json", '{"weight_map": ["model.safetensors"]}'),
+        ),
+        "does not say which file holds which weight",
     ),
     "empty index": (
         lambda f: (
