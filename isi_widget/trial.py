@@ -83,7 +83,8 @@ class Trial:
     answer : the shown answer, or None where not run.
     uncertainty : entropies, clusters and sampled answers, or None where not run.
     attention : attention shares of `answer`, or None where not run.
-    model : `VLM.info()` at the time: name, family, parameters, device, dtype, quantization, revision, note.
+    model : `VLM.info()` at the time: name, family, parameters, device, dtype, quantization, revision, how it
+        was loaded, note.
     settings : how it was run.
     yes_no : {"yes", "no", "rest"}: probabilities of the first answer token, or None where no answer was run.
     seconds : wall-clock seconds of each stage, and "total".
