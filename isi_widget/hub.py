@@ -279,7 +279,7 @@ def _explained(error: BaseException, name: str, revision: str | None) -> BaseExc
         message = (
             f"The model {name!r}{at} is not in the local cache and the Hugging Face hub cannot be reached. "
             "Check the network (on a slow one set HF_HUB_ETAG_TIMEOUT to more seconds), or give a folder; "
-            "load_vlm() without a name works offline."
+            "the embedded model, loaded without a name, works offline."
         )
     elif isinstance(error, hub.EntryNotFoundError):
         message = f"The model {name!r}{at} has no config.json: it is not a transformers checkpoint."

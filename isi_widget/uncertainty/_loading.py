@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from isi_widget.errors import InputError
-from isi_widget.hub import progress_bars
+from isi_widget.hub import find, progress_bars
 from isi_widget.uncertainty._deberta import use_fast_positions
 
 REFERENCE = "microsoft/deberta-v2-xlarge-mnli"
@@ -81,6 +81,10 @@ def load_classifier(
             f"folder or a name on the Hugging Face hub, for example {REFERENCE!r}; load_entailment() without "
             "a name needs neither."
         )
+    else:
+        find(
+            str(source), revision
+        )  # transformers itself tries for 20 seconds to reach a hub that is not there
     arguments: dict[str, Any] = {**where, "use_safetensors": use_safetensors, "output_loading_info": True}
     arguments["dtype"] = "float32" if dtype == "auto" and place.type == "cpu" else dtype
     if quantization is not None:

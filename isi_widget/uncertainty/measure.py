@@ -170,9 +170,10 @@ class Uncertainty:
             )
         if self.number_of_clusters == 1:
             missed = 1.0 - 0.05 ** (1.0 / n)
+            subject = f"All {n} answers mean the same" if n > 1 else "There is only one answer"
             notes.append(
-                f"All {n} answers mean the same, so the semantic entropies and their intervals are 0; a "
-                f"meaning of probability {missed:.2f} would be missed by {n} samples one time in twenty."
+                f"{subject}, so the semantic entropies and their intervals are 0; a meaning of probability "
+                f"{missed:.2f} would be missed by so many samples one time in twenty."
             )
         if self.order is not None and self.order.changed > 0:
             low, high = self.order.entropy_low, self.order.entropy_high

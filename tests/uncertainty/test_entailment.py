@@ -22,6 +22,7 @@ from transformers import (
 
 from isi_widget import embedded
 from isi_widget.errors import InputError
+from isi_widget.hub import PATIENCE
 from isi_widget.uncertainty import EntailmentModel, _loading, load_entailment
 from isi_widget.uncertainty.clusters import cluster
 from isi_widget.uncertainty.entailment import REFERENCE, label_order
@@ -322,6 +323,30 @@ def hub_error(kind):
     return getattr(errors, kind)("long text of the hub")
 
 
+@pytest.fixture
+def hub_answers(monkeypatch):
+    """A hub that has whatever is asked for; the names it was asked."""
+    names = []
+    monkeypatch.setattr("isi_widget.uncertainty._loading.find", lambda name, revision: names.append(name))
+    return names
+
+
+def test_without_a_network_a_hub_name_is_one_error_after_one_look(monkeypatch):
+    import httpx
+    from huggingface_hub import HfApi
+
+    asked = []
+
+    def fail(self, name, **arguments):
+        asked.append((name, arguments["timeout"]))
+        raise httpx.ConnectError("no route to host")
+
+    monkeypatch.setattr(HfApi, "model_info", fail)
+    with pytest.raises(InputError, match=r"'someone/not-here' is not in the local cache.*works offline"):
+        load_entailment("someone/not-here")
+    assert asked == [("someone/not-here", PATIENCE)]
+
+
 @pytest.mark.parametrize(
     ("kind", "message"),
     [
@@ -333,7 +358,7 @@ def hub_error(kind):
         ("HFValidationError", "nor a valid hub name"),
     ],
 )
-def test_errors_of_the_hub_become_one_sentence(kind, message, monkeypatch):
+def test_errors_of_the_hub_become_one_sentence(kind, message, monkeypatch, hub_answers):
     import transformers
 
     def fail(*_, **__):
@@ -345,7 +370,7 @@ def test_errors_of_the_hub_become_one_sentence(kind, message, monkeypatch):
     assert "\n" not in str(caught.value) and "long text" not in str(caught.value)
 
 
-def test_hub_names_go_to_the_hub_with_the_wanted_revision(monkeypatch, tmp_path):
+def test_hub_names_go_to_the_hub_with_the_wanted_revision(monkeypatch, tmp_path, hub_answers):
     import transformers
 
     saved(tiny("bert"), tmp_path)
@@ -366,7 +391,7 @@ def test_hub_names_go_to_the_hub_with_the_wanted_revision(monkeypatch, tmp_path)
     assert {revision for _, revision, _ in asked[3:]} == {"abc"}
 
 
-def test_pickled_weights_of_the_hub_are_refused(monkeypatch, tmp_path):
+def test_pickled_weights_of_the_hub_are_refused(monkeypatch, tmp_path, hub_answers):
     import transformers
 
     saved(tiny("bert"), tmp_path)
