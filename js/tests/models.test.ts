@@ -38,6 +38,16 @@ describe("the list of models", () => {
     expect(page.model.sent.filter(({ content }) => content.kind === "models")).toHaveLength(2);
   });
 
+  it("takes the focus when it opens, not from another field when the kernel's list comes", async () => {
+    await page.click("model");
+    expect(document.activeElement).toBe(page.find("model-search"));
+    page.find<HTMLInputElement>("model-other").focus();
+    page.model.message(offer());
+    await settle();
+    expect(page.find("model-embedded")).not.toBeNull();
+    expect(document.activeElement).toBe(page.find("model-other"));
+  });
+
   it("shows family, size, licence, and the memory needed against what is free", async () => {
     await list();
     expect(page.text("model-free")).toBe("10 GiB free on cuda:0");

@@ -76,45 +76,42 @@ const Models = live(function Models() {
         ))}
         {room !== null && <span class="isi-muted isi-push" data-testid="model-free">{`${size(room)} free on ${offer?.device ?? ""}`}</span>}
       </div>
-      {offer ? (
-        <Choices
-          test="model"
-          label="Search models"
-          placeholder="Search name, family, size or licence"
-          none="No listed model has all of these words. Any other one can be named below."
-          rows={offer.models.map((entry) => {
-            const { name, family, parameters, licence, memory } = entry;
-            const quantization = fitting(entry);
-            const needed = memory[quantization ?? "none"] ?? 0;
-            const why = room !== null && needed > room && reason(entry, needed, room);
-            const [owner, rest] = name.split("/");
-            return {
-              key: name,
-              text: `${family} ${name} ${billions(parameters)} ${licence}`,
-              group: family,
-              chosen: name === present.name,
-              why,
-              view: (
-                <>
-                  <span class="isi-grow">
-                    {rest ? <span class="isi-muted">{owner}/</span> : owner}
-                    {rest}
-                  </span>
-                  <span class="isi-muted">{[billions(parameters), licence].join(" · ")}</span>
-                  <Bar value={room ? needed / room : 0} label={`needs ${size(needed)}`} />
-                  <span class={why ? "isi-wrong" : "isi-muted"}>{why || `needs ${size(needed)}${room === null ? "" : ` of ${size(room)} free`}`}</span>
-                </>
-              ),
-            };
-          })}
-          choose={(name) => {
-            const entry = offer.models.find((x) => x.name === name);
-            load(name, entry ? fitting(entry) : null);
-          }}
-        />
-      ) : (
-        <p class="isi-teach">Asking the kernel what there is.</p>
-      )}
+      {/* There at once, since it takes the focus: what is typed elsewhere when the list comes stays there. */}
+      <Choices
+        test="model"
+        label="Search models"
+        placeholder="Search name, family, size or licence"
+        none={offer ? "No listed model has all of these words. Any other one can be named below." : "Asking the kernel what there is."}
+        rows={(offer?.models ?? []).map((entry) => {
+          const { name, family, parameters, licence, memory } = entry;
+          const quantization = fitting(entry);
+          const needed = memory[quantization ?? "none"] ?? 0;
+          const why = room !== null && needed > room && reason(entry, needed, room);
+          const [owner, rest] = name.split("/");
+          return {
+            key: name,
+            text: `${family} ${name} ${billions(parameters)} ${licence}`,
+            group: family,
+            chosen: name === present.name,
+            why,
+            view: (
+              <>
+                <span class="isi-grow">
+                  {rest ? <span class="isi-muted">{owner}/</span> : owner}
+                  {rest}
+                </span>
+                <span class="isi-muted">{[billions(parameters), licence].join(" · ")}</span>
+                <Bar value={room ? needed / room : 0} label={`needs ${size(needed)}`} />
+                <span class={why ? "isi-wrong" : "isi-muted"}>{why || `needs ${size(needed)}${room === null ? "" : ` of ${size(room)} free`}`}</span>
+              </>
+            ),
+          };
+        })}
+        choose={(name) => {
+          const entry = offer?.models.find((x) => x.name === name);
+          load(name, entry ? fitting(entry) : null);
+        }}
+      />
       <div class="isi-search">
         <input
           ref={field}
