@@ -41,7 +41,7 @@ describe("the list of models", () => {
   it("takes the focus when it opens, not from another field when the kernel's list comes", async () => {
     await page.click("model");
     expect(document.activeElement).toBe(page.find("model-search"));
-    page.find<HTMLInputElement>("model-other").focus();
+    page.find("model-other").focus();
     page.model.message(offer());
     await settle();
     expect(page.find("model-embedded")).not.toBeNull();
