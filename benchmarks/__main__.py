@@ -10,6 +10,7 @@ import platform
 import subprocess
 import sys
 from datetime import UTC, datetime
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 
@@ -58,6 +59,7 @@ def machine() -> str:
     return f"{platform.system()} on {platform.machine()}, {os.cpu_count()} cores ({processor}), {used}"
 
 
+@cache
 def gpu_name() -> str:
     """The name of the CUDA device; "" without one. Asked in another process: this one is to stay without
     torch.

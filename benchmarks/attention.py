@@ -14,9 +14,7 @@ TOKENS, LENGTHS = 16, (700, 2900)
 def ways(vlm: VLM, tokens: int):
     """Answers of the same length, each from the start, without and with attention."""
     stimulus = midsize.stimulus(vlm, tokens)
-    prompt = vlm.encode(stimulus)
-    inputs = {"input_ids": prompt.input_ids.to(vlm.device)}
-    inputs |= {name: value.to(vlm.device, vlm.dtype) for name, value in prompt.images.items()}
+    inputs = midsize.inputs(vlm, stimulus)
     length = {"max_new_tokens": TOKENS, "min_new_tokens": TOKENS}
 
     def answer(attention: bool) -> None:

@@ -108,6 +108,19 @@ def stimulus(vlm: VLM, tokens: int) -> Stimulus:
     return bare.with_context(" ".join(words[index % len(words)] for index in range(low)))
 
 
+def inputs(vlm: VLM, stimulus: Stimulus) -> dict[str, torch.Tensor]:
+    """What transformers' own `generate` and forward are given, on the model's device."""
+    prompt = vlm.encode(stimulus)
+    images = {name: value.to(vlm.device) for name, value in prompt.images.items()}
+    return {
+        "input_ids": prompt.input_ids.to(vlm.device),
+        **{
+            name: value.to(vlm.dtype) if value.is_floating_point() else value
+            for name, value in images.items()
+        },
+    }
+
+
 def peak_memory(call: Callable[[], object]) -> float:
     """MB that a call needs at its peak, beyond what is held before it."""
     gc.collect()

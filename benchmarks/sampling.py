@@ -22,12 +22,7 @@ def ways(vlm: VLM, stimulus: Stimulus) -> dict[str, Callable[[], None]]:
     """The ways, with the same number of tokens for all: no answer may end early. The image is encoded anew in
     each.
     """
-    prompt = vlm.encode(stimulus)
-    inputs = {"input_ids": prompt.input_ids.to(vlm.device)}
-    inputs |= {
-        name: value.to(vlm.device, vlm.dtype) if value.is_floating_point() else value.to(vlm.device)
-        for name, value in prompt.images.items()
-    }
+    inputs = midsize.inputs(vlm, stimulus)
     length = {"max_new_tokens": TOKENS, "min_new_tokens": TOKENS}
 
     def shared() -> None:

@@ -82,9 +82,8 @@ def load_classifier(
             "a name needs neither."
         )
     else:
-        find(
-            str(source), revision
-        )  # transformers itself tries for 20 seconds to reach a hub that is not there
+        # Asked first: transformers itself tries for 20 seconds to reach a hub that is not there.
+        find(str(source), revision)
     arguments: dict[str, Any] = {**where, "use_safetensors": use_safetensors, "output_loading_info": True}
     arguments["dtype"] = "float32" if dtype == "auto" and place.type == "cpu" else dtype
     if quantization is not None:
