@@ -7,20 +7,19 @@ loaded.
 from __future__ import annotations
 
 import importlib.util
-import logging
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
+from isi_widget.devices import choose_device
 from isi_widget.errors import InputError
 from isi_widget.hub import find, progress_bars
+from isi_widget.quantization import check_quantization, keep_layout, quantization_config
 from isi_widget.uncertainty._deberta import use_fast_positions
 
 REFERENCE = "microsoft/deberta-v2-xlarge-mnli"
 """The model of Farquhar et al. (Nature 630, 2024), for answers in natural language."""
 
-Quantization = Literal["int8", "nf4", "nf4-double"]
-QUANTIZATIONS = ("int8", "nf4", "nf4-double")
 _LABELS = ("contradict", "neutral", "entail")
 _DTYPES = ("float32", "bfloat16", "float16")
 _HEADS = ["classifier", "classification_head", "score", "pooler"]  # small, and what the labels hang on
@@ -65,8 +64,8 @@ def load_classifier(
     quiet: bool = False,
 ) -> tuple[Any, Any]:
     """(model, tokenizer) of transformers, on its device, in eval mode; see `entailment.load_entailment`."""
-    _check_quantization(quantization)
-    place = _device(device)
+    place = choose_device(device, preferred=("cuda",))
+    check_quantization(quantization, place)
     _check_dtype(dtype)
     import torch
     from transformers import AutoModelForSequenceClassification
@@ -112,7 +111,7 @@ def load_classifier(
     if quantization is None:
         model = model.to(place)
     else:
-        _keep_layout(model)
+        keep_layout(model)
     use_fast_positions(model)
     return model.eval(), tokenizer
 
@@ -231,86 +230,20 @@ def _reason(name: str, revision: str | None, error: Exception) -> str:
 
 
 # ------------------------------------------------------------------------------------ device and precision
-def _device(device: str) -> Any:
-    import torch
-
-    if device == "auto":
-        return torch.device("cuda", torch.cuda.current_device()) if torch.cuda.is_available() else _cpu()
-    try:
-        place = torch.device(device)
-    except (RuntimeError, TypeError):
-        raise InputError(f"Unknown device {device!r}. Use 'auto', 'cpu', 'cuda' or 'cuda:1'.") from None
-    if place.type == "cuda" and (place.index or 0) >= torch.cuda.device_count():
-        raise InputError(
-            f"device={device!r} was asked for, but torch sees {torch.cuda.device_count()} CUDA device(s). "
-            "Use device='cpu' or 'auto'."
-        )
-    if place.type == "mps" and not torch.backends.mps.is_available():
-        raise InputError("device='mps' was asked for, but torch sees no Apple GPU. Use device='cpu'.")
-    return place
-
-
-def _cpu() -> Any:
-    import torch
-
-    return torch.device("cpu")
-
-
 def _check_dtype(dtype: str) -> None:
     if str(dtype).removeprefix("torch.") not in ("auto", *_DTYPES):
         raise InputError(f"dtype is {dtype!r}; choose 'auto', {', '.join(map(repr, _DTYPES))}.")
 
 
-def _check_quantization(quantization: str | None) -> None:
-    if quantization is None:
-        return
-    if quantization not in QUANTIZATIONS:
-        raise InputError(
-            f"quantization is {quantization!r}; choose None, {', '.join(map(repr, QUANTIZATIONS))}."
-        )
-    if missing := [p for p in ("bitsandbytes", "accelerate") if not _installed(p)]:
-        raise InputError(
-            f"quantization={quantization!r} needs {' and '.join(missing)}, which is not installed. Install "
-            "it with: pip install 'isi-widget[quant]', or load without quantization."
-        )
-
-
 def _quantized(quantization: str, place: Any, dtype: str) -> dict[str, Any]:
     """Arguments of `from_pretrained`; embeddings, norms, pooler and classifier are not quantised."""
     import torch
-    from transformers import BitsAndBytesConfig
 
-    if place.type == "mps":
-        raise InputError(
-            f"quantization={quantization!r} runs on CUDA and on the CPU, not on Apple's MPS. Load without "
-            "quantization, or with device='cpu'."
-        )
-    logger = logging.getLogger("bitsandbytes")
-    if logger.level == logging.NOTSET:  # it warns at every int8 layer of every forward
-        logger.setLevel(logging.ERROR)
     if dtype != "auto":
         compute = getattr(torch, str(dtype).removeprefix("torch."))
     elif place.type == "cuda":
         compute = torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
     else:
         compute = torch.float32
-    if quantization == "int8":
-        config = BitsAndBytesConfig(load_in_8bit=True, llm_int8_skip_modules=_HEADS)
-    else:
-        config = BitsAndBytesConfig(
-            load_in_4bit=True,
-            bnb_4bit_quant_type="nf4",
-            bnb_4bit_use_double_quant=quantization == "nf4-double",
-            bnb_4bit_compute_dtype=compute,
-            llm_int8_skip_modules=_HEADS,
-        )
+    config = quantization_config(quantization, compute, _HEADS)
     return {"quantization_config": config, "device_map": {"": place}, "dtype": compute}
-
-
-def _keep_layout(model: Any) -> None:
-    """Before any forward: on processors with AVX512-BF16 an eval-mode Linear4bit would repack its weight, and
-    then refuse some widths and be saved corrupted.
-    """
-    for module in model.modules():
-        if hasattr(module, "support_avx512bf16_for_cpu"):
-            module.support_avx512bf16_for_cpu = False

@@ -18,10 +18,10 @@ import numpy as np
 
 from isi_widget import embedded
 from isi_widget.errors import InputError
+from isi_widget.quantization import Quantization
 from isi_widget.uncertainty._checks import Floats, Ints
 from isi_widget.uncertainty._loading import (
     REFERENCE,
-    Quantization,
     label_order,
     load_classifier,
     longest_input,

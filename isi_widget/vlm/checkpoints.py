@@ -15,9 +15,9 @@ from pathlib import Path
 
 from isi_widget import embedded
 from isi_widget.errors import InputError
+from isi_widget.quantization import QUANTIZATIONS, check_name
 from isi_widget.vlm.families import supported_families
 from isi_widget.vlm.memory import NEW_TOKENS, PROMPT_TOKENS, SAMPLES, MemoryNeed, size
-from isi_widget.vlm.quantization import QUANTIZATIONS, check_name
 
 #: Bytes of a quantised weight with its share of the scales; see `memory.packed_bytes`.
 _PACKED = {"int8": 1.0, "nf4": 0.5 + 4 / 64, "nf4-double": 0.5 + (1 + 4 / 256) / 64}

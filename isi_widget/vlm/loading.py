@@ -16,18 +16,13 @@ from typing import Any
 import torch
 
 from isi_widget import hub
+from isi_widget.devices import choose_device
 from isi_widget.errors import Cancelled, InputError
+from isi_widget.quantization import QUANTIZATIONS, check_quantization, keep_layout, quantization_config
 from isi_widget.vlm import files, memory
 from isi_widget.vlm.families import Family, family_of
 from isi_widget.vlm.model import VLM
-from isi_widget.vlm.quantization import (
-    QUANTIZATIONS,
-    check_quantization,
-    compute_dtype,
-    keep_layout,
-    kept_modules,
-    quantization_config,
-)
+from isi_widget.vlm.quantization import compute_dtype, kept_modules
 
 EMBEDDED = Path(__file__).resolve().parent.parent / "embedded" / "vlm"
 #: One model is loaded at a time: what is free is looked up before, and one listens to transformers' progress.
@@ -113,7 +108,7 @@ def _load(
 ) -> VLM:
     _poll(cancel, name)
     is_embedded = name is None or str(name) == "embedded"
-    place = _device("cpu" if is_embedded and str(device) == "auto" else device)
+    place = choose_device("cpu" if is_embedded and str(device) == "auto" else device)
     check_quantization(quantization, place)
     number_type = _dtype(dtype, place, is_embedded)
     found = _locate(None if is_embedded else name, revision)
@@ -341,34 +336,6 @@ def _reported(bar: Any, total: int, report: Any) -> Iterator[Any]:
     for index, item in enumerate(bar):
         report(index / total)
         yield item
-
-
-def _device(device: str | torch.device) -> torch.device:
-    if str(device) == "auto":
-        if torch.cuda.is_available():
-            return torch.device("cuda", torch.cuda.current_device())
-        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
-    try:
-        place = torch.device(device)
-        if place.type == "meta":
-            raise RuntimeError("nothing can be computed there")
-    except (RuntimeError, TypeError):
-        raise InputError(
-            f"Unknown device {str(device)!r}. Use 'auto', 'cpu', 'cuda', 'cuda:1' or 'mps'."
-        ) from None
-    if place.type == "cuda" and not torch.cuda.is_available():
-        raise InputError(
-            "device='cuda' was asked for, but torch sees no CUDA device. Use device='cpu' or 'auto'."
-        )
-    if place.type == "cuda" and (place.index or 0) >= torch.cuda.device_count():
-        raise InputError(
-            f"There is no device {str(place)!r}; torch sees {torch.cuda.device_count()} CUDA device(s)."
-        )
-    if place.type == "mps" and not torch.backends.mps.is_available():
-        raise InputError(
-            "device='mps' was asked for, but torch sees no Apple GPU. Use device='cpu' or 'auto'."
-        )
-    return place
 
 
 def _dtype(dtype: str | torch.dtype, device: torch.device, is_embedded: bool) -> torch.dtype:

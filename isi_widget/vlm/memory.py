@@ -21,8 +21,9 @@ import torch
 
 from isi_widget import embedded, hub
 from isi_widget.errors import InputError, OutOfMemory
+from isi_widget.quantization import check_name
 from isi_widget.vlm.machine import free_memory
-from isi_widget.vlm.quantization import check_name, is_kept, is_quantized, kept_modules
+from isi_widget.vlm.quantization import is_kept, is_quantized, kept_modules
 
 __all__ = [
     "MemoryNeed",

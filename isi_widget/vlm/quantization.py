@@ -7,8 +7,6 @@ asked for. Not for estimating sizes (see `memory.py`) nor for loading (see `load
 
 from __future__ import annotations
 
-import importlib.util
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -20,37 +18,6 @@ from isi_widget.errors import InputError
 if TYPE_CHECKING:
     from isi_widget.vlm.model import VLM
     from isi_widget.vlm.prompt import StimulusLike
-
-#: int8: LLM.int8() (Dettmers et al., NeurIPS 2022). nf4: 4-bit NormalFloat in blocks of 64 weights;
-#: nf4-double: the blocks' scales are quantised too (Dettmers et al., QLoRA, NeurIPS 2023).
-QUANTIZATIONS = ("int8", "nf4", "nf4-double")
-_CHOICES = "None, 'int8', 'nf4' or 'nf4-double'"
-#: Where bitsandbytes has kernels that this package has been tried with or is documented for.
-_DEVICES = ("cpu", "cuda", "xpu")
-
-
-def check_quantization(quantization: str | None, device: torch.device | None = None) -> None:
-    """Refuse unknown names, missing packages and devices without kernels, with one message each."""
-    check_name(quantization)
-    if quantization is None:
-        return
-    missing = [name for name in ("bitsandbytes", "accelerate") if importlib.util.find_spec(name) is None]
-    if missing:
-        raise InputError(
-            f"quantization={quantization!r} needs {' and '.join(missing)}, which is not installed. "
-            "Install it with: pip install 'isi-widget[quant]', or load a model that is not quantised."
-        )
-    if device is not None and device.type not in _DEVICES:
-        raise InputError(
-            f"quantization={quantization!r} runs on CUDA and on the CPU, not on {device.type!r}. Load "
-            "without quantization, or with device='cpu'."
-        )
-
-
-def check_name(quantization: str | None) -> None:
-    """Refuse unknown names."""
-    if quantization is not None and quantization not in QUANTIZATIONS:
-        raise InputError(f"quantization is {quantization!r}; choose {_CHOICES}.")
 
 
 def compute_dtype(dtype: torch.dtype, device: torch.device, *, chosen: bool) -> torch.dtype:
@@ -71,34 +38,6 @@ def _cpu_has_bfloat16() -> bool:
     """Whether this CPU multiplies bfloat16 in hardware, where torch tells; older versions do not."""
     capabilities: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
     return any(capabilities.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16"))
-
-
-def quantization_config(quantization: str, compute: torch.dtype, kept: Sequence[str]) -> Any:
-    """The transformers configuration.
-
-    Parameters
-    ----------
-    compute : see `compute_dtype`. kept : paths of the modules that are not quantised, see `kept_modules`.
-    """
-    from transformers import BitsAndBytesConfig
-
-    _quieten()
-    if quantization == "int8":
-        return BitsAndBytesConfig(load_in_8bit=True, llm_int8_skip_modules=list(kept))
-    return BitsAndBytesConfig(
-        load_in_4bit=True,
-        bnb_4bit_quant_type="nf4",
-        bnb_4bit_use_double_quant=quantization == "nf4-double",
-        bnb_4bit_compute_dtype=compute,
-        llm_int8_skip_modules=list(kept),
-    )
-
-
-def _quieten() -> None:
-    """Mute warnings about an optional kernel, at import, and at every int8 layer of every forward."""
-    logger = logging.getLogger("bitsandbytes")
-    if logger.level == logging.NOTSET:
-        logger.setLevel(logging.ERROR)
 
 
 def kept_modules(model: Any, quantize_vision: bool) -> tuple[str, ...]:
@@ -129,19 +68,6 @@ def _outside(model: Any, decoder: Any) -> list[str]:
 def is_kept(name: str, kept: Sequence[str]) -> bool:
     """Whether the module at this path is, or stands in, one of those that are not quantised."""
     return any(name == outer or name.startswith(f"{outer}.") for outer in kept)
-
-
-def keep_layout(model: Any) -> None:
-    """To be called right after loading, before any forward.
-
-    On processors with AVX512-BF16 an eval-mode Linear4bit repacks its weight at the first forward without
-    gradient: it then refuses widths that are not multiples of 64 (in) and 32 (out), silently loses gradients,
-    and is saved corrupted. Without the repacking every width works and none of the three happens; one token
-    at a time is slower then.
-    """
-    for module in model.modules():
-        if hasattr(module, "support_avx512bf16_for_cpu"):
-            module.support_avx512bf16_for_cpu = False
 
 
 def is_quantized(module: Any) -> bool:

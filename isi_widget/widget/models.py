@@ -17,6 +17,7 @@ from typing import Any
 import torch
 
 from isi_widget import hub
+from isi_widget.devices import choose_device
 from isi_widget.errors import Cancelled, InputError
 from isi_widget.hub import Cancel, Progress
 from isi_widget.vlm import VLM, files, load_vlm, memory, models
@@ -51,14 +52,8 @@ class Source:
     @property
     def device(self) -> torch.device:
         """Where `load_vlm` will put it."""
-        asked = str(self.arguments.get("device", "auto"))
-        if asked != "auto":
-            return _indexed(torch.device(asked))
-        if self.title == EMBEDDED:
-            return torch.device("cpu")
-        if torch.cuda.is_available():
-            return _indexed(torch.device("cuda"))
-        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+        asked = self.arguments.get("device", "auto")
+        return _indexed(choose_device("cpu" if str(asked) == "auto" and self.title == EMBEDDED else asked))
 
     def needed(self) -> int | None:
         """Bytes that it needs to answer once, from its configuration, which is fetched where it is not here.

@@ -23,7 +23,7 @@ from transformers import (
 from isi_widget import embedded
 from isi_widget.errors import InputError
 from isi_widget.hub import PATIENCE
-from isi_widget.uncertainty import EntailmentModel, _loading, load_entailment
+from isi_widget.uncertainty import EntailmentModel, load_entailment
 from isi_widget.uncertainty.clusters import cluster
 from isi_widget.uncertainty.entailment import REFERENCE, label_order
 
@@ -424,7 +424,8 @@ def test_bad_settings(settings, message, tmp_path):
 def test_missing_packages_and_the_embedded_model_are_told(monkeypatch, tmp_path):
     with pytest.raises(InputError, match="is not quantised"):
         load_entailment(quantization="nf4")
-    monkeypatch.setattr(_loading, "_installed", lambda package: package != "bitsandbytes")
+    find, missing = importlib.util.find_spec, "bitsandbytes"
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == missing else find(name))
     with pytest.raises(InputError, match="needs bitsandbytes, which is not installed"):
         load_entailment(tmp_path, quantization="nf4")
 

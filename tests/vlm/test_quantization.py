@@ -18,6 +18,7 @@ from tiny_models import BUILDERS, VLM, Shown
 
 from isi_widget.attribution import measure_attention
 from isi_widget.errors import InputError
+from isi_widget.quantization import check_quantization
 from isi_widget.vlm import load_vlm, quantization
 from isi_widget.vlm.recording import GROUPS
 
@@ -364,7 +365,7 @@ def test_missing_packages_are_named(saved, monkeypatch, missing):
 
 def test_devices_without_kernels_are_refused():
     with pytest.raises(InputError, match="on CUDA and on the CPU, not on 'mps'"):
-        quantization.check_quantization("nf4", torch.device("mps"))
+        check_quantization("nf4", torch.device("mps"))
 
 
 # Drift ------------------------------------------------------------------------------------------------------
