@@ -41,8 +41,10 @@ class Stages:
             self._progress(stage, done, total)
 
     @contextmanager
-    def stage(self, name: str, total: int = 1) -> Iterator[Callable[..., None]]:
-        """One stage of at most `total` steps; yields the callback for each token, whose row it takes."""
+    def stage(self, name: str, total: int = 1) -> Iterator[Callable[..., None] | None]:
+        """One stage of at most `total` steps; yields the callback for each token, whose row it takes, or None
+        if nobody wants to know: a token's text is not worked out for nothing.
+        """
         self.check()
         start, done, previous = time.perf_counter(), 0, 0
         self.report(name, 0, total)
@@ -54,7 +56,7 @@ class Stages:
                 self.report(name, done, total)
             previous = row
 
-        yield step
+        yield None if self._progress is None else step
         self.seconds[name] = time.perf_counter() - start
         self.report(name, total, total)
 

@@ -458,14 +458,15 @@ def _missing(vlm: VLM) -> Iterator[str]:
         yield f"Not available: {_IN_WORDS.get(name, name)}. {reason}"
 
 
-def _told(step: Callable[..., None], on_text: OnText) -> Callable[[int, str, float], None]:
+def _told(step: Callable[..., None] | None, on_text: OnText) -> Callable[[int, str, float], None]:
     """A token callback that counts the step and tells the text so far."""
     text = ""
 
     def on_token(row: int, piece: str, logprob: float) -> None:
         nonlocal text
         text += piece
-        step(row)
+        if step is not None:
+            step(row)
         on_text("answer", row, text)
 
     return on_token

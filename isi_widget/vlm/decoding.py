@@ -30,6 +30,8 @@ Cancel = Callable[[], bool]
 ROWS_AT_ONCE = 64
 #: Share of the free memory that the caches of one batch may take; activations and logits need the rest.
 SHARE_OF_MEMORY = 0.7
+#: Bytes of caches that any machine has.
+SMALL = 2**25
 MAX_SAMPLES = 1000
 
 
@@ -121,15 +123,10 @@ class Sampler:
     """
 
     def __init__(self, *, temperature: float, top_k: int, top_p: float, seed: int) -> None:
-        from transformers import (
-            LogitsProcessorList,
-            TemperatureLogitsWarper,
-            TopKLogitsWarper,
-            TopPLogitsWarper,
-        )
+        from transformers import TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper
 
         check_sampling(temperature, top_k, top_p, seed)
-        self._warpers = LogitsProcessorList([TemperatureLogitsWarper(float(temperature))])
+        self._warpers: list[Any] = [TemperatureLogitsWarper(float(temperature))]
         if top_k > 0:
             self._warpers.append(TopKLogitsWarper(int(top_k)))
         if top_p < 1:
@@ -152,7 +149,10 @@ class Sampler:
         with.
         """
         # The warpers take the ids so far for the sake of others of their kind; these three do not read them.
-        warped = self._warpers(torch.empty((len(rows), 0), dtype=torch.long, device=scores.device), scores)
+        ids = torch.empty((len(rows), 0), dtype=torch.long, device=scores.device)
+        warped = scores
+        for warper in self._warpers:
+            warped = warper(ids, warped)
         # Apple's GPUs have no float64.
         exact = warped.cpu() if warped.device.type == "mps" else warped
         probabilities = exact.double().softmax(dim=-1)

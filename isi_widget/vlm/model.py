@@ -18,7 +18,7 @@ from isi_widget.errors import InputError
 from isi_widget.vlm import decoding
 from isi_widget.vlm.answers import AttendedAnswer, make_answer, pieces
 from isi_widget.vlm.beams import beam_search
-from isi_widget.vlm.cache import fork
+from isi_widget.vlm.cache import fork, row_bytes
 from isi_widget.vlm.decoding import Cancel, OnToken, Pieces, Prefill, Row, Sampler
 from isi_widget.vlm.families import Family, family_of
 from isi_widget.vlm.features import ImageFeatures
@@ -372,7 +372,10 @@ class VLM:
                     on_answer(row.index, answers[row.index])
 
             emit = self._emitter(on_token)
-            at_once = decoding.rows_at_once(prefill.cache, max_new_tokens, free_memory(self.device))
+            # Looking for free memory takes longer than a token of a tiny model, whose caches need none
+            small = n * row_bytes(prefill.cache, max_new_tokens) < decoding.SMALL
+            free = None if small else free_memory(self.device)
+            at_once = decoding.rows_at_once(prefill.cache, max_new_tokens, free)
             while waiting := [row for row in range(n) if row not in answers][:at_once]:
                 choose.restart(waiting)
                 try:

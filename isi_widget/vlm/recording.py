@@ -223,10 +223,12 @@ def recording(model: Any, text_config: str, recorder: AttentionRecorder) -> Iter
     """
     check_recordable(model, text_config)
     previous = implementation(model, text_config)
-    model.set_attn_implementation({text_config: RECORDED.get(previous, previous)})
+    config = getattr(model.config, text_config)
+    # `set_attn_implementation` checks every module of the model, at every answer; the twin needs no check
+    config._attn_implementation = RECORDED.get(previous, previous)
     token = _ACTIVE.set(recorder)
     try:
         yield recorder
     finally:
         _ACTIVE.reset(token)
-        model.set_attn_implementation({text_config: previous})
+        config._attn_implementation = previous
