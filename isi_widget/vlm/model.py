@@ -22,6 +22,7 @@ from isi_widget.vlm.cache import fork, row_bytes
 from isi_widget.vlm.decoding import Cancel, OnToken, Pieces, Prefill, Row, Sampler
 from isi_widget.vlm.families import Family, family_of
 from isi_widget.vlm.features import ImageFeatures
+from isi_widget.vlm.fingerprint import Fingerprint
 from isi_widget.vlm.machine import free_memory
 from isi_widget.vlm.memory import forget, is_out_of_memory, out_of_memory_as_error
 from isi_widget.vlm.prompt import SEGMENTS, Prompt, PromptEncoder, StimulusLike
@@ -79,6 +80,7 @@ class VLM:
             getattr(text_config, "max_position_embeddings", None),
         )
         self.image_features = ImageFeatures(model, self.family)
+        self._fingerprint = Fingerprint(model)
         if not self.family.strict:
             from isi_widget.vlm.check import try_answers
 
@@ -120,6 +122,7 @@ class VLM:
             "not_quantized": list(self._not_quantized),
             "compute_dtype": self._compute_dtype,
             "revision": self.revision,
+            "fingerprint": self._fingerprint(),
             "loaded_with": self._loaded_with,
             "note": _SCENES_ONLY if self.is_embedded else "",
         }

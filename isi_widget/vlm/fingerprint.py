@@ -1,0 +1,65 @@
+"""A fingerprint of a model's weights: numbers of one model are never taken for those of another of its name.
+
+It knows the parameters only. Hooks, adapters that are switched off, and prompt templates are not seen by it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import torch
+
+#: Models up to this size are read whole; of larger ones, so many elements of each parameter.
+_WHOLE_BYTES = 64 * 2**20
+_ELEMENTS = 4096
+#: A prime as step scatters the places over rows and columns alike; no random generator, whose numbers a
+#: version of torch may change.
+_STEP = 2_654_435_761
+
+
+class Fingerprint:
+    """The fingerprint of one model; its weights are read again only after they have changed."""
+
+    def __init__(self, model: torch.nn.Module) -> None:
+        self._model = model
+        self._state: tuple[tuple[int, int], ...] | None = None
+        self._text: str | None = None
+
+    def __call__(self) -> str | None:
+        """16 hexadecimal digits, or None where weights cannot be read (on the meta device, or offloaded)."""
+        state = tuple((p.data_ptr(), _version(p)) for p in self._model.parameters())
+        if state != self._state:
+            self._text, self._state = fingerprint(self._model), state
+        return self._text
+
+
+def fingerprint(model: torch.nn.Module) -> str | None:
+    """SHA-256, its first 16 hexadecimal digits, of name, type, shape and values of each parameter.
+
+    Above 64 MiB of parameters, of 4,096 values of each. The same weights in another precision, or quantised,
+    have another fingerprint. None where weights cannot be read.
+    """
+    named = sorted(model.named_parameters())
+    whole = sum(p.numel() * p.element_size() for _, p in named) <= _WHOLE_BYTES
+    found = hashlib.sha256()
+    for name, parameter in named:
+        values = parameter.data.reshape(-1)
+        if values.is_meta:
+            return None
+        if not whole and len(values) > _ELEMENTS:
+            places = torch.arange(_ELEMENTS, device=values.device) * _STEP % len(values)
+            values = values[places]
+        found.update(f"{name} {parameter.dtype} {tuple(parameter.shape)}\n".encode())
+        found.update(_bytes(values))
+    return found.hexdigest()[:16]
+
+
+def _bytes(values: torch.Tensor) -> Any:
+    """The bytes of a flat tensor, as a buffer; also of types that NumPy lacks."""
+    return values.contiguous().view(torch.uint8).cpu().numpy()
+
+
+def _version(parameter: torch.nn.Parameter) -> int:
+    """Counts the changes in place; tensors made in inference mode do not count them."""
+    return 0 if parameter.is_inference() else int(parameter._version)
