@@ -26,6 +26,7 @@ from isi_widget.widget import document as doc
 from isi_widget.widget import editor as ed
 from isi_widget.widget import preview as pictures
 from isi_widget.widget import protocol
+from isi_widget.widget.assets import asset
 from isi_widget.widget.controller import Controller, explain, format_traceback
 from isi_widget.widget.jobs import Job, Worker
 from isi_widget.widget.models import ModelSlot, Source, label, offer
@@ -299,12 +300,14 @@ class Probe(PageState):
                     accepted[name] = self._from_page(name, value)
                 except Exception as error:  # whatever a page sends, the widget stays usable
                     refused[name] = error
-            if accepted:
+            try:
                 super().set_state(accepted)
+            except Exception as error:  # of the widget framework's own traits: they check themselves
+                refused.update(dict.fromkeys(accepted, error))
             known = [name for name in refused if name in self.keys]
             if known:
                 self.send_state(known)
-        for reason in refused.values():
+        for reason in dict.fromkeys(refused.values()):
             self._fail(reason)
         try:
             self._settle(wait=False)
@@ -336,6 +339,8 @@ class Probe(PageState):
                 self._controller.cancel(message.id)
             elif isinstance(message, protocol.Code):
                 self.send({"kind": "code", "id": message.id, "text": self.code()})
+            elif isinstance(message, protocol.Editor):
+                self.send({"kind": "editor", "text": asset("editor.js").read_text(encoding="utf-8")})
             elif isinstance(message, protocol.Load):
                 self._load(message.id, Source(message.name, {"quantization": message.quantization}))
             elif isinstance(message, protocol.Models):

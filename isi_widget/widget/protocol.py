@@ -7,7 +7,6 @@ Pure: values in, checked values (or one `InputError`) out. Not for what an opera
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -68,6 +67,11 @@ class Models:
 
 
 @dataclass(frozen=True)
+class Editor:
+    """Asks for the source of the editor, which is not saved in the notebook."""
+
+
+@dataclass(frozen=True)
 class Load:
     """Load another model: a name as `load_vlm` takes it, or "embedded"."""
 
@@ -76,7 +80,7 @@ class Load:
     quantization: str | None
 
 
-Message = Run | Cancel | Upload | Code | Models | Load
+Message = Run | Cancel | Upload | Code | Models | Editor | Load
 
 _KEYS = {
     "run": ({"kind", "id", "what"}, {"settings"}),
@@ -84,6 +88,7 @@ _KEYS = {
     "upload": ({"kind", "name"}, set[str]()),
     "code": ({"kind", "id"}, set[str]()),
     "models": ({"kind"}, set[str]()),
+    "editor": ({"kind"}, set[str]()),
     "load": ({"kind", "id", "name"}, {"quantization"}),
 }
 
@@ -106,7 +111,7 @@ def parse_message(content: Any, buffers: Sequence[Any] | None = None) -> Message
         return Run(
             _text("id", content["id"], 200),
             check_what(content["what"]),
-            check_settings(content.get("settings") or {}),
+            check_settings(content.get("settings", {})),
         )
     if kind == "cancel":
         return Cancel(_text("id", content.get("id", ""), 200))
@@ -114,6 +119,8 @@ def parse_message(content: Any, buffers: Sequence[Any] | None = None) -> Message
         return Code(_text("id", content["id"], 200))
     if kind == "models":
         return Models()
+    if kind == "editor":
+        return Editor()
     if kind == "load":
         name = _text("name", content["name"], 1000).strip()
         if not name:
@@ -157,6 +164,10 @@ def check_settings(settings: Any) -> dict[str, Any]:
     for name in ("samples", "seed", "max_new_tokens"):
         if isinstance(given.get(name), float) and given[name].is_integer():
             given[name] = int(given[name])  # JSON knows one kind of number
+    for name, value in given.items():
+        number = isinstance(value, int | float)
+        if isinstance(value, str | list | tuple | Mapping) or (number and not _bounded(name, value)):
+            raise InputError(f"{name} must be a number of ordinary size, not {_short(value)}.")
     checked = Settings(**given)
     return {name: getattr(checked, name) for name in given}
 
@@ -250,7 +261,8 @@ def _bounded(key: Any, value: Any, nested: bool = False) -> bool:
     if value is None or isinstance(value, bool):
         return True
     if isinstance(value, int | float):
-        return math.isfinite(value) and abs(value) <= (MAX_SEED if key == "seed" else MAX_NUMBER)
+        limit = MAX_SEED if key == "seed" else MAX_NUMBER
+        return -limit <= value <= limit  # false for NaN; exact for whole numbers that no float holds
     if isinstance(value, str):
         return len(value) <= MAX_TEXT
     is_list = isinstance(value, list | tuple) and not nested and len(value) <= 8
