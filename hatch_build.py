@@ -10,7 +10,7 @@ from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-BUNDLE = ("isi_widget/static/widget.js", "isi_widget/static/widget.css")
+BUNDLE = tuple(f"isi_widget/static/{name}" for name in ("widget.js", "widget.css", "editor.js"))
 
 
 class BundleHook(BuildHookInterface):

@@ -161,6 +161,7 @@ export class FakeModel {
     this.sent.push(message);
     if (message.kind === "run") void this.run(message);
     if (message.kind === "models") setTimeout(() => this.emit("msg:custom", { kind: "models", models: MODELS, free: 11 * GIB, held: 0, device: "cpu" }, []), 30);
+    if (message.kind === "editor") void fetch("/isi_widget/static/editor.js").then((r) => r.text()).then((text) => this.emit("msg:custom", { kind: "editor", text }, []));
     if (message.kind === "load") void this.load(message);
     if (message.kind === "cancel") { this.cancelled = true; this.put("status", { ...this.traits.status, state: "cancelling" }); }
     if (message.kind === "code") setTimeout(() => this.emit("msg:custom", { kind: "code", id: message.id, text: "import isi_widget as isi\n\nobs = isi.datasets.scenes()[0]\ns = obs.stimulus()\ns = s.box(252, 72, 156, 156, color=\"#000000\")\n" }, []), 30);

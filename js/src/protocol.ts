@@ -242,6 +242,7 @@ export type Outgoing =
   | { kind: "upload"; name: string }
   | { kind: "code"; id: string }
   | { kind: "models" }
+  | { kind: "editor" }
   | { kind: "load"; id: string; name: string; quantization: string | null };
 
 export type Incoming =
@@ -249,5 +250,6 @@ export type Incoming =
   | { kind: "result"; id: string; trial: number }
   | { kind: "error"; id: string | null; message: string; hint: string }
   | { kind: "code"; id: string; text: string }
+  | { kind: "editor"; id: null; text: string }
   | ({ kind: "partial" } & Partly)
   | ({ kind: "models"; id: null } & Offer);

@@ -264,6 +264,7 @@ const MESSAGES: Record<string, Reader<Incoming | null>> = {
   result: shape({ kind: is("result"), id: text, trial: num(-1) }, numbers("trial")),
   error: shape({ kind: is("error"), ...failure, message: str("The kernel reported an error.") }),
   code: shape({ kind: is("code"), id: text, text }, (x) => typeof x.text === "string"),
+  editor: shape({ kind: is("editor"), id: is(null), text }, (x) => typeof x.text === "string"),
   partial: shape({ kind: is("partial"), id: text, answer: string, samples: strings }),
   models: shape({ kind: is("models"), id: is(null), models: many(readEntry), free: number, held: zero, device: text }),
 };

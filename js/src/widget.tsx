@@ -1,26 +1,21 @@
-// The entry that anywidget loads: one store per model in initialize, one view per place where the widget is shown in render.
+// One store per model in initialize, one view per place where the widget is shown in render. What changes the input is the editor's
+// (editor.tsx), which arrives a moment later; without a kernel the input and all results are shown as they are.
 import { live } from "./live";
 import type { Initialize, Render } from "@anywidget/types";
 import { render as mount } from "preact";
-import { useEffect, useRef, useState } from "preact/hooks";
-import { Stage } from "./canvas/stage";
-import { keyboard } from "./keyboard";
-import { Header } from "./panels/header";
-import { Context, ImagePresets, Question, RunButtons } from "./panels/inputs";
-import { Keys } from "./panels/keys";
-import { Layers } from "./panels/layers";
+import { useEffect, useState } from "preact/hooks";
+import type { Fetch } from "./fetch";
 import { Messages } from "./panels/messages";
 import { Results } from "./panels/results";
-import { Properties, Tools } from "./panels/toolbar";
+import { Still } from "./panels/still";
 import { Trials, useClipboard } from "./panels/trials";
 import { Screen } from "./state/screen";
 import { Store } from "./state/store";
 import { watchTheme } from "./theme";
-import { accept, imageOf } from "./upload";
 import { ViewContext, observeSize, useView, type View } from "./view";
 
 /** A function, so that every model gets its own closure: nothing is shared between widgets. */
-export default function widget(): { initialize: Initialize; render: Render } {
+export function widget(fetch: Fetch): { initialize: Initialize; render: Render } {
   let store: Store | null = null;
   return {
     initialize({ model, ...props }) {
@@ -43,6 +38,14 @@ export default function widget(): { initialize: Initialize; render: Render } {
       const root = document.createElement("div");
       const view: View = { store, screen: new Screen(store, lifetime.signal), root };
       prepare(view, lifetime.signal);
+      void fetch(store, lifetime.signal).then(
+        (editor) => {
+          if (!editor) return;
+          editor.attach(view, lifetime.signal);
+          view.screen.editor.value = editor;
+        },
+        (error: unknown) => view.store.fail(`The editor could not be loaded: ${String(error)}`, "Reload the page, and run the cell again."),
+      );
       el.replaceChildren(root);
       mount(
         <ViewContext.Provider value={view}>
@@ -55,8 +58,8 @@ export default function widget(): { initialize: Initialize; render: Render } {
   };
 }
 
-/** Everything on the root element itself: focus, keys, drop and paste, theme. */
-function prepare({ store, screen, root }: View, signal: AbortSignal): void {
+/** The root element: focus, theme. */
+function prepare({ screen, root }: View, signal: AbortSignal): void {
   root.className = "isi-probe";
   root.tabIndex = 0;
   root.dataset.testid = "isi-probe";
@@ -65,31 +68,6 @@ function prepare({ store, screen, root }: View, signal: AbortSignal): void {
   root.setAttribute("aria-label", "Probe of a vision-language model");
   // Lumino's own attribute: JupyterLab's shortcuts sleep while the focus is in here.
   root.setAttribute("data-lm-suppress-shortcuts", "true");
-  const on = (type: string, listener: (event: never) => void): void => root.addEventListener(type, listener as EventListener, { signal });
-  const mine = (event: Event): void => {
-    event.preventDefault();
-    event.stopPropagation();
-  };
-  const take = (event: Event, data: DataTransfer | null): void => {
-    const file = imageOf(data);
-    if (!file) return;
-    mine(event);
-    void accept(file, store);
-  };
-  on("keydown", keyboard(screen));
-  on("paste", (event: ClipboardEvent) => take(event, event.clipboardData));
-  on("dragover", (event: DragEvent) => {
-    if (!event.dataTransfer?.types.includes("Files")) return;
-    mine(event);
-    root.classList.add("isi-dropping");
-  });
-  on("dragleave", (event: DragEvent) => {
-    if (!(event.relatedTarget instanceof Node && root.contains(event.relatedTarget))) root.classList.remove("isi-dropping");
-  });
-  on("drop", (event: DragEvent) => {
-    root.classList.remove("isi-dropping");
-    take(event, event.dataTransfer);
-  });
   watchTheme(root, signal);
   const stop = screen.paints.subscribe((count) => (root.dataset.paints = String(count)));
   signal.addEventListener("abort", stop);
@@ -97,31 +75,19 @@ function prepare({ store, screen, root }: View, signal: AbortSignal): void {
 
 const Probe = live(function Probe() {
   const { screen, store, root } = useView();
-  const left = useRef<HTMLDivElement>(null);
   const narrow = useNarrow(root);
+  const editor = screen.editor.value;
   useClipboard();
   return (
     <>
-      <Header />
-      {screen.popover.value === "keys" && <Keys />}
+      {editor && <editor.Top />}
       <div class={narrow ? "isi-body isi-narrow" : "isi-body"} data-testid="body" data-narrow={narrow}>
-        <div class="isi-left" ref={left}>
-          <div class="isi-canvas">
-            <Properties />
-            <Tools />
-            <Stage />
-          </div>
-          <ImagePresets />
-          <Layers />
-          <Context />
-          <Question />
-          <RunButtons />
-        </div>
+        {editor ? <editor.Left /> : <Still />}
         <Results />
       </div>
       <Trials />
       <Messages />
-      <Repaint on={[store.trials.value, store.status.value, store.inputs.value, store.failure.value, store.notice.value, store.shown.value, screen.popover.value, store.partly.value, store.offer.value, store.modelInfo.value]} />
+      <Repaint on={[editor, store.trials.value, store.status.value, store.inputs.value, store.failure.value, store.notice.value, store.shown.value, screen.popover.value, store.partly.value, store.offer.value, store.modelInfo.value]} />
     </>
   );
 });

@@ -1,7 +1,8 @@
 // A fake of anywidget's model and the browser parts that happy-dom lacks, so that the page runs without Jupyter.
 import type { AnyModel } from "@anywidget/types";
 import { vi } from "vitest";
-import widget from "../src/widget";
+import { editor } from "../src/editor";
+import { widget } from "../src/widget";
 
 type Listener = (...args: unknown[]) => void;
 export type Traits = Record<string, unknown>;
@@ -206,7 +207,7 @@ export async function open(model = new FakeModel(), definition?: Definition): Pr
   const abort = new AbortController();
   const props = { model: model as unknown as AnyModel, signal: abort.signal, experimental: {} as never, host: {} as never };
   if (!definition) {
-    definition = widget();
+    definition = widget(() => Promise.resolve(editor));
     await definition.initialize(props);
   }
   const el = document.createElement("div");

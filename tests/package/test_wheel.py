@@ -58,6 +58,7 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
     for needed in (
         "isi_widget/static/widget.js",
         "isi_widget/static/widget.css",
+        "isi_widget/static/editor.js",
         "isi_widget/stimulus/schema.json",
         "isi_widget/embedded/vlm/model.safetensors",
         "isi_widget/embedded/vlm/README.md",

@@ -16,6 +16,7 @@ from scripted_runs import Script
 
 from isi_widget import InputError, Observation, Probe, Stimulus, datasets
 from isi_widget.vlm import VLM
+from isi_widget.widget.assets import STATIC
 
 BOX = {
     "op": "box",
@@ -495,3 +496,15 @@ def test_the_whole_state_can_be_saved_and_is_small(probe: Probe) -> None:
     state = Widget.get_manager_state()["state"][probe.model_id]
     assert len(str(state)) < 800_000
     assert state["state"]["document"] == probe.document
+
+
+def test_the_editor_is_sent_to_a_page_that_asks_and_is_in_no_saved_state() -> None:
+    probe = Probe()
+    page = Page(probe)
+    page.send({"kind": "editor"})
+    page.wait(lambda page: page.of_kind("editor"))
+    (message,) = page.of_kind("editor")
+    assert message["text"].startswith("export default function(core){")
+    assert message["text"] == (STATIC / "editor.js").read_text(encoding="utf-8")
+    assert not [name for name, value in probe.get_state().items() if value == message["text"]]
+    probe.close()

@@ -16,6 +16,7 @@ from isi_widget.widget import protocol
 from isi_widget.widget.protocol import (
     Cancel,
     Code,
+    Editor,
     Load,
     Models,
     Run,
@@ -33,6 +34,7 @@ def test_good_messages() -> None:
     assert parse_message({"kind": "cancel", "id": "a"}) == Cancel("a")
     assert parse_message({"kind": "code", "id": "a"}, []) == Code("a")
     assert parse_message({"kind": "models"}) == Models()
+    assert parse_message({"kind": "editor"}) == Editor()
     load = {"kind": "load", "id": "a", "name": " org/model "}
     assert parse_message(load) == Load("a", "org/model", None)
     for kind in ("nf4", "nf4-double"):  # the page keeps the precision of a model that Python loaded

@@ -1,6 +1,7 @@
 // What belongs to one view only and is never synced: tool, style, selection, gestures under way, pop-overs.
 import { computed, signal, type ReadonlySignal, type Signal } from "@preact/signals-core";
 import { isDrawing, replaced, same } from "../document";
+import type { Editor } from "../editor";
 import type { Style, Transform } from "../geometry";
 import type { Drawing, Operation, Point } from "../protocol";
 import type { Store } from "./store";
@@ -26,6 +27,8 @@ export class Screen {
   readonly own: Signal<Partial<Style>> = signal({});
   readonly relative = signal(false);
   readonly paints = signal(0);
+  /** null until it has been fetched */
+  readonly editor: Signal<Editor | null> = signal(null);
   /** the code that this view asked for, and whether the clipboard took it */
   asked: string | null = null;
   readonly copied: Signal<boolean | null> = signal(null);

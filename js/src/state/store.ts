@@ -45,6 +45,8 @@ export class Store {
   readonly code: Signal<{ id: string; text: string } | null> = signal(null);
   /** The models that can be loaded, as of the last time that they were asked for. */
   readonly offer: Signal<Offer | null> = signal(null);
+  /** Source of the editor, once it came. */
+  readonly editor: Signal<string | null> = signal(null);
   readonly #heardOf: Signal<Partly | null> = signal(null);
   /** What the run that is going has said so far; null once it is over, whatever its end. */
   readonly partly: ReadonlySignal<Partly | null>;
@@ -272,6 +274,11 @@ export class Store {
     this.#wait("The list of models was not returned by the kernel.");
   }
 
+  /** Asks for the source of the editor. */
+  askEditor(): void {
+    this.#send({ kind: "editor" });
+  }
+
   load(name: string, quantization: string | null): void {
     this.dismiss();
     this.#send({ kind: "load", id: identifier(), name, quantization });
@@ -303,6 +310,9 @@ export class Store {
       case "error":
         // The trait says the same and stays after a reload; a message alone is shown too.
         if (this.failure.value?.message !== message.message) this.notice.value = message;
+        break;
+      case "editor":
+        this.editor.value = message.text;
         break;
       case "code":
         this.code.value = { id: message.id, text: message.text };

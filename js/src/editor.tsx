@@ -1,0 +1,71 @@
+// The editor: everything that changes the input. A module of its own (see fetch.ts), mounted into the parts that widget.tsx leaves open.
+// Not for showing results: those are seen without a kernel too.
+import { live } from "./live";
+import { Stage } from "./canvas/stage";
+import { keyboard } from "./keyboard";
+import { Header } from "./panels/header";
+import { Context, ImagePresets, Question, RunButtons } from "./panels/inputs";
+import { Keys } from "./panels/keys";
+import { Layers } from "./panels/layers";
+import { Properties, Tools } from "./panels/toolbar";
+import { accept, imageOf } from "./upload";
+import { useView, type View } from "./view";
+
+const Top = live(function Top() {
+  const { screen } = useView();
+  return (
+    <>
+      <Header />
+      {screen.popover.value === "keys" && <Keys />}
+    </>
+  );
+});
+
+function Left() {
+  return (
+    <div class="isi-left">
+      <div class="isi-canvas">
+        <Properties />
+        <Tools />
+        <Stage />
+      </div>
+      <ImagePresets />
+      <Layers />
+      <Context />
+      <Question />
+      <RunButtons />
+    </div>
+  );
+}
+
+/** Keys, drop and paste, on the root element itself. */
+function attach({ store, screen, root }: View, signal: AbortSignal): void {
+  const on = (type: string, listener: (event: never) => void): void => root.addEventListener(type, listener as EventListener, { signal });
+  const mine = (event: Event): void => {
+    event.preventDefault();
+    event.stopPropagation();
+  };
+  const take = (event: Event, data: DataTransfer | null): void => {
+    const file = imageOf(data);
+    if (!file) return;
+    mine(event);
+    void accept(file, store);
+  };
+  on("keydown", keyboard(screen));
+  on("paste", (event: ClipboardEvent) => take(event, event.clipboardData));
+  on("dragover", (event: DragEvent) => {
+    if (!event.dataTransfer?.types.includes("Files")) return;
+    mine(event);
+    root.classList.add("isi-dropping");
+  });
+  on("dragleave", (event: DragEvent) => {
+    if (!(event.relatedTarget instanceof Node && root.contains(event.relatedTarget))) root.classList.remove("isi-dropping");
+  });
+  on("drop", (event: DragEvent) => {
+    root.classList.remove("isi-dropping");
+    take(event, event.dataTransfer);
+  });
+}
+
+export const editor = { Top, Left, attach };
+export type Editor = typeof editor;
