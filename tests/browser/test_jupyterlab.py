@@ -601,7 +601,7 @@ def test_a_saved_notebook_shows_the_last_picture_and_results_without_its_kernel(
     notebook.save()
     notebook.page.evaluate("() => window.jupyterapp.shell.currentWidget.sessionContext.shutdown()")
     notebook.load()
-    probe = notebook.probe().ready()
+    probe = notebook.probe()
     probe.finished(1)
     expect(probe.part("answer")).to_have_text(answer)
     # Without a kernel there is no editor, which is not saved: the picture stands still, drawings and all.
