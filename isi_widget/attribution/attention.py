@@ -164,15 +164,7 @@ def measure_attention(
         prefill = vlm.prefill(stimulus)
         if answer is None:
             answer = vlm.answer(prefill, attention=True)
-        if answer.prompt_ids and tuple(answer.prompt_ids) != prefill.prompt.ids:
-            raise InputError(
-                "This answer was given to another prompt. Pass the stimulus that was answered, or "
-                "answer=None to measure the greedy answer."
-            )
-        if not answer.token_ids:
-            raise InputError(
-                "The answer has no tokens (the model ended it at once), so there is no attention to measure."
-            )
+        check_answer(answer, prefill)
         mass = None
         if isinstance(answer, AttendedAnswer) and answer.belongs_to(prefill):
             mass = answer.mass
@@ -181,3 +173,36 @@ def measure_attention(
         counts = prefill.prompt.token_counts()
     counts["other"] = counts.pop("template")
     return AttentionShares(mass, {name: counts[name] for name in SEGMENTS}, tuple(answer.tokens))
+
+
+def check_answer(answer: Answer, prefill: Prefill) -> None:
+    """Refuse an answer whose attention cannot be measured after this prompt: another prompt's, an empty one.
+
+    Raises
+    ------
+    InputError
+        If it was given to another prompt, or has no tokens.
+    """
+    if answer.prompt_ids and tuple(answer.prompt_ids) != prefill.prompt.ids:
+        raise InputError(
+            "This answer was given to another prompt. Pass the stimulus that was answered, or "
+            "answer=None to measure the greedy answer."
+        )
+    if not answer.token_ids:
+        raise InputError(
+            "The answer has no tokens (the model ended it at once), so there is no attention to measure."
+        )
+
+
+def by_head(attention: AttentionShares, segment: str = "image") -> list[list[float]]:
+    """Share of one segment by layer and head, mean over answer tokens: [layers][heads], plain JSON numbers.
+
+    Raises
+    ------
+    InputError
+        If there is no such segment.
+    """
+    if segment not in attention.segments:
+        raise InputError(f"segment is {segment!r}; expected one of {', '.join(attention.segments)}.")
+    shares: list[list[float]] = attention.per_head()[..., attention.segments.index(segment)].tolist()
+    return shares

@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 import uuid
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
 
@@ -226,28 +227,42 @@ class VLM:
             if stimulus.owner != self.identity:
                 raise InputError("This Prefill belongs to another VLM. Make one with this model's prefill().")
             return stimulus
-        with self.lock, torch.no_grad(), out_of_memory_as_error("reading the prompt"):
+        with self.lock:
             prompt = self.encode(stimulus)
+            if attention is None:
+                attention = not self._reason_against_attention()
+            if not attention:
+                return self.read(prompt)
+            recorder = self.recorder(prompt)
+            return replace(self.read(prompt, recorder), mass=recorder.mass()[0].numpy())
+
+    def read(self, prompt: Prompt, recorder: AttentionRecorder | None = None) -> Prefill:
+        """The forward pass over a prompt: a `Prefill` without `mass`.
+
+        `recorder` sees the row that predicts the first answer token.
+
+        Raises
+        ------
+        InputError
+            If attention is to be recorded and cannot be.
+        """
+        if recorder is not None:
+            self._check_attention()
+        with self.lock, torch.no_grad(), out_of_memory_as_error("reading the prompt"):
             inputs: dict[str, Any] = {
                 "input_ids": prompt.input_ids.to(self.device),
                 **self.image_features.inputs(prompt),
             }
             arguments = {"use_cache": True, "logits_to_keep": 1}
-            mass = None
-            if attention is None:
-                attention = not self._reason_against_attention()
-            if attention:
-                self._check_attention()
-                recorder = self.recorder(prompt)
+            if recorder is not None:
                 recorder.begin(len(prompt))
                 with recording(self.model, self.family.text_config, recorder):
                     output = self.model(**inputs, **arguments)
-                mass = recorder.mass()[0].numpy()
             else:
                 output = self.model(**inputs, **arguments)
             logits = decoding.checked_logits(output.logits[0, -1])
             return Prefill(
-                prompt, logits, self.family.cache(output), mass, self.identity, self.family.resume(self.model)
+                prompt, logits, self.family.cache(output), None, self.identity, self.family.resume(self.model)
             )
 
     def recorder(self, prompt: Prompt) -> AttentionRecorder:
@@ -451,18 +466,24 @@ class VLM:
             mass = self._first_row(prefill)
             logits = prefill.logits[None]
             if len(token_ids) > 1:
-                fed = torch.tensor([list(token_ids[:-1])], device=self.device)
                 recorder = self.recorder(prefill.prompt)
-                recorder.begin(len(prefill.prompt) + fed.shape[1], rows=fed.shape[1])
-                with recording(self.model, self.family.text_config, recorder):
-                    output = prefill.resume(
-                        input_ids=fed, past_key_values=fork(prefill.cache), use_cache=True
-                    )
+                logits = torch.cat([logits, self.feed(prefill, token_ids[:-1], recorder)])
                 mass = torch.cat([mass, recorder.mass()])
-                logits = torch.cat([logits, decoding.checked_logits(output.logits[0])])
             chosen = torch.tensor(token_ids, device=logits.device)[:, None]
             logprobs = logits.log_softmax(dim=-1).gather(1, chosen).squeeze(1).tolist()
             return tuple(logprobs), mass.numpy()
+
+    def feed(self, prefill: Prefill, token_ids: Sequence[int], recorder: AttentionRecorder) -> torch.Tensor:
+        """Raw logits [n, vocabulary], float32, after each of n tokens that follow a prompt, in one pass.
+
+        `recorder` sees the row of each of these tokens.
+        """
+        with self.lock, torch.no_grad(), out_of_memory_as_error("measuring attention"):
+            fed = torch.tensor([list(token_ids)], device=self.device)
+            recorder.begin(len(prefill.prompt) + fed.shape[1], rows=fed.shape[1])
+            with recording(self.model, self.family.text_config, recorder):
+                output = prefill.resume(input_ids=fed, past_key_values=fork(prefill.cache), use_cache=True)
+            return decoding.checked_logits(output.logits[0])
 
     # Parts --------------------------------------------------------------------------------------------------
 

@@ -104,11 +104,13 @@ class AttentionRecorder:
             positions = torch.arange(keys, device=scores.device)
             last_visible = positions[keys - queries :][rows.start : rows.stop, None]
             scores = scores.masked_fill(positions > last_visible, float("-inf"))
-        weights = scores.softmax(dim=-1)
+        return self._kept(scores.softmax(dim=-1))
+
+    def _kept(self, weights: torch.Tensor) -> torch.Tensor:
+        """What is kept of the weights [heads, rows, keys] of some rows: [heads, rows, groups]."""
+        groups = self._groups_of(weights.shape[2], weights.device)
         # A sum each, which torch adds up pairwise; a product with a 0/1 matrix is 1e-5 off at 3,000 keys.
-        return torch.stack(
-            [(weights * members).sum(dim=-1) for members in self._groups_of(keys, weights.device)], dim=-1
-        )
+        return torch.stack([(weights * members).sum(dim=-1) for members in groups], dim=-1)
 
     def _groups_of(self, keys: int, device: torch.device) -> list[torch.Tensor]:
         """Which of the last keys belong to each group, [keys] each; a sliding window keeps only those."""
@@ -121,8 +123,7 @@ class AttentionRecorder:
     def take(self, layer: int, weights: torch.Tensor) -> None:
         """Sum the weights [1, heads, queries, keys] that one layer has computed itself."""
         rows = weights[0, :, max(0, weights.shape[2] - self._rows) :].float()
-        groups = self._groups_of(rows.shape[2], rows.device)
-        self._layers[layer] = torch.stack([(rows * members).sum(dim=-1) for members in groups], dim=-1)
+        self._layers[layer] = self._kept(rows)
 
     @property
     def layers(self) -> tuple[int, ...]:
@@ -133,6 +134,60 @@ class AttentionRecorder:
         """Of the last forward pass: [rows, layers, heads, groups], float32 on the CPU; rows sum to 1."""
         layers = [self._layers[layer] for layer in sorted(self._layers)]
         return torch.stack(layers).permute(2, 0, 1, 3).cpu()
+
+
+class TokenRecorder(AttentionRecorder):
+    """Keeps the weights on single prompt tokens in place of sums over groups; for one answer, not for a loop.
+
+    `mass` is then [rows, layers, heads, tokens], of the chosen layers and heads; it leaves the device layer
+    by layer.
+
+    Parameters
+    ----------
+    tokens : [tokens] int64, positions in the prompt.
+    layers, heads : which to keep; None: all.
+
+    Attributes
+    ----------
+    average : keep the mean over the heads instead, one for all. May be set between two forward passes.
+    """
+
+    def __init__(
+        self,
+        tokens: torch.Tensor,
+        layers: frozenset[int] | None = None,
+        heads: tuple[int, ...] | None = None,
+        average: bool = False,
+    ) -> None:
+        super().__init__(tokens.new_empty(0))
+        self._tokens, self._wanted, self._heads = tokens, layers, heads
+        self.average = average
+
+    def record(
+        self,
+        layer: int,
+        query: torch.Tensor,
+        key: torch.Tensor,
+        mask: torch.Tensor | None,
+        scaling: float | None,
+        causal: bool,
+    ) -> None:
+        """As `AttentionRecorder.record`, for the chosen layers."""
+        if self._wanted is None or layer in self._wanted:
+            super().record(layer, query, key, mask, scaling, causal)
+
+    def take(self, layer: int, weights: torch.Tensor) -> None:
+        """As `AttentionRecorder.take`, for the chosen layers."""
+        if self._wanted is None or layer in self._wanted:
+            super().take(layer, weights)
+
+    def _kept(self, weights: torch.Tensor) -> torch.Tensor:
+        """[heads, rows, tokens]: tokens that a sliding window has cut off get 0."""
+        places = (self._tokens - (self._keys - weights.shape[2])).to(weights.device)
+        kept = weights.index_select(2, places.clamp(min=0)).masked_fill(places < 0, 0)
+        if self._heads is not None:
+            kept = kept[list(self._heads)]
+        return (kept.mean(dim=0, keepdim=True) if self.average else kept).cpu()
 
 
 _ACTIVE: ContextVar[AttentionRecorder | None] = ContextVar("isi_widget_attention_recorder", default=None)
