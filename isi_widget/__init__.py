@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from isi_widget.report.compare import Comparison, compare
     from isi_widget.settings import Settings
     from isi_widget.stimulus import Stimulus
+    from isi_widget.study import Averages, averages
     from isi_widget.trial import Trial, measure_uncertainty, run_trial
     from isi_widget.uncertainty import Uncertainty, entropy_curve, load_entailment, samples_needed
     from isi_widget.vlm import CheckReport, Family, check_vlm, load_vlm, models, register_family
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 _HOMES: dict[str, str | None] = {
     "Answer": "isi_widget.answer",
     "AttentionShares": "isi_widget.attribution",
+    "Averages": "isi_widget.study",
     "Cancelled": "isi_widget.errors",
     "CheckReport": "isi_widget.vlm",
     "Comparison": "isi_widget.report.compare",
@@ -45,6 +47,7 @@ _HOMES: dict[str, str | None] = {
     "Stimulus": "isi_widget.stimulus",
     "Trial": "isi_widget.trial",
     "Uncertainty": "isi_widget.uncertainty",
+    "averages": "isi_widget.study",
     "check_vlm": "isi_widget.vlm",
     "compare": "isi_widget.report.compare",
     "connect": "isi_widget.vlm.remote",
@@ -65,6 +68,7 @@ _HOMES: dict[str, str | None] = {
 __all__ = [
     "Answer",
     "AttentionShares",
+    "Averages",
     "Cancelled",
     "CheckReport",
     "Comparison",
@@ -78,6 +82,7 @@ __all__ = [
     "Trial",
     "Uncertainty",
     "__version__",
+    "averages",
     "check_vlm",
     "compare",
     "connect",

@@ -1,0 +1,202 @@
+"""Which averages belong beside a trial, and what they say of it.
+
+Only those of the trial's own model, and of each measure only where every setting that enters it is the same.
+Not for showing them: the widget draws what `tell` returns.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Iterator, Mapping
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from isi_widget import embedded
+from isi_widget.attribution.attention import INPUTS, SEGMENTS
+from isi_widget.settings import Settings
+from isi_widget.study.identity import is_same
+from isi_widget.study.record import Averages
+from isi_widget.uncertainty.bootstrap import NAMES
+
+if TYPE_CHECKING:
+    from isi_widget.trial import Trial
+    from isi_widget.vlm import VLM
+
+#: Those of the embedded model on the built-in scenes, with the default settings.
+SHIPPED = embedded.VLM.parent / "averages.json"
+
+_SAMPLING = ("temperature", "top_k", "top_p")
+_MEANING = ("strict", "prepend_question", "entailment")
+#: The settings that enter each measure, besides max_new_tokens, which enters all. The number of samples
+#: bounds the number of meanings and biases what counts them; it only changes how noisy the predictive entropy
+#: is. The seed is chance and enters none.
+_ENTER: dict[str, tuple[str, ...]] = {
+    "semantic_entropy": ("samples", *_SAMPLING, "likelihood", *_MEANING),
+    "discrete_semantic_entropy": ("samples", *_SAMPLING, *_MEANING),
+    "predictive_entropy": (*_SAMPLING, "likelihood"),
+    "rao_quadratic_entropy": ("samples", *_SAMPLING, "likelihood", *_MEANING),
+    "clusters": ("samples", *_SAMPLING, *_MEANING),
+    "attention": ("do_sample", "num_beams"),
+}
+_NAMED = tuple(dict.fromkeys(name for names in _ENTER.values() for name in names))
+
+# ------------------------------------------------------------------------------------------------ which
+_lock = threading.Lock()
+_used: tuple[Averages, ...] = ()
+
+
+def use(averages: Averages, on: bool) -> None:
+    """Put averages in use in this process, or out of it; see `Averages.use`."""
+    global _used
+    with _lock:
+        rest = tuple(other for other in _used if other != averages)
+        _used = (*rest, averages) if on else rest
+
+
+@cache
+def _shipped() -> Averages | None:
+    return Averages.load(SHIPPED) if SHIPPED.is_file() else None
+
+
+def averages_for(model: Mapping[str, Any] | VLM, settings: Settings | None = None) -> Averages | None:
+    """The averages to show beside trials of a model, or None: those of another model are never taken.
+
+    Those put in use (`Averages.use`) come first, of several those with the fewest settings that differ from
+    `settings`, then the latest; then the shipped ones, of the embedded model on the built-in scenes.
+
+    model is a `VLM`, or `VLM.info()` as a trial keeps it. The weights of a loaded model must be the same, by
+    their fingerprint; an older record without one has no averages.
+    """
+    info = model if isinstance(model, Mapping) else model.info()
+    wanted = settings or Settings()
+    fitting = [found for found in reversed(_used) if is_same(found.model, info)]
+    if fitting:
+        return min(fitting, key=lambda found: len(dict(_differing(found, wanted, found.entailment))))
+    shipped = _shipped()
+    return shipped if shipped is not None and is_same(shipped.model, info) else None
+
+
+# ------------------------------------------------------------------------------------------ what they say
+def _differing(averages: Averages, settings: Settings, entailment: str) -> Iterator[tuple[str, str]]:
+    """Each setting of a trial that enters a measure and is another than that of the averages, in words."""
+    for name in _NAMED:
+        if name == "entailment":
+            here, there = entailment, averages.entailment
+        else:
+            here, there = getattr(settings, name), getattr(averages.settings, name)
+        if here != there:
+            yield name, f"{name} {here} (not {there})"
+
+
+def _same_length(averages: Averages, settings: Settings) -> bool:
+    """Whether the averages would be the same numbers under the trial's max_new_tokens."""
+    if settings.max_new_tokens == averages.settings.max_new_tokens:
+        return True
+    longest = max(row.tokens for row in averages.rows)
+    return not any(row.cut for row in averages.rows) and settings.max_new_tokens >= longest
+
+
+def tell(averages: Averages, view: Mapping[str, Any], entailment: str | None = None) -> dict[str, Any]:
+    """What averages say of a trial of the same model (as `averages_for` finds them); JSON-ready.
+
+    Parameters
+    ----------
+    view : the trial, as `Trial.view()`. entailment : name of the model that compared its answers'
+        meanings (`Uncertainty.entailment`); None: taken to be that of the averages.
+
+    Returns
+    -------
+    {"semantic_entropy", "discrete_semantic_entropy", "predictive_entropy", "rao_quadratic_entropy",
+    "clusters": {"mean", "percentile"}; "attention_absolute", "attention_relative": {segment: mean};
+    "note": one sentence}. mean : over the data set. percentile : of the trial's value in it, 0 to 100, see
+    `Averages.percentile`. In the place of a measure None where the trial or the data set has none, and where
+    a setting that enters the measure differs, which the note then says.
+    """
+    settings = Settings.from_dict(view["settings"])
+    name = averages.entailment if entailment is None else entailment
+    differing = dict(_differing(averages, settings, name))
+    same_length = _same_length(averages, settings)
+
+    def comparable(measure: str) -> bool:
+        return same_length and not differing.keys() & set(_ENTER[measure])
+
+    told: dict[str, Any] = {
+        measure: _place(averages, measure, value) if comparable(measure) else None
+        for measure, value in _values(view)
+    }
+    attention = view["attention"] if comparable("attention") else None
+    for kind, prefix, names in (
+        ("attention_absolute", "attention_", SEGMENTS),
+        ("attention_relative", "attention_relative_", INPUTS),
+    ):
+        means = {part: averages.mean(f"{prefix}{part}") for part in names}
+        measured = attention is not None and all(map(math.isfinite, means.values()))
+        told[kind] = means if measured else None
+    told["note"] = _note(averages, settings, differing, same_length, _has_context(view))
+    return told
+
+
+def for_trial(trial: Trial, view: Mapping[str, Any] | None = None) -> dict[str, Any] | None:
+    """What the averages of its model say of a trial, as `tell` does; None if there are none of this model.
+
+    view is its `Trial.view()`, if that is at hand.
+    """
+    averages = averages_for(trial.model, trial.settings)
+    if averages is None:
+        return None
+    entailment = None if trial.uncertainty is None else trial.uncertainty.entailment
+    return tell(averages, trial.view() if view is None else view, entailment)
+
+
+def _values(view: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
+    """The measures of a view that have a percentile; NaN where it has none."""
+    uncertainty = view["uncertainty"]
+    found = {} if uncertainty is None else {item["name"]: item for item in uncertainty["entropies"]}
+    for name in NAMES:
+        item = found.get(name)
+        if item is None or item["value"] is None:
+            yield name, math.inf if item is not None and item["missing"] == "infinite" else math.nan
+        else:
+            yield name, float(item["value"])
+    yield "clusters", math.nan if uncertainty is None else float(len(uncertainty["clusters"]))
+
+
+def _place(averages: Averages, measure: str, value: float) -> dict[str, float] | None:
+    """The data set's mean and the value's percentile; None where there is no number."""
+    mean, percentile = averages.mean(measure), averages.percentile(measure, value)
+    if not (math.isfinite(mean) and math.isfinite(percentile)):
+        return None
+    return {"mean": mean, "percentile": percentile}
+
+
+def _has_context(view: Mapping[str, Any]) -> bool:
+    attention = view["attention"]
+    return attention is not None and bool(attention["token_counts"].get("context"))
+
+
+def _note(
+    averages: Averages,
+    settings: Settings,
+    differing: Mapping[str, str],
+    same_length: bool,
+    context: bool,
+) -> str:
+    """One sentence: of what the averages are, and in what the trial differs."""
+    how = averages.settings
+    shown = f" under {averages.condition!r}" if averages.condition else ""
+    text = (
+        f"Averages of {len(averages)} observations ({averages.data}{shown}), {how.samples} samples at "
+        f"temperature {how.temperature:g}, {averages.created[:10]}"
+    )
+    here = list(differing.values())
+    length = f"max_new_tokens {settings.max_new_tokens} (not {how.max_new_tokens})"
+    if not same_length:
+        here.append(length)
+    if here:
+        text += f"; this trial has {', '.join(here)}: what depends on that is not compared"
+    if same_length and settings.max_new_tokens != how.max_new_tokens:
+        text += f"; this trial has {length}, which changes no average"
+    if context and not any(row.attention_context > 0 for row in averages.rows):
+        text += "; this trial has a context, no observation there has one"
+    return f"{text}."

@@ -1,0 +1,50 @@
+"""Whose numbers they are: the part of `VLM.info()` that tells one model from another.
+
+Not for where a model runs (device) nor how it was loaded: these do not make it another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+_LOADED = (
+    "name",
+    "family",
+    "parameters",
+    "dtype",
+    "quantization",
+    "compute_dtype",
+    "revision",
+    "fingerprint",
+)
+# Not a server's own fingerprint: some change it from one request to the next.
+_SERVED = ("name", "family", "server", "served", "fields", "extra_body")
+#: What a server tells only with its first answer.
+_LEARNED = ("served",)
+
+
+def identity(info: Mapping[str, Any]) -> dict[str, Any]:
+    """What of `VLM.info()` tells this model from another; JSON-ready."""
+    return {name: info.get(name) for name in (_SERVED if info.get("server") else _LOADED)}
+
+
+def is_same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether two models, each as `VLM.info()` or its `identity`, are known to be the same.
+
+    Loaded ones need a fingerprint of their weights: a name, or a folder, may hold other weights tomorrow.
+    """
+    known = one.get("fingerprint") or one.get("server")
+    return bool(known) and identity(one) == identity(other)
+
+
+def differences(one: Mapping[str, Any], other: Mapping[str, Any], *, early: bool = False) -> Iterator[str]:
+    """Each thing in which two identities differ, in words: "name is 'a', not 'b'".
+
+    `early`: before the first answer, when a server has not told everything.
+    """
+    for name in dict.fromkeys([*one, *other]):
+        mine, theirs = one.get(name), other.get(name)
+        if mine == theirs or (early and name in _LEARNED and not (mine and theirs)):
+            continue
+        yield f"{name} is {mine!r}, not {theirs!r}"

@@ -1,0 +1,369 @@
+"""`Averages`: what a model did on each observation of a data set, and what is usual for it.
+
+Plain data: numbers per observation, with everything that says what they are of. Not for running
+(`isi_widget.study.run`) nor for holding a trial against them (`isi_widget.study.beside`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from isi_widget.attribution.attention import INPUTS, SEGMENTS
+from isi_widget.errors import InputError
+from isi_widget.settings import Settings, check_fields
+from isi_widget.uncertainty.bootstrap import NAMES, Interval, check_level, percentile_interval
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from isi_widget.stimulus import Stimulus
+    from isi_widget.trial import Trial
+
+SCHEMA = 1
+#: The measures that have a mean, an interval and percentiles; the names are those of `Trial.to_frame`.
+METRICS = (
+    "correct",
+    "answer_probability",
+    *NAMES,
+    "clusters",
+    *(f"attention_{name}" for name in SEGMENTS),
+    *(f"attention_relative_{name}" for name in INPUTS),
+)
+#: Values nearer than this count as equal: another machine adds the same numbers in another order.
+TIE = 1e-6
+_CELLS = 2_000_000  # resamples x observations held at once
+_TITLE = "averages"
+
+
+@dataclass(frozen=True)
+class Row:
+    """What is kept of one observation. Numbers have seven significant digits; NaN is not measured.
+
+    Attributes
+    ----------
+    id : of the observation, or its index. level : its semantic level.
+    stimulus : says which stimulus and truth the numbers are of, see `stimulus_id`.
+    correct : None without a truth.
+    answer_probability : exp of the shown answer's log-likelihood; NaN for an empty answer.
+    semantic_entropy, ..., rao_quadratic_entropy : as in `Uncertainty`. clusters : their number.
+    attention_image, ..., attention_other : absolute shares of the shown answer, as in `AttentionShares`.
+    tokens : of the longest answer, shown or sampled. cut : how many answers max_new_tokens cut off.
+    """
+
+    id: str
+    level: str | None
+    stimulus: str
+    correct: bool | None
+    answer_probability: float
+    semantic_entropy: float
+    discrete_semantic_entropy: float
+    predictive_entropy: float
+    rao_quadratic_entropy: float
+    clusters: float
+    attention_image: float
+    attention_context: float
+    attention_question: float
+    attention_other: float
+    tokens: int
+    cut: int
+
+    @classmethod
+    def of(cls, trial: Trial, id: str, level: str | None) -> Row:
+        """What is kept of a trial."""
+        answer, uncertainty, attention = trial.answer, trial.uncertainty, trial.attention
+        sampled = () if uncertainty is None else uncertainty.answers
+        answers = [*(() if answer is None else (answer,)), *sampled]
+        told = answer is not None and bool(answer.tokens)
+        numbers: dict[str, float] = {
+            "answer_probability": math.exp(answer.log_likelihood) if answer and told else math.nan,
+            "clusters": math.nan if uncertainty is None else uncertainty.number_of_clusters,
+        }
+        for name in NAMES:
+            numbers[name] = math.nan if uncertainty is None else getattr(uncertainty, name)
+        shares = {} if attention is None else attention.absolute()
+        for name in SEGMENTS:
+            numbers[f"attention_{name}"] = shares.get(name, math.nan)
+        return cls(
+            id=id,
+            level=level,
+            stimulus=stimulus_id(trial.stimulus),
+            correct=trial.correct,
+            tokens=max((len(item.tokens) for item in answers), default=0),
+            cut=sum(not item.finished for item in answers),
+            **{name: float(f"{value:.7g}") + 0.0 for name, value in numbers.items()},  # no -0
+        )
+
+    def get(self, name: str) -> float:
+        """One of `METRICS` as a number, NaN where it was not measured."""
+        if name == "correct":
+            return math.nan if self.correct is None else float(self.correct)
+        if name.startswith("attention_relative_"):
+            total = math.fsum(getattr(self, f"attention_{part}") for part in INPUTS)
+            share: float = getattr(self, name.replace("relative_", ""))
+            return share / total if total > 0 else math.nan
+        return float(getattr(self, name))
+
+
+_COLUMNS = tuple(item.name for item in fields(Row))
+_NUMBERS = tuple(item.name for item in fields(Row) if item.type == "float")
+
+
+def stimulus_id(stimulus: Stimulus) -> str:
+    """16 hexadecimal digits for what a stimulus shows and what is true of it."""
+    return hashlib.sha256(f"{stimulus.key} {stimulus.truth}".encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class Averages:
+    """What one model did on each observation of a data set, made by `isi_widget.averages`.
+
+    Immutable, picklable, equal by content.
+
+    Attributes
+    ----------
+    model : what tells the model from another: name, family, precision, quantisation, revision, fingerprint.
+    settings : how each observation was run. entailment : name of the model that compared the meanings.
+    data : name of the data set. condition : name of what was done to each observation; "" for nothing.
+    rows : one per observation.
+    notes : what could not be measured, and why.
+    versions : of python, isi_widget, torch, ...; several where the run went on under another.
+    created : when it ended, ISO 8601 in UTC.
+    """
+
+    model: Mapping[str, Any]
+    settings: Settings
+    data: str
+    rows: tuple[Row, ...]
+    condition: str = ""
+    entailment: str = ""
+    notes: tuple[str, ...] = ()
+    versions: Mapping[str, str] = field(default_factory=dict)
+    created: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.rows:
+            raise InputError("Averages need at least one observation; got none.")
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    # ---- numbers
+    def values(self, name: str) -> npt.NDArray[np.float64]:
+        """One of `METRICS`, float [observations]; NaN where it was not measured."""
+        if name not in METRICS:
+            raise InputError(f"There is no measure {name!r} in averages; choose one of {', '.join(METRICS)}.")
+        return np.array([row.get(name) for row in self.rows])
+
+    def _measured(self, name: str) -> npt.NDArray[np.float64]:
+        values = self.values(name)
+        return values[~np.isnan(values)]
+
+    def mean(self, name: str) -> float:
+        """Mean over the observations where it was measured; NaN if there is none."""
+        values = self._measured(name)
+        return float(values.mean()) if len(values) else math.nan
+
+    @property
+    def accuracy(self) -> float:
+        """Share of right answers, by `is_correct`, among the observations with a truth; NaN without any."""
+        return self.mean("correct")
+
+    def interval(self, name: str, *, level: float = 0.95, resamples: int = 2000, seed: int = 0) -> Interval:
+        """Bootstrap percentile interval (low, high) of the mean, over the observations.
+
+        It says how much other observations of the same kind would change the mean; not what other samples of
+        the same answers would. Source: Efron, Annals of Statistics 7, 1979.
+        """
+        check_level(level)
+        values, random = self._measured(name), np.random.default_rng(seed)
+        if not len(values):
+            return math.nan, math.nan
+        means: list[npt.NDArray[np.float64]] = []
+        step = max(1, _CELLS // len(values))
+        for start in range(0, resamples, step):
+            shape = (min(step, resamples - start), len(values))
+            means.append(values[random.integers(len(values), size=shape)].mean(axis=1))
+        return percentile_interval(np.concatenate(means), level)
+
+    def percentile(self, name: str, value: float) -> float:
+        """Where a value stands in the data set, 0 to 100: its mid-rank percentile.
+
+        100 times the share of observations strictly below plus half of those that are equal (to a
+        millionth), among those where it was measured. Where many are equal, as entropies of 0 are, it is
+        less than the share that the value exceeds or equals, and more than the share that it exceeds.
+        NaN for a value that is NaN, or where nothing was measured.
+        """
+        values = self._measured(name)
+        if math.isnan(value) or not len(values):
+            return math.nan
+        equal = np.isclose(values, value, rtol=TIE, atol=TIE)
+        below = (values < value) & ~equal
+        return float(100 * (below.sum() + equal.sum() / 2) / len(values))
+
+    # ---- as data
+    def to_dict(self) -> dict[str, Any]:
+        """As a dict that `json.dumps(..., allow_nan=False)` takes, without loss."""
+        return {
+            "schema": SCHEMA,
+            "model": dict(self.model),
+            "settings": self.settings.to_dict(),
+            "entailment": self.entailment,
+            "data": self.data,
+            "condition": self.condition,
+            "size": len(self.rows),
+            "created": self.created,
+            "versions": dict(self.versions),
+            "notes": list(self.notes),
+            "columns": list(_COLUMNS),
+            "rows": [[_packed(getattr(row, name)) for name in _COLUMNS] for row in self.rows],
+        }
+
+    @classmethod
+    def from_dict(cls, record: Mapping[str, Any]) -> Averages:
+        """The inverse of `to_dict`. Raises `InputError` if it is no such record, or of an unfinished run."""
+        made, size = read(record)
+        if len(made) != size:
+            raise InputError(
+                f"These averages are of an unfinished run: {len(made)} of {size} observations. Finish it "
+                "with isi.averages(..., store=...) and the same file."
+            )
+        return made
+
+    def save(self, path: str | Path) -> Path:
+        """Write it to a JSON file, at once or not at all; returns the path."""
+        return write(self.to_dict(), path)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Averages:
+        """Read what `save` wrote, or a finished `store`; `InputError` if it is nothing of that kind."""
+        return cls.from_dict(read_json(path))
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row per observation: id, level, stimulus, every measure of `METRICS`, tokens, cut."""
+        import pandas as pd
+
+        columns: dict[str, Any] = {
+            name: [getattr(row, name) for row in self.rows] for name in ("id", "level", "stimulus", "correct")
+        }
+        columns |= {name: self.values(name) for name in METRICS if name != "correct"}
+        columns |= {name: [getattr(row, name) for row in self.rows] for name in ("tokens", "cut")}
+        return pd.DataFrame(columns)
+
+    def __eq__(self, other: object) -> bool:
+        return self.to_dict() == other.to_dict() if isinstance(other, Averages) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash((self.data, self.settings, self.created, len(self.rows)))
+
+    # ---- in use
+    def use(self, on: bool = True) -> Averages:
+        """Show these averages beside the trials of their model, in this process, in place of shipped ones.
+
+        `on=False` ends that. Returns itself. Nothing else puts averages in use.
+        """
+        from isi_widget.study.beside import use
+
+        use(self, on)
+        return self
+
+    # ---- as pictures
+    def __repr__(self) -> str:
+        parts = [f"{self.data!r}", f"{len(self)} observations", f"model={self.model.get('name')!r}"]
+        if not math.isnan(self.accuracy):
+            parts.append(f"accuracy={self.accuracy:.3f}")
+        for name in ("semantic_entropy", "discrete_semantic_entropy"):
+            if not math.isnan(self.mean(name)):
+                low, high = self.interval(name)
+                parts.append(f"{name}={self.mean(name):.3f} [{low:.3f}, {high:.3f}]")
+                break
+        return f"Averages({', '.join(parts)})"
+
+    def _repr_html_(self) -> str:
+        from isi_widget.study.page import averages_html
+
+        return averages_html(self)
+
+
+# ------------------------------------------------------------------------------------------------ as JSON
+def _packed(value: Any) -> Any:
+    """JSON has no NaN and no infinities: null is not measured, "inf" infinite. Whole numbers stay short."""
+    if not isinstance(value, float):
+        return value
+    if not math.isfinite(value):
+        return None if math.isnan(value) else str(value)
+    return int(value) if value.is_integer() else value
+
+
+def _row(values: Sequence[Any]) -> Row:
+    named = dict(zip(_COLUMNS, values, strict=True))
+    for name in _NUMBERS:
+        named[name] = math.nan if named[name] is None else float(named[name])
+    return Row(**named)
+
+
+def read(record: Mapping[str, Any]) -> tuple[Averages, int]:
+    """The averages of a record, of an unfinished run too, and the size of its data set."""
+    check_fields(_TITLE, record, ("schema",), record)
+    if record["schema"] != SCHEMA:
+        raise InputError(
+            f"These are no averages of schema {SCHEMA}: got schema {record['schema']!r}. Make them again "
+            "with isi.averages(...)."
+        )
+    known = {item.name for item in fields(Averages)} | {"schema", "size", "columns"}
+    check_fields(_TITLE, record, known, known)
+    if list(record["columns"]) != list(_COLUMNS):
+        raise InputError(
+            f"These averages have the columns {record['columns']}; expected {list(_COLUMNS)}. Make them "
+            "again with isi.averages(...)."
+        )
+    try:
+        rows, size = tuple(map(_row, record["rows"])), int(record["size"])
+    except (TypeError, ValueError) as error:
+        raise InputError(f"A row of these averages is broken: {error}. Make them again.") from None
+    kept = {
+        name: record[name] for name in ("model", "data", "condition", "entailment", "versions", "created")
+    }
+    settings = Settings.from_dict(record["settings"])
+    return Averages(**kept, settings=settings, rows=rows, notes=tuple(record["notes"])), size
+
+
+def read_json(path: str | Path) -> dict[str, Any]:
+    """The JSON object in a file; `InputError` if there is none."""
+    try:
+        record = json.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"The averages in {str(path)!r} cannot be read: {error.strerror}.") from None
+    except ValueError:
+        record = None
+    if not isinstance(record, dict):
+        raise InputError(f"The file {str(path)!r} holds no averages: it is no JSON object.")
+    return record
+
+
+def write(record: Mapping[str, Any], path: str | Path) -> Path:
+    """Write a record, one line per observation. Whoever reads the file finds the old one or the new one."""
+    path = Path(path)
+    head = json.dumps({key: item for key, item in record.items() if key != "rows"}, ensure_ascii=False)
+    dense = (json.dumps(row, ensure_ascii=False, separators=(",", ":")) for row in record["rows"])
+    text = head[:-1] + ', "rows": [\n' + ",\n".join(dense) + "\n]}\n"
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        part.write_text(text, encoding="utf-8")
+        part.replace(path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise InputError(
+            f"The averages cannot be written to {str(path)!r}: {error.strerror}. Give a file in a folder "
+            "that is there and can be written to."
+        ) from None
+    return path

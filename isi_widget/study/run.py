@@ -1,0 +1,291 @@
+"""`averages`: a data set through one model, one observation after the other, in this process.
+
+It can be stopped and go on later. Not for several models or conditions at once, nor for more than one
+process.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from isi_widget.datasets import Observation, scenes
+from isi_widget.errors import Cancelled, InputError
+from isi_widget.settings import Settings
+from isi_widget.stages import Cancel, Progress
+from isi_widget.stimulus import Stimulus
+from isi_widget.study import record
+from isi_widget.study.identity import differences, identity
+from isi_widget.study.record import Averages, Row
+from isi_widget.trial import Trial, run_trial
+
+if TYPE_CHECKING:
+    from isi_widget.uncertainty import EntailmentModel
+    from isi_widget.vlm import VLM
+
+#: What is done to an observation before it is shown.
+Condition = Callable[[Observation], Stimulus]
+
+
+def averages(
+    vlm: VLM,
+    data: Sequence[Observation] | None = None,
+    *,
+    condition: Condition | None = None,
+    samples: int = 10,
+    temperature: float = 0.9,
+    seed: int = 0,
+    strict: bool = False,
+    max_new_tokens: int = 64,
+    top_k: int = 0,
+    top_p: float = 1.0,
+    likelihood: Literal["raw", "sampled"] = "raw",
+    prepend_question: bool = True,
+    entailment: EntailmentModel | str | None = None,
+    store: str | Path | None = None,
+    progress: Progress | None = None,
+    cancel: Cancel | None = None,
+) -> Averages:
+    """Run each observation of a data set through a model, and keep what is usual for it.
+
+    Parameters
+    ----------
+    vlm : the model.
+    data : a data set or a list of observations; None: the built-in 100 scenes.
+    condition : a function from an observation to the stimulus that is shown, such as
+        `lambda obs: obs.stimulus().with_context(preset="contradictory")`. None: the observation as it stands,
+        its natural image with its own context, which may be empty.
+    samples, ..., entailment : as in `run_trial`. The shown answer is greedy. Every observation has the same
+        seed, as a trial of its own would have.
+    store : a JSON file that keeps what is done after each observation. If it is there, the run goes on where
+        it stopped; a finished one is read, and nothing is run. One of other settings, another model or other
+        data is refused.
+    progress : called as progress("observations", done, total), from 0 to total.
+    cancel : polled between observations and tokens; once it returns True, `Cancelled` is raised.
+
+    Returns
+    -------
+    Averages. What the model cannot give is NaN in it, and its `notes` say why.
+
+    Raises
+    ------
+    InputError
+        Settings out of range, no observations, a condition that gives no stimulus, a `store` of something
+        else or that cannot be written, a model that is changed meanwhile. Whatever is wrong with one
+        observation is raised as it is, with a note that names it; what was done before is in the store.
+    Cancelled
+        As asked for; what was done before is in the store.
+    """
+    settings = Settings(
+        samples=samples,
+        temperature=temperature,
+        top_k=top_k,
+        top_p=top_p,
+        seed=seed,
+        max_new_tokens=max_new_tokens,
+        strict=strict,
+        likelihood=likelihood,
+        prepend_question=prepend_question,
+    )
+    if not callable(getattr(vlm, "info", None)):
+        raise InputError(f"Averages need a VLM, as load_vlm() returns it; got {type(vlm).__name__}.")
+    observations = _observations(data)
+    run = _Run(
+        identity(vlm.info()),
+        settings,
+        getattr(observations, "name", None) or f"{len(observations)} observations",
+        len(observations),
+        "" if condition is None else str(getattr(condition, "__name__", type(condition).__name__)),
+        _name_of(entailment),
+        None if store is None else Path(store),
+    )
+    # the settings of the answer (greedy) and what to measure (all that can be had) are those of run_trial
+    arguments = {name: getattr(settings, name) for name in _SETTINGS}
+    _report(progress, 0, run.size)
+    for index, observation in enumerate(observations):
+        if cancel is not None and cancel():
+            raise run.cancelled()
+        name = observation.id or str(index)
+        try:
+            stimulus = _shown(observation, condition)
+            if not run.has(index, stimulus, name):
+                trial = run_trial(vlm, stimulus, **arguments, entailment=entailment, cancel=cancel)
+                run.keep(trial, name, observation.level)
+        except Cancelled:
+            raise run.cancelled() from None
+        except Exception as error:
+            error.add_note(f"at observation {index} ({name!r}) of {run.data}")
+            raise
+        _report(progress, index + 1, run.size)
+    return run.result()
+
+
+_SETTINGS = (
+    "samples",
+    "temperature",
+    "top_k",
+    "top_p",
+    "seed",
+    "max_new_tokens",
+    "strict",
+    "likelihood",
+    "prepend_question",
+)
+
+
+def _name_of(entailment: EntailmentModel | str | None) -> str:
+    """The name under which `Uncertainty.entailment` will know it; what is no such model, a trial refuses."""
+    if entailment is None:
+        return "embedded"
+    return entailment if isinstance(entailment, str) else str(getattr(entailment, "name", ""))
+
+
+def _observations(data: Sequence[Observation] | None) -> Sequence[Observation]:
+    """The observations, checked to be some."""
+    found: Any = scenes() if data is None else data
+    if not isinstance(found, Sequence) or isinstance(found, str):
+        raise InputError(
+            f"Averages need a data set or a list of observations; got {type(found).__name__}. Of an endless "
+            "one, take a part: list(itertools.islice(data, 100))."
+        )
+    wrong = [type(item).__name__ for item in found if not isinstance(item, Observation)]
+    if wrong or not found:
+        raise InputError(
+            f"Averages need at least one Observation; got {', '.join(dict.fromkeys(wrong)) or 'none'}."
+        )
+    return found
+
+
+def _shown(observation: Observation, condition: Condition | None) -> Stimulus:
+    """What the model is shown of an observation."""
+    if condition is None:
+        return observation.stimulus()
+    stimulus = condition(observation)
+    if not isinstance(stimulus, Stimulus):
+        raise InputError(f"condition must return a Stimulus; it returned {type(stimulus).__name__}.")
+    return stimulus
+
+
+def _report(progress: Progress | None, done: int, total: int) -> None:
+    if progress is not None:
+        progress("observations", done, total)
+
+
+class _Run:
+    """What is done so far, in memory and in the store."""
+
+    def __init__(
+        self,
+        model: dict[str, Any],
+        settings: Settings,
+        data: str,
+        size: int,
+        condition: str,
+        entailment: str,
+        path: Path | None,
+    ) -> None:
+        self.data, self.size, self._path = data, size, path
+        self._model, self._settings = model, settings
+        self._condition, self._entailment = condition, entailment
+        self._so_far: Averages | None = None
+        if path is not None and path.exists():
+            self._so_far = self._read(path)
+        elif path is not None and not (path.parent.is_dir() and os.access(path.parent, os.W_OK)):
+            raise InputError(
+                f"The store {str(path)!r} cannot be made: {str(path.parent)!r} is no folder that can be "
+                "written to. Make the folder, or name another file."
+            )
+
+    def _read(self, path: Path) -> Averages:
+        """What an earlier run left, checked to be of this one."""
+        found, size = record.read(record.read_json(path))
+        mine = {"data": self.data, "size": self.size, "condition": self._condition}
+        theirs = {"data": found.data, "size": size, "condition": found.condition}
+        wrong = [f"its {text}" for text in differences(theirs, mine)]
+        of = {**found.settings.to_dict(), "entailment": found.entailment}
+        now = {**self._settings.to_dict(), "entailment": self._entailment}
+        wrong += [f"its {text}" for text in differences(of, now)]
+        wrong += [f"its model's {text}" for text in differences(found.model, self._model, early=True)]
+        if wrong:
+            raise self._refusal("; ".join(wrong))
+        return found
+
+    def _refusal(self, reason: str) -> InputError:
+        return InputError(
+            f"The store {str(self._path)!r} is of another run: {reason}. Name another file, or delete this "
+            "one to start again."
+        )
+
+    @property
+    def _rows(self) -> tuple[Row, ...]:
+        return () if self._so_far is None else self._so_far.rows
+
+    def has(self, index: int, stimulus: Stimulus, name: str) -> bool:
+        """Whether an observation is done; `InputError` if what was done there is something else."""
+        if index >= len(self._rows):
+            return False
+        row = self._rows[index]
+        if (row.id, row.stimulus) != (name, record.stimulus_id(stimulus)):
+            raise self._refusal(
+                f"observation {index} was another one (id {row.id!r}), or was shown in another way"
+            )
+        return True
+
+    def keep(self, trial: Trial, name: str, level: str | None) -> None:
+        """Add a trial, and write the store."""
+        model, before = identity(trial.model), self._so_far
+        if before is not None and (changed := list(differences(before.model, model))):
+            raise InputError(
+                f"The model is another one than at the observations before: its {'; its '.join(changed)}. "
+                "What was done before is kept; start again with another store."
+            )
+        row = Row.of(trial, name, level)
+        if before is None:
+            made = Averages(
+                model,
+                self._settings,
+                self.data,
+                (row,),
+                self._condition,
+                self._entailment,
+                trial.notes,
+                trial.versions,
+                trial.created,
+            )
+        else:
+            made = replace(
+                before,
+                rows=(*before.rows, row),
+                notes=tuple(dict.fromkeys([*before.notes, *trial.notes])),
+                versions=_together(before.versions, trial.versions),
+                created=trial.created,
+            )
+        self._so_far = made
+        if self._path is not None:
+            record.write({**made.to_dict(), "size": self.size}, self._path)
+
+    def cancelled(self) -> Cancelled:
+        """The error that says what is kept."""
+        kept = (
+            "Nothing is kept: give store='file.json' to go on later."
+            if self._path is None
+            else f"They are kept in {str(self._path)!r}: the same call goes on from there."
+        )
+        return Cancelled(f"Cancelled after {len(self._rows)} of {self.size} observations. {kept}")
+
+    def result(self) -> Averages:
+        """All of it."""
+        assert self._so_far is not None  # there is at least one observation
+        return self._so_far
+
+
+def _together(before: Mapping[str, str], now: Mapping[str, str]) -> dict[str, str]:
+    """Versions of both, "1.0, 1.1" where they differ."""
+    both = {}
+    for name in dict.fromkeys([*before, *now]):
+        every = [*before.get(name, "").split(", "), now.get(name, "")]
+        both[name] = ", ".join(dict.fromkeys(version for version in every if version))
+    return both

@@ -1,0 +1,280 @@
+"""A data set through the embedded model: the same numbers as its single trials, stopped and gone on with."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import os
+from importlib import metadata
+
+import numpy as np
+import pytest
+import torch
+from made_averages import SameText
+
+from isi_widget import Cancelled, InputError, Observation, averages, datasets, load_vlm
+from isi_widget.datasets import Dataset
+from isi_widget.study import METRICS, Averages, run
+from isi_widget.trial import run_trial
+
+HOW = {"samples": 4, "max_new_tokens": 12, "entailment": SameText()}
+DATA = datasets.scenes()[4:9]
+
+
+@pytest.fixture
+def runs(monkeypatch):
+    """The stimuli that were run."""
+    seen = []
+
+    def counted(vlm, stimulus, **settings):
+        seen.append(stimulus)
+        return run_trial(vlm, stimulus, **settings)
+
+    monkeypatch.setattr(run, "run_trial", counted)
+    return seen
+
+
+@pytest.fixture(scope="module")
+def whole(vlm):
+    return averages(vlm, DATA, **HOW)
+
+
+def same(one, other):
+    """Equal but for the time."""
+    return dataclasses.replace(one, created="") == dataclasses.replace(other, created="")
+
+
+def stop_after(done):
+    """(progress, cancel): asks to stop once so many observations are done."""
+    told = [0]
+    return (lambda stage, now, total: told.__setitem__(0, now)), (lambda: told[0] >= done)
+
+
+# -------------------------------------------------------------------------------------------- what it runs
+def test_every_number_is_that_of_the_trial_of_its_own(vlm, whole):
+    assert len(whole) == 5 and [row.id for row in whole.rows] == [obs.id for obs in DATA]
+    frames = [run_trial(vlm, obs.stimulus(), **HOW) for obs in DATA]
+    for name in METRICS:
+        if name == "answer_probability":
+            expected = [math.exp(sum(trial.answer.logprobs)) for trial in frames]
+        else:
+            expected = [float(trial.to_frame()[name].iloc[0]) for trial in frames]
+        assert whole.values(name) == pytest.approx(np.array(expected), rel=1e-6, nan_ok=True), name
+        assert whole.mean(name) == pytest.approx(sum(expected) / 5, rel=1e-6), name
+    assert len(set(whole.values("predictive_entropy"))) == 5  # they are of five different observations
+
+
+def test_it_keeps_what_says_of_what_it_is(vlm, whole):
+    assert (whole.data, whole.condition, whole.entailment) == ("scenes demo", "", "same text")
+    assert (whole.settings.samples, whole.settings.max_new_tokens) == (4, 12)
+    assert whole.model["fingerprint"] == vlm.info()["fingerprint"] and whole.model["name"] == "embedded"
+    assert whole.versions["torch"] == metadata.version("torch")
+    assert whole.created > "2026" and whole.notes == ()
+
+
+def test_progress_goes_from_none_to_all(vlm):
+    told = []
+    averages(vlm, DATA[:2], **HOW, progress=lambda *step: told.append(step))
+    assert told == [("observations", done, 2) for done in (0, 1, 2)]
+
+
+def test_a_condition_changes_what_is_shown(vlm, whole):
+    def contradicted(observation):
+        return observation.stimulus().with_context(preset="contradictory")
+
+    made = averages(vlm, DATA, condition=contradicted, **HOW)
+    assert made.condition == "contradicted" and made.mean("attention_context") > 0
+    assert whole.mean("attention_context") == 0
+    expected = run_trial(vlm, contradicted(DATA[1]), **HOW)
+    assert made.rows[1].predictive_entropy == pytest.approx(expected.uncertainty.predictive_entropy, rel=1e-6)
+
+
+def test_observations_without_a_data_set_go_by_their_index(vlm):
+    plain = [Observation(obs.image, obs.question) for obs in DATA[:2]]
+    made = averages(vlm, plain, **HOW)
+    assert made.data == "2 observations" and [row.id for row in made.rows] == ["0", "1"]
+    assert math.isnan(made.accuracy)
+
+
+def test_without_data_it_is_the_built_in_scenes(vlm):
+    told = []
+    with pytest.raises(Cancelled, match="0 of 100"):
+        averages(vlm, progress=lambda *step: told.append(step), cancel=lambda: True)
+    assert told == [("observations", 0, 100)]
+
+
+# ---------------------------------------------------------------------------------------------- going on
+@pytest.mark.parametrize("done", [0, 1, 3, 5])
+def test_a_run_that_is_cancelled_goes_on_where_it_stopped(vlm, tmp_path, whole, runs, done):
+    path = tmp_path / "store.json"
+    progress, cancel = stop_after(done)
+    if done < 5:
+        with pytest.raises(Cancelled, match=f"{done} of 5 observations.*{path.name}.*goes on"):
+            averages(vlm, DATA, **HOW, store=path, progress=progress, cancel=cancel)
+    else:
+        averages(vlm, DATA, **HOW, store=path)
+    assert len(runs) == done and path.exists() == (done > 0)
+    if 0 < done < 5:
+        with pytest.raises(InputError, match=f"{done} of 5 observations"):
+            Averages.load(path)
+    told = []
+    made = averages(vlm, DATA, **HOW, store=str(path), progress=lambda *step: told.append(step))
+    assert len(runs) == 5 and same(made, whole) and Averages.load(path) == made
+    assert told == [("observations", number, 5) for number in range(6)]
+    assert [item.name for item in tmp_path.iterdir()] == ["store.json"]
+
+
+def test_cancel_is_heard_between_tokens(vlm, tmp_path, runs):
+    path, polls = tmp_path / "store.json", [0]
+
+    def cancel():
+        polls[0] += len(runs) == 2  # in the second trial, some steps after its beginning
+        return polls[0] > 5
+
+    with pytest.raises(Cancelled, match="1 of 5"):
+        averages(vlm, DATA, **HOW, store=path, cancel=cancel)
+    assert len(runs) == 2 and len(json.loads(path.read_text())["rows"]) == 1
+
+
+def test_cancelled_without_a_store_nothing_is_kept_and_that_is_said(vlm):
+    progress, cancel = stop_after(1)
+    with pytest.raises(Cancelled, match=r"1 of 5 observations\. Nothing is kept: give store="):
+        averages(vlm, DATA, **HOW, progress=progress, cancel=cancel)
+
+
+def test_a_failure_names_its_observation_and_keeps_those_before(vlm, tmp_path, runs):
+    def broken():
+        raise InputError("The image is broken.")
+
+    path = tmp_path / "store.json"
+    data = [*DATA[:2], Observation(broken, "Is there a star?", id="bad")]
+    with pytest.raises(InputError, match="The image is broken") as caught:
+        averages(vlm, data, **HOW, store=path)
+    assert caught.value.__notes__ == ["at observation 2 ('bad') of 3 observations"]
+    mended = [*data[:2], Observation(DATA[3].image, "Is there a star?", id="bad")]
+    assert len(averages(vlm, mended, **HOW, store=path)) == 3 and len(runs) == 3
+
+
+def test_versions_of_both_parts_are_kept(vlm, tmp_path):
+    path = tmp_path / "store.json"
+    progress, cancel = stop_after(1)
+    with pytest.raises(Cancelled):
+        averages(vlm, DATA[:2], **HOW, store=path, progress=progress, cancel=cancel)
+    kept = json.loads(path.read_text())
+    kept["versions"]["torch"] = "1.0"
+    path.write_text(json.dumps(kept))
+    made = averages(vlm, DATA[:2], **HOW, store=path)
+    assert made.versions["torch"].startswith("1.0, 2.") and ", " not in made.versions["python"]
+
+
+# ----------------------------------------------------------------------------------------------- refusals
+@pytest.fixture
+def started(vlm, tmp_path):
+    """A store with two of three observations."""
+    path = tmp_path / "store.json"
+    progress, cancel = stop_after(2)
+    with pytest.raises(Cancelled):
+        averages(vlm, DATA[:3], **HOW, store=path, progress=progress, cancel=cancel)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"samples": 5}, "samples is 4, not 5"),
+        ({"temperature": 0.5}, "temperature is 0.9, not 0.5"),
+        ({"seed": 1}, "seed is 0, not 1"),
+        ({"strict": True}, "strict is False, not True"),
+        ({"max_new_tokens": 13}, "max_new_tokens is 12, not 13"),
+        ({"entailment": None}, "entailment is 'same text', not 'embedded'"),
+        ({"condition": lambda obs: obs.stimulus()}, "condition is '', not '<lambda>'"),
+        ({"data": DATA}, "size is 3, not 5"),
+        ({"data": Dataset(list(DATA[:3]), "mine")}, "data is 'scenes demo', not 'mine'"),
+        ({"data": DATA[1:4]}, "observation 0 was another one"),
+    ],
+)
+def test_a_store_of_another_run_is_refused(vlm, started, runs, change, message):
+    before = started.read_bytes()
+    with pytest.raises(InputError, match="another run") as caught:
+        averages(vlm, **{"data": DATA[:3], **HOW, **change}, store=started)
+    assert message in str(caught.value) and "delete this one" in str(caught.value)
+    assert not runs and started.read_bytes() == before
+
+
+def test_a_store_of_another_truth_is_refused(vlm, started, runs):
+    first = DATA[0]
+    turned = Observation(first.image, first.question, answer="purple", id=first.id)
+    data = Dataset([turned, *DATA[1:3]], DATA.name)
+    with pytest.raises(InputError, match="observation 0 was another one"):
+        averages(vlm, data, **HOW, store=started)
+    assert not runs
+
+
+def test_a_store_of_another_model_is_refused(started, runs):
+    with pytest.raises(InputError, match="its model's dtype is 'float32', not 'bfloat16'"):
+        averages(load_vlm(dtype="bfloat16"), DATA[:3], **HOW, store=started)
+    assert not runs
+
+
+def test_a_store_of_the_same_name_with_other_weights_is_refused(started, runs):
+    other = load_vlm()
+    with torch.no_grad():
+        other.model.lm_head.weight[5, 7] += 0.25
+    with pytest.raises(InputError, match="its model's fingerprint is"):
+        averages(other, DATA[:3], **HOW, store=started)
+    assert not runs
+
+
+def test_weights_that_change_meanwhile_are_refused(runs, tmp_path):
+    path, other = tmp_path / "store.json", load_vlm()
+
+    def change(stage, done, total):
+        if done == 2:
+            with torch.no_grad():
+                other.model.lm_head.weight[5, 7] += 0.25
+
+    with pytest.raises(InputError, match="another one than at the observations before: its fingerprint"):
+        averages(other, DATA, **HOW, store=path, progress=change)
+    assert len(json.loads(path.read_text())["rows"]) == 2
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"schema": 7}'])
+def test_a_store_that_is_none_is_refused_and_left(vlm, tmp_path, runs, text):
+    path = tmp_path / "notes.json"
+    path.write_text(text)
+    with pytest.raises(InputError):
+        averages(vlm, DATA, **HOW, store=path)
+    assert path.read_text() == text and not runs
+
+
+def test_a_store_that_cannot_be_written_is_refused_before_anything_is_run(vlm, tmp_path, runs, monkeypatch):
+    with pytest.raises(InputError, match="no folder that can be written to"):
+        averages(vlm, DATA, **HOW, store=tmp_path / "none" / "store.json")
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    with pytest.raises(InputError, match="no folder that can be written to"):
+        averages(vlm, DATA, **HOW, store=tmp_path / "store.json")
+    assert not runs
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"samples": 0}, "samples must be"),
+        ({"temperature": 0}, "temperature must be"),
+        ({"data": []}, "at least one Observation; got none"),
+        ({"data": [3]}, "at least one Observation; got int"),
+        ({"data": "photo.jpg"}, "a data set or a list of observations; got str"),
+        ({"data": datasets.scenes("train")}, "islice"),
+        ({"condition": lambda obs: obs}, "condition must return a Stimulus; it returned Observation"),
+        ({"entailment": 3}, "entailment must be"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(vlm, arguments, message):
+    with pytest.raises(InputError, match=message):
+        averages(vlm, **{"data": DATA[:1], **arguments})
+
+
+def test_a_model_is_needed():
+    with pytest.raises(InputError, match="need a VLM"):
+        averages("embedded", DATA)
