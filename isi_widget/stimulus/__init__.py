@@ -5,7 +5,20 @@ a stimulus.
 """
 
 from isi_widget.stimulus.core import Stimulus
-from isi_widget.stimulus.drawing import Arrow, Box, Drawing, Ellipse, GaussianNoise, Line, Text
+from isi_widget.stimulus.drawing import (
+    Arrow,
+    Blur,
+    Box,
+    Drawing,
+    Ellipse,
+    Erase,
+    GaussianNoise,
+    Line,
+    Patch,
+    Pixelate,
+    Polygon,
+    Text,
+)
 from isi_widget.stimulus.loading import ImageSource, load_image
 from isi_widget.stimulus.operations import (
     Operation,
@@ -20,14 +33,19 @@ from isi_widget.stimulus.rendering import paint
 
 __all__ = [
     "Arrow",
+    "Blur",
     "Box",
     "Drawing",
     "Ellipse",
+    "Erase",
     "GaussianNoise",
     "ImageSource",
     "Line",
     "Operation",
+    "Patch",
     "Picture",
+    "Pixelate",
+    "Polygon",
     "Presets",
     "ReplaceContext",
     "ReplaceImage",

@@ -5,28 +5,32 @@ Not for storing stimuli: JSON (`serial`) holds the pictures too.
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from typing import TYPE_CHECKING, Any
 
 from isi_widget.errors import InputError
+from isi_widget.stimulus.drawing import Drawing, Patch
 from isi_widget.stimulus.operations import Operation, ReplaceContext, ReplaceImage, ReplaceQuestion
 
 if TYPE_CHECKING:
     from isi_widget.stimulus.core import Stimulus
 
-# Fields that read well by position; all others are named, and left out where they have their default.
-_POSITIONAL = {"x", "y", "width", "height", "start", "end", "text", "sigma"}
-_KEYWORDS = {"arrow": {"width"}, "line": {"width"}}
+# Fields that read well by position, beside those that must be given; all others are named, and left out where
+# they have their default.
+_POSITIONAL = {"noise": "sigma", "erase": "region"}
+# The page's business.
+_LEFT_OUT = {"hidden", "locked"}
 
 
 def stimulus_code(stimulus: Stimulus, name: str = "s") -> str:
     """Python that rebuilds `stimulus` from `obs.stimulus()` and calls it `name`.
 
-    Images of one's own are looked up in a dict `pictures` by SHA-256 (`stimulus.pictures` is one).
+    Images of one's own are looked up in a dict `pictures` by SHA-256 (`stimulus.pictures` is one). Hidden
+    drawings are left out, and nothing is locked.
     """
     if not name.isidentifier():
         raise InputError(f"The name must be a Python name, got {name!r}.")
-    calls = [_call(stimulus, operation) for operation in stimulus.operations]
+    calls = [_call(stimulus, operation) for operation in stimulus.operations if not _hidden(operation)]
     if not calls:
         return f"{name} = obs.stimulus()"
     return "\n".join([f"{name} = (", "    obs.stimulus()", *(f"    {call}" for call in calls), ")"])
@@ -46,15 +50,33 @@ def _call(stimulus: Stimulus, operation: Operation) -> str:
             return f".with_context({_preset(operation)})"
         values = ", ".join(repr(getattr(operation, item.name)) for item in fields(operation))
         return f".apply(isi.stimulus.ReplaceContext({values}))"
-    keywords = _KEYWORDS.get(operation.op, set())
+    if isinstance(operation, Patch):
+        return _patch(operation)
     arguments = []
     for item in fields(operation):
         value = getattr(operation, item.name)
-        if item.name in _POSITIONAL - keywords:
+        if item.name in _LEFT_OUT:
+            continue
+        if item.default is MISSING or item.name == _POSITIONAL.get(operation.op):
             arguments.append(_literal(value))
         elif value != item.default:
             arguments.append(f"{item.name}={_literal(value)}")
     return f".{operation.op}({', '.join(arguments)})"
+
+
+def _patch(patch: Patch) -> str:
+    arguments = [_literal(patch.source), _literal(patch.x), _literal(patch.y)]
+    if patch.width != patch.source[2]:
+        arguments.append(f"width={_literal(patch.width)}")
+    if patch.height != patch.source[3]:
+        arguments.append(f"height={_literal(patch.height)}")
+    if patch.picture is not None:
+        arguments.append(f"image=pictures[{patch.picture.sha256!r}]")
+    return f".patch({', '.join(arguments)})"
+
+
+def _hidden(operation: Operation) -> bool:
+    return isinstance(operation, Drawing) and operation.hidden
 
 
 def _preset(operation: ReplaceImage | ReplaceContext) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
@@ -17,7 +17,20 @@ from PIL import Image
 
 from isi_widget.errors import InputError
 from isi_widget.stimulus import checks
-from isi_widget.stimulus.drawing import Arrow, Box, Drawing, Ellipse, GaussianNoise, Line, Text
+from isi_widget.stimulus.drawing import (
+    Arrow,
+    Blur,
+    Box,
+    Drawing,
+    Ellipse,
+    Erase,
+    GaussianNoise,
+    Line,
+    Patch,
+    Pixelate,
+    Polygon,
+    Text,
+)
 from isi_widget.stimulus.loading import ImageSource, load_image
 from isi_widget.stimulus.operations import (
     CONTEXT_PRESETS,
@@ -33,7 +46,8 @@ from isi_widget.stimulus.operations import (
 )
 from isi_widget.stimulus.picture import Picture
 from isi_widget.stimulus.presets import Presets
-from isi_widget.stimulus.rendering import cache
+from isi_widget.stimulus.regions import Region
+from isi_widget.stimulus.rendering import cache, shown
 
 _O = TypeVar("_O", bound=Operation)
 
@@ -83,9 +97,12 @@ class Stimulus:
         color: str = "#000000",
         fill: bool = True,
         line_width: float = 3,
+        angle: float = 0,
     ) -> Stimulus:
-        """Add a box: top left and size in pixels of the original image; filled, or an outline inside it."""
-        return self.apply(Box(x, y, width, height, color, fill, line_width))
+        """Add a box: top left and size in pixels of the original image; filled, or an outline inside it;
+        turned by `angle` degrees clockwise about its centre.
+        """
+        return self.apply(Box(x, y, width, height, color, fill, line_width, angle))
 
     def ellipse(
         self,
@@ -96,9 +113,22 @@ class Stimulus:
         color: str = "#000000",
         fill: bool = True,
         line_width: float = 3,
+        angle: float = 0,
     ) -> Stimulus:
         """Add the ellipse inside a box given as for `box`."""
-        return self.apply(Ellipse(x, y, width, height, color, fill, line_width))
+        return self.apply(Ellipse(x, y, width, height, color, fill, line_width, angle))
+
+    def polygon(
+        self,
+        points: Sequence[tuple[float, float]],
+        color: str = "#000000",
+        fill: bool = True,
+        line_width: float = 3,
+    ) -> Stimulus:
+        """Add a closed polygon of at least three points, filled (even-odd) or as a line centred on them; many
+        points make a freehand mask.
+        """
+        return self.apply(Polygon(points, color, fill, line_width))
 
     def line(
         self, start: tuple[float, float], end: tuple[float, float], color: str = "#000000", width: float = 2
@@ -107,20 +137,66 @@ class Stimulus:
         return self.apply(Line(start, end, color, width))
 
     def arrow(
-        self, start: tuple[float, float], end: tuple[float, float], color: str = "#000000", width: float = 2
+        self,
+        start: tuple[float, float],
+        end: tuple[float, float],
+        color: str = "#000000",
+        width: float = 2,
+        label: str = "",
+        size: float = 16,
     ) -> Stimulus:
-        """Add an arrow whose head is at `end` and grows with `width` (pixels)."""
-        return self.apply(Arrow(start, end, color, width))
+        """Add an arrow whose head is at `end` and grows with `width` (pixels); `label` is text of font size
+        `size` beyond its tail.
+        """
+        return self.apply(Arrow(start, end, color, width, label, size))
 
-    def text(self, x: float, y: float, text: str, size: float = 16, color: str = "#000000") -> Stimulus:
-        """Add text; (x, y) is its top left, `size` the font size in pixels."""
-        return self.apply(Text(x, y, text, size, color))
-
-    def noise(
-        self, sigma: float = 0.2, seed: int = 0, region: tuple[float, float, float, float] | None = None
+    def text(
+        self, x: float, y: float, text: str, size: float = 16, color: str = "#000000", angle: float = 0
     ) -> Stimulus:
-        """Add noise of standard deviation `sigma` on [0, 1], everywhere or in (x, y, width, height)."""
+        """Add text; (x, y) is its top left, `size` the font size in pixels; turned by `angle` degrees
+        clockwise about its centre.
+        """
+        return self.apply(Text(x, y, text, size, color, angle))
+
+    def noise(self, sigma: float = 0.2, seed: int = 0, region: Region = None) -> Stimulus:
+        """Add noise of standard deviation `sigma` on [0, 1], everywhere, in (x, y, width, height) or in a
+        polygon of points.
+        """
         return self.apply(GaussianNoise(sigma, seed, region))
+
+    def blur(self, radius: float, region: Region = None) -> Stimulus:
+        """Blur with a Gaussian of standard deviation `radius` pixels, everywhere or in a region as for
+        `noise`.
+        """
+        return self.apply(Blur(radius, region))
+
+    def pixelate(self, size: int, region: Region = None) -> Stimulus:
+        """Replace squares of `size` pixels by their mean colours, everywhere or in a region."""
+        return self.apply(Pixelate(size, region))
+
+    def erase(self, region: Region, fill: str = "mean") -> Stimulus:
+        """Take a region away: fill it with the image's mean colour ("mean"), the smooth continuation of what
+        is around it ("inpaint") or a colour; None is the whole image.
+        """
+        return self.apply(Erase(region, fill))
+
+    def patch(
+        self,
+        source: tuple[float, float, float, float],
+        x: float,
+        y: float,
+        width: float | None = None,
+        height: float | None = None,
+        image: ImageSource | None = None,
+    ) -> Stimulus:
+        """Cut (x, y, width, height) out of an image and paste it at (x, y), resized to `width` and
+        `height` if they are given.
+
+        image : where it is cut from, for example another observation's; None: the current image, without what
+            is drawn on it.
+        """
+        picture = None if image is None else load_image(image)
+        return self.apply(Patch(source, x, y, width, height, picture))
 
     def with_image(
         self, image: ImageSource | None = None, *, preset: str | None = None, seed: int | None = None
@@ -192,7 +268,8 @@ class Stimulus:
         ----------
         operations : operations, or their JSON forms as the front end sends them. An image or context
             operation may carry only its preset (and seed), which is looked up in the presets.
-        pictures : further pictures by SHA-256, for custom images that this stimulus does not hold.
+        pictures : further pictures by SHA-256, for custom images and patches of pictures that this stimulus
+            does not hold.
         """
         if isinstance(operations, (str, bytes, Mapping)) or not isinstance(operations, Iterable):
             raise InputError(f"operations must be a list, got {type(operations).__name__}.")
@@ -249,14 +326,17 @@ class Stimulus:
 
     @property
     def drawings(self) -> tuple[Drawing, ...]:
-        """The operations that paint, in order."""
-        return tuple(operation for operation in self.operations if isinstance(operation, Drawing))
+        """What is painted on the current image, in order: hidden drawings are left out, and patches of the
+        image itself name it.
+        """
+        every = (operation for operation in self.operations if isinstance(operation, Drawing))
+        return shown(every, self.current_image)
 
     @property
     def pictures(self) -> dict[str, Picture]:
         """Every picture of the operations and the original, by SHA-256."""
-        replaced = [item.picture for item in self.operations if isinstance(item, ReplaceImage)]
-        return {picture.sha256: picture for picture in (self.image, *replaced)}
+        used = [item.picture for item in self.operations if isinstance(item, ReplaceImage | Patch)]
+        return {picture.sha256: picture for picture in (self.image, *used) if picture is not None}
 
     def render(self) -> Image.Image:
         """The exact RGB pixels that a model is shown, at the size of the current image; a copy."""
@@ -325,6 +405,8 @@ class Stimulus:
         kind = operation_kind(record, optional=("image", "text") if has_preset else ("image",))
         if kind is ReplaceImage:
             return self._resolve_image(record, known)
+        if kind is Patch:
+            return self._resolve_patch(record, known)
         if kind is ReplaceContext and "text" not in record:
             preset = checks.one_of(record["preset"], 'context: "preset"', CONTEXT_PRESETS)
             seed = random_seed(preset, record.get("seed"), "context")
@@ -353,6 +435,21 @@ class Stimulus:
                 f'image: the preset {preset!r} is not the picture {digest[:12]!r} that "image" names.'
             )
         return ReplaceImage(preset, found, seed)
+
+    def _resolve_patch(self, record: Mapping[str, Any], known: Mapping[str, Picture]) -> Patch:
+        digest, picture = record.get("image"), None
+        if digest is not None:
+            checks.text(digest, 'patch: "image"')
+            picture = {**self.pictures, **known}.get(digest) or next(
+                (item for item in self.presets.images.values() if item.sha256 == digest), None
+            )
+            if picture is None:
+                raise InputError(
+                    'patch: "image" must be null (the current image) or the SHA-256 of a known picture; '
+                    f"{digest[:12]!r} is not known here."
+                )
+        values = {name: value for name, value in record.items() if name not in ("op", "image")}
+        return Patch(**values, picture=picture)
 
 
 def _check(operation: Any) -> None:

@@ -1,33 +1,58 @@
-"""Anti-aliased filling of convex shapes by exact horizontal coverage: no supersampled image, cost by the area
-of the shape.
+"""Anti-aliased filling of shapes by exact horizontal coverage: no supersampled image, cost by the area of the
+shape.
 
-Each pixel row is cut into 16 scan lines. On each, a convex shape covers one span [left, right), whose
-overlap with every pixel is exact. Shapes on whole pixels are therefore exact to the pixel, and nothing
-outside a shape's bounds changes. Not for text or noise (see `drawing`).
+Each pixel row is cut into 16 scan lines. On each, a shape covers spans [left, right), one if it is convex,
+whose overlap with every pixel is exact. Shapes on whole pixels are therefore exact to the pixel, and nothing
+outside a shape's bounds changes. Not for text (see `lettering`) nor for what happens inside a region (see
+`effects`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TypeAlias
+import math
+from collections.abc import Callable, Iterator, Sequence
+from typing import Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 Floats: TypeAlias = NDArray[np.float64]
-#: (y [n]) -> left [n], right [n]; an empty span has right <= left.
-Spans: TypeAlias = Callable[[Floats], tuple[Floats, Floats]]
+Indices: TypeAlias = NDArray[np.intp]
+#: Ascending y [n] -> scan lines (indices into y) [m], left [m], right [m]: the spans of one shape, none
+#: overlapping another; an empty span has right <= left.
+Spans: TypeAlias = Callable[[Floats], tuple[Indices, Floats, Floats]]
 Bounds: TypeAlias = tuple[int, int, int, int]
+Points: TypeAlias = Sequence[tuple[float, float]]
 
 _LINES = 16
 _BAND = 64
+_THINNEST = 1e-6  # thinner ellipses (radius in pixels) cover nothing that 8 bits could show
 
 
-def polygon(points: Sequence[tuple[float, float]]) -> Spans:
+def turned(points: Points, center: tuple[float, float], angle: float) -> list[tuple[float, float]]:
+    """The points turned by `angle` degrees about `center`, clockwise as seen (y points down)."""
+    cos, sin = _direction(angle)
+    return [
+        (
+            center[0] + (x - center[0]) * cos - (y - center[1]) * sin,
+            center[1] + (x - center[0]) * sin + (y - center[1]) * cos,
+        )
+        for x, y in points
+    ]
+
+
+def _direction(angle: float) -> tuple[float, float]:
+    """Cosine and sine of degrees, exact for quarter turns."""
+    quarters, rest = divmod(angle, 90.0)
+    cos, sin = math.cos(math.radians(rest)), math.sin(math.radians(rest))
+    return ((cos, sin), (-sin, cos), (-cos, -sin), (sin, -cos))[int(quarters) % 4]
+
+
+def convex(points: Points) -> Spans:
     """Spans of a convex polygon given by its corners in order."""
 
-    def spans(y: Floats) -> tuple[Floats, Floats]:
+    def spans(y: Floats) -> tuple[Indices, Floats, Floats]:
         left, right = np.full(y.shape, np.inf), np.full(y.shape, -np.inf)
         for (x0, y0), (x1, y1) in zip(points, [*points[1:], points[0]], strict=True):
             if y0 == y1:
@@ -36,13 +61,114 @@ def polygon(points: Sequence[tuple[float, float]]) -> Spans:
             x = x0 + (y - y0) * ((x1 - x0) / (y1 - y0))
             left = np.where(crossed, np.minimum(left, x), left)
             right = np.where(crossed, np.maximum(right, x), right)
-        return left, right
+        return np.arange(y.size), left, right
 
     return spans
 
 
-def ellipse(left: float, top: float, right: float, bottom: float) -> Spans:
-    """Spans of the ellipse inside a box; empty if the box is."""
+def even_odd(points: Points) -> Spans:
+    """Spans of any closed polygon: what an odd number of its turns surrounds is inside."""
+    edges = _edges(points)
+
+    def spans(y: Floats) -> tuple[Indices, Floats, Floats]:
+        return _pairs(*_crossings(edges, y)[:2])
+
+    return spans
+
+
+def stroke(points: Points, width: float) -> Spans:
+    """Spans of the closed line through the points, `width` wide and centred on them, with round joins.
+
+    The union of one rectangle for each edge and one disc for each corner, by non-zero winding.
+    """
+    corners = np.asarray(points, dtype=np.float64)
+    sides = np.roll(corners, -1, axis=0) - corners
+    lengths = np.hypot(sides[:, 0], sides[:, 1])
+    some = lengths > 0
+    start, end = corners[some], np.roll(corners, -1, axis=0)[some]
+    along = sides[some] / lengths[some, None]
+    across = np.stack([-along[:, 1], along[:, 0]], axis=1) * (width / 2)
+    ring = [start - across, end - across, end + across, start + across]
+    edges = np.concatenate([np.hstack(pair) for pair in zip(ring, [*ring[1:], ring[0]], strict=True)])
+
+    def spans(y: Floats) -> tuple[Indices, Floats, Floats]:
+        events = [_crossings(edges, y), *_discs(corners, width / 2, y)]
+        line, x, turn = (np.concatenate(part) for part in zip(*events, strict=True))
+        order = np.lexsort((x, line))
+        line, x, turn = line[order], x[order], turn[order]
+        after = np.cumsum(turn)
+        before = after - turn
+        first, last = (before <= 0) & (after > 0), (before > 0) & (after <= 0)
+        return line[first], x[first], x[last]
+
+    return spans
+
+
+def _edges(points: Points) -> Floats:
+    """Closed polygon -> [n, 4]: x and y of each edge's start and end."""
+    corners = np.asarray(points, dtype=np.float64)
+    return np.hstack([corners, np.roll(corners, -1, axis=0)])
+
+
+def _crossings(
+    edges: Floats, y: Floats, side: Literal["left", "right"] = "left"
+) -> tuple[Indices, Floats, NDArray[np.int64]]:
+    """Where edges [n, 4] cross the lines at ascending y: line [k], x [k], and +1 for an edge that runs
+    upwards, else -1.
+
+    Of an edge's two ends the upper one counts as crossed and the lower one does not; with side "right" the
+    other way round.
+    """
+    x0, y0, x1, y1 = edges.T
+    first = np.searchsorted(y, np.minimum(y0, y1), side)
+    count = np.searchsorted(y, np.maximum(y0, y1), side) - first
+    edge = np.repeat(np.arange(len(edges)), count)
+    line = np.arange(edge.size) - np.repeat(np.cumsum(count) - count - first, count)
+    height = np.where(y1 == y0, 1.0, y1 - y0)
+    x = x0[edge] + (y[line] - y0[edge]) * ((x1 - x0) / height)[edge]
+    return line, x, np.where(y1 < y0, 1, -1)[edge]
+
+
+def _discs(centers: Floats, radius: float, y: Floats) -> list[tuple[Indices, Floats, NDArray[np.int64]]]:
+    """As `_crossings`, for the left and the right sides of discs around centers [n, 2]."""
+    first = np.searchsorted(y, centers[:, 1] - radius)
+    count = np.searchsorted(y, centers[:, 1] + radius) - first
+    disc = np.repeat(np.arange(len(centers)), count)
+    line = np.arange(disc.size) - np.repeat(np.cumsum(count) - count - first, count)
+    half = np.sqrt(np.maximum(radius**2 - (y[line] - centers[disc, 1]) ** 2, 0))
+    ones = np.ones(disc.size, dtype=np.int64)
+    return [(line, centers[disc, 0] - half, ones), (line, centers[disc, 0] + half, -ones)]
+
+
+def _pairs(line: Indices, x: Floats) -> tuple[Indices, Floats, Floats]:
+    """Spans between the 1st and 2nd, 3rd and 4th, ... crossing of each line, whose number is even."""
+    order = np.lexsort((x, line))
+    line, x = line[order], x[order]
+    return line[0::2], x[0::2], x[1::2]
+
+
+def centers_inside(points: Points, bounds: Bounds) -> NDArray[np.bool_]:
+    """Which pixels of `bounds` have their centre inside a polygon (even-odd): [height, width].
+
+    A centre on the left or upper edge is outside, one on the right or lower edge inside, as with edges that
+    are rounded to whole pixels, half upwards.
+    """
+    left, top, right, bottom = bounds
+    rows, columns = bottom - top, right - left
+    y = np.arange(top, bottom, dtype=np.float64) + 0.5
+    line, low, high = _pairs(*_crossings(_edges(points), y, "right")[:2])
+    turns = np.zeros((rows, columns + 1), dtype=np.int32)
+    for edge, step in ((low, 1), (high, -1)):
+        column = np.floor(np.clip(edge, left - 1, right) + 0.5).astype(np.int64) - left
+        np.add.at(turns, (line, np.clip(column, 0, columns)), step)
+    inside: NDArray[np.bool_] = np.cumsum(turns, axis=1)[:, :columns] > 0
+    return inside
+
+
+def ellipse(left: float, top: float, right: float, bottom: float, angle: float = 0.0) -> Spans:
+    """Spans of the ellipse inside a box, then turned by `angle` degrees about its centre; empty if the box
+    is.
+    """
     center_x, center_y, radius_x, radius_y = (
         (left + right) / 2,
         (top + bottom) / 2,
@@ -50,14 +176,42 @@ def ellipse(left: float, top: float, right: float, bottom: float) -> Spans:
         (bottom - top) / 2,
     )
 
-    def spans(y: Floats) -> tuple[Floats, Floats]:
-        if radius_x <= 0 or radius_y <= 0:
-            return np.full(y.shape, np.inf), np.full(y.shape, -np.inf)
-        square = 1 - ((y - center_y) / radius_y) ** 2
-        half = radius_x * np.sqrt(np.maximum(square, 0))
-        return np.where(square > 0, center_x - half, np.inf), np.where(square > 0, center_x + half, -np.inf)
+    cos, sin = _direction(angle)
+    if cos == 0:
+        radius_x, radius_y, sin = radius_y, radius_x, 0.0
+
+    def spans(y: Floats) -> tuple[Indices, Floats, Floats]:
+        lines = np.arange(y.size)
+        if radius_x < _THINNEST or radius_y < _THINNEST:
+            return lines, np.full(y.shape, np.inf), np.full(y.shape, -np.inf)
+        if sin == 0:
+            square = 1 - ((y - center_y) / radius_y) ** 2
+            half = radius_x * np.sqrt(np.maximum(square, 0))
+            inside = square > 0
+            return (
+                lines,
+                np.where(inside, center_x - half, np.inf),
+                np.where(inside, center_x + half, -np.inf),
+            )
+        # With (u, v) = (x - center_x, y - center_y) the ellipse is a u^2 + 2 b u v + c v^2 = 1.
+        a = (cos / radius_x) ** 2 + (sin / radius_y) ** 2
+        b = sin * cos * (1 / radius_x**2 - 1 / radius_y**2)
+        v = y - center_y
+        square = a - (v / (radius_x * radius_y)) ** 2  # a - (a c - b^2) v^2
+        half = np.sqrt(np.maximum(square, 0)) / a
+        middle = center_x - (b / a) * v
+        inside = square > 0
+        return lines, np.where(inside, middle - half, np.inf), np.where(inside, middle + half, -np.inf)
 
     return spans
+
+
+def ellipse_reach(width: float, height: float, angle: float) -> tuple[float, float]:
+    """How far the ellipse in a box of that size, turned by `angle` degrees, reaches from its centre in x and
+    y.
+    """
+    cos, sin = _direction(angle)
+    return math.hypot(width / 2 * cos, height / 2 * sin), math.hypot(width / 2 * sin, height / 2 * cos)
 
 
 def pixel_bounds(left: float, top: float, right: float, bottom: float, size: tuple[int, int]) -> Bounds:
@@ -72,6 +226,16 @@ def fill(
 ) -> None:
     """Paint `color` into `image` where the shapes of `add`, less those of `subtract`, cover it; never outside
     `bounds`.
+    """
+    for place, mask in cover(bounds, add, subtract):
+        image.paste(color, place, mask)
+
+
+def cover(
+    bounds: Bounds, add: Sequence[Spans], subtract: Sequence[Spans] = ()
+) -> Iterator[tuple[tuple[int, int], Image.Image]]:
+    """Coverage of the shapes of `add` less those of `subtract`, inside `bounds`, as masks (L) with their top
+    left, band by band.
 
     Shapes of `add` should not overlap each other, nor those of `subtract` stick out: coverages are summed,
     then cut to [0, 1].
@@ -81,18 +245,23 @@ def fill(
         rows = min(_BAND, bottom - start)
         y = start + (np.arange(rows * _LINES) + 0.5) / _LINES
         spans = [(1.0, *shape(y)) for shape in add] + [(-1.0, *shape(y)) for shape in subtract]
-        clipped = [(sign, np.clip(low, left, right), np.clip(high, left, right)) for sign, low, high in spans]
-        filled = [(low[low < high], high[low < high]) for sign, low, high in clipped if sign > 0]
+        clipped = [
+            (sign, line, np.clip(low, left, right), np.clip(high, left, right))
+            for sign, line, low, high in spans
+        ]
+        filled = [(low[low < high], high[low < high]) for sign, _, low, high in clipped if sign > 0]
         if not any(low.size for low, _ in filled):
             continue
         first = int(np.floor(min(low.min() for low, _ in filled if low.size)))
         last = int(np.ceil(max(high.max() for _, high in filled if high.size)))
-        cover = _coverage(clipped, rows, first, last)
-        mask = np.rint(np.clip(cover, 0, 1) * 255).astype(np.uint8)
-        image.paste(color, (first, start), Image.fromarray(mask))
+        share = _coverage(clipped, rows, first, last)
+        mask = np.rint(np.clip(share, 0, 1) * 255).astype(np.uint8)
+        yield (first, start), Image.fromarray(mask)
 
 
-def _coverage(spans: Sequence[tuple[float, Floats, Floats]], rows: int, first: int, last: int) -> Floats:
+def _coverage(
+    spans: Sequence[tuple[float, Indices, Floats, Floats]], rows: int, first: int, last: int
+) -> Floats:
     """Summed coverage [rows, last - first] of signed spans.
 
     The overlap of [x, infinity) with pixel i is the step clip(i + 1 - x, 0, 1). Its differences along i are
@@ -100,18 +269,18 @@ def _coverage(spans: Sequence[tuple[float, Floats, Floats]], rows: int, first: i
     pixels.
     """
     width = last - first + 2
-    row = np.repeat(np.arange(rows), _LINES) * width
     places: list[NDArray[np.int64]] = []
     weights: list[Floats] = []
-    for sign, low, high in spans:
+    for sign, line, low, high in spans:
         low, high = np.clip(low, first, last), np.clip(high, first, last)
         covered = low < high
+        row = line[covered] // _LINES * width
         for edge, direction in ((low[covered], sign), (high[covered], -sign)):
             whole = np.floor(edge)
             part = edge - whole
-            place = row[covered] + (whole - first).astype(np.int64)
+            place = row + (whole - first).astype(np.int64)
             places += [place, place + 1]
             weights += [direction * (1 - part), direction * part]
     table = np.bincount(np.concatenate(places), weights=np.concatenate(weights), minlength=rows * width)
-    cover: Floats = np.cumsum(table.reshape(rows, width), axis=1)[:, : last - first] / _LINES
-    return cover
+    share: Floats = np.cumsum(table.reshape(rows, width), axis=1)[:, : last - first] / _LINES
+    return share

@@ -1,7 +1,7 @@
 """Operations on a stimulus: what one is, its JSON form, and those that replace image, context or
 question.
 
-Operations that paint are in `drawing`. Not for resolving preset names to pictures and texts:
+Operations that paint are drawings, see `base`. Not for resolving preset names to pictures and texts:
 `core.Stimulus` does that.
 """
 
@@ -19,6 +19,8 @@ from isi_widget.stimulus.picture import Picture
 IMAGE_PRESETS = ("natural", "annotated", "random", "custom")
 CONTEXT_PRESETS = ("empty", "complementary", "contradictory", "irrelevant", "random")
 
+#: Metadata of a field that is written to JSON only when it differs from its default.
+SPARSE = {"sparse": True}
 #: JSON name ("op") -> class.
 OPERATIONS: dict[str, type[Operation]] = {}
 _O = TypeVar("_O", bound="type[Operation]")
@@ -41,8 +43,15 @@ class Operation:
         return (0, 0, 0, 0)
 
     def to_dict(self) -> dict[str, Any]:
-        """The JSON form: "op" and every field."""
-        return {"op": self.op} | {item.name: _plain(getattr(self, item.name)) for item in fields(self)}
+        """The JSON form: "op" and every field; of those that are seldom used, what differs from its
+        default.
+        """
+        record: dict[str, Any] = {"op": self.op}
+        for item in sorted(fields(self), key=lambda item: "sparse" in item.metadata):
+            value = getattr(self, item.name)
+            if "sparse" not in item.metadata or value != item.default:
+                record[item.metadata.get("json", item.name)] = plain(value)
+        return record
 
     def _name(self, name: str) -> str:
         return f'{self.op}: "{name}"'
@@ -52,13 +61,13 @@ class Operation:
             object.__setattr__(self, name, value)
 
 
-def _plain(value: Any) -> Any:
-    """JSON-ready; whole floats as integers, as JavaScript writes them."""
+def plain(value: Any) -> Any:
+    """JSON-ready; whole floats as integers, as JavaScript writes them; a picture as its SHA-256."""
     if isinstance(value, tuple):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     if isinstance(value, float) and value.is_integer():
         return int(value)
-    return value
+    return value.sha256 if isinstance(value, Picture) else value
 
 
 @register
@@ -85,10 +94,6 @@ class ReplaceImage(Operation):
     def bounds(self, size: tuple[int, int]) -> Bounds:
         """The whole image."""
         return (0, 0, *size)
-
-    def to_dict(self) -> dict[str, Any]:
-        """The JSON form; the picture by its SHA-256."""
-        return {"op": self.op, "preset": self.preset, "seed": self.seed, "image": self.picture.sha256}
 
 
 @register
@@ -138,19 +143,20 @@ def random_seed(preset: str | None, seed: Any, op: str) -> int | None:
 
 
 def operation_from_dict(record: Any) -> Operation:
-    """An operation from its JSON form; image presets need `core.Stimulus.with_operations`, which knows the
-    pictures.
+    """An operation from its JSON form; those with pictures need `core.Stimulus.with_operations`, which knows
+    them.
 
     Raises
     ------
     InputError : not an object, unknown "op", unknown or missing fields, or a field with a wrong value.
     """
     kind = operation_kind(record)
-    if kind is ReplaceImage:
+    if kind is ReplaceImage or record.get("image") is not None:
         raise InputError(
-            "An image operation is resolved by Stimulus.with_operations, which knows the pictures."
+            f"An operation {kind.op!r} with a picture is resolved by Stimulus.with_operations, which knows "
+            "the pictures."
         )
-    return kind(**{name: value for name, value in record.items() if name != "op"})
+    return kind(**{name: value for name, value in record.items() if name not in ("op", "image")})
 
 
 def operation_kind(record: Any, optional: tuple[str, ...] = ()) -> type[Operation]:

@@ -8,22 +8,35 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import TypeAlias
 
 from PIL import Image
 
-from isi_widget.stimulus.drawing import Drawing
+from isi_widget.stimulus.drawing import Drawing, Patch
 from isi_widget.stimulus.picture import Picture
 
 _Key: TypeAlias = "tuple[str, tuple[Drawing, ...]]"
+
+
+def shown(drawings: Iterable[Drawing], picture: Picture) -> tuple[Drawing, ...]:
+    """The drawings as they paint on `picture`, in order: without hidden ones, patches of the picture itself
+    filled in, and nothing said that pixels do not depend on.
+    """
+    seen = (item for item in drawings if not item.hidden)
+    unlocked = (replace(item, locked=False) if item.locked else item for item in seen)
+    return tuple(item.of(picture) if isinstance(item, Patch) else item for item in unlocked)
 
 
 def paint(image: Image.Image, drawings: Sequence[Drawing]) -> Image.Image:
     """A copy of an RGB image with the drawings on it, in order; not cached (for training)."""
     result = image.copy()
     for drawing in drawings:
-        drawing.draw(result)
+        if isinstance(drawing, Patch) and drawing.picture is None:
+            drawing = drawing.of(Picture(image))
+        if not drawing.hidden:
+            drawing.draw(result)
     return result
 
 
@@ -37,7 +50,9 @@ class RenderCache:
         self._lock = threading.Lock()
 
     def render(self, picture: Picture, drawings: tuple[Drawing, ...]) -> Image.Image:
-        """The picture with the drawings on it. The image is shared: copy before changing it."""
+        """The picture with the drawings on it, as `shown` gives them. The image is shared: copy before
+        changing it.
+        """
         if not drawings:
             return picture._image
         done, image = self._longest(picture, drawings)
@@ -59,11 +74,12 @@ class RenderCache:
     def _longest(self, picture: Picture, drawings: tuple[Drawing, ...]) -> tuple[int, Image.Image]:
         """How many leading drawings are already rendered, and the render."""
         with self._lock:
-            for count in range(len(drawings), 0, -1):
-                key = (picture.sha256, drawings[:count])
-                if key in self._images:
+            # Compared rather than looked up for every count: hashing all beginnings would take longer.
+            mine = (key for key in self._images if key[0] == picture.sha256)
+            for key in sorted(mine, key=lambda key: len(key[1]), reverse=True):
+                if drawings[: len(key[1])] == key[1]:
                     self._images.move_to_end(key)
-                    return count, self._images[key]
+                    return len(key[1]), self._images[key]
         return 0, picture._image
 
     def _keep(self, key: _Key, image: Image.Image) -> None:

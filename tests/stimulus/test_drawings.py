@@ -19,7 +19,7 @@ from isi_widget.stimulus import (
     Line,
     Stimulus,
     Text,
-    drawing,
+    effects,
     paint,
 )
 from isi_widget.stimulus.picture import Picture
@@ -201,7 +201,7 @@ def test_noise_does_not_depend_on_the_bands_it_is_drawn_in(monkeypatch: pytest.M
     grey = Image.new("RGB", (WIDTH, HEIGHT), (128, 128, 128))
     whole = paint(grey, [GaussianNoise(0.2, 5)]).tobytes()
     for values in (1, 3 * WIDTH * 7 + 1):
-        monkeypatch.setattr(drawing, "_NOISE_VALUES", values)
+        monkeypatch.setattr(effects, "_NOISE_VALUES", values)
         assert paint(grey, [GaussianNoise(0.2, 5)]).tobytes() == whole
 
 

@@ -72,13 +72,13 @@ GOOD = [
 ]
 
 BAD = [
-    ({}, '"op" must be one of arrow, box'),
+    ({}, '"op" must be one of arrow, blur, box'),
     ([], 'must be an object with an "op", got list'),
     ("box", 'must be an object with an "op", got str'),
     ({"op": "circle"}, "got 'circle'"),
     ({"op": ["box"]}, '"op" must be one of'),
     ({"op": "box", "x": 1, "y": 2, "width": 3}, "box: missing field 'height'"),
-    ({"op": "box", "x": 1, "y": 2, "width": 3, "height": 4, "angle": 5}, "box: unknown field 'angle'"),
+    ({"op": "box", "x": 1, "y": 2, "width": 3, "height": 4, "turn": 5}, "box: unknown field 'turn'"),
     ({"op": "box", "x": "1", "y": 2, "width": 3, "height": 4}, 'box: "x" must be a number'),
     ({"op": "box", "x": None, "y": 2, "width": 3, "height": 4}, 'box: "x" must be a number'),
     ({"op": "box", "x": 1, "y": 2, "width": -3, "height": 4}, 'box: "width" must lie between 0'),

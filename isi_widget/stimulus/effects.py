@@ -1,0 +1,228 @@
+"""Effects on what is already there, in the whole image or a region: GaussianNoise, Blur, Pixelate, Erase.
+
+Each acts on the pixels below it in the list of operations, works inside the region's box only, and never
+changes a pixel outside the region. Not for what a region is (see `regions`).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageFilter
+
+from isi_widget.errors import InputError
+from isi_widget.stimulus import checks
+from isi_widget.stimulus.base import Drawing
+from isi_widget.stimulus.coverage import Bounds
+from isi_widget.stimulus.membrane import membrane
+from isi_widget.stimulus.operations import register
+from isi_widget.stimulus.regions import Region, check_region, region_bounds, region_mask, whole_pixels
+
+#: Pillow's blur becomes inexact (and darker) far beyond this standard deviation, in pixels.
+LARGEST_BLUR = 1000.0
+LARGEST_BLOCK = 1_000_000
+_NOISE_VALUES = 3_000_000  # drawn at a time, to bound memory
+
+
+@register
+@dataclass(frozen=True)
+class GaussianNoise(Drawing):
+    """Independent normal noise on every pixel and channel, standard deviation `sigma` on a [0, 1] scale, cut
+    to the valid range.
+
+    The values depend on the seed and on the size of the region's box (or the image) only, whatever else is
+    drawn.
+    region : (x, y, width, height), rounded to whole pixels, a polygon, or None for the whole image.
+    """
+
+    op: ClassVar[str] = "noise"
+    sigma: float = 0.2
+    seed: int = 0
+    region: Region = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._set(
+            sigma=checks.number(self.sigma, self._name("sigma"), low=0, high=1),
+            seed=checks.integer(self.seed, self._name("seed")),
+            region=check_region(self.region, self._name("region")),
+        )
+
+    def bounds(self, size: tuple[int, int]) -> Bounds:
+        """The region's box on whole pixels, inside the image."""
+        return (0, 0, 0, 0) if self.sigma == 0 else region_bounds(self.region, size)
+
+    def draw(self, image: Image.Image) -> None:
+        """Add the noise band by band; a generator's stream does not depend on how it is cut."""
+        left, top, right, bottom = self.bounds(image.size)
+        generator = np.random.default_rng(self.seed)
+        rows = max(1, _NOISE_VALUES // max(1, 3 * (right - left)))
+        for start in range(top, bottom, rows):
+            box = (left, start, right, min(bottom, start + rows))
+            values = np.asarray(image.crop(box)).astype(np.float32)
+            values += generator.standard_normal(values.shape, dtype=np.float32) * np.float32(self.sigma * 255)
+            np.clip(np.rint(values, out=values), 0, 255, out=values)
+            noisy = Image.fromarray(values.astype(np.uint8))
+            image.paste(noisy, (left, start), region_mask(self.region, box))
+
+
+@register
+@dataclass(frozen=True)
+class Blur(Drawing):
+    """Gaussian blur of standard deviation `radius` pixels (Pillow's, three box filters).
+
+    What lies around the region flows into it, as when the whole image is blurred and then cut to the region.
+    region : (x, y, width, height), rounded to whole pixels, a polygon, or None for the whole image.
+    """
+
+    op: ClassVar[str] = "blur"
+    radius: float
+    region: Region = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        radius = checks.number(self.radius, self._name("radius"), low=0, high=LARGEST_BLUR)
+        if radius == 0:
+            raise InputError(f"{self._name('radius')} must be more than 0; without a blur leave it out.")
+        self._set(radius=radius, region=check_region(self.region, self._name("region")))
+
+    def bounds(self, size: tuple[int, int]) -> Bounds:
+        """The region's box on whole pixels, inside the image."""
+        return region_bounds(self.region, size)
+
+    def draw(self, image: Image.Image) -> None:
+        """Blur the box with as much around it as the filter sees."""
+        _paint(image, self.region, self._blurred)
+
+    def _blurred(self, image: Image.Image, bounds: Bounds) -> Image.Image:
+        left, top, right, bottom = bounds
+        # One box of a Gaussian by three has the variance radius^2 / 3; Pillow rounds its reach up.
+        reach = 3 * (math.ceil((math.sqrt(4 * self.radius**2 + 1) - 1) / 2) + 1)
+        x0, y0 = max(0, left - reach), max(0, top - reach)
+        x1, y1 = min(image.width, right + reach), min(image.height, bottom + reach)
+        blurred = image.crop((x0, y0, x1, y1)).filter(ImageFilter.GaussianBlur(self.radius))
+        return blurred.crop((left - x0, top - y0, right - x0, bottom - y0))
+
+
+@register
+@dataclass(frozen=True)
+class Pixelate(Drawing):
+    """Squares of `size` pixels, each in its mean colour; the first one starts at the top left of the region's
+    box, the last ones are cut off by it and by the image.
+
+    region : (x, y, width, height), rounded to whole pixels, a polygon, or None for the whole image. Of a
+        polygon, the squares are those of its box.
+    """
+
+    op: ClassVar[str] = "pixelate"
+    size: int
+    region: Region = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._set(
+            size=checks.integer(self.size, self._name("size"), low=2, high=LARGEST_BLOCK),
+            region=check_region(self.region, self._name("region")),
+        )
+
+    def bounds(self, size: tuple[int, int]) -> Bounds:
+        """The region's box on whole pixels, inside the image."""
+        return region_bounds(self.region, size)
+
+    def draw(self, image: Image.Image) -> None:
+        """Sum the squares, exactly, and spread their means."""
+        _paint(image, self.region, self._squares)
+
+    def _squares(self, image: Image.Image, bounds: Bounds) -> Image.Image:
+        left, top, right, bottom = bounds
+        x, y = whole_pixels(self.region, image.size)[:2]
+        columns, rows = self._edges(x, left, right), self._edges(y, top, bottom)
+        values = np.asarray(image.crop(bounds))
+        sums = np.add.reduceat(values, rows[:-1], axis=0, dtype=np.uint32)
+        sums = np.add.reduceat(sums, columns[:-1], axis=1, dtype=np.uint64)
+        counts = np.outer(np.diff(rows), np.diff(columns)).astype(np.uint64)[:, :, None]
+        means = ((2 * sums + counts) // (2 * counts)).astype(np.uint8)
+        spread = np.repeat(np.repeat(means, np.diff(rows), axis=0), np.diff(columns), axis=1)
+        return Image.fromarray(spread)
+
+    def _edges(self, origin: int, low: int, high: int) -> NDArray[np.int64]:
+        """Where squares that start at `origin` begin and end inside [low, high), counted from low."""
+        first = origin + ((low - origin) // self.size + 1) * self.size
+        return np.array([low, *range(first, high, self.size), high]) - low
+
+
+@register
+@dataclass(frozen=True)
+class Erase(Drawing):
+    """Take a region away.
+
+    region : (x, y, width, height), rounded to whole pixels, a polygon, or None for the whole image.
+    fill : "mean" (the mean colour of the whole image as it is below), "inpaint" (the smooth continuation of
+        what lies around the region, see `membrane`; the mean colour if nothing is left around it), or a
+        colour.
+    """
+
+    op: ClassVar[str] = "erase"
+    region: Region = None
+    fill: str = "mean"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._set(region=check_region(self.region, self._name("region")), fill=self._filling())
+        if self.fill == "inpaint" and self.region is None:
+            raise InputError(
+                f'{self._name("region")} must be given for the fill "inpaint", which continues what is left '
+                "around it."
+            )
+
+    def _filling(self) -> str:
+        if self.fill in ("mean", "inpaint"):
+            return self.fill
+        try:
+            return checks.color(self.fill, self._name("fill"))
+        except InputError as error:
+            raise InputError(f'{str(error)[:-1]}; or "mean", or "inpaint".') from None
+
+    def bounds(self, size: tuple[int, int]) -> Bounds:
+        """The region's box on whole pixels, inside the image."""
+        return region_bounds(self.region, size)
+
+    def draw(self, image: Image.Image) -> None:
+        """Fill the region."""
+        _paint(image, self.region, self._filled)
+
+    def _filled(self, image: Image.Image, bounds: Bounds) -> Image.Image:
+        left, top, right, bottom = bounds
+        if self.fill == "inpaint":
+            x0, y0 = max(0, left - 1), max(0, top - 1)
+            around = (x0, y0, min(image.width, right + 1), min(image.height, bottom + 1))
+            values = np.asarray(image.crop(around))
+            unknown = np.zeros(values.shape[:2], dtype=np.bool_)
+            mask = region_mask(self.region, bounds)
+            inside = True if mask is None else np.asarray(mask) > 0
+            unknown[top - y0 : bottom - y0, left - x0 : right - x0] = inside
+            if not unknown.all():
+                filled = Image.fromarray(membrane(values, unknown))
+                return filled.crop((left - x0, top - y0, right - x0, bottom - y0))
+        color = mean_color(image) if self.fill in ("mean", "inpaint") else self.fill
+        return Image.new("RGB", (right - left, bottom - top), color)
+
+
+def mean_color(image: Image.Image) -> tuple[int, int, int]:
+    """The mean of each channel of an RGB image, rounded half up; exact."""
+    counts = np.array(image.histogram(), dtype=np.int64).reshape(3, 256)
+    sums, number = counts @ np.arange(256), image.width * image.height
+    red, green, blue = ((2 * int(total) + number) // (2 * number) for total in sums)
+    return red, green, blue
+
+
+def _paint(image: Image.Image, region: Region, effect: Callable[[Image.Image, Bounds], Image.Image]) -> None:
+    """Replace the pixels of the region by what `effect` makes of its bounds."""
+    bounds = region_bounds(region, image.size)
+    if bounds[0] < bounds[2]:
+        image.paste(effect(image, bounds), bounds[:2], region_mask(region, bounds))

@@ -1,0 +1,95 @@
+"""Regions that effects act in: the whole image, a rectangle, or any polygon (a freehand mask is one of many
+points).
+
+A pixel belongs to a region if its centre does; there are no half pixels. Not for what is done there (see
+`effects`) nor for drawn shapes with smooth edges (see `coverage`).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, TypeAlias
+
+from PIL import Image
+
+from isi_widget.errors import InputError
+from isi_widget.stimulus import checks
+from isi_widget.stimulus.coverage import Bounds, centers_inside, pixel_bounds
+
+Point: TypeAlias = tuple[float, float]
+#: The whole image, (x, y, width, height), or the corners of a polygon.
+Region: TypeAlias = "tuple[float, float, float, float] | tuple[Point, ...] | None"
+#: More corners than a hand draws; it bounds the time that a mask takes.
+MOST_POINTS = 10_000
+
+
+def check_region(value: Any, name: str) -> Region:
+    """None, [x, y, width, height] or at least three points [[x, y], ...], in their normal form."""
+    if value is None:
+        return None
+    if _is_list(value) and any(_is_list(item) for item in value):
+        return check_points(value, name)
+    if not _is_list(value):
+        raise InputError(
+            f"{name} must be [x, y, width, height] or at least three points [[x, y], ...], "
+            f"got {type(value).__name__}."
+        )
+    return checks.region(value, name)
+
+
+def check_points(value: Any, name: str) -> tuple[Point, ...]:
+    """The corners of a polygon, [[x, y], ...], from 3 to 10,000 of them."""
+    if not _is_list(value):
+        raise InputError(
+            f"{name} must be a list of at least three points [[x, y], ...], got {type(value).__name__}."
+        )
+    if not 3 <= len(value) <= MOST_POINTS:
+        raise InputError(f"{name} must have from 3 to {MOST_POINTS} points [x, y], got {len(value)}.")
+    return tuple(checks.point(item, f"{name}, point {index},") for index, item in enumerate(value))
+
+
+def whole_pixels(region: Region, size: tuple[int, int]) -> Bounds:
+    """The box around a region, edges rounded to whole pixels (half upwards); may reach out of the image."""
+    if region is None:
+        return (0, 0, *size)
+    left, top, right, bottom = _box(region)
+    return _rounded(left), _rounded(top), _rounded(right), _rounded(bottom)
+
+
+def region_bounds(region: Region, size: tuple[int, int]) -> Bounds:
+    """`whole_pixels` inside an image of `size`; all 0 if nothing is left."""
+    return pixel_bounds(*whole_pixels(region, size), size)
+
+
+def region_mask(region: Region, bounds: Bounds) -> Image.Image | None:
+    """The pixels of `bounds` that belong, 255 in a mask (L) of that size; None if all do."""
+    points = polygon_of(region)
+    if points is None:
+        return None
+    return Image.fromarray(centers_inside(points, bounds)).convert("L")
+
+
+def polygon_of(region: Region) -> tuple[Point, ...] | None:
+    """The corners of a region that is a polygon."""
+    if region is None or isinstance(region[0], float):
+        return None
+    return region
+
+
+def _box(region: Any) -> tuple[float, float, float, float]:
+    points = polygon_of(region)
+    if points is None:
+        x, y, width, height = region
+        return x, y, x + width, y + height
+    xs, ys = zip(*points, strict=True)
+    return min(xs), min(ys), max(xs), max(ys)
+
+
+def _rounded(edge: float) -> int:
+    return math.floor(edge + 0.5)
+
+
+def _is_list(value: Any) -> bool:
+    return (
+        not isinstance(value, (str, bytes, dict)) and hasattr(value, "__len__") and hasattr(value, "__iter__")
+    )
