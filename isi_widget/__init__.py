@@ -17,10 +17,16 @@ from isi_widget._version import __version__
 if TYPE_CHECKING:
     from isi_widget import datasets
     from isi_widget.answer import Answer
-    from isi_widget.attribution import AttentionShares, measure_attention
+    from isi_widget.attribution import (
+        AttentionMap,
+        AttentionShares,
+        measure_attention,
+        measure_attention_map,
+    )
     from isi_widget.datasets import Observation
     from isi_widget.errors import Cancelled, InputError, OutOfMemory
     from isi_widget.report.compare import Comparison, compare
+    from isi_widget.report.pdf import open_report, report
     from isi_widget.settings import Settings
     from isi_widget.stimulus import Stimulus
     from isi_widget.study import Averages, averages
@@ -28,11 +34,13 @@ if TYPE_CHECKING:
     from isi_widget.uncertainty import Uncertainty, entropy_curve, load_entailment, samples_needed
     from isi_widget.vlm import CheckReport, Family, check_vlm, load_vlm, models, register_family
     from isi_widget.vlm.remote import connect
-    from isi_widget.widget import Probe
+    from isi_widget.widget import AttentionPlayer, Probe
 
 # Public name -> the module that defines it. None: the name is itself a package.
 _HOMES: dict[str, str | None] = {
     "Answer": "isi_widget.answer",
+    "AttentionMap": "isi_widget.attribution",
+    "AttentionPlayer": "isi_widget.widget",
     "AttentionShares": "isi_widget.attribution",
     "Averages": "isi_widget.study",
     "Cancelled": "isi_widget.errors",
@@ -56,9 +64,12 @@ _HOMES: dict[str, str | None] = {
     "load_entailment": "isi_widget.uncertainty",
     "load_vlm": "isi_widget.vlm",
     "measure_attention": "isi_widget.attribution",
+    "measure_attention_map": "isi_widget.attribution",
     "measure_uncertainty": "isi_widget.trial",
     "models": "isi_widget.vlm",
+    "open_report": "isi_widget.report.pdf",
     "register_family": "isi_widget.vlm",
+    "report": None,
     "run_trial": "isi_widget.trial",
     "samples_needed": "isi_widget.uncertainty",
     "stimulus": None,
@@ -67,6 +78,8 @@ _HOMES: dict[str, str | None] = {
 
 __all__ = [
     "Answer",
+    "AttentionMap",
+    "AttentionPlayer",
     "AttentionShares",
     "Averages",
     "Cancelled",
@@ -91,9 +104,12 @@ __all__ = [
     "load_entailment",
     "load_vlm",
     "measure_attention",
+    "measure_attention_map",
     "measure_uncertainty",
     "models",
+    "open_report",
     "register_family",
+    "report",
     "run_trial",
     "samples_needed",
 ]

@@ -1,5 +1,5 @@
-"""The probe: `Probe`, the interactive widget. Everything in it has a Python twin, and runs without a page as
-well.
+"""The widgets: `Probe`, whose every click has a Python twin and which runs without a page as well, and
+`AttentionPlayer`, which plays an attention map.
 """
 
 from __future__ import annotations
@@ -7,13 +7,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from isi_widget.widget.player import AttentionPlayer
     from isi_widget.widget.probe import Probe
 
-__all__ = ["Probe"]
+__all__ = ["AttentionPlayer", "Probe"]
 
 
 def __getattr__(name: str) -> Any:
-    """`Probe`, imported when it is asked for: the rest of this folder works without torch."""
+    """The widgets, imported when they are asked for: the rest of this folder works without torch."""
+    if name == "AttentionPlayer":
+        from isi_widget.widget.player import AttentionPlayer
+
+        return AttentionPlayer
     if name == "Probe":
         from isi_widget.widget.probe import Probe
 
