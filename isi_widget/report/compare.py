@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 #: A share of attention that differs by at least this much is marked.
 SHARE_DIFFERENCE = 0.05
 _CELL = (
-    "padding:3px 12px 3px 0;border:none;background:none;vertical-align:top;text-align:left;max-width:22em;"
+    "padding:3px 12px 3px 0;border:none;background:none;vertical-align:top;text-align:start;max-width:22em;"
     "overflow-wrap:anywhere;white-space:normal"
 )
 _MARK = "background:rgba(230,159,0,.3);box-decoration-break:clone;padding:0 3px;font-weight:600"
@@ -219,7 +219,7 @@ def _caption(views: Sequence[dict[str, Any]]) -> str:
 def _row(name: str, cells: Sequence[str], note: str = "") -> str:
     title = f' title="{escape(note)}"' if note else ""
     head = f'<th scope="row" style="{_CELL};font-weight:400;min-width:9em;{QUIET}"{title}>{escape(name)}</th>'
-    body = "".join(f'<td style="{_CELL}">{cell}</td>' for cell in cells)
+    body = "".join(f'<td dir="auto" style="{_CELL}">{cell}</td>' for cell in cells)
     return f'<tr style="background:none;border:none">{head}{body}</tr>'
 
 

@@ -56,7 +56,7 @@ def _marked(segment: str, text: str) -> str:
     color = SEGMENT_COLORS[segment]
     return (
         f'<div style="{_TEXT};border-left:4px solid {color};padding-left:8px">'
-        f'<span style="{QUIET}">{segment}</span><br/>{text}</div>'
+        f'<span style="{QUIET}">{segment}</span><div dir="auto">{text}</div></div>'
     )
 
 
@@ -79,7 +79,7 @@ def _answer(answer: dict[str, Any] | None, truth: str | None) -> str:
     judged = f"{verdict(answer['correct'])}; truth: {escape(truth)}" if truth is not None else ""
     parts = [
         f'<div style="{HEADING}">Answer</div>',
-        f'<div style="{_TEXT};font-size:1.15em">{text}</div>',
+        f'<div dir="auto" style="{_TEXT};font-size:1.15em">{text}</div>',
         f'<div style="{_TEXT}">{judged}</div>' if judged else "",
     ]
     if answer["yes_no"] is not None:
@@ -110,7 +110,8 @@ def _uncertainty(uncertainty: dict[str, Any] | None) -> str:
     ]
     known = any(cluster["probability"] is not None for cluster in uncertainty["clusters"])
     answers = "".join(
-        f"<li>{escape(cluster['name']) or '(empty answer)'}: "
+        '<li dir="auto">'
+        + f"{escape(cluster['name']) or '(empty answer)'}: "
         + "; ".join(
             f"{answer['count']} \N{MULTIPLICATION SIGN} {escape(answer['text'])}"
             for answer in cluster["answers"]

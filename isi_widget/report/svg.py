@@ -20,7 +20,7 @@ _WIDTH, _HEIGHT = 180, 12
 TABLE = "border-collapse:collapse;border:none;margin:2px 0 10px 0;font-size:inherit;color:inherit"
 _ROW = "background:none;border:none"
 _CELL = "padding:1px 10px 1px 0;border:none;background:none;vertical-align:middle;white-space:normal"
-_HEAD = _CELL + ";text-align:left;font-weight:400;max-width:16em"
+_HEAD = _CELL + ";text-align:start;font-weight:400;max-width:16em"
 HEADING = "font-weight:600;margin:6px 0 2px 0"
 QUIET = "opacity:.75;font-size:.9em"
 #: Classes that keep MathJax (3 and 2) from taking dollar signs in questions and answers for formulas.
@@ -105,7 +105,7 @@ def bar_table(bars: Sequence[Bar], maximum: float | None = None) -> str:
         note = f' title="{escape(row.note)}"' if row.note else ""
         rows.append(
             f'<tr style="{_ROW}"{note}>'
-            f'<th scope="row" style="{_HEAD}">{escape(row.label)}</th><td style="{_CELL}">'
+            f'<th scope="row" dir="auto" style="{_HEAD}">{escape(row.label)}</th><td style="{_CELL}">'
             f"{bar(row.value, row.maximum or scale, row.color, row.low, row.high)}</td>"
             f'<td style="{_CELL};text-align:left;white-space:nowrap">{escape(row.text)}</td></tr>'
         )
