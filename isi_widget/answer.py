@@ -28,6 +28,9 @@ class Answer:
     finished : True if the model ended the answer itself, False if `max_new_tokens` cut it.
     sampled_logprobs : natural log-probability of each token under the distribution that it was drawn from
         (after temperature, top-k and top-p); empty where nothing was drawn (greedy, beams).
+    alternatives : at each answer token the most likely other tokens there, best first, each as (text, natural
+        log-probability of the model itself); the text is "" where the answer would have ended. Of
+        `VLM.answer` only; empty for beams, for `VLM.sample` and for servers.
 
     A server that does not tell them leaves `logprobs` NaN and `token_ids` -1.
     """
@@ -39,6 +42,7 @@ class Answer:
     prompt_ids: tuple[int, ...] = field(default=(), repr=False)
     finished: bool = True
     sampled_logprobs: tuple[float, ...] = ()
+    alternatives: tuple[tuple[tuple[str, float], ...], ...] = field(default=(), repr=False)
 
     def __post_init__(self) -> None:
         lengths = {len(self.token_ids), len(self.tokens), len(self.logprobs)}
@@ -53,6 +57,11 @@ class Answer:
                 f"An Answer of {len(self.logprobs)} tokens has {len(self.sampled_logprobs)} "
                 "log-probabilities as sampled; one each, or none, is needed."
             )
+        if self.alternatives and len(self.alternatives) != len(self.logprobs):
+            raise InputError(
+                f"An Answer of {len(self.logprobs)} tokens has alternatives to {len(self.alternatives)}; to "
+                "each, or to none, is needed."
+            )
 
     @property
     def log_likelihood(self) -> float:
@@ -65,10 +74,12 @@ class Answer:
         return self.log_likelihood / len(self.logprobs) if self.logprobs else 0.0
 
     def to_dict(self) -> dict[str, Any]:
-        """As a JSON-ready dict (tuples become lists)."""
-        return {
+        """As a JSON-ready dict (tuples become lists); without `alternatives` where there are none."""
+        record = {
             key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()
         }
+        places = [[list(other) for other in place] for place in record.pop("alternatives")]
+        return {**record, "alternatives": places} if places else record
 
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> Answer:
@@ -76,4 +87,6 @@ class Answer:
         values: dict[str, Any] = {
             key: tuple(value) if isinstance(value, list) else value for key, value in record.items()
         }
+        places = values.get("alternatives", ())
+        values["alternatives"] = tuple(tuple((text, number) for text, number in place) for place in places)
         return cls(**values)

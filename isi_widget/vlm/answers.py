@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
@@ -56,8 +56,35 @@ def pieces(tokenizer: Any, ids: Sequence[int]) -> tuple[str, ...]:
     return tuple(shown.push(token) for token in ids)
 
 
-def make_answer(tokenizer: Any, row: Row, prompt: Prompt) -> Answer:
-    """The record of a decoded row."""
+#: Tokens before it that decide how an alternative is written: spaces, and characters of several tokens.
+_BEFORE = 8
+
+
+def alternatives(
+    tokenizer: Any, row: Row, ends: Collection[int]
+) -> tuple[tuple[tuple[str, float], ...], ...]:
+    """The text and log-probability of each alternative of a row; "" for one that would have ended it."""
+    told = []
+    for place, others in enumerate(row.alternatives):
+        before = row.ids[max(0, place - _BEFORE) : place]
+        start = decode(tokenizer, before)
+        told.append(tuple((_piece(tokenizer, before, start, id, ends), logprob) for id, logprob in others))
+    return tuple(told)
+
+
+def _piece(tokenizer: Any, before: Sequence[int], start: str, id: int, ends: Collection[int]) -> str:
+    """What a token would add to the text; its name in the vocabulary where that is no text of its own."""
+    if id in ends:
+        return ""
+    text = decode(tokenizer, [*before, id])
+    added = text[len(start) :] if text.startswith(start) else ""
+    if not added or "\ufffd" in added:
+        return str(tokenizer.convert_ids_to_tokens(id))
+    return added
+
+
+def make_answer(tokenizer: Any, row: Row, prompt: Prompt, ends: Collection[int] = ()) -> Answer:
+    """The record of a decoded row; `ends` are the tokens that end an answer."""
     return Answer(
         text=decode(tokenizer, row.ids).strip(),
         token_ids=tuple(row.ids),
@@ -66,4 +93,5 @@ def make_answer(tokenizer: Any, row: Row, prompt: Prompt) -> Answer:
         prompt_ids=prompt.ids,
         finished=row.finished,
         sampled_logprobs=tuple(row.sampled_logprobs),
+        alternatives=alternatives(tokenizer, row, ends),
     )

@@ -33,6 +33,8 @@ SHARE_OF_MEMORY = 0.7
 #: Bytes of caches that any machine has.
 SMALL = 2**25
 MAX_SAMPLES = 1000
+#: Other tokens that are remembered beside each token of the shown answer.
+ALTERNATIVES = 5
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,6 +78,8 @@ class Row:
     ids: list[int] = field(default_factory=list)
     logprobs: list[float] = field(default_factory=list)
     sampled_logprobs: list[float] = field(default_factory=list)
+    #: at each token the most likely others, best first: (id, log-probability)
+    alternatives: list[list[tuple[int, float]]] = field(default_factory=list)
     finished: bool = False
 
 
@@ -237,6 +241,7 @@ def decode_rows(
     eos_ids: frozenset[int],
     max_new_tokens: int,
     min_new_tokens: int = 0,
+    alternatives: int = 0,
     emit: Callable[[Row], None] | None = None,
     ended: Callable[[Row], None] | None = None,
     cancel: Cancel | None = None,
@@ -248,6 +253,7 @@ def decode_rows(
     ----------
     rows : the index of each answer (its random stream).
     choose : picks the next token of each row from scores [rows, vocabulary].
+    alternatives : how many of the most likely other tokens to remember at each place.
     emit : called after each token that was appended to a row. ended : called with each row that is complete.
     step : runs the model on new tokens [rows, 1] and a cache, giving logits [rows, vocabulary]; `next_logits`
         if None.
@@ -265,11 +271,13 @@ def decode_rows(
             scores = logits.index_fill(1, ends, float("-inf"))
         tokens, drawn = choose(scores, active)
         chosen = logits.gather(1, tokens[:, None]).squeeze(1)
-        logprobs = (chosen - logits.logsumexp(dim=-1)).tolist()
+        total = logits.logsumexp(dim=-1)
+        logprobs = (chosen - total).tolist()
+        others = _others(logits, total, tokens, alternatives)
         drawn_logprobs = [None] * len(active) if drawn is None else drawn.tolist()
         last = position + 1 == max_new_tokens
-        for row, token, logprob, sampled in zip(
-            active, tokens.tolist(), logprobs, drawn_logprobs, strict=True
+        for row, token, logprob, sampled, other in zip(
+            active, tokens.tolist(), logprobs, drawn_logprobs, others, strict=True
         ):
             row.finished = token in eos_ids
             if not row.finished:
@@ -277,6 +285,8 @@ def decode_rows(
                 row.logprobs.append(logprob)
                 if sampled is not None:
                     row.sampled_logprobs.append(sampled)
+                if other is not None:
+                    row.alternatives.append(other)
                 if emit is not None:
                     emit(row)
             if ended is not None and (row.finished or last):
@@ -291,6 +301,20 @@ def decode_rows(
         active = [active[place] for place in keep]
         logits = step(tokens[keep][:, None], cache)
     return answers
+
+
+def _others(
+    logits: torch.Tensor, total: torch.Tensor, tokens: torch.Tensor, number: int
+) -> Sequence[list[tuple[int, float]] | None]:
+    """For each row the most likely tokens except the one taken, with their log-probabilities."""
+    if not number:
+        return [None] * len(tokens)
+    best = logits.topk(min(number + 1, logits.shape[1]), dim=-1)
+    logprobs = (best.values - total[:, None]).tolist()
+    return [
+        [pair for pair in zip(ids, values, strict=True) if pair[0] != taken][:number]
+        for ids, values, taken in zip(best.indices.tolist(), logprobs, tokens.tolist(), strict=True)
+    ]
 
 
 def next_logits(prefill: Prefill, tokens: torch.Tensor, cache: Any) -> torch.Tensor:

@@ -323,6 +323,7 @@ class VLM:
                 "min_new_tokens": min_new_tokens,
                 "eos_ids": self.eos_ids,
             }
+            decoded = {**lengths, "alternatives": decoding.ALTERNATIVES}
             emit = self._emitter(on_token)
             if num_beams != 1:
                 row = beam_search(prefill, num_beams=num_beams, cancel=cancel, **cast(Any, lengths))
@@ -331,13 +332,13 @@ class VLM:
                         on_token(0, piece, logprob)
                 mass = self.teacher_force(prefill, row.ids)[1] if attention and row.ids else None
             elif first is not None:
-                row, mass = self._decode_recorded(prefill, first, choose, emit, cancel, lengths)
+                row, mass = self._decode_recorded(prefill, first, choose, emit, cancel, decoded)
             else:
                 row = decoding.decode_rows(
-                    prefill, [0], choose, emit=emit, cancel=cancel, **cast(Any, lengths)
+                    prefill, [0], choose, emit=emit, cancel=cancel, **cast(Any, decoded)
                 )[0]
                 mass = None
-            plain = make_answer(self.tokenizer, row, prefill.prompt)
+            plain = make_answer(self.tokenizer, row, prefill.prompt, self.eos_ids)
             if mass is None:
                 return plain
             return AttendedAnswer(
