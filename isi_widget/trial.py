@@ -27,6 +27,8 @@ from isi_widget.stimulus import Stimulus
 from isi_widget.uncertainty import EntailmentModel, Uncertainty, load_entailment, uncertainty_of
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import pandas as pd
     from matplotlib.figure import Figure
 
@@ -190,6 +192,12 @@ class Trial:
         from isi_widget.report.charts import plot_trial
 
         return plot_trial(self)
+
+    def report(self, path: str | Path | None = None, *, title: str | None = None) -> bytes | Path:
+        """A PDF of this trial, written to `path`, or its bytes; `isi.open_report` reads it back."""
+        from isi_widget.report.pdf import report
+
+        return report(self, path, title=title)
 
     def _repr_html_(self) -> str:
         from isi_widget.report.html import trial_html

@@ -190,7 +190,7 @@ def comparison_html(comparison: Comparison) -> str:
         if name != "other"
     )
     notes = dict.fromkeys(note for view in views for note in view["notes"])
-    below = "".join(f'<div style="{QUIET}">{escape(line)}</div>' for line in (_caption(views), *notes))
+    below = "".join(f'<div style="{QUIET}">{escape(line)}</div>' for line in (caption(views), *notes))
     return (
         f'<div class="isi-comparison {NO_FORMULAS}" style="overflow-x:auto;color:inherit">'
         f'<table style="{TABLE}"><tbody>{"".join(rows)}</tbody></table>'
@@ -198,7 +198,7 @@ def comparison_html(comparison: Comparison) -> str:
     )
 
 
-def _caption(views: Sequence[dict[str, Any]]) -> str:
+def caption(views: Sequence[dict[str, Any]]) -> str:
     """What holds for all conditions, how the entropies were sampled, and what the marks mean."""
     first = views[0]
     if all(view["model"] == first["model"] and view["settings"] == first["settings"] for view in views):

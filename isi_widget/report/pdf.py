@@ -1,0 +1,230 @@
+"""`report` and `open_report`: trials as a PDF to read, print and file, with the trials themselves inside.
+
+Every trial is attached as JSON (`trial.json`, or `trial-01.json`, ...), so that a report can be read back.
+The same trials give the same bytes on the same computer. Not for drawing (see `pdf_trial` and `pdf_compare`).
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, overload
+
+from isi_widget.errors import InputError
+from isi_widget.report.compare import Comparison
+from isi_widget.report.labels import labels_of
+from isi_widget.trial import Trial
+
+if TYPE_CHECKING:
+    from isi_widget.report.pdf_trial import Entry
+
+#: What a report is made of.
+Trials = Trial | Comparison | Iterable[Trial]
+_NAME = re.compile(r"trial(-\d+)?\.json")
+#: Bytes of one attached trial, at most, when a report is read: a file of a stranger must not fill the memory.
+_LARGEST = 1_000_000_000
+#: Where a trial does not say when it ended, the document gets this date, so that it stays the same.
+_UNDATED = datetime(2000, 1, 1, tzinfo=UTC)
+
+
+@overload
+def report(trials: Trials, path: None = None, *, title: str | None = None) -> bytes: ...
+@overload
+def report(trials: Trials, path: str | Path, *, title: str | None = None) -> Path: ...
+@overload
+def report(trials: Trials, path: str | Path | None, *, title: str | None = None) -> bytes | Path: ...
+def report(trials: Trials, path: str | Path | None = None, *, title: str | None = None) -> bytes | Path:
+    """A PDF of one trial, or of several with a first page that compares them.
+
+    Parameters
+    ----------
+    trials : a trial, several of them, or a `Comparison`, whose labels are kept. The first one is what the
+        others are compared with.
+    path : the file to write, or None to get the bytes. title : None for one made of the question.
+
+    Returns
+    -------
+    The path that was written, or the bytes. The trials are attached: `open_report` reads them back.
+
+    Raises
+    ------
+    InputError : no trials, something else than trials, or a path that cannot be written.
+    """
+    listed, labels = _listed(trials)
+    if title is not None and not isinstance(title, str):
+        raise InputError(f"The title of a report must be a text or None; got {type(title).__name__}.")
+    made = _document(listed, labels, title)
+    if path is None:
+        return made
+    target = Path(path)
+    try:
+        target.write_bytes(made)
+    except OSError as error:
+        raise InputError(
+            f"The report cannot be written to {target}: {error.strerror or error}. Give a file in a folder "
+            "that exists and may be written to."
+        ) from None
+    return target
+
+
+def _listed(trials: Trials) -> tuple[list[Trial], list[str]]:
+    if isinstance(trials, Comparison):
+        return list(trials.trials), list(trials.labels)
+    given: Any = trials  # anything, until it is checked
+    single = isinstance(given, Trial | str | bytes) or not isinstance(given, Iterable)
+    listed = [given] if single else list(given)
+    wrong = [type(item).__name__ for item in listed if not isinstance(item, Trial)]
+    if wrong or not listed:
+        raise InputError(
+            "A report needs a Trial, or a list of at least one; "
+            f"got {', '.join(wrong[:3]) or 'an empty list'}. run_trial(vlm, stimulus) makes one."
+        )
+    return listed, labels_of([trial.stimulus for trial in listed])
+
+
+def _document(trials: list[Trial], labels: list[str], title: str | None) -> bytes:
+    from isi_widget.report.pdf_compare import write_comparison, write_definitions
+    from isi_widget.report.pdf_sheet import LABEL, TITLE, Sheet
+    from isi_widget.report.pdf_trial import Entry, write_model, write_settings, write_trial
+
+    entries = [Entry.of(trial, label) for trial, label in zip(trials, labels, strict=True)]
+    several = len(entries) > 1
+    name = _title(entries) if title is None else " ".join(title.split())
+    sheet = Sheet(
+        name, max(map(_date, trials)), [name, *(text for entry in entries for text in entry.texts())]
+    )
+    sheet.section = "Comparison" if several else labels[0]
+    sheet.add_page()
+    sheet.write_text(name, TITLE)
+    sheet.write_text(_byline(trials), LABEL)
+    sheet.y += 10
+    same = _same_set_up(trials)
+    if several:
+        sheet.start_section("Comparison")
+        write_comparison(sheet, entries)
+        if same:
+            write_model(sheet, entries[0])
+            write_settings(sheet, entries[0])
+        for number, entry in enumerate(entries, 1):
+            sheet.section = f"{number}  {entry.label}"
+            sheet.add_page()
+            sheet.start_section(sheet.drawable(sheet.section))
+            sheet.write_text(sheet.section, TITLE)
+            sheet.y += 6
+            write_trial(sheet, entry, definitions=False, set_up=not same)
+        sheet.section = ""
+        sheet.add_page()
+        sheet.start_section("What the numbers mean")
+        write_definitions(sheet)
+    else:
+        write_trial(sheet, entries[0])
+    for number, trial in enumerate(trials, 1):
+        _attach(sheet, trial, f"trial-{number:02d}.json" if several else "trial.json")
+    return bytes(sheet.output())
+
+
+def _title(entries: list[Entry]) -> str:
+    question = " ".join(entries[0].view["question"].split())
+    short = question if len(question) <= 80 else question[:79].rstrip() + "\N{HORIZONTAL ELLIPSIS}"
+    return short if len(entries) == 1 else f"{len(entries)} trials: {short}"
+
+
+def _byline(trials: list[Trial]) -> str:
+    models = dict.fromkeys(str(trial.model.get("name", "")) for trial in trials)
+    days = sorted({date.date().isoformat() for date in map(_date, trials) if date != _UNDATED})
+    when = [f"{' to '.join(dict.fromkeys((days[0], days[-1])))} (UTC)."] if days else []
+    return " ".join(["Report of isi_widget. Model:", f"{', '.join(models)}.", *when])
+
+
+def _date(trial: Trial) -> datetime:
+    """When the trial ended, if it says so."""
+    try:
+        found = datetime.fromisoformat(trial.created)
+    except ValueError:
+        return _UNDATED
+    return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+def _same_set_up(trials: list[Trial]) -> bool:
+    def set_up(trial: Trial) -> Any:
+        judge = None if trial.uncertainty is None else trial.uncertainty.entailment
+        return dict(trial.model), trial.settings, judge
+
+    return all(set_up(trial) == set_up(trials[0]) for trial in trials)
+
+
+def _attach(sheet: Any, trial: Trial, name: str) -> None:
+    text = json.dumps(trial.to_dict(), allow_nan=False, separators=(",", ":"))
+    sheet.embed_file(
+        bytes=text.encode(),
+        basename=name,
+        mime_type="application/json",
+        compress=True,
+        checksum=True,
+        modification_date=sheet.creation_date,
+        desc="The trial; isi.open_report reads it back.",
+    )
+
+
+def open_report(source: str | Path | bytes) -> Trial | list[Trial]:
+    """The trials of a report made by `report`: one trial, or the list of several, equal to those reported.
+
+    source : the path of the PDF, or its bytes. Raises `InputError` if there is no such file, it is no PDF, or
+    no trials are attached to it.
+    """
+    from pypdf import PdfReader, apply_configuration
+    from pypdf.errors import PyPdfError
+
+    if isinstance(source, bytes | bytearray | memoryview):
+        name, data = "These bytes are", bytes(source)
+    elif isinstance(source, str | Path):
+        name, data = f"{source} is", _read(Path(source))
+    else:
+        raise InputError(f"open_report takes a path or the bytes of a PDF; got {type(source).__name__}.")
+    if b"%PDF-" not in data[:1024]:
+        raise InputError(f"{name} not a PDF. Give a report made by isi.report.")
+    try:
+        with apply_configuration(
+            zlib_maximum_output_length=_LARGEST,
+            maximum_declared_stream_length=_LARGEST,
+            stream_decoding_work_maximum_length=2 * _LARGEST,
+        ):
+            attached = {
+                key: files[0]
+                for key, files in PdfReader(io.BytesIO(data)).attachments.items()
+                if _NAME.fullmatch(key)
+            }
+    except (PyPdfError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        # pypdf's own errors, and what a damaged object makes of its readers
+        raise InputError(f"{name} a damaged PDF: {error}. Make the report again.") from None
+    if not attached:
+        raise InputError(
+            f"{name} a PDF without trials inside. Give a report made by isi.report, as it was written: some "
+            "programs drop attachments when they print or save a PDF again."
+        )
+    trials = [_trial(name, key, attached[key]) for key in sorted(attached, key=_number)]
+    return trials[0] if list(attached) == ["trial.json"] else trials
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(f"The report {path} cannot be read: {error.strerror or error}.") from None
+
+
+def _number(name: str) -> int:
+    digits = re.findall(r"\d+", name)
+    return int(digits[0]) if digits else 0
+
+
+def _trial(name: str, key: str, content: bytes) -> Trial:
+    try:
+        record = json.loads(content)
+    except ValueError as error:
+        raise InputError(f"{name} a damaged report: {key} inside it is no JSON ({error}).") from None
+    return Trial.from_dict(record)
