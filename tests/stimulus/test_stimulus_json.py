@@ -60,6 +60,25 @@ GOOD = [
     {"op": "noise"},
     {"op": "noise", "sigma": 1, "seed": 2**53 - 1, "region": [0, 0, 5, 5]},
     {"op": "noise", "sigma": 0.1, "seed": 1, "region": None},
+    {"op": "noise", "region": [[1, 2], [3, 4.5], [0, 9]]},
+    {"op": "box", "x": 1, "y": 2, "width": 3, "height": 4, "angle": -30.5, "hidden": True, "locked": True},
+    {"op": "ellipse", "x": 1, "y": 2, "width": 3, "height": 4, "angle": 0, "hidden": False},
+    {"op": "text", "x": 1, "y": 2, "text": "a", "angle": 400},
+    {"op": "arrow", "start": [1, 2], "end": [3.5, 4], "label": "star"},
+    {"op": "arrow", "start": [1, 2], "end": [3.5, 4], "label": "star", "size": 20.5},
+    {"op": "arrow", "start": [1, 2], "end": [3.5, 4], "label": "", "size": 20.5},
+    {"op": "polygon", "points": [[1, 2], [3, 4], [5, 1]]},
+    {"op": "polygon", "points": [[1, 2], [3, 4], [5, 1], [1, 2]], "fill": False, "line_width": 0},
+    {"op": "blur", "radius": 0.5},
+    {"op": "blur", "radius": 1000, "region": [1, 2, 3, 4], "hidden": True},
+    {"op": "pixelate", "size": 2},
+    {"op": "pixelate", "size": 1_000_000, "region": [[1, 2], [3, 4], [5, 1]]},
+    {"op": "erase"},
+    {"op": "erase", "region": None, "fill": "mean"},
+    {"op": "erase", "region": [1, 2, 3, 4], "fill": "inpaint"},
+    {"op": "erase", "region": [[1, 2], [3, 4], [5, 1]], "fill": "#fff"},
+    {"op": "patch", "source": [0, 0, 3, 4], "x": 1, "y": -2},
+    {"op": "patch", "image": None, "source": [-9, 0.5, 3, 4], "x": 1, "y": 2, "width": 0, "height": None},
     {"op": "image", "preset": "natural"},
     {"op": "image", "preset": "annotated", "seed": None},
     {"op": "image", "preset": "random", "seed": 4},
@@ -98,6 +117,36 @@ BAD = [
     ({"op": "noise", "seed": -1}, 'noise: "seed"'),
     ({"op": "noise", "region": [1, 2, -3, 4]}, 'noise: "region"'),
     ({"op": "noise", "region": [1, 2, 3]}, 'noise: "region"'),
+    ({"op": "noise", "region": [[1, 2], [3, 4]]}, 'noise: "region" must have from 3 to 10000 points'),
+    ({"op": "noise", "region": [[1, 2], [3, 4], [5]]}, 'noise: "region", point 2, must be [x, y]'),
+    ({"op": "noise", "region": [1, 2, [3, 4]]}, 'noise: "region", point 0, must be [x, y]'),
+    ({"op": "noise", "region": "all"}, "must be [x, y, width, height] or at least three points"),
+    ({"op": "box", "x": 1, "y": 2, "width": 3, "height": 4, "angle": None}, 'box: "angle" must be a number'),
+    ({"op": "box", "x": 1, "y": 2, "width": 3, "height": 4, "hidden": 1}, 'box: "hidden" must be true or'),
+    ({"op": "noise", "locked": "yes"}, 'noise: "locked" must be true or false'),
+    ({"op": "question", "text": "q", "hidden": True}, "question: unknown field 'hidden'"),
+    ({"op": "line", "start": [1, 2], "end": [3, 4], "label": "a"}, "line: unknown field 'label'"),
+    ({"op": "arrow", "start": [1, 2], "end": [3, 4], "label": 5}, 'arrow: "label" must be text'),
+    ({"op": "arrow", "start": [1, 2], "end": [3, 4], "size": -1}, 'arrow: "size" must lie between 0'),
+    ({"op": "polygon"}, "polygon: missing field 'points'"),
+    ({"op": "polygon", "points": [[1, 2], [3, 4]]}, 'polygon: "points" must have from 3 to 10000 points'),
+    ({"op": "polygon", "points": [[1, 2]] * 10_001}, "from 3 to 10000 points [x, y], got 10001"),
+    ({"op": "polygon", "points": 5}, 'polygon: "points" must be a list of at least three points'),
+    ({"op": "polygon", "points": [[1, 2], [3, 4], ["5", 6]]}, 'polygon: "points", point 2, must be a number'),
+    ({"op": "blur"}, "blur: missing field 'radius'"),
+    ({"op": "blur", "radius": 0}, 'blur: "radius" must be more than 0'),
+    ({"op": "blur", "radius": -1}, 'blur: "radius" must lie between 0 and 1000'),
+    ({"op": "blur", "radius": 1001}, 'blur: "radius" must lie between 0 and 1000'),
+    ({"op": "pixelate", "size": 1}, 'pixelate: "size" must lie between 2 and'),
+    ({"op": "pixelate", "size": 2.5}, 'pixelate: "size" must be a whole number'),
+    ({"op": "erase", "fill": "inpaint"}, 'erase: "region" must be given for the fill "inpaint"'),
+    ({"op": "erase", "region": None, "fill": "inpaint"}, 'erase: "region" must be given'),
+    ({"op": "erase", "fill": 5}, 'got 5 (int); or "mean", or "inpaint".'),
+    ({"op": "erase", "region": [1, 2, 3]}, 'erase: "region" must be [x, y, width, height]'),
+    ({"op": "patch", "x": 1, "y": 2}, "patch: missing field 'source'"),
+    ({"op": "patch", "source": [1, 2, 3, -4], "x": 1, "y": 2}, 'patch: "source" must have a width'),
+    ({"op": "patch", "source": [1, 2, 3, 4], "x": 1, "y": 2, "width": -1}, 'patch: "width" must lie between'),
+    ({"op": "patch", "source": [1, 2, 3, 4], "x": 1, "y": 2, "image": 7}, 'patch: "image" must be text'),
     ({"op": "image"}, "image: missing field 'preset'"),
     ({"op": "image", "preset": "blurred"}, 'image: "preset" must be one of'),
     (
@@ -139,6 +188,11 @@ def test_schema_and_python_refuse_the_same(record: Any, message: str, stimulus: 
         ({"op": "image", "preset": "annotated", "image": "0" * 64}, "is not the picture"),
         ({"op": "box", "x": 1, "y": 2, "width": 3, "height": 4, "color": "nocolor"}, 'box: "color"'),
         ({"op": "context", "preset": "irrelevant"}, "no context preset 'irrelevant'"),
+        ({"op": "erase", "fill": "nocolor"}, 'erase: "fill" must be a colour .*; or "mean", or "inpaint"'),
+        (
+            {"op": "patch", "source": [1, 2, 3, 4], "x": 1, "y": 2, "image": "0" * 64},
+            'patch: "image" must be null .* is not known here',
+        ),
     ],
 )
 def test_what_only_python_can_know(record: Any, message: str, stimulus: Stimulus) -> None:
@@ -158,6 +212,34 @@ def test_a_custom_picture_comes_from_the_pictures_given(stimulus: Stimulus) -> N
     own = load_image(grey(77))
     record = stimulus.with_image(own).operations[0].to_dict()
     assert stimulus.with_operations([record], pictures={own.sha256: own}).current_image == own
+
+
+def test_a_patch_of_another_picture_travels_by_its_name(stimulus: Stimulus) -> None:
+    own = load_image(grey(77))
+    patched = stimulus.patch((0, 0, 3, 2), 1, 1, image=own).patch((0, 0, 2, 2), 4, 1)
+    first, second = (operation.to_dict() for operation in patched.operations)
+    assert first == {
+        "op": "patch",
+        "image": own.sha256,
+        "source": [0, 0, 3, 2],
+        "x": 1,
+        "y": 1,
+        "width": 3,
+        "height": 2,
+    }
+    assert second["image"] is None
+    assert set(patched.pictures) == {own.sha256, stimulus.image.sha256}
+    assert stimulus.with_operations([first, second], {own.sha256: own}) == patched
+    assert patched.with_operations([first, second]) == patched
+    with pytest.raises(InputError, match="is not known here"):
+        stimulus.with_operations([first])
+    with pytest.raises(InputError, match=r"resolved by Stimulus\.with_operations"):
+        isi.stimulus.operation_from_dict(first)
+    assert isi.stimulus.operation_from_dict(second) == patched.operations[1]
+    assert set(patched.to_dict()["pictures"]) >= {own.sha256}
+    assert Stimulus.from_json(patched.to_json()) == patched
+    annotated = {**first, "image": load_image(grey(9)).sha256}
+    assert stimulus.with_operations([annotated]).drawings[0].picture == load_image(grey(9))
 
 
 def test_natural_and_annotated_are_what_they_say_since_the_truth_rests_on_them(stimulus: Stimulus) -> None:
