@@ -12,12 +12,18 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from isi_widget.attribution import by_head
 from isi_widget.report.style import ENTROPIES, INPUTS, SEGMENTS, Measure
+from isi_widget.uncertainty.curve import entropy_curve
 from isi_widget.uncertainty.graphs import GRAPH_MEASURES
 
 if TYPE_CHECKING:
     from isi_widget.trial import Trial
     from isi_widget.uncertainty import Uncertainty
+
+
+# Of the curve of an entropy against the number of samples: at most 20 points, in milliseconds.
+_POINTS, _SUBSETS, _FEWEST = 20, 200, 3
 
 
 def finite(value: float | None) -> float | None:
@@ -57,12 +63,17 @@ def _answer(trial: Trial) -> dict[str, Any] | None:
     answer = trial.answer
     if answer is None:
         return None
-    tokens = zip(answer.tokens, answer.logprobs, strict=True)
+    tokens: list[dict[str, Any]] = [
+        {"text": text, "logprob": finite(logprob)}
+        for text, logprob in zip(answer.tokens, answer.logprobs, strict=True)
+    ]
+    for token, others in zip(tokens, answer.alternatives, strict=False):  # none for beams and servers
+        token["alternatives"] = [{"text": text, "logprob": finite(logprob)} for text, logprob in others]
     return {
         "text": answer.text,
         "correct": trial.correct,
         "finished": answer.finished,
-        "tokens": [{"text": text, "logprob": finite(logprob)} for text, logprob in tokens],
+        "tokens": tokens,
         "yes_no": None if trial.yes_no is None else dict(trial.yes_no),
     }
 
@@ -92,7 +103,38 @@ def _uncertainty(uncertainty: Uncertainty, trial: Trial) -> dict[str, Any]:
         "level": uncertainty.level,
         "entropies": entropies,
         "clusters": clusters_of(uncertainty),
+        "curve": _curve(uncertainty),
         "caveats": list(uncertainty.caveats),
+    }
+
+
+def _curve(uncertainty: Uncertainty) -> dict[str, Any] | None:
+    """The entropy that the page shows first, as it would have come out of fewer of the same answers; None
+    where there are too few, or where it is not finite.
+    """
+    number = len(uncertainty.answers)
+    measure = ENTROPIES[0 if uncertainty.has_likelihoods else 1]
+    if number < _FEWEST:
+        return None
+    steps = min(number, _POINTS) - 1
+    sizes = sorted({1 + round(step * (number - 1) / steps) for step in range(steps + 1)})
+    curve = entropy_curve(
+        uncertainty, measure.name, sizes=sizes, subsamples=_SUBSETS, level=uncertainty.level
+    )
+    lines = {name: [round(value, 5) for value in getattr(curve, name)] for name in ("mean", "low", "high")}
+    if not all(map(math.isfinite, (value for line in lines.values() for value in line))):
+        return None
+    return {
+        "name": measure.name,
+        "label": measure.label,
+        "unit": measure.unit,
+        "samples": list(curve.samples),
+        **lines,
+        "definition": (
+            f"{measure.label} as it would have come out of fewer of these {number} answers: the mean over "
+            f"subsets of them, and where {curve.level:.0%} of the subsets lie. Where the line still rises "
+            "at its end, more samples would find more meanings."
+        ),
     }
 
 
@@ -144,6 +186,8 @@ def _attention(trial: Trial) -> dict[str, Any] | None:
         "token_counts": {name: int(count) for name, count in attention.token_counts.items()},
         "modality_dominance_index": finite(attention.modality_dominance_index),
         "by_layer": [_shares(layer, SEGMENTS) for layer in attention.per_layer()],
+        "by_head": [[round(share, 4) for share in layer] for layer in by_head(attention)],
+        "by_token": [_shares(token, SEGMENTS) for token in attention.per_token()],
     }
 
 

@@ -10,9 +10,9 @@ from __future__ import annotations
 import base64
 import threading
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, overload
 
 import traitlets as t
 
@@ -20,12 +20,14 @@ from isi_widget.datasets import Dataset, Observation
 from isi_widget.errors import InputError
 from isi_widget.settings import Settings
 from isi_widget.stimulus import Stimulus, load_image
+from isi_widget.study import for_trial
 from isi_widget.trial import Trial
 from isi_widget.vlm import VLM, load_vlm
 from isi_widget.widget import document as doc
 from isi_widget.widget import editor as ed
 from isi_widget.widget import preview as pictures
 from isi_widget.widget import protocol
+from isi_widget.widget import trials as tr
 from isi_widget.widget.assets import asset
 from isi_widget.widget.controller import Controller, explain, format_traceback
 from isi_widget.widget.jobs import Job, Worker
@@ -54,7 +56,9 @@ class Probe(PageState):
     ----------
     stimulus : what is on the canvas now; set it to change it.
     trial : the trial that is shown, or None.
-    trials : every trial of this probe, oldest first.
+    trials : every trial of this probe, oldest first. The page numbers them from 1; a number stays when
+        others are deleted.
+    notes : {number: what `note` was told of a trial}; read-only.
     vlm : the model; set it to probe another, or `load` one by name.
     settings : {"samples", "temperature", "seed", "max_new_tokens", "strict"} of the next run.
     last_traceback : where the last failed run failed, as text.
@@ -177,6 +181,93 @@ class Probe(PageState):
         code = planned.code(self._editor.expression(stimulus))
         return code.replace("# trial.stimulus", "# probe.stimulus")  # there is no trial yet to save images of
 
+    # ---- trials, each named by its number or given as itself
+    def restore(self, trial: int | Trial) -> Stimulus:
+        """Make the input of a trial the present one, and show the trial: "Restore input" of the page.
+
+        One step that undo takes back, where the trial is of the observation that is there; else the
+        trial's own observation is chosen. Raises `InputError` if there is no such trial.
+        """
+        number = self._history.number(trial)
+        stimulus = self._trial(number).stimulus
+        with self._exclusive(), self.hold_sync():
+            if stimulus != self._editor.resolve(self.document):
+                self.document = self._editor.adopt(stimulus, self.document)
+            self.shown = number
+            self._refresh(wait=True)
+        self._follow()
+        return stimulus
+
+    def delete(self, trial: int | Trial) -> Trial:
+        """Take a trial and its note off the probe; returns the trial. `InputError`: there is none such."""
+        removed = self._remove_entry(self._history.number(trial))
+        self._follow()
+        return removed
+
+    def note(self, trial: int | Trial, text: str) -> None:
+        """Remember a sentence on a trial, shown and saved beside it; an empty one takes the note away.
+
+        `probe.notes` has them all. Raises `InputError` if there is no such trial, or for a text of more than
+        2,000 characters.
+        """
+        self._write_note(self._history.number(trial), protocol.check_note(text))
+
+    @overload
+    def export(
+        self,
+        trials: int | Trial | Iterable[int | Trial] | None = None,
+        format: Literal["json", "csv", "pdf"] = "json",
+        path: None = None,
+    ) -> bytes: ...
+    @overload
+    def export(
+        self,
+        trials: int | Trial | Iterable[int | Trial] | None = None,
+        format: Literal["json", "csv", "pdf"] = "json",
+        *,
+        path: str | Path,
+    ) -> Path: ...
+    def export(
+        self,
+        trials: int | Trial | Iterable[int | Trial] | None = None,
+        format: Literal["json", "csv", "pdf"] = "json",
+        path: str | Path | None = None,
+    ) -> bytes | Path:
+        """Some trials (None: all) as one file, as the page's Export does.
+
+        Parameters
+        ----------
+        format : "json": {"schema", "trials": [{"id", "note", "trial"}]}, without loss; `Trial.from_dict(
+            entry["trial"])` gives a trial back. "csv": a table, one row per trial. "pdf": a report.
+        path : the file to write; None: the bytes are returned.
+
+        Raises
+        ------
+        InputError : no such trial or format, or a path that cannot be written.
+        """
+        numbers = self._history.numbers(trials)
+        made = self._file(numbers, protocol.check_format(format))
+        if path is None:
+            return made
+        try:
+            Path(path).write_bytes(made)
+        except OSError as error:
+            raise InputError(
+                f"The trials cannot be written to {path}: {error.strerror or error}. Give a file in a folder "
+                "that exists and may be written to."
+            ) from None
+        return Path(path)
+
+    def _trial(self, number: int) -> Trial:
+        """The trial of a number that was there a moment ago."""
+        found = self._history.get(number)
+        if found is None:
+            raise InputError(f"There is no trial {number} any more: it was deleted.")
+        return found
+
+    def _file(self, numbers: Sequence[int], format: str) -> bytes:
+        return tr.file_of({number: self._trial(number) for number in numbers}, self.notes, format)
+
     # ---- keeping everything in step
     def _set(self, **state: Any) -> None:
         """Set synced traits and what follows from them: one update for the page."""
@@ -221,7 +312,7 @@ class Probe(PageState):
         while self.stimulus != (stimulus := self._editor.resolve(self.document)):
             self._following.stimulus = stimulus
             self.stimulus = stimulus
-        while self.trial is not (trial := self.trials[self.shown - 1] if self.shown > 0 else None):
+        while self.trial is not (trial := self._history.get(self.shown)):
             self.set_trait("trial", trial)
 
     def _paint(self) -> None:
@@ -260,7 +351,7 @@ class Probe(PageState):
                 return value
             return protocol.check_index(value, len(self._editor.data))
         if name == "shown":
-            return protocol.check_shown(value, len(self.trials))
+            return protocol.check_shown(value, list(self._history))
         return value
 
     @t.validate("document", "settings", "observation_index", "shown")  # type: ignore[untyped-decorator]
@@ -343,6 +434,17 @@ class Probe(PageState):
                 self.send({"kind": "editor", "text": asset("editor.js").read_text(encoding="utf-8")})
             elif isinstance(message, protocol.Load):
                 self._load(message.id, Source(message.name, {"quantization": message.quantization}))
+            elif isinstance(message, protocol.Restore):
+                self.restore(message.trial)
+            elif isinstance(message, protocol.Delete):
+                self.delete(message.trial)
+            elif isinstance(message, protocol.Note):
+                self.note(message.trial, message.text)
+            elif isinstance(message, protocol.Export):
+                numbers = self._history.numbers(message.trials)
+                self._loader.submit(
+                    Job(message.id, lambda job: self._send_file(message, numbers), kind="export")
+                )
             elif isinstance(message, protocol.Models):
                 self._loader.submit(Job("models", lambda job: self._offer(), kind="models"))
             else:
@@ -360,6 +462,20 @@ class Probe(PageState):
             self._follow()
         except Exception as error:
             self._fail(error, message=f"{upload.name}: {error}")
+
+    def _send_file(self, asked: protocol.Export, numbers: list[int]) -> None:
+        try:
+            made = self._file(numbers, asked.format)
+            name = tr.file_name(numbers, asked.format)
+            if len(made) > protocol.MAX_UPLOAD:
+                raise InputError(
+                    f"{name} has {len(made) >> 20} MB; at most {protocol.MAX_UPLOAD >> 20} MB travel to a "
+                    f"page. Write it from a cell: probe.export({numbers}, {asked.format!r}, path={name!r})."
+                )
+            record = {"kind": "export", "id": asked.id, "name": name, "type": protocol.FORMATS[asked.format]}
+            self.send(record, buffers=[made])
+        except Exception as error:
+            self._fail(error, asked.id)
 
     # ---- models
     def _offer(self) -> None:
@@ -400,10 +516,13 @@ class Probe(PageState):
         self.send({"kind": "partial", "id": id, "answer": answer, "samples": samples})
 
     def _add_trial(self, trial: Trial, id: str) -> None:
+        view = trial.view()
+        averages = for_trial(trial, view)
         entry = {
             "key": trial.stimulus.key,
             "view": {
-                **trial.view(),
+                **view,
+                **({} if averages is None else {"averages": averages}),
                 "model": label(trial.model),
                 "code": trial.code(self._editor.expression(trial.stimulus)),
             },

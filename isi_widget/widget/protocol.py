@@ -7,7 +7,7 @@ Pure: values in, checked values (or one `InputError`) out. Not for what an opera
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +25,10 @@ MAX_TEXT = 20_000  # characters of one string: a long context is fine, a pasted 
 MAX_NUMBER = 1e7
 MAX_SEED = 2**63 - 1
 MAX_UPLOAD = 64 * 2**20
+MAX_NOTE = 2000  # characters
+#: Formats of exported trials -> what a browser calls them.
+FORMATS = {"json": "application/json", "csv": "text/csv", "pdf": "application/pdf"}
+MAX_EXPORTED = 1000  # trials in one file
 QUANTIZATIONS = (None, "int8", "nf4")  # what the page offers
 # what it may ask for: it keeps the precision of the present model, which Python may have loaded otherwise
 LOADABLE = (*QUANTIZATIONS, "nf4-double")
@@ -80,7 +84,38 @@ class Load:
     quantization: str | None
 
 
-Message = Run | Cancel | Upload | Code | Models | Editor | Load
+@dataclass(frozen=True)
+class Restore:
+    """Make the input of a trial, named by its number, the present input."""
+
+    trial: int
+
+
+@dataclass(frozen=True)
+class Delete:
+    """Forget a trial."""
+
+    trial: int
+
+
+@dataclass(frozen=True)
+class Note:
+    """What to remember of a trial, in the user's words."""
+
+    trial: int
+    text: str
+
+
+@dataclass(frozen=True)
+class Export:
+    """Asks for a file with some trials in it."""
+
+    id: str
+    trials: tuple[int, ...]
+    format: str
+
+
+Message = Run | Cancel | Upload | Code | Models | Editor | Load | Restore | Delete | Note | Export
 
 _KEYS = {
     "run": ({"kind", "id", "what"}, {"settings"}),
@@ -90,6 +125,10 @@ _KEYS = {
     "models": ({"kind"}, set[str]()),
     "editor": ({"kind"}, set[str]()),
     "load": ({"kind", "id", "name"}, {"quantization"}),
+    "restore": ({"kind", "trial"}, set[str]()),
+    "delete": ({"kind", "trial"}, set[str]()),
+    "note": ({"kind", "trial", "text"}, set[str]()),
+    "export": ({"kind", "id", "trials", "format"}, set[str]()),
 }
 
 
@@ -130,6 +169,20 @@ def parse_message(content: Any, buffers: Sequence[Any] | None = None) -> Message
             kinds = ", ".join(map(repr, LOADABLE))
             raise InputError(f"quantization must be one of {kinds}; got {_short(quantization)}.")
         return Load(_text("id", content["id"], 200), name, quantization)
+    if kind == "restore":
+        return Restore(_number(content["trial"]))
+    if kind == "delete":
+        return Delete(_number(content["trial"]))
+    if kind == "note":
+        return Note(_number(content["trial"]), check_note(content["text"]))
+    if kind == "export":
+        numbers = content["trials"]
+        if not isinstance(numbers, list | tuple) or not 0 < len(numbers) <= MAX_EXPORTED:
+            raise InputError(
+                f"trials must be a list of 1 to {MAX_EXPORTED} numbers of trials, not {_short(numbers)}."
+            )
+        chosen = tuple(map(_number, numbers))
+        return Export(_text("id", content["id"], 200), chosen, check_format(content["format"]))
     assert buffers is not None
     data = bytes(buffers[0])
     if not data:
@@ -202,6 +255,18 @@ def check_document(value: Any, known: Mapping[str, Any] | None = None) -> dict[s
     }
 
 
+def check_format(format: Any) -> str:
+    """The format of an exported file."""
+    if not isinstance(format, str) or format not in FORMATS:
+        raise InputError(f"format must be one of {', '.join(FORMATS)}; got {_short(format)}.")
+    return format
+
+
+def check_note(text: Any) -> str:
+    """The text of a note, without white space around it."""
+    return _text("a note", text, MAX_NOTE).strip()
+
+
 def check_index(value: Any, count: int) -> int:
     """An index into a data set of `count` observations."""
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < count:
@@ -211,11 +276,11 @@ def check_index(value: Any, count: int) -> int:
     return value
 
 
-def check_shown(value: Any, count: int) -> int:
-    """The number of one of `count` trials, counted from 1; -1 is none."""
-    if isinstance(value, bool) or not isinstance(value, int) or not (value == -1 or 1 <= value <= count):
+def check_shown(value: Any, numbers: Collection[int]) -> int:
+    """The number of a trial that is there; -1 is none."""
+    if isinstance(value, bool) or not isinstance(value, int) or not (value == -1 or value in numbers):
         raise InputError(
-            f"shown must be the number of one of the {count} trials, or -1; not {_short(value)}."
+            f"shown must be the number of one of the {len(numbers)} trials, or -1; not {_short(value)}."
         )
     return value
 
@@ -267,6 +332,14 @@ def _bounded(key: Any, value: Any, nested: bool = False) -> bool:
         return len(value) <= MAX_TEXT
     is_list = isinstance(value, list | tuple) and not nested and len(value) <= 8
     return is_list and all(_bounded(key, item, nested=True) for item in value)
+
+
+def _number(value: Any) -> int:
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)  # JSON knows one kind of number
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MAX_SEED:
+        raise InputError(f"trial must be the number of a trial, from 1; got {_short(value)}.")
+    return value
 
 
 def _text(name: str, value: Any, longest: int) -> str:

@@ -6,8 +6,9 @@ Not for what the values mean or follow from (`probe.py`), nor for what a page ma
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from types import MappingProxyType
 from typing import Any
 
 import anywidget
@@ -20,12 +21,11 @@ from isi_widget.widget import protocol
 from isi_widget.widget.assets import asset
 from isi_widget.widget.controller import IDLE
 from isi_widget.widget.editor import OWN
+from isi_widget.widget.trials import History
 
-KEPT_TRIALS = 50  # views in the `trials` trait, which is sent and saved whole; `probe.trials` has them all
 
-
-class _Same(t.Instance):
-    """An instance that has changed when it is another object: comparing two trials would encode images."""
+class _ByIdentity(t.TraitType[Any, Any]):
+    """A trait that has changed when it is another object: comparing two trials would encode images."""
 
     def set(self, obj: Any, value: Any) -> None:
         new = self._validate(obj, value)
@@ -35,8 +35,20 @@ class _Same(t.Instance):
             obj._notify_trait(self.name, old, new)
 
 
+class _Same(_ByIdentity, t.Instance):
+    pass
+
+
+class _Trials(_ByIdentity, t.Tuple):
+    pass
+
+
 def _views(trials: tuple[Trial, ...], page: PageState) -> list[dict[str, Any]]:
-    return list(page._entries.values())
+    return page._history.entries
+
+
+def _notes(notes: Mapping[int, str], page: PageState) -> dict[str, str]:
+    return {str(number): text for number, text in notes.items()}
 
 
 class PageState(anywidget.AnyWidget):
@@ -47,7 +59,10 @@ class PageState(anywidget.AnyWidget):
 
     stimulus = t.Instance(Stimulus)
     trial = _Same(Trial, allow_none=True, default_value=None, read_only=True)
-    trials = t.Tuple(read_only=True).tag(sync=True, to_json=_views)
+    trials = _Trials(read_only=True).tag(sync=True, to_json=_views)
+    notes = t.Instance(Mapping, args=None, default_value=MappingProxyType({}), read_only=True).tag(
+        sync=True, to_json=_notes
+    )
 
     observations = t.List(read_only=True).tag(sync=True)
     observation_index = t.Int(OWN).tag(sync=True)
@@ -68,9 +83,7 @@ class PageState(anywidget.AnyWidget):
         self._lock = threading.RLock()
         # The thread that is changing several traits and brings the rest in step itself.
         self._owner: int | None = None
-        self._entries: dict[
-            int, dict[str, Any]
-        ] = {}  # what the page gets of the last trials, by their number
+        self._history = History()
 
     @contextmanager
     def _exclusive(self) -> Iterator[None]:
@@ -90,9 +103,24 @@ class PageState(anywidget.AnyWidget):
     def _add_entry(self, trial: Trial, entry: dict[str, Any]) -> int:
         """Append a trial, show it, and return its number; one update for the page."""
         with self._exclusive(), self.hold_sync():
-            number = len(self.trials) + 1
-            self._entries[number] = {"id": number, **entry}
-            self._entries.pop(number - KEPT_TRIALS, None)
-            self.set_trait("trials", (*self.trials, trial))
+            number = self._history.add(trial, entry)
+            self.set_trait("trials", self._history.trials)
             self.shown = number
         return number
+
+    def _remove_entry(self, number: int) -> Trial:
+        """Forget a trial and its note; if it was shown, a neighbour is."""
+        with self._exclusive(), self.hold_sync():
+            if self.shown == number:
+                self.shown = self._history.neighbour(number)
+            removed = self._history.remove(number)
+            self.set_trait("trials", self._history.trials)
+            self._write_note(number, "")
+        return removed
+
+    def _write_note(self, number: int, text: str) -> None:
+        """Set the note of a trial; an empty one is none."""
+        with self._exclusive():
+            rest = {other: note for other, note in self.notes.items() if other != number}
+            notes = {**rest, number: text} if text else rest
+            self.set_trait("notes", MappingProxyType(dict(sorted(notes.items()))))

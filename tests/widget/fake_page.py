@@ -18,6 +18,7 @@ class Page:
     def __init__(self, probe: Any) -> None:
         self.probe = probe
         self.messages: list[dict[str, Any]] = []  # custom ones
+        self.attached: list[list[bytes]] = []  # to each of them
         self.updates: list[dict[str, Any]] = []
         self.changed = threading.Condition()
         self.state: dict[str, Any] = {}
@@ -42,6 +43,7 @@ class Page:
         with self.changed:
             if plain["method"] == "custom":
                 self.messages.append(plain["content"])
+                self.attached.append([bytes(buffer) for buffer in buffers or []])
             elif plain["method"] == "update":
                 self.updates.append(plain["state"])
                 self.state.update(plain["state"])

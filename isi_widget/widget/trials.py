@@ -1,0 +1,140 @@
+"""The trials of a probe: their numbers, what the page gets of them, and the files that are made of them.
+
+A trial keeps its number when others are deleted. No traits, no threads. Not for what a trial is
+(`isi_widget.trial`), nor for how it is told or drawn (`isi_widget.report`).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from isi_widget.errors import InputError
+from isi_widget.trial import Trial
+
+KEPT = 50  # views that the page gets, which are sent and saved whole; the trials themselves are all kept
+SCHEMA = 1
+
+
+class History:
+    """The trials of one probe by their numbers, which begin at 1 and are never given twice."""
+
+    def __init__(self) -> None:
+        self._trials: dict[int, Trial] = {}
+        self._entries: dict[int, dict[str, Any]] = {}
+        self._last = 0
+
+    @property
+    def trials(self) -> tuple[Trial, ...]:
+        """All of them, oldest first."""
+        return tuple(self._trials.values())
+
+    @property
+    def entries(self) -> list[dict[str, Any]]:
+        """What the page gets: the last `KEPT` ones, each with its number as "id"."""
+        return list(self._entries.values())
+
+    def __contains__(self, number: object) -> bool:
+        return number in self._trials
+
+    def __iter__(self) -> Iterator[int]:
+        """The numbers, oldest first."""
+        return iter(self._trials)
+
+    def get(self, number: int) -> Trial | None:
+        """The trial of a number, if it is (still) there."""
+        return self._trials.get(number)
+
+    def add(self, trial: Trial, entry: dict[str, Any]) -> int:
+        """Append a trial; returns its number."""
+        self._last += 1
+        self._trials[self._last] = trial
+        self._entries[self._last] = {"id": self._last, **entry}
+        while len(self._entries) > KEPT:
+            del self._entries[next(iter(self._entries))]
+        return self._last
+
+    def remove(self, number: int) -> Trial:
+        """Forget a trial; it is returned."""
+        self._entries.pop(number, None)
+        return self._trials.pop(number)
+
+    def number(self, trial: int | Trial) -> int:
+        """The number of a trial that is given by its number or as itself.
+
+        Raises
+        ------
+        InputError : there is no such trial here.
+        """
+        if isinstance(trial, Trial):
+            found = next((number for number, other in self._trials.items() if other is trial), None)
+            if found is None:
+                raise InputError("This trial is not one of this probe's: it was made elsewhere, or deleted.")
+            return found
+        if isinstance(trial, bool) or not isinstance(trial, int) or trial not in self._trials:
+            there = _listed(self._trials)
+            raise InputError(f"There is no trial {trial!r}; there {there}.")
+        return trial
+
+    def numbers(self, trials: int | Trial | Iterable[int | Trial] | None) -> list[int]:
+        """The numbers of some trials (None: all), oldest first and without repeats; at least one."""
+        if trials is None:
+            chosen = set(self._trials)
+        elif isinstance(trials, int | Trial) or not isinstance(trials, Iterable):
+            chosen = {self.number(trials)}
+        else:
+            chosen = {self.number(trial) for trial in trials}
+        if not chosen:
+            raise InputError("There is no trial to export: run one first, or name at least one.")
+        return sorted(chosen)
+
+    def neighbour(self, number: int) -> int:
+        """What to show in the place of a trial that goes: the one before it, else the one after it, else
+        -1.
+        """
+        others = [other for other in self._trials if other != number]
+        before = [other for other in others if other < number]
+        return before[-1] if before else others[0] if others else -1
+
+
+def _listed(numbers: Iterable[int]) -> str:
+    known = list(map(str, numbers))
+    if not known:
+        return "are none yet"
+    return f"are {', '.join(known if len(known) < 12 else [known[0], '...', known[-1]])}"
+
+
+def file_name(numbers: list[int], format: str) -> str:
+    """A name that says which trials are inside."""
+    if len(numbers) == 1:
+        return f"trial-{numbers[0]}.{format}"
+    shown = "-".join(map(str, numbers)) if len(numbers) <= 6 else f"{numbers[0]}-to-{numbers[-1]}"
+    return f"trials-{shown}.{format}"
+
+
+def file_of(trials: Mapping[int, Trial], notes: Mapping[int, str], format: str) -> bytes:
+    """Trials by number as one file.
+
+    json : {"schema", "trials": [{"id", "note", "trial"}]}, without loss: `Trial.from_dict(entry["trial"])`
+    gives a trial back, its image inside. csv : one row per trial, its number and its note first, then as
+    `Trial.to_frame`. pdf : as `isi_widget.report.pdf.report`.
+    """
+    if format == "json":
+        entries = [
+            {"id": number, "note": notes.get(number, ""), "trial": trial.to_dict()}
+            for number, trial in trials.items()
+        ]
+        record = {"schema": SCHEMA, "trials": entries}
+        return json.dumps(record, allow_nan=False, ensure_ascii=False, indent=1).encode()
+    if format == "csv":
+        import pandas as pd
+
+        frame = pd.concat([trial.to_frame() for trial in trials.values()], ignore_index=True)
+        frame.insert(0, "trial", list(trials))
+        frame.insert(1, "note", [notes.get(number, "") for number in trials])
+        made: str = frame.to_csv(index=False)
+        return made.encode()
+    from isi_widget.report.pdf import report
+
+    return report(list(trials.values()))

@@ -1,0 +1,314 @@
+"""The history of a probe, from page and Python: restored, noted, deleted, written to files; and what the page
+gets of a trial beside its numbers.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from fake_page import Page, idle
+from scripted_runs import Script
+
+from isi_widget import InputError, Probe, Trial, datasets
+from isi_widget.report.pdf import open_report
+from isi_widget.uncertainty import entropy_curve
+from isi_widget.vlm import VLM
+from isi_widget.widget import protocol
+from isi_widget.widget.trials import History, file_name
+
+BOX = {
+    "op": "box",
+    "x": 10,
+    "y": 20,
+    "width": 100,
+    "height": 50,
+    "color": "#ff0000",
+    "fill": True,
+    "line_width": 3,
+}
+
+
+@pytest.fixture
+def run(probe: Probe, script: Script) -> tuple[Probe, Page, list[Trial]]:
+    """A probe of three trials: without a drawing, with a box, with another question."""
+    page = Page(probe)
+    script.free, script.steps = True, 1
+    made = [probe.run("answer")]
+    page.draw(BOX)
+    made.append(probe.run("answer"))
+    page.draw({"op": "question", "text": "Is there a cat?"})
+    made.append(probe.run("answer"))
+    page.wait(idle)
+    return probe, page, made
+
+
+# ------------------------------------------------------------------------------------------------ restore
+def test_restoring_is_one_step_that_undo_takes_back(run: Any) -> None:
+    probe, page, made = run
+    page.send({"kind": "restore", "trial": 2})
+    assert probe.stimulus == made[1].stimulus and page.operations() == [BOX]
+    assert page.state["shown"] == 2 and probe.trial is made[1]
+    assert page.state["inputs"]["key"] == page.state["trials"][1]["key"]
+    probe.undo()
+    assert probe.stimulus == made[2].stimulus
+    assert probe.restore(1) == made[0].stimulus == probe.stimulus
+    assert probe.shown == 1 and page.operations() == []
+    probe.undo()
+    assert probe.stimulus == made[2].stimulus
+
+
+def test_restoring_what_is_there_is_no_step(run: Any) -> None:
+    probe, _, made = run
+    before = probe.document
+    probe.shown = 1
+    probe.restore(made[2])
+    assert probe.document == before and probe.shown == 3
+
+
+def test_restoring_chooses_the_observation_of_the_trial(run: Any) -> None:
+    probe, page, made = run
+    probe.choose(4)
+    assert probe.stimulus != made[1].stimulus
+    page.send({"kind": "restore", "trial": 2})
+    assert page.state["observation_index"] == 0 and page.state["observation"]["index"] == 0
+    assert probe.stimulus == made[1].stimulus and page.operations() == [BOX]
+    assert page.state["preview"]["image_width"] == made[1].stimulus.image.width
+
+
+def test_restoring_an_image_of_the_users_own(run: Any, tmp_path: Path) -> None:
+    from PIL import Image
+
+    probe, page, _ = run
+    data = io.BytesIO()
+    Image.fromarray(np.arange(2700, dtype=np.uint8).reshape(30, 30, 3)).save(data, "PNG")
+    page.send({"kind": "upload", "name": "own.png"}, data.getvalue())
+    page.wait(lambda page: page.state["observation_index"] == -1)
+    own = probe.run("answer")
+    probe.choose(4)
+    probe.restore(own)
+    assert probe.stimulus == own.stimulus and probe.observation_index == -1
+
+
+# ------------------------------------------------------------------------------------------ notes, delete
+def test_notes_are_synced_and_read_only(run: Any) -> None:
+    probe, page, made = run
+    page.send({"kind": "note", "trial": 2, "text": "  covers the star "})
+    probe.note(made[0], "the plain one")
+    assert probe.notes == {1: "the plain one", 2: "covers the star"}
+    assert page.state["notes"] == {"1": "the plain one", "2": "covers the star"}
+    with pytest.raises(TypeError):
+        probe.notes[1] = "in place"
+    probe.note(2, "")
+    assert page.state["notes"] == {"1": "the plain one"} == probe.get_state("notes")["notes"]
+
+
+def test_a_note_does_not_send_the_trials_again(run: Any) -> None:
+    _, page, _ = run
+    page.updates.clear()
+    page.send({"kind": "note", "trial": 2, "text": "short"})
+    assert [set(update) for update in page.updates] == [{"notes"}]
+
+
+def test_deleting_keeps_the_numbers_of_the_others(run: Any) -> None:
+    probe, page, made = run
+    probe.note(2, "gone soon")
+    page.send({"kind": "delete", "trial": 2})
+    assert probe.trials == (made[0], made[2]) and probe.notes == {}
+    assert [entry["id"] for entry in page.state["trials"]] == [1, 3]
+    assert page.state["shown"] == 3 and probe.trial is made[2]
+    probe.restore(1)
+    assert probe.trial is made[0]
+    new = probe.run("answer")
+    assert [entry["id"] for entry in page.state["trials"]] == [1, 3, 4] and probe.trial is new
+    assert probe.delete(new) is new and page.state["shown"] == 3
+
+
+def test_deleting_what_is_shown_shows_a_neighbour_then_nothing(run: Any) -> None:
+    probe, page, made = run
+    heard: list[Any] = []
+    probe.observe(lambda change: heard.append(change["new"]), "trial")
+    for number, then in ((3, 2), (1, 2), (2, -1)):
+        probe.delete(number)
+        assert page.state["shown"] == then
+    assert heard == [made[1], None] and probe.trials == () and page.state["trials"] == []
+
+
+def test_what_is_not_there_is_refused(run: Any) -> None:
+    probe, page, made = run
+    probe.delete(2)
+    for wrong in (2, 0, -1, 99, True, "1", None):
+        with pytest.raises(InputError, match="There is no trial"):
+            probe.restore(wrong)
+    with pytest.raises(InputError, match="there are 1, 3"):
+        probe.note(2, "x")
+    with pytest.raises(InputError, match="not one of this probe"):
+        probe.delete(made[1])
+    with pytest.raises(InputError, match="at most 2000 characters"):
+        probe.note(1, "x" * 2001)
+    for message in ({"kind": "restore"}, {"kind": "delete"}, {"kind": "note", "text": "x"}):
+        page.send({**message, "trial": 2})
+        assert "no trial 2" in page.state["error"]["message"]
+        page.set(error=None)
+    page.set(shown=2)
+    assert page.state["shown"] == 3 and "one of the 2 trials" in page.state["error"]["message"]
+    assert probe.trials == (made[0], made[2])
+
+
+# ----------------------------------------------------------------------------------------------- messages
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"kind": "restore"},
+        {"kind": "restore", "trial": "1"},
+        {"kind": "restore", "trial": True},
+        {"kind": "restore", "trial": 0},
+        {"kind": "restore", "trial": 1.5},
+        {"kind": "delete", "trial": math.nan},
+        {"kind": "delete", "trial": 1, "all": True},
+        {"kind": "note", "trial": 1},
+        {"kind": "note", "trial": 1, "text": 7},
+        {"kind": "note", "trial": 1, "text": "x" * 2001},
+        {"kind": "export", "id": "e", "trials": [], "format": "json"},
+        {"kind": "export", "id": "e", "trials": [1] * 1001, "format": "json"},
+        {"kind": "export", "id": "e", "trials": [1], "format": "exe"},
+        {"kind": "export", "id": "e", "trials": "1", "format": "csv"},
+        {"kind": "export", "trials": [1], "format": "csv"},
+    ],
+)
+def test_messages_that_are_refused(message: dict[str, Any]) -> None:
+    with pytest.raises(InputError):
+        protocol.parse_message(message, [])
+
+
+def test_messages_that_are_taken() -> None:
+    parse = protocol.parse_message
+    assert parse({"kind": "restore", "trial": 3.0}) == protocol.Restore(3)
+    assert parse({"kind": "delete", "trial": 3}) == protocol.Delete(3)
+    assert parse({"kind": "note", "trial": 3, "text": " a "}) == protocol.Note(3, "a")
+    export = {"kind": "export", "id": "e", "trials": [2, 1], "format": "pdf"}
+    assert parse(export) == protocol.Export("e", (2, 1), "pdf")
+
+
+# ------------------------------------------------------------------------------------------------- export
+@pytest.fixture(scope="module")
+def measured(vlm: VLM) -> Probe:
+    """Two trials of the real model, on two observations."""
+    probe = Probe(vlm, data=datasets.scenes())
+    probe.run(samples=4, max_new_tokens=6)
+    probe.choose(4)
+    probe.stimulus = probe.stimulus.box(10, 20, 100, 50, "red")
+    probe.run(samples=4, max_new_tokens=6)
+    probe.note(2, 'a "quoted", note\nof two lines')
+    return probe
+
+
+def test_json_gives_the_trials_back(measured: Probe) -> None:
+    record = json.loads(measured.export())
+    assert [entry["id"] for entry in record["trials"]] == [1, 2]
+    assert record["trials"][1]["note"] == measured.notes[2] and record["trials"][0]["note"] == ""
+    assert tuple(Trial.from_dict(entry["trial"]) for entry in record["trials"]) == measured.trials
+    (one,) = json.loads(measured.export(measured.trials[1]))["trials"]
+    assert one["id"] == 2
+
+
+def test_csv_has_a_row_for_each(measured: Probe) -> None:
+    rows = list(csv.DictReader(io.StringIO(measured.export([2, 1], "csv").decode())))
+    assert [row["trial"] for row in rows] == ["1", "2"] and rows[1]["note"] == measured.notes[2]
+    for row, trial in zip(rows, measured.trials, strict=True):
+        assert trial.answer is not None and trial.uncertainty is not None
+        assert row["answer"] == trial.answer.text
+        assert float(row["semantic_entropy"]) == trial.uncertainty.semantic_entropy
+
+
+def test_pdf_holds_the_trials(measured: Probe, tmp_path: Path) -> None:
+    path = measured.export(format="pdf", path=tmp_path / "both.pdf")
+    assert path == tmp_path / "both.pdf" and open_report(path) == list(measured.trials)
+
+
+@pytest.mark.parametrize("format", ["json", "csv", "pdf"])
+def test_the_page_gets_the_same_file(measured: Probe, format: Any) -> None:
+    page = Page(measured)
+    page.send({"kind": "export", "id": "e7", "trials": [2], "format": format})
+    page.wait(lambda page: page.of_kind("export") or page.of_kind("error"), 60)
+    place = next(i for i, message in enumerate(page.messages) if message["kind"] == "export")
+    assert page.messages[place] == {
+        "kind": "export",
+        "id": "e7",
+        "name": f"trial-2.{format}",
+        "type": {"json": "application/json", "csv": "text/csv", "pdf": "application/pdf"}[format],
+    }
+    assert page.attached[place] == [measured.export(2, format)]
+
+
+def test_exports_that_cannot_be(probe: Probe, measured: Probe, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(InputError, match="run one first"):
+        probe.export()
+    with pytest.raises(InputError, match="format must be one of json, csv, pdf"):
+        measured.export(format="exe")  # type: ignore[call-overload]
+    with pytest.raises(InputError, match="cannot be written"):
+        measured.export(path="/no/such/folder/t.json")
+    page = Page(measured)
+    page.send({"kind": "export", "id": "e", "trials": [9], "format": "json"})
+    assert "no trial 9" in page.state["error"]["message"] and page.state["error"]["id"] == "e"
+    monkeypatch.setattr(protocol, "MAX_UPLOAD", 100)
+    page.send({"kind": "export", "id": "f", "trials": [1], "format": "json"})
+    page.wait(lambda page: (page.state["error"] or {}).get("id") == "f")
+    assert "probe.export([1], 'json', path='trial-1.json')" in page.state["error"]["message"]
+    assert not page.of_kind("export")
+
+
+def test_names_of_files() -> None:
+    assert file_name([3], "csv") == "trial-3.csv"
+    assert file_name([1, 3], "pdf") == "trials-1-3.pdf"
+    assert file_name(list(range(2, 90)), "json") == "trials-2-to-89.json"
+
+
+def test_numbers_are_never_given_twice(measured: Probe) -> None:
+    history, (trial, _) = History(), measured.trials
+    assert [history.add(trial, {}) for _ in range(3)] == [1, 2, 3]
+    history.remove(3)
+    assert history.add(trial, {}) == 4 and list(history) == [1, 2, 4]
+    assert history.entries == [{"id": 1}, {"id": 2}, {"id": 4}]
+
+
+# --------------------------------------------------------------------------------------------- the view
+def test_what_the_page_gets_of_tokens_heads_and_the_curve(measured: Probe) -> None:
+    trial, view = measured.trials[0], Page(measured).state["trials"][0]["view"]
+    assert trial.answer is not None and trial.attention is not None and trial.uncertainty is not None
+    told = [[(o["text"], o["logprob"]) for o in token["alternatives"]] for token in view["answer"]["tokens"]]
+    assert told == [list(others) for others in trial.answer.alternatives] and len(told[0]) == 5
+    mass = trial.attention.mass
+    assert np.allclose(view["attention"]["by_head"], mass[..., 0].mean(0), atol=1e-4)
+    per_token = [
+        [share[name] for name in trial.attention.segments] for share in view["attention"]["by_token"]
+    ]
+    assert np.allclose(per_token, mass.mean((1, 2)), atol=1e-6)
+    curve = view["uncertainty"]["curve"]
+    expected = entropy_curve(trial.uncertainty, "semantic_entropy")
+    assert curve["samples"] == [1, 2, 3, 4] == list(expected.samples)
+    for name in ("mean", "low", "high"):
+        assert curve[name] == pytest.approx(list(getattr(expected, name)), abs=1e-5)
+    assert curve["mean"][-1] == pytest.approx(trial.uncertainty.semantic_entropy, abs=1e-5)
+
+
+def test_averages_stand_beside_a_trial_of_their_model_only(
+    probe: Probe, script: Script, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from isi_widget.widget import probe as module
+
+    script.free, script.steps = True, 1
+    told = {"semantic_entropy": {"mean": 0.2, "percentile": 83.0}, "note": "Averages of 200 scenes."}
+    monkeypatch.setattr(module, "for_trial", lambda trial, view: told)
+    page = Page(probe)
+    probe.run("answer")
+    assert page.state["trials"][0]["view"]["averages"] == told
+    monkeypatch.setattr(module, "for_trial", lambda trial, view: None)
+    probe.run("answer")
+    assert "averages" not in page.state["trials"][1]["view"]
