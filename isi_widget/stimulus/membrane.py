@@ -43,7 +43,7 @@ def membrane(values: NDArray[np.uint8], unknown: NDArray[np.bool_]) -> NDArray[n
         sources.append(_gathered(sources[-1]) * _RIM)
     filled = np.zeros_like(sources[-1])
     for index in range(len(grids) - 1, -1, -1):
-        filled = _spread(filled, grids[index].leak.shape) * (grids[index].inverse > 0)
+        filled = _spread(filled, grids[index].leak.shape) * grids[index].inside
         filled = _solved(grids[index:], sources[index], filled, _MOST_STEPS if index == 0 else 2)
     filled = np.clip(np.rint(filled), 0, 255)
     return np.where(unknown[..., None], filled.transpose(1, 2, 0).astype(np.uint8), values)
@@ -61,24 +61,29 @@ class _Grid:
         total[:, :-1] += east
         total[1:] += south
         total[:-1] += south
-        #: 1 / (sum of a cell's conductances); 0 where there is no unknown.
-        self.inverse = np.divide(1, total, out=np.zeros_like(total), where=total > 0)
+        self.inside = total > 0
+        #: Jacobi's step: damping / (sum of a cell's conductances); 0 where there is no unknown.
+        self.damped = np.divide(_DAMPING, total, out=np.zeros_like(total), where=self.inside)
 
     def outflow(self, u: Floats) -> Floats:
         """What flows out of each cell at the potentials u [channels, h, w]: the matrix of the system."""
-        out = self.leak * u
-        flow = self.east * (u[..., 1:] - u[..., :-1])
+        out: Floats = self.leak * u
+        flow = np.subtract(u[..., 1:], u[..., :-1])
+        flow *= self.east
         out[..., :-1] -= flow
         out[..., 1:] += flow
-        flow = self.south * (u[..., 1:, :] - u[..., :-1, :])
+        flow = np.subtract(u[..., 1:, :], u[..., :-1, :])
+        flow *= self.south
         out[..., :-1, :] -= flow
         out[..., 1:, :] += flow
         return out
 
-    def smoothed(self, u: Floats, source: Floats) -> Floats:
-        """One step of damped Jacobi towards outflow(u) = source."""
-        result: Floats = u + _DAMPING * self.inverse * (source - self.outflow(u))
-        return result
+    def smooth(self, u: Floats, source: Floats) -> None:
+        """One step of damped Jacobi towards outflow(u) = source, in place."""
+        step = self.outflow(u)
+        np.subtract(source, step, out=step)
+        step *= self.damped
+        u += step
 
     def coarser(self) -> _Grid:
         """The network of 2 x 2 cells taken together."""
@@ -127,31 +132,39 @@ def _spread(u: Floats, shape: tuple[int, ...]) -> Floats:
 def _cycle(grids: list[_Grid], source: Floats) -> Floats:
     """A symmetric V-cycle from 0: about the solution of outflow(u) = source on the first grid."""
     grid = grids[0]
-    u: Floats = _DAMPING * grid.inverse * source
+    u: Floats = grid.damped * source
     if len(grids) == 1:
         for _ in range(30):  # at most four cells
-            u = grid.smoothed(u, source)
+            grid.smooth(u, source)
         return u
-    u = grid.smoothed(u, source)
-    u += _spread(_cycle(grids[1:], _gathered(source - grid.outflow(u))), grid.leak.shape) * (grid.inverse > 0)
-    return grid.smoothed(grid.smoothed(u, source), source)
+    grid.smooth(u, source)
+    rest = grid.outflow(u)
+    np.subtract(source, rest, out=rest)
+    correction = _spread(_cycle(grids[1:], _gathered(rest)), grid.leak.shape)
+    np.add(u, correction, out=u, where=grid.inside)
+    grid.smooth(u, source)
+    grid.smooth(u, source)
+    return u
 
 
 def _solved(grids: list[_Grid], source: Floats, u: Floats, steps: int) -> Floats:
     """Conjugate gradients from u, one system for each channel."""
     rest = source - grids[0].outflow(u)
-    direction = corrected = _cycle(grids, rest)
-    energy = _dot(rest, corrected)
+    direction = _cycle(grids, rest)
+    energy = _dot(rest, direction)
     for _ in range(steps):
         pushed = grids[0].outflow(direction)
         length = _ratio(energy, _dot(direction, pushed))
-        u = u + length * direction
-        if np.abs(length * direction).max() < _LAST_STEP:
+        pushed *= length
+        rest -= pushed
+        change = np.multiply(direction, length, out=pushed)
+        u += change
+        if max(change.max(), -change.min()) < _LAST_STEP:
             break
-        rest = rest - length * pushed
         corrected = _cycle(grids, rest)
         energy, before = _dot(rest, corrected), energy
-        direction = corrected + _ratio(energy, before) * direction
+        direction *= _ratio(energy, before)
+        direction += corrected
     return u
 
 

@@ -21,6 +21,7 @@ from isi_widget.stimulus.operations import register
 from isi_widget.stimulus.picture import Picture
 
 _FILTER = Image.Resampling.BICUBIC
+_THINNEST = 1e-4  # pixels; what is thinner paints nothing
 _RIM = 2  # cells that a pixel on the edge of the target may reach beyond it
 
 
@@ -71,7 +72,10 @@ class Patch(Drawing):
 
     def bounds(self, size: tuple[int, int]) -> Bounds:
         """Around the part of the target that the picture fills, inside the image."""
-        return pixel_bounds(*self._target(self.picture.size if self.picture else size), size)
+        left, top, right, bottom = self._target(self.picture.size if self.picture else size)
+        if right - left < _THINNEST or bottom - top < _THINNEST:
+            return (0, 0, 0, 0)
+        return pixel_bounds(left, top, right, bottom, size)
 
     def draw(self, image: Image.Image) -> None:
         """Resize what is seen of the source, then paste it through the coverage of the target.
@@ -109,12 +113,16 @@ class Patch(Drawing):
             size, box = (across.count, down.count), (across.exact, down.exact)
             seen = seen.resize(size, _FILTER, (box[0][0], box[1][0], box[0][1], box[1][1]))
         (x0, x1), (y0, y1) = across.box(bounds[0], bounds[2]), down.box(bounds[1], bounds[3])
-        if x0 < 0 or y0 < 0 or x1 > seen.width or y1 > seen.height:  # edges between pixels
+        if not all(edge.is_integer() for edge in (*across.target, *down.target)):
+            # A pixel on the edge reaches beyond the source; whether it is seen must not change the others.
             rim = ((_RIM, _RIM), (_RIM, _RIM), (0, 0))
             seen = Image.fromarray(np.pad(np.asarray(seen), rim, mode="edge"))
             x0, x1 = (min(max(x + _RIM, 0), seen.width) for x in (x0, x1))
             y0, y1 = (min(max(y + _RIM, 0), seen.height) for y in (y0, y1))
-        return seen.resize((bounds[2] - bounds[0], bounds[3] - bounds[1]), _FILTER, (x0, y0, x1, y1))
+        # One direction at a time: of both together, Pillow chooses the order by what is seen.
+        width, height = bounds[2] - bounds[0], bounds[3] - bounds[1]
+        seen = seen.resize((width, seen.height), _FILTER, (x0, 0, x1, seen.height))
+        return seen.resize((width, height), _FILTER, (0, y0, width, y1))
 
 
 class _Axis:
@@ -124,10 +132,10 @@ class _Axis:
 
     def __init__(self, start: float, length: float, at: float, size: float, limit: int) -> None:
         low, high = max(start, 0.0), min(start + length, float(limit))
-        if low >= high or size == 0:
+        if high - low < _THINNEST:
             low = high = start
         self._start, self._at = start, at
-        self._scale = size / length if length else 1.0
+        self._scale = size / length if length >= _THINNEST else 0.0
         #: The target in the image; the source is cut to the picture.
         self.target = at + (low - start) * self._scale, at + (high - start) * self._scale
         #: The whole pixels of the picture that are needed, and where the source lies in them.

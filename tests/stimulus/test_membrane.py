@@ -1,0 +1,106 @@
+"""In-painting: ramps and single colours are continued, everything else is the harmonic function."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from isi_widget.stimulus import Erase, paint
+from isi_widget.stimulus.membrane import membrane
+
+
+def harmonic(values: np.ndarray, unknown: np.ndarray) -> np.ndarray:
+    """Every unknown pixel the mean of its neighbours, by a dense linear system."""
+    height, width = unknown.shape
+    where = np.argwhere(unknown)
+    number = {(y, x): i for i, (y, x) in enumerate(map(tuple, where))}
+    matrix, right = np.zeros((len(where), len(where))), np.zeros((len(where), 3))
+    for i, (y, x) in enumerate(where):
+        for v, u in ((y - 1, x), (y + 1, x), (y, x - 1), (y, x + 1)):
+            if 0 <= v < height and 0 <= u < width:
+                matrix[i, i] += 1
+                if unknown[v, u]:
+                    matrix[i, number[v, u]] -= 1
+                else:
+                    right[i] += values[v, u]
+    result = values.astype(float)
+    result[unknown] = np.linalg.solve(matrix, right)
+    return result
+
+
+@pytest.mark.parametrize("shape", [(40, 60), (161, 97), (400, 300)])
+def test_a_ramp_is_continued_as_a_ramp(shape: tuple[int, int]) -> None:
+    """Within one grey level, of which half is rounding."""
+    ys, xs = np.mgrid[0 : shape[0], 0 : shape[1]]
+    ramp = 20 + xs * 120 / shape[1] + ys * 90 / shape[0]
+    values = np.stack([ramp, 255 - ramp, ramp / 2], axis=2)
+    image = Image.fromarray(np.rint(values).astype(np.uint8))
+    region = (3, 5, shape[1] - 8, shape[0] - 11)
+    hole = paint(image, [Erase(region, "black"), Erase(region, "inpaint")])
+    got = np.asarray(hole).astype(float)
+    assert np.abs(got - values).max() <= 1 and np.abs(got - np.asarray(image))[5:-6, 3:-5].max() <= 1
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    st.tuples(st.integers(1, 70), st.integers(1, 70)), st.floats(0.05, 0.999), st.integers(0, 2**32 - 1),
+    st.tuples(*[st.integers(0, 255)] * 3),
+)  # fmt: skip
+def test_one_colour_around_is_one_colour_inside(shape, share: float, seed: int, color) -> None:
+    unknown = np.random.default_rng(seed).random(shape) < share
+    unknown.flat[0] = False
+    values = np.random.default_rng(seed).integers(0, 256, (*shape, 3), dtype=np.uint8)
+    values[~unknown] = color
+    assert (membrane(values, unknown) == color).all()
+
+
+def disc(shape: tuple[int, int]) -> np.ndarray:
+    ys, xs = np.mgrid[0 : shape[0], 0 : shape[1]]
+    return np.hypot(ys - shape[0] / 2, xs - shape[1] / 2) < min(shape) / 2 - 2
+
+
+def all_but_a_corner(shape: tuple[int, int]) -> np.ndarray:
+    unknown = np.ones(shape, bool)
+    unknown[0, :5] = False
+    return unknown
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        disc,
+        all_but_a_corner,
+        lambda shape: np.pad(np.ones((max(shape[0] - 2, 0), shape[1] - 2), bool), 1)[: shape[0]],
+        lambda shape: np.pad(np.ones((shape[0] - 1, shape[1] - 1), bool), ((1, 0), (0, 1))),
+        lambda shape: np.random.default_rng(1).random(shape) < 0.6,
+        lambda shape: np.arange(shape[0] * shape[1]).reshape(shape) % 7 > 0,
+        lambda shape: np.zeros(shape, bool),
+    ],
+    ids=["disc", "all but a corner", "box", "box at the rim", "scattered", "stripes", "nothing"],
+)
+@pytest.mark.parametrize("shape", [(37, 44), (5, 60), (1, 30)])
+def test_against_the_dense_solution(make, shape: tuple[int, int]) -> None:
+    unknown = make(shape)
+    values = np.random.default_rng(2).integers(0, 256, (*shape, 3), dtype=np.uint8)
+    if unknown.all():
+        pytest.skip("nothing is known")
+    got = membrane(values, unknown)
+    assert np.abs(got - harmonic(values, unknown)).max() <= 0.6  # 0.5 is rounding
+    assert (got[~unknown] == values[~unknown]).all()
+
+
+def test_a_large_hole_with_a_noisy_rim_is_harmonic_too() -> None:
+    """Too large for a dense system: every pixel is the mean of its neighbours, but for rounding."""
+    unknown = disc((500, 700))
+    values = np.random.default_rng(3).integers(0, 256, (500, 700, 3), dtype=np.uint8)
+    got = membrane(values, unknown).astype(float)
+    mean = (got[:-2, 1:-1] + got[2:, 1:-1] + got[1:-1, :-2] + got[1:-1, 2:]) / 4
+    assert np.abs(mean - got[1:-1, 1:-1])[unknown[1:-1, 1:-1]].max() <= 1.1
+
+
+def test_nothing_known_is_refused() -> None:
+    with pytest.raises(ValueError, match="at least one known pixel"):
+        membrane(np.zeros((3, 3, 3), np.uint8), np.ones((3, 3), bool))
