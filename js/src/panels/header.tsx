@@ -26,7 +26,7 @@ export const Header = live(function Header() {
           }}
         >
           <span class="isi-muted isi-fixed">{own ? "Own image" : `Observation ${store.index.value}`}</span>
-          <span class="isi-cut">{observation?.question ?? ""}</span>
+          <span class="isi-cut" dir="auto">{observation?.question ?? ""}</span>
           <Icon name="down" />
         </button>
         {screen.popover.value === "observations" && <Picker />}
@@ -66,7 +66,7 @@ const Picker = live(function Picker() {
           view: (
             <>
               <span class="isi-muted isi-index">{index}</span>
-              <span class="isi-grow">{question}</span>
+              <span class="isi-grow" dir="auto">{question}</span>
               {level && <span class="isi-muted">{level}</span>}
               <span class="isi-truthcell">{answer ?? ""}</span>
             </>

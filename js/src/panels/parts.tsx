@@ -59,6 +59,9 @@ export function Tip({ test, term, children }: { test: string; term: ComponentChi
 export const Popover = live(function Popover({ test, label, children, classes = "" }: { test: string; label: string; children: ComponentChildren; classes?: string }) {
   const { screen, root } = useView();
   const panel = useRef<HTMLDivElement>(null);
+  const focused = (): Element | null => (root.getRootNode() as Document | ShadowRoot).activeElement;
+  // What opened it: read while it is drawn, since a field inside takes the focus before effects run.
+  const opener = useMemo(focused, []);
   useEffect(() => {
     const outside = (event: PointerEvent): void => {
       const path = event.composedPath();
@@ -70,8 +73,8 @@ export const Popover = live(function Popover({ test, label, children, classes = 
     return () => {
       scope.removeEventListener("pointerdown", outside, true);
       // Keys go on working in the probe when what had the focus is gone.
-      const active = (root.getRootNode() as Document | ShadowRoot).activeElement;
-      if (!active || active === scope.body) root.focus({ preventScroll: true });
+      const active = focused();
+      if (!active || active === scope.body || panel.current?.contains(active)) (root.contains(opener) ? (opener as HTMLElement) : root).focus({ preventScroll: true });
     };
   }, []);
   return (

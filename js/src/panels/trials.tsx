@@ -91,7 +91,7 @@ const Code = live(function Code() {
   return (
     <Popover test="code-panel" label="Python of this input" classes="isi-code">
       <p role="status">{copied === true ? "Copied. Paste it into a cell." : copied === false ? "The browser refused the clipboard: select and copy." : "Python of this input"}</p>
-      <textarea ref={area} readOnly data-testid="code" rows={Math.min(14, text.split("\n").length + 1)} value={text} spellcheck={false} />
+      <textarea ref={area} readOnly data-testid="code" aria-label="Python" rows={Math.min(14, text.split("\n").length + 1)} value={text} spellcheck={false} />
     </Popover>
   );
 });
