@@ -90,17 +90,27 @@ class Controller:
         """
         return self._worker.inside
 
-    def start(self, id: str, stimulus: Stimulus, what: Sequence[str], settings: Mapping[str, Any]) -> Job:
+    def start(
+        self,
+        id: str,
+        stimulus: Stimulus,
+        what: Sequence[str],
+        settings: Mapping[str, Any],
+        automatic: bool = False,
+    ) -> Job:
         """Queue a run of `stimulus` as it is now. Returns at once.
 
         All three measures are "everything": what the model cannot give is left out, and the trial's notes
         say so. Anything less is asked for by name, and refused if it is not available.
+
+        An automatic run, which nobody asked for, never takes the place of one that was asked for, and tells
+        nothing before its result: the last result stays until the next one is there.
         """
         everything = set(what) == set(WHAT)
 
         def work(job: Job) -> Trial:
             stream = None
-            if self.watched:
+            if self.watched and not automatic:
                 stream = Stream(lambda answer, samples: self._on_partial(id, answer, samples))
             self._stream = stream
             try:
@@ -120,7 +130,8 @@ class Controller:
             self._on_trial(trial, id)
             return trial
 
-        return self._submit(Job(id, work, [name for name in what if name not in self._slot.unavailable]))
+        possible = [name for name in what if name not in self._slot.unavailable]
+        return self._submit(Job(id, work, possible, kind="automatic" if automatic else ""))
 
     def load(self, id: str, source: Source) -> Job:
         """Queue the loading of another model. Returns at once."""

@@ -7,6 +7,7 @@ operations (`isi_widget.stimulus`).
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,9 +15,12 @@ from isi_widget.datasets import Dataset, Observation
 from isi_widget.errors import InputError
 from isi_widget.stimulus import Picture, Presets, Stimulus
 from isi_widget.widget import document as doc
+from isi_widget.widget import preview as pictures
 
 SPLITS = ("demo", "validation", "test")  # of the built-in scenes; the first one is the default
 OWN = -1  # the index of a stimulus that is not of the data set
+_SEEDS = 1_000_000  # of random presets, as the page draws them
+_TRIES = 20  # seeds that are tried for an item that was not seen yet
 
 
 class Editor:
@@ -38,6 +42,9 @@ class Editor:
             str, Picture
         ] = {}  # custom images set from Python: undo and redo name them by their digest
         self._last: tuple[Stimulus, Any, Stimulus] | None = None
+        # random items that were shown on the present base, by part: a text, or the checksum of an image
+        self._seen: dict[str, set[str]] = {}
+        self._seen_on: Stimulus | None = None
 
     def resolve(self, document: Mapping[str, Any]) -> Stimulus:
         """The stimulus that a document stands for; `InputError` if its operations make no sense here."""
@@ -65,6 +72,54 @@ class Editor:
         """
         base = Stimulus(picture, current.current_question, current.current_context)
         self.index, self.observation, self.base, self.name = OWN, None, base, name
+
+    def reshuffled(self, current: Stimulus, part: str) -> doc.Operation:
+        """The operation that shows another random item ("image" or "context") than `current` does.
+
+        Items that were not shown yet come first, as long as they are found.
+
+        Raises
+        ------
+        InputError : the observation has no random preset of that part, or the data set no other item.
+        """
+        presets = current.presets
+        if "random" not in (presets.image_names if part == "image" else presets.context_names):
+            raise InputError(
+                f"There is no random {part} here: the observation needs others beside it in its data set."
+            )
+        if self._seen_on is not self.base:
+            self._seen, self._seen_on = {}, self.base
+        shown = current.current_image.sha256 if part == "image" else current.current_context
+        seen = self._seen.setdefault(part, set())
+        seen.add(shown)
+        other: tuple[int, str] | None = None
+        for _ in range(_TRIES):
+            seed = secrets.randbelow(_SEEDS)
+            if part == "image":
+                item = presets.image("random", seed).sha256
+            else:
+                item = presets.context("random", seed)
+            if item != shown:
+                other = (seed, item)
+                if item not in seen:
+                    break
+        else:
+            seen.intersection_update({shown})  # all were shown, as far as one can tell: from the beginning
+        if other is None:
+            raise InputError(f"The data set of this observation has no other random {part}.")
+        seen.add(other[1])
+        return {"op": part, "preset": "random", "seed": other[0]}
+
+    def thumbnail(self, index: int) -> bytes:
+        """A small JPEG of an observation of the data set; empty if there is no such one, or its image cannot
+        be read.
+        """
+        if not 0 <= index < len(self.data):
+            return b""
+        try:
+            return pictures.thumbnail(self.data[index].image.pil())
+        except Exception:  # an image of the user's own making may fail in any way; choosing it says how
+            return b""
 
     def adopt(self, stimulus: Stimulus, document: Mapping[str, Any]) -> doc.Document:
         """The document that shows `stimulus`: one more step if it has the same base, else a new one on its

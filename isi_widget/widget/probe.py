@@ -18,7 +18,7 @@ import traitlets as t
 
 from isi_widget.datasets import Dataset, Observation
 from isi_widget.errors import InputError
-from isi_widget.settings import Settings
+from isi_widget.settings import WHAT, Settings
 from isi_widget.stimulus import Stimulus, load_image
 from isi_widget.study import for_trial
 from isi_widget.trial import Trial
@@ -29,14 +29,27 @@ from isi_widget.widget import preview as pictures
 from isi_widget.widget import protocol
 from isi_widget.widget import trials as tr
 from isi_widget.widget.assets import asset
+from isi_widget.widget.automatic import Automatic
 from isi_widget.widget.controller import Controller, explain, format_traceback
 from isi_widget.widget.jobs import Job, Worker
 from isi_widget.widget.models import ModelSlot, Source, label, offer
 from isi_widget.widget.shells import take_any_shell
 from isi_widget.widget.still import still_picture
-from isi_widget.widget.traits import PageState
+from isi_widget.widget.traits import Followed, PageState
 
-_FROM_PAGE = frozenset({"document", "observation_index", "settings", "shown", "error"})
+_FROM_PAGE = frozenset(
+    {
+        "document",
+        "observation_index",
+        "settings",
+        "shown",
+        "error",
+        "tool",
+        "selected",
+        "run_on_change",
+    }
+)
+_FOLLOWED = ("stimulus", "trial", "selected", "tool", "busy")
 
 
 class Probe(PageState):
@@ -60,7 +73,12 @@ class Probe(PageState):
         others are deleted.
     notes : {number: what `note` was told of a trial}; read-only.
     vlm : the model; set it to probe another, or `load` one by name.
-    settings : {"samples", "temperature", "seed", "max_new_tokens", "strict"} of the next run.
+    settings : of the next run: all of `isi_widget.Settings` but what to measure; set some of them by a dict.
+    run_on_change : True runs the measures of the shown trial (or everything) by themselves a moment after the
+        last change of input, settings or model. A run of this kind for an older input is cancelled.
+    tool : the tool of the canvas; set it to choose one in every view.
+    selected : the drawings that are selected, as places in `probe.document["operations"]`; set it to select.
+    busy : whether the model runs or is loaded (read-only).
     last_traceback : where the last failed run failed, as text.
     """
 
@@ -83,6 +101,7 @@ class Probe(PageState):
         self._painter = Worker("isi-preview")
         self._loader = Worker("isi-upload")
         self._following = threading.local()
+        self._automatic = Automatic(self._run_or_tell, self._controller.cancel)
         self._pictured = ""  # what the picture of the document is, and how many were painted
         self._paintings = 0
         self._show_model()
@@ -93,6 +112,7 @@ class Probe(PageState):
         take_any_shell(self.comm)
         self.observe(self._stimulus_set, "stimulus")
         self.observe(self._state_set, ["document", "observation_index", "shown"])
+        self.observe(self._input_changed, ["stimulus", "settings", "model", "run_on_change"])
         self.on_msg(self._receive)
 
     @property
@@ -115,8 +135,8 @@ class Probe(PageState):
         Parameters
         ----------
         what : some of "answer", "uncertainty" and "attention", or "everything".
-        **settings : samples, temperature, seed, max_new_tokens, strict, for this run only; others as in
-            `probe.settings`.
+        **settings : any of `isi_widget.Settings` (samples, temperature, seed, ...), for this run only; others
+            as in `probe.settings`.
 
         Raises
         ------
@@ -128,7 +148,8 @@ class Probe(PageState):
             raise RuntimeError(
                 "probe.run() waits for the model: it cannot be called by an observer of the probe."
             )
-        job = self._start(uuid.uuid4().hex, protocol.check_what(what), protocol.check_settings(settings))
+        checked = protocol.check_settings(settings, self.settings)
+        job = self._start(uuid.uuid4().hex, protocol.check_what(what), checked)
         trial: Trial = _awaited(job)
         return trial
 
@@ -173,6 +194,27 @@ class Probe(PageState):
             self._set(document=doc.step(self.document, []))
         else:
             self._set(observation_index=index)
+
+    def reshuffle(self, part: str = "context") -> None:
+        """Another random "image" or "context" of the data set, never the one that is shown.
+
+        Raises
+        ------
+        InputError : there is none.
+        """
+        operation = self._editor.reshuffled(self._editor.resolve(self.document), protocol.check_part(part))
+        kept = [item for item in self.document["operations"] if item["op"] != part]
+        self._set(document=doc.step(self.document, [*kept, operation]))
+
+    def watch(self, name: str) -> Followed:
+        """A widget without a view whose `value` follows a trait ("stimulus", "trial", "selected", "tool",
+        "busy"): for `ipywidgets.interactive(f, trial=probe.watch("trial"))`.
+        """
+        if name not in _FOLLOWED:
+            raise InputError(f"{name!r} cannot be watched; these can: {', '.join(_FOLLOWED)}.")
+        followed = Followed()
+        t.dlink((self, name), (followed, "value"))
+        return followed
 
     def code(self) -> str:
         """Python that makes the current stimulus and runs it with the current settings."""
@@ -299,6 +341,8 @@ class Probe(PageState):
             self.observation_index = self._editor.index
             self.set_trait("observation", self._editor.record())
             self.set_trait("inputs", ed.inputs(stimulus))
+            drawings = [i for i, op in enumerate(self.document["operations"]) if protocol.is_drawing(op)]
+            self.selected = [index for index in self.selected if index in drawings]
             if stale and wait:
                 self._paint()
         if stale and not wait:  # the newest document wins, older ones are skipped
@@ -338,14 +382,20 @@ class Probe(PageState):
         except Exception as error:
             self._fail(error)
 
-    def _checked(self, name: str, value: Any) -> Any:
-        """The value of a trait that page and Python may both set, or `InputError`."""
+    def _checked(self, name: str, value: Any, document: Mapping[str, Any] | None = None) -> Any:
+        """The value of a trait that page and Python may both set, or `InputError`; `document` is the one
+        that comes with it.
+        """
         if name == "document":
             document = protocol.check_document(value, known=self.document)
             self._editor.resolve(document)
             return document
         if name == "settings":
-            return {**protocol.SETTINGS, **self.settings, **protocol.check_settings(value)}
+            return {**protocol.SETTINGS, **self.settings, **protocol.check_settings(value, self.settings)}
+        if name == "tool":
+            return protocol.check_tool(value)
+        if name == "selected":
+            return protocol.check_selected(value, (document or self.document)["operations"])
         if name == "observation_index":
             if value == self._editor.index:
                 return value
@@ -354,7 +404,9 @@ class Probe(PageState):
             return protocol.check_shown(value, list(self._history))
         return value
 
-    @t.validate("document", "settings", "observation_index", "shown")  # type: ignore[untyped-decorator]
+    @t.validate(  # type: ignore[untyped-decorator]
+        "document", "settings", "observation_index", "shown", "tool", "selected"
+    )
     def _valid(self, proposal: Any) -> Any:
         return self._checked(proposal["trait"].name, proposal["value"])
 
@@ -386,9 +438,9 @@ class Probe(PageState):
         accepted: dict[str, Any] = {}
         refused: dict[str, BaseException] = {}
         with self._exclusive():
-            for name, value in sync_data.items():
+            for name, value in sorted(sync_data.items(), key=lambda item: item[0] != "document"):
                 try:
-                    accepted[name] = self._from_page(name, value)
+                    accepted[name] = self._from_page(name, value, accepted.get("document"))
                 except Exception as error:  # whatever a page sends, the widget stays usable
                     refused[name] = error
             try:
@@ -406,14 +458,16 @@ class Probe(PageState):
         except Exception as error:
             self._fail(error)
 
-    def _from_page(self, name: str, value: Any) -> Any:
+    def _from_page(self, name: str, value: Any, document: Mapping[str, Any] | None = None) -> Any:
         if name in self.keys and name not in PageState.__dict__ and not name.startswith("_"):
             return value  # of the widget framework: layout and the like
         if name not in _FROM_PAGE:
             raise InputError(f"The page may not set {name!r}.")
         if name == "error" and value is not None:
             raise InputError("The page may only dismiss an error, by setting it to null.")
-        return self._checked(name, value)
+        if name == "run_on_change" and not isinstance(value, bool):
+            raise InputError(f"run_on_change must be true or false, not {value!r:.60}.")
+        return self._checked(name, value, document)
 
     def _receive(self, _: Any, content: Any, buffers: Sequence[Any]) -> None:
         """One custom message of the page. Hands over and returns: this may be the kernel's only thread, or a
@@ -444,6 +498,16 @@ class Probe(PageState):
                 numbers = self._history.numbers(message.trials)
                 self._loader.submit(
                     Job(message.id, lambda job: self._send_file(message, numbers), kind="export")
+                )
+            elif isinstance(message, protocol.Thumbnails):
+                self._loader.submit(
+                    Job("thumbnails", lambda job: self._send_thumbnails(message.indexes), kind="thumbnails")
+                )
+            elif isinstance(message, protocol.Tokens):
+                self._loader.submit(Job("tokens", lambda job: self._send_tokens(), kind="tokens"))
+            elif isinstance(message, protocol.Reshuffle):
+                self._loader.submit(
+                    Job("reshuffle", lambda job: self._reshuffle_or_tell(message.part), kind="reshuffle")
                 )
             elif isinstance(message, protocol.Models):
                 self._loader.submit(Job("models", lambda job: self._offer(), kind="models"))
@@ -477,6 +541,37 @@ class Probe(PageState):
         except Exception as error:
             self._fail(error, asked.id)
 
+    def _reshuffle_or_tell(self, part: str) -> None:
+        try:
+            self.reshuffle(part)
+        except Exception as error:
+            self._fail(error)
+
+    def _send_thumbnails(self, indexes: Sequence[int]) -> None:
+        """Small pictures of observations, for the rows that the page shows: never a trait, never saved."""
+        found = [self._editor.thumbnail(index) for index in indexes]
+        self.send({"kind": "thumbnails", "indexes": list(indexes)}, found)
+
+    def _send_tokens(self) -> None:
+        """How many tokens the prompt has by segment, or why the model would refuse it.
+
+        Nothing while the model is busy: the page asks again when it is free.
+        """
+        if self._controller.status()["state"] != "idle":
+            return
+        stimulus = self._editor.resolve(self.document)
+        counts, problem = None, ""
+        if stimulus.current_question.strip() and "segments" not in self._slot.unavailable:
+            try:
+                prompt = self._slot.vlm.encode(stimulus)
+                counts = None if prompt.unavailable else prompt.token_counts()
+            except InputError as error:
+                problem = str(error)
+            except Exception as error:  # an unknown processor may raise anything: a run will tell it
+                problem = f"{type(error).__name__}: {error}"[:600]
+        told = {"key": stimulus.key, "model": self.model["label"], "counts": counts, "problem": problem}
+        self.send({"kind": "tokens", **told})
+
     # ---- models
     def _offer(self) -> None:
         """Tell what can be loaded, and how much memory there is for it just now."""
@@ -497,18 +592,56 @@ class Probe(PageState):
             self.set_trait("model", model)
 
     # ---- runs
-    def _start(self, id: str, what: Sequence[str], settings: Mapping[str, Any]) -> Job:
+    def _start(
+        self, id: str, what: Sequence[str], settings: Mapping[str, Any], automatic: bool = False
+    ) -> Job:
         with self._exclusive():
             self.error = None
             stimulus = self._editor.resolve(self.document)
-        return self._controller.start(id, stimulus, what, {**self.settings, **settings})
+        return self._controller.start(id, stimulus, what, {**self.settings, **settings}, automatic)
+
+    def _input_changed(self, change: Any) -> None:
+        """Something that a result depends on is another now."""
+        old, new = change["old"], change["new"]
+        if change["name"] == "model" and old.get("label") == new.get("label"):
+            return  # the same model, of which more is known
+        if self.run_on_change:
+            self._automatic.changed(change["name"])
+        else:
+            self._automatic.stop()
+
+    def _run_by_itself(self, changed: frozenset[str]) -> Job | None:
+        """The run that follows changes, unless the shown trial is of what there is now."""
+        stimulus, trial = self._editor.resolve(self.document), self.trial
+        if not self.run_on_change or not stimulus.current_question.strip():
+            return None
+        if trial is not None and trial.stimulus.key == stimulus.key:
+            same = label(trial.model) == self.model["label"]
+            if "settings" in changed:
+                same = same and all(
+                    getattr(trial.settings, name) == value for name, value in self.settings.items()
+                )
+            if same:
+                return None
+        what = WHAT if trial is None else trial.settings.what
+        if set(what) != set(WHAT):
+            what = tuple(name for name in what if name not in self._slot.unavailable) or WHAT
+        return self._start(uuid.uuid4().hex, what, {}, automatic=True)
+
+    def _run_or_tell(self, changed: frozenset[str]) -> Job | None:
+        try:
+            return self._run_by_itself(changed)
+        except Exception as error:
+            self._fail(error)
+            return None
 
     def _show_status(self) -> None:
-        with self._exclusive():
+        with self._exclusive(), self.hold_sync():
             status = self._controller.status()
             if status == self.status:
                 return
             self.set_trait("status", status)
+            self.set_trait("busy", status["state"] != "idle")
         if status["stage"]:
             self.send({"kind": "progress", **{key: status[key] for key in ("id", "stage", "done", "total")}})
 
@@ -545,7 +678,8 @@ class Probe(PageState):
     # ---- elsewhere
     def close(self) -> None:
         """Stop what runs and take the widget off the page; results stay in Python."""
-        if hasattr(self, "_controller"):  # not if `__init__` refused its arguments
+        if hasattr(self, "_automatic"):  # not if `__init__` refused its arguments
+            self._automatic.stop()
             self.cancel()
         super().close()
 

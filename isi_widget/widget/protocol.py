@@ -8,16 +8,31 @@ Pure: values in, checked values (or one `InputError`) out. Not for what an opera
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from isi_widget.errors import InputError
 from isi_widget.settings import WHAT, Settings
 from isi_widget.widget import document as _document
 
-SETTINGS: dict[str, Any] = {
-    name: getattr(Settings(), name) for name in ("samples", "temperature", "seed", "max_new_tokens", "strict")
-}
+#: How a run is made, with the defaults: every field of `Settings` but what to measure, which the buttons say.
+SETTINGS: dict[str, Any] = {name: value for name, value in asdict(Settings()).items() if name != "what"}
+TOOLS = (
+    "select",
+    "box",
+    "ellipse",
+    "polygon",
+    "freehand",
+    "line",
+    "arrow",
+    "text",
+    "noise",
+    "blur",
+    "pixelate",
+    "erase",
+    "patch",
+    "picker",
+)
 
 MAX_OPERATIONS = 500
 MAX_TEXT = 20_000  # characters of one string: a long context is fine, a pasted book is a mistake
@@ -29,6 +44,7 @@ MAX_NOTE = 2000  # characters
 #: Formats of exported trials -> what a browser calls them.
 FORMATS = {"json": "application/json", "csv": "text/csv", "pdf": "application/pdf"}
 MAX_EXPORTED = 1000  # trials in one file
+MAX_THUMBNAILS = 100  # in one answer: more rows than a page shows at once
 QUANTIZATIONS = (None, "int8", "nf4")  # what the page offers
 # what it may ask for: it keeps the precision of the present model, which Python may have loaded otherwise
 LOADABLE = (*QUANTIZATIONS, "nf4-double")
@@ -56,6 +72,28 @@ class Upload:
 
     name: str
     data: bytes
+
+
+@dataclass(frozen=True)
+class Thumbnails:
+    """Asks for small pictures of observations, by their places in the data set."""
+
+    indexes: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """Asks how many tokens the texts have for the present model."""
+
+
+@dataclass(frozen=True)
+class Reshuffle:
+    """Another random item in the place of the shown one: "image" or "context"."""
+
+    part: str
+
+
+Asked = Thumbnails | Tokens | Reshuffle  # by the input panels
 
 
 @dataclass(frozen=True)
@@ -129,10 +167,13 @@ _KEYS = {
     "delete": ({"kind", "trial"}, set[str]()),
     "note": ({"kind", "trial", "text"}, set[str]()),
     "export": ({"kind", "id", "trials", "format"}, set[str]()),
+    "thumbnails": ({"kind", "indexes"}, set[str]()),
+    "tokens": ({"kind"}, set[str]()),
+    "reshuffle": ({"kind", "part"}, set[str]()),
 }
 
 
-def parse_message(content: Any, buffers: Sequence[Any] | None = None) -> Message:
+def parse_message(content: Any, buffers: Sequence[Any] | None = None) -> Message | Asked:
     """The checked form of a custom message; `InputError` says what was wrong with it."""
     if not isinstance(content, Mapping):
         raise InputError(f"A message must be an object, not {_short(content)}.")
@@ -154,6 +195,18 @@ def parse_message(content: Any, buffers: Sequence[Any] | None = None) -> Message
         )
     if kind == "cancel":
         return Cancel(_text("id", content.get("id", ""), 200))
+    if kind == "tokens":
+        return Tokens()
+    if kind == "reshuffle":
+        return Reshuffle(check_part(content["part"]))
+    if kind == "thumbnails":
+        indexes = content["indexes"]
+        if not isinstance(indexes, list) or not 1 <= len(indexes) <= MAX_THUMBNAILS:
+            raise InputError(f"indexes must be a list of 1 to {MAX_THUMBNAILS}, not {_short(indexes)}.")
+        for index in indexes:
+            if isinstance(index, bool) or not isinstance(index, int):
+                raise InputError(f"indexes must be whole numbers, not {_short(index)}.")
+        return Thumbnails(tuple(indexes))
     if kind == "code":
         return Code(_text("id", content["id"], 200))
     if kind == "models":
@@ -204,25 +257,65 @@ def check_what(what: Any) -> tuple[str, ...]:
     return tuple(name for name in WHAT if name in names)
 
 
-def check_settings(settings: Any) -> dict[str, Any]:
+def check_settings(settings: Any, present: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Some or all of the settings of a run, each checked by the rules of `isi_widget.Settings`; an unknown
-    one is refused.
+    one is refused, and so is one that does not go together with the other ones or those of `present`.
     """
     if not isinstance(settings, Mapping):
         raise InputError(f"Settings must be an object, not {_short(settings)}.")
     check_keys("the settings", settings, set(), set(SETTINGS))
     given = dict(settings)
-    if not isinstance(given.get("strict", False), bool):
-        raise InputError(f"strict must be true or false, not {_short(given['strict'])}.")
-    for name in ("samples", "seed", "max_new_tokens"):
-        if isinstance(given.get(name), float) and given[name].is_integer():
-            given[name] = int(given[name])  # JSON knows one kind of number
     for name, value in given.items():
-        number = isinstance(value, int | float)
-        if isinstance(value, str | list | tuple | Mapping) or (number and not _bounded(name, value)):
+        default = SETTINGS[name]
+        if isinstance(default, bool):
+            if not isinstance(value, bool):
+                raise InputError(f"{name} must be true or false, not {_short(value)}.")
+        elif isinstance(default, str):
+            if not isinstance(value, str) or len(value) > 40:
+                raise InputError(f"{name} must be a short text, not {_short(value)}.")
+        elif isinstance(value, str | list | tuple | Mapping) or (
+            isinstance(value, int | float) and not _bounded(name, value)
+        ):
             raise InputError(f"{name} must be a number of ordinary size, not {_short(value)}.")
-    checked = Settings(**given)
+        elif isinstance(default, int) and isinstance(value, float) and value.is_integer():
+            given[name] = int(value)  # JSON knows one kind of number
+    checked = Settings(**{**(present or {}), **given})
     return {name: getattr(checked, name) for name in given}
+
+
+def check_part(value: Any) -> str:
+    """What can be drawn at random: "image" or "context"."""
+    if value not in ("image", "context"):
+        raise InputError(f"What is drawn at random is 'image' or 'context', not {_short(value)}.")
+    return str(value)
+
+
+def check_tool(value: Any) -> str:
+    """The name of a tool of the canvas."""
+    if not isinstance(value, str) or value not in TOOLS:
+        raise InputError(f"tool must be one of {', '.join(TOOLS)}; got {_short(value)}.")
+    return value
+
+
+def check_selected(value: Any, operations: Sequence[Mapping[str, Any]]) -> list[int]:
+    """The places of drawings among `operations`, rising and without repeats."""
+    if not isinstance(value, list | tuple) or any(
+        isinstance(index, bool) or not isinstance(index, int) for index in value
+    ):
+        raise InputError(f"selected must be a list of whole numbers, not {_short(value)}.")
+    drawings = [index for index, operation in enumerate(operations) if is_drawing(operation)]
+    for index in value:
+        if index not in drawings:
+            raise InputError(
+                f"selected: operation {_short(index)} is no drawing; of the {len(operations)} operations, "
+                f"counted from 0, these are: {_short(drawings)}."
+            )
+    return sorted(set(value))
+
+
+def is_drawing(operation: Mapping[str, Any]) -> bool:
+    """Whether an operation paints, and so can be selected; the others choose an image or a text."""
+    return operation["op"] not in ("image", "context", "question")
 
 
 def check_document(value: Any, known: Mapping[str, Any] | None = None) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from typing import Any
 
 import anywidget
 import traitlets as t
+from ipywidgets import ValueWidget
 
 from isi_widget.stimulus import Stimulus
 from isi_widget.trial import Trial
@@ -51,6 +52,12 @@ def _notes(notes: Mapping[int, str], page: PageState) -> dict[str, str]:
     return {str(number): text for number, text in notes.items()}
 
 
+class Followed(ValueWidget):
+    """A widget without a view whose `value` is a trait of a probe: what `ipywidgets.interactive` takes."""
+
+    value = t.Any()
+
+
 class PageState(anywidget.AnyWidget):
     """The synced traits of a probe, and two that only Python sees: `stimulus` and `trial`."""
 
@@ -75,6 +82,10 @@ class PageState(anywidget.AnyWidget):
     status = t.Dict(default_value=dict(IDLE), read_only=True).tag(sync=True)
     error = t.Dict(default_value=None, allow_none=True).tag(sync=True)
     shown = t.Int(-1).tag(sync=True)
+    tool = t.Unicode("select").tag(sync=True)
+    selected = t.List(t.Int()).tag(sync=True)
+    busy = t.Bool(False, read_only=True).tag(sync=True)
+    run_on_change = t.Bool(False).tag(sync=True)
     model = t.Dict(read_only=True).tag(sync=True)
 
     def _prepare(self) -> None:

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from isi_widget.errors import InputError
+from isi_widget.settings import Settings
 from isi_widget.widget import document as doc
 from isi_widget.widget import protocol
 from isi_widget.widget.protocol import (
@@ -19,10 +20,15 @@ from isi_widget.widget.protocol import (
     Editor,
     Load,
     Models,
+    Reshuffle,
     Run,
+    Thumbnails,
+    Tokens,
     Upload,
     check_document,
+    check_selected,
     check_settings,
+    check_tool,
     parse_message,
 )
 
@@ -31,6 +37,9 @@ def test_good_messages() -> None:
     settings = {"samples": 5, "temperature": 0.5, "seed": 3, "max_new_tokens": 8, "strict": True}
     run = parse_message({"kind": "run", "id": "a", "what": ["attention", "answer"], "settings": settings})
     assert run == Run("a", ("answer", "attention"), settings)
+    assert parse_message({"kind": "tokens"}) == Tokens()
+    assert parse_message({"kind": "thumbnails", "indexes": [3, -1, 3]}) == Thumbnails((3, -1, 3))
+    assert parse_message({"kind": "reshuffle", "part": "image"}) == Reshuffle("image")
     assert parse_message({"kind": "cancel", "id": "a"}) == Cancel("a")
     assert parse_message({"kind": "code", "id": "a"}, []) == Code("a")
     assert parse_message({"kind": "models"}) == Models()
@@ -66,6 +75,16 @@ def test_good_messages() -> None:
         ({"kind": "load", "id": "a", "name": "x", "quantization": "nf3"}, [], "quantization must be"),
         ({"kind": "load", "id": "a", "name": "x", "quantization": ["nf4"]}, [], "quantization must be"),
         ({"kind": "load", "id": "a", "name": "x", "trust_remote_code": True}, [], "unknown keys"),
+        ({"kind": "thumbnails"}, [], "lacks indexes"),
+        ({"kind": "thumbnails", "indexes": []}, [], "indexes must be"),
+        ({"kind": "thumbnails", "indexes": list(range(101))}, [], "indexes must be"),
+        ({"kind": "thumbnails", "indexes": "0"}, [], "indexes must be"),
+        ({"kind": "thumbnails", "indexes": [0, True]}, [], "whole numbers"),
+        ({"kind": "thumbnails", "indexes": [0.5]}, [], "whole numbers"),
+        ({"kind": "tokens", "text": "x"}, [], "unknown keys"),
+        ({"kind": "reshuffle"}, [], "lacks part"),
+        ({"kind": "reshuffle", "part": "question"}, [], "'image' or 'context'"),
+        ({"kind": "reshuffle", "part": ["image"]}, [], "'image' or 'context'"),
         ({"kind": "upload", "name": "x"}, [], "0 buffers"),
         ({"kind": "upload", "name": "x"}, [b""], "empty"),
         ({"kind": "upload", "name": None}, [b"x"], "name must be"),
@@ -98,7 +117,21 @@ def test_bad_messages(content: Any, buffers: list[bytes], words: str) -> None:
         {"max_new_tokens": 10**9},
         {"strict": 1},
         {"top_secret": 1},
-        {"do_sample": True},
+        {"top_k": -1},
+        {"top_k": "all"},
+        {"top_p": 0},
+        {"top_p": 1.5},
+        {"num_beams": 0},
+        {"num_beams": 65},
+        {"do_sample": "yes"},
+        {"do_sample": 1},
+        {"prepend_question": None},
+        {"likelihood": "cooked"},
+        {"likelihood": 1},
+        {"likelihood": ["raw"]},
+        {"likelihood": "r" * 10**6},
+        {"do_sample": True, "num_beams": 4},
+        {"what": ["answer"]},
     ],
 )
 def test_bad_settings(settings: dict[str, Any]) -> None:
@@ -113,6 +146,28 @@ def test_a_whole_float_is_a_whole_number() -> None:
 
 def test_defaults_are_settings() -> None:
     assert check_settings(protocol.SETTINGS) == protocol.SETTINGS
+    assert set(protocol.SETTINGS) == set(Settings.__dataclass_fields__) - {"what"}
+
+
+def test_settings_must_go_together_with_those_that_stay() -> None:
+    assert check_settings({"num_beams": 4}) == {"num_beams": 4}
+    with pytest.raises(InputError, match="exclude each other"):
+        check_settings({"num_beams": 4}, {"do_sample": True})
+    assert check_settings({"num_beams": 4, "do_sample": False}, {"do_sample": True})["num_beams"] == 4
+
+
+def test_tools_and_selections() -> None:
+    operations = [BOX, {"op": "context", "text": "a", "preset": None}, BOX]
+    assert check_selected([2, 0, 2], operations) == [0, 2]
+    assert check_selected([], operations) == []
+    for bad in ([1], [3], [-1], [True], ["0"], [0.0], "0", None, [10**400]):
+        with pytest.raises(InputError, match="selected") as error:
+            check_selected(bad, operations)
+        assert len(str(error.value)) < 500
+    assert [check_tool(tool) for tool in protocol.TOOLS] == list(protocol.TOOLS)
+    for other in ("hammer", "", 1, None, ["box"]):
+        with pytest.raises(InputError, match="tool must be one of select, box"):
+            check_tool(other)
 
 
 BOX = {

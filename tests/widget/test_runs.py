@@ -15,6 +15,7 @@ from scripted_runs import Script
 
 from isi_widget import Cancelled, InputError, Probe, datasets, run_trial
 from isi_widget.vlm import VLM
+from isi_widget.widget import protocol
 
 BOX = {
     "op": "box",
@@ -299,9 +300,8 @@ def test_settings_of_the_page_reach_the_model(probe: Probe, script: Script) -> N
     page.set(settings={"samples": 7, "temperature": 0.4, "seed": 11, "max_new_tokens": 5, "strict": True})
     run(page, "r1", samples=3)
     page.wait(lambda page: page.of_kind("result"))
-    assert script.settings == [
-        {"samples": 3, "temperature": 0.4, "seed": 11, "max_new_tokens": 5, "strict": True}
-    ]
+    set_here = {"samples": 3, "temperature": 0.4, "seed": 11, "max_new_tokens": 5, "strict": True}
+    assert script.settings == [{**protocol.SETTINGS, **set_here}]
 
 
 def test_messages_may_come_on_any_thread(probe: Probe, script: Script) -> None:
