@@ -12,7 +12,7 @@ import threading
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, overload
+from typing import Any, Literal, cast, overload
 
 import traitlets as t
 
@@ -484,6 +484,8 @@ class Probe(PageState):
                 self._controller.cancel(message.id)
             elif isinstance(message, protocol.Code):
                 self.send({"kind": "code", "id": message.id, "text": self.code()})
+            elif isinstance(message, protocol.Color):
+                self._tell_color(message)
             elif isinstance(message, protocol.Editor):
                 self.send({"kind": "editor", "text": asset("editor.js").read_text(encoding="utf-8")})
             elif isinstance(message, protocol.Load):
@@ -515,6 +517,13 @@ class Probe(PageState):
                 self._loader.submit(Job("upload", lambda job: self._upload(message)))
         except Exception as error:
             self._fail(error, id)
+
+    def _tell_color(self, asked: protocol.Color) -> None:
+        """The colour of a pixel of the stimulus as it is now; outside of it there is none."""
+        image = self.stimulus.render()
+        if asked.x < image.width and asked.y < image.height:
+            red, green, blue = cast(tuple[int, int, int], image.getpixel((asked.x, asked.y)))
+            self.send({"kind": "color", "id": asked.id, "color": f"#{red:02x}{green:02x}{blue:02x}"})
 
     def _upload(self, upload: protocol.Upload) -> None:
         try:

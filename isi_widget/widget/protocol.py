@@ -35,6 +35,7 @@ TOOLS = (
 )
 
 MAX_OPERATIONS = 500
+MAX_POINTS = 2_000  # of a polygon: more than a hand draws
 MAX_TEXT = 20_000  # characters of one string: a long context is fine, a pasted book is a mistake
 # no pixel coordinate, size or sigma is that large; larger numbers only make a renderer run out of memory
 MAX_NUMBER = 1e7
@@ -109,6 +110,15 @@ class Models:
 
 
 @dataclass(frozen=True)
+class Color:
+    """Asks for the colour of one pixel of what the model sees."""
+
+    id: str
+    x: int
+    y: int
+
+
+@dataclass(frozen=True)
 class Editor:
     """Asks for the source of the editor, which is not saved in the notebook."""
 
@@ -153,7 +163,7 @@ class Export:
     format: str
 
 
-Message = Run | Cancel | Upload | Code | Models | Editor | Load | Restore | Delete | Note | Export
+Message = Run | Cancel | Upload | Code | Models | Editor | Color | Load | Restore | Delete | Note | Export
 
 _KEYS = {
     "run": ({"kind", "id", "what"}, {"settings"}),
@@ -162,6 +172,7 @@ _KEYS = {
     "code": ({"kind", "id"}, set[str]()),
     "models": ({"kind"}, set[str]()),
     "editor": ({"kind"}, set[str]()),
+    "color": ({"kind", "id", "x", "y"}, set[str]()),
     "load": ({"kind", "id", "name"}, {"quantization"}),
     "restore": ({"kind", "trial"}, set[str]()),
     "delete": ({"kind", "trial"}, set[str]()),
@@ -213,6 +224,8 @@ def parse_message(content: Any, buffers: Sequence[Any] | None = None) -> Message
         return Models()
     if kind == "editor":
         return Editor()
+    if kind == "color":
+        return Color(_text("id", content["id"], 200), *(_pixel(name, content[name]) for name in "xy"))
     if kind == "load":
         name = _text("name", content["name"], 1000).strip()
         if not name:
@@ -413,9 +426,14 @@ def check_operations(value: Any) -> list[dict[str, Any]]:
 
 
 def _bounded(key: Any, value: Any, nested: bool = False) -> bool:
-    """Whether an operation could hold this: no huge or infinite number, no huge string, nothing nested
-    twice.
+    """Whether an operation could hold this: no huge or infinite number, no huge string, nothing nested twice
+    but the points of a polygon.
     """
+    if not nested and isinstance(value, list | tuple) and value and isinstance(value[0], list | tuple):
+        points = len(value) <= MAX_POINTS and all(
+            isinstance(point, list | tuple) and len(point) == 2 for point in value
+        )
+        return points and all(_bounded(key, at, nested=True) for point in value for at in point)
     if value is None or isinstance(value, bool):
         return True
     if isinstance(value, int | float):
@@ -432,6 +450,12 @@ def _number(value: Any) -> int:
         value = int(value)  # JSON knows one kind of number
     if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MAX_SEED:
         raise InputError(f"trial must be the number of a trial, from 1; got {_short(value)}.")
+    return value
+
+
+def _pixel(name: str, value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MAX_NUMBER:
+        raise InputError(f"{name} must be a whole number of pixels from 0, not {_short(value)}.")
     return value
 
 

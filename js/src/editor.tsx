@@ -2,12 +2,14 @@
 // Not for showing results: those are seen without a kernel too.
 import { live } from "./live";
 import { Stage } from "./canvas/stage";
-import { keyboard } from "./keyboard";
+import { pasteDrawings } from "./clipboard";
+import { inField, keyboard } from "./keyboard";
 import { Header } from "./panels/header";
 import { Context, ImagePresets, Question, RunButtons } from "./panels/inputs";
 import { Keys } from "./panels/keys";
 import { Layers } from "./panels/layers";
 import { Properties, Tools } from "./panels/toolbar";
+import { ViewBar } from "./panels/viewbar";
 import { accept, imageOf } from "./upload";
 import { useView, type View } from "./view";
 
@@ -28,6 +30,7 @@ function Left() {
         <Properties />
         <Tools />
         <Stage />
+        <ViewBar />
       </div>
       <ImagePresets />
       <Layers />
@@ -51,8 +54,14 @@ function attach({ store, screen, root }: View, signal: AbortSignal): void {
     mine(event);
     void accept(file, store);
   };
-  on("keydown", keyboard(screen));
-  on("paste", (event: ClipboardEvent) => take(event, event.clipboardData));
+  const keys = keyboard(screen);
+  on("keydown", keys.down);
+  on("keyup", keys.up);
+  on("paste", (event: ClipboardEvent) => {
+    if (inField(event)) return;
+    if (imageOf(event.clipboardData)) take(event, event.clipboardData);
+    else if (pasteDrawings(screen)) mine(event);
+  });
   on("dragover", (event: DragEvent) => {
     if (!event.dataTransfer?.types.includes("Files")) return;
     mine(event);

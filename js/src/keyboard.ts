@@ -1,72 +1,146 @@
 // The keyboard map of one view. Keys typed into fields stay theirs; what is handled here goes no further (the notebook has keys of its own).
+import { closePolygon } from "./canvas/gesture";
+import { copyDrawings, pasteDrawings } from "./clipboard";
 import { isDrawing } from "./document";
-import { estimate, move } from "./geometry";
-import { MEASURES, type Operation } from "./protocol";
+import { fit, zoomed } from "./geometry";
+import { MEASURES, type Drawing, type Operation } from "./protocol";
+import { bounds, shifted, stopped } from "./shapes";
 import { TOOL_KEYS, type Screen } from "./state/screen";
 
 const ARROWS: Record<string, [number, number]> = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 /** Nudges that follow one another within this time are one step. */
 const NUDGE_PAUSE = 800;
+const STEP = 1.25;
 
-export function keyboard(screen: Screen): (event: KeyboardEvent) => void {
+export interface Keyboard {
+  down: (event: KeyboardEvent) => void;
+  up: (event: KeyboardEvent) => void;
+}
+
+export function keyboard(screen: Screen): Keyboard {
   const store = screen.store;
   let nudged: { at: number; result: Operation[] } | null = null;
 
+  const imageNow = () => (store.picture.value ?? store.base.value)?.image;
+
   const nudge = (dx: number, dy: number): boolean => {
-    const index = screen.selected.value;
-    const drawing = screen.selection.value;
-    const image = (store.picture.value ?? store.base.value)?.image;
-    if (index === null || !drawing || !isDrawing(drawing) || !image) return false;
-    const merge = nudged !== null && nudged.result === store.document.value.operations && performance.now() - nudged.at < NUDGE_PAUSE;
-    screen.change(index, move(drawing, dx, dy, image, estimate), { merge, say: "Moved" });
+    const image = imageNow();
+    const operations = store.document.value.operations;
+    const indexes = screen.chosen.value.filter((i) => !(operations[i] as Drawing).locked);
+    const rects = indexes.flatMap((i) => bounds(operations[i] as Drawing) ?? []);
+    if (!image || rects.length === 0) return false;
+    const merge = nudged !== null && nudged.result === operations && performance.now() - nudged.at < NUDGE_PAUSE;
+    // The shortest step that all of them can make: they keep their places to one another.
+    const steps = rects.map((r) => stopped(r, dx, dy, image));
+    const least = (axis: 0 | 1): number => steps.map((s) => s[axis]).reduce((a, b) => (Math.abs(b) < Math.abs(a) ? b : a));
+    screen.alter((d) => shifted(d, [least(0), least(1)]), { merge, say: "Moved", indexes });
     nudged = { at: performance.now(), result: store.document.value.operations };
     return true;
   };
 
   const escape = (): boolean => {
     if (screen.cancelGesture) screen.cancelGesture();
+    else if (screen.path.value) screen.path.value = null;
     else if (screen.popover.value) screen.popover.value = null;
     else if (store.running.value) store.cancel();
     else if (screen.tool.value !== "select") screen.setTool("select");
-    else if (screen.selected.value !== null) screen.selected.value = null;
+    else if (screen.chosen.value.length > 0) screen.select();
     else return false;
+    return true;
+  };
+
+  const command = (key: string, shift: boolean): boolean => {
+    const drawings = store.document.value.operations;
+    switch (key) {
+      case "z":
+        if (shift) store.redo();
+        else store.undo();
+        return true;
+      case "y":
+        store.redo();
+        return true;
+      case "a":
+        screen.select(...drawings.flatMap((op, i) => (isDrawing(op) && !op.locked && !op.hidden ? [i] : [])));
+        return true;
+      case "c":
+        return copyDrawings(screen);
+      case "x":
+        if (!copyDrawings(screen)) return false;
+        screen.remove(...screen.chosen.value);
+        return true;
+      case "d":
+        // The browser's own meaning, a bookmark, is never wanted in here.
+        if (copyDrawings(screen)) pasteDrawings(screen);
+        return true;
+      default:
+        return false;
+    }
+  };
+
+  const zoom = (factor: number): boolean => {
+    const image = imageNow();
+    const { width, height } = screen.viewport.value;
+    if (!image) return false;
+    screen.transform.value = zoomed(screen.transform.value, factor, [width / 2, height / 2], screen.viewport.value, image);
+    screen.zoomed.value = true;
     return true;
   };
 
   const handle = (event: KeyboardEvent): boolean => {
     const { key } = event;
-    const command = event.ctrlKey || event.metaKey;
+    const commanded = event.ctrlKey || event.metaKey;
     if (key === "Escape") return escape();
-    if (command && key === "Enter") {
+    if (commanded && key === "Enter") {
       screen.flush();
       store.run([...MEASURES]);
       return true;
     }
     if (inField(event)) return false;
-    if (command && !event.altKey) {
-      const letter = key.toLowerCase();
-      if (letter === "z") {
-        if (event.shiftKey) store.redo();
-        else store.undo();
-        return true;
-      }
-      if (letter === "y") {
-        store.redo();
-        return true;
-      }
-      return false;
-    }
+    if (commanded) return !event.altKey && command(key.toLowerCase(), event.shiftKey);
     if (event.altKey) return false;
-    if (key === "?") {
-      screen.toggle("keys");
-      return true;
-    }
     const arrow = ARROWS[key];
     if (arrow) return nudge(arrow[0] * (event.shiftKey ? 10 : 1), arrow[1] * (event.shiftKey ? 10 : 1));
-    if (key === "Delete" || key === "Backspace") {
-      if (screen.selected.value === null) return false;
-      screen.remove(screen.selected.value);
-      return true;
+    const chosen = screen.chosen.value;
+    const only = screen.selected.value;
+    switch (key) {
+      case "?":
+        screen.toggle("keys");
+        return true;
+      case "+":
+      case "=":
+        return zoom(STEP);
+      case "-":
+        return zoom(1 / STEP);
+      case "0": {
+        const image = imageNow();
+        if (image) screen.transform.value = fit(screen.viewport.value, image);
+        screen.zoomed.value = false;
+        return true;
+      }
+      case "1":
+        return zoom(1 / screen.transform.value.scale);
+      case "\\":
+        if (!event.repeat && screen.showing.value === "after") screen.showing.value = "before";
+        return true;
+      case " ":
+        if (!isButton(event)) screen.hand = true;
+        return screen.hand;
+      case "Enter": {
+        const image = imageNow();
+        return screen.path.value !== null && image !== undefined && !isButton(event) && closePolygon(screen, image);
+      }
+      case "[":
+      case "]": {
+        if (only === null) return false;
+        const to = only + (key === "]" ? 1 : -1);
+        if (store.document.value.operations[to]) screen.reorder(only, to);
+        return true;
+      }
+      case "Delete":
+      case "Backspace":
+        if (chosen.length === 0) return false;
+        screen.remove(...chosen.filter((i) => !(store.document.value.operations[i] as Drawing).locked));
+        return true;
     }
     const tool = TOOL_KEYS[key.toLowerCase()];
     if (!tool) return false;
@@ -74,15 +148,23 @@ export function keyboard(screen: Screen): (event: KeyboardEvent) => void {
     return true;
   };
 
-  return (event) => {
-    if (event.defaultPrevented || !handle(event)) return;
-    event.preventDefault();
-    event.stopPropagation();
+  return {
+    down(event) {
+      if (event.defaultPrevented || !handle(event)) return;
+      event.preventDefault();
+      event.stopPropagation();
+    },
+    up(event) {
+      if (event.key === " ") screen.hand = false;
+      if (event.key === "\\" && screen.showing.value === "before") screen.showing.value = "after";
+    },
   };
 }
 
+const isButton = (event: KeyboardEvent): boolean => (event.composedPath()[0] as Element | undefined)?.closest("button, input, [role=slider]") != null;
+
 /** Whether the key belongs to a field (composedPath: in a shadow root the target is hidden from outside). */
-function inField(event: KeyboardEvent): boolean {
+export function inField(event: Event): boolean {
   const target = event.composedPath()[0] ?? event.target;
   if (!(target instanceof Element)) return false;
   if (target instanceof HTMLInputElement) return !["checkbox", "button", "color", "file"].includes(target.type);

@@ -2,9 +2,22 @@
 // Not for behaviour: nothing here knows the DOM, signals or the widget manager.
 
 export type Point = [number, number];
-export type Region = [number, number, number, number];
+export type Rectangle = [x: number, y: number, width: number, height: number];
+/** Where an effect acts: null is the whole image; three points or more are a polygon. */
+export type Region = Rectangle | Point[] | null;
 
-export interface Box {
+/** Present only where they are not at their default. */
+interface Common {
+  /** not rendered */
+  hidden?: true;
+  /** not to be grabbed on the page */
+  locked?: true;
+}
+interface Turned {
+  /** degrees, clockwise as seen, about the centre of the extent */
+  angle?: number;
+}
+export interface Box extends Common, Turned {
   op: "box";
   x: number;
   y: number;
@@ -17,7 +30,14 @@ export interface Box {
 export interface Ellipse extends Omit<Box, "op"> {
   op: "ellipse";
 }
-export interface Line {
+export interface Polygon extends Common {
+  op: "polygon";
+  points: Point[];
+  color: string;
+  fill: boolean;
+  line_width: number;
+}
+export interface Line extends Common {
   op: "line";
   start: Point;
   end: Point;
@@ -26,8 +46,11 @@ export interface Line {
 }
 export interface Arrow extends Omit<Line, "op"> {
   op: "arrow";
+  label?: string;
+  /** of the label, px; absent: 16 */
+  size?: number;
 }
-export interface Text {
+export interface Text extends Common, Turned {
   op: "text";
   x: number;
   y: number;
@@ -35,13 +58,38 @@ export interface Text {
   size: number;
   color: string;
 }
-export interface Noise {
+interface Effect extends Common {
+  region: Region;
+}
+export interface Noise extends Effect {
   op: "noise";
   sigma: number;
   seed: number;
-  region: Region | null;
 }
-export type Drawing = Box | Ellipse | Line | Arrow | Text | Noise;
+export interface Blur extends Effect {
+  op: "blur";
+  radius: number;
+}
+export interface Pixelate extends Effect {
+  op: "pixelate";
+  size: number;
+}
+export interface Erase extends Effect {
+  op: "erase";
+  /** "mean", "inpaint" or a colour */
+  fill: string;
+}
+/** A piece of an image, pasted: of the image itself (null) or of another one, by its checksum. */
+export interface Patch extends Common {
+  op: "patch";
+  image: string | null;
+  source: Rectangle;
+  x: number;
+  y: number;
+  width: number;
+  height: number;
+}
+export type Drawing = Box | Ellipse | Polygon | Line | Arrow | Text | Noise | Blur | Pixelate | Erase | Patch;
 
 /** Last one of each kind wins. The page sends a preset (and seed) only; the kernel fills in the text or the image. */
 export interface ImageChoice {
@@ -243,6 +291,7 @@ export type Outgoing =
   | { kind: "code"; id: string }
   | { kind: "models" }
   | { kind: "editor" }
+  | { kind: "color"; id: string; x: number; y: number }
   | { kind: "load"; id: string; name: string; quantization: string | null };
 
 export type Incoming =
@@ -251,5 +300,6 @@ export type Incoming =
   | { kind: "error"; id: string | null; message: string; hint: string }
   | { kind: "code"; id: string; text: string }
   | { kind: "editor"; id: null; text: string }
+  | { kind: "color"; id: string; color: string }
   | ({ kind: "partial" } & Partly)
   | ({ kind: "models"; id: null } & Offer);

@@ -4,13 +4,14 @@ import type {
   AnswerView,
   Arrow,
   AttentionView,
+  Blur,
   Box,
-  Choice,
   ClusterView,
   ContextChoice,
   Document,
   Ellipse,
   EntropyView,
+  Erase,
   Failure,
   ImageChoice,
   Incoming,
@@ -22,9 +23,13 @@ import type {
   Observation,
   ObservationRow,
   Operation,
+  Patch,
+  Pixelate,
   Point,
+  Polygon,
   Preview,
   QuestionChoice,
+  Rectangle,
   Region,
   Settings,
   Shares,
@@ -77,53 +82,52 @@ const is = <T>(x: T): Reader<T> => () => x;
 const as = <T>(): Reader<T> => (x) => x as T;
 const maybe = as<string>(); // a string or absent: whoever uses it has checked
 
-const extended = {
-  x: zero,
-  y: zero,
-  width: zero,
-  height: zero,
-  color: str("#000000"),
-  fill: (x: unknown) => x !== false,
-  line_width: num(3),
-};
+const sized = { x: zero, y: zero, width: zero, height: zero };
+const painted = { color: str("#000000"), fill: (x: unknown) => x !== false, line_width: num(3) };
 const stroked = { start: as<Point>(), end: as<Point>(), color: str("#000000"), width: num(2) };
 const numbers = (...names: string[]) => (x: Dict) => names.every((name) => isNumber(x[name]));
-const points = (x: Dict): boolean => tuple(x.start, 2) && tuple(x.end, 2);
-const region: Reader<Region | null> = (x) => (tuple(x, 4) ? (x as Region) : null);
+const ends = (x: Dict): boolean => tuple(x.start, 2) && tuple(x.end, 2);
+const isPolygon = (x: unknown): boolean => Array.isArray(x) && x.length > 2 && x.every((p) => tuple(p, 2));
+const isRegion = (x: unknown): boolean => x == null || tuple(x, 4) || isPolygon(x);
+const region: Reader<Region> = (x) => (x ?? null) as Region; // whoever uses it has checked
+const affected = (name: string) => (x: Dict) => isNumber(x[name]) && isRegion(x.region);
+/** What a drawing has only where it is not at its default. */
+const option = <T>(read: Reader<T | null>): Reader<T> => (x) => (read(x) ?? undefined) as T;
+const yes = option((x) => (x === true ? x : null));
+const common = { hidden: yes, locked: yes };
+const angle = option((x) => number(x) || null);
+
+const rectangular = numbers("x", "y", "width", "height");
 
 const OPERATIONS: Record<string, Reader<Operation | null>> = {
-  box: shape<Box>({ op: is("box"), ...extended }, numbers("x", "y", "width", "height")),
-  ellipse: shape<Ellipse>({ op: is("ellipse"), ...extended }, numbers("x", "y", "width", "height")),
-  line: shape<Line>({ op: is("line"), ...stroked }, points),
-  arrow: shape<Arrow>({ op: is("arrow"), ...stroked }, points),
+  box: shape<Box>({ op: is("box"), ...sized, ...painted, angle, ...common }, rectangular),
+  ellipse: shape<Ellipse>({ op: is("ellipse"), ...sized, ...painted, angle, ...common }, rectangular),
+  polygon: shape<Polygon>({ op: is("polygon"), points: as<Point[]>(), ...painted, ...common }, (x) => isPolygon(x.points)),
+  line: shape<Line>({ op: is("line"), ...stroked, ...common }, ends),
+  arrow: shape<Arrow>({ op: is("arrow"), ...stroked, label: option((x) => text(x) || null), size: option(number), ...common }, ends),
   text: shape<Text>(
-    { op: is("text"), x: zero, y: zero, text, size: num(16), color: str("#000000") },
+    { op: is("text"), x: zero, y: zero, text, size: num(16), color: str("#000000"), angle, ...common },
     (x) => numbers("x", "y")(x) && typeof x.text === "string",
   ),
-  noise: shape<Noise>(
-    { op: is("noise"), sigma: num(0.2), seed: zero, region },
-    (x) => numbers("sigma")(x) && (x.region == null || region(x.region) !== null),
+  noise: shape<Noise>({ op: is("noise"), sigma: num(0.2), seed: zero, region, ...common }, affected("sigma")),
+  blur: shape<Blur>({ op: is("blur"), radius: zero, region, ...common }, affected("radius")),
+  pixelate: shape<Pixelate>({ op: is("pixelate"), size: zero, region, ...common }, affected("size")),
+  erase: shape<Erase>({ op: is("erase"), fill: text, region, ...common }, (x) => typeof x.fill === "string" && isRegion(x.region)),
+  patch: shape<Patch>({ op: is("patch"), image: string, source: as<Rectangle>(), ...sized, ...common }, (x) => rectangular(x) && tuple(x.source, 4)),
+  image: shape<ImageChoice>({ op: is("image"), preset: text, seed: number, image: maybe }, (x) => typeof x.preset === "string"),
+  context: shape<ContextChoice>(
+    { op: is("context"), text: maybe, preset: string, seed: number },
+    (x) => typeof x.text === "string" || typeof x.preset === "string",
   ),
-  image: (x) => choice(shape<ImageChoice>({ op: is("image"), preset: text, seed: number, image: maybe }, (d) => typeof d.preset === "string")(x)),
-  context: (x) =>
-    choice(
-      shape<ContextChoice>(
-        { op: is("context"), text: maybe, preset: string, seed: number },
-        (d) => typeof d.text === "string" || typeof d.preset === "string",
-      )(x),
-    ),
   question: shape<QuestionChoice>({ op: is("question"), text }, (x) => typeof x.text === "string"),
 };
-
-/** Without the key that was not there: a preset may come without its text, an image without its checksum. */
-function choice<T extends Choice>(x: T | null): T | null {
-  return x && (Object.fromEntries(Object.entries(x).filter(([, value]) => value !== undefined)) as T);
-}
 
 export function readOperation(x: unknown): Operation {
   const name = string(dict(x).op) ?? "unknown";
   const read = Object.hasOwn(OPERATIONS, name) ? OPERATIONS[name] : undefined;
-  return read?.(x) ?? { op: "foreign", name, raw: x };
+  const found = read?.(x);
+  // A preset may come without its text, a box without an angle: without the key, too.
+  return found ? (Object.fromEntries(Object.entries(found).filter(([, value]) => value !== undefined)) as unknown as Operation) : { op: "foreign", name, raw: x };
 }
 
 /** The JSON that is sent: a foreign operation goes back as it came. */
@@ -264,6 +268,7 @@ const MESSAGES: Record<string, Reader<Incoming | null>> = {
   result: shape({ kind: is("result"), id: text, trial: num(-1) }, numbers("trial")),
   error: shape({ kind: is("error"), ...failure, message: str("The kernel reported an error.") }),
   code: shape({ kind: is("code"), id: text, text }, (x) => typeof x.text === "string"),
+  color: shape({ kind: is("color"), id: text, color: text }, (x) => typeof x.color === "string"),
   editor: shape({ kind: is("editor"), id: is(null), text }, (x) => typeof x.text === "string"),
   partial: shape({ kind: is("partial"), id: text, answer: string, samples: strings }),
   models: shape({ kind: is("models"), id: is(null), models: many(readEntry), free: number, held: zero, device: text }),

@@ -1,9 +1,11 @@
 import { describe, expect, it } from "vitest";
-import * as g from "../src/geometry";
+import * as geometry from "../src/geometry";
+import * as shapes from "../src/shapes";
 import type { Drawing, Point } from "../src/protocol";
 
 const IMAGE = { width: 800, height: 600 };
-const STYLE: g.Style = { color: "#ff0000", fill: true, width: 3, size: 16, sigma: 0.2 };
+const g = { ...geometry, ...shapes };
+const STYLE: shapes.Style = { color: "#ff0000", fill: true, width: 3, size: 16, sigma: 0.2, radius: 8, block: 16, erase: "mean" };
 
 function* points(seed: number, n: number, size = IMAGE): Generator<Point> {
   let state = seed;

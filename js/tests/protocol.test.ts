@@ -1,7 +1,7 @@
 import Ajv2020 from "ajv/dist/2020";
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
-import { drawn } from "../src/geometry";
+import { DRAG_TOOLS, drawn } from "../src/shapes";
 import * as p from "../src/read";
 import { offer, traits, trial } from "./fake";
 
@@ -11,10 +11,10 @@ ajv.addSchema(schema, "stimulus");
 const valid = ajv.compile({ $ref: "stimulus#/$defs/operation" });
 
 const IMAGE = { width: 800, height: 600 };
-const STYLE = { color: "#ff0000", fill: false, width: 3, size: 16, sigma: 0.2 };
+const STYLE = { color: "#ff0000", fill: false, width: 3, size: 16, sigma: 0.2, radius: 8, block: 16, erase: "mean" };
 
 const MADE: unknown[] = [
-  ...(["box", "ellipse", "line", "arrow", "noise"] as const).map((tool) => drawn(tool, [10, 10], [60, 70], IMAGE, STYLE, 7)),
+  ...DRAG_TOOLS.map((tool) => drawn(tool, [10, 10], [60, 70], IMAGE, STYLE, 7)),
   { op: "text", x: 1, y: 2, text: "a cat", size: 16, color: "#000000" },
   { op: "noise", sigma: 0.2, seed: 1, region: null },
   { op: "image", preset: "annotated", seed: null },

@@ -5,6 +5,7 @@ Python.
 from __future__ import annotations
 
 import io
+import math
 import re
 from typing import Any
 
@@ -507,4 +508,32 @@ def test_the_editor_is_sent_to_a_page_that_asks_and_is_in_no_saved_state() -> No
     assert message["text"].startswith("export default function(core){")
     assert message["text"] == (STATIC / "editor.js").read_text(encoding="utf-8")
     assert not [name for name, value in probe.get_state().items() if value == message["text"]]
+    probe.close()
+
+
+def test_the_colour_of_a_pixel_is_that_of_the_render() -> None:
+    probe = Probe()
+    page = Page(probe)
+    probe.stimulus = probe.stimulus.box(10, 20, 30, 40, color="#123456")
+    page.send({"kind": "color", "id": "a", "x": 12, "y": 25})
+    page.send({"kind": "color", "id": "b", "x": 3, "y": 4})
+    page.send({"kind": "color", "id": "c", "x": 100_000, "y": 4})  # outside: no answer, and no error
+    page.wait(lambda page: len(page.of_kind("color")) == 2)
+    there = "#{:02x}{:02x}{:02x}".format(*probe.stimulus.render().getpixel((3, 4)))
+    assert {(one["id"], one["color"]) for one in page.of_kind("color")} == {("a", "#123456"), ("b", there)}
+    assert probe.error is None
+    probe.close()
+
+
+def test_polygons_come_through_from_the_page() -> None:
+    probe = Probe()
+    page = Page(probe)
+    points = [[10 + 80 * math.cos(t / 50) + 100, 10 + 80 * math.sin(t / 50) + 100] for t in range(300)]
+    mask = {"op": "polygon", "points": points, "color": "#000000", "fill": True, "line_width": 3}
+    page.draw(mask, {"op": "blur", "radius": 4, "region": [[0, 0], [90, 0], [0, 90]]})
+    page.wait(lambda page: len(probe.stimulus.operations) == 2)
+    assert probe.stimulus.render().getpixel((110, 110)) == (0, 0, 0)
+    page.draw({**mask, "points": [[0, 0]] * 5000})
+    page.wait(lambda page: probe.error is not None)
+    assert "points" in probe.error["message"]
     probe.close()

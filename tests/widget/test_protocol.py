@@ -17,6 +17,7 @@ from isi_widget.widget import protocol
 from isi_widget.widget.protocol import (
     Cancel,
     Code,
+    Color,
     Editor,
     Load,
     Models,
@@ -44,6 +45,7 @@ def test_good_messages() -> None:
     assert parse_message({"kind": "code", "id": "a"}, []) == Code("a")
     assert parse_message({"kind": "models"}) == Models()
     assert parse_message({"kind": "editor"}) == Editor()
+    assert parse_message({"kind": "color", "id": "a", "x": 3, "y": 0}) == Color("a", 3, 0)
     load = {"kind": "load", "id": "a", "name": " org/model "}
     assert parse_message(load) == Load("a", "org/model", None)
     for kind in ("nf4", "nf4-double"):  # the page keeps the precision of a model that Python loaded
@@ -60,6 +62,8 @@ def test_good_messages() -> None:
         ({"kind": "explode"}, [], "'explode'"),
         ({"kind": ["run"]}, [], "Unknown kind"),
         ({"kind": "run", "id": "a"}, [], "lacks what"),
+        ({"kind": "color", "id": "a", "x": -1, "y": 0}, [], "x must be a whole number of pixels"),
+        ({"kind": "color", "id": "a", "x": 0, "y": 0.5}, [], "y must be a whole number of pixels"),
         ({"kind": "run", "id": "a", "what": []}, [], "what to run"),
         ({"kind": "run", "id": "a", "what": ["answer", "dance"]}, [], "what to run"),
         ({"kind": "run", "id": "a", "what": [["answer"]]}, [], "what to run"),

@@ -1,23 +1,28 @@
 // The page's own rendering of the operations over the base picture, for the time of a gesture and until the kernel's exact one arrives.
 // It follows the kernel's geometry; what the model is shown is always the kernel's rendering, never this.
 import { isDrawing } from "../document";
-import { arrowHead, ASCENT, LINE_HEIGHT, type Measure } from "../geometry";
-import type { Drawing, Operation } from "../protocol";
+import { centre } from "../geometry";
+import type { Drawing, Operation, Point } from "../protocol";
+import { angleOf, arrowHead, ASCENT, estimate, extent, LABEL_SIZE, labelExtent, LINE_HEIGHT, polygonOf, type Measure } from "../shapes";
 import type { Picture } from "../state/picture";
 
-export const FONT = '"DejaVu Sans", Verdana, "Bitstream Vera Sans", sans-serif';
+export const FONT = '"isi DejaVu Sans", "DejaVu Sans", Verdana, "Bitstream Vera Sans", sans-serif';
 
 /** Exact text widths where the browser has a canvas. */
 export function measurer(): Measure | undefined {
   const context = document.createElement("canvas").getContext("2d");
   if (!context) return undefined;
-  context.font = `100px ${FONT}`;
-  return (text, size) => (context.measureText(text).width * size) / 100;
+  return (text, size) => {
+    context.font = `100px ${FONT}`; // set each time: the font may have come since
+    return (context.measureText(text).width * size) / 100;
+  };
 }
 
+const EFFECTS = ["noise", "blur", "pixelate", "erase"];
+
 /** Draws base and operations at the size of the base preview, which is the size that the kernel's preview has too. */
-export function compose(canvas: HTMLCanvasElement, base: Picture, operations: Operation[]): void {
-  const context = canvas.getContext("2d", { willReadFrequently: operations.some((o) => o.op === "noise") });
+export function compose(canvas: HTMLCanvasElement, base: Picture, operations: Operation[], measure: Measure = estimate): void {
+  const context = canvas.getContext("2d", { willReadFrequently: operations.some((o) => EFFECTS.includes(o.op)) });
   if (!context) return;
   if (canvas.width !== base.width || canvas.height !== base.height) {
     canvas.width = base.width;
@@ -28,19 +33,34 @@ export function compose(canvas: HTMLCanvasElement, base: Picture, operations: Op
   context.drawImage(base.source, 0, 0, base.width, base.height);
   context.scale(scale, base.height / base.image.height);
   for (const op of operations) {
-    if (isDrawing(op)) draw(context, op, scale);
+    if (!isDrawing(op) || op.hidden) continue;
+    if ("region" in op) affect(context, op, base, scale);
+    else draw(context, op, base, measure);
   }
 }
 
-function draw(context: CanvasRenderingContext2D, d: Drawing, scale: number): void {
-  if (d.op === "noise") {
-    addNoise(context, d.sigma, d.seed, d.region, scale);
+function draw(context: CanvasRenderingContext2D, d: Exclude<Drawing, { region: unknown }>, base: Picture, measure: Measure): void {
+  if (d.op === "patch") {
+    // Of another image: the kernel has it, the page has not.
+    if (d.image !== null) return;
+    const ratio = base.width / base.image.width;
+    const [x, y, width, height] = d.source;
+    context.drawImage(base.source, x * ratio, y * ratio, width * ratio, height * ratio, d.x, d.y, d.width, d.height);
     return;
   }
   context.fillStyle = context.strokeStyle = d.color;
   context.lineCap = "butt";
   context.lineJoin = "miter";
   context.beginPath();
+  const angle = angleOf(d);
+  const r = angle ? extent(d, measure) : null;
+  if (r) {
+    const [x, y] = centre(r);
+    context.save();
+    context.translate(x, y);
+    context.rotate((angle * Math.PI) / 180);
+    context.translate(-x, -y);
+  }
   switch (d.op) {
     case "box":
     case "ellipse": {
@@ -56,6 +76,15 @@ function draw(context: CanvasRenderingContext2D, d: Drawing, scale: number): voi
       }
       break;
     }
+    case "polygon":
+      trace(context, d.points);
+      if (d.fill) context.fill("evenodd");
+      else {
+        context.lineWidth = d.line_width;
+        context.lineJoin = "round";
+        context.stroke();
+      }
+      break;
     case "line":
     case "arrow": {
       const head = d.op === "arrow" ? arrowHead(d.start, d.end, d.width) : null;
@@ -70,12 +99,122 @@ function draw(context: CanvasRenderingContext2D, d: Drawing, scale: number): voi
         context.lineTo(...head.right);
         context.fill();
       }
+      if (d.op === "arrow" && d.label) {
+        const { x, y } = labelExtent(d, measure);
+        write(context, d.label, x, y, d.size ?? LABEL_SIZE);
+      }
       break;
     }
     case "text":
-      context.font = `${d.size}px ${FONT}`;
-      context.textBaseline = "alphabetic";
-      d.text.split("\n").forEach((line, i) => context.fillText(line, d.x, d.y + (ASCENT + i * LINE_HEIGHT) * d.size));
+      write(context, d.text, d.x, d.y, d.size);
+  }
+  if (r) context.restore();
+}
+
+function write(context: CanvasRenderingContext2D, text: string, x: number, y: number, size: number): void {
+  context.font = `${size}px ${FONT}`;
+  context.textBaseline = "alphabetic";
+  text.split("\n").forEach((line, i) => context.fillText(line, x, y + (ASCENT + i * LINE_HEIGHT) * size));
+}
+
+function trace(context: CanvasRenderingContext2D, points: Point[]): void {
+  points.forEach((p, i) => (i === 0 ? context.moveTo(...p) : context.lineTo(...p)));
+  context.closePath();
+}
+
+/** Pixels of the canvas: left, top, columns, rows. */
+type Cells = readonly [number, number, number, number];
+
+function affect(context: CanvasRenderingContext2D, d: Extract<Drawing, { region: unknown }>, base: Picture, scale: number): void {
+  const { width, height } = context.canvas;
+  const r = extent(d);
+  const [x, y, w, h] = r ? [r.x, r.y, r.width, r.height].map((v) => Math.round(v * scale)) as unknown as Cells : [0, 0, width, height];
+  const [left, top] = [Math.max(0, x), Math.max(0, y)];
+  const cells: Cells = [left, top, Math.min(width, x + w) - left, Math.min(height, y + h) - top];
+  if (cells[2] < 1 || cells[3] < 1) return;
+  const points = polygonOf(d.region);
+  context.save();
+  if (points) {
+    context.beginPath();
+    trace(context, points);
+    context.clip("evenodd");
+  }
+  context.setTransform(1, 0, 0, 1, 0, 0);
+  // Written pixels ignore the clip: they go to a copy, which is drawn through it.
+  const onto = points ? copied(context.canvas) : context;
+  switch (d.op) {
+    case "noise":
+      addNoise(onto, d.sigma, d.seed, cells, scale);
+      break;
+    case "blur":
+      onto.save();
+      onto.beginPath();
+      onto.rect(...cells);
+      onto.clip();
+      onto.filter = `blur(${d.radius * scale}px)`;
+      onto.drawImage(copied(context.canvas).canvas, 0, 0);
+      onto.restore();
+      break;
+    case "pixelate":
+      pixelate(onto, d.size * scale, [x, y], cells);
+      break;
+    case "erase":
+      // In-painting is the kernel's: the mean stands for it until that has come.
+      onto.fillStyle = d.fill === "mean" || d.fill === "inpaint" ? mean(base) : d.fill;
+      onto.fillRect(...cells);
+  }
+  if (points) context.drawImage(onto.canvas, 0, 0);
+  context.restore();
+}
+
+function copied(canvas: HTMLCanvasElement): CanvasRenderingContext2D {
+  const copy = document.createElement("canvas");
+  [copy.width, copy.height] = [canvas.width, canvas.height];
+  const context = copy.getContext("2d") as CanvasRenderingContext2D;
+  context.drawImage(canvas, 0, 0);
+  return context;
+}
+
+const means = new WeakMap<Picture, string>();
+
+/** Mean colour of a picture. */
+function mean(base: Picture): string {
+  let colour = means.get(base);
+  if (!colour) {
+    const whole = document.createElement("canvas");
+    [whole.width, whole.height] = [base.width, base.height];
+    const context = whole.getContext("2d") as CanvasRenderingContext2D;
+    context.drawImage(base.source, 0, 0, base.width, base.height);
+    const { data } = context.getImageData(0, 0, base.width, base.height);
+    const sums = [0, 0, 0];
+    for (let i = 0; i < data.length; i++) if (i % 4 < 3) sums[i % 4] = (sums[i % 4] ?? 0) + (data[i] ?? 0);
+    colour = `rgb(${sums.map((s) => Math.round((4 * s) / data.length)).join(" ")})`;
+    means.set(base, colour);
+  }
+  return colour;
+}
+
+function pixelate(context: CanvasRenderingContext2D, side: number, [x, y]: Point, [left, top, columns, rows]: Cells): void {
+  const { data } = context.getImageData(left, top, columns, rows);
+  const edge = (start: number, i: number, low: number, count: number): number => Math.min(Math.max(Math.round(start + i * side) - low, 0), count);
+  for (let j = 0; edge(y, j, top, rows) < rows; j++) {
+    const [y0, y1] = [edge(y, j, top, rows), edge(y, j + 1, top, rows)];
+    for (let i = 0; edge(x, i, left, columns) < columns; i++) {
+      const [x0, x1] = [edge(x, i, left, columns), edge(x, i + 1, left, columns)];
+      const n = (x1 - x0) * (y1 - y0);
+      if (n < 1) continue;
+      let [r, g, b] = [0, 0, 0];
+      for (let v = y0; v < y1; v++) {
+        for (let u = x0; u < x1; u++) {
+          const at = 4 * (v * columns + u);
+          r += data[at] ?? 0;
+          g += data[at + 1] ?? 0;
+          b += data[at + 2] ?? 0;
+        }
+      }
+      context.fillStyle = `rgb(${[r, g, b].map((s) => Math.round(s / n)).join(" ")})`;
+      context.fillRect(left + x0, top + y0, x1 - x0, y1 - y0);
+    }
   }
 }
 
@@ -93,19 +232,9 @@ function deviates(seed: number): Float32Array {
   return Float32Array.from({ length: TABLE }, () => Math.sqrt(-2 * Math.log(1 - uniform())) * Math.cos(2 * Math.PI * uniform()));
 }
 
-function addNoise(
-  context: CanvasRenderingContext2D,
-  sigma: number,
-  seed: number,
-  region: readonly number[] | null,
-  scale: number,
-): void {
-  const { width, height } = context.canvas;
-  const [x = 0, y = 0, w = width, h = height] = region ? region.map((v) => Math.round(v * scale)) : [];
-  const [x0, y0] = [Math.max(0, x), Math.max(0, y)];
-  const [columns, rows] = [Math.min(width, x + w) - x0, Math.min(height, y + h) - y0];
-  if (columns < 1 || rows < 1 || sigma <= 0) return;
-  const image = context.getImageData(x0, y0, columns, rows);
+function addNoise(context: CanvasRenderingContext2D, sigma: number, seed: number, [left, top, columns, rows]: Cells, scale: number): void {
+  if (sigma <= 0) return;
+  const image = context.getImageData(left, top, columns, rows);
   const pixels = image.data;
   const table = deviates(seed);
   // Shrinking an image averages its noise away: a preview shows that much less.
@@ -118,5 +247,5 @@ function addNoise(
     pixels[i + 1] = (pixels[i + 1] ?? 0) + gain * (table[(at + 5333) & (TABLE - 1)] ?? 0);
     pixels[i + 2] = (pixels[i + 2] ?? 0) + gain * (table[(at + 10477) & (TABLE - 1)] ?? 0);
   }
-  context.putImageData(image, x0, y0);
+  context.putImageData(image, left, top);
 }

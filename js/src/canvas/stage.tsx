@@ -2,20 +2,25 @@
 import { live, useSignalEffect } from "../live";
 import { useEffect, useMemo, useRef } from "preact/hooks";
 import { isDrawing } from "../document";
-import { estimate, extent, fit, handles, toImage, toScreen } from "../geometry";
+import { centre, fit, held, inside, toImage, toScreen, zoomed } from "../geometry";
 import type { Drawing, Point } from "../protocol";
+import { angleOf, estimate, extent, handles, labelExtent, LABEL_SIZE, polygonOf, type HandleName, type Measure } from "../shapes";
 import { NAMES } from "../state/screen";
+import type { Picture } from "../state/picture";
 import { observeSize, useView } from "../view";
 import { compose, FONT, measurer } from "./compose";
-import { press, topmost, type Gesture } from "./gesture";
+import { corner, press, topmost, TURN_REACH, type Gesture, type Ground } from "./gesture";
 
 /** Pixels of the screen: below this a press is a click; within this a handle is hit. */
 const SLOP = 3;
 const REACH = 9;
 const FINGER = 18;
 const EMPTY_HEIGHT = 300;
+/** From this scale on the pixels of the image are drawn as squares, and from the next one with a grid. */
+const SQUARES = 2;
+const GRID = 12;
 
-const CURSORS = { nw: "nwse", se: "nwse", ne: "nesw", sw: "nesw", n: "ns", s: "ns", e: "ew", w: "ew" } as const;
+const CURSORS: Partial<Record<HandleName, string>> = { nw: "nwse", se: "nwse", ne: "nesw", sw: "nesw", n: "ns", s: "ns", e: "ew", w: "ew" };
 
 export const Stage = live(function Stage() {
   const { screen, store } = useView();
@@ -23,51 +28,121 @@ export const Stage = live(function Stage() {
   const canvas = useRef<HTMLCanvasElement>(null);
   const overlay = useRef<SVGSVGElement>(null);
   const gesture = useRef<{ pointer: number; gesture: Gesture } | null>(null);
+  const fingers = useRef(new Map<number, Point>());
   const measure = useMemo(() => measurer() ?? estimate, []);
   const image = (store.picture.value ?? store.base.value)?.image ?? null;
 
   useFit(frame);
-  usePainting(canvas);
+  usePainting(canvas, measure);
+  useWheel(overlay);
 
   // A gesture ends without a step when Escape is pressed (screen.live is cleared by the keyboard map) or when the view goes away.
   useEffect(() => () => gesture.current?.gesture.cancel(), []);
 
-  const at = (event: PointerEvent | MouseEvent): Point => {
+  const onScreen = (event: PointerEvent | MouseEvent): Point => {
     const box = overlay.current?.getBoundingClientRect();
-    return toImage(screen.transform.value, [event.clientX - (box?.left ?? 0), event.clientY - (box?.top ?? 0)]);
+    return [event.clientX - (box?.left ?? 0), event.clientY - (box?.top ?? 0)];
+  };
+  const at = (event: PointerEvent | MouseEvent): Point => toImage(screen.transform.value, onScreen(event));
+  const drop = (): void => {
+    gesture.current?.gesture.cancel();
+    gesture.current = null;
+    screen.cancelGesture = null;
+  };
+  const begin = (event: PointerEvent, started: Gesture): void => {
+    gesture.current = { pointer: event.pointerId, gesture: started };
+    screen.cancelGesture = drop;
+    overlay.current?.setPointerCapture(event.pointerId);
   };
   const down = (event: PointerEvent): void => {
-    if (event.button !== 0 || gesture.current || !image) return;
+    if (!image) return;
+    const touch = event.pointerType === "touch";
+    if (touch) fingers.current.set(event.pointerId, onScreen(event));
+    if (touch && fingers.current.size === 2) {
+      // A second finger turns the gesture into a pinch.
+      drop();
+      event.preventDefault();
+      overlay.current?.setPointerCapture(event.pointerId);
+      return;
+    }
+    const pan = event.button === 1 || (event.button === 0 && screen.hand);
+    if ((event.button !== 0 && !pan) || gesture.current) return;
+    (frame.current?.closest(".isi-probe") as HTMLElement | null)?.focus({ preventScroll: true });
+    event.preventDefault();
+    if (pan) {
+      begin(event, panning(onScreen(event)));
+      return;
+    }
     // Finish an edit of text before anything else begins.
     if (screen.writing.value) {
       (frame.current?.querySelector("input.isi-write") as HTMLInputElement | null)?.blur();
       if (screen.tool.value === "select") return;
     }
     const scale = screen.transform.value.scale;
-    const reach = (event.pointerType === "touch" ? FINGER : REACH) / scale;
-    const started = press(screen, at(event), image, SLOP / scale, reach, measure);
-    (frame.current?.closest(".isi-probe") as HTMLElement | null)?.focus({ preventScroll: true });
-    event.preventDefault();
-    if (!started) return;
-    gesture.current = { pointer: event.pointerId, gesture: started };
-    screen.cancelGesture = () => {
-      gesture.current?.gesture.cancel();
-      gesture.current = null;
-      screen.cancelGesture = null;
+    const ground: Ground = { image, slop: SLOP / scale, reach: (touch ? FINGER : REACH) / scale, measure };
+    if (screen.tool.value === "polygon") {
+      corner(screen, at(event), ground);
+      return;
+    }
+    if (screen.tool.value === "picker") {
+      pick(at(event));
+      return;
+    }
+    const started = press(screen, at(event), ground, event);
+    if (started) begin(event, started);
+  };
+  const panning = (from: Point): Gesture => {
+    const start = screen.transform.value;
+    let to = from;
+    return {
+      move: (point) => {
+        to = toScreen(screen.transform.value, point);
+        view({ ...start, x: start.x + to[0] - from[0], y: start.y + to[1] - from[1] });
+      },
+      end: () => undefined,
+      cancel: () => view(start),
     };
-    overlay.current?.setPointerCapture(event.pointerId);
+  };
+  const view = (t: typeof screen.transform.value): void => {
+    if (!image) return;
+    screen.transform.value = held(t, screen.viewport.value, image);
+    screen.zoomed.value = true;
+  };
+  const pinch = (event: PointerEvent): boolean => {
+    const known = fingers.current;
+    if (!known.has(event.pointerId) || known.size !== 2 || !image) return false;
+    const before = [...known.values()] as [Point, Point];
+    known.set(event.pointerId, onScreen(event));
+    const after = [...known.values()] as [Point, Point];
+    const apart = ([a, b]: [Point, Point]): number => Math.hypot(a[0] - b[0], a[1] - b[1]);
+    const middle = ([a, b]: [Point, Point]): Point => [(a[0] + b[0]) / 2, (a[1] + b[1]) / 2];
+    const [from, to] = [middle(before), middle(after)];
+    const t = screen.transform.value;
+    view(zoomed({ ...t, x: t.x + to[0] - from[0], y: t.y + to[1] - from[1] }, apart(after) / (apart(before) || 1), to, screen.viewport.value, image));
+    return true;
+  };
+  const pick = (point: Point): void => {
+    if (!image) return;
+    const [x, y] = inside(point, image).map(Math.floor) as Point;
+    store.askColor(Math.min(x, image.width - 1), Math.min(y, image.height - 1), (color) => {
+      screen.restyle({ color });
+      screen.setTool("select");
+    });
   };
   const move = (event: PointerEvent): void => {
-    if (gesture.current?.pointer === event.pointerId) gesture.current.gesture.move(at(event), event.shiftKey);
+    if (pinch(event)) return;
+    if (gesture.current?.pointer === event.pointerId) gesture.current.gesture.move(at(event), event);
+    if (event.pointerType !== "touch") screen.cursor.value = at(event);
   };
   const up = (event: PointerEvent): void => {
+    fingers.current.delete(event.pointerId);
     if (gesture.current?.pointer !== event.pointerId) return;
     const ended = gesture.current.gesture;
     gesture.current = null;
     screen.cancelGesture = null;
     if (event.type === "pointercancel") ended.cancel();
     else {
-      ended.move(at(event), event.shiftKey);
+      ended.move(at(event), event);
       ended.end();
     }
   };
@@ -77,13 +152,18 @@ export const Stage = live(function Stage() {
     const index = topmost(operations, at(event), REACH / screen.transform.value.scale, measure);
     const op = index === null ? null : operations[index];
     if (op?.op === "text") screen.writing.value = { at: [op.x, op.y], text: op.text, index };
+    if (op?.op === "arrow") {
+      const { x, y } = labelExtent(op, measure);
+      screen.writing.value = { at: [x, y], text: op.label ?? "", index };
+    }
   };
 
   const t = screen.transform.value;
   const selection = screen.selection.value;
-  const drawing = screen.tool.value !== "select";
+  const tool = screen.tool.value;
+  const drawing = tool !== "select";
   return (
-    <div class="isi-stage" ref={frame} data-testid="stage">
+    <div class="isi-stage" ref={frame} data-testid="stage" data-showing={screen.showing.value}>
       <canvas ref={canvas} data-testid="canvas" aria-hidden="true" />
       <svg
         ref={overlay}
@@ -98,31 +178,35 @@ export const Stage = live(function Stage() {
         onPointerMove={move}
         onPointerUp={up}
         onPointerCancel={up}
+        onPointerLeave={() => (screen.cursor.value = null)}
         onDblClick={rewrite}
       >
         {screen.operations.value.map((op, i) =>
-          isDrawing(op) ? (
-            <g key={i} data-testid={`shape-${i}`} data-op={op.op} class={i === screen.selected.value ? "isi-shape isi-selected" : "isi-shape"}>
+          isDrawing(op) && !op.hidden ? (
+            <g key={i} data-testid={`shape-${i}`} data-op={op.op} class={`isi-shape${screen.chosen.value.includes(i) ? " isi-selected" : ""}${op.locked ? " isi-locked" : ""}`}>
               {shape(op, (p) => toScreen(t, p), t.scale, measure)}
             </g>
           ) : null,
         )}
-        {selection && !drawing && (
+        <Marks />
+        {selection && !drawing && !selection.locked && !selection.hidden && (
           <g class="isi-handles">
-            {handles(selection, measure).map(({ name, at: point }) => {
+            {handles(selection, measure, (TURN_REACH * REACH) / t.scale).map(({ name, at: point }) => {
               const [x, y] = toScreen(t, point);
-              const cursor = name === "start" || name === "end" ? "move" : `${CURSORS[name]}-resize`;
+              const cursor = name === "turn" ? "grab" : CURSORS[name] && !angleOf(selection) ? `${CURSORS[name]}-resize` : "move";
+              const round = name === "start" || name === "end" || name === "turn" || name[0] === "p";
               return (
                 <g key={name} data-testid={`handle-${name}`} style={{ cursor }}>
                   <rect class="isi-grip" x={x - REACH} y={y - REACH} width={2 * REACH} height={2 * REACH} />
-                  <rect class="isi-handle" x={x - 4} y={y - 4} width={8} height={8} rx={selection.op === "line" || selection.op === "arrow" ? 4 : 1} />
+                  <rect class="isi-handle" x={x - 4} y={y - 4} width={8} height={8} rx={round ? 4 : 1} />
                 </g>
               );
             })}
           </g>
         )}
       </svg>
-      {screen.writing.value && <Writer />}
+      {screen.showing.value === "swipe" && image && <Divider />}
+      {screen.writing.value && <Writer measure={measure} />}
       {!image && (
         <p class="isi-teach isi-stage-empty" data-testid="stage-empty">
           No picture yet. Choose an observation, or drop, paste or open an image.
@@ -137,8 +221,28 @@ function describe(question: string, drawings: Drawing[]): string {
   return `Image for the question “${question}”, ${drawn}`;
 }
 
+/** What a gesture shows beside the drawings: the marquee, lines that something snapped to, the corners of a polygon so far. */
+const Marks = live(function Marks() {
+  const { screen } = useView();
+  const t = screen.transform.value;
+  const [marquee, guides, path] = [screen.marquee.value, screen.guides.value, screen.path.value];
+  const { width, height } = screen.viewport.value;
+  const points = path?.map((p) => toScreen(t, p));
+  const cursor = screen.cursor.value;
+  const next = points && cursor ? [...points, toScreen(t, cursor)] : points;
+  return (
+    <g class="isi-marks">
+      {marquee && <rect data-testid="marquee" x={marquee.x * t.scale + t.x} y={marquee.y * t.scale + t.y} width={marquee.width * t.scale} height={marquee.height * t.scale} />}
+      {guides?.x != null && <line data-testid="guide-x" x1={guides.x * t.scale + t.x} x2={guides.x * t.scale + t.x} y1={0} y2={height} />}
+      {guides?.y != null && <line data-testid="guide-y" x1={0} x2={width} y1={guides.y * t.scale + t.y} y2={guides.y * t.scale + t.y} />}
+      {next && <polyline data-testid="path" points={next.map((p) => p.join()).join(" ")} />}
+      {points?.map(([x, y], i) => <circle key={i} cx={x} cy={y} r={i === 0 ? 5 : 3} />)}
+    </g>
+  );
+});
+
 /** Outlines that show what is selected or under the pointer and catch the pointer; the picture below shows the drawing itself. */
-function shape(d: Drawing, screen: (p: Point) => Point, scale: number, measure: (text: string, size: number) => number) {
+function shape(d: Drawing, screen: (p: Point) => Point, scale: number, measure: Measure) {
   if (d.op === "line" || d.op === "arrow") {
     const [[x1, y1], [x2, y2]] = [screen(d.start), screen(d.end)];
     return (
@@ -148,18 +252,21 @@ function shape(d: Drawing, screen: (p: Point) => Point, scale: number, measure: 
       </>
     );
   }
+  const points = d.op === "polygon" ? d.points : "region" in d ? polygonOf(d.region) : null;
+  const hollow = (d.op === "box" || d.op === "ellipse" || d.op === "polygon") && !d.fill;
+  const name = hollow ? "isi-outline" : "isi-outline isi-filled";
+  if (points) return <polygon class={name} points={points.map((p) => screen(p).join()).join(" ")} />;
   const r = extent(d, measure);
   if (!r) return null;
   const [x, y] = screen([r.x, r.y]);
   const [width, height] = [r.width * scale, r.height * scale];
-  if (d.op === "ellipse") {
-    const round = { cx: x + width / 2, cy: y + height / 2, rx: width / 2, ry: height / 2 };
-    return <ellipse class={d.fill ? "isi-outline isi-filled" : "isi-outline"} {...round} />;
-  }
-  return <rect class={d.op === "box" && !d.fill ? "isi-outline" : "isi-outline isi-filled"} {...{ x, y, width, height }} />;
+  const angle = angleOf(d);
+  const transform = angle ? `rotate(${angle} ${screen(centre(r)).join(" ")})` : undefined;
+  if (d.op === "ellipse") return <ellipse class={name} {...{ cx: x + width / 2, cy: y + height / 2, rx: width / 2, ry: height / 2, transform }} />;
+  return <rect class={name} {...{ x, y, width, height, transform }} />;
 }
 
-/** Keeps the whole image in view, whatever the width of the cell. */
+/** Keeps the whole image in view, whatever the width of the cell, unless the user has zoomed in. */
 function useFit(frame: { current: HTMLDivElement | null }): void {
   const { screen, store } = useView();
   const image = (store.picture.value ?? store.base.value)?.image;
@@ -167,19 +274,42 @@ function useFit(frame: { current: HTMLDivElement | null }): void {
   useEffect(() => {
     const element = frame.current;
     if (!element) return;
+    screen.zoomed.value = false;
     const resize = (): void => {
       const available = element.clientWidth || element.getBoundingClientRect().width;
       const full = Math.min(720, Math.max(360, window.innerHeight * 0.7));
       const tall = width > 0 ? Math.min((available * height) / width, full) : EMPTY_HEIGHT;
       element.style.height = `${Math.round(tall)}px`;
-      screen.transform.value = fit({ width: available, height: Math.round(tall) }, { width, height });
+      const viewport = { width: available, height: Math.round(tall) };
+      screen.viewport.value = viewport;
+      screen.transform.value = screen.zoomed.value ? held(screen.transform.value, viewport, { width, height }) : fit(viewport, { width, height });
     };
     resize();
     return observeSize(element, resize);
   }, [width, height]);
 }
 
-function usePainting(canvas: { current: HTMLCanvasElement | null }): void {
+/** Ctrl or Cmd and the wheel zoom; the wheel alone stays the notebook's. A pinch on a touch pad arrives as the former. */
+function useWheel(overlay: { current: SVGSVGElement | null }): void {
+  const { screen, store } = useView();
+  useEffect(() => {
+    const element = overlay.current;
+    const wheel = (event: WheelEvent): void => {
+      const image = (store.picture.value ?? store.base.value)?.image;
+      if (!image || !(event.ctrlKey || event.metaKey)) return;
+      event.preventDefault();
+      const box = element?.getBoundingClientRect();
+      const at: Point = [event.clientX - (box?.left ?? 0), event.clientY - (box?.top ?? 0)];
+      const pixels = event.deltaY * (event.deltaMode === 1 ? 30 : 1);
+      screen.transform.value = zoomed(screen.transform.value, 2 ** (-pixels / 200), at, screen.viewport.value, image);
+      screen.zoomed.value = true;
+    };
+    element?.addEventListener("wheel", wheel, { passive: false });
+    return () => element?.removeEventListener("wheel", wheel);
+  }, []);
+}
+
+function usePainting(canvas: { current: HTMLCanvasElement | null }, measure: Measure): void {
   const { screen, store } = useView();
   const own = useMemo(() => document.createElement("canvas"), []);
   const due = useRef(0);
@@ -188,6 +318,7 @@ function usePainting(canvas: { current: HTMLCanvasElement | null }): void {
     const [picture, base, operations] = [store.picture.value, store.base.value, screen.operations.value];
     const ours = screen.live.value !== null || store.unrendered.value > 0;
     const t = screen.transform.value;
+    const [showing, divider] = [screen.showing.value, screen.divider.value];
     cancelAnimationFrame(due.current);
     due.current = requestAnimationFrame(() => {
       const element = canvas.current;
@@ -202,22 +333,89 @@ function usePainting(canvas: { current: HTMLCanvasElement | null }): void {
       const below = base ?? picture;
       if (context && below) {
         let shown = picture ?? below;
-        if (ours) {
-          compose(own, below, operations);
+        if (ours && showing !== "before") {
+          compose(own, below, operations, measure);
           shown = { ...below, source: own };
         }
         context.setTransform(1, 0, 0, 1, 0, 0);
         context.clearRect(0, 0, width, height);
-        context.imageSmoothingQuality = "high";
         const scale = t.scale * density;
-        context.drawImage(shown.source, t.x * density, t.y * density, shown.image.width * scale, shown.image.height * scale);
+        context.imageSmoothingEnabled = scale < SQUARES;
+        context.imageSmoothingQuality = "high";
+        const paint = ({ source, image }: Picture): void => context.drawImage(source, t.x * density, t.y * density, image.width * scale, image.height * scale);
+        paint(showing === "before" ? below : shown);
+        if (showing === "swipe") {
+          context.save();
+          context.beginPath();
+          context.rect(0, 0, width * divider, height);
+          context.clip();
+          paint(below);
+          context.restore();
+        }
+        if (showing === "difference") {
+          context.globalCompositeOperation = "difference";
+          paint(below);
+          context.globalCompositeOperation = "source-over";
+        }
+        if (t.scale >= GRID) grid(context, t.x * density, t.y * density, scale, width, height);
       }
       screen.paints.value = screen.paints.peek() + 1;
     });
   });
 }
 
-const Writer = live(function Writer() {
+/** Lines between the pixels of the image. */
+function grid(context: CanvasRenderingContext2D, x: number, y: number, scale: number, width: number, height: number): void {
+  context.strokeStyle = "rgb(128 128 128 / 45%)";
+  context.lineWidth = 1;
+  context.beginPath();
+  for (let at = x % scale; at < width; at += scale) {
+    context.moveTo(Math.round(at) + 0.5, 0);
+    context.lineTo(Math.round(at) + 0.5, height);
+  }
+  for (let at = y % scale; at < height; at += scale) {
+    context.moveTo(0, Math.round(at) + 0.5);
+    context.lineTo(width, Math.round(at) + 0.5);
+  }
+  context.stroke();
+}
+
+/** The line between before (left) and after, to be dragged. */
+const Divider = live(function Divider() {
+  const { screen } = useView();
+  const drag = (event: PointerEvent): void => {
+    const box = (event.currentTarget as HTMLElement).parentElement?.getBoundingClientRect();
+    if (event.buttons && box?.width) screen.divider.value = Math.min(1, Math.max(0, (event.clientX - box.left) / box.width));
+  };
+  const percent = Math.round(100 * screen.divider.value);
+  return (
+    <div
+      class="isi-divider"
+      role="slider"
+      tabIndex={0}
+      aria-label="Without what is drawn, left of here"
+      aria-valuenow={percent}
+      aria-valuemin={0}
+      aria-valuemax={100}
+      data-testid="divider"
+      style={{ left: `${100 * screen.divider.value}%` }}
+      onPointerDown={(event) => {
+        event.currentTarget.setPointerCapture(event.pointerId);
+        event.preventDefault();
+      }}
+      onPointerMove={drag}
+      onKeyDown={(event) => {
+        const step = { ArrowLeft: -0.02, ArrowRight: 0.02 }[event.key];
+        if (!step) return;
+        screen.divider.value = Math.min(1, Math.max(0, screen.divider.value + step));
+        event.preventDefault();
+        event.stopPropagation();
+      }}
+    />
+  );
+});
+
+const Writer = live(function Writer({ measure }: { measure: Measure }) {
   const { screen } = useView();
   const input = useRef<HTMLInputElement>(null);
   const writing = screen.writing.value;
@@ -228,7 +426,9 @@ const Writer = live(function Writer() {
   if (!writing) return null;
   const { scale } = screen.transform.value;
   const before = writing.index === null ? null : screen.store.document.value.operations[writing.index];
-  const { size, color } = before?.op === "text" ? before : screen.style.value;
+  const look = screen.style.value;
+  const color = before && "color" in before ? before.color : look.color;
+  const size = before?.op === "text" ? before.size : before?.op === "arrow" ? (before.size ?? LABEL_SIZE) : look.size;
   const [left, top] = toScreen(screen.transform.value, writing.at);
   const finish = (): void => {
     const now = screen.writing.value;
@@ -238,20 +438,24 @@ const Writer = live(function Writer() {
     if (now.index !== null && before?.op === "text") {
       if (text === "") screen.remove(now.index);
       else screen.change(now.index, { ...before, text }, { say: "Text changed" });
+    } else if (now.index !== null && before?.op === "arrow") {
+      const { label: _, size: __, ...bare } = before;
+      screen.change(now.index, text ? { ...bare, label: text, size } : bare, { say: "Label changed" });
     } else if (text !== "") {
       screen.tool.value = "select";
       screen.add({ op: "text", x: now.at[0], y: now.at[1], text, size, color });
     }
   };
+  const width = Math.max(80, measure(writing.text, size * scale) + 20);
   return (
     <input
       ref={input}
       class="isi-write"
       data-testid="text-input"
-      aria-label="Text on the image"
-      placeholder="Text"
+      aria-label={before?.op === "arrow" ? "Label of the arrow" : "Text on the image"}
+      placeholder={before?.op === "arrow" ? "Label" : "Text"}
       value={writing.text}
-      style={{ left: `${left}px`, top: `${top}px`, fontSize: `${Math.max(8, size * scale)}px`, color, fontFamily: FONT }}
+      style={{ left: `${left}px`, top: `${top}px`, width: `${width}px`, fontSize: `${Math.max(8, size * scale)}px`, color, fontFamily: FONT }}
       onBlur={finish}
       onKeyDown={(event) => {
         event.stopPropagation();
@@ -264,4 +468,3 @@ const Writer = live(function Writer() {
     />
   );
 });
-

@@ -1,8 +1,8 @@
-// What is drawn, one row each, the topmost first; the row of the selection shows its place as numbers to type.
+// What is drawn, one row each, the topmost first: to choose, hide, lock, reorder and delete. The row of the selection has its numbers.
 import { isDrawing } from "../document";
-import { extent } from "../geometry";
-import { live } from "../live";
+import { live, useSignal } from "../live";
 import type { Drawing, Operation } from "../protocol";
+import { extent, polygonOf, withAngle } from "../shapes";
 import { NAMES } from "../state/screen";
 import { useView } from "../view";
 import { Icon } from "./icons";
@@ -12,16 +12,41 @@ const whole = (x: number): string => String(Math.round(x));
 
 function detail(op: Operation): string {
   if (!isDrawing(op)) return op.op === "foreign" ? `${op.name}: this page cannot draw it` : "";
-  if (op.op === "text") return `“${op.text}”  ${op.size} px`;
-  if (op.op === "line" || op.op === "arrow") return `${op.start.map(whole).join(", ")} → ${op.end.map(whole).join(", ")}`;
   const r = extent(op);
   const place = r ? `${whole(r.x)}, ${whole(r.y)}  ${whole(r.width)} × ${whole(r.height)}` : "whole image";
-  return op.op === "noise" ? `σ ${decimals(op.sigma)}  ${place}` : place;
+  switch (op.op) {
+    case "text":
+      return `“${op.text}”  ${op.size} px`;
+    case "line":
+    case "arrow":
+      return `${op.start.map(whole).join(", ")} → ${op.end.map(whole).join(", ")}${op.op === "arrow" && op.label ? `  “${op.label}”` : ""}`;
+    case "noise":
+      return `σ ${decimals(op.sigma)}  ${place}`;
+    case "blur":
+      return `${op.radius} px  ${place}`;
+    case "pixelate":
+      return `${op.size} px  ${place}`;
+    case "erase":
+      return `${op.fill}  ${place}`;
+    case "polygon":
+      return `${op.points.length} points  ${place}`;
+    default:
+      return place;
+  }
 }
 
 export const Layers = live(function Layers() {
   const { screen } = useView();
+  const dragged = useSignal<number | null>(null);
   const rows = screen.operations.value.map((op, index) => ({ op, index })).filter(({ op }) => isDrawing(op) || op.op === "foreign");
+  const toggle = (index: number, key: "hidden" | "locked", say: string): void =>
+    screen.alter(
+      (d) => {
+        const { [key]: before, ...rest } = d;
+        return (before ? rest : { ...rest, [key]: true }) as Drawing;
+      },
+      { indexes: [index], say },
+    );
   return (
     <div class="isi-layers" data-testid="layers">
       {rows.length === 0 ? (
@@ -30,24 +55,70 @@ export const Layers = live(function Layers() {
         <ul aria-label="What is drawn, from top to bottom">
           {rows.reverse().map(({ op, index }) => {
             const name = NAMES[op.op] ?? op.op;
-            const chosen = screen.selected.value === index;
+            const chosen = screen.chosen.value.includes(index);
+            const only = screen.selected.value === index;
+            const drawing = isDrawing(op) ? op : null;
+            const numbers = only && drawing && extent(drawing) !== null && drawing.op !== "line" && drawing.op !== "arrow";
             return (
-              <li key={index} class={chosen ? "isi-chosen" : undefined} data-testid={`layer-${index}`}>
+              <li
+                key={index}
+                class={[chosen && "isi-chosen", drawing?.hidden && "isi-off", dragged.value === index && "isi-dragged"].filter(Boolean).join(" ") || undefined}
+                data-testid={`layer-${index}`}
+                draggable
+                onDragStart={(event) => {
+                  dragged.value = index;
+                  event.dataTransfer?.setData("text/plain", name);
+                }}
+                onDragEnd={() => (dragged.value = null)}
+                onDragOver={(event) => {
+                  if (dragged.value !== null) event.preventDefault();
+                }}
+                onDrop={(event) => {
+                  if (dragged.value === null) return;
+                  event.preventDefault();
+                  event.stopPropagation();
+                  screen.reorder(dragged.value, index);
+                  dragged.value = null;
+                }}
+              >
                 <button
                   type="button"
                   class="isi-layer"
                   aria-pressed={chosen}
-                  onClick={() => {
+                  title={drawing ? "Click to choose, with Shift several; [ and ] move it down and up; drag to reorder" : undefined}
+                  onClick={(event) => {
                     screen.setTool("select");
-                    screen.selected.value = isDrawing(op) ? index : null;
+                    if (!drawing) screen.select();
+                    else if (!event.shiftKey) screen.select(index);
+                    else screen.select(...(chosen ? screen.chosen.value.filter((i) => i !== index) : [...screen.chosen.value, index]));
                   }}
                 >
                   <Icon name={op.op} />
                   <span class="isi-kind">{name}</span>
                   {"color" in op && <span class="isi-dot" style={{ background: op.color }} />}
-                  {!(chosen && "x" in op) && <span class="isi-muted isi-cut">{detail(op)}</span>}
+                  {!numbers && <span class="isi-muted isi-cut">{detail(op)}</span>}
                 </button>
-                {chosen && isDrawing(op) && <Place drawing={op} index={index} />}
+                {numbers && <Place drawing={drawing} index={index} />}
+                {drawing && (
+                  <>
+                    <Button
+                      test={`layer-${index}-eye`}
+                      label={drawing.hidden ? `Show ${name.toLowerCase()}` : `Hide ${name.toLowerCase()}`}
+                      icon={drawing.hidden ? "hidden" : "eye"}
+                      kind="bare"
+                      pressed={drawing.hidden === true}
+                      onClick={() => toggle(index, "hidden", drawing.hidden ? "Shown" : "Hidden")}
+                    />
+                    <Button
+                      test={`layer-${index}-lock`}
+                      label={drawing.locked ? `Unlock ${name.toLowerCase()}` : `Lock ${name.toLowerCase()}`}
+                      icon={drawing.locked ? "lock" : "unlock"}
+                      kind="bare"
+                      pressed={drawing.locked === true}
+                      onClick={() => toggle(index, "locked", drawing.locked ? "Unlocked" : "Locked")}
+                    />
+                  </>
+                )}
                 <Button test={`layer-${index}-delete`} label={`Delete ${name.toLowerCase()}`} icon="close" kind="bare" onClick={() => screen.remove(index)} />
               </li>
             );
@@ -61,22 +132,27 @@ export const Layers = live(function Layers() {
 /** Exact values, in pixels of the original image. */
 function Place({ drawing, index }: { drawing: Drawing; index: number }) {
   const { screen } = useView();
-  if (!("x" in drawing)) return null;
-  const field = (label: string, name: "x" | "y" | "width" | "height", value: number, low?: number) => (
-    <NumberField
-      test={`place-${label}`}
-      label={label}
-      value={Math.round(value * 100) / 100}
-      {...(low === undefined ? {} : { low })}
-      onChange={(next) => screen.change(index, { ...drawing, [name]: next }, { say: "Moved" })}
-    />
+  const r = extent(drawing);
+  if (!r || drawing.op === "polygon" || ("region" in drawing && polygonOf(drawing.region))) return <span class="isi-muted isi-cut isi-grow">{detail(drawing)}</span>;
+  const put = (change: Partial<typeof r>): void => {
+    const next = { ...r, ...change };
+    const placed = "region" in drawing ? { ...drawing, region: [next.x, next.y, next.width, next.height] } : "width" in drawing ? { ...drawing, ...next } : { ...drawing, x: next.x, y: next.y };
+    screen.change(index, placed as Drawing, { say: "Moved" });
+  };
+  const field = (label: string, name: "x" | "y" | "width" | "height", low?: number) => (
+    <NumberField test={`place-${label}`} label={label} value={Math.round(r[name] * 100) / 100} {...(low === undefined ? {} : { low })} onChange={(next) => put({ [name]: next })} />
   );
+  const sized = drawing.op !== "text";
+  const turns = drawing.op === "box" || drawing.op === "ellipse" || drawing.op === "text";
   return (
     <div class="isi-place">
-      {field("x", "x", drawing.x)}
-      {field("y", "y", drawing.y)}
-      {"width" in drawing && field("w", "width", drawing.width, 1)}
-      {"width" in drawing && field("h", "height", drawing.height, 1)}
+      {field("x", "x")}
+      {field("y", "y")}
+      {sized && field("w", "width", 1)}
+      {sized && field("h", "height", 1)}
+      {turns && (
+        <NumberField test="place-angle" label="°" title="Degrees, clockwise" value={drawing.angle ?? 0} low={-360} high={360} onChange={(degrees) => screen.change(index, withAngle(drawing, degrees), { say: "Turned" })} />
+      )}
     </div>
   );
 }

@@ -1,5 +1,8 @@
 // The tools beside the picture, and above it the properties of the selection or of what will be drawn next.
+import { copyDrawings, pasteDrawings } from "../clipboard";
 import { live } from "../live";
+import type { Drawing } from "../protocol";
+import { effect, type DragTool } from "../shapes";
 import { NAMES, TOOL_KEYS, type Tool } from "../state/screen";
 import { randomSeed } from "../state/store";
 import { useView } from "../view";
@@ -40,50 +43,109 @@ const HINTS: Record<Tool, string> = {
   select: "Click a shape to change it, or choose a tool and draw.",
   box: "Drag over the image. Shift keeps it square.",
   ellipse: "Drag over the image. Shift makes a circle.",
+  polygon: "Click corner by corner; the first one again, or Enter, closes it.",
+  freehand: "Drag around what is to be covered.",
   line: "Drag from start to end.",
-  arrow: "Drag from tail to head.",
+  arrow: "Drag from tail to head; a double click labels it.",
   text: "Click where the text begins.",
   noise: "Drag over a region, or take the whole image.",
+  blur: "Drag over a region, or take the whole image.",
+  pixelate: "Drag over a region, or take the whole image.",
+  erase: "Drag over what is to go.",
+  patch: "Drag over a piece of the image; then move the copy.",
+  picker: "Click a pixel: its colour is taken.",
 };
+
+const FILLS = [
+  ["mean", "mean colour", "Fill with the mean colour of the image"],
+  ["inpaint", "in-paint", "Continue what is around it smoothly"],
+  ["color", "colour", "Fill with a colour"],
+] as const;
 
 export const Properties = live(function Properties() {
   const { screen, store } = useView();
   const selection = screen.selection.value;
+  const several = screen.chosen.value.length;
   const tool = screen.tool.value;
-  const kind: string = selection?.op ?? tool;
+  const kind: string = selection?.op ?? (tool === "freehand" ? "polygon" : tool);
   const look = screen.look.value;
   const { past, future } = store.document.value;
-  const area = kind === "box" || kind === "ellipse";
+  const area = kind === "box" || kind === "ellipse" || kind === "polygon";
+  const stroke = kind === "line" || kind === "arrow";
+  const isEffect = effect(kind as DragTool, null, look, 0) !== null;
+  const coloured = area || stroke || kind === "text" || kind === "picker" || several > 1 || (kind === "erase" && look.erase === "color");
   return (
     <div class="isi-properties" data-testid="properties">
       <div class="isi-fields">
-        {kind !== "select" && kind !== "noise" && <Color color={look.color} />}
+        {several > 1 && <span>{several} chosen</span>}
+        {coloured && <Color color={look.color} />}
         {area && (
           <label class="isi-check" title="Filled shapes cover what is below; outlines only point at it">
             <input type="checkbox" data-testid="fill" checked={look.fill} onChange={(event) => screen.restyle({ fill: event.currentTarget.checked })} />
             filled
           </label>
         )}
-        {((area && !look.fill) || kind === "line" || kind === "arrow") && (
+        {((area && !look.fill) || stroke) && (
           <NumberField test="line-width" label="Width" title="Width of the line, px of the image" value={look.width} low={1} high={200} onChange={(width) => screen.restyle({ width })} />
         )}
         {kind === "text" && <NumberField test="text-size" label="Size" title="Text size, px of the image" value={look.size} low={4} high={1000} onChange={(size) => screen.restyle({ size })} />}
         {kind === "noise" && <Sigma sigma={look.sigma} />}
-        {!selection && <span class="isi-muted isi-cut">{HINTS[tool]}</span>}
+        {kind === "blur" && (
+          <NumberField test="radius" label="Radius" title="Standard deviation of the Gaussian blur, px of the image" value={look.radius} low={0.5} high={500} step={0.5} onChange={(radius) => screen.restyle({ radius })} />
+        )}
+        {kind === "pixelate" && <NumberField test="block" label="Block" title="Side of a block, px of the image" value={look.block} low={2} high={1000} onChange={(block) => screen.restyle({ block })} />}
+        {kind === "erase" && (
+          <select class="isi-select" data-testid="erase-fill" aria-label="Fill with" value={look.erase} onChange={(event) => screen.restyle({ erase: event.currentTarget.value })}>
+            {FILLS.map(([value, text, title]) => (
+              <option key={value} value={value} title={title}>
+                {text}
+              </option>
+            ))}
+          </select>
+        )}
+        {isEffect && !selection && (
+          <label class="isi-check" title="Draw the region freehand instead of as a rectangle">
+            <input type="checkbox" data-testid="lasso" checked={screen.lasso.value} onChange={(event) => (screen.lasso.value = event.currentTarget.checked)} />
+            freehand
+          </label>
+        )}
+        {isEffect && !selection && kind !== "erase" && <Whole kind={kind as DragTool} />}
+        {!selection && several === 0 && <span class="isi-muted isi-cut">{HINTS[tool]}</span>}
       </div>
       <div class="isi-group">
         <Button test="undo" label="Undo (Ctrl+Z)" icon="undo" kind="bare" why={past.length === 0 && "nothing has been changed"} onClick={() => store.undo()} />
         <Button test="redo" label="Redo (Shift+Ctrl+Z)" icon="redo" kind="bare" why={future.length === 0 && "nothing was undone"} onClick={() => store.redo()} />
         <Button
-          test="delete"
-          label="Delete (Del)"
-          icon="trash"
+          test="duplicate"
+          label="Duplicate (Ctrl+D)"
+          icon="copy"
           kind="bare"
-          why={!selection && "nothing is selected"}
-          onClick={() => screen.selected.value !== null && screen.remove(screen.selected.value)}
+          why={several === 0 && "nothing is selected"}
+          onClick={() => {
+            if (copyDrawings(screen)) pasteDrawings(screen);
+          }}
         />
+        <Button test="delete" label="Delete (Del)" icon="trash" kind="bare" why={several === 0 && "nothing is selected"} onClick={() => screen.remove(...screen.chosen.value)} />
       </div>
     </div>
+  );
+});
+
+/** An effect on the whole image, in one click. */
+const Whole = live(function Whole({ kind }: { kind: DragTool }) {
+  const { screen, store } = useView();
+  return (
+    <Button
+      test={`${kind}-whole`}
+      label={`${NAMES[kind] ?? ""} over the whole image`}
+      text="whole image"
+      why={store.picture.value === null && store.base.value === null && "there is no image yet"}
+      onClick={() => {
+        const made = effect(kind, null, screen.style.value, randomSeed());
+        screen.tool.value = "select";
+        if (made) screen.add(made);
+      }}
+    />
   );
 });
 
@@ -119,7 +181,7 @@ function Color({ color }: { color: string }) {
 }
 
 const Sigma = live(function Sigma({ sigma }: { sigma: number }) {
-  const { screen, store } = useView();
+  const { screen } = useView();
   const noise = screen.selection.value;
   return (
     <>
@@ -138,24 +200,13 @@ const Sigma = live(function Sigma({ sigma }: { sigma: number }) {
         />
         <span>{decimals(sigma)}</span>
       </label>
-      {noise?.op === "noise" ? (
+      {noise?.op === "noise" && (
         <Button
           test="noise-reseed"
           label={`Draw the noise anew (seed ${noise.seed})`}
           icon="dice"
           kind="bare"
-          onClick={() => screen.selected.value !== null && screen.change(screen.selected.value, { ...noise, seed: randomSeed() }, { say: "Noise drawn anew" })}
-        />
-      ) : (
-        <Button
-          test="noise-whole"
-          label="Add noise to the whole image"
-          text="whole image"
-          why={store.picture.value === null && store.base.value === null && "there is no image yet"}
-          onClick={() => {
-            screen.tool.value = "select";
-            screen.add({ op: "noise", sigma, seed: randomSeed(), region: null });
-          }}
+          onClick={() => screen.alter((d) => ({ ...d, seed: randomSeed() }) as Drawing, { say: "Noise drawn anew" })}
         />
       )}
     </>

@@ -1,29 +1,48 @@
-// What belongs to one view only and is never synced: tool, style, selection, gestures under way, pop-overs.
+// What belongs to one view only and is never synced: tool, style, selection, zoom, gestures under way, pop-overs.
 import { computed, signal, type ReadonlySignal, type Signal } from "@preact/signals-core";
 import { isDrawing, replaced, same } from "../document";
 import type { Editor } from "../editor";
-import type { Style, Transform } from "../geometry";
+import type { Guides, Rect, Size, Transform } from "../geometry";
 import type { Drawing, Operation, Point } from "../protocol";
+import type { DragTool, Style } from "../shapes";
 import type { Store } from "./store";
 
-export type Tool = "select" | "box" | "ellipse" | "line" | "arrow" | "text" | "noise";
+export type Tool = DragTool | "select" | "polygon" | "freehand" | "text" | "picker";
 export type Popover = "observations" | "models" | "settings" | "keys" | "code" | null;
+/** What the stage shows: the picture as the model sees it, without what is drawn, both at a divider, or how they differ. */
+export type Showing = "after" | "before" | "swipe" | "difference";
 
 export interface Writing {
   at: Point;
   text: string;
-  /** index of the text operation that is edited; null for a new one */
+  /** index of the text (or the arrow, for its label) that is edited; null for a new one */
   index: number | null;
 }
 
 export class Screen {
   readonly tool: Signal<Tool> = signal("select");
-  readonly selected: Signal<number | null> = signal(null);
+  /** indexes into the operations, rising */
+  readonly chosen: Signal<readonly number[]> = signal([]);
   /** operations as they are during a gesture, before it becomes a step */
   readonly live: Signal<Operation[] | null> = signal(null);
   readonly writing: Signal<Writing | null> = signal(null);
   readonly popover: Signal<Popover> = signal(null);
   readonly transform: Signal<Transform> = signal({ scale: 1, x: 0, y: 0 });
+  /** of the stage, in pixels of the screen */
+  readonly viewport: Signal<Size> = signal({ width: 0, height: 0 });
+  /** the transform is the user's own, not the one that fits */
+  readonly zoomed = signal(false);
+  readonly showing: Signal<Showing> = signal("after");
+  /** where the divider of "swipe" stands, as a part of the width */
+  readonly divider = signal(0.5);
+  /** the pointer, in image pixels */
+  readonly cursor: Signal<Point | null> = signal(null);
+  readonly guides: Signal<Guides | null> = signal(null);
+  readonly marquee: Signal<Rect | null> = signal(null);
+  /** the corners so far of a polygon that is being drawn */
+  readonly path: Signal<Point[] | null> = signal(null);
+  /** effects are drawn freehand, not as rectangles */
+  readonly lasso = signal(false);
   readonly own: Signal<Partial<Style>> = signal({});
   readonly relative = signal(false);
   readonly paints = signal(0);
@@ -32,6 +51,8 @@ export class Screen {
   /** the code that this view asked for, and whether the clipboard took it */
   asked: string | null = null;
   readonly copied: Signal<boolean | null> = signal(null);
+  /** space is held down: the pointer moves the view */
+  hand = false;
   /** set while a pointer gesture is under way */
   cancelGesture: (() => void) | null = null;
   /** text fields with unfinished typing */
@@ -39,6 +60,8 @@ export class Screen {
 
   readonly operations: ReadonlySignal<Operation[]>;
   readonly style: ReadonlySignal<Style>;
+  /** the one that is chosen, if it is only one */
+  readonly selected: ReadonlySignal<number | null>;
   readonly selection: ReadonlySignal<Drawing | null>;
   /** the style of the selection, and of what is drawn next where it has none */
   readonly look: ReadonlySignal<Style>;
@@ -52,25 +75,25 @@ export class Screen {
       // Strokes and letters that are seen on a large photograph too.
       const image = (store.picture.value ?? store.base.value)?.image;
       const factor = Math.max(1, Math.min(image?.width ?? 0, image?.height ?? 0) / 600);
-      const start = { color: "#000000", fill: true, width: Math.round(3 * factor), size: Math.round(16 * factor), sigma: 0.2 };
-      return { ...start, ...this.own.value };
+      const px = (n: number): number => Math.round(n * factor);
+      return { color: "#000000", fill: true, width: px(3), size: px(16), sigma: 0.2, radius: px(8), block: px(16), erase: "mean", ...this.own.value };
     });
+    this.selected = computed(() => (this.chosen.value.length === 1 ? (this.chosen.value[0] ?? null) : null));
     this.selection = computed(() => {
       const op = this.selected.value === null ? undefined : this.operations.value[this.selected.value];
       return op && isDrawing(op) ? op : null;
     });
-    this.look = computed(() => {
-      const { line_width, width, ...rest } = (this.selection.value ?? {}) as Partial<Style> & { line_width?: number };
-      // The width of a box is its own; that of its line has another name.
-      return { ...this.style.value, ...rest, width: line_width ?? width ?? this.style.value.width };
-    });
+    this.look = computed(() => ({ ...this.style.value, ...(this.selection.value && styleOf(this.selection.value)) }));
     // A selection that points to nothing, after an undo or an edit from Python, is dropped.
-    const stop = store.document.subscribe((doc) => {
-      const index = this.selected.peek();
-      const op = index === null ? undefined : doc.operations[index];
-      if (index !== null && !(op && isDrawing(op))) this.selected.value = null;
+    const stop = store.document.subscribe(({ operations }) => {
+      const there = this.chosen.peek().filter((i) => operations[i] && isDrawing(operations[i]));
+      if (there.length < this.chosen.peek().length) this.chosen.value = there;
     });
     lifetime.addEventListener("abort", stop);
+  }
+
+  select(...indexes: number[]): void {
+    this.chosen.value = [...new Set(indexes)].sort((a, b) => a - b);
   }
 
   /** Opens a pop-over, or closes it. */
@@ -85,12 +108,24 @@ export class Screen {
   setTool(tool: Tool): void {
     this.tool.value = tool;
     this.live.value = null;
-    if (tool !== "select") this.selected.value = null;
+    this.path.value = null;
+    if (tool !== "select" && tool !== "picker") this.select();
   }
 
-  /** Shows a changed drawing without making it a step. */
-  preview(index: number, drawing: Drawing): void {
-    this.live.value = replaced(this.store.document.value.operations, index, drawing);
+  /** Shows changed drawings without making it a step. */
+  preview(change: (d: Drawing, index: number) => Drawing, indexes = this.chosen.value): void {
+    this.live.value = this.#changed(change, indexes);
+  }
+
+  /** Changes the chosen drawings, or others, in one step. */
+  alter(change: (d: Drawing, index: number) => Drawing, options: { merge?: boolean; say?: string; indexes?: readonly number[] } = {}): void {
+    const { indexes = this.chosen.value, ...rest } = options;
+    this.live.value = null;
+    this.store.edit(this.#changed(change, indexes), rest);
+  }
+
+  #changed(change: (d: Drawing, index: number) => Drawing, indexes: readonly number[]): Operation[] {
+    return this.store.document.value.operations.map((op, i) => (isDrawing(op) && indexes.includes(i) ? change(op, i) : op));
   }
 
   change(index: number, drawing: Drawing, options: { merge?: boolean; say?: string } = {}): void {
@@ -98,60 +133,132 @@ export class Screen {
     this.store.edit(replaced(this.store.document.value.operations, index, drawing), options);
   }
 
-  add(drawing: Drawing): void {
-    const operations = [...this.store.document.value.operations, drawing];
+  add(...drawings: Drawing[]): void {
+    const before = this.store.document.value.operations;
     this.live.value = null;
-    this.store.edit(operations, { say: `${NAMES[drawing.op]} added` });
-    this.selected.value = operations.length - 1;
+    this.store.edit([...before, ...drawings], { say: `${titles(drawings)} added` });
+    this.select(...drawings.map((_, i) => before.length + i));
   }
 
-  remove(index: number): void {
+  remove(...indexes: number[]): void {
     const operations = this.store.document.value.operations;
-    const op = operations[index];
-    if (!op) return;
+    const gone = indexes.filter((i) => operations[i]);
+    if (gone.length === 0) return;
     this.live.value = null;
-    this.selected.value = null;
+    this.select();
     this.store.edit(
-      operations.filter((_, i) => i !== index),
-      { say: `${NAMES[op.op]} deleted` },
+      operations.filter((_, i) => !gone.includes(i)),
+      { say: `${titles(gone.map((i) => operations[i] as Operation))} deleted` },
     );
+  }
+
+  /** Puts one operation in the place of another: what is further on is drawn over what comes before. */
+  reorder(from: number, to: number): void {
+    const operations = [...this.store.document.value.operations];
+    const [moved] = operations.splice(from, 1);
+    if (!moved || from === to) return;
+    operations.splice(to, 0, moved);
+    this.live.value = null;
+    this.store.edit(operations, { say: `${NAMES[moved.op] ?? moved.op} moved in the order` });
+    this.select(to);
   }
 
   /** Style of the selection if there is one, else of what is drawn next. `live` shows it only. */
   restyle(style: Partial<Style>, live = false): void {
-    const { color, fill, width, size, sigma } = style;
-    const index = this.selected.value;
-    const before = index === null ? undefined : this.store.document.value.operations[index];
-    if (index !== null && before && isDrawing(before)) {
-      const next: Drawing = { ...before };
-      if (color !== undefined && next.op !== "noise") next.color = color;
-      if (next.op === "box" || next.op === "ellipse") {
-        if (fill !== undefined) next.fill = fill;
-        if (width !== undefined) next.line_width = width;
-      }
-      if ((next.op === "line" || next.op === "arrow") && width !== undefined) next.width = width;
-      if (next.op === "text" && size !== undefined) next.size = size;
-      if (next.op === "noise" && sigma !== undefined) next.sigma = sigma;
-      if (live) this.preview(index, next);
-      else if (!same(next, before)) this.change(index, next, { say: "Style changed" });
+    const chosen = this.chosen.value;
+    if (chosen.length > 0) {
+      const restyled = (d: Drawing): Drawing => styled(d, style);
+      if (live) this.preview(restyled);
+      else if (chosen.some((i) => changes(this.store.document.value.operations[i], restyled))) this.alter(restyled, { say: "Style changed" });
       else this.live.value = null;
     }
-    if (!live || index === null) this.own.value = { ...this.own.value, ...style };
+    if (!live || chosen.length === 0) this.own.value = { ...this.own.value, ...style };
   }
 }
 
+const changes = (op: Operation | undefined, how: (d: Drawing) => Drawing): boolean => op !== undefined && isDrawing(op) && !same(op, how(op));
+
+/** The style that a drawing has. The width of a box is its own; that of its line has another name. */
+function styleOf(d: Drawing): Partial<Style> {
+  switch (d.op) {
+    case "box":
+    case "ellipse":
+    case "polygon":
+      return { color: d.color, fill: d.fill, width: d.line_width };
+    case "line":
+    case "arrow":
+      return { color: d.color, width: d.width };
+    case "text":
+      return { color: d.color, size: d.size };
+    case "noise":
+      return { sigma: d.sigma };
+    case "blur":
+      return { radius: d.radius };
+    case "pixelate":
+      return { block: d.size };
+    case "erase":
+      return d.fill === "mean" || d.fill === "inpaint" ? { erase: d.fill } : { erase: "color", color: d.fill };
+    case "patch":
+      return {};
+  }
+}
+
+function styled(d: Drawing, style: Partial<Style>): Drawing {
+  const look = { ...styleOf(d), ...style };
+  const next = { ...d } as Record<string, unknown>;
+  const put = (name: string, value: unknown): void => {
+    if (value !== undefined && name in d) next[name] = value;
+  };
+  put("color", look.color);
+  put("sigma", look.sigma);
+  put("radius", look.radius);
+  if (d.op === "line" || d.op === "arrow") put("width", look.width);
+  if (d.op === "text") put("size", look.size);
+  if (d.op === "pixelate") put("size", look.block);
+  if (d.op === "erase") put("fill", look.erase === "color" ? look.color : look.erase);
+  if (d.op === "box" || d.op === "ellipse" || d.op === "polygon") {
+    put("fill", look.fill);
+    put("line_width", look.width);
+  }
+  return next as unknown as Drawing;
+}
+
 /** The tools, in the order of the tool bar, by their keys. */
-export const TOOL_KEYS: Record<string, Tool> = { v: "select", b: "box", o: "ellipse", l: "line", a: "arrow", t: "text", n: "noise" };
+export const TOOL_KEYS: Record<string, Tool> = {
+  v: "select",
+  b: "box",
+  o: "ellipse",
+  p: "polygon",
+  f: "freehand",
+  l: "line",
+  a: "arrow",
+  t: "text",
+  n: "noise",
+  u: "blur",
+  x: "pixelate",
+  e: "erase",
+  c: "patch",
+  i: "picker",
+};
 
 export const NAMES: Record<string, string> = {
   box: "Box",
   ellipse: "Ellipse",
+  polygon: "Polygon",
+  freehand: "Freehand mask",
   line: "Line",
   arrow: "Arrow",
   text: "Text",
   noise: "Noise",
+  blur: "Blur",
+  pixelate: "Pixelate",
+  erase: "Erase",
+  patch: "Copied patch",
+  picker: "Pick a colour",
   image: "Image",
   context: "Context",
   question: "Question",
   foreign: "Other",
 };
+
+const titles = (operations: Operation[]): string => (operations.length === 1 ? (NAMES[operations[0]?.op ?? ""] ?? "Other") : `${operations.length} drawings`);

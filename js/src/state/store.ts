@@ -47,6 +47,7 @@ export class Store {
   readonly offer: Signal<Offer | null> = signal(null);
   /** Source of the editor, once it came. */
   readonly editor: Signal<string | null> = signal(null);
+  #color: { id: string; then: (color: string) => void } | null = null;
   readonly #heardOf: Signal<Partly | null> = signal(null);
   /** What the run that is going has said so far; null once it is over, whatever its end. */
   readonly partly: ReadonlySignal<Partly | null>;
@@ -274,6 +275,13 @@ export class Store {
     this.#wait("The list of models was not returned by the kernel.");
   }
 
+  /** Asks for the colour of one pixel as the model sees it; only the last question is answered. */
+  askColor(x: number, y: number, then: (color: string) => void): void {
+    const id = identifier();
+    this.#color = { id, then };
+    this.#send({ kind: "color", id, x, y });
+  }
+
   /** Asks for the source of the editor. */
   askEditor(): void {
     this.#send({ kind: "editor" });
@@ -313,6 +321,9 @@ export class Store {
         break;
       case "editor":
         this.editor.value = message.text;
+        break;
+      case "color":
+        if (message.id === this.#color?.id) this.#color.then(message.color);
         break;
       case "code":
         this.code.value = { id: message.id, text: message.text };
