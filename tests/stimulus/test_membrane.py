@@ -104,3 +104,14 @@ def test_a_large_hole_with_a_noisy_rim_is_harmonic_too() -> None:
 def test_nothing_known_is_refused() -> None:
     with pytest.raises(ValueError, match="at least one known pixel"):
         membrane(np.zeros((3, 3, 3), np.uint8), np.ones((3, 3), bool))
+
+
+@pytest.mark.parametrize("shape", [(90, 130), (420, 333)])
+def test_a_saddle_is_continued_as_a_saddle(shape: tuple[int, int]) -> None:
+    """x^2 - y^2 and x y are harmonic on the pixel grid too: they are the one solution, whatever the hole."""
+    ys, xs = np.mgrid[0 : shape[0], 0 : shape[1]] / max(shape) * 2 - 0.8
+    exact = np.stack([128 + 60 * (xs**2 - ys**2), 128 + 60 * xs * ys, 90 - 70 * xs * ys], axis=2)
+    values = np.rint(exact).astype(np.uint8)
+    unknown = disc(shape) & (np.random.default_rng(0).random(shape) < 0.9995)
+    values[unknown] = 0
+    assert np.abs(membrane(values, unknown) - exact).max() <= 1.1  # rounded twice
