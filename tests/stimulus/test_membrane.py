@@ -7,27 +7,32 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from scipy.sparse import coo_array, diags_array
+from scipy.sparse.linalg import splu
 
 from isi_widget.stimulus import Erase, paint
 from isi_widget.stimulus.membrane import membrane
 
 
 def harmonic(values: np.ndarray, unknown: np.ndarray) -> np.ndarray:
-    """Every unknown pixel the mean of its neighbours, by a dense linear system."""
+    """Every unknown pixel the mean of its neighbours: SciPy's direct solution of the linear system."""
     height, width = unknown.shape
-    where = np.argwhere(unknown)
-    number = {(y, x): i for i, (y, x) in enumerate(map(tuple, where))}
-    matrix, right = np.zeros((len(where), len(where))), np.zeros((len(where), 3))
-    for i, (y, x) in enumerate(where):
+    number = np.full(unknown.shape, -1)
+    number[unknown] = np.arange(unknown.sum())
+    diagonal, right, links = np.zeros(unknown.sum()), np.zeros((unknown.sum(), 3)), []
+    for y, x in np.argwhere(unknown):
         for v, u in ((y - 1, x), (y + 1, x), (y, x - 1), (y, x + 1)):
             if 0 <= v < height and 0 <= u < width:
-                matrix[i, i] += 1
+                diagonal[number[y, x]] += 1
                 if unknown[v, u]:
-                    matrix[i, number[v, u]] -= 1
+                    links.append((number[y, x], number[v, u]))
                 else:
-                    right[i] += values[v, u]
+                    right[number[y, x]] += values[v, u]
     result = values.astype(float)
-    result[unknown] = np.linalg.solve(matrix, right)
+    if unknown.any():
+        rows, columns = np.array(links, dtype=int).reshape(-1, 2).T
+        matrix = coo_array((-np.ones(len(links)), (rows, columns)), shape=2 * diagonal.shape)
+        result[unknown] = splu((matrix + diags_array(diagonal)).tocsc()).solve(right)
     return result
 
 
@@ -81,8 +86,8 @@ def all_but_a_corner(shape: tuple[int, int]) -> np.ndarray:
     ],
     ids=["disc", "all but a corner", "box", "box at the rim", "scattered", "stripes", "nothing"],
 )
-@pytest.mark.parametrize("shape", [(37, 44), (5, 60), (1, 30)])
-def test_against_the_dense_solution(make, shape: tuple[int, int]) -> None:
+@pytest.mark.parametrize("shape", [(37, 44), (150, 211), (5, 60), (1, 30)])
+def test_against_the_direct_solution(make, shape: tuple[int, int]) -> None:
     unknown = make(shape)
     values = np.random.default_rng(2).integers(0, 256, (*shape, 3), dtype=np.uint8)
     if unknown.all():
@@ -90,15 +95,6 @@ def test_against_the_dense_solution(make, shape: tuple[int, int]) -> None:
     got = membrane(values, unknown)
     assert np.abs(got - harmonic(values, unknown)).max() <= 0.6  # 0.5 is rounding
     assert (got[~unknown] == values[~unknown]).all()
-
-
-def test_a_large_hole_with_a_noisy_rim_is_harmonic_too() -> None:
-    """Too large for a dense system: every pixel is the mean of its neighbours, but for rounding."""
-    unknown = disc((500, 700))
-    values = np.random.default_rng(3).integers(0, 256, (500, 700, 3), dtype=np.uint8)
-    got = membrane(values, unknown).astype(float)
-    mean = (got[:-2, 1:-1] + got[2:, 1:-1] + got[1:-1, :-2] + got[1:-1, 2:]) / 4
-    assert np.abs(mean - got[1:-1, 1:-1])[unknown[1:-1, 1:-1]].max() <= 1.1
 
 
 def test_nothing_known_is_refused() -> None:
