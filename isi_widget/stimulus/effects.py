@@ -6,10 +6,11 @@ changes a pixel outside the region. Not for what a region is (see `regions`).
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -143,11 +144,11 @@ class Pixelate(Drawing):
         x, y = whole_pixels(self.region, image.size)[:2]
         columns, rows = self._edges(x, left, right), self._edges(y, top, bottom)
         values = np.asarray(image.crop(bounds))
-        sums = np.add.reduceat(values, rows[:-1], axis=0, dtype=np.uint32)
-        sums = np.add.reduceat(sums, columns[:-1], axis=1, dtype=np.uint64)
+        lines = _sums(values, rows, np.uint32)
+        sums = _sums(lines.swapaxes(0, 1), columns, np.uint64).swapaxes(0, 1)
         counts = np.outer(np.diff(rows), np.diff(columns)).astype(np.uint64)[:, :, None]
         means = ((2 * sums + counts) // (2 * counts)).astype(np.uint8)
-        spread = np.repeat(np.repeat(means, np.diff(rows), axis=0), np.diff(columns), axis=1)
+        spread = np.repeat(np.repeat(means, np.diff(columns), axis=1), np.diff(rows), axis=0)
         return Image.fromarray(spread)
 
     def _edges(self, origin: int, low: int, high: int) -> NDArray[np.int64]:
@@ -219,6 +220,13 @@ def mean_color(image: Image.Image) -> tuple[int, int, int]:
     sums, number = counts @ np.arange(256), image.width * image.height
     red, green, blue = ((2 * int(total) + number) // (2 * number) for total in sums)
     return red, green, blue
+
+
+def _sums(
+    values: NDArray[Any], edges: NDArray[np.int64], dtype: type[np.unsignedinteger[Any]]
+) -> NDArray[Any]:
+    """Sums along the first axis between one edge and the next (NumPy's reduceat is many times slower)."""
+    return np.stack([values[a:b].sum(axis=0, dtype=dtype) for a, b in itertools.pairwise(edges)])
 
 
 def _paint(image: Image.Image, region: Region, effect: Callable[[Image.Image, Bounds], Image.Image]) -> None:
