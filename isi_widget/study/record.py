@@ -12,6 +12,7 @@ import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -159,10 +160,17 @@ class Averages:
 
     # ---- numbers
     def values(self, name: str) -> npt.NDArray[np.float64]:
-        """One of `METRICS`, float [observations]; NaN where it was not measured."""
+        """One of `METRICS`, float [observations], read-only; NaN where not measured."""
         if name not in METRICS:
             raise InputError(f"There is no measure {name!r} in averages; choose one of {', '.join(METRICS)}.")
-        return np.array([row.get(name) for row in self.rows])
+        return self._table[name]
+
+    @cached_property
+    def _table(self) -> dict[str, npt.NDArray[np.float64]]:
+        table = {name: np.array([row.get(name) for row in self.rows]) for name in METRICS}
+        for values in table.values():
+            values.flags.writeable = False
+        return table
 
     def _measured(self, name: str) -> npt.NDArray[np.float64]:
         values = self.values(name)
