@@ -157,9 +157,15 @@ export interface Preview {
 export interface Settings {
   samples: number;
   temperature: number;
+  top_k: number;
+  top_p: number;
   seed: number;
   max_new_tokens: number;
   strict: boolean;
+  do_sample: boolean;
+  num_beams: number;
+  likelihood: "raw" | "sampled";
+  prepend_question: boolean;
 }
 export interface Status {
   state: "idle" | "running" | "cancelling";
@@ -203,6 +209,16 @@ export interface Offer {
   free: number | null;
   held: number;
   device: string;
+}
+
+/** How many tokens the prompt has by segment, for the input with this key and the model with this label. */
+export interface Tokens {
+  key: string;
+  model: string;
+  /** null: not known */
+  counts: Shares | null;
+  /** why the model would refuse the prompt; "" if it would not */
+  problem: string;
 }
 
 /** What a run has said so far: the answer as it grows, and the samples that have ended, in the order in which they did. */
@@ -290,6 +306,9 @@ export type Outgoing =
   | { kind: "upload"; name: string }
   | { kind: "code"; id: string }
   | { kind: "models" }
+  | { kind: "thumbnails"; indexes: number[] }
+  | { kind: "tokens" }
+  | { kind: "reshuffle"; part: "image" | "context" }
   | { kind: "editor" }
   | { kind: "color"; id: string; x: number; y: number }
   | { kind: "load"; id: string; name: string; quantization: string | null };
@@ -301,5 +320,7 @@ export type Incoming =
   | { kind: "code"; id: string; text: string }
   | { kind: "editor"; id: null; text: string }
   | { kind: "color"; id: string; color: string }
+  | { kind: "thumbnails"; id: null; indexes: number[] }
+  | ({ kind: "tokens"; id: null } & Tokens)
   | ({ kind: "partial" } & Partly)
   | ({ kind: "models"; id: null } & Offer);

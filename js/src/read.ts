@@ -78,6 +78,8 @@ function bytes(x: unknown): Uint8Array<ArrayBuffer> | null {
   return null;
 }
 
+export const readBuffers = many<Uint8Array<ArrayBuffer>>((x) => bytes(x) ?? new Uint8Array());
+
 const is = <T>(x: T): Reader<T> => () => x;
 const as = <T>(): Reader<T> => (x) => x as T;
 const maybe = as<string>(); // a string or absent: whoever uses it has checked
@@ -173,12 +175,19 @@ export function readPreview(x: unknown): Preview | null {
   return { ...p, data: p.data, image_width: p.image_width || p.width, image_height: p.image_height || p.height };
 }
 
+/** Of nothing: the defaults, as isi_widget.Settings has them. */
 export const readSettings = filled<Settings>({
   samples: num(10),
   temperature: num(0.9),
+  top_k: zero,
+  top_p: num(1),
   seed: zero,
   max_new_tokens: num(64),
   strict: (x) => x === true,
+  do_sample: (x) => x === true,
+  num_beams: num(1),
+  likelihood: (x) => (x === "sampled" ? x : "raw"),
+  prepend_question: (x) => x !== false,
 });
 
 export const readStatus = filled<Status>({
@@ -270,6 +279,8 @@ const MESSAGES: Record<string, Reader<Incoming | null>> = {
   code: shape({ kind: is("code"), id: text, text }, (x) => typeof x.text === "string"),
   color: shape({ kind: is("color"), id: text, color: text }, (x) => typeof x.color === "string"),
   editor: shape({ kind: is("editor"), id: is(null), text }, (x) => typeof x.text === "string"),
+  thumbnails: shape({ kind: is("thumbnails"), id: is(null), indexes: many(number) }),
+  tokens: shape({ kind: is("tokens"), id: is(null), key: text, model: text, counts: (x) => (isDict(x) ? shares(x) : null), problem: text }),
   partial: shape({ kind: is("partial"), id: text, answer: string, samples: strings }),
   models: shape({ kind: is("models"), id: is(null), models: many(readEntry), free: number, held: zero, device: text }),
 };

@@ -18,6 +18,20 @@ export const preview = (key = "k0", width = 400, height = 300): unknown => ({
   key,
 });
 
+export const SETTINGS = {
+  samples: 10,
+  temperature: 0.9,
+  top_k: 0,
+  top_p: 1,
+  seed: 0,
+  max_new_tokens: 64,
+  strict: false,
+  do_sample: false,
+  num_beams: 1,
+  likelihood: "raw",
+  prepend_question: true,
+};
+
 export const CONTEXTS = ["empty", "complementary", "contradictory", "random"];
 
 export function traits(over: Traits = {}): Traits {
@@ -43,7 +57,7 @@ export function traits(over: Traits = {}): Traits {
     inputs: { context: "", question: "Is there a star?", truth: "Yes", image_preset: "natural", context_preset: "empty", key: "k0" },
     preview: preview(),
     base_preview: preview("base"),
-    settings: { samples: 10, temperature: 0.9, seed: 0, max_new_tokens: 64, strict: false },
+    settings: SETTINGS,
     status: { state: "idle", id: null, what: [], stage: "", note: "", done: 0, total: 0, queued: 0 },
     error: null,
     trials: [],
@@ -157,8 +171,8 @@ export class FakeModel {
     Object.assign(this.state, change);
     for (const name of Object.keys(change)) this.emit(`change:${name}`);
   }
-  message(content: unknown): void {
-    this.emit("msg:custom", content, []);
+  message(content: unknown, buffers: DataView[] = []): void {
+    this.emit("msg:custom", content, buffers);
   }
   operations(): unknown {
     return (this.state.document as { operations: unknown }).operations;

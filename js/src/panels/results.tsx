@@ -9,6 +9,7 @@ import { useView } from "../view";
 import { Icon } from "./icons";
 import { Answer, Attention, Uncertainty, measureOf } from "./measures";
 import { Button, Section, decimals } from "./parts";
+import { TimeLeft } from "./progress";
 import { Thumbnail } from "./thumbnail";
 
 export const Results = live(function Results() {
@@ -55,6 +56,7 @@ const StatusLine = live(function StatusLine({ trial, stale }: { trial: Trial | n
           {running ? doing(store.status.value) : state === "cancelling" ? "Cancelling" : "Asking the kernel"}
           {queued > 0 && <span data-testid="queued">{`, ${queued} more waiting`}</span>}
         </span>
+        <TimeLeft />
         <progress data-testid="progress" aria-label="Progress" {...(running && total > 0 ? { value: done, max: total } : {})} />
         <Button test="cancel" label={`Cancel ${queued > 0 ? "this and what waits" : "it"} (Esc)`} text="Cancel" why={state === "cancelling" && "it stops at the next step"} onClick={() => store.cancel()} />
       </>,

@@ -5,7 +5,8 @@ import { batch, computed, signal, type ReadonlySignal, type Signal } from "@prea
 import * as documents from "../document";
 import { choiceOf, pictured, same } from "../document";
 import * as read from "../read";
-import type { Choice, Document, Failure, Incoming, Measure, Offer, Operation, Outgoing, Partly, Settings, Status, Trial } from "../protocol";
+import type { Choice, Document, Failure, Incoming, Measure, Offer, Operation, Outgoing, Partly, Settings, Status, Tokens, Trial } from "../protocol";
+import { Pace } from "./pace";
 import { PictureLoader, type Picture } from "./picture";
 
 /** Seconds of silence after which the page says that the kernel does not answer. */
@@ -32,6 +33,7 @@ export class Store {
   readonly trials;
   readonly shown;
   readonly modelInfo;
+  readonly runOnChange;
 
   readonly picture: Signal<Picture | null>;
   readonly base: Signal<Picture | null>;
@@ -45,6 +47,12 @@ export class Store {
   readonly code: Signal<{ id: string; text: string } | null> = signal(null);
   /** The models that can be loaded, as of the last time that they were asked for. */
   readonly offer: Signal<Offer | null> = signal(null);
+  /** Small pictures of observations by index, as far as they were asked for; null: it has none that can be read. */
+  readonly thumbnails: Signal<ReadonlyMap<number, Uint8Array<ArrayBuffer> | null>> = signal(new Map());
+  /** The last count of tokens that came. */
+  readonly tokens: Signal<Tokens | null> = signal(null);
+  /** Seconds that the stage which is going may still take; null while that cannot be known. */
+  readonly timeLeft: Signal<number | null> = signal(null);
   /** Source of the editor, once it came. */
   readonly editor: Signal<string | null> = signal(null);
   #color: { id: string; then: (color: string) => void } | null = null;
@@ -92,6 +100,7 @@ export class Store {
     this.trials = this.#trait("trials", read.readTrials);
     this.shown = this.#trait("shown", (x) => (typeof x === "number" ? x : -1));
     this.modelInfo = this.#trait("model", read.readModel);
+    this.runOnChange = this.#trait("run_on_change", (x) => x === true);
 
     this.picture = signal(null);
     this.base = signal(null);
@@ -122,6 +131,7 @@ export class Store {
     this.#on("change:document", () => {
       // A change that did not start here comes from the kernel, where document and inputs go together.
       if (this.#own) return;
+      this.#heard();
       this.#settled.value = this.document.value.operations;
       this.unrendered.value = 0;
     });
@@ -135,7 +145,9 @@ export class Store {
       said = now;
     });
     this.#on("change:model", () => (this.spoken.value = `Model: ${this.modelInfo.value.label}`));
-    this.#on("msg:custom", (message: unknown) => this.#receive(read.readMessage(message)));
+    this.#on("msg:custom", (message: unknown, buffers: unknown) => this.#receive(read.readMessage(message), read.readBuffers(buffers)));
+    const pace = new Pace();
+    lifetime.addEventListener("abort", this.status.subscribe((status) => (this.timeLeft.value = pace.left(status, performance.now()))));
     lifetime.addEventListener("abort", () => {
       clearTimeout(this.#quiet);
       clearTimeout(this.#patience);
@@ -206,6 +218,10 @@ export class Store {
     this.#set("settings", settings);
   }
 
+  follow(on: boolean): void {
+    this.#set("run_on_change", on);
+  }
+
   dismiss(): void {
     this.notice.value = null;
     if (this.failure.value) this.#set("error", null);
@@ -269,6 +285,27 @@ export class Store {
     this.#wait("The Python was not returned by the kernel.");
   }
 
+  /** Asks for small pictures of observations; they arrive in `thumbnails`. */
+  askThumbnails(indexes: number[]): void {
+    this.#send({ kind: "thumbnails", indexes });
+  }
+
+  /** Asks for the tokens of the present input; they arrive in `tokens`, unless the model is busy. */
+  askTokens(): void {
+    this.#send({ kind: "tokens" });
+  }
+
+  /** Asks for another random image or context than the shown one, which comes as a step of the document. */
+  reshuffle(part: "image" | "context"): void {
+    this.dismiss();
+    const send = (): void => {
+      this.#send({ kind: "reshuffle", part });
+      this.#wait(`Another random ${part} was not drawn by the kernel.`);
+    };
+    if (this.insync.value) send();
+    else this.#whenSettled(send);
+  }
+
   /** Asks for the models that can be loaded; they arrive in `offer`. */
   askModels(): void {
     this.#send({ kind: "models" });
@@ -295,7 +332,7 @@ export class Store {
 
   // ---- plumbing -----------------------------------------------------------------------------------------------------
 
-  #receive(message: Incoming | null): void {
+  #receive(message: Incoming | null, buffers: Uint8Array<ArrayBuffer>[]): void {
     if (!message) return;
     this.#heard(message.id);
     switch (message.kind) {
@@ -310,6 +347,12 @@ export class Store {
         break;
       case "models":
         this.offer.value = message;
+        break;
+      case "thumbnails":
+        this.thumbnails.value = new Map([...this.thumbnails.value, ...message.indexes.map((index, i) => [index, buffers[i]?.length ? buffers[i] : null] as const)]);
+        break;
+      case "tokens":
+        this.tokens.value = message;
         break;
       case "result":
         this.#heardOf.value = null;
