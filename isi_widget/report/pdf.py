@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
@@ -88,7 +88,7 @@ def _listed(trials: Trials) -> tuple[list[Trial], list[str]]:
 
 def _document(trials: list[Trial], labels: list[str], title: str | None) -> bytes:
     from isi_widget.report.pdf_compare import write_comparison, write_definitions
-    from isi_widget.report.pdf_sheet import LABEL, TITLE, Sheet
+    from isi_widget.report.pdf_sheet import LABEL, SECTION, TITLE, Sheet
     from isi_widget.report.pdf_trial import Entry, write_model, write_settings, write_trial
 
     entries = [Entry.of(trial, label) for trial, label in zip(trials, labels, strict=True)]
@@ -102,20 +102,21 @@ def _document(trials: list[Trial], labels: list[str], title: str | None) -> byte
     sheet.write_text(name, TITLE)
     sheet.write_text(_byline(trials), LABEL)
     sheet.y += 10
-    same = _same_set_up(trials)
+    same_model, same_settings = (_all_equal(part, trials) for part in (_model, _settings))
     if several:
         sheet.start_section("Comparison")
         write_comparison(sheet, entries)
-        if same:
+        if same_model:
             write_model(sheet, entries[0])
+        if same_settings:
             write_settings(sheet, entries[0])
         for number, entry in enumerate(entries, 1):
             sheet.section = f"{number}  {entry.label}"
             sheet.add_page()
             sheet.start_section(sheet.drawable(sheet.section))
-            sheet.write_text(sheet.section, TITLE)
+            sheet.write_text(sheet.section, SECTION)
             sheet.y += 6
-            write_trial(sheet, entry, definitions=False, set_up=not same)
+            write_trial(sheet, entry, definitions=False, model=not same_model, settings=not same_settings)
         sheet.section = ""
         sheet.add_page()
         sheet.start_section("What the numbers mean")
@@ -149,12 +150,16 @@ def _date(trial: Trial) -> datetime:
     return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
 
 
-def _same_set_up(trials: list[Trial]) -> bool:
-    def set_up(trial: Trial) -> Any:
-        judge = None if trial.uncertainty is None else trial.uncertainty.entailment
-        return dict(trial.model), trial.settings, judge
+def _model(trial: Trial) -> Any:
+    return dict(trial.model), None if trial.uncertainty is None else trial.uncertainty.entailment
 
-    return all(set_up(trial) == set_up(trials[0]) for trial in trials)
+
+def _settings(trial: Trial) -> Any:
+    return trial.settings
+
+
+def _all_equal(part: Callable[[Trial], Any], trials: list[Trial]) -> bool:
+    return all(part(trial) == part(trials[0]) for trial in trials)
 
 
 def _attach(sheet: Any, trial: Trial, name: str) -> None:

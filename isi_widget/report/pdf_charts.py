@@ -5,6 +5,7 @@ They compute nothing: every number comes from `Trial.view`. Not for matplotlib's
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 
@@ -95,6 +96,38 @@ def layer_columns(
             )
 
 
+def curve(
+    sheet: Sheet, x: float, y: float, width: float, height: float, points: Mapping[str, Sequence[float]]
+) -> None:
+    """A mean over numbers of samples as a line in the band from `low` to `high`, on an axis from 0.
+
+    points : "samples", "mean", "low", "high", each of the same length of at least 2.
+    """
+    samples = points["samples"]
+    top = max(*points["high"], *points["mean"]) or 1.0
+
+    def at(sample: float, value: float) -> tuple[float, float]:
+        along = (sample - samples[0]) / (samples[-1] - samples[0])
+        return x + width * along, y + height * (1 - value / top)
+
+    def line(name: str) -> list[tuple[float, float]]:
+        return [at(*point) for point in zip(samples, points[name], strict=True)]
+
+    sheet.set_fill_color(*rgb("#DDDDDD"))
+    sheet.polygon([*line("high"), *reversed(line("low"))], style="F")
+    sheet.set_draw_color(*rgb("#999999"))
+    sheet.set_line_width(0.5)
+    sheet.line(x, y + height, x + width, y + height)
+    sheet.set_draw_color(*rgb(INK))
+    sheet.set_line_width(1.0)
+    sheet.polyline(line("mean"))
+    for sample in (samples[0], samples[-1]):
+        place = at(sample, 0.0)[0]
+        sheet.line_of(str(sample), place - 10, y + height + 1, 20, SMALL, "C")
+    sheet.line_of(f"{top:.2f}", x - 44, y - 4, 40, SMALL, "R")
+    sheet.line_of("0", x - 44, y + height - 5, 40, SMALL, "R")
+
+
 def legend(sheet: Sheet, x: float, y: float, names: Sequence[str]) -> None:
     """Names of segments behind a box of their colour, in one line."""
     for name in names:
@@ -103,18 +136,29 @@ def legend(sheet: Sheet, x: float, y: float, names: Sequence[str]) -> None:
         x += 10 + sheet.width_of(name, LABEL) + 14
 
 
-def tokens(sheet: Sheet, pieces: Sequence[tuple[str, float]]) -> None:
+def tokens(
+    sheet: Sheet,
+    pieces: Sequence[tuple[str, float]],
+    others: Sequence[Sequence[tuple[str, float]]] = (),
+) -> None:
     """Each token on a shade of its probability, the number below; rows of them over as many pages as needed.
 
     pieces : text and log-probability of each, NaN where it is not told. White space is made visible.
+    others : the likeliest other tokens at each place, best first, whose first one stands below; or none.
     """
-    x, right, row = MARGIN, sheet.w - MARGIN, 25.0
+    x, right, row = MARGIN, sheet.w - MARGIN, 35.0 if any(others) else 25.0
     sheet.need(row)
-    for piece, logprob in pieces:
+    for (piece, logprob), other in zip(pieces, itertools.chain(others, itertools.repeat(())), strict=False):
         text = sheet.shortened(_visible(piece), 150.0, _TOKEN, 1)
         probability = math.exp(min(logprob, 0.0)) if not math.isnan(logprob) else 0.0
         number = "-" if math.isnan(logprob) else f"{probability:.3f}"
-        width = max(sheet.width_of(text, _TOKEN) + 6, sheet.width_of(number, SMALL) + 4)
+        below = ""
+        if other:
+            name = _visible(other[0][0]) if other[0][0] else "end"
+            below = f"{sheet.shortened(name, 60.0, SMALL, 1)} {math.exp(other[0][1]):.3f}"
+        width = max(
+            sheet.width_of(text, _TOKEN) + 6, *(sheet.width_of(line, SMALL) + 6 for line in (number, below))
+        )
         if x + width > right:
             x = MARGIN
             sheet.y += row
@@ -122,6 +166,7 @@ def tokens(sheet: Sheet, pieces: Sequence[tuple[str, float]]) -> None:
         box(sheet, x, sheet.y, width, 13, _mixed(0.08 + 0.42 * probability))
         sheet.line_of(text, x + 3, sheet.y + 1, width, _TOKEN)
         sheet.line_of(number, x + 3, sheet.y + 13.5, width, SMALL)
+        sheet.line_of(below, x + 3, sheet.y + 23, width, SMALL)
         x += width + 3
     sheet.y += row
 

@@ -19,6 +19,7 @@ UNDRAWABLE = "\N{REPLACEMENT CHARACTER}"
 PAGES = "\ufdd0\ufdd0\ufdd0"
 SANS, MONO = "isi sans", "isi mono"
 
+_LONGEST_RUN = 30
 #: Parts of names of fonts that cover much and look calm; others come after them, by name.
 _PREFERRED = (
     "notosanscjk",
@@ -147,3 +148,20 @@ def goes_left(text: str) -> bool:
         if direction in ("L", "R", "AL"):
             return direction != "L"
     return False
+
+
+def with_direction(text: str) -> str:
+    """The text, with an invisible mark of its direction in long runs of signs that have none.
+
+    fpdf2 2.8 looks from every sign for the next letter with a direction, by recursion: a line of a thousand
+    dashes would be too deep for Python, and one of some hundreds slow.
+    """
+    mark = "\N{RIGHT-TO-LEFT MARK}" if goes_left(text) else "\N{LEFT-TO-RIGHT MARK}"
+    parts, run = [], 0
+    for character in text:
+        run = 0 if unicodedata.bidirectional(character) in ("L", "R", "AL", "AN", "EN") else run + 1
+        if run > _LONGEST_RUN:
+            parts.append(mark)
+            run = 1
+        parts.append(character)
+    return "".join(parts)

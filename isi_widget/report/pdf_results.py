@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from isi_widget.report import pdf_charts as charts
 from isi_widget.report.pdf_sheet import BODY, INK, LABEL, MARGIN, SMALL, Sheet
-from isi_widget.report.pdf_words import ANSWER_SCOPE, GRAPH, GRAPH_SCOPE, LAYERS, RELATIVE
+from isi_widget.report.pdf_words import ANSWER_SCOPE, GRAPH, GRAPH_SCOPE, LAYERS, OTHERS, RELATIVE
 from isi_widget.report.style import ATTENTION_CAVEAT, DOMINANCE_CAVEAT, NEUTRAL, SEGMENT_COLORS, SEGMENTS
 from isi_widget.report.view import missing
 
@@ -38,8 +38,10 @@ def write_answer(sheet: Sheet, trial: Trial) -> None:
         mean = answer.mean_log_likelihood
         note += f", log-likelihood {answer.log_likelihood:.3f} nats, {mean:.3f} per token"
     sheet.heading("Answer, token by token", note)
-    charts.tokens(sheet, list(zip(answer.tokens, answer.logprobs, strict=True)))
+    charts.tokens(sheet, list(zip(answer.tokens, answer.logprobs, strict=True)), answer.alternatives)
     scope = ANSWER_SCOPE if told else "The model does not tell the probabilities of its tokens."
+    if any(answer.alternatives):
+        scope += f" {OTHERS}"
     sheet.write_text(scope, SMALL)
 
 
@@ -57,6 +59,8 @@ def write_uncertainty(sheet: Sheet, trial: Trial, view: Mapping[str, Any], defin
     )
     for entropy in uncertainty["entropies"]:
         _entropy(sheet, entropy, entropy["definition"] if definitions else "")
+    if uncertainty["curve"] is not None and any(uncertainty["curve"]["high"]):  # a line at 0 shows nothing
+        _curve(sheet, uncertainty["curve"], definitions)
     _clusters(sheet, uncertainty)
     for caveat in uncertainty["caveats"]:
         sheet.write_text(caveat, LABEL)
@@ -102,6 +106,19 @@ def _entropy(sheet: Sheet, entropy: Mapping[str, Any], definition: str) -> None:
         x = _PLOT_X + _PLOT_WIDTH + 10
         sheet.line_of(f"{value:.3f}{interval}{unit}", x, top, sheet.w - MARGIN - x, BODY)
     sheet.y = top + 13
+    if definition:
+        sheet.write_text(definition, SMALL)
+        sheet.y += 4
+
+
+def _curve(sheet: Sheet, curve: Mapping[str, Any], definitions: bool) -> None:
+    """How the entropy grew with the number of samples."""
+    definition = curve["definition"] if definitions else ""
+    sheet.need(62 + (sheet.height_of(definition, sheet.epw, SMALL) if definition else 0))
+    top = sheet.y
+    sheet.write_text(f"{curve['label']} by number of samples", BODY, MARGIN, _PLOT_X - MARGIN - 50)
+    charts.curve(sheet, _PLOT_X, top + 5, _PLOT_WIDTH, 38, curve)
+    sheet.y = top + 57
     if definition:
         sheet.write_text(definition, SMALL)
         sheet.y += 4

@@ -28,6 +28,7 @@ from isi_widget.report.pdf_fonts import (
     others,
     readable,
     shipped,
+    with_direction,
 )
 
 MARGIN, TOP, BOTTOM = 54.0, 60.0, 66.0
@@ -54,6 +55,7 @@ SMALL = Style(7.0, 9.6, QUIET)
 LABEL = Style(7.5, 10.5, QUIET)
 CODE = Style(7.0, 10.0, mono=True)
 TITLE = Style(15.0, 20.0, bold=True)
+SECTION = Style(12.5, 17.0, bold=True)
 HEADING = Style(10.5, 15.0, bold=True)
 
 
@@ -77,7 +79,7 @@ class Sheet(FPDF):
         for face in shipped():
             self.add_font(face.family, face.style, face.path)
         self._drawn = readable() | self._find_more(texts)
-        self._missing: dict[str, None] = {}  # characters of this page that no font draws, in order
+        self._missing: dict[str, None] = {}  # characters of this page that no font draws
         self._going_on: dict[str, None] = {}  # those of the paragraph that is being written
         self._bar: tuple[float, float, str] | None = None  # x, top on this page, colour
         self.section = ""
@@ -120,7 +122,7 @@ class Sheet(FPDF):
         self._draw_bar()
         y = self.h - BOTTOM + 12
         if self._missing:
-            names = [f"U+{ord(c):04X}" for c in self._missing]
+            names = [f"U+{ord(c):04X}" for c in sorted(self._missing)]
             more = f" and {len(names) - _NAMED_AT_MOST} more" if len(names) > _NAMED_AT_MOST else ""
             note = (
                 f"{UNDRAWABLE} stands for what no font of the computer that made this report draws: "
@@ -142,7 +144,9 @@ class Sheet(FPDF):
 
     def drawable(self, text: str) -> str:
         """`clean` text, with what no font draws replaced."""
-        return "".join(c if c == "\n" or ord(c) in self._drawn else UNDRAWABLE for c in clean(text))
+        return with_direction(
+            "".join(c if c == "\n" or ord(c) in self._drawn else UNDRAWABLE for c in clean(text))
+        )
 
     def _note(self, text: str) -> str:
         """`drawable`, and this page's foot will name what was replaced."""
@@ -170,10 +174,14 @@ class Sheet(FPDF):
         """Height of a text in lines of at most `width`."""
         self._use(style)
         output = MethodReturnValue.HEIGHT
-        return sum(
-            float(self._cells(line, width, style, dry_run=True, output=output)) if line else style.leading
-            for line in self.drawable(text).split("\n")
-        )
+        self.set_auto_page_break(False, BOTTOM)  # else fpdf2 turns pages, heads and feet, while it measures
+        try:
+            return sum(
+                float(self._cells(line, width, style, dry_run=True, output=output)) if line else style.leading
+                for line in self.drawable(text).split("\n")
+            )
+        finally:
+            self.set_auto_page_break(True, BOTTOM)
 
     def width_of(self, text: str, style: Style = BODY) -> float:
         """Width of one line, as it is set."""
@@ -337,12 +345,12 @@ class Sheet(FPDF):
             self.need(min(height, 60.0))
             top, page = self.y, self.page_no()
             self.write_text(name, LABEL, MARGIN, name_width - 8)
-            if remark and self.page_no() == page:
-                self.y = top
-                self.write_text(remark, LABEL, remark_x)
             if self.page_no() == page:
                 self.y = top
             self.write_text(value, replace(LABEL, color=INK), MARGIN + name_width, wide)
+            if remark and self.page_no() == page:
+                self.y = top
+                self.write_text(remark, LABEL, remark_x)
             if self.page_no() == page:
                 self.y = top + height
 

@@ -108,11 +108,12 @@ def _encoded(image: Image.Image) -> tuple[bytes, tuple[int, int]]:
     return buffer.getvalue(), image.size
 
 
-def write_trial(sheet: Sheet, entry: Entry, *, definitions: bool = True, set_up: bool = True) -> None:
+def write_trial(
+    sheet: Sheet, entry: Entry, *, definitions: bool = True, model: bool = True, settings: bool = True
+) -> None:
     """The whole trial from the present height on.
 
-    definitions, set_up : False where those of the measures, or model and settings, stand elsewhere in the
-    document, once for all trials.
+    definitions, model, settings : False where they stand elsewhere in the document, once for all trials.
     """
     _inputs(sheet, entry, definitions)
     write_answer(sheet, entry.trial)
@@ -122,8 +123,9 @@ def write_trial(sheet: Sheet, entry: Entry, *, definitions: bool = True, set_up:
         sheet.heading("Notes", below=12)
         for note in entry.view["notes"]:
             sheet.write_text(note)
-    if set_up:
+    if model:
         write_model(sheet, entry)
+    if settings:
         write_settings(sheet, entry)
     _record(sheet, entry)
     _code(sheet, entry)

@@ -224,6 +224,7 @@ ANSWER_SCOPE = (
     "Shade and number: the model's probability of each token of the shown answer, before temperature, top-k "
     "and top-p. Its logarithms add up to the answer's log-likelihood."
 )
+OTHERS = "In the line below: the likeliest other token at that place (end: the answer would have ended)."
 YES_NO = (
     "Probability that the first answer token is a form of this word; it is not a share of sampled answers."
 )
