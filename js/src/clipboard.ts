@@ -1,5 +1,5 @@
 // Drawings that were copied: shared by all probes of a page. The system's clipboard is left alone, except that an image on it goes first.
-import { isDrawing } from "./document";
+import { isDrawing, omit } from "./document";
 import type { Drawing } from "./protocol";
 import { bounds, shifted } from "./shapes";
 import type { Screen } from "./state/screen";
@@ -33,7 +33,7 @@ export function pasteDrawings(screen: Screen): boolean {
     return !r || (r.x + BESIDE < image.width && r.y + BESIDE < image.height);
   };
   const pasted = copied.map((d) => {
-    const { locked: _, ...free } = d;
+    const free = omit(d, "locked") as Drawing;
     return copied.every(fits) ? shifted(free, [BESIDE, BESIDE]) : free;
   });
   page[KEY] = pasted; // the next one stands beside this one

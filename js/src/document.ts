@@ -42,6 +42,13 @@ export function redo(doc: Document): Document {
   return { version: 1, operations, past: [...doc.past, doc.operations].slice(-PAST_LIMIT), future };
 }
 
+/** A record without some of its keys. */
+export function omit<T extends object, K extends keyof T>(record: T, ...keys: K[]): Omit<T, K> {
+  const rest = { ...record };
+  for (const key of keys) Reflect.deleteProperty(rest, key);
+  return rest;
+}
+
 export const replaced = (ops: Operation[], index: number, op: Operation): Operation[] => ops.map((o, i) => (i === index ? op : o));
 
 export const without = (ops: Operation[], index: number): Operation[] => ops.filter((_, i) => i !== index);

@@ -201,6 +201,9 @@ export const readStatus = filled<Status>({
   queued: zero,
 });
 
+export const readTool = str("select");
+export const readSelected = many(number);
+
 const failure = { message: text, hint: text, id: string };
 
 export const readFailure = shape<Failure>(failure, (x) => typeof x.message === "string" && x.message !== "");

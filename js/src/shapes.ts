@@ -18,6 +18,7 @@ import {
   type Rect,
   type Size,
 } from "./geometry";
+import { omit } from "./document";
 import type { Arrow, Drawing, Point, Rectangle, Region } from "./protocol";
 
 export type Side = "nw" | "n" | "ne" | "e" | "se" | "s" | "sw" | "w";
@@ -64,7 +65,7 @@ export function labelExtent({ start, end, width, label = "", size = LABEL_SIZE }
 const isRectangle = (region: Region): region is Rectangle => region !== null && region.length === 4 && typeof region[0] === "number";
 
 /** The points of a region that is a polygon. */
-export const polygonOf = (region: Region): Point[] | null => (region && !isRectangle(region) ? (region as Point[]) : null);
+export const polygonOf = (region: Region): Point[] | null => (region && !isRectangle(region) ? (region) : null);
 
 const rectangle = ([x, y, width, height]: Rectangle): Rect => ({ x, y, width, height });
 
@@ -89,7 +90,7 @@ export function extent(d: Drawing, measure: Measure = estimate): Rect | null {
     }
     default: {
       if (!d.region) return null;
-      return isRectangle(d.region) ? rectangle(d.region) : around(d.region as Point[]);
+      return isRectangle(d.region) ? rectangle(d.region) : around(d.region);
     }
   }
 }
@@ -246,7 +247,7 @@ function turn(d: Drawing, to: Point, r: Rect, steps: boolean): Drawing {
 
 /** The drawing at an angle in degrees; 0 is left out, as the kernel writes it. */
 export function withAngle(d: Drawing, degrees: number): Drawing {
-  const { angle: _, ...rest } = d as Drawing & { angle?: number };
+  const rest = omit(d as Drawing & { angle?: number }, "angle");
   const angle = ((degrees % 360) + 360) % 360;
   return (angle ? { ...rest, angle } : rest) as Drawing;
 }

@@ -177,10 +177,10 @@ function carry(screen: Screen, from: Point, { image, slop, reach, measure }: Gro
       if (!all) return (d) => d;
       const by: Point = [Math.round(to[0] - from[0]), Math.round(to[1] - from[1])];
       const { by: extra, guides } = altKey
-        ? { by: [0, 0], guides: null }
+        ? { by: [0, 0] as Point, guides: null }
         : snap({ ...all, x: all.x + by[0], y: all.y + by[1] }, [{ x: 0, y: 0, ...image }, ...others], reach / 2);
       screen.guides.value = guides;
-      const step = stopped(all, by[0] + (extra[0] ?? 0), by[1] + (extra[1] ?? 0), image);
+      const step = stopped(all, by[0] + extra[0], by[1] + extra[1], image);
       return (d) => shifted(d, step);
     },
     "moved",

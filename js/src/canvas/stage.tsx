@@ -1,7 +1,7 @@
 // The stage: the picture on a canvas, shapes and handles as SVG over it, text edited in place. It turns pointer events into gestures.
 import { live, useSignalEffect } from "../live";
 import { useEffect, useMemo, useRef } from "preact/hooks";
-import { isDrawing } from "../document";
+import { isDrawing, omit } from "../document";
 import { centre, fit, held, inside, toImage, toScreen, zoomed } from "../geometry";
 import type { Drawing, Point } from "../protocol";
 import { angleOf, estimate, extent, handles, labelExtent, LABEL_SIZE, polygonOf, type HandleName, type Measure } from "../shapes";
@@ -439,7 +439,7 @@ const Writer = live(function Writer({ measure }: { measure: Measure }) {
       if (text === "") screen.remove(now.index);
       else screen.change(now.index, { ...before, text }, { say: "Text changed" });
     } else if (now.index !== null && before?.op === "arrow") {
-      const { label: _, size: __, ...bare } = before;
+      const bare = omit(before, "label", "size");
       screen.change(now.index, text ? { ...bare, label: text, size } : bare, { say: "Label changed" });
     } else if (text !== "") {
       screen.tool.value = "select";

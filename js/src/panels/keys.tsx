@@ -1,15 +1,24 @@
 // The list of keys, on "?".
-import { TOOL_KEYS } from "../state/screen";
+import { NAMES, TOOL_KEYS } from "../state/screen";
 import { Popover } from "./parts";
 
 const KEYS: [string, string][] = [
-  ...Object.entries(TOOL_KEYS).map(([key, tool]): [string, string] => [key.toUpperCase(), tool]),
-  ["Delete", "delete what is selected"],
+  ...Object.entries(TOOL_KEYS).map(([key, tool]): [string, string] => [key.toUpperCase(), (NAMES[tool] ?? "Select").toLowerCase()]),
+  ["Delete", "delete what is chosen"],
   ["Arrows", "move by 1 pixel, with Shift 10"],
-  ["Tab", "to the layers, to select by key"],
-  ["Shift", "while drawing: square, circle, 45°"],
+  ["Tab", "to the layers, to choose by key"],
+  ["[  ]", "below, above the next drawing"],
+  ["Shift", "while drawing: square, circle, 45°; on a click: one more"],
+  ["Alt", "while moving: do not snap"],
+  ["Ctrl+A", "choose everything"],
+  ["Ctrl+C X V D", "copy, cut, paste, duplicate"],
   ["Ctrl+Z", "undo"],
   ["Shift+Ctrl+Z", "redo"],
+  ["+  -", "larger, smaller; Ctrl+wheel or a pinch, too"],
+  ["0  1", "the whole image, 100 %"],
+  ["Space", "hold and drag: move the view"],
+  ["\\", "hold: without what is drawn"],
+  ["Enter", "close the polygon"],
   ["Ctrl+Enter", "run everything"],
   ["Esc", "close, cancel the run, or deselect"],
   ["?", "this list"],

@@ -43,7 +43,7 @@ export const Layers = live(function Layers() {
     screen.alter(
       (d) => {
         const { [key]: before, ...rest } = d;
-        return (before ? rest : { ...rest, [key]: true }) as Drawing;
+        return (before ? rest : { ...rest, [key]: true });
       },
       { indexes: [index], say },
     );

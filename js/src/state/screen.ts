@@ -1,5 +1,5 @@
 // What belongs to one view only and is never synced: tool, style, selection, zoom, gestures under way, pop-overs.
-import { computed, signal, type ReadonlySignal, type Signal } from "@preact/signals-core";
+import { computed, effect, signal, type ReadonlySignal, type Signal } from "@preact/signals-core";
 import { isDrawing, replaced, same } from "../document";
 import type { Editor } from "../editor";
 import type { Guides, Rect, Size, Transform } from "../geometry";
@@ -89,7 +89,17 @@ export class Screen {
       const there = this.chosen.peek().filter((i) => operations[i] && isDrawing(operations[i]));
       if (there.length < this.chosen.peek().length) this.chosen.value = there;
     });
-    lifetime.addEventListener("abort", stop);
+    let first = true;
+    const tell = effect(() => {
+      const view = { tool: this.tool.value, selected: this.chosen.value };
+      if (!first) store.tell(view);
+      first = false;
+    });
+    const follow = store.wished.subscribe(({ tool, selected }) => {
+      if (tool !== undefined && Object.values(TOOL_KEYS).includes(tool as Tool)) this.setTool(tool as Tool);
+      if (selected) this.select(...selected.filter((i) => store.document.value.operations[i]));
+    });
+    for (const end of [stop, tell, follow]) lifetime.addEventListener("abort", end);
   }
 
   select(...indexes: number[]): void {

@@ -55,6 +55,8 @@ export class Store {
   readonly timeLeft: Signal<number | null> = signal(null);
   /** Source of the editor, once it came. */
   readonly editor: Signal<string | null> = signal(null);
+  /** Tool and selection that Python has set; the page's own are each view's. */
+  readonly wished: Signal<{ tool?: string; selected?: number[] }> = signal({});
   #color: { id: string; then: (color: string) => void } | null = null;
   readonly #heardOf: Signal<Partly | null> = signal(null);
   /** What the run that is going has said so far; null once it is over, whatever its end. */
@@ -135,6 +137,11 @@ export class Store {
       this.#settled.value = this.document.value.operations;
       this.unrendered.value = 0;
     });
+    for (const [name, reader] of [["tool", read.readTool], ["selected", read.readSelected]] as const) {
+      this.#on(`change:${name}`, () => {
+        if (!this.#own) this.wished.value = { [name]: reader(this.#model.get(name)) };
+      });
+    }
     this.#on("change:inputs", () => (this.#settled.value = this.document.value.operations));
     let said = "";
     this.#on("change:status", () => {
@@ -310,6 +317,13 @@ export class Store {
   askModels(): void {
     this.#send({ kind: "models" });
     this.#wait("The list of models was not returned by the kernel.");
+  }
+
+  /** Tells Python tool and selection: those of the view that was used last. */
+  tell(view: { tool: string; selected: readonly number[] }): void {
+    this.#own = true;
+    for (const [name, value] of Object.entries(view)) if (!same(value, this.#model.get(name))) this.#set(name, value);
+    this.#own = false;
   }
 
   /** Asks for the colour of one pixel as the model sees it; only the last question is answered. */
