@@ -108,7 +108,8 @@ class AttentionPlayer(widgets.VBox):
             opacity, min=0, max=1, step=0.05, description="Opacity", readout_format=".0%"
         )
         self._said = widgets.Label()
-        controls = widgets.HBox([self._play, self._slider, self._opacity])
+        wrapped = widgets.Layout(flex_flow="row wrap")
+        controls = widgets.HBox([self._play, self._slider, self._opacity], layout=wrapped)
         super().__init__([self._canvas, controls, self._said])
         # The page moves the slider by itself, so that it keeps pace while the kernel is busy.
         self._link = widgets.jslink((self._play, "value"), (self._slider, "value"))
