@@ -36,6 +36,12 @@ HEBREW = "האם יש כוכב אדום בתמונה?"
 ARABIC = "هل توجد نجمة حمراء في الصورة؟"
 
 
+@cache
+def plain():
+    """The report of the plain trial, which several tests read."""
+    return report(make_trial())
+
+
 def read(data):
     return pypdf.PdfReader(io.BytesIO(data))
 
@@ -93,34 +99,33 @@ def images_of(data):
 
 # ------------------------------------------------------------------------------------ as a document
 def test_the_same_trials_give_the_same_bytes(trial):
-    assert report(trial) == report(make_trial())
+    assert report(trial) == plain() != report(make_trial(shift=0.1))
     assert report([trial, trial]) == report([make_trial(), make_trial()])
-    assert report(trial) != report(make_trial(shift=0.1))
 
 
 def test_a_path_is_written_and_given_back(trial, tmp_path):
     path = report(trial, tmp_path / "a.pdf")
-    assert path == tmp_path / "a.pdf" and path.read_bytes() == report(trial)
+    assert path == tmp_path / "a.pdf" and path.read_bytes() == plain()
     assert trial.report(str(path), title="Other") == path
     assert read(path.read_bytes()).metadata.title == "Other"
 
 
-def test_metadata_are_those_of_the_trial(trial):
-    document = read(report(trial))
+def test_metadata_are_those_of_the_trial(trial, bare):
+    document = read(plain())
     assert document.metadata.title == "Is there a star?"
     assert document.metadata.creation_date.isoformat() == "2026-01-01T00:00:00+00:00"
     assert document.root_object["/Lang"] == "en"
     assert document.root_object["/ViewerPreferences"]["/DisplayDocTitle"]
-    late = dataclasses.replace(trial, created="2026-03-01T12:30:00.000+02:00")
-    assert read(report([trial, late])).metadata.creation_date.isoformat() == "2026-03-01T10:30:00+00:00"
-    undated = dataclasses.replace(trial, created="")
+    late = dataclasses.replace(bare, created="2026-03-01T12:30:00.000+02:00")
+    assert read(report([bare, late])).metadata.creation_date.isoformat() == "2026-03-01T10:30:00+00:00"
+    undated = dataclasses.replace(bare, created="")
     assert report(undated) == report(undated)
 
 
 def test_every_font_is_embedded_and_every_letter_can_be_copied(trial, monkeypatch):
     made = make_trial(question=f"{HEBREW} {ARABIC} Ελλάδα Россия")
     fonts = {}
-    for data in (report(trial), report([made, trial])):
+    for data in (plain(), report([made, trial])):
         for page in read(data).pages:
             for font in page["/Resources"]["/Font"].values():
                 font = font.get_object()
@@ -132,7 +137,7 @@ def test_every_font_is_embedded_and_every_letter_can_be_copied(trial, monkeypatc
 
 
 def test_charts_are_vectors_and_the_only_image_is_what_the_model_saw(trial):
-    (image,) = images_of(report(trial)).values()
+    (image,) = images_of(plain()).values()
     np.testing.assert_array_equal(np.asarray(image.convert("RGB")), np.asarray(trial.stimulus.render()))
     other = dataclasses.replace(trial, stimulus=trial.stimulus.box(5, 5, 20, 20, color="red"))
     found = images_of(report([trial, other, make_trial()]))
@@ -141,11 +146,11 @@ def test_charts_are_vectors_and_the_only_image_is_what_the_model_saw(trial):
     assert len(found) == 2  # the same picture is kept once, however often it is drawn
 
 
-def test_a_large_image_is_reduced_and_the_page_says_so(trial):
+def test_a_large_image_is_reduced_and_the_page_says_so(bare):
     rng = np.random.default_rng(0)
     pixels = np.asarray(Image.fromarray(rng.integers(0, 255, (15, 20, 3), np.uint8)).resize((2000, 1500)))
     large = isi.Stimulus(pixels, "Is there?")
-    data = report(dataclasses.replace(trial, stimulus=large))
+    data = report(dataclasses.replace(bare, stimulus=large))
     (image,) = images_of(data).values()
     assert image.size == (1600, 1200)
     near = np.asarray(large.render().resize((1600, 1200))).astype(int)
@@ -154,14 +159,14 @@ def test_a_large_image_is_reduced_and_the_page_says_so(trial):
     assert open_report(data).stimulus == large  # every pixel is in the attached file
 
 
-@pytest.mark.parametrize(("count", "least", "most"), [(1, 2, 4), (3, 6, 9), (20, 40, 50)])
+@pytest.mark.parametrize(("count", "least", "most"), [(1, 2, 3), (3, 7, 8), (20, 41, 45)])
 def test_the_number_of_pages_is_sane(count, least, most):
     trials = [make_trial(context=f"Context {i}.") for i in range(count)]
     assert least <= len(read(report(trials)).pages) <= most
 
 
-def test_sections_stand_in_the_outline(trial):
-    document = read(report(Comparison((trial, make_trial()), ("first", "second"))))
+def test_sections_stand_in_the_outline(bare):
+    document = read(report(Comparison((bare, bare), ("first", "second"))))
     assert [item["/Title"] for item in document.outline] == [
         "Comparison", "1  first", "2  second", "What the numbers mean"
     ]  # fmt: skip
@@ -190,7 +195,7 @@ def test_every_number_stands_there_with_its_name_unit_interval_and_definition():
         assert squeezed(f"{name}{shown}{SETTINGS[name]}") in text
     for part in ("LLaVA-1.5", "float32", "Scenes only.", "python 3.11", "total 0.400", trial.stimulus.key):
         assert squeezed(part) in text
-    assert "truthYes" in text and "right" in text and "A star." in text_of(report(trial))
+    assert "truthYes" in text and "\N{CHECK MARK}right" in text and "contextAstar." in text
 
 
 def test_measures_and_settings_are_all_known_by_words():
@@ -285,7 +290,7 @@ def test_long_texts_flow_over_pages_and_long_words_break():
 
 # ------------------------------------------------------------------------------------------- drawings
 def test_attention_bars_have_their_lengths_and_colours(trial):
-    data = report(trial)
+    data = plain()
     page = next(page for page in read(data).pages if "by layer" in page.extract_text())
     shares = trial.attention.absolute()
     for name, color in SEGMENT_COLORS.items():
@@ -306,9 +311,9 @@ def test_marks_are_where_a_trial_differs_from_the_first(trial):
         return boxes(read(report(trials)).pages[0], MARK)
 
     assert marked(trial, make_trial()) == []
-    (box,) = marked(trial, dataclasses.replace(make_trial(), answer=make_answer("No.", -0.1)))
+    page = read(report([trial, dataclasses.replace(trial, answer=make_answer("No.", -0.1))])).pages[0]
+    (box,) = boxes(page, MARK)
     texts = {}
-    page = read(report([trial, dataclasses.replace(make_trial(), answer=make_answer("No.", -0.1))])).pages[0]
     page.extract_text(visitor_text=lambda text, _, matrix, *__: texts.setdefault(text.strip(), matrix))
     x, y = texts["No."][4], texts["No."][5]
     assert box[0] <= x <= box[0] + box[2] and min(box[1], box[1] + box[3]) <= y <= max(
@@ -450,9 +455,9 @@ def test_a_long_text_that_cannot_be_drawn_is_noted_on_each_of_its_pages(no_other
     assert sum("\ufffd" * 20 in squeezed(page.extract_text()) for page in pages) >= 2
 
 
-@pytest.mark.parametrize("sign", ["-", "\ufffd", " .", "\u0301", "\u200f", "["])
+@pytest.mark.parametrize("sign", ["-", " .", "\u0301"])
 def test_thousands_of_signs_without_a_direction_are_no_trouble(sign):
-    data = report(make_trial(context=sign * 3000, question=f"{HEBREW}{sign * 3000}"))
+    data = report(make_trial(context=sign * 2000, question=f"{HEBREW}{sign * 1500}"))
     assert squeezed(text_of(data)).count(sign.strip()) > 1000 or not sign.isprintable()
 
 
@@ -519,7 +524,7 @@ def test_hostile_texts_are_only_ever_text(hostile):
     assert open_report(data) == [trial, hostile]
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(st.text(max_size=60), st.text(max_size=60))
 def test_any_text_comes_to_paper_and_back(question, answer):
     try:
@@ -542,11 +547,9 @@ def test_clean_text_has_no_character_that_does_something(text):
 
 # --------------------------------------------------------------------------------------- and back again
 def test_a_report_is_read_back(trial, silent, bare, hostile, tmp_path):
-    for one in (trial, silent, bare, hostile):
-        assert open_report(report(one)) == one
-        assert open_report(report([one])) == one
+    assert open_report(plain()) == trial and open_report(report([silent])) == silent
     path = tmp_path / "several.pdf"
-    several = [trial, silent, bare, hostile] * 3
+    several = [trial, silent, hostile] + [bare] * 9 + [make_trial(shift=0.1)]
     report(several, path)
     assert open_report(path) == open_report(str(path)) == open_report(path.read_bytes()) == several
 
@@ -554,13 +557,13 @@ def test_a_report_is_read_back(trial, silent, bare, hostile, tmp_path):
 def test_the_attached_file_is_plain_json(trial):
     import json
 
-    attached = read(report(trial)).attachments
+    attached = read(plain()).attachments
     assert list(attached) == ["trial.json"]
     assert isi.Trial.from_dict(json.loads(attached["trial.json"][0])) == trial
 
 
 def test_attachments_larger_than_what_the_reader_takes_by_itself_are_read(trial):
-    data = report(trial)
+    data = plain()
     with pypdf.apply_configuration(zlib_maximum_output_length=100):
         with pytest.raises(pypdf.errors.LimitReachedError):
             read(data).attachments["trial.json"]
@@ -608,7 +611,7 @@ def test_bad_input_is_one_clear_error(make, message):
 
 @pytest.mark.parametrize("at", [0.05, 0.3, 0.6, 0.9, 0.99])
 def test_a_damaged_report_is_an_error_or_still_right(trial, at):
-    data = report(trial)
+    data = plain()
     cut = int(len(data) * at)
     for broken in (data[:cut], data[:cut] + b"\x00" * 200 + data[cut + 200 :]):
         with contextlib.suppress(InputError):
