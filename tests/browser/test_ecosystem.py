@@ -1,0 +1,231 @@
+"""The probe outside of a running JupyterLab: in marimo, in a saved notebook, in nbconvert's HTML.
+
+Saved pages are opened with scripts switched off and without a network: what is seen then, is there.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.request import urlopen
+
+import nbformat
+import pytest
+from harness import ROOT, SECONDS, Lab, Probe
+from nbconvert import HTMLExporter
+from playwright.sync_api import Locator, Page, expect
+from traitlets.config import Config
+
+APP = """
+import marimo
+
+app = marimo.App()
+
+@app.cell
+def _():
+    import marimo as mo
+    import isi_widget as isi
+    probe = isi.Probe(isi.load_vlm(), isi.datasets.scenes()[0])
+    view = mo.ui.anywidget(probe)
+    view
+    return mo, probe, view
+
+@app.cell
+def _(mo, probe, view):
+    drawn = view.value["document"]["operations"]
+    python = [operation.to_dict() for operation in probe.stimulus.operations]
+    mo.md(f"drawn: {len(drawn)}, the same in Python: {python == drawn}, shown: {view.value['shown']}")
+    return
+
+if __name__ == "__main__":
+    app.run()
+"""
+
+
+@pytest.fixture(scope="module")
+def marimo(tmp_path_factory: pytest.TempPathFactory, browser: Any) -> Iterator[Page]:
+    """A marimo app with a probe, in its own server, open in the browser."""
+    if importlib.util.find_spec("marimo") is None:
+        pytest.skip("marimo is not installed: pip install marimo")
+    folder = tmp_path_factory.mktemp("marimo")
+    (folder / "app.py").write_text(APP)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [
+        sys.executable,
+        "-m",
+        "marimo",
+        "--quiet",
+        "--yes",
+        "run",
+        "app.py",
+        "--headless",
+        "--no-token",
+    ]
+    command += ["--host", "127.0.0.1", "--port", str(port)]
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),
+        "HOME": str(folder),
+        "MARIMO_SKIP_UPDATE_CHECK": "1",
+        "OMP_NUM_THREADS": "1",
+        "HF_HUB_OFFLINE": "1",
+    }
+    with (folder / "server.log").open("w") as log:
+        server = subprocess.Popen(command, env=environment, stdout=log, stderr=subprocess.STDOUT, cwd=folder)
+    context = browser.new_context(viewport={"width": 1300, "height": 1400})
+    try:
+        url = f"http://127.0.0.1:{port}"
+        wait_for(f"{url}/health", server, folder / "server.log")
+        context.set_default_timeout(SECONDS * 1000)
+        page = context.new_page()
+        page.goto(url)
+        yield page
+    finally:
+        context.close()
+        server.terminate()
+        try:
+            server.wait(10)
+        except subprocess.TimeoutExpired:
+            server.kill()
+            server.wait()
+
+
+def wait_for(url: str, server: subprocess.Popen[bytes], log: Path) -> None:
+    end = time.monotonic() + SECONDS
+    while time.monotonic() < end and server.poll() is None:
+        try:
+            with urlopen(url, timeout=5):
+                return
+        except OSError:
+            time.sleep(0.1)  # there is no other sign of a server that is starting
+    raise RuntimeError(f"marimo did not start:\n{log.read_text()[-3000:]}")
+
+
+def test_marimo_draws_runs_and_tells_its_cells(marimo: Page) -> None:
+    probe = Probe(marimo, marimo.get_by_test_id("isi-probe")).ready()
+    assert probe.root.evaluate("root => root.getRootNode() instanceof ShadowRoot")
+    expect(marimo.get_by_text("drawn: 0, the same in Python: True, shown: -1")).to_be_visible()
+    probe.draw("box", (100, 80), (260, 200))
+    expect(marimo.get_by_text("drawn: 1, the same in Python: True, shown: -1")).to_be_visible()
+    probe.part("run-answer").click()
+    probe.finished(1)
+    expect(probe.part("answer")).not_to_be_empty()
+    # Keys and the style sheet reach into the shadow.
+    probe.root.focus()
+    probe.page.keyboard.press("o")
+    expect(probe.part("tool-ellipse")).to_have_attribute("aria-pressed", "true")
+    assert probe.part("body").evaluate("body => getComputedStyle(body).display") == "grid"
+    probe.page.keyboard.press("Escape")
+    probe.part("undo").click()
+    expect(marimo.get_by_text("drawn: 0, the same in Python: True")).to_be_visible()
+
+
+# ---- saved notebooks
+CELLS = (
+    "import isi_widget as isi\nvlm = isi.load_vlm()\nobs = isi.datasets.scenes()[0]\n"
+    "s = obs.stimulus().box(100, 80, 160, 120)",
+    "isi.run_trial(vlm, s, samples=3)",
+    "isi.compare({'as it is': obs.stimulus(), 'covered': s}, vlm, samples=3)",
+    "probe = isi.Probe(vlm, obs)\nprobe.stimulus = s\nprobe",
+)
+
+
+@pytest.fixture(scope="module")
+def saved(lab: Lab, browser: Any) -> Iterator[tuple[nbformat.NotebookNode, str]]:
+    """A notebook that JupyterLab ran and saved, with its widget state, and the answer of its trial."""
+    notebook = lab.open(browser, lab.notebook(CELLS))
+    try:
+        notebook.run_all()
+        notebook.probe().ready()
+        answer = notebook.value("vlm.answer(s, max_new_tokens=64).text")
+        notebook.save()
+        name = notebook.page.evaluate("() => window.jupyterapp.shell.currentWidget.context.path")
+        yield nbformat.read(lab.folder / name, as_version=4), answer
+    finally:
+        notebook.close()
+
+
+def without_widgets(book: nbformat.NotebookNode) -> nbformat.NotebookNode:
+    """As it is saved where the setting for widget state is off, and as GitHub and nbviewer take it."""
+    copy = nbformat.reads(nbformat.writes(book), as_version=4)
+    copy["metadata"].pop("widgets")
+    return copy
+
+
+def shows(trial: Locator, comparison: Locator, answer: str) -> None:
+    """A trial and a comparison, with pictures and numbers."""
+    for part in (trial, comparison):
+        expect(part).to_contain_text(answer)
+        expect(part).to_contain_text("Semantic entropy")
+        for picture in part.locator("img").all():
+            assert picture.evaluate("image => image.complete && image.naturalWidth > 50")
+    expect(trial.locator("img")).to_have_count(1)
+    expect(comparison.locator("img")).to_have_count(2)
+    expect(comparison).to_contain_text("covered")
+
+
+def test_nbconvert_html_needs_neither_scripts_nor_a_network(
+    saved: tuple[nbformat.NotebookNode, str], browser: Any, tmp_path: Path
+) -> None:
+    book, answer = saved
+    html, _ = HTMLExporter().from_notebook_node(without_widgets(book))
+    path = tmp_path / "page.html"
+    path.write_text(html, "utf-8")
+    page = browser.new_context(java_script_enabled=False, offline=True).new_page()
+    try:
+        page.goto(path.as_uri())
+        trial, comparison = page.locator("div.isi-trial"), page.locator("div.isi-comparison")
+        shows(trial, comparison, answer)
+        bar = trial.locator("svg rect:not([opacity])").first
+        assert bar.evaluate("bar => bar.getBoundingClientRect().width") > 1
+        # The probe: its still picture.
+        picture = page.locator(".jp-RenderedImage img")
+        expect(picture).to_have_count(1)
+        assert picture.evaluate("image => image.complete && image.naturalWidth > 100")
+    finally:
+        page.context.close()
+
+
+def test_with_widget_state_nbconvert_leaves_the_drawing_to_a_script(
+    saved: tuple[nbformat.NotebookNode, str],
+) -> None:
+    """Known, and said in the docs: the script comes from the network; one option takes the picture."""
+    book, _ = saved
+    html, _ = HTMLExporter().from_notebook_node(book)
+    view = '<script type="application/vnd.jupyter.widget-view+json">'
+    assert html.count(view) == 1 and "isi-trial" in html
+    plain = Config({"NbConvertBase": {"display_data_priority": ["text/html", "image/png", "text/plain"]}})
+    still, _ = HTMLExporter(config=plain).from_notebook_node(book)
+    assert view not in still and still.count('<div class="jp-RenderedImage') == 1
+
+
+def test_a_saved_notebook_that_is_not_trusted_shows_its_results_without_a_kernel(
+    saved: tuple[nbformat.NotebookNode, str], lab: Lab, browser: Any
+) -> None:
+    book, answer = saved
+    (lab.folder / "sent.ipynb").write_text(nbformat.writes(without_widgets(book)), "utf-8")
+    notebook = lab.open(browser, "sent.ipynb")
+    try:
+        notebook.page.evaluate("() => window.jupyterapp.shell.currentWidget.sessionContext.shutdown()")
+        cells = notebook.page.locator(".jp-NotebookPanel .jp-CodeCell")
+        trusted = "() => window.jupyterapp.shell.currentWidget.content.widgets[1].model.trusted"
+        assert notebook.page.evaluate(trusted) is False
+        shows(
+            cells.nth(1).locator(".jp-OutputArea-output"),
+            cells.nth(2).locator(".jp-OutputArea-output"),
+            answer,
+        )
+        picture = cells.nth(3).locator(".jp-OutputArea-output img")
+        expect(picture).to_be_visible()
+        assert picture.evaluate("image => image.naturalWidth > 100")
+    finally:
+        notebook.close()
