@@ -199,7 +199,10 @@ export function browser(): void {
   Element.prototype.scrollIntoView = () => undefined;
 }
 
-export const settle = (): Promise<void> => new Promise((done) => setTimeout(done, 25));
+/** Lets renderings and what follows from them happen: a busy machine may fire the one timer before a chain of others has run. */
+export async function settle(): Promise<void> {
+  for (const ms of [20, 1, 1, 1, 1, 1]) await new Promise((done) => setTimeout(done, ms));
+}
 
 export interface Page {
   model: FakeModel;

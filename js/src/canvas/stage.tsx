@@ -110,9 +110,10 @@ export const Stage = live(function Stage() {
   };
   const pinch = (event: PointerEvent): boolean => {
     const known = fingers.current;
-    if (!known.has(event.pointerId) || known.size !== 2 || !image) return false;
+    if (!known.has(event.pointerId)) return false;
     const before = [...known.values()] as [Point, Point];
     known.set(event.pointerId, onScreen(event));
+    if (known.size !== 2 || !image) return false;
     const after = [...known.values()] as [Point, Point];
     const apart = ([a, b]: [Point, Point]): number => Math.hypot(a[0] - b[0], a[1] - b[1]);
     const middle = ([a, b]: [Point, Point]): Point => [(a[0] + b[0]) / 2, (a[1] + b[1]) / 2];

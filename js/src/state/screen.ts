@@ -177,7 +177,7 @@ export class Screen {
   restyle(style: Partial<Style>, live = false): void {
     const chosen = this.chosen.value;
     if (chosen.length > 0) {
-      const restyled = (d: Drawing): Drawing => styled(d, style);
+      const restyled = (d: Drawing): Drawing => styled(d, style.erase === "color" ? { color: this.style.value.color, ...style } : style);
       if (live) this.preview(restyled);
       else if (chosen.some((i) => changes(this.store.document.value.operations[i], restyled))) this.alter(restyled, { say: "Style changed" });
       else this.live.value = null;
