@@ -124,8 +124,7 @@ def _crossings(
     count = np.searchsorted(y, np.maximum(y0, y1), side) - first
     edge = np.repeat(np.arange(len(edges)), count)
     line = np.arange(edge.size) - np.repeat(np.cumsum(count) - count - first, count)
-    height = np.where(y1 == y0, 1.0, y1 - y0)
-    x = x0[edge] + (y[line] - y0[edge]) * ((x1 - x0) / height)[edge]
+    x = x0[edge] + (y[line] - y0[edge]) / (y1 - y0)[edge] * (x1 - x0)[edge]
     return line, x, np.where(y1 < y0, 1, -1)[edge]
 
 

@@ -117,8 +117,9 @@ class Patch(Drawing):
             # A pixel on the edge reaches beyond the source; whether it is seen must not change the others.
             rim = ((_RIM, _RIM), (_RIM, _RIM), (0, 0))
             seen = Image.fromarray(np.pad(np.asarray(seen), rim, mode="edge"))
-            x0, x1 = (min(max(x + _RIM, 0), seen.width) for x in (x0, x1))
-            y0, y1 = (min(max(y + _RIM, 0), seen.height) for y in (y0, y1))
+            x0, x1, y0, y1 = (edge + _RIM for edge in (x0, x1, y0, y1))
+        x0, x1 = (min(max(x, 0.0), seen.width) for x in (x0, x1))
+        y0, y1 = (min(max(y, 0.0), seen.height) for y in (y0, y1))
         # One direction at a time: of both together, Pillow chooses the order by what is seen.
         width, height = bounds[2] - bounds[0], bounds[3] - bounds[1]
         seen = seen.resize((width, seen.height), _FILTER, (x0, 0, x1, seen.height))
