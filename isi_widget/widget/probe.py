@@ -20,6 +20,7 @@ from isi_widget.datasets import Dataset, Observation
 from isi_widget.errors import InputError
 from isi_widget.settings import WHAT, Settings
 from isi_widget.stimulus import Stimulus, load_image
+from isi_widget.stimulus.lettering import FONT
 from isi_widget.study import for_trial
 from isi_widget.trial import Trial
 from isi_widget.vlm import VLM, load_vlm
@@ -488,6 +489,8 @@ class Probe(PageState):
                 self._tell_color(message)
             elif isinstance(message, protocol.Editor):
                 self.send({"kind": "editor", "text": asset("editor.js").read_text(encoding="utf-8")})
+            elif isinstance(message, protocol.Font):
+                self.send({"kind": "font"}, buffers=[FONT.read_bytes()])
             elif isinstance(message, protocol.Load):
                 self._load(message.id, Source(message.name, {"quantization": message.quantization}))
             elif isinstance(message, protocol.Restore):

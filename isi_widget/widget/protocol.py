@@ -119,6 +119,11 @@ class Color:
 
 
 @dataclass(frozen=True)
+class Font:
+    """Asks for the font that the kernel writes with, so that the page measures and draws texts alike."""
+
+
+@dataclass(frozen=True)
 class Editor:
     """Asks for the source of the editor, which is not saved in the notebook."""
 
@@ -163,7 +168,9 @@ class Export:
     format: str
 
 
-Message = Run | Cancel | Upload | Code | Models | Editor | Color | Load | Restore | Delete | Note | Export
+Message = (
+    Run | Cancel | Upload | Code | Models | Editor | Font | Color | Load | Restore | Delete | Note | Export
+)
 
 _KEYS = {
     "run": ({"kind", "id", "what"}, {"settings"}),
@@ -172,6 +179,7 @@ _KEYS = {
     "code": ({"kind", "id"}, set[str]()),
     "models": ({"kind"}, set[str]()),
     "editor": ({"kind"}, set[str]()),
+    "font": ({"kind"}, set[str]()),
     "color": ({"kind", "id", "x", "y"}, set[str]()),
     "load": ({"kind", "id", "name"}, {"quantization"}),
     "restore": ({"kind", "trial"}, set[str]()),
@@ -224,6 +232,8 @@ def parse_message(content: Any, buffers: Sequence[Any] | None = None) -> Message
         return Models()
     if kind == "editor":
         return Editor()
+    if kind == "font":
+        return Font()
     if kind == "color":
         return Color(_text("id", content["id"], 200), *(_pixel(name, content[name]) for name in "xy"))
     if kind == "load":

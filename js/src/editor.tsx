@@ -3,6 +3,7 @@
 import { live } from "./live";
 import { Stage } from "./canvas/stage";
 import { pasteDrawings } from "./clipboard";
+import { loadFont } from "./font";
 import { inField, keyboard } from "./keyboard";
 import { Header } from "./panels/header";
 import { Context, ImagePresets, Question, RunButtons } from "./panels/inputs";
@@ -54,6 +55,7 @@ function attach({ store, screen, root }: View, signal: AbortSignal): void {
     mine(event);
     void accept(file, store);
   };
+  void loadFont(store, signal).then(() => (screen.exact.value = true));
   const keys = keyboard(screen);
   on("keydown", keys.down);
   on("keyup", keys.up);

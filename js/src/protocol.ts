@@ -310,6 +310,7 @@ export type Outgoing =
   | { kind: "tokens" }
   | { kind: "reshuffle"; part: "image" | "context" }
   | { kind: "editor" }
+  | { kind: "font" }
   | { kind: "color"; id: string; x: number; y: number }
   | { kind: "load"; id: string; name: string; quantization: string | null };
 
@@ -319,6 +320,7 @@ export type Incoming =
   | { kind: "error"; id: string | null; message: string; hint: string }
   | { kind: "code"; id: string; text: string }
   | { kind: "editor"; id: null; text: string }
+  | { kind: "font"; id: null }
   | { kind: "color"; id: string; color: string }
   | { kind: "thumbnails"; id: null; indexes: number[] }
   | ({ kind: "tokens"; id: null } & Tokens)

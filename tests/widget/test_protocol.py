@@ -19,6 +19,7 @@ from isi_widget.widget.protocol import (
     Code,
     Color,
     Editor,
+    Font,
     Load,
     Models,
     Reshuffle,
@@ -45,6 +46,7 @@ def test_good_messages() -> None:
     assert parse_message({"kind": "code", "id": "a"}, []) == Code("a")
     assert parse_message({"kind": "models"}) == Models()
     assert parse_message({"kind": "editor"}) == Editor()
+    assert parse_message({"kind": "font"}) == Font()
     assert parse_message({"kind": "color", "id": "a", "x": 3, "y": 0}) == Color("a", 3, 0)
     load = {"kind": "load", "id": "a", "name": " org/model "}
     assert parse_message(load) == Load("a", "org/model", None)

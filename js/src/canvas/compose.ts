@@ -6,7 +6,8 @@ import type { Drawing, Operation, Point } from "../protocol";
 import { angleOf, arrowHead, ASCENT, estimate, extent, LABEL_SIZE, labelExtent, LINE_HEIGHT, polygonOf, type Measure } from "../shapes";
 import type { Picture } from "../state/picture";
 
-export const FONT = '"isi DejaVu Sans", "DejaVu Sans", Verdana, "Bitstream Vera Sans", sans-serif';
+export const fontName = "isi DejaVu Sans";
+export const FONT = `"${fontName}", "DejaVu Sans", Verdana, "Bitstream Vera Sans", sans-serif`;
 
 /** Exact text widths where the browser has a canvas. */
 export function measurer(): Measure | undefined {

@@ -29,7 +29,8 @@ export const Stage = live(function Stage() {
   const overlay = useRef<SVGSVGElement>(null);
   const gesture = useRef<{ pointer: number; gesture: Gesture } | null>(null);
   const fingers = useRef(new Map<number, Point>());
-  const measure = useMemo(() => measurer() ?? estimate, []);
+  const exact = screen.exact.value;
+  const measure = useMemo(() => measurer() ?? estimate, [exact]);
   const image = (store.picture.value ?? store.base.value)?.image ?? null;
 
   useFit(frame);
@@ -170,6 +171,7 @@ export const Stage = live(function Stage() {
         ref={overlay}
         class={drawing ? "isi-overlay isi-drawing" : "isi-overlay"}
         data-testid="overlay"
+        data-font={exact ? "kernel" : "similar"}
         data-scale={t.scale}
         data-x={t.x}
         data-y={t.y}
@@ -318,6 +320,7 @@ function usePainting(canvas: { current: HTMLCanvasElement | null }, measure: Mea
   useSignalEffect(() => {
     const [picture, base, operations] = [store.picture.value, store.base.value, screen.operations.value];
     const ours = screen.live.value !== null || store.unrendered.value > 0;
+    void screen.exact.value;
     const t = screen.transform.value;
     const [showing, divider] = [screen.showing.value, screen.divider.value];
     cancelAnimationFrame(due.current);

@@ -46,6 +46,8 @@ export class Screen {
   readonly own: Signal<Partial<Style>> = signal({});
   readonly relative = signal(false);
   readonly paints = signal(0);
+  /** texts are measured with the kernel's font */
+  readonly exact = signal(false);
   /** null until it has been fetched */
   readonly editor: Signal<Editor | null> = signal(null);
   /** the code that this view asked for, and whether the clipboard took it */

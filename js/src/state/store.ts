@@ -53,6 +53,7 @@ export class Store {
   readonly tokens: Signal<Tokens | null> = signal(null);
   /** Seconds that the stage which is going may still take; null while that cannot be known. */
   readonly timeLeft: Signal<number | null> = signal(null);
+  readonly font: Signal<Uint8Array<ArrayBuffer> | null> = signal(null);
   /** Source of the editor, once it came. */
   readonly editor: Signal<string | null> = signal(null);
   /** Tool and selection that Python has set; the page's own are each view's. */
@@ -333,6 +334,11 @@ export class Store {
     this.#send({ kind: "color", id, x, y });
   }
 
+  /** Asks for the font of the kernel's texts. */
+  askFont(): void {
+    this.#send({ kind: "font" });
+  }
+
   /** Asks for the source of the editor. */
   askEditor(): void {
     this.#send({ kind: "editor" });
@@ -378,6 +384,9 @@ export class Store {
         break;
       case "editor":
         this.editor.value = message.text;
+        break;
+      case "font":
+        this.font.value = buffers[0] ?? null;
         break;
       case "color":
         if (message.id === this.#color?.id) this.#color.then(message.color);
