@@ -23,6 +23,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from tiny_models import VLM, Shown
 
+from isi_widget.answer import Answer
 from isi_widget.attribution import (
     AttentionMap,
     AttentionShares,
@@ -274,14 +275,11 @@ def test_other_inputs_are_refused():
     with pytest.raises(InputError, match="another prompt"):
         measure_attention_map(vlm, SHOWN, vlm.answer(Shown("Is it blue?"), 3))
     with pytest.raises(InputError, match="no tokens"):
-        measure_attention_map(vlm, SHOWN, dataclasses.replace(vlm.answer(SHOWN, 1), **EMPTY))
+        measure_attention_map(vlm, SHOWN, Answer("", (), (), ()))
     with pytest.raises(InputError, match="needs a VLM"):
         measure_attention_map("llava", SHOWN)
     with pytest.raises(InputError, match="shown a Stimulus"):
         measure_attention_map(vlm, vlm.prefill(SHOWN))
-
-
-EMPTY = {"text": "", "token_ids": (), "tokens": (), "logprobs": (), "sampled_logprobs": ()}
 
 
 # Places -----------------------------------------------------------------------------------------------------
