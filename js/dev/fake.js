@@ -121,6 +121,11 @@ const MODELS = [
 ];
 const SAMPLES = ["No, there is no red star.", "No.", "No, there is no red star.", "Yes, there is a red star.", "There is no star that is red, as far as I can see from here."];
 
+const tokens = (words) => words.map((text, i) => {
+  const p = [0.71, 0.99, 0.82, 0.97, 0.64, 0.55, 0.93, 0.98, 0.9][i % 9];
+  const others = [" Yes", " a", " one", " something", ""].map((other, j) => ({ text: other, logprob: Math.log((1 - p) * [0.5, 0.2, 0.1, 0.05, 0.02][j]) }));
+  return { text, logprob: Math.log(p), alternatives: others };
+});
 const entropy = (name, label, value, low, high, maximum, unit, definition) => ({ name, label, value, low, high, maximum, unit, definition });
 
 export class FakeModel {
@@ -137,6 +142,7 @@ export class FakeModel {
       status: { state: "idle", id: null, what: [], stage: "", done: 0, total: 0, queued: 0 },
       error: null,
       trials: [],
+      notes: {},
       shown: -1,
       model: { name: "embedded", note: "The embedded model knows rendered 2-D scenes and the question grammar of isi_widget only.", device: "cpu", parameters: 3_580_000, quantization: null, label: "embedded", unavailable: {} },
     };
@@ -162,6 +168,20 @@ export class FakeModel {
     if (message.kind === "run") void this.run(message);
     if (message.kind === "models") setTimeout(() => this.emit("msg:custom", { kind: "models", models: MODELS, free: 11 * GIB, held: 0, device: "cpu" }, []), 30);
     if (message.kind === "editor") void fetch("/isi_widget/static/editor.js").then((r) => r.text()).then((text) => this.emit("msg:custom", { kind: "editor", text }, []));
+    if (message.kind === "note") this.put("notes", { ...this.traits.notes, [message.trial]: message.text });
+    if (message.kind === "delete") {
+      const rest = this.traits.trials.filter((trial) => trial.id !== message.trial);
+      this.put("shown", rest.at(-1)?.id ?? -1);
+      this.put("trials", rest);
+    }
+    if (message.kind === "restore") {
+      const { view } = this.traits.trials.find((trial) => trial.id === message.trial);
+      const { operations, past } = this.traits.document;
+      this.put("document", { version: 1, operations: view.operations, past: [...past, operations], future: [] });
+      this.put("shown", message.trial);
+      void this.render();
+    }
+    if (message.kind === "export") setTimeout(() => this.emit("msg:custom", { kind: "export", id: message.id, name: `trials.${message.format}`, type: "text/plain" }, [new DataView(new Uint8Array([123, 125]).buffer)]), 30);
     if (message.kind === "load") void this.load(message);
     if (message.kind === "cancel") { this.cancelled = true; this.put("status", { ...this.traits.status, state: "cancelling" }); }
     if (message.kind === "code") setTimeout(() => this.emit("msg:custom", { kind: "code", id: message.id, text: "import isi_widget as isi\n\nobs = isi.datasets.scenes()[0]\ns = obs.stimulus()\ns = s.box(252, 72, 156, 156, color=\"#000000\")\n" }, []), 30);
@@ -226,7 +246,7 @@ export class FakeModel {
     this.emit("msg:custom", { kind: "result", id, trial: this.traits.shown }, []);
   }
   async finish(what) {
-    const n = this.traits.trials.length + 1;
+    const n = (this.traits.trials.at(-1)?.id ?? 0) + 1;
     const wrong = this.traits.document.operations.length > 0;
     const { context, question, truth, image_preset, context_preset, key } = this.inputs;
     const view = {
@@ -235,7 +255,7 @@ export class FakeModel {
       settings: this.traits.settings, seconds: { answer: 0.08, samples: 0.2, clusters: 0.05, attention: 0.04, total: 0.37 }, code: "isi.run_trial(vlm, s)",
       answer: what.includes("answer") ? {
         text: wrong ? "No, there is no red star." : "Yes, I can see a red star.", correct: truth === null ? null : !wrong,
-        tokens: [{ text: "No", logprob: -0.34 }, { text: ",", logprob: -0.001 }, { text: " there", logprob: -0.2 }],
+        tokens: tokens(wrong ? ["No", ",", " there", " is", " no", " red", " star", "."] : ["Yes", ",", " I", " can", " see", " a", " red", " star", "."]),
         yes_no: wrong ? { yes: 0.27, no: 0.71, rest: 0.02 } : { yes: 0.97, no: 0.03, rest: 0.0 },
       } : null,
       uncertainty: what.includes("uncertainty") ? {
@@ -250,6 +270,10 @@ export class FakeModel {
           { id: 0, name: "No, there is no red star.", count: 7, probability: 0.71, answers: [{ text: "No, there is no red star.", count: 5 }, { text: "No.", count: 2 }] },
           { id: 1, name: "Yes, there is a red star.", count: 3, probability: 0.29, answers: [{ text: "Yes, there is a red star.", count: 3 }] },
         ],
+        curve: {
+          label: "Semantic entropy", unit: "nats", samples: [1, 2, 3, 4, 5, 6, 7, 8, 9, 10], definition: "Semantic entropy as it would have come out of fewer of these 10 answers.",
+          mean: [0, 0.32, 0.45, 0.51, 0.55, 0.57, 0.585, 0.595, 0.604, 0.61], low: [0, 0, 0, 0, 0, 0.2, 0.4, 0.44, 0.52, 0.61], high: [0, 0.69, 0.69, 0.69, 0.69, 0.69, 0.68, 0.66, 0.64, 0.61],
+        },
       } : null,
       attention: what.includes("attention") ? {
         segments: ["image", "context", "question", "other"],
@@ -257,7 +281,14 @@ export class FakeModel {
         relative: { image: context ? 0.35 : 0.45, context: context ? 0.45 : 0, question: context ? 0.2 : 0.55 },
         token_counts: { image: 256, context: context ? 11 : 0, question: 7, other: 15 }, modality_dominance_index: 6.4,
         by_layer: [0.1, 0.18, 0.3, 0.42, 0.33, 0.25].map((image) => ({ image, context: context ? 0.25 : 0.05, question: 0.15, other: 1 - image - 0.15 - (context ? 0.25 : 0.05) })),
+        by_head: [0.1, 0.18, 0.3, 0.42, 0.33, 0.25].map((image, layer) => Array.from({ length: 8 }, (_, head) => Math.min(0.95, image * (0.3 + ((layer * 5 + head * 7) % 11) / 6)))),
+        by_token: Array.from({ length: 9 }, (_, i) => ({ image: 0.1 + 0.04 * i, context: context ? 0.3 : 0, question: 0.2, other: (context ? 0.4 : 0.7) - 0.04 * i })),
       } : null,
+      averages: {
+        semantic_entropy: { mean: 0.31, percentile: 83 }, discrete_semantic_entropy: { mean: 0.33, percentile: 81 }, predictive_entropy: { mean: 0.5, percentile: 78 }, rao_quadratic_entropy: null, clusters: { mean: 1.4, percentile: 74 },
+        attention_absolute: { image: 0.3, context: 0, question: 0.24, other: 0.46 }, attention_relative: { image: 0.55, context: 0, question: 0.45 },
+        note: "Averages of 200 observations (scenes validation), 10 samples at temperature 0.9, 2026-11-01.",
+      },
     };
     this.put("trials", [...this.traits.trials, { id: n, key, view, thumbnail: await thumb(this.picture) }]);
     this.put("shown", n);

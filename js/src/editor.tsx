@@ -6,6 +6,7 @@ import { pasteDrawings } from "./clipboard";
 import { loadFont } from "./font";
 import { inField, keyboard } from "./keyboard";
 import { Header } from "./panels/header";
+import { TrialButtons, TrialsButtons } from "./panels/history";
 import { Context, ImagePresets, Question, RunButtons } from "./panels/inputs";
 import { Keys } from "./panels/keys";
 import { Layers } from "./panels/layers";
@@ -78,5 +79,5 @@ function attach({ store, screen, root }: View, signal: AbortSignal): void {
   });
 }
 
-export const editor = { Top, Left, attach };
+export const editor = { Top, Left, TrialButtons, TrialsButtons, attach };
 export type Editor = typeof editor;

@@ -232,12 +232,21 @@ export const SEGMENTS = ["image", "context", "question", "other"] as const;
 export type Segment = (typeof SEGMENTS)[number];
 export type Shares = Partial<Record<string, number>>;
 
+/** A piece of text with its natural log-probability; null: the model tells none. */
+export interface Told {
+  text: string;
+  logprob: number | null;
+}
+export interface Token extends Told {
+  /** the most likely others in its place, best first; "" would have ended the answer */
+  alternatives: Told[];
+}
 export interface AnswerView {
   text: string;
   correct: boolean | null;
   /** false: it was cut off at the largest number of tokens */
   finished: boolean | null;
-  tokens: { text: string; logprob: number | null }[];
+  tokens: Token[];
   yes_no: { yes: number; no: number; rest: number } | null;
 }
 export interface EntropyView {
@@ -259,11 +268,22 @@ export interface ClusterView {
   probability: number | null;
   answers: { text: string; count: number }[];
 }
+export interface CurveView {
+  label: string;
+  unit: string;
+  samples: number[];
+  mean: number[];
+  low: number[];
+  high: number[];
+  definition: string;
+}
 export interface UncertaintyView {
   samples: number;
   temperature: number;
   entropies: EntropyView[];
   clusters: ClusterView[];
+  /** as it would have come out of fewer of the same answers; null where there are too few */
+  curve: CurveView | null;
   caveats: string[];
 }
 export interface AttentionView {
@@ -273,6 +293,22 @@ export interface AttentionView {
   token_counts: Shares;
   modality_dominance_index: number | null;
   by_layer: Shares[];
+  /** share of the image, [layers][heads] */
+  by_head: number[][];
+  /** shares of each answer token */
+  by_token: Shares[];
+}
+/** Mean over a data set, and where the trial stands in it, 0 to 100. */
+export interface Usual {
+  mean: number;
+  percentile: number;
+}
+/** What is usual for the model: of each entropy by its name and of the number of clusters, and of the shares of attention. */
+export interface AveragesView {
+  measures: Partial<Record<string, Usual>>;
+  attention_absolute: Shares;
+  attention_relative: Shares;
+  note: string;
 }
 export interface TrialView {
   question: string;
@@ -289,6 +325,7 @@ export interface TrialView {
   answer: AnswerView | null;
   uncertainty: UncertaintyView | null;
   attention: AttentionView | null;
+  averages: AveragesView | null;
 }
 export interface Trial {
   id: number;
@@ -299,6 +336,9 @@ export interface Trial {
 
 export const MEASURES = ["answer", "uncertainty", "attention"] as const;
 export type Measure = (typeof MEASURES)[number];
+
+export const FORMATS = ["json", "csv", "pdf"] as const;
+export type Format = (typeof FORMATS)[number];
 
 export type Outgoing =
   | { kind: "run"; id: string; what: Measure[]; settings: Settings }
@@ -312,7 +352,10 @@ export type Outgoing =
   | { kind: "editor" }
   | { kind: "font" }
   | { kind: "color"; id: string; x: number; y: number }
-  | { kind: "load"; id: string; name: string; quantization: string | null };
+  | { kind: "load"; id: string; name: string; quantization: string | null }
+  | { kind: "restore" | "delete"; trial: number }
+  | { kind: "note"; trial: number; text: string }
+  | { kind: "export"; id: string; trials: number[]; format: Format };
 
 export type Incoming =
   | { kind: "progress"; id: string; stage: string; done: number; total: number }
@@ -324,5 +367,6 @@ export type Incoming =
   | { kind: "color"; id: string; color: string }
   | { kind: "thumbnails"; id: null; indexes: number[] }
   | ({ kind: "tokens"; id: null } & Tokens)
+  | { kind: "export"; id: string; name: string; type: string }
   | ({ kind: "partial" } & Partly)
   | ({ kind: "models"; id: null } & Offer);

@@ -4,10 +4,12 @@ import type {
   AnswerView,
   Arrow,
   AttentionView,
+  AveragesView,
   Blur,
   Box,
   ClusterView,
   ContextChoice,
+  CurveView,
   Document,
   Ellipse,
   EntropyView,
@@ -35,9 +37,12 @@ import type {
   Shares,
   Status,
   Text,
+  Told,
+  Token,
   Trial,
   TrialView,
   UncertaintyView,
+  Usual,
 } from "./protocol";
 
 
@@ -223,21 +228,32 @@ const readEntry = shape<ModelEntry>(
   (x) => typeof x.name === "string",
 );
 
+const told = { text, logprob: number };
+
 const readAnswer = shape<AnswerView>(
   {
     text,
     correct: flag,
     finished: flag,
-    tokens: many(shape({ text, logprob: number })),
+    tokens: many(shape<Token>({ ...told, alternatives: many(shape<Told>(told)) })),
     yes_no: shape({ yes: zero, no: zero, rest: zero }, numbers("yes", "no")),
   },
   (x) => typeof x.text === "string",
 );
 
+const line = many(number);
+
+const readCurve = shape<CurveView>({ label: text, unit: text, samples: line, mean: line, low: line, high: line, definition: text }, (x) => {
+  const lines = [x.samples, x.mean, x.low, x.high];
+  const n = Array.isArray(x.samples) ? x.samples.length : 0;
+  return n > 1 && lines.every((values) => tuple(values, n));
+});
+
 const readUncertainty = shape<UncertaintyView>({
   samples: zero,
   temperature: zero,
   caveats: strings,
+  curve: readCurve,
   entropies: many(
     shape<EntropyView>(
       { name: text, label: text, value: zero, low: number, high: number, maximum: number, unit: text, definition: text },
@@ -250,9 +266,31 @@ const readUncertainty = shape<UncertaintyView>({
 });
 
 const readAttention = shape<AttentionView>(
-  { segments: strings, absolute: shares, relative: shares, token_counts: shares, modality_dominance_index: number, by_layer: many(shares) },
+  {
+    segments: strings,
+    absolute: shares,
+    relative: shares,
+    token_counts: shares,
+    modality_dominance_index: number,
+    by_layer: many(shares),
+    by_head: many((x) => (Array.isArray(x) && x.length > 0 && x.every(isNumber) ? x : null)),
+    by_token: many(shares),
+  },
   (x) => isDict(x.absolute),
 );
+
+const readUsual = shape<Usual>({ mean: zero, percentile: zero }, numbers("mean", "percentile"));
+
+/** In the kernel's JSON the measures stand beside the rest, by name. */
+const readAverages = (x: unknown): AveragesView | null => {
+  if (!isDict(x)) return null;
+  const measures: AveragesView["measures"] = {};
+  for (const [name, value] of Object.entries(x)) {
+    const usual = readUsual(value);
+    if (usual) measures[name] = usual;
+  }
+  return { measures, attention_absolute: shares(x.attention_absolute), attention_relative: shares(x.attention_relative), note: text(x.note) };
+};
 
 const readView = filled<TrialView>({
   question: text,
@@ -269,11 +307,16 @@ const readView = filled<TrialView>({
   answer: readAnswer,
   uncertainty: readUncertainty,
   attention: readAttention,
+  averages: readAverages,
 });
 
 export const readTrial = shape<Trial>({ id: zero, key: text, thumbnail: bytes, view: readView }, (x) => isNumber(x.id) && isDict(x.view));
 
 export const readTrials = many(readTrial);
+
+/** What is noted of trials, by their numbers. */
+export const readNotes = (x: unknown): Partial<Record<string, string>> =>
+  Object.fromEntries(Object.entries(dict(x)).filter((e): e is [string, string] => typeof e[1] === "string"));
 
 const MESSAGES: Record<string, Reader<Incoming | null>> = {
   progress: shape({ kind: is("progress"), id: text, stage: text, done: zero, total: zero }),
@@ -285,6 +328,7 @@ const MESSAGES: Record<string, Reader<Incoming | null>> = {
   editor: shape({ kind: is("editor"), id: is(null), text }, (x) => typeof x.text === "string"),
   thumbnails: shape({ kind: is("thumbnails"), id: is(null), indexes: many(number) }),
   tokens: shape({ kind: is("tokens"), id: is(null), key: text, model: text, counts: (x) => (isDict(x) ? shares(x) : null), problem: text }),
+  export: shape({ kind: is("export"), id: text, name: str("trials"), type: text }),
   partial: shape({ kind: is("partial"), id: text, answer: string, samples: strings }),
   models: shape({ kind: is("models"), id: is(null), models: many(readEntry), free: number, held: zero, device: text }),
 };

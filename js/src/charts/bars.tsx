@@ -5,8 +5,16 @@ export type Interval = [low: number, high: number];
 
 const percent = (share: number): string => `${100 * Math.min(1, Math.max(0, share))}%`;
 
+interface BarProps {
+  value: number;
+  interval?: Interval | null | undefined;
+  /** what is usual: a tick that stands out over the bar */
+  usual?: number | null | undefined;
+  label: string;
+}
+
 /** A share of the whole width, with an interval as a thin line with ends. */
-export function Bar({ value, interval, label }: { value: number; interval?: Interval | null; label: string }) {
+export function Bar({ value, interval, usual, label }: BarProps) {
   const [low, high] = (interval ?? [0, 0]).map(percent);
   return (
     <svg class={interval ? "isi-bar isi-interval" : "isi-bar"} role="img" aria-label={label}>
@@ -19,6 +27,7 @@ export function Bar({ value, interval, label }: { value: number; interval?: Inte
           <line x1={high} x2={high} y1="15%" y2="85%" />
         </g>
       )}
+      {typeof usual === "number" && <line class="isi-usual" x1={percent(usual)} x2={percent(usual)} y1="-30%" y2="130%" />}
     </svg>
   );
 }

@@ -1,12 +1,15 @@
 // The three measures of a trial: answer, uncertainty, attention. Every number has its name, unit and interval, and its definition on hover or focus.
 import type { ComponentChildren } from "preact";
 import { Bar, Stack, type Interval } from "../charts/bars";
+import { Curve } from "../charts/curve";
+import { Heads, largest, type Place } from "../charts/heads";
 import { live, useSignal } from "../live";
-import type { AnswerView, AttentionView, ClusterView, EntropyView, Measure, Shares, UncertaintyView } from "../protocol";
+import type { AnswerView, AttentionView, AveragesView, ClusterView, CurveView, EntropyView, Measure, Shares, UncertaintyView } from "../protocol";
 import { SEGMENTS } from "../protocol";
 import { useView } from "../view";
 import { Icon } from "./icons";
 import { Button, Section, Tip, decimals, plural } from "./parts";
+import { Tokens } from "./tokens";
 
 // In the order in which the kernel runs them.
 const ORDER: Measure[] = ["answer", "attention", "uncertainty"];
@@ -38,12 +41,14 @@ interface RowProps {
   value: number;
   max?: number;
   interval?: Interval | null;
+  /** the mean over a data set */
+  usual?: number | undefined;
   segment?: string;
   children?: ComponentChildren;
 }
 
 /** Name, bar, number; what follows the number (unit, interval, tokens) are the children. */
-function Row({ test, name, tip, value, max = 1, interval = null, segment, children }: RowProps) {
+function Row({ test, name, tip, value, max = 1, interval = null, usual, segment, children }: RowProps) {
   return (
     <div class="isi-barrow" data-testid={test} data-segment={segment}>
       {tip ? (
@@ -53,7 +58,12 @@ function Row({ test, name, tip, value, max = 1, interval = null, segment, childr
       ) : (
         <span>{name}</span>
       )}
-      <Bar value={value / max} interval={interval && [interval[0] / max, interval[1] / max]} label={`${name}: ${decimals(value)}`} />
+      <Bar
+        value={value / max}
+        interval={interval && [interval[0] / max, interval[1] / max]}
+        usual={usual === undefined ? null : usual / max}
+        label={`${name}: ${decimals(value)}${usual === undefined ? "" : `, on average ${decimals(usual)}`}`}
+      />
       <span class="isi-figure">
         <strong>{decimals(value)}</strong> <span class="isi-muted">{children}</span>
       </span>
@@ -104,7 +114,7 @@ export function Answer({ answer, truth, partly, growing }: AnswerProps) {
         <>
           <p class="isi-answer">
             <q data-testid="answer" dir="auto">
-              {answer.text}
+              <Tokens answer={answer} />
             </q>
             <Mark correct={answer.correct} />
           </p>
@@ -163,7 +173,14 @@ function Samples({ samples }: { samples: string[] }) {
   );
 }
 
-export function Uncertainty({ uncertainty, partly }: { uncertainty: UncertaintyView | null | undefined; partly: string[] | undefined }) {
+interface UncertaintyProps {
+  uncertainty: UncertaintyView | null | undefined;
+  averages: AveragesView | null | undefined;
+  partly: string[] | undefined;
+}
+
+export function Uncertainty({ uncertainty, averages, partly }: UncertaintyProps) {
+  const number = averages?.measures.clusters;
   const coming = partly !== undefined && partly.length > 0;
   return (
     <Section
@@ -183,9 +200,18 @@ export function Uncertainty({ uncertainty, partly }: { uncertainty: UncertaintyV
       ) : uncertainty && (
         <div class="isi-wide">
           {uncertainty.entropies.map((entropy) => (
-            <Entropy key={entropy.name} {...entropy} />
+            <Entropy key={entropy.name} entropy={entropy} averages={averages} />
           ))}
-          <h4>{plural(uncertainty.clusters.length, "cluster")} of answers</h4>
+          {uncertainty.curve && <Samplesize curve={uncertainty.curve} />}
+          <h4>
+            {number ? (
+              <Tip test="clusters-tip" term={`${plural(uncertainty.clusters.length, "cluster")} of answers`}>
+                {`${decimals(number.mean, 1)} on average, more than ${whole(number.percentile)} % of the observations have. ${averages.note}`}
+              </Tip>
+            ) : (
+              `${plural(uncertainty.clusters.length, "cluster")} of answers`
+            )}
+          </h4>
           <ul>
             {uncertainty.clusters.map((cluster) => (
               <Cluster key={cluster.id} cluster={cluster} total={uncertainty.samples} />
@@ -202,19 +228,53 @@ export function Uncertainty({ uncertainty, partly }: { uncertainty: UncertaintyV
   );
 }
 
-function Entropy({ name, label, value, low, high, maximum, unit, definition }: EntropyView) {
+const whole = (percentile: number): string => percentile.toFixed(0);
+
+function Entropy({ entropy, averages }: { entropy: EntropyView; averages: AveragesView | null | undefined }) {
+  const { name, label, value, low, high, maximum, unit, definition } = entropy;
   const interval: Interval | null = low === null || high === null ? null : [low, high];
+  const usual = averages?.measures[name];
   return (
     <Row
       test={`entropy-${name}`}
       name={label}
       value={value}
-      max={maximum ?? Math.max(value, high ?? 0, 1)}
+      max={maximum ?? Math.max(value, high ?? 0, usual?.mean ?? 0, 1)}
       interval={interval}
-      tip={definition}
+      usual={usual?.mean}
+      tip={
+        <>
+          {definition}
+          {usual && (
+            <span class="isi-more">
+              {`The tick is the average, ${decimals(usual.mean)}; this is more uncertain than ${whole(usual.percentile)} % of the observations. ${averages.note}`}
+            </span>
+          )}
+        </>
+      }
     >
       {unit} {interval && `[${interval.map((x) => decimals(x)).join(", ")}]`}
     </Row>
+  );
+}
+
+/** How the entropy came about as the samples did: whether more of them would find more. */
+function Samplesize({ curve }: { curve: CurveView }) {
+  const top = Math.max(...curve.high, 0.1);
+  return (
+    <figure class="isi-samplesize" data-testid="curve">
+      <figcaption>
+        <Tip test="curve-tip" term="By number of samples">
+          {curve.definition}
+        </Tip>
+        <span class="isi-muted">{`up to ${decimals(top)} ${curve.unit}`}</span>
+      </figcaption>
+      <Curve curve={curve} top={top} />
+      <div class="isi-ends isi-muted">
+        <span>{curve.samples[0]}</span>
+        <span>{curve.samples.at(-1)}</span>
+      </div>
+    </figure>
   );
 }
 
@@ -258,14 +318,23 @@ const Cluster = live(function Cluster({ cluster, total }: { cluster: ClusterView
 
 const INPUTS = SEGMENTS.slice(0, 3);
 
-export const Attention = live(function Attention({ attention }: { attention: AttentionView | null | undefined }) {
+interface AttentionProps {
+  attention: AttentionView | null | undefined;
+  averages: AveragesView | null | undefined;
+  answer: AnswerView | null | undefined;
+}
+
+export const Attention = live(function Attention({ attention, averages, answer }: AttentionProps) {
   const { screen, store } = useView();
   const relative = screen.relative.value;
   const segments: readonly string[] = relative ? INPUTS : SEGMENTS;
-  const rescaled = (layer: Shares): Shares => {
-    const sum = segments.reduce((total, segment) => total + (layer[segment] ?? 0), 0) || 1;
-    return Object.fromEntries(segments.map((segment) => [segment, (layer[segment] ?? 0) / (relative ? sum : 1)]));
+  const rescaled = (part: Shares): Shares => {
+    const sum = segments.reduce((total, segment) => total + (part[segment] ?? 0), 0) || 1;
+    return Object.fromEntries(segments.map((segment) => [segment, (part[segment] ?? 0) / (relative ? sum : 1)]));
   };
+  const index = screen.token.value;
+  const one = index === null ? undefined : attention?.by_token[index];
+  const token = answer?.tokens[index ?? -1]?.text.trim() ?? "";
   return (
     <Section
       title="Attention"
@@ -273,6 +342,7 @@ export const Attention = live(function Attention({ attention }: { attention: Att
       aside={
         <>
           <Wait measure="attention" />
+          {one && <Button test="attention-token" label={`Attention of the answer token “${token}” only; press for the mean over all of them`} icon="close" text={`of “${token}”`} kind="bare" onClick={() => (screen.token.value = null)} />}
           {attention && (
             <div class="isi-toggles" role="group" aria-label="Scale of attention">
               <Button test="attention-absolute" label="Shares of all attention; other is the template and the answer so far" text="absolute" pressed={!relative} onClick={() => (screen.relative.value = false)} />
@@ -286,12 +356,28 @@ export const Attention = live(function Attention({ attention }: { attention: Att
       {attention && (
         <>
           {segments.map((segment) => {
-            const share = (relative ? attention.relative : attention.absolute)[segment] ?? 0;
+            const mean = relative ? attention.relative : attention.absolute;
+            const share = (one ? rescaled(one) : mean)[segment] ?? 0;
             const count = attention.token_counts[segment];
             const tokens = count !== undefined && plural(count, "token");
             const each = count ? `${(share / count).toPrecision(2)} for each of ${tokens}. ` : "";
+            const usual = one ? undefined : averages?.[relative ? "attention_relative" : "attention_absolute"][segment];
+            const over = one ? `Of the answer token “${token}”, mean over layers and heads` : "Mean over answer tokens, layers and heads";
             return (
-              <Row key={segment} test={`attention-${segment}`} name={segment} segment={segment} value={share} tip={`${each}Mean over answer tokens, layers and heads${relative ? ", among the three inputs" : ""}. Where attention goes is not what decides the answer: cover it and see.`}>
+              <Row
+                key={segment}
+                test={`attention-${segment}`}
+                name={segment}
+                segment={segment}
+                value={share}
+                usual={usual}
+                tip={
+                  <>
+                    {`${each}${over}${relative ? ", among the three inputs" : ""}. Where attention goes is not what decides the answer: cover it and see.`}
+                    {usual !== undefined && <span class="isi-more">{`The tick is the average, ${decimals(usual)}. ${averages?.note ?? ""}`}</span>}
+                  </>
+                }
+              >
                 {tokens}
               </Row>
             );
@@ -314,8 +400,27 @@ export const Attention = live(function Attention({ attention }: { attention: Att
               </figcaption>
             </figure>
           )}
+          {attention.by_head.length > 0 && <ByHead shares={attention.by_head} />}
         </>
       )}
     </Section>
+  );
+});
+
+/** Of the image, by layer and head: heads differ more than layers do. */
+const ByHead = live(function ByHead({ shares }: { shares: number[][] }) {
+  const over = useSignal<Place | null>(null);
+  const most = largest(shares);
+  const say = ({ layer, head }: Place): string => `layer ${layer + 1}, head ${head + 1}: ${decimals(shares[layer]?.[head] ?? 0)}`;
+  return (
+    <figure class="isi-layerchart" data-testid="attention-heads">
+      <Heads shares={shares} label={`Share of the image by layer and head. Most in ${say(most)}`} onPoint={(place) => (over.value = place)} />
+      <figcaption class="isi-muted">
+        <Tip test="heads-tip" term="image by head">
+          The absolute share of the image in each head, mean over answer tokens: across the layers, down the heads. The darker, the more.
+        </Tip>
+        <span>{over.value ? say(over.value) : `most in ${say(most)}`}</span>
+      </figcaption>
+    </figure>
   );
 });

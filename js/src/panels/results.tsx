@@ -24,8 +24,8 @@ export const Results = live(function Results() {
       <StatusLine trial={trial} stale={stale} />
       <Sent trial={trial} past={partly !== null} />
       <Answer answer={view?.answer} truth={view?.truth} partly={partly?.answer} growing={growing} />
-      <Uncertainty uncertainty={view?.uncertainty} partly={partly?.samples} />
-      <Attention attention={view?.attention} />
+      <Uncertainty uncertainty={view?.uncertainty} averages={view?.averages} partly={partly?.samples} />
+      <Attention attention={view?.attention} averages={view?.averages} answer={view?.answer} />
       {view && view.notes.length > 0 && (
         <div class="isi-notes isi-muted" data-testid="notes">
           {view.notes.map((note) => (

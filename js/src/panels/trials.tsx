@@ -1,9 +1,11 @@
-// The history: every run as a thumbnail with its answer and entropy. A click shows that trial; Python code can be copied.
+// The history: every run as a thumbnail with its answer and entropy. A click shows that trial; what else can be done with it is the row below.
+// What needs a kernel is the editor's (compare.tsx).
 import { live, useSignalEffect } from "../live";
 import { useEffect, useRef } from "preact/hooks";
 import type { Trial } from "../protocol";
 import { identifier } from "../state/store";
 import { useView } from "../view";
+import { Icon } from "./icons";
 import { Mark } from "./measures";
 import { Button, Popover, decimals } from "./parts";
 import { Thumbnail } from "./thumbnail";
@@ -12,25 +14,41 @@ export const Trials = live(function Trials() {
   const { screen, store } = useView();
   const strip = useRef<HTMLOListElement>(null);
   const trials = store.trials.value;
+  const newest = trials.at(-1)?.id;
+  const trial = store.trial.value;
+  const editor = screen.editor.value;
   useEffect(() => {
     // The newest is at the right end; scrolled inside the strip only, the notebook stays where it is.
     if (strip.current) strip.current.scrollLeft = strip.current.scrollWidth;
-  }, [trials.length]);
+  }, [newest]);
   return (
-    <div class="isi-trials" data-testid="trials">
-      <span class="isi-label">Trials</span>
-      {trials.length === 0 ? (
-        <p class="isi-teach isi-grow">Every run is kept here, to come back to and compare.</p>
-      ) : (
-        <ol ref={strip} class="isi-grow">
-          {trials.map((trial) => (
-            <Item key={trial.id} trial={trial} shown={trial.id === store.shown.value} />
-          ))}
-        </ol>
-      )}
-      <div class="isi-anchor">
-        <Button test="copy-code" label="Copy the Python that rebuilds the input as it is now" icon="code" text="Copy as Python" expanded={screen.popover.value === "code"} onClick={() => copyCode()} />
-        {screen.popover.value === "code" && <Code />}
+    <div class="isi-history">
+      <div class="isi-trials" data-testid="trials">
+        <span class="isi-label">Trials</span>
+        {trials.length === 0 ? (
+          <p class="isi-teach isi-grow">Every run is kept here, to come back to and compare.</p>
+        ) : (
+          <ol ref={strip} class="isi-grow">
+            {trials.map((item) => (
+              <Item key={item.id} trial={item} shown={item.id === store.shown.value} />
+            ))}
+          </ol>
+        )}
+        <div class="isi-anchor">
+          <Button test="copy-code" label="Copy the Python that rebuilds the input as it is now" icon="code" text="Copy as Python" expanded={screen.popover.value === "code"} onClick={() => copyCode()} />
+          {screen.popover.value === "code" && <Code />}
+        </div>
+      </div>
+      <div class="isi-actions" data-testid="trial-actions" role="group" aria-label={trial ? `Trial ${trial.id}` : "Trial"}>
+        {trial && (
+          <>
+            <span class="isi-label">Trial {trial.id}</span>
+            {editor && <editor.TrialButtons key={trial.id} trial={trial} />}
+            <Button test="trial-copy" label={`Copy the Python that repeats trial ${trial.id}`} icon="code" text="Copy its Python" onClick={() => copyTrial(trial)} />
+            {!editor && <p class="isi-grow" dir="auto" data-testid="trial-noted">{store.notes.value[trial.id]}</p>}
+          </>
+        )}
+        {editor && trials.length > 0 && <editor.TrialsButtons />}
       </div>
     </div>
   );
@@ -41,27 +59,53 @@ export const Trials = live(function Trials() {
     screen.asked = identifier();
     store.askCode(screen.asked);
   }
+
+  /** What the kernel sent with the result: works without one, too. */
+  function copyTrial({ view }: Trial): void {
+    screen.copied.value = null;
+    screen.asked = identifier();
+    store.code.value = { id: screen.asked, text: view.code };
+  }
 });
 
 const Item = live(function Item({ trial, shown }: { trial: Trial; shown: boolean }) {
-  const { store } = useView();
+  const { screen, store } = useView();
+  const { id } = trial;
   const { answer, uncertainty } = trial.view;
   const entropy = uncertainty?.entropies[0];
+  const note = store.notes.value[id];
+  const pinned = screen.pinned.value.includes(id);
+  const facts = [entropy && `${entropy.name[0] === "d" ? "discrete " : ""}SE ${decimals(entropy.value)}`, store.otherModel(trial) && trial.view.model].filter(Boolean).join(" · ");
   return (
     <li>
-      <button type="button" class="isi-trial" aria-pressed={shown} data-testid={`trial-${trial.id}`} title={`Trial ${trial.id}, ${trial.view.model}: ${trial.view.question}`} onClick={() => store.show(trial.id)}>
+      <button type="button" class="isi-trial" aria-pressed={shown} data-testid={`trial-${id}`} title={[`Trial ${id}, ${trial.view.model}: ${trial.view.question}`, note].filter(Boolean).join("\n")} onClick={() => store.show(id)}>
         <Thumbnail data={trial.thumbnail} size={44} alt="" />
         <span class="isi-trialtext">
           <span class="isi-trialhead">
-            <span class="isi-muted">{trial.id}</span>
+            <span class="isi-muted">{id}</span>
             {answer && <Mark correct={answer.correct} />}
           </span>
           <span class="isi-cut" dir="auto">
             {answer?.text ?? "no answer asked"}
           </span>
-          <span class="isi-muted isi-cut">{[entropy && `${entropy.name[0] === "d" ? "discrete " : ""}SE ${decimals(entropy.value)}`, store.otherModel(trial) && trial.view.model].filter(Boolean).join(" · ") || " "}</span>
+          <span class="isi-muted isi-cut" dir="auto">
+            {[facts, note].filter(Boolean).join(" · ") || " "}
+          </span>
         </span>
       </button>
+      {screen.editor.value && (
+        <button
+          type="button"
+          class="isi-pin"
+          aria-pressed={pinned}
+          aria-label={`Pin trial ${id} to compare or export it`}
+          title={pinned ? "Pinned; press to take the pin away" : "Pin to compare or export"}
+          data-testid={`trial-${id}-pin`}
+          onClick={() => screen.pin(id)}
+        >
+          <Icon name="pin" />
+        </button>
+      )}
     </li>
   );
 });
@@ -86,8 +130,8 @@ const Code = live(function Code() {
   const { screen, store } = useView();
   const copied = screen.copied.value;
   const area = useRef<HTMLTextAreaElement>(null);
-  useEffect(() => area.current?.select(), []);
   const text = store.code.value?.text ?? "";
+  useEffect(() => area.current?.select(), [text]);
   return (
     <Popover test="code-panel" label="Python of this input" classes="isi-code">
       <p role="status">{copied === true ? "Copied. Paste it into a cell." : copied === false ? "The browser refused the clipboard: select and copy." : "Python of this input"}</p>

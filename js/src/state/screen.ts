@@ -8,7 +8,7 @@ import type { DragTool, Style } from "../shapes";
 import type { Store } from "./store";
 
 export type Tool = DragTool | "select" | "polygon" | "freehand" | "text" | "picker";
-export type Popover = "observations" | "models" | "settings" | "keys" | "code" | null;
+export type Popover = "observations" | "models" | "settings" | "keys" | "code" | "compare" | "export" | null;
 /** What the stage shows: the picture as the model sees it, without what is drawn, both at a divider, or how they differ. */
 export type Showing = "after" | "before" | "swipe" | "difference";
 
@@ -45,6 +45,10 @@ export class Screen {
   readonly lasso = signal(false);
   readonly own: Signal<Partial<Style>> = signal({});
   readonly relative = signal(false);
+  /** the answer token of the shown trial that is looked at */
+  readonly token: Signal<number | null> = signal(null);
+  /** numbers of the trials to compare, rising */
+  readonly pinned: Signal<readonly number[]> = signal([]);
   readonly paints = signal(0);
   /** texts are measured with the kernel's font */
   readonly exact = signal(false);
@@ -101,7 +105,18 @@ export class Screen {
       if (tool !== undefined && Object.values(TOOL_KEYS).includes(tool as Tool)) this.setTool(tool as Tool);
       if (selected) this.select(...selected.filter((i) => store.document.value.operations[i]));
     });
-    for (const end of [stop, tell, follow]) lifetime.addEventListener("abort", end);
+    const untoken = store.shown.subscribe(() => (this.token.value = null));
+    const unpin = store.trials.subscribe((trials) => {
+      const there = this.pinned.peek().filter((id) => trials.some((trial) => trial.id === id));
+      if (there.length < this.pinned.peek().length) this.pinned.value = there;
+    });
+    for (const end of [stop, tell, follow, untoken, unpin]) lifetime.addEventListener("abort", end);
+  }
+
+  /** Pins a trial, or takes its pin away. */
+  pin(id: number): void {
+    const others = this.pinned.value.filter((other) => other !== id);
+    this.pinned.value = others.length < this.pinned.value.length ? others : [...others, id].sort((a, b) => a - b);
   }
 
   select(...indexes: number[]): void {

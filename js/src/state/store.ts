@@ -5,7 +5,7 @@ import { batch, computed, signal, type ReadonlySignal, type Signal } from "@prea
 import * as documents from "../document";
 import { choiceOf, pictured, same } from "../document";
 import * as read from "../read";
-import type { Choice, Document, Failure, Incoming, Measure, Offer, Operation, Outgoing, Partly, Settings, Status, Tokens, Trial } from "../protocol";
+import type { Choice, Document, Failure, Format, Incoming, Measure, Offer, Operation, Outgoing, Partly, Settings, Status, Tokens, Trial } from "../protocol";
 import { Pace } from "./pace";
 import { PictureLoader, type Picture } from "./picture";
 
@@ -13,6 +13,8 @@ import { PictureLoader, type Picture } from "./picture";
 const PATIENCE = 8;
 /** Milliseconds that a run waits for the kernel to have taken the last edit (state messages may be held back by the widget manager). */
 const SETTLE = 600;
+/** Seconds that a report of many trials may take. */
+const MAKING = 60;
 
 export type Model = AnyModel<Record<string, unknown>>;
 
@@ -34,6 +36,8 @@ export class Store {
   readonly shown;
   readonly modelInfo;
   readonly runOnChange;
+  /** number of a trial -> what is noted of it */
+  readonly notes;
 
   readonly picture: Signal<Picture | null>;
   readonly base: Signal<Picture | null>;
@@ -59,6 +63,8 @@ export class Store {
   /** Tool and selection that Python has set; the page's own are each view's. */
   readonly wished: Signal<{ tool?: string; selected?: number[] }> = signal({});
   #color: { id: string; then: (color: string) => void } | null = null;
+  /** A file that was asked for, once it came. */
+  readonly exported: Signal<{ id: string; name: string; type: string; data: Uint8Array<ArrayBuffer> } | null> = signal(null);
   readonly #heardOf: Signal<Partly | null> = signal(null);
   /** What the run that is going has said so far; null once it is over, whatever its end. */
   readonly partly: ReadonlySignal<Partly | null>;
@@ -104,6 +110,7 @@ export class Store {
     this.shown = this.#trait("shown", (x) => (typeof x === "number" ? x : -1));
     this.modelInfo = this.#trait("model", read.readModel);
     this.runOnChange = this.#trait("run_on_change", (x) => x === true);
+    this.notes = this.#trait("notes", read.readNotes);
 
     this.picture = signal(null);
     this.base = signal(null);
@@ -350,6 +357,35 @@ export class Store {
     this.#wait("The model was not asked for by the kernel.");
   }
 
+  // ---- trials -------------------------------------------------------------------------------------------------------
+
+  /** Makes the input of a trial the present one; the kernel sends it as a step of the document. */
+  restore(trial: number): void {
+    this.dismiss();
+    this.#send({ kind: "restore", trial });
+    this.spoken.value = `Input of trial ${trial} restored`;
+  }
+
+  forget(trial: number): void {
+    this.dismiss();
+    this.#send({ kind: "delete", trial });
+    this.spoken.value = `Trial ${trial} deleted`;
+  }
+
+  note(trial: number, text: string): void {
+    if ((this.notes.value[trial] ?? "") === text) return;
+    this.#send({ kind: "note", trial, text });
+    this.notes.value = { ...this.notes.value, [trial]: text };
+  }
+
+  /** Asks for a file with some trials in it; it arrives in `exported` with this id. */
+  export(id: string, trials: number[], format: Format): void {
+    this.dismiss();
+    this.#send({ kind: "export", id, trials, format });
+    this.spoken.value = "The file is being made";
+    this.#wait("The file was not returned by the kernel.", undefined, MAKING);
+  }
+
   // ---- plumbing -----------------------------------------------------------------------------------------------------
 
   #receive(message: Incoming | null, buffers: Uint8Array<ArrayBuffer>[]): void {
@@ -365,6 +401,11 @@ export class Store {
       case "partial":
         if (message.id !== this.#away) this.#heardOf.value = message;
         break;
+      case "export": {
+        const [data] = buffers;
+        if (data) this.exported.value = { id: message.id, name: message.name, type: message.type, data };
+        break;
+      }
       case "models":
         this.offer.value = message;
         break;
@@ -416,7 +457,7 @@ export class Store {
     else this.#wait("The run was not taken up by the kernel.", () => (this.asked.value = null));
   }
 
-  #wait(message: string, then: () => void = () => undefined): void {
+  #wait(message: string, then: () => void = () => undefined, seconds = PATIENCE): void {
     clearTimeout(this.#patience);
     this.#patience = setTimeout(() => {
       batch(() => {
@@ -426,7 +467,7 @@ export class Store {
           "The kernel is gone or busy with another cell. What was last computed stays visible; run the cell again to connect a new kernel.",
         );
       });
-    }, PATIENCE * 1000);
+    }, seconds * 1000);
   }
 
   #send(message: Outgoing, buffers: ArrayBuffer[] = []): void {

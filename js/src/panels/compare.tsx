@@ -1,0 +1,216 @@
+// The pinned trials side by side: one column each, what differs from the first one marked. Part of the editor.
+// Marked as isi.compare marks it: another text, an entropy whose interval does not meet the first's, a share at least 0.05 away.
+import { Bar, Stack } from "../charts/bars";
+import { isDrawing } from "../document";
+import { live, useSignal } from "../live";
+import type { ComponentChild } from "preact";
+import type { EntropyView, Operation, Trial, TrialView } from "../protocol";
+import { SEGMENTS } from "../protocol";
+import { NAMES } from "../state/screen";
+import { useView } from "../view";
+import { Mark } from "./measures";
+import { Button, Popover, decimals, plural } from "./parts";
+import { Thumbnail } from "./thumbnail";
+
+const SHARE = 0.05;
+const INPUTS = SEGMENTS.slice(0, 3);
+
+interface Cell {
+  view: ComponentChild;
+  /** it is not what the first trial has */
+  differs: boolean;
+}
+interface RowOf {
+  name: string;
+  cells: Cell[];
+}
+
+/** What differs is marked, in a way that is seen and heard. */
+const Marked = ({ differs, children }: { differs: boolean; children: ComponentChild }) =>
+  differs ? (
+    <mark>
+      {children}
+      <span class="isi-spoken"> (differs)</span>
+    </mark>
+  ) : (
+    <>{children}</>
+  );
+
+const plain = (text: string, differs: boolean): Cell => ({
+  differs,
+  view: <Marked differs={differs}>{text.trim() === "" ? <span class="isi-muted">empty</span> : <span dir="auto">{text}</span>}</Marked>,
+});
+
+/** Said first and without their names: where, how large, from where to where. */
+const PLACE = ["x", "y", "width", "height", "start", "end"];
+
+/** A drawing in words: what it is and its numbers. */
+export function words(op: Operation): string {
+  if (op.op === "foreign") return op.name;
+  const { op: kind, ...rest } = { ...op } as Record<string, unknown> & { op: string };
+  const line = "start" in rest;
+  const pair = (a: string, b: string, by: string): string | null => (a in rest && b in rest ? `${said(rest[a])}${by}${said(rest[b])}` : null);
+  const place = line ? [pair("start", "end", " → ")] : [pair("x", "y", ", "), pair("width", "height", " × ")];
+  // A filled shape's line is not seen.
+  const hidden = (name: string): boolean => (line ? name === "start" || name === "end" : PLACE.includes(name)) || name === "fill" && rest.fill === true || name === "line_width" && rest.fill === true;
+  const facts = Object.entries(rest).filter(([name]) => !hidden(name));
+  return [NAMES[kind] ?? kind, ...[...place, ...facts.map(([name, value]) => (name === "color" ? said(value) : `${name.replace("_", " ")} ${said(value)}`))].filter(Boolean)].join("  ");
+}
+
+function said(value: unknown): string {
+  if (typeof value === "number") return String(Math.round(value * 100) / 100);
+  if (value === null) return "all";
+  if (!Array.isArray(value)) return typeof value === "string" ? value : JSON.stringify(value);
+  if (value.some(Array.isArray)) return plural(value.length, "corner");
+  return value.map(said).join(", ");
+}
+
+function drawings(views: TrialView[]): Cell[] {
+  const lists = views.map((view) => view.operations.filter((op) => isDrawing(op) || op.op === "foreign").map(words));
+  const first = lists[0] ?? [];
+  return lists.map((list) => ({
+    differs: list.join("\n") !== first.join("\n"),
+    view: (
+      <ul>
+        {list.length === 0 && <li class="isi-muted">none</li>}
+        {list.map((line, i) => (
+          <li key={i}>
+            <Marked differs={!first.includes(line)}>{line}</Marked>
+          </li>
+        ))}
+      </ul>
+    ),
+  }));
+}
+
+function entropyOf(views: TrialView[], name: string): Cell[] {
+  const found = views.map((view) => view.uncertainty?.entropies.find((entropy) => entropy.name === name));
+  const apart = (a: EntropyView, b: EntropyView | undefined): boolean =>
+    b !== undefined && a.low !== null && a.high !== null && b.low !== null && b.high !== null && (a.low > b.high || a.high < b.low);
+  const most = Math.max(...found.map((entropy) => entropy?.maximum ?? entropy?.high ?? entropy?.value ?? 0)) || 1;
+  return found.map((entropy) => {
+    if (!entropy) return { differs: false, view: null };
+    const { value, low, high, label } = entropy;
+    const differs = apart(entropy, found[0]);
+    const interval: [number, number] | null = low === null || high === null ? null : [low, high];
+    return {
+      differs,
+      view: (
+        <>
+          <Marked differs={differs}>{decimals(value)}</Marked> {interval && <span class="isi-muted">{`[${interval.map((x) => decimals(x)).join(", ")}]`}</span>}
+          <Bar value={value / most} interval={interval && [interval[0] / most, interval[1] / most]} label={`${label} ${decimals(value)}`} />
+        </>
+      ),
+    };
+  });
+}
+
+function sharesOf(views: TrialView[]): Cell[] {
+  const reference = views[0]?.attention?.relative;
+  return views.map(({ attention }) => {
+    if (!attention) return { differs: false, view: null };
+    const away = (segment: string): boolean => reference !== undefined && Math.abs((attention.relative[segment] ?? 0) - (reference[segment] ?? 0)) >= SHARE;
+    return {
+      differs: INPUTS.some(away),
+      view: (
+        <ul>
+          {INPUTS.map((segment) => (
+            <li key={segment} class="isi-shareline" data-segment={segment}>
+              <Marked differs={away(segment)}>{`${segment} ${decimals(attention.relative[segment] ?? 0)}`}</Marked>
+              <Bar value={attention.relative[segment] ?? 0} label={segment} />
+            </li>
+          ))}
+          {attention.by_layer.length > 1 && (
+            <li>
+              <Stack columns={attention.by_layer} label="by layer" />
+            </li>
+          )}
+        </ul>
+      ),
+    };
+  });
+}
+
+/** The rows that at least one of the trials has something for. */
+export function rowsOf(trials: Trial[], notes: Partial<Record<string, string>>): RowOf[] {
+  const views = trials.map((trial) => trial.view);
+  const rows: RowOf[] = [];
+  const text = (name: string, of: (view: TrialView, i: number) => string | null): void => {
+    const values = views.map(of);
+    if (values.some((value) => value !== null)) rows.push({ name, cells: values.map((value) => (value === null ? { differs: false, view: null } : plain(value, value !== values.find((other) => other !== null)))) });
+  };
+  if (trials.some(({ id }) => notes[id])) rows.push({ name: "note", cells: trials.map(({ id }) => ({ differs: false, view: <span dir="auto">{notes[id]}</span> })) });
+  text("model", (view) => view.model);
+  text("image", (view) => view.image_preset);
+  rows.push({ name: "drawn on it", cells: drawings(views) });
+  text("context", (view) => view.context);
+  text("question", (view) => view.question);
+  text("answer", (view) => view.answer?.text ?? null);
+  if (views.some((view) => view.answer && view.answer.correct !== null)) {
+    const first = views.find((view) => view.answer)?.answer?.correct;
+    rows.push({ name: "", cells: views.map(({ answer }) => ({ differs: answer !== null && answer.correct !== first, view: answer && <Mark correct={answer.correct} /> })) });
+  }
+  text("yes, no", ({ answer }) => (answer?.yes_no ? `${decimals(answer.yes_no.yes)}, ${decimals(answer.yes_no.no)}` : null));
+  const entropies = new Map(views.flatMap((view) => view.uncertainty?.entropies ?? []).map(({ name, label, unit }) => [name, unit ? `${label}, ${unit}` : label]));
+  for (const [name, label] of entropies) rows.push({ name: label, cells: entropyOf(views, name) });
+  text("clusters", (view) => (view.uncertainty ? String(view.uncertainty.clusters.length) : null));
+  if (views.some((view) => view.attention)) rows.push({ name: "attention on the inputs", cells: sharesOf(views) });
+  const settings = [...new Set(views.flatMap((view) => Object.keys(view.settings)))];
+  for (const name of settings) {
+    const values = views.map((view) => JSON.stringify(view.settings[name] ?? null));
+    if (new Set(values).size > 1) text(name.replaceAll("_", " "), (_, i) => values[i] ?? "");
+  }
+  return rows;
+}
+
+export const Compare = live(function Compare() {
+  const { screen, store } = useView();
+  const only = useSignal(false);
+  const trials = store.trials.value.filter((trial) => screen.pinned.value.includes(trial.id));
+  const rows = rowsOf(trials, store.notes.value).filter((row) => !only.value || row.cells.some((cell) => cell.differs));
+  return (
+    <Popover test="compare-panel" label="Trials side by side" classes="isi-compare">
+      <header>
+        <h3>Trials side by side</h3>
+        <label class="isi-check">
+          <input type="checkbox" data-testid="compare-only" checked={only.value} onChange={(event) => (only.value = event.currentTarget.checked)} />
+          only what differs
+        </label>
+        <Button test="compare-close" label="Close (Esc)" icon="close" kind="bare" onClick={() => (screen.popover.value = null)} />
+      </header>
+      <div class="isi-scroll" tabIndex={0} role="region" aria-label="Table of the pinned trials">
+        <table>
+          <thead>
+            <tr>
+              <td />
+              {trials.map((trial) => (
+                <th key={trial.id} scope="col" data-testid={`compare-${trial.id}`}>
+                  <span class="isi-row">
+                    Trial {trial.id}
+                    <Button test={`compare-${trial.id}-unpin`} label={`Take trial ${trial.id} out`} icon="close" kind="bare" onClick={() => screen.pin(trial.id)} />
+                  </span>
+                  <Thumbnail data={trial.thumbnail} size={96} alt={`Picture of trial ${trial.id}`} />
+                </th>
+              ))}
+            </tr>
+          </thead>
+          <tbody>
+            {rows.map(({ name, cells }, i) => (
+              <tr key={`${name}${i}`}>
+                <th scope="row" class="isi-muted">
+                  {name || <span class="isi-spoken">judged</span>}
+                </th>
+                {cells.map((cell, column) => (
+                  <td key={trials[column]?.id} data-differs={cell.differs}>
+                    {cell.view}
+                  </td>
+                ))}
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </div>
+      <p class="isi-muted">Marked: another text than that of trial {trials[0]?.id}; an entropy whose interval does not meet that one's; a share of attention at least {SHARE} away.</p>
+    </Popover>
+  );
+});

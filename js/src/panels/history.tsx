@@ -1,0 +1,136 @@
+// What is done with trials: restore the input of one, note, delete; compare and export those that are pinned.
+// Part of the editor: all of it needs the kernel. Not for the strip itself (trials.tsx) nor for the table (compare.tsx).
+import { live, useSignal, useSignalEffect } from "../live";
+import { useRef } from "preact/hooks";
+import { FORMATS, type Format, type Trial } from "../protocol";
+import { identifier } from "../state/store";
+import { useView } from "../view";
+import { Compare } from "./compare";
+import { Button, Popover, plural } from "./parts";
+
+/** Characters that the kernel takes for a note. */
+const LONGEST = 2000;
+
+export const TrialButtons = live(function TrialButtons({ trial: { id, key } }: { trial: Trial }) {
+  const { screen, store } = useView();
+  const sure = useSignal(false);
+  const there = store.insync.value && store.inputs.value?.key === key;
+  return (
+    <>
+      <Button
+        test="trial-restore"
+        label={`Make the input of trial ${id} the present one; undo goes back`}
+        text="Restore input"
+        why={there && "it is the present one"}
+        onClick={() => {
+          screen.flush();
+          store.restore(id);
+        }}
+      />
+      {/* Deleting cannot be undone: the second press means it, leaving the button takes the first one back. */}
+      <span class="isi-sure" onFocusOut={() => (sure.value = false)}>
+        <Button
+          test="trial-delete"
+          label={sure.value ? `Press again: trial ${id} and its note are gone for good` : `Delete trial ${id}`}
+          text={sure.value ? "Really delete?" : "Delete"}
+          kind="bare"
+          onClick={() => {
+            if (sure.value) store.forget(id);
+            else sure.value = true;
+          }}
+        />
+      </span>
+      <Note id={id} />
+    </>
+  );
+});
+
+const Note = live(function Note({ id }: { id: number }) {
+  const { store } = useView();
+  const field = useRef<HTMLInputElement>(null);
+  const commit = (): void => {
+    if (field.current) store.note(id, field.current.value.trim());
+  };
+  return (
+    <input
+      ref={field}
+      type="text"
+      class="isi-note-field isi-grow"
+      data-testid="trial-note"
+      aria-label={`Note on trial ${id}`}
+      placeholder="Note on this trial"
+      maxLength={LONGEST}
+      dir="auto"
+      value={store.notes.value[id] ?? ""}
+      onBlur={commit}
+      onKeyDown={(event) => {
+        if (event.key === "Enter" && !event.ctrlKey && !event.metaKey) commit();
+      }}
+    />
+  );
+});
+
+const WHAT: Record<Format, string> = {
+  json: "Everything, without loss: Trial.from_dict reads it back",
+  csv: "A table, one row for each trial",
+  pdf: "A report to read and print, the trials inside",
+};
+
+export const TrialsButtons = live(function TrialsButtons() {
+  const { screen, store } = useView();
+  const asked = useRef<string | null>(null);
+  const pinned = screen.pinned.value;
+  const open = screen.popover.value;
+  const chosen = pinned.length > 0 ? [...pinned] : store.trial.value ? [store.trial.value.id] : [];
+  useSignalEffect(() => {
+    const file = store.exported.value;
+    if (!file || file.id !== asked.current) return;
+    asked.current = null;
+    save(file);
+  });
+  return (
+    <div class="isi-push isi-pinned">
+      <Button
+        test="compare"
+        label={`Compare ${pinned.length > 1 ? `trials ${pinned.join(", ")}` : "the pinned trials"} side by side`}
+        text={pinned.length > 0 ? `Compare ${pinned.length}` : "Compare"}
+        why={pinned.length < 2 && "pin two trials or more"}
+        expanded={open === "compare"}
+        onClick={() => screen.toggle("compare")}
+      />
+      <div class="isi-anchor">
+        <Button test="export" label="Save trials as a file" text="Export" why={chosen.length === 0 && "no trial is pinned or shown"} expanded={open === "export"} onClick={() => screen.toggle("export")} />
+        {open === "export" && (
+          <Popover test="export-panel" label="Export" classes="isi-export">
+            <p>{pinned.length > 0 ? `${plural(pinned.length, "pinned trial")}: ${pinned.join(", ")}` : `Trial ${chosen[0]}. Pin others to export them, too.`}</p>
+            {FORMATS.map((format) => (
+              <Button
+                key={format}
+                test={`export-${format}`}
+                label={WHAT[format]}
+                text={format.toUpperCase()}
+                onClick={() => {
+                  screen.popover.value = null;
+                  asked.current = identifier();
+                  store.export(asked.current, chosen, format);
+                }}
+              />
+            ))}
+          </Popover>
+        )}
+      </div>
+      {open === "compare" && pinned.length > 0 && <Compare />}
+    </div>
+  );
+});
+
+/** A download, as a browser does it. */
+function save({ name, type, data }: { name: string; type: string; data: Uint8Array<ArrayBuffer> }): void {
+  const url = URL.createObjectURL(new Blob([data], { type }));
+  const link = document.createElement("a");
+  link.href = url;
+  link.download = name;
+  link.click();
+  // Not at once: the browser may still be opening it.
+  setTimeout(() => URL.revokeObjectURL(url), 10_000);
+}

@@ -1,0 +1,109 @@
+// An answer token by token: under each the bar of its probability; on hover or focus what else might have stood there; a press chooses it.
+import { Bar } from "../charts/bars";
+import { live, useSignal } from "../live";
+import { useRef } from "preact/hooks";
+import type { AnswerView, Told, Token } from "../protocol";
+import { useView } from "../view";
+import { decimals } from "./parts";
+
+const STEPS: Record<string, number> = { ArrowLeft: -1, ArrowRight: 1, Home: -Infinity, End: Infinity };
+
+const chance = (told: Told): number => Math.exp(told.logprob ?? -Infinity);
+const shown = (text: string): string => (text === "" ? "end of the answer" : text.trim() || "␣");
+/** Small numbers as what they are: below a hundredth two digits, never 0.00. */
+const probability = (p: number): string => (p >= 0.01 || p === 0 ? decimals(p) : p.toPrecision(1));
+
+/** The tokens as the text has them: those that say nothing of their own (parts of a character) are left out; null where they are not the text. */
+function pieces({ text, tokens }: AnswerView): { token: Token; index: number; before: string; word: string }[] | null {
+  if (tokens.map((token) => token.text).join("").trim() !== text.trim() || !tokens.some((token) => token.logprob !== null)) return null;
+  return tokens
+    .map((token, index) => ({ token, index, before: /^\s*/.exec(token.text)?.[0] ?? "", word: token.text.trimStart() }))
+    .filter(({ word, before }) => word || before);
+}
+
+export const Tokens = live(function Tokens({ answer }: { answer: AnswerView }) {
+  const { screen } = useView();
+  const open = useSignal<{ index: number; left: number } | null>(null);
+  const at = useSignal(0);
+  const group = useRef<HTMLSpanElement>(null);
+  const found = pieces(answer);
+  if (!found) return answer.text;
+  const words = found.filter(({ word }) => word);
+  const look = (index: number, element: Element): void => {
+    const panel = element.closest(".isi-answer")?.getBoundingClientRect();
+    const left = element.getBoundingClientRect().left - (panel?.left ?? 0);
+    open.value = { index, left: Math.max(0, Math.min(left, (panel?.width ?? 0) - WIDTH)) };
+  };
+  const close = (): void => {
+    open.value = null;
+  };
+  const told = answer.tokens[open.value?.index ?? -1];
+  const here = words.some(({ index }) => index === at.value) ? at.value : words[0]?.index;
+  return (
+    <span
+      ref={group}
+      role="group"
+      aria-label={`Answer: ${answer.text}. Its tokens`}
+      onKeyDown={(event) => {
+        const step = STEPS[event.key];
+        if (event.key === "Escape" && open.value) close();
+        else if (step === undefined) return;
+        else {
+          const place = words.findIndex(({ index }) => index === here);
+          const next = words[Math.min(Math.max(place + step, 0), words.length - 1)];
+          if (next) at.value = next.index;
+          group.current?.querySelector<HTMLElement>(`[data-token="${next?.index}"]`)?.focus();
+        }
+        event.preventDefault();
+        event.stopPropagation();
+      }}
+    >
+      {found.map(({ token, index, before, word }) => {
+        const others = token.alternatives.map((other) => `${shown(other.text)} ${probability(chance(other))}`);
+        return [
+          before,
+          word && (
+            <button
+              key={index}
+              type="button"
+              class="isi-token"
+              data-testid={`token-${index}`}
+              data-token={index}
+              tabIndex={index === here ? 0 : -1}
+              style={{ "--isi-p": `${100 * chance(token)}%` }}
+              aria-pressed={screen.token.value === index}
+              aria-label={`${word}, probability ${probability(chance(token))}${others.length > 0 ? `; else ${others.join(", ")}` : ""}`}
+              onPointerEnter={(event) => look(index, event.currentTarget)}
+              onPointerLeave={close}
+              onFocus={(event) => {
+                at.value = index;
+                look(index, event.currentTarget);
+              }}
+              onBlur={close}
+              onClick={() => (screen.token.value = screen.token.value === index ? null : index)}
+            >
+              {word}
+            </button>
+          ),
+        ];
+      })}
+      {told && open.value && (
+        <span class="isi-bubble isi-told" data-testid="token-told" aria-hidden="true" style={{ left: `${open.value.left}px` }}>
+          {[told, ...told.alternatives]
+            .map((other, i) => ({ ...other, taken: i === 0 }))
+            .sort((a, b) => chance(b) - chance(a))
+            .map(({ taken, ...other }, i) => (
+              <span key={i} class={taken ? "isi-toldrow isi-taken" : "isi-toldrow"}>
+                <span class={other.text === "" ? "isi-cut isi-muted" : "isi-cut"}>{shown(other.text)}</span>
+                <Bar value={chance(other)} label="" />
+                <span>{probability(chance(other))}</span>
+              </span>
+            ))}
+        </span>
+      )}
+    </span>
+  );
+});
+
+/** Of the panel of alternatives, px: it stays within the results. */
+const WIDTH = 230;
