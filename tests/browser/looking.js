@@ -17,7 +17,7 @@
       });
   },
 
-  /** Where the focus is, and whether one sees it: a ring (on the root its border) on something that is not transparent. */
+  /** Where the focus is, and whether one sees it: a whole ring (on the root its border) on something not transparent. */
   focused(root) {
     const e = root.getRootNode().activeElement;
     if (!root.contains(e)) return null;
@@ -25,7 +25,13 @@
     for (let n = e; n !== root.parentElement; n = n.parentElement) opacity *= getComputedStyle(n).opacity;
     if (opacity < 0.4) [ring, opacity] = [e.parentElement, 1]; // a native control under a drawn one, which has the ring
     const style = getComputedStyle(ring);
-    const seen = style.outlineStyle !== 'none' && parseFloat(style.outlineWidth) >= 1;
+    let seen = style.outlineStyle !== 'none' && parseFloat(style.outlineWidth) >= 1;
+    const [r, by] = [ring.getBoundingClientRect(), parseFloat(style.outlineWidth) + parseFloat(style.outlineOffset) - 0.5];
+    for (let n = ring.parentElement; n !== root.parentElement; n = n.parentElement) {
+      if (getComputedStyle(n).overflow === 'visible') continue;
+      const c = n.getBoundingClientRect();
+      if (r.left - by < c.left || r.right + by > c.right || r.top - by < c.top || r.bottom + by > c.bottom) seen = false;
+    }
     return { stop: Number(e.dataset.stop), seen: seen || e === root, name: e.dataset.testid ?? e.className };
   },
 
@@ -65,12 +71,12 @@
     return out;
   },
 
-  /** Controls and texts that lie on one another; while a pop-over is open, only those in it. */
+  /** Controls and lines of text that lie on one another; while a pop-over is open, only those in it. */
   overlaps(root) {
     const over = root.querySelector('.isi-popover') ?? root;
-    const shown = (e) => {
-      let { left, top, right, bottom } = e.getBoundingClientRect();
-      for (let n = e.parentElement; n !== root.parentElement; n = n.parentElement) {
+    const shown = (e, box) => {
+      let { left, top, right, bottom } = box;
+      for (let n = e; n !== root.parentElement; n = n.parentElement) {
         if (getComputedStyle(n).overflow === 'visible') continue;
         const c = n.getBoundingClientRect();
         [left, top] = [Math.max(left, c.left), Math.max(top, c.top)];
@@ -78,20 +84,29 @@
       }
       return { left, top, right, bottom };
     };
-    const all = [...over.querySelectorAll('button, input, textarea, label, .isi-tip, .isi-label, .isi-muted, h3, h4')]
+    const controls = [...over.querySelectorAll('button, input, textarea, select, label, .isi-tip')]
       .filter((e) => e.getClientRects().length > 0 && !e.closest('.isi-stage'))
-      .map((e) => [e, shown(e)])
+      .map((e) => [e, e.getBoundingClientRect(), e.dataset.testid ?? e.className]);
+    const texts = [];
+    const walker = document.createTreeWalker(over, NodeFilter.SHOW_TEXT);
+    for (let node = walker.nextNode(); node; node = walker.nextNode()) {
+      if (node.parentElement.closest('.isi-stage, .isi-spoken, .isi-bubble, textarea, select')) continue;
+      const range = document.createRange();
+      range.selectNodeContents(node);
+      for (const box of range.getClientRects()) texts.push([node.parentElement, box, `"${node.data.slice(0, 30)}"`]);
+    }
+    const all = [...controls, ...texts]
+      .map(([e, box, name]) => [e, shown(e, box), name])
       .filter(([, r]) => r.right - r.left > 1 && r.bottom - r.top > 1);
-    const name = (e) => e.dataset.testid ?? `${e.className} "${e.textContent.slice(0, 20)}"`;
-    return all.flatMap(([a, p], i) =>
+    return all.flatMap(([a, p, name], i) =>
       all
         .slice(0, i)
         .filter(([b, q]) => {
           if (a.contains(b) || b.contains(a)) return false;
           const width = Math.min(p.right, q.right) - Math.max(p.left, q.left);
-          return width > 1 && Math.min(p.bottom, q.bottom) - Math.max(p.top, q.top) > 1;
+          return width > 1 && Math.min(p.bottom, q.bottom) - Math.max(p.top, q.top) > 2;
         })
-        .map(([b]) => `${name(a)} lies on ${name(b)}`),
+        .map(([, , other]) => `${name} lies on ${other}`),
     );
   },
 
