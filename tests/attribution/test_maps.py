@@ -495,6 +495,12 @@ class TestHeat:
         np.testing.assert_array_equal(np.asarray(found.image(0, 3, 5, full=8.0))[:2, :2, 3], 64)
         np.testing.assert_array_equal(np.asarray(found.image(0, opacity=0.5))[:2, :2, 3], 128)
 
+    def test_colours_do_not_depend_on_the_resolution(self):
+        heat = np.asarray(made().image(0))
+        large = np.asarray(made().image(0, size=(12, 8)))
+        np.testing.assert_array_equal(large, heat.repeat(2, axis=0).repeat(3, axis=1))
+        np.testing.assert_array_equal(np.asarray(made().image(0, size=(2, 2))), heat[::2, ::2])
+
     def test_nothing_is_transparent(self):
         assert np.asarray(made().image(1, 3, 1))[..., 3].max() == 0
 
