@@ -537,7 +537,9 @@ class Probe(PageState):
                 self._refresh(wait=True)
             self._follow()
         except Exception as error:
-            self._fail(error, message=f"{upload.name}: {error}")
+            # What Pillow cannot read is most often read by what made it.
+            hint = "Open it in an image program and save it again as PNG or JPEG."
+            self._fail(error, message=f"{upload.name}: {error}", hint=hint)
 
     def _send_file(self, asked: protocol.Export, numbers: list[int]) -> None:
         try:
@@ -678,11 +680,13 @@ class Probe(PageState):
         self.send({"kind": "result", "id": id, "trial": number})
         self._follow()
 
-    def _fail(self, error: BaseException, id: str | None = None, message: str | None = None) -> None:
+    def _fail(
+        self, error: BaseException, id: str | None = None, message: str | None = None, hint: str = ""
+    ) -> None:
         """Tell of a failure under the widget; the state stays as it was before."""
         self.last_traceback = format_traceback(error)
-        found, hint = explain(error)
-        failure = {"message": message or found, "hint": hint, "id": id}
+        found, otherwise = explain(error)
+        failure = {"message": message or found, "hint": hint or otherwise, "id": id}
         with self._exclusive():
             self.error = failure
         self.send({"kind": "error", **failure})

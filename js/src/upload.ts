@@ -1,5 +1,6 @@
-// A file from a drop, a paste or the file chooser on its way to the kernel. The kernel judges images; here only what the browser must know:
-// messages over 10 MiB are lost silently, so larger files are scaled down first, with a notice.
+// A file from a drop, a paste, the file chooser or the camera on its way to the kernel. The kernel judges images; here only what the browser
+// must know: messages over 10 MiB are lost silently, so larger files are scaled down first, with a notice; and HEIC photos, which some
+// browsers can read and the kernel cannot.
 import type { Store } from "./state/store";
 
 export const MAX_BYTES = 8 * 1024 * 1024;
@@ -15,20 +16,30 @@ export async function accept(file: File, store: Store): Promise<void> {
     return;
   }
   store.dismiss();
-  if (file.size <= MAX_BYTES) {
+  const heic = await isHeic(file);
+  if (file.size <= MAX_BYTES && !heic) {
     store.upload(file.name, await file.arrayBuffer());
     return;
   }
   const smaller = await shrink(file);
   if (!smaller) {
-    store.fail(`${file.name} is over 8 MiB and the browser cannot read it.`, "Save it as JPEG or PNG, or load it in Python: isi.Observation(path, question).");
+    if (heic) store.fail(`${file.name} is a HEIC photo, which this browser cannot read.`, "Save it as JPEG first: with Preview on a Mac, with Photos on Windows; iPhones take JPEG with Settings > Camera > Formats > Most Compatible.");
+    else store.fail(`${file.name} is over 8 MiB and the browser cannot read it: it is damaged, or no image.`, "Save it again as JPEG or PNG, or load it in Python: isi.Observation(path, question).");
     return;
   }
   store.upload(file.name, await smaller.blob.arrayBuffer());
+  if (smaller.before === smaller.after) return;
   store.fail(
     `${file.name} was scaled down from ${smaller.before} to ${smaller.after} pixels to fit one message to the kernel.`,
     "For the full resolution load it in Python: isi.Observation(path, question).",
   );
+}
+
+/** By name, type or content: "ftyp" and the brand stand at the bytes 4 to 12. */
+async function isHeic(file: File): Promise<boolean> {
+  if (/^image\/hei[cf]/.test(file.type) || /\.hei[cf]$/i.test(file.name)) return true;
+  const head = String.fromCharCode(...new Uint8Array(await file.slice(4, 12).arrayBuffer()));
+  return /^ftyphe(ic|ix|im|is|vc|vx)/.test(head);
 }
 
 async function shrink(file: File): Promise<{ blob: Blob; before: string; after: string } | null> {

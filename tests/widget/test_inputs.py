@@ -213,6 +213,21 @@ def test_nothing_is_counted_while_the_model_is_busy(probe: Probe, script: Script
     assert counted(page)["counts"]["question"] > 0
 
 
+# ---- files
+@pytest.mark.parametrize(
+    "data",
+    [b"\xff\xd8\xff\xe0 cut off", b"no image", b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(100)],
+)
+def test_files_that_cannot_be_read_say_what_to_do(probe: Probe, data: bytes) -> None:
+    page = Page(probe)
+    before = probe.stimulus
+    page.send({"kind": "upload", "name": "IMG_1.HEIC"}, data)
+    page.wait(lambda page: page.state["error"])
+    assert page.state["error"]["message"].startswith("IMG_1.HEIC: ")
+    assert "save it again as PNG or JPEG" in page.state["error"]["hint"]
+    assert probe.stimulus is before
+
+
 # ---- settings
 def test_every_setting_goes_from_the_page_into_the_run(probe: Probe, script: Script) -> None:
     script.free = True

@@ -1,6 +1,7 @@
 // A list to choose from, with a search field over it: arrows and Enter work from the field, as a screen reader expects of a combo box.
+// Of a long list with rows of one height only those in view are drawn.
 import { live, useSignal } from "../live";
-import type { ComponentChild } from "preact";
+import type { ComponentChild, ComponentChildren } from "preact";
 import { useEffect, useMemo, useRef } from "preact/hooks";
 import { identifier } from "../state/store";
 import { Icon } from "./icons";
@@ -25,9 +26,19 @@ interface Props {
   none: string;
   rows: Choice[];
   choose: (key: string) => void;
+  /** between the field and the list */
+  children?: ComponentChildren;
+  /** of every row, in pixels: then only the rows in view are drawn */
+  height?: number;
+  /** told the keys of the rows that are drawn */
+  drawn?: (keys: string[]) => void;
 }
 
-export const Choices = live(function Choices({ test, label, placeholder, none, rows, choose }: Props) {
+/** Rows that are drawn above and below those in view, and how many before the size of the list is known. */
+const MORE = 4;
+const FIRST = 12;
+
+export const Choices = live(function Choices({ test, label, placeholder, none, rows, choose, children, height, drawn }: Props) {
   const query = useSignal("");
   const active = useSignal<string | null>(null);
   const input = useRef<HTMLInputElement>(null);
@@ -40,8 +51,31 @@ export const Choices = live(function Choices({ test, label, placeholder, none, r
   const take = (row: Choice | undefined): void => {
     if (row && !row.why) choose(row.key);
   };
-  useEffect(() => input.current?.focus(), []);
-  useEffect(() => list.current?.querySelector(".isi-active")?.scrollIntoView({ block: "nearest" }), [here]);
+  // Where the list is scrolled to and how high it is, in rows.
+  const view = useSignal({ top: Math.max(0, here - 2), rows: FIRST });
+  const top = Math.min(view.value.top, Math.max(0, found.length - view.value.rows));
+  const first = height ? Math.max(0, Math.floor(top) - MORE) : 0;
+  const last = height ? Math.min(found.length, Math.ceil(top + view.value.rows) + MORE) : found.length;
+  const look = (): void => {
+    if (height && list.current) view.value = { top: list.current.scrollTop / height, rows: list.current.clientHeight / height || FIRST };
+  };
+  useEffect(() => {
+    if (height && list.current) list.current.scrollTop = top * height;
+    input.current?.focus();
+  }, []);
+  useEffect(() => {
+    const element = list.current;
+    if (!height || !element) {
+      element?.querySelector(".isi-active")?.scrollIntoView({ block: "nearest" });
+      return;
+    }
+    // Not by the row itself, which may not be drawn.
+    const low = (here + 1) * height - element.clientHeight;
+    element.scrollTop = Math.max(low, Math.min(element.scrollTop, here * height));
+    look();
+  }, [here, found.length]);
+  const shown = found.slice(first, last);
+  useEffect(() => drawn?.(shown.map((row) => row.key)), [shown.map((row) => row.key).join("\n")]);
   return (
     <>
       <div class="isi-search">
@@ -54,7 +88,7 @@ export const Choices = live(function Choices({ test, label, placeholder, none, r
           aria-label={label}
           aria-expanded="true"
           aria-controls={id}
-          aria-activedescendant={found[here] && `${id}${here}`}
+          aria-activedescendant={here >= first && here < last ? `${id}${here}` : undefined}
           placeholder={placeholder}
           data-testid={`${test}-search`}
           value={query.value}
@@ -72,9 +106,10 @@ export const Choices = live(function Choices({ test, label, placeholder, none, r
         />
         <span class="isi-muted">{found.length}</span>
       </div>
-      <ul role="listbox" id={id} aria-label={label} ref={list}>
-        {found.map((row, i) => [
-          row.group && row.group !== found[i - 1]?.group && (
+      {children}
+      <ul role="listbox" id={id} aria-label={label} ref={list} onScroll={look} style={height ? { paddingTop: `${first * height}px`, paddingBottom: `${(found.length - last) * height}px` } : undefined}>
+        {shown.map((row, n) => [
+          row.group && row.group !== shown[n - 1]?.group && (
             <li key={row.group} role="presentation" class="isi-family isi-muted">
               {row.group}
             </li>
@@ -82,11 +117,14 @@ export const Choices = live(function Choices({ test, label, placeholder, none, r
           <li
             key={row.key}
             role="option"
-            id={`${id}${i}`}
+            id={`${id}${first + n}`}
             aria-selected={row.chosen}
+            aria-posinset={height && first + n + 1}
+            aria-setsize={height && found.length}
+            style={height ? { height: `${height}px` } : undefined}
             aria-disabled={row.why ? true : undefined}
             title={row.why || undefined}
-            class={i === here ? "isi-active" : undefined}
+            class={first + n === here ? "isi-active" : undefined}
             data-testid={`${test}-${row.key}`}
             onClick={() => take(row)}
             onPointerMove={() => (active.value = row.key)}

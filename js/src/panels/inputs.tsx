@@ -6,8 +6,10 @@ import { MEASURES } from "../protocol";
 import { randomSeed } from "../state/store";
 import { accept } from "../upload";
 import { useView } from "../view";
+import { CameraButton } from "./camera";
 import { Button, Tip } from "./parts";
 import { SettingsButton } from "./settings";
+import { Count, PromptProblem } from "./counts";
 
 const IMAGE_PRESETS: Record<string, string> = {
   natural: "The image as it is in the data set",
@@ -32,9 +34,11 @@ interface PresetsProps {
   always: string;
   chosen: string | null;
   choose: (name: string, seed: number | null) => void;
+  /** another random one than the shown one */
+  again: () => void;
 }
 
-function Presets({ kind, known, there, always, chosen, choose }: PresetsProps) {
+function Presets({ kind, known, there, always, chosen, choose, again }: PresetsProps) {
   return (
     <div class="isi-toggles" role="group" aria-label={`Preset of the ${kind}`}>
       {[...new Set([...Object.keys(known), ...there])].filter((name) => name !== "custom").map((name) => (
@@ -45,9 +49,14 @@ function Presets({ kind, known, there, always, chosen, choose }: PresetsProps) {
           text={name}
           pressed={chosen === name}
           why={name !== always && !there.includes(name) && `this observation has no ${name} ${kind}`}
-          onClick={() => choose(name, name === "random" ? randomSeed() : null)}
+          onClick={() => {
+            if (name !== "random") choose(name, null);
+            else if (chosen === name) again();
+            else choose(name, randomSeed());
+          }}
         />
       ))}
+      {chosen === "random" && <Button test={`${kind}-reshuffle`} label={`Another random ${kind}`} icon="dice" kind="bare" onClick={again} />}
     </div>
   );
 }
@@ -66,9 +75,10 @@ export const ImagePresets = live(function ImagePresets() {
         always="natural"
         chosen={chosen}
         choose={(preset, seed) => store.choose("image", preset === "natural" ? null : { op: "image", preset, seed })}
+        again={() => store.reshuffle("image")}
       />
       {chosen === "custom" && <span class="isi-state" data-testid="image-custom">own image</span>}
-      <div class="isi-push">
+      <div class="isi-push isi-row">
         <input
           ref={chooser}
           type="file"
@@ -82,6 +92,7 @@ export const ImagePresets = live(function ImagePresets() {
           }}
         />
         <Button test="open" label="Open an image file; dropping or pasting one works too" icon="open" text="Open" onClick={() => chooser.current?.click()} />
+        <CameraButton />
       </div>
     </div>
   );
@@ -111,8 +122,12 @@ export const Context = live(function Context() {
             if (name !== "empty") store.choose("context", { op: "context", preset: name, seed });
             else store.choose("context", own === "" ? null : { op: "context", text: "", preset: name, seed });
           }}
+          again={() => store.reshuffle("context")}
         />
         {edited && <span class="isi-state" data-testid="context-edited">edited</span>}
+        <div class="isi-push">
+          <Count segment="context" />
+        </div>
       </div>
       <TextField
         test="context"
@@ -138,11 +153,14 @@ export const Question = live(function Question() {
         <Label text="Question" />
         {edited && <span class="isi-state" data-testid="question-edited">edited</span>}
         {edited && <Button test="question-reset" label="Back to the observation's own question" text="reset" kind="bare" onClick={() => store.choose("question", null)} />}
-        <div class="isi-push isi-truth" data-testid="truth" data-truth={truth ?? ""}>
-          <Tip test="truth-tip" term={truth === null ? "no truth" : "truth"}>
-            {truth === null ? `No answer is known to be right: ${why}.` : "The right answer according to the data set, judged by the image alone."}
-          </Tip>
-          {truth !== null && <strong>{truth}</strong>}
+        <div class="isi-push isi-row">
+          <div class="isi-truth" data-testid="truth" data-truth={truth ?? ""}>
+            <Tip test="truth-tip" term={truth === null ? "no truth" : "truth"}>
+              {truth === null ? `No answer is known to be right: ${why}.` : "The right answer according to the data set, judged by the image alone."}
+            </Tip>
+            {truth !== null && <strong>{truth}</strong>}
+          </div>
+          <Count segment="question" />
         </div>
       </div>
       <TextField
@@ -156,6 +174,7 @@ export const Question = live(function Question() {
           else store.choose("question", { op: "question", text }, merge);
         }}
       />
+      <PromptProblem />
     </div>
   );
 });
@@ -251,6 +270,10 @@ export const RunButtons = live(function RunButtons() {
       {MEASURES.map((measure) => (
         <Button key={measure} test={`run-${measure}`} label={RUNS[measure]} text={measure} why={why ?? store.modelInfo.value.unavailable[measure]} onClick={() => run([measure])} />
       ))}
+      <label class="isi-check isi-push" title="Runs the measures of the shown trial by themselves, a moment after each change of input, settings or model">
+        <input type="checkbox" role="switch" data-testid="run-on-change" checked={store.runOnChange.value} onChange={(event) => store.follow(event.currentTarget.checked)} />
+        Run on change
+      </label>
       <SettingsButton />
     </div>
   );

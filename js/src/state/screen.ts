@@ -8,7 +8,7 @@ import type { DragTool, Style } from "../shapes";
 import type { Store } from "./store";
 
 export type Tool = DragTool | "select" | "polygon" | "freehand" | "text" | "picker";
-export type Popover = "observations" | "models" | "settings" | "keys" | "code" | "compare" | "export" | null;
+export type Popover = "observations" | "models" | "settings" | "camera" | "keys" | "code" | "compare" | "export" | null;
 /** What the stage shows: the picture as the model sees it, without what is drawn, both at a divider, or how they differ. */
 export type Showing = "after" | "before" | "swipe" | "difference";
 

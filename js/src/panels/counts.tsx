@@ -1,0 +1,53 @@
+// How many tokens the texts have for the present model, and why it would refuse them; asked of the kernel a moment after the last change.
+import { live, useSignalEffect } from "../live";
+import { useEffect, useRef } from "preact/hooks";
+import type { Segment, Tokens } from "../protocol";
+import type { Store } from "../state/store";
+import { useView } from "../view";
+import { Icon } from "./icons";
+import { plural } from "./parts";
+
+const PAUSE = 250;
+
+/** What is known of the input as it is now. */
+function known(store: Store): Tokens | null {
+  const tokens = store.tokens.value;
+  return store.insync.value && tokens?.key === store.inputs.value?.key && tokens?.model === store.modelInfo.value.label ? tokens : null;
+}
+
+export const Count = live(function Count({ segment }: { segment: Segment }) {
+  const { store } = useView();
+  const counts = known(store)?.counts;
+  const count = counts?.[segment];
+  return (
+    <span class="isi-muted isi-count" data-testid={`tokens-${segment}`} title={counts ? `Of the prompt's ${plural(total(counts), "token")}` : undefined}>
+      {count === undefined ? "" : plural(count, "token")}
+    </span>
+  );
+});
+
+const total = (counts: NonNullable<Tokens["counts"]>): number => Object.values(counts).reduce<number>((sum, n) => sum + (n ?? 0), 0);
+
+/** Why the model would refuse the prompt, if it would; and what asks for the counts: to be there once in a view. */
+export const PromptProblem = live(function PromptProblem() {
+  const { store } = useView();
+  const timer = useRef<ReturnType<typeof setTimeout>>(undefined);
+  useSignalEffect(() => {
+    clearTimeout(timer.current);
+    // The model is busy: asked again when it is not.
+    if (store.running.value || !store.insync.value || store.inputs.value === null || known(store)) return;
+    timer.current = setTimeout(() => store.askTokens(), PAUSE);
+  });
+  useEffect(() => () => clearTimeout(timer.current), []);
+  const problem = known(store)?.problem;
+  return (
+    <p class="isi-problem" role="status" hidden={!problem} data-testid="prompt-problem">
+      {problem && (
+        <>
+          <Icon name="warning" />
+          <span>{problem}</span>
+        </>
+      )}
+    </p>
+  );
+});
