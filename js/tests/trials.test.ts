@@ -51,7 +51,7 @@ describe("tokens of the answer", () => {
     page.find("token-0").focus();
     await settle();
     const rows = [...page.find("token-told").children].map((row) => row.textContent);
-    expect(rows).toEqual(["No0.60", "Yes0.39", "end of the answer0.001"]);
+    expect(rows).toEqual(["No0.60", "Yes0.39", "(end)0.001"]);
     page.find("token-0").blur();
     await settle();
     expect(page.maybe("token-told")).toBeNull();
@@ -302,6 +302,13 @@ describe("comparing", () => {
   it("marks a share that is 0.05 away, and no smaller one", async () => {
     const marked = await compared({ attention: attention({ relative: { image: 0.5, context: 0.1, question: 0.4 } }) }, { attention: attention({ relative: { image: 0.54, context: 0, question: 0.46 } }) });
     expect(marked["attention on the inputs"]).toEqual(["context 0.00", "question 0.46"]);
+  });
+
+  it("marks a probability of yes or no that is 0.05 away", async () => {
+    const answer = (yes: number): Traits => ({ answer: { ...ANSWER, yes_no: { yes, no: 0.9 - yes, rest: 0.1 } } });
+    expect((await compared(answer(0.2), answer(0.24)))["p(yes), p(no)"]).toEqual([]);
+    page.end();
+    expect((await compared(answer(0.2), answer(0.26)))["p(yes), p(no)"]).toEqual(["0.26, 0.64"]);
   });
 
   it("shows settings only where they differ", async () => {

@@ -1,5 +1,5 @@
 // The pinned trials side by side: one column each, what differs from the first one marked. Part of the editor.
-// Marked as isi.compare marks it: another text, an entropy whose interval does not meet the first's, a share at least 0.05 away.
+// Marked as isi.compare marks it, and settings: another text, an entropy whose interval does not meet the first's, a share 0.05 away.
 import { Bar, Stack } from "../charts/bars";
 import { isDrawing } from "../document";
 import { live, useSignal } from "../live";
@@ -105,6 +105,16 @@ function entropyOf(views: TrialView[], name: string): Cell[] {
   });
 }
 
+function chances(views: TrialView[]): Cell[] {
+  const first = views[0]?.answer?.yes_no;
+  return views.map(({ answer }) => {
+    const found = answer?.yes_no;
+    if (!found) return { differs: false, view: null };
+    const differs = first != null && Math.max(Math.abs(found.yes - first.yes), Math.abs(found.no - first.no)) >= SHARE;
+    return { differs, view: <Marked differs={differs}>{`${decimals(found.yes)}, ${decimals(found.no)}`}</Marked> };
+  });
+}
+
 function sharesOf(views: TrialView[]): Cell[] {
   const reference = views[0]?.attention?.relative;
   return views.map(({ attention }) => {
@@ -150,7 +160,7 @@ export function rowsOf(trials: Trial[], notes: Partial<Record<string, string>>):
     const first = views.find((view) => view.answer)?.answer?.correct;
     rows.push({ name: "", cells: views.map(({ answer }) => ({ differs: answer !== null && answer.correct !== first, view: answer && <Mark correct={answer.correct} /> })) });
   }
-  text("yes, no", ({ answer }) => (answer?.yes_no ? `${decimals(answer.yes_no.yes)}, ${decimals(answer.yes_no.no)}` : null));
+  if (views.some((view) => view.answer?.yes_no)) rows.push({ name: "p(yes), p(no)", cells: chances(views) });
   const entropies = new Map(views.flatMap((view) => view.uncertainty?.entropies ?? []).map(({ name, label, unit }) => [name, unit ? `${label}, ${unit}` : label]));
   for (const [name, label] of entropies) rows.push({ name: label, cells: entropyOf(views, name) });
   text("clusters", (view) => (view.uncertainty ? String(view.uncertainty.clusters.length) : null));
@@ -210,7 +220,7 @@ export const Compare = live(function Compare() {
           </tbody>
         </table>
       </div>
-      <p class="isi-muted">Marked: another text than that of trial {trials[0]?.id}; an entropy whose interval does not meet that one's; a share of attention at least {SHARE} away.</p>
+      <p class="isi-muted">Marked: another text or setting than that of trial {trials[0]?.id}; an entropy whose interval does not meet that one's; a probability or a share of attention at least {SHARE} away.</p>
     </Popover>
   );
 });

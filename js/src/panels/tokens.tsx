@@ -9,7 +9,7 @@ import { decimals } from "./parts";
 const STEPS: Record<string, number> = { ArrowLeft: -1, ArrowRight: 1, Home: -Infinity, End: Infinity };
 
 const chance = (told: Told): number => Math.exp(told.logprob ?? -Infinity);
-const shown = (text: string): string => (text === "" ? "end of the answer" : text.trim() || "␣");
+const said = (text: string): string => (text === "" ? "end of the answer" : text.trim() || "␣");
 /** Small numbers as what they are: below a hundredth two digits, never 0.00. */
 const probability = (p: number): string => (p >= 0.01 || p === 0 ? decimals(p) : p.toPrecision(1));
 
@@ -59,7 +59,7 @@ export const Tokens = live(function Tokens({ answer }: { answer: AnswerView }) {
       }}
     >
       {found.map(({ token, index, before, word }) => {
-        const others = token.alternatives.map((other) => `${shown(other.text)} ${probability(chance(other))}`);
+        const others = token.alternatives.map((other) => `${said(other.text)} ${probability(chance(other))}`);
         return [
           before,
           word && (
@@ -94,7 +94,7 @@ export const Tokens = live(function Tokens({ answer }: { answer: AnswerView }) {
             .sort((a, b) => chance(b) - chance(a))
             .map(({ taken, ...other }, i) => (
               <span key={i} class={taken ? "isi-toldrow isi-taken" : "isi-toldrow"}>
-                <span class={other.text === "" ? "isi-cut isi-muted" : "isi-cut"}>{shown(other.text)}</span>
+                <span class={other.text === "" ? "isi-cut isi-muted" : "isi-cut"}>{other.text === "" ? "(end)" : said(other.text)}</span>
                 <Bar value={chance(other)} label="" />
                 <span>{probability(chance(other))}</span>
               </span>

@@ -77,7 +77,7 @@ const Item = live(function Item({ trial, shown }: { trial: Trial; shown: boolean
   const pinned = screen.pinned.value.includes(id);
   const facts = [entropy && `${entropy.name[0] === "d" ? "discrete " : ""}SE ${decimals(entropy.value)}`, store.otherModel(trial) && trial.view.model].filter(Boolean).join(" · ");
   return (
-    <li>
+    <li class="isi-card">
       <button type="button" class="isi-trial" aria-pressed={shown} data-testid={`trial-${id}`} title={[`Trial ${id}, ${trial.view.model}: ${trial.view.question}`, note].filter(Boolean).join("\n")} onClick={() => store.show(id)}>
         <Thumbnail data={trial.thumbnail} size={44} alt="" />
         <span class="isi-trialtext">
@@ -88,8 +88,10 @@ const Item = live(function Item({ trial, shown }: { trial: Trial; shown: boolean
           <span class="isi-cut" dir="auto">
             {answer?.text ?? "no answer asked"}
           </span>
-          <span class="isi-muted isi-cut" dir="auto">
-            {[facts, note].filter(Boolean).join(" · ") || " "}
+          <span class="isi-muted isi-cut">
+            {facts || " "}
+            {facts && note && " · "}
+            {note && <bdi>{note}</bdi>}
           </span>
         </span>
       </button>
