@@ -42,29 +42,65 @@ async function isHeic(file: File): Promise<boolean> {
   return /^ftyphe(ic|ix|im|is|vc|vx)/.test(head);
 }
 
-async function shrink(file: File): Promise<{ blob: Blob; before: string; after: string } | null> {
-  let bitmap: ImageBitmap;
+interface Reduced {
+  blob: Blob;
+  before: string;
+  after: string;
+}
+
+/** Decoding and scaling 48 megapixels takes most of a second: in a worker, and on the page only where a page may have none. */
+async function shrink(file: File): Promise<Reduced | null> {
   try {
-    bitmap = await createImageBitmap(file);
+    return await inWorker(file);
   } catch {
-    return null;
+    return reduce(file, LONGEST, MAX_BYTES);
   }
+}
+
+function inWorker(file: File): Promise<Reduced | null> {
+  return new Promise((done, fail) => {
+    const code = `onmessage = async ({ data }) => postMessage(await (${String(reduce)})(...data));`;
+    const url = URL.createObjectURL(new Blob([code], { type: "text/javascript" }));
+    const worker = new Worker(url);
+    const end = (): void => {
+      worker.terminate();
+      URL.revokeObjectURL(url);
+    };
+    worker.onmessage = ({ data }: MessageEvent<Reduced | null>) => {
+      end();
+      done(data);
+    };
+    worker.onerror = () => {
+      end();
+      fail(new Error("no worker"));
+    };
+    worker.postMessage([file, LONGEST, MAX_BYTES]);
+  });
+}
+
+/** A JPEG of at most so many pixels a side and so many bytes; null: it cannot be read. Self-contained: its source is what the worker runs. */
+async function reduce(file: File, largest: number, bytes: number): Promise<Reduced | null> {
+  const bitmap = await createImageBitmap(file).catch(() => null);
+  if (!bitmap) return null;
   const before = `${bitmap.width} × ${bitmap.height}`;
-  for (let longest = Math.min(LONGEST, Math.max(bitmap.width, bitmap.height)); longest >= 256; longest = Math.round(longest / 1.5)) {
+  for (let longest = Math.min(largest, Math.max(bitmap.width, bitmap.height)); longest >= 256; longest = Math.round(longest / 1.5)) {
     const scale = longest / Math.max(bitmap.width, bitmap.height);
-    const canvas = document.createElement("canvas");
-    canvas.width = Math.max(1, Math.round(bitmap.width * scale));
-    canvas.height = Math.max(1, Math.round(bitmap.height * scale));
+    const width = Math.max(1, Math.round(bitmap.width * scale));
+    const height = Math.max(1, Math.round(bitmap.height * scale));
+    const canvas = typeof document === "undefined" ? new OffscreenCanvas(width, height) : Object.assign(document.createElement("canvas"), { width, height });
     const context = canvas.getContext("2d");
     if (!context) return null;
     context.fillStyle = "#ffffff";
-    context.fillRect(0, 0, canvas.width, canvas.height);
+    context.fillRect(0, 0, width, height);
     context.imageSmoothingQuality = "high";
-    context.drawImage(bitmap, 0, 0, canvas.width, canvas.height);
-    const blob = await new Promise<Blob | null>((done) => canvas.toBlob(done, "image/jpeg", 0.92));
-    if (blob && blob.size <= MAX_BYTES) {
+    context.drawImage(bitmap, 0, 0, width, height);
+    const blob =
+      "convertToBlob" in canvas
+        ? await canvas.convertToBlob({ type: "image/jpeg", quality: 0.92 })
+        : await new Promise<Blob | null>((done) => canvas.toBlob(done, "image/jpeg", 0.92));
+    if (blob && blob.size <= bytes) {
       bitmap.close();
-      return { blob, before, after: `${canvas.width} × ${canvas.height}` };
+      return { blob, before, after: `${width} × ${height}` };
     }
   }
   return null;

@@ -520,6 +520,62 @@ describe("files", () => {
   });
 });
 
+describe("large files", () => {
+  const large = (): File => {
+    const made = new File(["data"], "large.png", { type: "image/png" });
+    Object.defineProperty(made, "size", { value: MAX_BYTES + 1 });
+    return made;
+  };
+  const upload = async (): Promise<Store> => {
+    await start();
+    const store = new Store(page.model as never, new AbortController().signal);
+    await accept(large(), store);
+    return store;
+  };
+  const sent = (): string => new TextDecoder().decode(page.model.sent.findLast(({ content }) => content.kind === "upload")?.buffers[0]);
+
+  it("are scaled down in a worker, which is ended", async () => {
+    const ended = vi.fn();
+    let code = "";
+    vi.stubGlobal("Worker", class {
+      onmessage: ((event: unknown) => void) | null = null;
+      constructor(url: string) {
+        code = url;
+      }
+      postMessage([file, longest, bytes]: [File, number, number]): void {
+        expect([file.name, longest, bytes]).toEqual(["large.png", 4096, MAX_BYTES]);
+        queueMicrotask(() => this.onmessage?.({ data: { blob: new Blob(["small"]), before: "8000 × 6000", after: "4096 × 3072" } }));
+      }
+      terminate = ended;
+    });
+    const store = await upload();
+    expect(code).toMatch(/^blob:/);
+    expect(sent()).toBe("small");
+    expect(store.notice.value?.message).toContain("from 8000 × 6000 to 4096 × 3072 pixels");
+    expect(ended).toHaveBeenCalledOnce();
+  });
+
+  it("are scaled down on the page where no worker is allowed, at once or later", async () => {
+    HTMLCanvasElement.prototype.toBlob = (done) => done(new Blob(["here"], { type: "image/jpeg" }));
+    vi.stubGlobal("createImageBitmap", () => Promise.resolve({ width: 8000, height: 6000, close: () => undefined }));
+    vi.stubGlobal("Worker", class {
+      onerror: (() => void) | null = null;
+      postMessage(): void {
+        queueMicrotask(() => this.onerror?.());
+      }
+      terminate = (): void => undefined;
+    });
+    expect((await upload()).notice.value?.message).toContain("from 8000 × 6000 to 4096 × 3072 pixels");
+    expect(sent()).toBe("here");
+    page.end();
+    page.el.remove();
+    vi.stubGlobal("Worker", function refuse() {
+      throw new DOMException("refused", "SecurityError");
+    });
+    expect((await upload()).notice.value?.message).toContain("4096 × 3072");
+  });
+});
+
 it("a trial's own settings are not the present ones", async () => {
   await start({ trials: [trial(1)], shown: 1, settings: { ...SETTINGS, samples: 99 } });
   expect(page.text("settings")).toContain("99 ×");

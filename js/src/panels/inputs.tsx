@@ -146,7 +146,14 @@ export const Question = live(function Question() {
   const observation = store.observation.value;
   const truth = store.truth.value;
   const edited = observation !== null && store.question.value !== observation.question;
-  const why = edited ? "the question is not the observation's own" : store.imagePreset.value === "natural" || store.imagePreset.value === "annotated" ? "this observation has none" : "the image is not the observation's own";
+  const image = store.imagePreset.value;
+  const why = edited
+    ? "the question is not the observation's own"
+    : image !== "natural" && image !== "annotated"
+      ? "the image is not the observation's own"
+      : store.contextPreset.value === "random"
+        ? "the context is of another observation"
+        : "this observation has none";
   return (
     <div class="isi-field" data-segment="question">
       <div class="isi-row">
@@ -154,13 +161,13 @@ export const Question = live(function Question() {
         {edited && <span class="isi-state" data-testid="question-edited">edited</span>}
         {edited && <Button test="question-reset" label="Back to the observation's own question" text="reset" kind="bare" onClick={() => store.choose("question", null)} />}
         <div class="isi-push isi-row">
+          <Count segment="question" />
           <div class="isi-truth" data-testid="truth" data-truth={truth ?? ""}>
             <Tip test="truth-tip" term={truth === null ? "no truth" : "truth"}>
               {truth === null ? `No answer is known to be right: ${why}.` : "The right answer according to the data set, judged by the image alone."}
             </Tip>
             {truth !== null && <strong>{truth}</strong>}
           </div>
-          <Count segment="question" />
         </div>
       </div>
       <TextField
@@ -270,11 +277,13 @@ export const RunButtons = live(function RunButtons() {
       {MEASURES.map((measure) => (
         <Button key={measure} test={`run-${measure}`} label={RUNS[measure]} text={measure} why={why ?? store.modelInfo.value.unavailable[measure]} onClick={() => run([measure])} />
       ))}
-      <label class="isi-check isi-push" title="Runs the measures of the shown trial by themselves, a moment after each change of input, settings or model">
-        <input type="checkbox" role="switch" data-testid="run-on-change" checked={store.runOnChange.value} onChange={(event) => store.follow(event.currentTarget.checked)} />
-        Run on change
-      </label>
-      <SettingsButton />
+      <div class="isi-push isi-group">
+        <label class="isi-check" title="Runs the measures of the shown trial by themselves, a moment after each change of input, settings or model">
+          <input type="checkbox" role="switch" data-testid="run-on-change" checked={store.runOnChange.value} onChange={(event) => store.follow(event.currentTarget.checked)} />
+          Run on change
+        </label>
+        <SettingsButton />
+      </div>
     </div>
   );
 });

@@ -58,7 +58,6 @@ export const Observations = live(function Observations() {
   );
   return (
     <>
-      {rows.length > 1 && step("Previous", "back", found.findLast((row) => row.index < index))}
       <div class="isi-anchor isi-grow">
         <button
           type="button"
@@ -80,7 +79,12 @@ export const Observations = live(function Observations() {
         </button>
         {screen.popover.value === "observations" && <Picker found={found} />}
       </div>
-      {rows.length > 1 && step("Next", "next", found.find((row) => row.index > index))}
+      {rows.length > 1 && (
+        <div class="isi-group">
+          {step("Previous", "back", found.findLast((row) => row.index < index))}
+          {step("Next", "next", found.find((row) => row.index > index))}
+        </div>
+      )}
     </>
   );
 });
