@@ -115,8 +115,8 @@
     const range = document.createRange();
     range.selectNodeContents(e);
     const [text, box] = [range.getBoundingClientRect(), e.getBoundingClientRect()];
-    const { direction } = getComputedStyle(e);
-    const gap = direction === 'rtl' ? box.right - text.right : text.left - box.left;
+    const { direction, paddingLeft, paddingRight } = getComputedStyle(e);
+    const gap = direction === 'rtl' ? box.right - parseFloat(paddingRight) - text.right : text.left - box.left - parseFloat(paddingLeft);
     return [direction, e.matches('textarea') || gap < 12];
   },
 

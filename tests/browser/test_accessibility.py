@@ -30,6 +30,7 @@ POPOVERS = {
     "help": "keys",
     "copy-code": "code-panel",
 }
+WITH_RESULTS = {**POPOVERS, "export": "export-panel", "compare": "compare-panel"}
 HEBREW, ARABIC = "האם יש כוכב אדום?", "هل توجد نجمة حمراء؟"
 MADE = f"""
 import dataclasses, sys
@@ -89,23 +90,25 @@ def resize(probe: Probe, width: int | None) -> None:
 def opened(probe: Probe, opener: str) -> Iterator[None]:
     """With a pop-over open."""
     probe.part(opener).click()
-    expect(probe.part(POPOVERS[opener])).to_be_visible()
+    expect(probe.part(WITH_RESULTS[opener])).to_be_visible()
     if opener == "model":
         expect(probe.part("model-embedded")).to_be_visible()
     settle(probe)
     yield
     probe.page.keyboard.press("Escape")
-    expect(probe.part(POPOVERS[opener])).to_have_count(0)
+    expect(probe.part(WITH_RESULTS[opener])).to_have_count(0)
 
 
 def with_everything(bench: Notebook, probe: Probe) -> None:
-    """Results, an opened cluster, a selected box, texts from right to left, two trials."""
+    """Results, an opened cluster, a selected box, texts from right to left, two trials, both pinned."""
     bench.execute(
         "probe.stimulus = obs.stimulus().box(60, 60, 200, 120, color='red', fill=False)"
         ".with_question(HEBREW).with_context(ARABIC); t = probe.run(); t = probe.run()"
     )
     probe.finished(2)
     probe.part("cluster-0-toggle").click()
+    probe.part("trial-1-pin").click()
+    probe.part("trial-2-pin").click()
     probe.part("layer-0").locator("button").first.press("Enter")
     expect(probe.part("handle-se")).to_be_attached()
 
@@ -141,7 +144,7 @@ def test_axe_finds_nothing(bench: Notebook, probe: Probe, axe: None, theme: str)
         bench.execute("probe.set_trait('status', dict(_controller.IDLE))")
         with_everything(bench, probe)
         look("results")
-        for opener in POPOVERS:
+        for opener in WITH_RESULTS:
             with opened(probe, opener):
                 look(f"results, {opener}")
         for width in (320, 1600):
@@ -187,8 +190,9 @@ def test_tab_reaches_everything_in_order_and_is_seen(bench: Notebook, probe: Pro
     assert back is not None and back["stop"] == len(stops) - 1
 
 
-def test_a_popover_gives_the_focus_back_to_its_button(probe: Probe) -> None:
-    for opener, panel in POPOVERS.items():
+def test_a_popover_gives_the_focus_back_to_its_button(bench: Notebook, probe: Probe) -> None:
+    with_everything(bench, probe)
+    for opener, panel in WITH_RESULTS.items():
         probe.part(opener).focus()
         probe.page.keyboard.press("Enter")
         expect(probe.part(panel)).to_be_visible()
@@ -242,9 +246,11 @@ def test_what_happens_is_spoken(bench: Notebook, probe: Probe) -> None:
     spoken = probe.part("spoken")
     expect(spoken).to_have_attribute("aria-live", "polite")
     probe.draw("box", (100, 80), (260, 200))
+    bench.until("len(probe.stimulus.operations) == 1")
     probe.root.focus()
     probe.page.keyboard.press("Control+z")
     expect(spoken).to_have_text("Undone")
+    bench.until("probe.stimulus == obs.stimulus()")
     probe.page.keyboard.press("Control+Enter")
     probe.finished(1)
     expect(spoken).to_contain_text(bench.value("'Answer: ' + probe.trial.answer.text"))
@@ -270,7 +276,7 @@ def test_nothing_sticks_out_or_overlaps_from_320_to_3840_pixels(bench: Notebook,
         resize(probe, width)
         assert probe.root.evaluate("root => root.offsetWidth") == width
         found += misplaced(probe, f"{width} px")
-        for opener in POPOVERS:
+        for opener in WITH_RESULTS:
             with opened(probe, opener):
                 found += misplaced(probe, f"{width} px, {opener}")
         if width in (320, 699, 1060):
@@ -314,7 +320,7 @@ def test_texts_from_right_to_left(bench: Notebook, probe: Probe) -> None:
     probe.finished(1)
     cells = [probe.part(name) for name in ("question", "context", "answer", "sent-question", "sent-context")]
     cells += [
-        probe.part("trial-1").locator("[dir=auto]"),
+        probe.part("trial-1").locator("[dir=auto]").first,
         probe.part("cluster-0-toggle").locator("[dir=auto]"),
     ]
     cells += [probe.part("observation-picker").locator(".isi-cut")]
@@ -347,6 +353,7 @@ def test_forced_colours_leave_every_state_and_colour_to_be_seen(bench: Notebook,
     with_everything(bench, probe)
     probe.part("context-contradictory").click()
     expect(probe.part("context-contradictory")).to_have_attribute("aria-pressed", "true")
+    probe.part("trial-2-pin").click()
     fill = "e => getComputedStyle(e).fill"
     value = probe.part("attention-image").locator(".isi-value")
     back = "e => getComputedStyle(e).backgroundColor"
@@ -361,6 +368,7 @@ def test_forced_colours_leave_every_state_and_colour_to_be_seen(bench: Notebook,
             ("color-red", "color-blue"),
             ("attention-absolute", "attention-relative"),
             ("trial-2", "trial-1"),
+            ("trial-1-pin", "trial-2-pin"),
             ("context-contradictory", "context-complementary"),
             ("undo", "redo"),
         ]

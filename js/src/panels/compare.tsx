@@ -180,14 +180,14 @@ export const Compare = live(function Compare() {
   const rows = rowsOf(trials, store.notes.value).filter((row) => !only.value || row.cells.some((cell) => cell.differs));
   return (
     <Popover test="compare-panel" label="Trials side by side" classes="isi-compare">
-      <header>
+      <div>
         <h3>Trials side by side</h3>
         <label class="isi-check">
           <input type="checkbox" data-testid="compare-only" checked={only.value} onChange={(event) => (only.value = event.currentTarget.checked)} />
           only what differs
         </label>
         <Button test="compare-close" label="Close (Esc)" icon="close" kind="bare" onClick={() => (screen.popover.value = null)} />
-      </header>
+      </div>
       <div class="isi-scroll" tabIndex={0} role="region" aria-label="Table of the pinned trials">
         <table>
           <thead>
