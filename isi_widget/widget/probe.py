@@ -33,6 +33,7 @@ from isi_widget.widget.assets import asset
 from isi_widget.widget.automatic import Automatic
 from isi_widget.widget.controller import Controller, explain, format_traceback
 from isi_widget.widget.jobs import Job, Worker
+from isi_widget.widget.maps import Maps
 from isi_widget.widget.models import ModelSlot, Source, label, offer
 from isi_widget.widget.shells import take_any_shell
 from isi_widget.widget.still import still_picture
@@ -99,6 +100,7 @@ class Probe(PageState):
         self._controller = Controller(
             self._slot, self._show_status, self._add_trial, self._tell, self._show_model, self._fail
         )
+        self._maps = Maps()
         self._painter = Worker("isi-preview")
         self._loader = Worker("isi-upload")
         self._following = threading.local()
@@ -514,6 +516,8 @@ class Probe(PageState):
                 self._loader.submit(
                     Job("reshuffle", lambda job: self._reshuffle_or_tell(message.part), kind="reshuffle")
                 )
+            elif isinstance(message, protocol.Map):
+                self._loader.submit(Job(message.id, lambda job: self._send_map(message), kind="map"))
             elif isinstance(message, protocol.Models):
                 self._loader.submit(Job("models", lambda job: self._offer(), kind="models"))
             else:
@@ -540,6 +544,16 @@ class Probe(PageState):
             # What Pillow cannot read is most often read by what made it.
             hint = "Open it in an image program and save it again as PNG or JPEG."
             self._fail(error, message=f"{upload.name}: {error}", hint=hint)
+
+    def _send_map(self, asked: protocol.Map) -> None:
+        try:
+            trial = self._history.get(asked.trial)
+            if trial is None:
+                raise InputError(f"There is no trial {asked.trial}.")
+            layer, share = self._maps.layer(trial, self.vlm, asked.token)
+            self.send({"kind": "map", "id": asked.id, "share": share}, buffers=[layer])
+        except Exception as error:
+            self._fail(error, asked.id)
 
     def _send_file(self, asked: protocol.Export, numbers: list[int]) -> None:
         try:

@@ -13,6 +13,7 @@ from typing import Any
 
 from isi_widget.errors import InputError
 from isi_widget.settings import WHAT, Settings
+from isi_widget.stimulus.regions import MOST_POINTS
 from isi_widget.widget import document as _document
 
 #: How a run is made, with the defaults: every field of `Settings` but what to measure, which the buttons say.
@@ -35,7 +36,7 @@ TOOLS = (
 )
 
 MAX_OPERATIONS = 500
-MAX_POINTS = 2_000  # of a polygon: more than a hand draws
+MAX_POINTS = MOST_POINTS
 MAX_TEXT = 20_000  # characters of one string: a long context is fine, a pasted book is a mistake
 # no pixel coordinate, size or sigma is that large; larger numbers only make a renderer run out of memory
 MAX_NUMBER = 1e7
@@ -124,6 +125,15 @@ class Font:
 
 
 @dataclass(frozen=True)
+class Map:
+    """Asks for the attention of one token of a trial's answer, as a layer over the picture."""
+
+    id: str
+    trial: int
+    token: int
+
+
+@dataclass(frozen=True)
 class Editor:
     """Asks for the source of the editor, which is not saved in the notebook."""
 
@@ -169,7 +179,20 @@ class Export:
 
 
 Message = (
-    Run | Cancel | Upload | Code | Models | Editor | Font | Color | Load | Restore | Delete | Note | Export
+    Run
+    | Cancel
+    | Upload
+    | Code
+    | Models
+    | Editor
+    | Font
+    | Map
+    | Color
+    | Load
+    | Restore
+    | Delete
+    | Note
+    | Export
 )
 
 _KEYS = {
@@ -179,6 +202,7 @@ _KEYS = {
     "code": ({"kind", "id"}, set[str]()),
     "models": ({"kind"}, set[str]()),
     "editor": ({"kind"}, set[str]()),
+    "map": ({"kind", "id", "trial", "token"}, set[str]()),
     "font": ({"kind"}, set[str]()),
     "color": ({"kind", "id", "x", "y"}, set[str]()),
     "load": ({"kind", "id", "name"}, {"quantization"}),
@@ -232,10 +256,14 @@ def parse_message(content: Any, buffers: Sequence[Any] | None = None) -> Message
         return Models()
     if kind == "editor":
         return Editor()
+    if kind == "map":
+        return Map(
+            _text("id", content["id"], 200), _number(content["trial"]), _whole("token", content["token"])
+        )
     if kind == "font":
         return Font()
     if kind == "color":
-        return Color(_text("id", content["id"], 200), *(_pixel(name, content[name]) for name in "xy"))
+        return Color(_text("id", content["id"], 200), *(_whole(name, content[name]) for name in "xy"))
     if kind == "load":
         name = _text("name", content["name"], 1000).strip()
         if not name:
@@ -463,9 +491,9 @@ def _number(value: Any) -> int:
     return value
 
 
-def _pixel(name: str, value: Any) -> int:
+def _whole(name: str, value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MAX_NUMBER:
-        raise InputError(f"{name} must be a whole number of pixels from 0, not {_short(value)}.")
+        raise InputError(f"{name} must be a whole number from 0, not {_short(value)}.")
     return value
 
 

@@ -228,6 +228,13 @@ export interface Partly {
   samples: string[];
 }
 
+/** What one answer token attended to: a PNG with alpha over the whole image, and the share of its attention that the image had. */
+export interface Heat {
+  id: string;
+  share: number;
+  layer: Uint8Array<ArrayBuffer>;
+}
+
 export const SEGMENTS = ["image", "context", "question", "other"] as const;
 export type Segment = (typeof SEGMENTS)[number];
 export type Shares = Partial<Record<string, number>>;
@@ -351,6 +358,7 @@ export type Outgoing =
   | { kind: "reshuffle"; part: "image" | "context" }
   | { kind: "editor" }
   | { kind: "font" }
+  | { kind: "map"; id: string; trial: number; token: number }
   | { kind: "color"; id: string; x: number; y: number }
   | { kind: "load"; id: string; name: string; quantization: string | null }
   | { kind: "restore" | "delete"; trial: number }
@@ -364,6 +372,7 @@ export type Incoming =
   | { kind: "code"; id: string; text: string }
   | { kind: "editor"; id: null; text: string }
   | { kind: "font"; id: null }
+  | { kind: "map"; id: string; share: number }
   | { kind: "color"; id: string; color: string }
   | { kind: "thumbnails"; id: null; indexes: number[] }
   | ({ kind: "tokens"; id: null } & Tokens)

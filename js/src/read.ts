@@ -324,6 +324,7 @@ const MESSAGES: Record<string, Reader<Incoming | null>> = {
   error: shape({ kind: is("error"), ...failure, message: str("The kernel reported an error.") }),
   code: shape({ kind: is("code"), id: text, text }, (x) => typeof x.text === "string"),
   color: shape({ kind: is("color"), id: text, color: text }, (x) => typeof x.color === "string"),
+  map: shape({ kind: is("map"), id: text, share: zero }),
   font: shape({ kind: is("font"), id: is(null) }),
   editor: shape({ kind: is("editor"), id: is(null), text }, (x) => typeof x.text === "string"),
   thumbnails: shape({ kind: is("thumbnails"), id: is(null), indexes: many(number) }),

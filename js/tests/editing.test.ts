@@ -1,7 +1,7 @@
 // What the stage does beyond drawing one shape: masks and effects, several at once, turning, order, hiding, zoom, before and after.
 // The fake browser shows an image of 800 x 600 at half size: screen = image / 2.
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { browser, open, settle } from "./fake";
+import { browser, FakeModel, open, PIXEL, settle, traits, trial } from "./fake";
 
 let page: Awaited<ReturnType<typeof open>>;
 type Op = Record<string, unknown>;
@@ -397,5 +397,47 @@ describe("the view", () => {
     page.model.kernel({ selected: [1, 7] });
     await settle();
     expect(chosen()).toEqual(["shape-1"]);
+  });
+});
+
+describe("attention over the picture", () => {
+  const answer = { text: "No star.", correct: false, finished: true, tokens: [{ text: "No", logprob: -0.7 }, { text: " star.", logprob: -0.1 }], yes_no: null };
+  beforeEach(async () => {
+    page.end();
+    page.el.remove();
+    page = await open(new FakeModel(traits({ trials: [trial(1, "k0", { answer })], shown: 1 })));
+    vi.stubGlobal("URL", Object.assign(URL, { createObjectURL: () => "blob:heat", revokeObjectURL: () => undefined }));
+  });
+  const choose = async (): Promise<void> => {
+    page.find("answer").querySelector<HTMLElement>("[data-token]")?.click();
+    await settle();
+  };
+
+  it("of a chosen token is asked for and laid where the picture is", async () => {
+    await choose();
+    const asked = page.model.last("map") as { id: string };
+    expect(asked).toMatchObject({ trial: 1, token: 0 });
+    expect(page.maybe("heat")).toBeNull();
+    page.model.message({ kind: "map", id: "another", share: 0.3 }, [PIXEL]);
+    await settle();
+    expect(page.maybe("heat")).toBeNull();
+    page.model.message({ kind: "map", id: asked.id, share: 0.3 }, [PIXEL]);
+    await settle();
+    expect(page.find("heat").style).toMatchObject({ left: "0px", width: "400px", height: "300px", opacity: "0.6" });
+    await page.key("1");
+    expect(page.find("heat").style).toMatchObject({ left: "-200px", width: "800px" });
+    await choose();
+    expect(page.maybe("heat")).toBeNull();
+  });
+
+  it("is taken away as soon as the input is another one", async () => {
+    await choose();
+    page.model.message({ kind: "map", id: page.model.last("map")?.id, share: 0.3 }, [PIXEL]);
+    await settle();
+    expect(page.maybe("heat")).not.toBeNull();
+    await page.key("b");
+    await page.drag([10, 20], [60, 50]);
+    expect(page.maybe("heat")).toBeNull();
+    expect(page.text("viewbar")).toContain("input has changed");
   });
 });

@@ -16,6 +16,7 @@ from PIL import Image
 from scripted_runs import Script
 
 from isi_widget import InputError, Observation, Probe, Stimulus, datasets
+from isi_widget.attribution import heat_layer, measure_attention_map
 from isi_widget.vlm import VLM
 from isi_widget.widget.assets import STATIC
 
@@ -533,7 +534,36 @@ def test_polygons_come_through_from_the_page() -> None:
     page.draw(mask, {"op": "blur", "radius": 4, "region": [[0, 0], [90, 0], [0, 90]]})
     page.wait(lambda page: len(probe.stimulus.operations) == 2)
     assert probe.stimulus.render().getpixel((110, 110)) == (0, 0, 0)
-    page.draw({**mask, "points": [[0, 0]] * 5000})
+    page.draw({**mask, "points": [[0, 0]] * 20_000})
     page.wait(lambda page: probe.error is not None)
     assert "points" in probe.error["message"]
+    probe.close()
+
+
+def test_the_attention_of_a_token_as_a_layer_over_the_picture(monkeypatch: pytest.MonkeyPatch) -> None:
+    probe = Probe()
+    page = Page(probe)
+    trial = probe.run("answer")
+    assert trial.answer is not None
+    page.send({"kind": "map", "id": "a", "trial": 1, "token": 0})
+    page.wait(lambda page: page.of_kind("map"))
+    (message,) = page.of_kind("map")
+    (layer,) = page.attached[page.messages.index(message)]
+    found = measure_attention_map(probe.vlm, trial.stimulus, trial.answer)
+    assert message["share"] == pytest.approx(found.image_share(0))
+    sent = np.asarray(Image.open(io.BytesIO(layer)).convert("RGBA"))
+    wanted = np.asarray(Image.open(io.BytesIO(heat_layer(found, 0))).convert("RGBA"))
+    assert np.array_equal(sent, wanted)
+    # Once read, it is not read again.
+    monkeypatch.setattr("isi_widget.widget.maps.measure_attention_map", None)
+    page.send({"kind": "map", "id": "b", "trial": 1, "token": len(trial.answer.token_ids) - 1})
+    page.wait(lambda page: len(page.of_kind("map")) == 2)
+    for asked, words in (
+        ({"trial": 1, "token": 99}, "no token 99"),
+        ({"trial": 7, "token": 0}, "no trial 7"),
+    ):
+        probe.error = None
+        page.send({"kind": "map", "id": "c", **asked})
+        page.wait(lambda page: probe.error is not None)
+        assert words in probe.error["message"]
     probe.close()

@@ -21,6 +21,7 @@ from isi_widget.widget.protocol import (
     Editor,
     Font,
     Load,
+    Map,
     Models,
     Reshuffle,
     Run,
@@ -47,6 +48,7 @@ def test_good_messages() -> None:
     assert parse_message({"kind": "models"}) == Models()
     assert parse_message({"kind": "editor"}) == Editor()
     assert parse_message({"kind": "font"}) == Font()
+    assert parse_message({"kind": "map", "id": "a", "trial": 2, "token": 0}) == Map("a", 2, 0)
     assert parse_message({"kind": "color", "id": "a", "x": 3, "y": 0}) == Color("a", 3, 0)
     load = {"kind": "load", "id": "a", "name": " org/model "}
     assert parse_message(load) == Load("a", "org/model", None)
@@ -64,8 +66,8 @@ def test_good_messages() -> None:
         ({"kind": "explode"}, [], "'explode'"),
         ({"kind": ["run"]}, [], "Unknown kind"),
         ({"kind": "run", "id": "a"}, [], "lacks what"),
-        ({"kind": "color", "id": "a", "x": -1, "y": 0}, [], "x must be a whole number of pixels"),
-        ({"kind": "color", "id": "a", "x": 0, "y": 0.5}, [], "y must be a whole number of pixels"),
+        ({"kind": "color", "id": "a", "x": -1, "y": 0}, [], "x must be a whole number from 0"),
+        ({"kind": "color", "id": "a", "x": 0, "y": 0.5}, [], "y must be a whole number from 0"),
         ({"kind": "run", "id": "a", "what": []}, [], "what to run"),
         ({"kind": "run", "id": "a", "what": ["answer", "dance"]}, [], "what to run"),
         ({"kind": "run", "id": "a", "what": [["answer"]]}, [], "what to run"),

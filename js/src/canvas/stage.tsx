@@ -9,6 +9,7 @@ import { NAMES } from "../state/screen";
 import type { Picture } from "../state/picture";
 import { observeSize, useView } from "../view";
 import { compose, FONT, measurer } from "./compose";
+import { HeatLayer } from "./heat";
 import { corner, press, topmost, TURN_REACH, type Gesture, type Ground } from "./gesture";
 
 /** Pixels of the screen: below this a press is a click; within this a handle is hit. */
@@ -167,6 +168,7 @@ export const Stage = live(function Stage() {
   return (
     <div class="isi-stage" ref={frame} data-testid="stage" data-showing={screen.showing.value}>
       <canvas ref={canvas} data-testid="canvas" aria-hidden="true" />
+      <HeatLayer />
       <svg
         ref={overlay}
         class={drawing ? "isi-overlay isi-drawing" : "isi-overlay"}
@@ -320,9 +322,9 @@ function usePainting(canvas: { current: HTMLCanvasElement | null }, measure: Mea
   useSignalEffect(() => {
     const [picture, base, operations] = [store.picture.value, store.base.value, screen.operations.value];
     const ours = screen.live.value !== null || store.unrendered.value > 0;
-    void screen.exact.value;
     const t = screen.transform.value;
-    const [showing, divider] = [screen.showing.value, screen.divider.value];
+    // Drawn again, too, when the font has come.
+    const [showing, divider] = [screen.showing.value, screen.divider.value, screen.exact.value];
     cancelAnimationFrame(due.current);
     due.current = requestAnimationFrame(() => {
       const element = canvas.current;

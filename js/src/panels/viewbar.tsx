@@ -49,8 +49,22 @@ export const ViewBar = live(function ViewBar() {
           <Button key={name} test={`show-${name}`} label={label} text={text} kind="bare" why={why} pressed={screen.showing.value === name} onClick={() => (screen.showing.value = name)} />
         ))}
       </div>
+      {screen.token.value !== null && <Opacity />}
       <Pixel />
     </div>
+  );
+});
+
+/** How strongly the attention of the chosen answer token is laid over the picture, or why it is not. */
+const Opacity = live(function Opacity() {
+  const { screen, store } = useView();
+  const why = store.modelInfo.value.unavailable.attention ?? store.modelInfo.value.unavailable.image_map ?? (store.current.value ? null : "The input has changed since: run again to see the attention over it.");
+  if (why) return <span class="isi-muted">{why}</span>;
+  return (
+    <label class="isi-range" title="Attention of the chosen answer token over the picture, mean over layers and heads; the strongest place is the most opaque">
+      <span>attention</span>
+      <input type="range" min="0" max="1" step="0.05" data-testid="opacity" aria-label="Opacity of the attention over the picture" value={screen.opacity.value} onInput={(event) => (screen.opacity.value = Number(event.currentTarget.value))} />
+    </label>
   );
 });
 

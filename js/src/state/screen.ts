@@ -47,6 +47,8 @@ export class Screen {
   readonly relative = signal(false);
   /** the answer token of the shown trial that is looked at */
   readonly token: Signal<number | null> = signal(null);
+  /** how strongly its attention is laid over the picture */
+  readonly opacity = signal(0.6);
   /** numbers of the trials to compare, rising */
   readonly pinned: Signal<readonly number[]> = signal([]);
   readonly paints = signal(0);

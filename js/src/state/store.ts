@@ -5,7 +5,7 @@ import { batch, computed, signal, type ReadonlySignal, type Signal } from "@prea
 import * as documents from "../document";
 import { choiceOf, pictured, same } from "../document";
 import * as read from "../read";
-import type { Choice, Document, Failure, Format, Incoming, Measure, Offer, Operation, Outgoing, Partly, Settings, Status, Tokens, Trial } from "../protocol";
+import type { Choice, Document, Failure, Heat, Format, Incoming, Measure, Offer, Operation, Outgoing, Partly, Settings, Status, Tokens, Trial } from "../protocol";
 import { Pace } from "./pace";
 import { PictureLoader, type Picture } from "./picture";
 
@@ -57,6 +57,7 @@ export class Store {
   readonly tokens: Signal<Tokens | null> = signal(null);
   /** Seconds that the stage which is going may still take; null while that cannot be known. */
   readonly timeLeft: Signal<number | null> = signal(null);
+  readonly heat: Signal<Heat | null> = signal(null);
   readonly font: Signal<Uint8Array<ArrayBuffer> | null> = signal(null);
   /** Source of the editor, once it came. */
   readonly editor: Signal<string | null> = signal(null);
@@ -341,6 +342,13 @@ export class Store {
     this.#send({ kind: "color", id, x, y });
   }
 
+  /** Asks for what one token of a trial's answer attended to; it arrives in `heat` with the id that is returned. */
+  askMap(trial: number, token: number): string {
+    const id = identifier();
+    this.#send({ kind: "map", id, trial, token });
+    return id;
+  }
+
   /** Asks for the font of the kernel's texts. */
   askFont(): void {
     this.#send({ kind: "font" });
@@ -425,6 +433,9 @@ export class Store {
         break;
       case "editor":
         this.editor.value = message.text;
+        break;
+      case "map":
+        if (buffers[0]) this.heat.value = { id: message.id, share: message.share, layer: buffers[0] };
         break;
       case "font":
         this.font.value = buffers[0] ?? null;
