@@ -25,6 +25,7 @@ SUBJECTS = {
     "attention": "Attention",
     "entailment_bench": "Clustering",
     "rendering": "Rendering",
+    "page": "The probe in JupyterLab and Chromium",
 }
 
 

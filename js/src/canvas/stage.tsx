@@ -166,7 +166,7 @@ export const Stage = live(function Stage() {
   const tool = screen.tool.value;
   const drawing = tool !== "select";
   return (
-    <div class="isi-stage" ref={frame} data-testid="stage" data-showing={screen.showing.value}>
+    <div class="isi-stage" ref={frame} data-testid="stage" data-showing={screen.showing.value} data-picture={store.picture.value?.key ?? ""}>
       <canvas ref={canvas} data-testid="canvas" aria-hidden="true" />
       <HeatLayer />
       <svg
