@@ -155,9 +155,9 @@ describe("averages", () => {
     await show(trial(1, "k0", { averages }));
     const row = page.find("entropy-semantic_entropy");
     expect(row.querySelector(".isi-usual")?.getAttribute("x1")).toBe("10%");
-    expect(row.textContent).toContain("more uncertain than 83 % of the observations. Averages of 200 scenes.");
+    expect(row.textContent).toContain("more uncertain than 83 % of the observations, equal ones counted half. Averages of 200 scenes.");
     expect(row.querySelector("svg")?.getAttribute("aria-label")).toBe("Semantic entropy: 0.61, on average 0.23");
-    expect(page.text("clusters-tip")).toContain("1.4 on average, more than 70 %");
+    expect(page.text("clusters-tip")).toContain("1.4 on average; this is more than in 70 %");
     expect(page.find("attention-image").querySelector(".isi-usual")?.getAttribute("x1")).toBe("40%");
     await page.click("attention-relative");
     expect(page.find("attention-image").querySelector(".isi-usual")).toBeNull();

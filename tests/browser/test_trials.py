@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from harness import Notebook, Probe
 from playwright.sync_api import expect
+from test_accessibility import AXE, look_at, resize, settle
 
 from isi_widget import Trial
 from isi_widget.report.pdf import open_report
@@ -89,3 +90,43 @@ def test_comparing_and_exporting(bench: Notebook, run: Probe, tmp_path: Path) ->
     assert [row["stimulus_key"] for row in csv.DictReader(io.StringIO(files["csv"].decode()))] == keys
     reported = open_report(files["pdf"])
     assert isinstance(reported, list) and [trial.stimulus.key for trial in reported] == keys
+
+
+@pytest.mark.parametrize("theme", ["Light", "Dark"])
+def test_axe_finds_nothing_and_nothing_sticks_out(bench: Notebook, run: Probe, theme: str) -> None:
+    if not AXE.exists():
+        pytest.skip("axe-core is not installed: run `npm ci` first (`make test` does)")
+    bench.page.evaluate(AXE.read_text("utf-8"))
+    change = "theme => window.jupyterapp.commands.execute('apputils:change-theme', { theme })"
+    bench.page.evaluate(change, f"JupyterLab {theme}")
+    expect(run.root).to_have_attribute("data-theme", theme.lower())
+    found: list[str] = []
+
+    def look(state: str) -> None:
+        settle(run)
+        found.extend(f"{state}: {line}" for line in look_at(run.root, "violations"))
+        found.extend(f"{state}: {line}" for line in look_at(run.root, "sticksOut"))
+
+    try:
+        bench.execute("probe.note(1, 'as it is, at length: ' + 'x' * 80); probe.shown = 1")
+        run.part("trial-1-pin").click()
+        run.part("trial-2-pin").click()
+        for width in (320, 760, 1600):
+            resize(run, width)
+            run.part("token-0").focus()
+            expect(run.part("token-told")).to_be_visible()
+            look(f"{width} px, alternatives")
+            run.part("token-0").click()
+            expect(run.part("attention-token")).to_be_visible()
+            look(f"{width} px, one token")
+            run.part("attention-token").click()
+            for opener in ("compare", "export"):
+                run.part(opener).click()
+                expect(run.part(f"{opener}-panel")).to_be_visible()
+                look(f"{width} px, {opener}")
+                run.page.keyboard.press("Escape")
+                expect(run.part(f"{opener}-panel")).to_have_count(0)
+                expect(run.part(opener)).to_be_focused()
+    finally:
+        bench.page.evaluate(change, "JupyterLab Light")
+    assert found == [], "\n".join(found)

@@ -180,7 +180,7 @@ export const Compare = live(function Compare() {
   const rows = rowsOf(trials, store.notes.value).filter((row) => !only.value || row.cells.some((cell) => cell.differs));
   return (
     <Popover test="compare-panel" label="Trials side by side" classes="isi-compare">
-      <div>
+      <div class="isi-comparehead">
         <h3>Trials side by side</h3>
         <label class="isi-check">
           <input type="checkbox" data-testid="compare-only" checked={only.value} onChange={(event) => (only.value = event.currentTarget.checked)} />

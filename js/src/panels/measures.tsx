@@ -206,7 +206,7 @@ export function Uncertainty({ uncertainty, averages, partly }: UncertaintyProps)
           <h4>
             {number ? (
               <Tip test="clusters-tip" term={`${plural(uncertainty.clusters.length, "cluster")} of answers`}>
-                {`${decimals(number.mean, 1)} on average, more than ${whole(number.percentile)} % of the observations have. ${averages.note}`}
+                {`${decimals(number.mean, 1)} on average; this is more than in ${place(number.percentile)}. ${averages.note}`}
               </Tip>
             ) : (
               `${plural(uncertainty.clusters.length, "cluster")} of answers`
@@ -228,7 +228,8 @@ export function Uncertainty({ uncertainty, averages, partly }: UncertaintyProps)
   );
 }
 
-const whole = (percentile: number): string => percentile.toFixed(0);
+/** Mid-rank: many answers have the same entropy, 0. */
+const place = (percentile: number): string => `${percentile.toFixed(0)} % of the observations, equal ones counted half`;
 
 function Entropy({ entropy, averages }: { entropy: EntropyView; averages: AveragesView | null | undefined }) {
   const { name, label, value, low, high, maximum, unit, definition } = entropy;
@@ -247,7 +248,7 @@ function Entropy({ entropy, averages }: { entropy: EntropyView; averages: Averag
           {definition}
           {usual && (
             <span class="isi-more">
-              {`The tick is the average, ${decimals(usual.mean)}; this is more uncertain than ${whole(usual.percentile)} % of the observations. ${averages.note}`}
+              {`The tick is the average, ${decimals(usual.mean)}; this is more uncertain than ${place(usual.percentile)}. ${averages.note}`}
             </span>
           )}
         </>
