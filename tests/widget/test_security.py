@@ -73,6 +73,9 @@ class Victim:
         assert self.crashes == []
         document = protocol.check_document(probe.document)
         assert protocol.check_settings(probe.settings) == probe.settings
+        assert protocol.check_tool(probe.tool) in protocol.TOOLS
+        assert protocol.check_selected(probe.selected, document["operations"]) == probe.selected
+        assert isinstance(probe.run_on_change, bool) and isinstance(probe.busy, bool)
         assert probe.observation_index == -1 or 0 <= probe.observation_index < len(probe.observations)
         assert probe.shown == -1 or 1 <= probe.shown <= len(probe.trials)
         assert probe.error is None or set(probe.error) == {"message", "hint", "id"}
@@ -157,6 +160,11 @@ def test_a_bad_message_is_refused_in_one_clear_sentence(victim: Victim, content:
         ({"document": document(past=nested(800))}, "Operation 0"),
         ({"document": nested(800)}, "must be an object"),
         ({"settings": {"temperature": HUGE}}, "temperature must be"),
+        ({"tool": SCRIPT}, "tool must be one of"),
+        ({"selected": [HUGE]}, "selected"),
+        ({"selected": nested(800)}, "selected"),
+        ({"run_on_change": SCRIPT * 10**4}, "run_on_change must be"),
+        ({"busy": True}, "may not set 'busy'"),
         ({"observation_index": HUGE}, "The observation must be"),
         ({"observation_index": SCRIPT * 10**5}, "The observation must be"),
         ({"shown": HUGE}, "shown must be"),
@@ -244,7 +252,7 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
     max_leaves=8,
 )
-KINDS = st.sampled_from(["run", "cancel", "upload", "code", "models", "load"])
+KINDS = st.sampled_from(sorted(protocol._KEYS))
 WORDS = st.sampled_from(["answer", "uncertainty", "attention", "everything", "embedded", "nf4"])
 SETTINGS = st.dictionaries(
     st.sampled_from([*protocol.SETTINGS, "what", "constructor"]), SCALARS | st.integers(0, 20), max_size=4
@@ -259,6 +267,8 @@ MESSAGES = (
             "settings": SETTINGS | JSON,
             "name": WORDS | JSON,
             "quantization": WORDS | JSON,
+            "indexes": st.lists(st.integers(-3, 120), max_size=4) | JSON,
+            "part": st.sampled_from(["image", "context"]) | JSON,
             "also": JSON,
         },
     )
@@ -302,6 +312,10 @@ STATES = st.fixed_dictionaries(
         "settings": SETTINGS | JSON,
         "observation_index": st.integers(-3, 120) | JSON,
         "shown": st.integers(-3, 5) | JSON,
+        "tool": st.sampled_from(protocol.TOOLS) | JSON,
+        "selected": st.lists(st.integers(-1, 3), max_size=3) | JSON,
+        "run_on_change": st.booleans() | JSON,
+        "busy": JSON,
         "error": JSON,
         "trials": JSON,
         "preview": JSON,
@@ -316,7 +330,7 @@ FUZZ = settings(
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
-KNOWN = {"run", "cancel", "upload", "code", "models", "load"}
+KNOWN = set(protocol._KEYS)
 
 
 def clear(told: list[str]) -> None:

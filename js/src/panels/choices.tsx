@@ -15,7 +15,8 @@ export interface Choice {
   group?: string;
   /** why it cannot be chosen */
   why?: string | false;
-  view: ComponentChild;
+  /** made when it is drawn */
+  view: () => ComponentChild;
 }
 
 interface Props {
@@ -129,7 +130,7 @@ export const Choices = live(function Choices({ test, label, placeholder, none, r
             onClick={() => take(row)}
             onPointerMove={() => (active.value = row.key)}
           >
-            {row.view}
+            {row.view()}
           </li>,
         ])}
       </ul>

@@ -94,7 +94,7 @@ const Models = live(function Models() {
             group: family,
             chosen: name === present.name,
             why,
-            view: (
+            view: () => (
               <>
                 <span class="isi-grow">
                   {rest ? <span class="isi-muted">{owner}/</span> : owner}

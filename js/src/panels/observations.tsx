@@ -106,7 +106,7 @@ const Picker = live(function Picker({ found }: { found: ObservationRow[] }) {
           key: String(index),
           text: `${index} ${id} ${question} ${answer ?? ""} ${level ?? ""}`,
           chosen: index === store.index.value,
-          view: (
+          view: () => (
             <>
               <span class="isi-muted isi-index">{index}</span>
               <Thumbnail data={pictures.get(index) ?? null} size={PICTURE} alt="" />
