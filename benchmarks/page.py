@@ -1,5 +1,5 @@
-"""The probe in a real JupyterLab and Chromium: first paint, frames while dragging, the way to the kernel's picture
-and back, and twenty probes in one notebook. Needs Chromium, as the browser tests do.
+"""The probe in a real JupyterLab and Chromium: first paint, frames while dragging, the way to the kernel's
+picture and back, and twenty probes in one notebook. Needs Chromium, as the browser tests do.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ SETUP = """import numpy as np
 import isi_widget as isi
 vlm = isi.load_vlm()
 def photograph(width, height):
-    rows = np.linspace(0, 1, height)[:, None, None] * [160, 90, 40] + np.linspace(0, 1, width)[None, :, None] * 60
+    rows = np.linspace(0, 1, height)[:, None, None] * [160, 90, 40]
+    rows = rows + np.linspace(0, 1, width)[None, :, None] * 60
     texture = np.random.default_rng(0).integers(0, 30, (height, width, 3))
     return isi.Observation((rows + texture).astype(np.uint8), "Is there a star?")
 small, large = photograph(1024, 768), photograph(4000, 3000)
@@ -29,12 +30,14 @@ FIRST_PAINT = """
 window.firstPaints = [];
 new MutationObserver((changes) => {
   for (const { addedNodes } of changes) for (const node of addedNodes) {
-    const root = node.querySelector?.('[data-testid=isi-probe]') ?? (node.dataset?.testid === 'isi-probe' ? node : null);
+    const own = node.dataset?.testid === 'isi-probe' ? node : null;
+    const root = own ?? node.querySelector?.('[data-testid=isi-probe]');
     if (!root || root.seen) continue;
     root.seen = performance.now();
     const look = () => {
       const stage = root.querySelector('[data-testid=stage]');
-      if (stage?.dataset.picture && Number(root.dataset.paints) > 0) window.firstPaints.push(performance.now() - root.seen);
+      const painted = stage?.dataset.picture && Number(root.dataset.paints) > 0;
+      if (painted) window.firstPaints.push(performance.now() - root.seen);
       else requestAnimationFrame(look);
     };
     look();
@@ -122,9 +125,7 @@ def rows() -> list[Row]:
         page.wait_for_timeout(1500)
         overlay = probe.part("overlay")
         overlay.scroll_into_view_if_needed()
-        x, y, w, h = notebook.value(
-            "[float(getattr(s.operations[-1], n)) for n in ('x', 'y', 'width', 'height')]"
-        )
+        x, y, h = notebook.value("[float(getattr(s.operations[-1], n)) for n in ('x', 'y', 'height')]")
         page.mouse.move(*probe.on_screen(x + 1, y + h / 2))
         page.mouse.down()
         page.evaluate(FRAMES)
@@ -143,7 +144,7 @@ def rows() -> list[Row]:
         found.append(Row("the same, 95th percentile of the frames", (late,), target=0.033))
         notebook.close()
 
-        cells = [SETUP, *("isi.Probe(vlm, isi.datasets.scenes()[%d])" % number for number in range(PROBES))]
+        cells = [SETUP, *(f"isi.Probe(vlm, isi.datasets.scenes()[{n}])" for n in range(PROBES))]
         name = lab.notebook(cells)
         many = lab.open(browser, name, viewport={"width": 1500, "height": 1100})
         many.run_all()

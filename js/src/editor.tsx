@@ -3,7 +3,7 @@
 import { live } from "./live";
 import { Stage } from "./canvas/stage";
 import { pasteDrawings } from "./clipboard";
-import { loadFont } from "./font";
+import { fetchFont } from "./fetch";
 import { inField, keyboard } from "./keyboard";
 import { Header } from "./panels/header";
 import { TrialButtons, TrialsButtons } from "./panels/history";
@@ -56,7 +56,7 @@ function attach({ store, screen, root }: View, signal: AbortSignal): void {
     mine(event);
     void accept(file, store);
   };
-  void loadFont(store, signal).then(() => (screen.exact.value = true));
+  void fetchFont(store, signal).then((come) => (screen.exact.value = come));
   const keys = keyboard(screen);
   on("keydown", keys.down);
   on("keyup", keys.up);

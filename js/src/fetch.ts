@@ -1,5 +1,6 @@
-// Fetches the editor (editor.ts, a module of its own) from the kernel. anywidget's module is saved in the notebook once for every widget;
-// this one is not: it is evaluated once per page, and given the Preact and the store of each widget that asks.
+// Fetches from the kernel what is not saved in the notebook: the editor (editor.tsx, a module of its own) and the font.
+// anywidget's module is saved once for every widget; these come once per page, to whichever widget asks first, and are shared.
+import { fontName } from "./canvas/font";
 import type { Editor } from "./editor";
 import type { Store } from "./state/store";
 
@@ -10,44 +11,63 @@ declare const EDITOR: string;
 
 type Make = (core: object) => Editor;
 
-/** Milliseconds after which it is asked for again, the second time twice as many. */
+/** Milliseconds after which something is asked for again, the second time twice as many. */
 const AGAIN = 2000;
-const KEY = "isi_widget editors";
+const KEY = "isi_widget fetched";
+
+/** One thing that the widgets of a page share: asked for by one, awaited by all. */
+interface Shared {
+  asked: number;
+  made: Promise<unknown>;
+  put: (made: unknown) => void;
+}
+
+function shared(name: string): Shared {
+  const page = globalThis as unknown as Partial<Record<typeof KEY, Map<string, Shared>>>;
+  const all = (page[KEY] ??= new Map());
+  let one = all.get(name);
+  if (!one) {
+    let put: Shared["put"] = () => undefined;
+    const made = new Promise<unknown>((done) => (put = done));
+    one = { asked: -Infinity, made, put };
+    all.set(name, one);
+  }
+  return one;
+}
+
+/** `ask` sends the question; `come` calls back with what came, which `make` turns into what is shared. Null if the view goes away first. */
+function once<T, S>(name: string, lifetime: AbortSignal, ask: () => void, come: (then: (source: S | null) => void) => () => void, make: (source: S) => Promise<T>): Promise<T | null> {
+  const one = shared(name);
+  return new Promise((done, fail) => {
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    let stop = (): void => undefined;
+    const end = (made: T | null): void => {
+      clearTimeout(timer);
+      stop();
+      done(made);
+    };
+    const again = (after: number): void => {
+      if (Date.now() - one.asked >= AGAIN) {
+        one.asked = Date.now();
+        ask();
+      }
+      timer = setTimeout(() => again(2 * after), after);
+    };
+    lifetime.addEventListener("abort", () => end(null));
+    void one.made.then((made) => end(made as T), fail);
+    stop = come((source) => {
+      if (source !== null) one.put(make(source));
+    });
+    again(AGAIN);
+  });
+}
 
 export function fetcher(core: object): Fetch {
   return async (store, lifetime) => {
-    // Shared by the widgets of a page; by version, for notebooks that were made by several.
-    const page = globalThis as unknown as Partial<Record<typeof KEY, Map<string, Promise<Make>>>>;
-    const made = (page[KEY] ??= new Map());
-    let make = made.get(EDITOR);
-    if (!make) {
-      const source = await ask(store, lifetime);
-      if (source === null) return null;
-      make = made.get(EDITOR) ?? evaluate(source);
-      made.set(EDITOR, make);
-    }
-    return (await make)(core);
+    // By version, for notebooks that were made by several.
+    const make = await once(`editor ${EDITOR}`, lifetime, () => store.askEditor(), (then) => store.editor.subscribe(then), evaluate);
+    return make && make(core);
   };
-}
-
-function ask(store: Store, lifetime: AbortSignal): Promise<string | null> {
-  return new Promise((done) => {
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    const again = (after: number): void => {
-      store.askEditor();
-      timer = setTimeout(() => again(2 * after), after);
-    };
-    const end = (source: string | null): void => {
-      clearTimeout(timer);
-      done(source);
-    };
-    lifetime.addEventListener("abort", () => end(null));
-    again(AGAIN);
-    const stop = store.editor.subscribe((source) => {
-      if (source !== null) end(source);
-    });
-    lifetime.addEventListener("abort", stop);
-  });
 }
 
 async function evaluate(source: string): Promise<Make> {
@@ -57,4 +77,14 @@ async function evaluate(source: string): Promise<Make> {
   } finally {
     URL.revokeObjectURL(url);
   }
+}
+
+/** Resolved with true when the kernel's font can be used: texts then measure and look on the page as they do in the picture. */
+export async function fetchFont(store: Store, lifetime: AbortSignal): Promise<boolean> {
+  return (await once("font", lifetime, () => store.askFont(), (then) => store.font.subscribe(then), useFont)) ?? false;
+}
+
+async function useFont(data: Uint8Array<ArrayBuffer>): Promise<true> {
+  document.fonts.add(await new FontFace(fontName, data).load());
+  return true;
 }

@@ -24,7 +24,7 @@ beforeEach(() => {
 });
 afterEach(() => {
   vi.useRealTimers();
-  Reflect.deleteProperty(page, "isi_widget editors");
+  Reflect.deleteProperty(page, "isi_widget fetched");
 });
 
 test("two widgets of a page share what was fetched, and each gives it its own core", async () => {
@@ -35,6 +35,26 @@ test("two widgets of a page share what was fetched, and each gives it its own co
   expect(await first).toMatchObject({ core: a });
   expect(await fetcher(b)(two.store, two.lifetime.signal)).toMatchObject({ core: b });
   expect([asked(one.model), asked(two.model)]).toEqual([1, 0]);
+});
+
+test("of two that need it at the same time only one asks", async () => {
+  const [one, two] = [start(), start()];
+  const both = [fetcher({})(one.store, one.lifetime.signal), fetcher({})(two.store, two.lifetime.signal)];
+  expect([asked(one.model), asked(two.model)]).toEqual([1, 0]);
+  one.model.message({ kind: "editor", text: SOURCE });
+  expect((await Promise.all(both)).every(Boolean)).toBe(true);
+});
+
+test("the other one asks if the first gets no answer", async () => {
+  vi.useFakeTimers();
+  const [one, two] = [start(), start()];
+  void fetcher({})(one.store, one.lifetime.signal);
+  const second = fetcher({})(two.store, two.lifetime.signal);
+  one.lifetime.abort();
+  vi.advanceTimersByTime(2000);
+  expect([asked(one.model), asked(two.model)]).toEqual([1, 1]);
+  two.model.message({ kind: "editor", text: SOURCE });
+  expect(await second).not.toBeNull();
 });
 
 test("another version of the widget fetches its own", async () => {

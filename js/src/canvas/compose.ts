@@ -5,9 +5,8 @@ import { centre } from "../geometry";
 import type { Drawing, Operation, Point } from "../protocol";
 import { angleOf, arrowHead, ASCENT, estimate, extent, LABEL_SIZE, labelExtent, LINE_HEIGHT, polygonOf, type Measure } from "../shapes";
 import type { Picture } from "../state/picture";
+import { FONT } from "./font";
 
-export const fontName = "isi DejaVu Sans";
-export const FONT = `"${fontName}", "DejaVu Sans", Verdana, "Bitstream Vera Sans", sans-serif`;
 
 /** Exact text widths where the browser has a canvas. */
 export function measurer(): Measure | undefined {

@@ -8,7 +8,8 @@ import { angleOf, estimate, extent, handles, labelExtent, LABEL_SIZE, polygonOf,
 import { NAMES } from "../state/screen";
 import type { Picture } from "../state/picture";
 import { observeSize, useView } from "../view";
-import { compose, FONT, measurer } from "./compose";
+import { compose, measurer } from "./compose";
+import { FONT } from "./font";
 import { HeatLayer } from "./heat";
 import { corner, press, topmost, TURN_REACH, type Gesture, type Ground } from "./gesture";
 
