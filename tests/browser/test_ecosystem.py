@@ -1,4 +1,4 @@
-"""The probe outside of a running JupyterLab: in marimo, in a saved notebook, in nbconvert's HTML.
+"""The probe outside of a running JupyterLab: in marimo, Notebook 7, saved notebooks, nbconvert's HTML.
 
 Saved pages are opened with scripts switched off and without a network: what is seen then, is there.
 """
@@ -12,13 +12,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
 
 import nbformat
 import pytest
-from harness import ROOT, SECONDS, Lab, Probe
+from harness import ROOT, SECONDS, Lab, Notebook, Probe
 from nbconvert import HTMLExporter
 from playwright.sync_api import Locator, Page, expect
 from traitlets.config import Config
@@ -49,48 +50,33 @@ if __name__ == "__main__":
 """
 
 
-@pytest.fixture(scope="module")
-def marimo(tmp_path_factory: pytest.TempPathFactory, browser: Any) -> Iterator[Page]:
-    """A marimo app with a probe, in its own server, open in the browser."""
-    if importlib.util.find_spec("marimo") is None:
-        pytest.skip("marimo is not installed: pip install marimo")
-    folder = tmp_path_factory.mktemp("marimo")
-    (folder / "app.py").write_text(APP)
+@contextmanager
+def serving(folder: Path, *command: str, answers: str, **environment: str) -> Iterator[str]:
+    """`python -m command`, {port} filled in; gives its address once the path `answers` does."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [
-        sys.executable,
-        "-m",
-        "marimo",
-        "--quiet",
-        "--yes",
-        "run",
-        "app.py",
-        "--headless",
-        "--no-token",
-    ]
-    command += ["--host", "127.0.0.1", "--port", str(port)]
-    environment = {
+    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    variables = {
         **os.environ,
-        "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),
-        "HOME": str(folder),
-        "MARIMO_SKIP_UPDATE_CHECK": "1",
+        "PYTHONPATH": path,
         "OMP_NUM_THREADS": "1",
         "HF_HUB_OFFLINE": "1",
+        **environment,
     }
+    line = [sys.executable, "-m", *(part.format(port=port) for part in command)]
     with (folder / "server.log").open("w") as log:
-        server = subprocess.Popen(command, env=environment, stdout=log, stderr=subprocess.STDOUT, cwd=folder)
-    context = browser.new_context(viewport={"width": 1300, "height": 1400})
+        server = subprocess.Popen(line, env=variables, stdout=log, stderr=subprocess.STDOUT, cwd=folder)
     try:
-        url = f"http://127.0.0.1:{port}"
-        wait_for(f"{url}/health", server, folder / "server.log")
-        context.set_default_timeout(SECONDS * 1000)
-        page = context.new_page()
-        page.goto(url)
-        yield page
+        base, end = f"http://127.0.0.1:{port}", time.monotonic() + SECONDS
+        while not is_there(f"{base}{answers}"):
+            if server.poll() is not None or time.monotonic() > end:
+                raise RuntimeError(
+                    f"{command[0]} did not start:\n{(folder / 'server.log').read_text()[-3000:]}"
+                )
+            time.sleep(0.1)  # there is no other sign of a server that is starting
+        yield base
     finally:
-        context.close()
         server.terminate()
         try:
             server.wait(10)
@@ -99,34 +85,77 @@ def marimo(tmp_path_factory: pytest.TempPathFactory, browser: Any) -> Iterator[P
             server.wait()
 
 
-def wait_for(url: str, server: subprocess.Popen[bytes], log: Path) -> None:
-    end = time.monotonic() + SECONDS
-    while time.monotonic() < end and server.poll() is None:
-        try:
-            with urlopen(url, timeout=5):
-                return
-        except OSError:
-            time.sleep(0.1)  # there is no other sign of a server that is starting
-    raise RuntimeError(f"marimo did not start:\n{log.read_text()[-3000:]}")
+def is_there(url: str) -> bool:
+    try:
+        with urlopen(url, timeout=5):
+            return True
+    except OSError:
+        return False
 
 
-def test_marimo_draws_runs_and_tells_its_cells(marimo: Page) -> None:
-    probe = Probe(marimo, marimo.get_by_test_id("isi-probe")).ready()
-    assert probe.root.evaluate("root => root.getRootNode() instanceof ShadowRoot")
-    expect(marimo.get_by_text("drawn: 0, the same in Python: True, shown: -1")).to_be_visible()
-    probe.draw("box", (100, 80), (260, 200))
-    expect(marimo.get_by_text("drawn: 1, the same in Python: True, shown: -1")).to_be_visible()
-    probe.part("run-answer").click()
-    probe.finished(1)
-    expect(probe.part("answer")).not_to_be_empty()
-    # Keys and the style sheet reach into the shadow.
-    probe.root.focus()
-    probe.page.keyboard.press("o")
-    expect(probe.part("tool-ellipse")).to_have_attribute("aria-pressed", "true")
-    assert probe.part("body").evaluate("body => getComputedStyle(body).display") == "grid"
-    probe.page.keyboard.press("Escape")
-    probe.part("undo").click()
-    expect(marimo.get_by_text("drawn: 0, the same in Python: True")).to_be_visible()
+def installed(package: str) -> None:
+    if importlib.util.find_spec(package) is None:
+        pytest.skip(f"{package} is not installed: pip install {package}")
+
+
+@pytest.fixture
+def page(browser: Any) -> Iterator[Page]:
+    """A window of its own."""
+    context = browser.new_context(viewport={"width": 1300, "height": 1400})
+    context.set_default_timeout(SECONDS * 1000)
+    yield context.new_page()
+    context.close()
+
+
+def test_marimo_draws_runs_and_tells_its_cells(page: Page, tmp_path: Path) -> None:
+    installed("marimo")
+    (tmp_path / "app.py").write_text(APP)
+    command = ["marimo", "--quiet", "--yes", "run", "app.py", "--headless", "--no-token", "--port", "{port}"]
+    quiet = {"HOME": str(tmp_path), "MARIMO_SKIP_UPDATE_CHECK": "1"}
+    with serving(tmp_path, *command, answers="/health", **quiet) as base:
+        page.goto(base)
+        probe = Probe(page, page.get_by_test_id("isi-probe")).ready()
+        assert probe.root.evaluate("root => root.getRootNode() instanceof ShadowRoot")
+        expect(page.get_by_text("drawn: 0, the same in Python: True, shown: -1")).to_be_visible()
+        probe.draw("box", (100, 80), (260, 200))
+        expect(page.get_by_text("drawn: 1, the same in Python: True, shown: -1")).to_be_visible()
+        probe.part("run-answer").click()
+        probe.finished(1)
+        expect(probe.part("answer")).not_to_be_empty()
+        # Keys and the style sheet reach into the shadow.
+        probe.root.focus()
+        page.keyboard.press("o")
+        expect(probe.part("tool-ellipse")).to_have_attribute("aria-pressed", "true")
+        assert probe.part("body").evaluate("body => getComputedStyle(body).display") == "grid"
+        page.keyboard.press("Escape")
+        probe.part("undo").click()
+        expect(page.get_by_text("drawn: 0, the same in Python: True")).to_be_visible()
+
+
+def test_notebook_7_draws_runs_and_keeps_its_keys(page: Page, tmp_path: Path) -> None:
+    installed("notebook")
+    (tmp_path / "root").mkdir()
+    options = ["--no-browser", "--allow-root", "--ServerApp.ip=127.0.0.1", "--ServerApp.port={port}"]
+    options += ["--IdentityProvider.token=t", "--ServerApp.root_dir=root"]
+    options += ["--JupyterNotebookApp.expose_app_in_browser=True"]
+    own = {f"JUPYTER_{name}_DIR": str(tmp_path / name.lower()) for name in ("CONFIG", "DATA", "RUNTIME")}
+    with serving(tmp_path, "notebook", *options, answers="/api/status?token=t", **own) as base:
+        name = Lab(tmp_path / "root", base, "t").notebook([CELLS[0], "probe = isi.Probe(vlm, obs)\nprobe"])
+        notebook = Notebook(page, f"{base}/notebooks/{name}?token=t")
+        notebook.load()
+        notebook.run_all()
+        probe = Probe(page, page.get_by_test_id("isi-probe")).ready()
+        probe.draw("box", (100, 80), (260, 200))
+        notebook.until("len(probe.stimulus.operations) == 1")
+        probe.part("run-answer").click()
+        probe.finished(1)
+        expect(probe.part("answer")).to_have_text(notebook.value("probe.trial.answer.text"))
+        probe.root.focus()
+        for key in "bdd00xm":
+            page.keyboard.press(key)
+        count = "() => window.jupyterapp.shell.currentWidget.content.widgets.length"
+        assert page.evaluate(count) == 2
+        assert notebook.value("[len(probe.trials), 'vlm' in globals()]") == [1, True]
 
 
 # ---- saved notebooks
