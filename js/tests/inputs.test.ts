@@ -4,6 +4,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { duration } from "../src/panels/progress";
 import { DEFAULTS } from "../src/panels/settings";
 import { Pace } from "../src/state/pace";
+import { TOOL_KEYS } from "../src/state/screen";
 import { Store } from "../src/state/store";
 import { readStatus } from "../src/read";
 import { accept, MAX_BYTES } from "../src/upload";
@@ -574,6 +575,14 @@ describe("large files", () => {
     });
     expect((await upload()).notice.value?.message).toContain("4096 × 3072");
   });
+});
+
+it("the tools that the kernel knows are those of the page", async () => {
+  await start();
+  const [, list = ""] = /^TOOLS = \(([^)]*)\)/m.exec(readFileSync("isi_widget/widget/protocol.py", "utf8")) ?? [];
+  const kernel = Array.from(list.matchAll(/"(\w+)"/g), ([, name]) => name ?? "");
+  expect(kernel.length).toBeGreaterThan(5);
+  expect(kernel.sort()).toEqual(Object.values(TOOL_KEYS).sort());
 });
 
 it("a trial's own settings are not the present ones", async () => {
