@@ -69,6 +69,7 @@ bench: $(VENV)/.test
 
 pictures: $(VENV)/.test
 	$(BIN)/python docs/make_pictures.py
+	$(BIN)/python docs/make_gallery.py
 
 format: $(VENV)/.test
 	$(BIN)/ruff format .

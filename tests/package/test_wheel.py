@@ -63,6 +63,7 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
         "isi_widget/embedded/vlm/model.safetensors",
         "isi_widget/embedded/vlm/README.md",
         "isi_widget/embedded/entailment/model.safetensors",
+        "isi_widget/embedded/averages.json",
         "isi_widget/py.typed",
     ):
         assert needed in names

@@ -61,7 +61,7 @@ export const Tokens = live(function Tokens({ answer }: { answer: AnswerView }) {
       {found.map(({ token, index, before, word }) => {
         const others = token.alternatives.map((other) => `${said(other.text)} ${probability(chance(other))}`);
         return [
-          before,
+          index !== words[0]?.index && before,
           word && (
             <button
               key={index}
