@@ -88,7 +88,7 @@ async function reduce(file: File, largest: number, bytes: number): Promise<Reduc
     const width = Math.max(1, Math.round(bitmap.width * scale));
     const height = Math.max(1, Math.round(bitmap.height * scale));
     const canvas = typeof document === "undefined" ? new OffscreenCanvas(width, height) : Object.assign(document.createElement("canvas"), { width, height });
-    const context = canvas.getContext("2d");
+    const context: CanvasRenderingContext2D | OffscreenCanvasRenderingContext2D | null = canvas.getContext("2d");
     if (!context) return null;
     context.fillStyle = "#ffffff";
     context.fillRect(0, 0, width, height);
