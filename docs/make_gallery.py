@@ -15,7 +15,6 @@ from playwright.sync_api import Locator
 sys.path.insert(0, str(HERE.parent / "tests" / "browser"))
 from harness import Notebook, Probe, chromium, jupyterlab
 
-
 #: Shown in one theme only.
 ONE_THEME = {"swipe": "light", "difference": "dark", "keys": "dark", "attention": "light", "compare": "light"}
 
