@@ -1,7 +1,7 @@
 """Texts of data, models and users are texts everywhere: in the probe, in a trial's page, in nbconvert's HTML.
 
 The payload runs when it is set as markup (one test shows that), so a page that it could break out on has
-`window.pwned`. Not for what a page may send to the kernel (tests/widget/test_security.py).
+`window.pwned`. Not for what a page may send to the kernel (tests/widget/test_security_messages.py).
 """
 
 from __future__ import annotations
