@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from isi_widget.stimulus import (
+    Drawing,
     GaussianNoise,
     Operation,
     ReplaceContext,
@@ -28,6 +29,8 @@ def label_of(stimulus: Stimulus) -> str:
     last = {type(operation): operation for operation in stimulus.operations if _replaces(operation)}
     names: Counter[str] = Counter()
     for operation in stimulus.operations:
+        if isinstance(operation, Drawing) and operation.hidden:
+            continue
         if not _replaces(operation) or last[type(operation)] is operation:
             name = _name(operation)
             if name is not None:

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from isi_widget.datasets import Dataset, Observation
 from isi_widget.errors import InputError
-from isi_widget.stimulus import Picture, Presets, Stimulus
+from isi_widget.stimulus import Patch, Picture, Presets, Stimulus
 from isi_widget.widget import document as doc
 from isi_widget.widget import preview as pictures
 
@@ -109,6 +110,23 @@ class Editor:
             raise InputError(f"The data set of this observation has no other random {part}.")
         seen.add(other[1])
         return {"op": part, "preset": "random", "seed": other[0]}
+
+    def cut(self, current: Stimulus, operation: int, observation: int) -> Stimulus:
+        """The stimulus whose patch number `operation` is cut from another observation's image, at the same place;
+        from its own image, if that is the present observation.
+
+        Raises
+        ------
+        InputError : that operation is no patch, or there is no such observation.
+        """
+        count = len(current.operations)
+        patch = current.operations[operation] if 0 <= operation < count else None
+        if not isinstance(patch, Patch):
+            raise InputError(f"Operation {operation} is no patch; only a patch is cut from an image.")
+        if not 0 <= observation < len(self.data):
+            raise InputError(f"There is no observation {observation}; there are {len(self.data)}, from 0.")
+        picture = None if observation == self.index else self.data[observation].image
+        return current.replace(operation, replace(patch, picture=picture))
 
     def thumbnail(self, index: int) -> bytes:
         """A small JPEG of an observation of the data set; empty if there is no such one, or its image cannot

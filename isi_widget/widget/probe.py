@@ -243,6 +243,17 @@ class Probe(PageState):
         self._follow()
         return stimulus
 
+    def cut(self, operation: int, observation: int) -> Stimulus:
+        """Cut a patch that is drawn from the image of another observation of the data set ("of observation"
+        on the page): the region of one image in the other.
+
+        operation : the number of the patch among `stimulus.operations`. observation : its number in the data
+        set; the present one cuts from the image itself. Raises `InputError` if there is no such one.
+        """
+        with self._exclusive():
+            self.stimulus = self._editor.cut(self._editor.resolve(self.document), operation, observation)
+        return self.stimulus
+
     def delete(self, trial: int | Trial) -> Trial:
         """Take a trial and its note off the probe; returns the trial. `InputError`: there is none such."""
         removed = self._remove_entry(self._history.number(trial))
@@ -497,6 +508,8 @@ class Probe(PageState):
                 self._load(message.id, Source(message.name, {"quantization": message.quantization}))
             elif isinstance(message, protocol.Restore):
                 self.restore(message.trial)
+            elif isinstance(message, protocol.Cut):
+                self._loader.submit(Job("cut", lambda job: self._cut_or_tell(message), kind="cut"))
             elif isinstance(message, protocol.Delete):
                 self.delete(message.trial)
             elif isinstance(message, protocol.Note):
@@ -544,6 +557,12 @@ class Probe(PageState):
             # What Pillow cannot read is most often read by what made it.
             hint = "Open it in an image program and save it again as PNG or JPEG."
             self._fail(error, message=f"{upload.name}: {error}", hint=hint)
+
+    def _cut_or_tell(self, asked: protocol.Cut) -> None:
+        try:
+            self.cut(asked.operation, asked.observation)
+        except Exception as error:
+            self._fail(error)
 
     def _send_map(self, asked: protocol.Map) -> None:
         try:

@@ -134,6 +134,14 @@ class Map:
 
 
 @dataclass(frozen=True)
+class Cut:
+    """Cut a patch from another observation's image."""
+
+    operation: int
+    observation: int
+
+
+@dataclass(frozen=True)
 class Editor:
     """Asks for the source of the editor, which is not saved in the notebook."""
 
@@ -185,6 +193,7 @@ Message = (
     | Code
     | Models
     | Editor
+    | Cut
     | Font
     | Map
     | Color
@@ -202,6 +211,7 @@ _KEYS = {
     "code": ({"kind", "id"}, set[str]()),
     "models": ({"kind"}, set[str]()),
     "editor": ({"kind"}, set[str]()),
+    "cut": ({"kind", "operation", "observation"}, set[str]()),
     "map": ({"kind", "id", "trial", "token"}, set[str]()),
     "font": ({"kind"}, set[str]()),
     "color": ({"kind", "id", "x", "y"}, set[str]()),
@@ -260,6 +270,8 @@ def parse_message(content: Any, buffers: Sequence[Any] | None = None) -> Message
         return Map(
             _text("id", content["id"], 200), _number(content["trial"]), _whole("token", content["token"])
         )
+    if kind == "cut":
+        return Cut(*(_whole(name, content[name]) for name in ("operation", "observation")))
     if kind == "font":
         return Font()
     if kind == "color":

@@ -358,6 +358,7 @@ export type Outgoing =
   | { kind: "reshuffle"; part: "image" | "context" }
   | { kind: "editor" }
   | { kind: "font" }
+  | { kind: "cut"; operation: number; observation: number }
   | { kind: "map"; id: string; trial: number; token: number }
   | { kind: "color"; id: string; x: number; y: number }
   | { kind: "load"; id: string; name: string; quantization: string | null }

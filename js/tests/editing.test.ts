@@ -111,6 +111,18 @@ describe("masks and effects", () => {
     expect(operations()).toMatchObject([{ op: "erase", fill: "#e41a1c" }]);
   });
 
+  it("a patch can be cut from another observation, by the kernel", async () => {
+    await page.key("c");
+    await page.drag([10, 20], [60, 50]);
+    expect((page.find("patch-of") as HTMLInputElement).value).toBe("0");
+    await page.type("patch-of", "1");
+    expect(page.model.last("cut")).toEqual({ kind: "cut", operation: 0, observation: 1 });
+    await start({ op: "patch", image: "f".repeat(64), source: [0, 0, 50, 50], x: 0, y: 0, width: 50, height: 50 });
+    page.find("layer-0").querySelector("button")?.click();
+    await settle();
+    expect((page.find("patch-of") as HTMLInputElement).value).toBe("");
+  });
+
   it("the corners of a polygon are its handles", async () => {
     await start({ op: "polygon", points: [[20, 20], [120, 20], [120, 100]], color: "#000000", fill: true, line_width: 3 });
     await click(50, 20);

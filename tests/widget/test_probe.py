@@ -567,3 +567,30 @@ def test_the_attention_of_a_token_as_a_layer_over_the_picture(monkeypatch: pytes
         page.wait(lambda page: probe.error is not None)
         assert words in probe.error["message"]
     probe.close()
+
+
+def test_a_patch_is_cut_from_the_image_of_another_observation() -> None:
+    probe = Probe()
+    page = Page(probe)
+    probe.stimulus = probe.stimulus.box(0, 0, 9, 9).patch((40, 50, 60, 70), 200, 100)
+    before = probe.stimulus
+    page.send({"kind": "cut", "operation": 1, "observation": 5})
+    page.wait(lambda page: probe.stimulus != before)
+    other = datasets.scenes()[5].image.array()
+    assert np.array_equal(np.asarray(probe.stimulus.render())[100:170, 200:260], other[50:120, 40:100])
+    assert probe.stimulus == before.undo().patch((40, 50, 60, 70), 200, 100, image=datasets.scenes()[5].image)
+    cut = probe.stimulus
+    probe.undo()
+    assert probe.stimulus == before
+    probe.redo()
+    assert probe.stimulus == cut  # the page names the picture by its checksum
+    probe.cut(1, 0)
+    assert probe.stimulus == before
+    for operation, observation, words in (
+        (0, 5, "no patch"),
+        (9, 5, "no patch"),
+        (1, 100_000, "no observation"),
+    ):
+        with pytest.raises(InputError, match=words):
+            probe.cut(operation, observation)
+    probe.close()

@@ -18,6 +18,7 @@ from isi_widget.widget.protocol import (
     Cancel,
     Code,
     Color,
+    Cut,
     Editor,
     Font,
     Load,
@@ -48,6 +49,7 @@ def test_good_messages() -> None:
     assert parse_message({"kind": "models"}) == Models()
     assert parse_message({"kind": "editor"}) == Editor()
     assert parse_message({"kind": "font"}) == Font()
+    assert parse_message({"kind": "cut", "operation": 0, "observation": 7}) == Cut(0, 7)
     assert parse_message({"kind": "map", "id": "a", "trial": 2, "token": 0}) == Map("a", 2, 0)
     assert parse_message({"kind": "color", "id": "a", "x": 3, "y": 0}) == Color("a", 3, 0)
     load = {"kind": "load", "id": "a", "name": " org/model "}

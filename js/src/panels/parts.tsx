@@ -114,7 +114,8 @@ export function Section({ title, test, aside, teach, busy = false, children }: S
 interface NumberProps {
   test: string;
   label: string;
-  value: number;
+  /** "": another number than is known here */
+  value: number | "";
   low?: number;
   high?: number;
   step?: number;

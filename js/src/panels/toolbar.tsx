@@ -103,6 +103,17 @@ export const Properties = live(function Properties() {
             ))}
           </select>
         )}
+        {selection?.op === "patch" && store.observations.value.length > 1 && (
+          <NumberField
+            test="patch-of"
+            label="of observation"
+            title="The observation whose image the patch is cut from"
+            value={selection.image === null ? store.index.value : ""}
+            low={0}
+            high={store.observations.value.length - 1}
+            onChange={(observation) => screen.selected.value !== null && store.cut(screen.selected.value, observation)}
+          />
+        )}
         {isEffect && !selection && (
           <label class="isi-check" title="Draw the region freehand instead of as a rectangle">
             <input type="checkbox" data-testid="lasso" checked={screen.lasso.value} onChange={(event) => (screen.lasso.value = event.currentTarget.checked)} />

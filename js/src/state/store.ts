@@ -349,6 +349,11 @@ export class Store {
     return id;
   }
 
+  /** Cuts a patch from the image of another observation. */
+  cut(operation: number, observation: number): void {
+    this.#send({ kind: "cut", operation, observation });
+  }
+
   /** Asks for the font of the kernel's texts. */
   askFont(): void {
     this.#send({ kind: "font" });
