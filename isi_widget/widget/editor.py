@@ -112,8 +112,8 @@ class Editor:
         return {"op": part, "preset": "random", "seed": other[0]}
 
     def cut(self, current: Stimulus, operation: int, observation: int) -> Stimulus:
-        """The stimulus whose patch number `operation` is cut from another observation's image, at the same place;
-        from its own image, if that is the present observation.
+        """The stimulus whose patch number `operation` is cut from another observation's image, at the same
+        place; from its own image, if that is the present observation.
 
         Raises
         ------
