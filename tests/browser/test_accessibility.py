@@ -8,21 +8,17 @@ right to left. Not for what the probe does (test_jupyterlab.py).
 from __future__ import annotations
 
 import io
-import os
 import string
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from harness import ROOT, Notebook, Probe
+from looking import bring_axe, look_at
 from PIL import Image
 from playwright.sync_api import Locator, expect
 
-AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
-LOOKING = (Path(__file__).parent / "looking.js").read_text("utf-8").partition("\n")[2]
 POPOVERS = {
     "observation-picker": "observation-list",
     "model": "model-list",
@@ -61,15 +57,7 @@ def made_results(bench: Notebook) -> Iterator[None]:
 @pytest.fixture(scope="module")
 def axe(bench: Notebook) -> None:
     """axe-core in the page."""
-    if not AXE.exists():
-        message = "axe-core is not installed: run `npm ci` first (`make test` does)"
-        (pytest.fail if os.environ.get("ISI_REQUIRE_BROWSER") == "1" else pytest.skip)(message)
-    bench.page.evaluate(AXE.read_text("utf-8"))
-
-
-def look_at(element: Locator, what: str, *arguments: Any) -> Any:
-    """One of the looks of looking.js."""
-    return element.evaluate(f"(e, args) => ({LOOKING}).{what}(e, ...args)", list(arguments))
+    bring_axe(bench.page)
 
 
 def settle(probe: Probe) -> None:

@@ -14,12 +14,13 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.request import urlopen
 
 import nbformat
 import pytest
 from harness import ROOT, SECONDS, Lab, Notebook, Probe
+from looking import bring_axe, look_at
 from nbconvert import HTMLExporter
 from playwright.sync_api import Locator, Page, expect
 from traitlets.config import Config
@@ -164,13 +165,20 @@ CELLS = (
     "s = obs.stimulus().box(100, 80, 160, 120)",
     "isi.run_trial(vlm, s, samples=3)",
     "isi.compare({'as it is': obs.stimulus(), 'covered': s}, vlm, samples=3)",
-    "probe = isi.Probe(vlm, obs)\nprobe.stimulus = s\nprobe",
+    "probe = isi.Probe(vlm, obs)\nprobe.stimulus = s\nprobe.run(samples=3)\nprobe",
 )
 
 
-@pytest.fixture(scope="module")
-def saved(lab: Lab, browser: Any) -> Iterator[tuple[nbformat.NotebookNode, str]]:
+class Saved(NamedTuple):
     """A notebook that JupyterLab ran and saved, with its widget state, and the answer of its trial."""
+
+    book: nbformat.NotebookNode
+    answer: str
+    name: str
+
+
+@pytest.fixture(scope="module")
+def saved(lab: Lab, browser: Any) -> Saved:
     notebook = lab.open(browser, lab.notebook(CELLS))
     try:
         notebook.run_all()
@@ -178,7 +186,7 @@ def saved(lab: Lab, browser: Any) -> Iterator[tuple[nbformat.NotebookNode, str]]
         answer = notebook.value("vlm.answer(s, max_new_tokens=64).text")
         notebook.save()
         name = notebook.page.evaluate("() => window.jupyterapp.shell.currentWidget.context.path")
-        yield nbformat.read(lab.folder / name, as_version=4), answer
+        return Saved(nbformat.read(lab.folder / name, as_version=4), answer, name)
     finally:
         notebook.close()
 
@@ -203,9 +211,9 @@ def shows(trial: Locator, comparison: Locator, answer: str) -> None:
 
 
 def test_nbconvert_html_needs_neither_scripts_nor_a_network(
-    saved: tuple[nbformat.NotebookNode, str], browser: Any, tmp_path: Path
+    saved: Saved, browser: Any, tmp_path: Path
 ) -> None:
-    book, answer = saved
+    book, answer, _ = saved
     html, _ = HTMLExporter().from_notebook_node(without_widgets(book))
     path = tmp_path / "page.html"
     path.write_text(html, "utf-8")
@@ -225,10 +233,10 @@ def test_nbconvert_html_needs_neither_scripts_nor_a_network(
 
 
 def test_with_widget_state_nbconvert_leaves_the_drawing_to_a_script(
-    saved: tuple[nbformat.NotebookNode, str],
+    saved: Saved,
 ) -> None:
     """Known, and said in the docs: the script comes from the network; one option takes the picture."""
-    book, _ = saved
+    book = saved.book
     html, _ = HTMLExporter().from_notebook_node(book)
     view = '<script type="application/vnd.jupyter.widget-view+json">'
     assert html.count(view) == 1 and "isi-trial" in html
@@ -238,9 +246,9 @@ def test_with_widget_state_nbconvert_leaves_the_drawing_to_a_script(
 
 
 def test_a_saved_notebook_that_is_not_trusted_shows_its_results_without_a_kernel(
-    saved: tuple[nbformat.NotebookNode, str], lab: Lab, browser: Any
+    saved: Saved, lab: Lab, browser: Any
 ) -> None:
-    book, answer = saved
+    book, answer, _ = saved
     (lab.folder / "sent.ipynb").write_text(nbformat.writes(without_widgets(book)), "utf-8")
     notebook = lab.open(browser, "sent.ipynb")
     try:
@@ -256,5 +264,24 @@ def test_a_saved_notebook_that_is_not_trusted_shows_its_results_without_a_kernel
         picture = cells.nth(3).locator(".jp-OutputArea-output img")
         expect(picture).to_be_visible()
         assert picture.evaluate("image => image.naturalWidth > 100")
+    finally:
+        notebook.close()
+
+
+def test_a_saved_probe_without_a_kernel_is_seen_whole_and_passes_axe(
+    saved: Saved, lab: Lab, browser: Any
+) -> None:
+    """With its widget state, in a trusted notebook: input and results to look at, no editor."""
+    notebook = lab.open(browser, saved.name)
+    try:
+        probe = notebook.probe()
+        expect(probe.part("still")).to_be_visible()
+        expect(probe.part("answer")).to_have_text(saved.answer)
+        assert probe.part("still").locator("canvas").evaluate("c => c.width > 100 && c.offsetWidth > 100")
+        bring_axe(notebook.page)
+        for width in ("", "320px"):
+            probe.root.evaluate("(root, width) => { root.style.width = width; }", width)
+            assert look_at(probe.root, "violations") == []
+            assert look_at(probe.root, "sticksOut") == []
     finally:
         notebook.close()

@@ -13,10 +13,10 @@ from typing import Any
 import nbformat
 import pytest
 from harness import ROOT, Lab, Notebook, Probe
+from looking import look_at
 from nbconvert import HTMLExporter
 from playwright.sync_api import Page, expect
 
-LOOKING = (Path(__file__).parent / "looking.js").read_text("utf-8").partition("\n")[2]
 PWNED = "window.pwned=1"
 PAYLOAD = (
     f"</textarea></title></script></style>\"'><script>{PWNED}</script><img src=x onerror={PWNED}>"
@@ -82,7 +82,7 @@ def safe(probe: Probe) -> None:
     """Nothing ran, nothing but the probe's own elements is in it, and it is still to be seen."""
     probe.page.wait_for_timeout(20)  # an image that cannot be loaded tells so a moment later
     assert probe.page.evaluate("() => window.pwned") is None
-    assert probe.root.evaluate(f"root => ({LOOKING}).injected(root)") == []
+    assert look_at(probe.root, "injected") == []
     expect(probe.root).to_be_visible()
 
 
@@ -93,7 +93,7 @@ def test_the_payload_runs_where_a_text_becomes_markup(hostile: Notebook) -> None
         PAYLOAD,
     )
     hostile.page.wait_for_function("() => window.pwned === 1")
-    found = hostile.page.locator("#p").evaluate(f"root => ({LOOKING}).injected(root)")
+    found = look_at(hostile.page.locator("#p"), "injected")
     assert len(found) >= 4
     hostile.page.evaluate("() => { document.getElementById('p').remove(); delete window.pwned; }")
 
@@ -186,7 +186,7 @@ def saved(hostile: Notebook, lab: Lab) -> dict[str, Any]:
     output = hostile.page.locator(".jp-Cell").nth(1).locator(".jp-OutputArea-output")
     for part in (".isi-trial", ".isi-comparison"):
         expect(output.locator(f"div{part}").first).to_contain_text(PAYLOAD)
-        assert output.locator(f"div{part}").first.evaluate(f"root => ({LOOKING}).injected(root)") == []
+        assert look_at(output.locator(f"div{part}").first, "injected") == []
     assert hostile.page.evaluate("() => window.pwned") is None
     hostile.save()
     name = hostile.page.evaluate("() => window.jupyterapp.shell.currentWidget.context.path")
@@ -214,7 +214,7 @@ def test_nbconvert_html_runs_nothing(saved: dict[str, Any], browser: Any, tmp_pa
         expect(page.locator("div.isi-trial")).to_contain_text(PAYLOAD)
         expect(page.locator("div.isi-comparison")).to_contain_text(PAYLOAD)
         for part in ("div.isi-trial", "div.isi-comparison"):
-            assert page.locator(part).first.evaluate(f"root => ({LOOKING}).injected(root)") == []
+            assert look_at(page.locator(part).first, "injected") == []
         # The same file with one text that is not escaped does run.
         outputs = saved["cells"][1]["outputs"]
         broken = nbformat.from_dict({**saved, "cells": [nbformat.v4.new_code_cell("", outputs=outputs)]})

@@ -1,0 +1,27 @@
+"""Asks a page what looking.js can tell of an element, and brings axe-core into it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from harness import ROOT
+from playwright.sync_api import Locator, Page
+
+_AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
+_LOOKS = Path(__file__).with_suffix(".js").read_text("utf-8").partition("\n")[2]
+
+
+def look_at(element: Locator, what: str, *arguments: Any) -> Any:
+    """One of the looks of looking.js."""
+    return element.evaluate(f"(e, args) => ({_LOOKS}).{what}(e, ...args)", list(arguments))
+
+
+def bring_axe(page: Page) -> None:
+    """Make `axe` known to a page; without it the test is skipped, or fails where nothing may be."""
+    if not _AXE.exists():
+        message = "axe-core is not installed: run `npm ci` first (`make test` does)"
+        (pytest.fail if os.environ.get("ISI_REQUIRE_BROWSER") == "1" else pytest.skip)(message)
+    page.evaluate(_AXE.read_text("utf-8"))
