@@ -15,13 +15,15 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests" / "brows
 
 SHAPES, PROBES, DRAGS = 200, 20, 15
 SETUP = """import numpy as np
+from PIL import Image
 import isi_widget as isi
 vlm = isi.load_vlm()
 def photograph(width, height):
-    rows = np.linspace(0, 1, height)[:, None, None] * [160, 90, 40]
-    rows = rows + np.linspace(0, 1, width)[None, :, None] * 60
-    texture = np.random.default_rng(0).integers(0, 30, (height, width, 3))
-    return isi.Observation((rows + texture).astype(np.uint8), "Is there a star?")
+    random = np.random.default_rng(0)
+    coarse = Image.fromarray(random.integers(0, 255, (height // 40, width // 40, 3), dtype=np.uint8))
+    smooth = np.asarray(coarse.resize((width, height), Image.Resampling.BICUBIC)).astype(int)
+    grain = random.integers(-3, 4, (height, width, 1))
+    return isi.Observation(np.clip(smooth + grain, 0, 255).astype(np.uint8), "Is there a star?")
 small, large = photograph(1024, 768), photograph(4000, 3000)
 """
 

@@ -399,9 +399,10 @@ describe("the view", () => {
   it("tells Python its tool and selection, and follows what Python sets", async () => {
     await start(box(20, 20), box(200, 20));
     await page.key("b");
-    expect(page.model.get("tool")).toBe("box");
+    await vi.waitFor(() => expect(page.model.get("tool")).toBe("box"));
+    await page.key("v");
     await page.key("a", { ctrlKey: true });
-    expect(page.model.get("selected")).toEqual([0, 1]);
+    await vi.waitFor(() => expect(page.model.get("selected")).toEqual([0, 1]));
     page.model.kernel({ tool: "ellipse" });
     await settle();
     expect(page.find("tool-ellipse").getAttribute("aria-pressed")).toBe("true");

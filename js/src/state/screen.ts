@@ -19,6 +19,9 @@ export interface Writing {
   index: number | null;
 }
 
+/** Milliseconds after which Python is told of tool and selection: an edit that goes with them has gone first. */
+const TELL = 150;
+
 export class Screen {
   readonly tool: Signal<Tool> = signal("select");
   /** indexes into the operations, rising */
@@ -97,12 +100,15 @@ export class Screen {
       const there = this.chosen.peek().filter((i) => operations[i] && isDrawing(operations[i]));
       if (there.length < this.chosen.peek().length) this.chosen.value = there;
     });
+    let telling: ReturnType<typeof setTimeout> | undefined;
     let first = true;
     const tell = effect(() => {
       const view = { tool: this.tool.value, selected: this.chosen.value };
-      if (!first) store.tell(view);
+      clearTimeout(telling);
+      if (!first) telling = setTimeout(() => store.tell(view), TELL);
       first = false;
     });
+    lifetime.addEventListener("abort", () => clearTimeout(telling));
     const follow = store.wished.subscribe(({ tool, selected }) => {
       if (tool !== undefined && Object.values(TOOL_KEYS).includes(tool as Tool)) this.setTool(tool as Tool);
       if (selected) this.select(...selected.filter((i) => store.document.value.operations[i]));

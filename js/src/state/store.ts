@@ -331,7 +331,9 @@ export class Store {
   /** Tells Python tool and selection: those of the view that was used last. */
   tell(view: { tool: string; selected: readonly number[] }): void {
     this.#own = true;
-    for (const [name, value] of Object.entries(view)) if (!same(value, this.#model.get(name))) this.#set(name, value);
+    const news = Object.entries(view).filter(([name, value]) => !same(value, this.#model.get(name)));
+    for (const [name, value] of news) this.#model.set(name, value);
+    if (news.length > 0) this.#model.save_changes();
     this.#own = false;
   }
 
