@@ -366,6 +366,10 @@ def test_forced_colours_leave_every_state_and_colour_to_be_seen(bench: Notebook,
             assert look_at(probe.root, "alike", rows) == []
         for scheme in ("light", "dark"):
             bench.page.emulate_media(forced_colors="active", color_scheme=scheme)
+            ink = probe.root.evaluate("root => getComputedStyle(root).color")
+            for line in (".isi-whisker line", ".isi-usual", ".isi-layer .isi-icon", ".isi-name .isi-icon"):
+                stroke = "(root, line) => getComputedStyle(root.querySelector(line)).stroke"
+                assert probe.root.evaluate(stroke, line) == ink, (scheme, line)
             for button in probe.root.locator(".isi-button[aria-pressed=true]").all():
                 assert contrast(button) > 4.5, (scheme, button.get_attribute("data-testid"))
     finally:
