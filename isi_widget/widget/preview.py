@@ -18,6 +18,7 @@ from isi_widget.stimulus import Stimulus
 # pixels of the longer side; larger than most canvases, small enough to encode within the drawing latency
 PREVIEW_SIDE = 1200
 THUMBNAIL_SIDE = 96
+MAX_DETAIL = 2400  # pixels of the longer side of a detail: a large screen, twice as dense
 _QUALITY = 90
 
 
@@ -54,6 +55,29 @@ def preview(image: Image.Image, key: str) -> dict[str, Any]:
         "image_height": image.height,
         "key": key,
     }
+
+
+def detail(
+    image: Image.Image, region: tuple[int, int, int, int], width: int
+) -> tuple[bytes, tuple[int, int, int, int]] | None:
+    """A part of an image for a screen that shows it `width` pixels wide: a file, and the part that it is of.
+
+    Exact pixels as PNG where the screen has at least as many; else a JPEG, reduced. None if nothing of the
+    region (left, top, width, height) is in the image.
+    """
+    left, top, wide, high = region
+    right, bottom = min(left + wide, image.width), min(top + high, image.height)
+    if left >= right or top >= bottom or width < 1:
+        return None
+    part = image.crop((left, top, right, bottom))
+    found = (left, top, right - left, bottom - top)
+    if part.width > width:
+        return jpeg(part, min(MAX_DETAIL, max(1, round(width * max(part.size) / part.width))))[0], found
+    if max(part.size) > MAX_DETAIL:
+        return jpeg(part, MAX_DETAIL)[0], found
+    out = io.BytesIO()
+    part.save(out, "PNG", compress_level=1)
+    return out.getvalue(), found
 
 
 def key(stimulus: Stimulus) -> str:

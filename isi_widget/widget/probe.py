@@ -510,6 +510,8 @@ class Probe(PageState):
                 self.restore(message.trial)
             elif isinstance(message, protocol.Cut):
                 self._loader.submit(Job("cut", lambda job: self._cut_or_tell(message), kind="cut"))
+            elif isinstance(message, protocol.Detail):
+                self._loader.submit(Job("detail", lambda job: self._send_detail(message), kind="detail"))
             elif isinstance(message, protocol.Delete):
                 self.delete(message.trial)
             elif isinstance(message, protocol.Note):
@@ -557,6 +559,15 @@ class Probe(PageState):
             # What Pillow cannot read is most often read by what made it.
             hint = "Open it in an image program and save it again as PNG or JPEG."
             self._fail(error, message=f"{upload.name}: {error}", hint=hint)
+
+    def _send_detail(self, asked: protocol.Detail) -> None:
+        """A part of the picture in its own pixels; nothing, where there is none."""
+        stimulus = self.stimulus
+        found = pictures.detail(stimulus.render(), asked.region, asked.width)
+        if found is not None:
+            data, region = found
+            record = {"id": asked.id, "region": list(region), "key": pictures.key(stimulus)}
+            self.send({"kind": "detail", **record}, buffers=[data])
 
     def _cut_or_tell(self, asked: protocol.Cut) -> None:
         try:

@@ -142,6 +142,17 @@ class Cut:
 
 
 @dataclass(frozen=True)
+class Detail:
+    """Asks for a part of the picture at full resolution: left, top, width and height in pixels of the image,
+    and how many pixels of the screen it has in width.
+    """
+
+    id: str
+    region: tuple[int, int, int, int]
+    width: int
+
+
+@dataclass(frozen=True)
 class Editor:
     """Asks for the source of the editor, which is not saved in the notebook."""
 
@@ -194,6 +205,7 @@ Message = (
     | Models
     | Editor
     | Cut
+    | Detail
     | Font
     | Map
     | Color
@@ -211,6 +223,7 @@ _KEYS = {
     "code": ({"kind", "id"}, set[str]()),
     "models": ({"kind"}, set[str]()),
     "editor": ({"kind"}, set[str]()),
+    "detail": ({"kind", "id", "region", "width"}, set[str]()),
     "cut": ({"kind", "operation", "observation"}, set[str]()),
     "map": ({"kind", "id", "trial", "token"}, set[str]()),
     "font": ({"kind"}, set[str]()),
@@ -272,6 +285,14 @@ def parse_message(content: Any, buffers: Sequence[Any] | None = None) -> Message
         )
     if kind == "cut":
         return Cut(*(_whole(name, content[name]) for name in ("operation", "observation")))
+    if kind == "detail":
+        region = content["region"]
+        if not isinstance(region, list | tuple) or len(region) != 4:
+            raise InputError(f"region must be four whole numbers of pixels, not {_short(region)}.")
+        left, top, wide, high = (_whole("region", at) for at in region)
+        return Detail(
+            _text("id", content["id"], 200), (left, top, wide, high), _whole("width", content["width"])
+        )
     if kind == "font":
         return Font()
     if kind == "color":

@@ -358,6 +358,7 @@ export type Outgoing =
   | { kind: "reshuffle"; part: "image" | "context" }
   | { kind: "editor" }
   | { kind: "font" }
+  | { kind: "detail"; id: string; region: Rectangle; width: number }
   | { kind: "cut"; operation: number; observation: number }
   | { kind: "map"; id: string; trial: number; token: number }
   | { kind: "color"; id: string; x: number; y: number }
@@ -373,6 +374,7 @@ export type Incoming =
   | { kind: "code"; id: string; text: string }
   | { kind: "editor"; id: null; text: string }
   | { kind: "font"; id: null }
+  | { kind: "detail"; id: string; region: Rectangle; key: string }
   | { kind: "map"; id: string; share: number }
   | { kind: "color"; id: string; color: string }
   | { kind: "thumbnails"; id: null; indexes: number[] }

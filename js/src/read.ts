@@ -325,6 +325,7 @@ const MESSAGES: Record<string, Reader<Incoming | null>> = {
   code: shape({ kind: is("code"), id: text, text }, (x) => typeof x.text === "string"),
   color: shape({ kind: is("color"), id: text, color: text }, (x) => typeof x.color === "string"),
   map: shape({ kind: is("map"), id: text, share: zero }),
+  detail: shape({ kind: is("detail"), id: text, region: as<Rectangle>(), key: text }, (x) => tuple(x.region, 4)),
   font: shape({ kind: is("font"), id: is(null) }),
   editor: shape({ kind: is("editor"), id: is(null), text }, (x) => typeof x.text === "string"),
   thumbnails: shape({ kind: is("thumbnails"), id: is(null), indexes: many(number) }),

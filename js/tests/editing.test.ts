@@ -327,6 +327,21 @@ describe("the view", () => {
     expect(transform()).toEqual([0.5, 0, 0]);
   });
 
+  it("asks for the part that is seen in its own pixels, once it rests, and only where the preview has too few", async () => {
+    // The preview has half of the image's pixels: enough for the whole image, too few at 100 %.
+    await page.key("0");
+    await new Promise((done) => setTimeout(done, 200));
+    expect(page.model.last("detail")).toBeUndefined();
+    await page.key("1");
+    await vi.waitFor(() => expect(page.model.last("detail")).toMatchObject({ region: [200, 150, 400, 300], width: 400 }));
+    await page.key("b");
+    await page.drag([10, 20], [60, 50], { release: false });
+    const asked = page.model.sent.length;
+    await new Promise((done) => setTimeout(done, 200));
+    expect(page.model.sent.slice(asked).filter(({ content }) => content.kind === "detail")).toEqual([]);
+    await page.key("Escape");
+  });
+
   it("by key and by button, and never shows more of the surroundings than it must", async () => {
     await page.key("1");
     expect(transform()).toEqual([1, -200, -150]);

@@ -149,6 +149,19 @@ def test_zoom_shows_the_pixels_and_drawing_hits_them(bench: Notebook, probe: Pro
         "[getattr(probe.stimulus.operations[0], n) for n in ('x', 'y', 'width', 'height')]"
     )
     assert (x, y, width, height) == (316, 236, 8, 8)
+    # The pixels on the screen are those of the render, not of a JPEG.
+    probe.page.wait_for_timeout(700)
+    seen, (left, top) = canvas(probe), probe.on_screen(0, 0)
+    box = probe.part("canvas").bounding_box()
+    assert box is not None
+    scale = float(probe.part("overlay").get_attribute("data-scale") or 0)
+    part = "np.asarray(probe.stimulus.render())[232:248, 312:328].tolist()"
+    bench.execute("import numpy as np")
+    render = np.array(bench.value(part))
+    for row in range(16):
+        for column in range(16):
+            at = (left - box["x"] + (312.5 + column) * scale, top - box["y"] + (232.5 + row) * scale)
+            assert list(seen[int(at[1]), int(at[0])]) == list(render[row, column])
     probe.page.mouse.move(*probe.on_screen(318.5, 238.5))
     expect(probe.part("pixel")).to_contain_text("318, 238")
     expect(probe.part("pixel")).to_contain_text("#000000")

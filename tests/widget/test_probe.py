@@ -594,3 +594,17 @@ def test_a_patch_is_cut_from_the_image_of_another_observation() -> None:
         with pytest.raises(InputError, match=words):
             probe.cut(operation, observation)
     probe.close()
+
+
+def test_a_detail_belongs_to_the_picture_that_is_shown() -> None:
+    probe = Probe()
+    page = Page(probe)
+    probe.stimulus = probe.stimulus.box(10, 20, 30, 40, color="#123456")
+    page.send({"kind": "detail", "id": "a", "region": [5, 15, 20, 10], "width": 400})
+    page.wait(lambda page: page.of_kind("detail"))
+    (message,) = page.of_kind("detail")
+    assert message["region"] == [5, 15, 20, 10] and message["key"] == probe.preview["key"]
+    (data,) = page.attached[page.messages.index(message)]
+    part = np.asarray(probe.stimulus.render().crop((5, 15, 25, 25)))
+    assert np.array_equal(np.asarray(Image.open(io.BytesIO(data))), part)
+    probe.close()

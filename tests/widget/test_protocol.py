@@ -19,6 +19,7 @@ from isi_widget.widget.protocol import (
     Code,
     Color,
     Cut,
+    Detail,
     Editor,
     Font,
     Load,
@@ -49,6 +50,8 @@ def test_good_messages() -> None:
     assert parse_message({"kind": "models"}) == Models()
     assert parse_message({"kind": "editor"}) == Editor()
     assert parse_message({"kind": "font"}) == Font()
+    part = {"kind": "detail", "id": "a", "region": [1, 2, 3, 4], "width": 5}
+    assert parse_message(part) == Detail("a", (1, 2, 3, 4), 5)
     assert parse_message({"kind": "cut", "operation": 0, "observation": 7}) == Cut(0, 7)
     assert parse_message({"kind": "map", "id": "a", "trial": 2, "token": 0}) == Map("a", 2, 0)
     assert parse_message({"kind": "color", "id": "a", "x": 3, "y": 0}) == Color("a", 3, 0)
@@ -68,6 +71,8 @@ def test_good_messages() -> None:
         ({"kind": "explode"}, [], "'explode'"),
         ({"kind": ["run"]}, [], "Unknown kind"),
         ({"kind": "run", "id": "a"}, [], "lacks what"),
+        ({"kind": "detail", "id": "a", "region": [1, 2, 3], "width": 5}, [], "four whole numbers"),
+        ({"kind": "detail", "id": "a", "region": [1, 2, 3, -4], "width": 5}, [], "region must be"),
         ({"kind": "color", "id": "a", "x": -1, "y": 0}, [], "x must be a whole number from 0"),
         ({"kind": "color", "id": "a", "x": 0, "y": 0.5}, [], "y must be a whole number from 0"),
         ({"kind": "run", "id": "a", "what": []}, [], "what to run"),

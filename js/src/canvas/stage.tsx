@@ -18,6 +18,8 @@ const SLOP = 3;
 const REACH = 9;
 const FINGER = 18;
 const EMPTY_HEIGHT = 300;
+/** Milliseconds that the view rests before its part of the picture is asked for in full. */
+const REST = 150;
 /** From this scale on the pixels of the image are drawn as squares, and from the next one with a grid. */
 const SQUARES = 2;
 const GRID = 12;
@@ -38,6 +40,7 @@ export const Stage = live(function Stage() {
   useFit(frame);
   usePainting(canvas, measure);
   useWheel(overlay);
+  useDetail();
 
   // A gesture ends without a step when Escape is pressed (screen.live is cleared by the keyboard map) or when the view goes away.
   useEffect(() => () => gesture.current?.gesture.cancel(), []);
@@ -315,6 +318,28 @@ function useWheel(overlay: { current: SVGSVGElement | null }): void {
   }, []);
 }
 
+/** Once the view rests: the part of the picture that is seen, if the preview has fewer pixels than are shown, or where single pixels are looked at. */
+function useDetail(): void {
+  const { screen, store } = useView();
+  const timer = useRef<ReturnType<typeof setTimeout> | undefined>(undefined);
+  useEffect(() => () => clearTimeout(timer.current), []);
+  useSignalEffect(() => {
+    const picture = store.picture.value;
+    const { scale, x, y } = screen.transform.value;
+    const { width, height } = screen.viewport.value;
+    const resting = screen.live.value === null && store.unrendered.value === 0 && store.insync.value;
+    clearTimeout(timer.current);
+    const density = window.devicePixelRatio || 1;
+    const coarse = picture && picture.width < Math.min(1, scale * density) * picture.image.width;
+    if (!picture || !resting || !screen.zoomed.value || !(coarse || scale * density >= SQUARES)) return;
+    timer.current = setTimeout(() => {
+      const [left, top] = inside([-x / scale, -y / scale], picture.image).map(Math.floor) as Point;
+      const [right, bottom] = inside([(width - x) / scale, (height - y) / scale], picture.image).map(Math.ceil) as Point;
+      if (right > left && bottom > top) store.askDetail([left, top, right - left, bottom - top], Math.ceil((right - left) * scale * density));
+    }, REST);
+  });
+}
+
 function usePainting(canvas: { current: HTMLCanvasElement | null }, measure: Measure): void {
   const { screen, store } = useView();
   const own = useMemo(() => document.createElement("canvas"), []);
@@ -324,6 +349,7 @@ function usePainting(canvas: { current: HTMLCanvasElement | null }, measure: Mea
     const [picture, base, operations] = [store.picture.value, store.base.value, screen.operations.value];
     const ours = screen.live.value !== null || store.unrendered.value > 0;
     const t = screen.transform.value;
+    const detail = store.detail.value;
     // Drawn again, too, when the font has come.
     const [showing, divider] = [screen.showing.value, screen.divider.value, screen.exact.value];
     cancelAnimationFrame(due.current);
@@ -351,6 +377,10 @@ function usePainting(canvas: { current: HTMLCanvasElement | null }, measure: Mea
         context.imageSmoothingQuality = "high";
         const paint = ({ source, image }: Picture): void => context.drawImage(source, t.x * density, t.y * density, image.width * scale, image.height * scale);
         paint(showing === "before" ? below : shown);
+        if (detail && showing === "after" && !ours && detail.key === picture?.key) {
+          const [x, y, w, h] = detail.region;
+          context.drawImage(detail.source, t.x * density + x * scale, t.y * density + y * scale, w * scale, h * scale);
+        }
         if (showing === "swipe") {
           context.save();
           context.beginPath();

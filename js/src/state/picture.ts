@@ -1,6 +1,6 @@
 // Decoding of previews: bytes from a trait become something that a canvas can draw. The newest wins; nothing is shown half decoded.
 import type { Signal } from "@preact/signals-core";
-import type { Preview } from "../protocol";
+import type { Preview, Rectangle } from "../protocol";
 
 export interface Picture {
   source: CanvasImageSource;
@@ -8,6 +8,14 @@ export interface Picture {
   width: number;
   height: number;
   image: { width: number; height: number };
+  key: string;
+}
+
+/** A part of the picture in its own pixels, where the preview has too few. */
+export interface Detail {
+  source: CanvasImageSource;
+  region: Rectangle;
+  /** of the picture that it is a part of */
   key: string;
 }
 
@@ -34,7 +42,7 @@ export class PictureLoader {
   }
 }
 
-async function decode(data: Uint8Array<ArrayBuffer>): Promise<CanvasImageSource | null> {
+export async function decode(data: Uint8Array<ArrayBuffer>): Promise<CanvasImageSource | null> {
   const blob = new Blob([data]);
   try {
     return await createImageBitmap(blob);

@@ -5,9 +5,9 @@ import { batch, computed, signal, type ReadonlySignal, type Signal } from "@prea
 import * as documents from "../document";
 import { choiceOf, pictured, same } from "../document";
 import * as read from "../read";
-import type { Choice, Document, Failure, Heat, Format, Incoming, Measure, Offer, Operation, Outgoing, Partly, Settings, Status, Tokens, Trial } from "../protocol";
+import type { Choice, Document, Failure, Heat, Format, Incoming, Measure, Offer, Operation, Outgoing, Partly, Rectangle, Settings, Status, Tokens, Trial } from "../protocol";
 import { Pace } from "./pace";
-import { PictureLoader, type Picture } from "./picture";
+import { decode, PictureLoader, type Detail, type Picture } from "./picture";
 
 /** Seconds of silence after which the page says that the kernel does not answer. */
 const PATIENCE = 8;
@@ -57,6 +57,8 @@ export class Store {
   readonly tokens: Signal<Tokens | null> = signal(null);
   /** Seconds that the stage which is going may still take; null while that cannot be known. */
   readonly timeLeft: Signal<number | null> = signal(null);
+  readonly detail: Signal<Detail | null> = signal(null);
+  #detailAsked = "";
   readonly heat: Signal<Heat | null> = signal(null);
   readonly font: Signal<Uint8Array<ArrayBuffer> | null> = signal(null);
   /** Source of the editor, once it came. */
@@ -356,6 +358,12 @@ export class Store {
     this.#send({ kind: "cut", operation, observation });
   }
 
+  /** Asks for a part of the picture at full resolution; the answer to the last question arrives in `detail`. */
+  askDetail(region: Rectangle, width: number): void {
+    this.#detailAsked = identifier();
+    this.#send({ kind: "detail", id: this.#detailAsked, region, width });
+  }
+
   /** Asks for the font of the kernel's texts. */
   askFont(): void {
     this.#send({ kind: "font" });
@@ -443,6 +451,13 @@ export class Store {
         break;
       case "map":
         if (buffers[0]) this.heat.value = { id: message.id, share: message.share, layer: buffers[0] };
+        break;
+      case "detail":
+        if (buffers[0]) {
+          void decode(buffers[0]).then((source) => {
+            if (source && message.id === this.#detailAsked) this.detail.value = { source, region: message.region, key: message.key };
+          });
+        }
         break;
       case "font":
         this.font.value = buffers[0] ?? null;
