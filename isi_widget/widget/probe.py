@@ -42,6 +42,7 @@ from isi_widget.widget.traits import Followed, PageState
 _FROM_PAGE = frozenset(
     {
         "document",
+        "edit",
         "observation_index",
         "settings",
         "shown",
@@ -354,7 +355,7 @@ class Probe(PageState):
         with self._exclusive(), self.hold_sync():
             self.observation_index = self._editor.index
             self.set_trait("observation", self._editor.record())
-            self.set_trait("inputs", ed.inputs(stimulus))
+            self.set_trait("inputs", {**ed.inputs(stimulus), "edit": self.edit})
             drawings = [i for i, op in enumerate(self.document["operations"]) if protocol.is_drawing(op)]
             self.selected = [index for index in self.selected if index in drawings]
             if stale and wait:
@@ -406,6 +407,8 @@ class Probe(PageState):
             return document
         if name == "settings":
             return {**protocol.SETTINGS, **self.settings, **protocol.check_settings(value, self.settings)}
+        if name == "edit":
+            return protocol.check_edit(value)
         if name == "tool":
             return protocol.check_tool(value)
         if name == "selected":

@@ -453,6 +453,11 @@ def check_index(value: Any, count: int) -> int:
     return value
 
 
+def check_edit(value: Any) -> int:
+    """The number of an edit of the page."""
+    return _whole("edit", value)
+
+
 def check_shown(value: Any, numbers: Collection[int]) -> int:
     """The number of a trial that is there; -1 is none."""
     if isinstance(value, bool) or not isinstance(value, int) or not (value == -1 or value in numbers):

@@ -86,6 +86,8 @@ class PageState(anywidget.AnyWidget):
     selected = t.List(t.Int()).tag(sync=True)
     busy = t.Bool(False, read_only=True).tag(sync=True)
     run_on_change = t.Bool(False).tag(sync=True)
+    # of the page's last edit; `inputs` says up to which one they are
+    edit = t.Int(0).tag(sync=True)
     model = t.Dict(read_only=True).tag(sync=True)
 
     def _prepare(self) -> None:

@@ -139,6 +139,8 @@ export interface Observation extends ObservationRow {
   context_presets: string[];
 }
 export interface Inputs {
+  /** the last edit of the page that they are made from */
+  edit: number | null;
   context: string;
   question: string;
   truth: string | null;

@@ -161,7 +161,7 @@ export const readObservation = shape<Observation>(
 );
 
 export const readInputs = shape<Inputs>(
-  { context: text, question: text, truth: string, image_preset: str("natural"), context_preset: string, key: text },
+  { edit: number, context: text, question: text, truth: string, image_preset: str("natural"), context_preset: string, key: text },
   (x) => typeof x.question === "string",
 );
 

@@ -88,6 +88,23 @@ describe("a run", () => {
     expect(model.last("run")).toMatchObject({ what: ["answer"] });
   });
 
+  it("does not overtake an edit that was undone at once: the kernel may not have heard of either", async () => {
+    const inputs = model.get("inputs") as object;
+    store.edit([box(1)]);
+    store.undo();
+    expect(store.insync.value).toBe(false);
+    store.run(["answer"]);
+    await new Promise((done) => setTimeout(done, 50));
+    expect(model.last("run")).toBeUndefined();
+    model.kernel({ inputs: { ...inputs, key: "of the box", edit: 1 } });
+    await new Promise((done) => setTimeout(done, 5));
+    expect(model.last("run")).toBeUndefined();
+    model.kernel({ inputs: { ...inputs, edit: 2 } });
+    await new Promise((done) => setTimeout(done, 5));
+    expect(model.last("run")).toMatchObject({ what: ["answer"] });
+    expect(store.insync.value).toBe(true);
+  });
+
   it("is taken up when its status comes, or when it is queued behind another", () => {
     const id = store.run(["answer"]);
     model.kernel({ status: { state: "running", id, what: ["answer"], stage: "", done: 0, total: 0, queued: 0 } });

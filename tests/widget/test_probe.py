@@ -608,3 +608,19 @@ def test_a_detail_belongs_to_the_picture_that_is_shown() -> None:
     part = np.asarray(probe.stimulus.render().crop((5, 15, 25, 25)))
     assert np.array_equal(np.asarray(Image.open(io.BytesIO(data))), part)
     probe.close()
+
+
+def test_the_page_learns_up_to_which_edit_its_inputs_are() -> None:
+    probe = Probe()
+    page = Page(probe)
+    page.set(document={**page.state["document"], "operations": [BOX]}, edit=7)
+    page.wait(lambda page: page.state["inputs"]["edit"] == 7)
+    assert page.state["inputs"]["key"] == probe.stimulus.key
+    # Undone: the same picture as at first, and still told.
+    page.set(document={**page.state["document"], "operations": []}, edit=8)
+    page.wait(lambda page: page.state["inputs"]["edit"] == 8)
+    # Refused: the old document, and told as well.
+    page.set(document={**page.state["document"], "operations": [{"op": "box"}]}, edit=9)
+    page.wait(lambda page: page.state["inputs"]["edit"] == 9 and page.state["error"] is not None)
+    assert probe.stimulus.operations == ()
+    probe.close()

@@ -16,6 +16,8 @@ const SETTLE = 600;
 /** Seconds that a report of many trials may take. */
 const MAKING = 60;
 
+const MAX_EDIT = 1e6;
+
 export type Model = AnyModel<Record<string, unknown>>;
 
 export interface Pending {
@@ -76,8 +78,9 @@ export class Store {
 
   /** Edits of the picture whose rendering has not come back: meanwhile the page draws them itself. */
   readonly unrendered = signal(0);
-  /** The operations that `inputs` (and its key) were made from, as far as the page can know. */
-  readonly #settled: Signal<Operation[]>;
+  /** Numbers of the last edit, and of the last one that `inputs` (and its key) are made from. */
+  readonly #edit;
+  readonly #settled: Signal<number>;
   readonly insync: ReadonlySignal<boolean>;
 
   readonly trial: ReadonlySignal<Trial | null>;
@@ -118,9 +121,10 @@ export class Store {
     this.picture = signal(null);
     this.base = signal(null);
     this.#loaders = [new PictureLoader(this.picture), new PictureLoader(this.base)];
-    this.#settled = signal(this.document.value.operations);
+    this.#edit = this.#trait("edit", (x) => (typeof x === "number" ? x : 0));
+    this.#settled = signal(this.#edit.value);
 
-    this.insync = computed(() => same(this.#settled.value, this.document.value.operations));
+    this.insync = computed(() => this.#settled.value === this.#edit.value);
     this.trial = computed(() => this.trials.value.find((t) => t.id === this.shown.value) ?? null);
     this.current = computed(() => this.insync.value && this.trial.value !== null && this.trial.value.key === this.inputs.value?.key);
     this.running = computed(() => this.asked.value !== null || this.status.value.state !== "idle");
@@ -142,10 +146,9 @@ export class Store {
       void this.#loaders[1]?.load(read.readPreview(x));
     });
     this.#on("change:document", () => {
-      // A change that did not start here comes from the kernel, where document and inputs go together.
+      // A change that did not start here comes from the kernel, with its own picture.
       if (this.#own) return;
       this.#heard();
-      this.#settled.value = this.document.value.operations;
       this.unrendered.value = 0;
     });
     for (const [name, reader] of [["tool", read.readTool], ["selected", read.readSelected]] as const) {
@@ -153,7 +156,7 @@ export class Store {
         if (!this.#own) this.wished.value = { [name]: reader(this.#model.get(name)) };
       });
     }
-    this.#on("change:inputs", () => (this.#settled.value = this.document.value.operations));
+    this.#on("change:inputs", () => (this.#settled.value = this.inputs.value?.edit ?? this.#edit.value));
     let said = "";
     this.#on("change:status", () => {
       this.#heard();
@@ -198,6 +201,9 @@ export class Store {
     this.#own = true;
     batch(() => {
       if (!same(pictured(before.operations), pictured(next.operations))) this.unrendered.value += 1;
+      // As many as a number holds, and never 0 again.
+      this.#edit.value = (this.#edit.value % MAX_EDIT) + 1;
+      this.#model.set("edit", this.#edit.value);
       this.#set("document", read.writeDocument(next));
       this.document.value = next;
       this.spoken.value = say;
