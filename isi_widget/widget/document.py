@@ -4,10 +4,11 @@ The same functions exist in js/src/document.ts, and both sides must agree: page 
 document to and fro. Not for what an operation means (`isi_widget.stimulus`), nor for what a page may send
 (`protocol.py`).
 
-    {"version": 1, "operations": [op...], "past": [[op...]...], "future": [[op...]...]}
+    {"version": 1, "operations": [op...], "past": [step...], "future": [step...]}
 
-`past[-1]` is what undo goes back to, `future[0]` what redo goes on to. A document is never changed in place:
-traits only sync new values.
+A step is a splice, {"at": i, "remove": n, "insert": [op...]}: undo applies `past[-1]` to the operations, redo
+`future[0]`. So a step is as small as what it changed, however long the list. A document is never changed in
+place: traits only sync new values.
 """
 
 from __future__ import annotations
@@ -16,12 +17,26 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 Operation = dict[str, Any]
+Step = dict[str, Any]
 Document = dict[str, Any]
 
 VERSION = 1
-MAX_STEPS = (
-    100  # undo steps kept; each holds a whole list of operations, and all of it travels with each gesture
-)
+MAX_STEPS = 10_000  # more than anybody takes back; all of them travel with each gesture
+
+
+def change(before: Sequence[Operation], after: Sequence[Operation]) -> Step:
+    """The step that makes `after` of `before`: what lies between what they begin and end with alike."""
+    shortest = min(len(before), len(after))
+    start = next((i for i in range(shortest) if before[i] != after[i]), shortest)
+    rest = shortest - start
+    end = next((i for i in range(rest) if before[-1 - i] != after[-1 - i]), rest)
+    return {"at": start, "remove": len(before) - start - end, "insert": list(after[start : len(after) - end])}
+
+
+def applied(operations: Sequence[Operation], step: Mapping[str, Any]) -> list[Operation]:
+    """The operations after a step."""
+    at, remove = step["at"], step["remove"]
+    return [*operations[:at], *step["insert"], *operations[at + remove :]]
 
 
 def empty() -> Document:
@@ -30,10 +45,10 @@ def empty() -> Document:
 
 
 def step(document: Mapping[str, Any], operations: Sequence[Operation]) -> Document:
-    """One gesture: `operations` become the current ones, the old ones become the last undo step, redo is
+    """One gesture: `operations` become the current ones, the way back becomes the last undo step, redo is
     forgotten.
     """
-    past = [*document["past"], list(document["operations"])][-MAX_STEPS:]
+    past = [*document["past"], change(operations, document["operations"])][-MAX_STEPS:]
     return {"version": VERSION, "operations": list(operations), "past": past, "future": []}
 
 
@@ -41,11 +56,13 @@ def undo(document: Mapping[str, Any]) -> Document:
     """One step back; without one, an equal document."""
     if not document["past"]:
         return dict(document)
+    now = document["operations"]
+    before = applied(now, document["past"][-1])
     return {
         "version": VERSION,
-        "operations": list(document["past"][-1]),
+        "operations": before,
         "past": list(document["past"][:-1]),
-        "future": [list(document["operations"]), *document["future"]],
+        "future": [change(before, now), *document["future"]],
     }
 
 
@@ -53,9 +70,11 @@ def redo(document: Mapping[str, Any]) -> Document:
     """One step forward again; without one, an equal document."""
     if not document["future"]:
         return dict(document)
+    now = document["operations"]
+    after = applied(now, document["future"][0])
     return {
         "version": VERSION,
-        "operations": list(document["future"][0]),
-        "past": [*document["past"], list(document["operations"])][-MAX_STEPS:],
+        "operations": after,
+        "past": [*document["past"], change(after, now)][-MAX_STEPS:],
         "future": list(document["future"][1:]),
     }

@@ -419,17 +419,38 @@ def check_document(value: Any, known: Mapping[str, Any] | None = None) -> dict[s
     for name in ("past", "future"):
         if not isinstance(value[name], list | tuple):
             raise InputError(f'"{name}" of the document must be a list, not {_short(value[name])}.')
-    checked = [] if known is None else [*known["past"], known["operations"], *known["future"]]
-
-    def steps(given: Any) -> list[Any]:
-        return [step if step in checked else check_operations(step) for step in given]
-
+    operations = check_operations(value["operations"])
+    past, future = list(value["past"][-_document.MAX_STEPS :]), list(value["future"][: _document.MAX_STEPS])
+    checked: list[list[Any]] = [[], []] if known is None else [known["past"][::-1], known["future"]]
+    # A gesture adds or takes a step at the end of the past, undo and redo at the beginning of the future, so
+    # steps are known by their place from the other end.
     return {
         "version": _document.VERSION,
-        "operations": check_operations(value["operations"]),
-        "past": steps(value["past"][-_document.MAX_STEPS :]),
-        "future": steps(value["future"][: _document.MAX_STEPS]),
+        "operations": operations,
+        "past": _steps(past[::-1], checked[0], len(operations))[::-1],
+        "future": _steps(future, checked[1], len(operations)),
     }
+
+
+def _steps(steps: list[Any], known: Sequence[Any], count: int) -> list[dict[str, Any]]:
+    """Steps in the order in which they are applied to `count` operations; known ones need no look."""
+    found = []
+    for left, step in zip(range(len(steps), 0, -1), steps, strict=True):
+        if not (left <= len(known) and known[-left] == step):
+            step = _step(step)
+        if step["at"] + step["remove"] > count:
+            raise InputError(f"A step of the document changes more than its {count} operations.")
+        count += len(step["insert"]) - step["remove"]
+        found.append(step)
+    return found
+
+
+def _step(value: Any) -> dict[str, Any]:
+    if not isinstance(value, Mapping):
+        raise InputError(f"A step of the document must be an object, not {_short(value)}.")
+    check_keys("a step of the document", value, {"at", "remove", "insert"}, set())
+    at, remove = (_whole(name, value[name]) for name in ("at", "remove"))
+    return {"at": at, "remove": remove, "insert": check_operations(value["insert"])}
 
 
 def check_format(format: Any) -> str:

@@ -177,7 +177,7 @@ export class FakeModel {
     if (message.kind === "restore") {
       const { view } = this.traits.trials.find((trial) => trial.id === message.trial);
       const { operations, past } = this.traits.document;
-      this.put("document", { version: 1, operations: view.operations, past: [...past, operations], future: [] });
+      this.put("document", { version: 1, operations: view.operations, past: [...past, { at: 0, remove: view.operations.length, insert: operations }], future: [] });
       this.put("shown", message.trial);
       void this.render();
     }
@@ -299,7 +299,7 @@ export class FakeModel {
     const all = ["answer", "uncertainty", "attention"];
     await this.finish(all);
     const edit = async (...operations) => {
-      this.traits.document = { version: 1, operations, past: [[]], future: [] };
+      this.traits.document = { version: 1, operations, past: [{ at: 0, remove: 1, insert: [] }], future: [] };
       await this.render();
     };
     const box = { op: "box", x: 252, y: 72, width: 156, height: 150, color: "#000000", fill: true, line_width: 3 };

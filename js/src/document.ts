@@ -1,8 +1,9 @@
 // The document: an ordered list of operations with its past and future. Pure functions; each gesture is one step.
 // The kernel has the same functions in Python, so that undo from a cell and undo from the page mean the same.
-import type { Choice, Document, Drawing, Operation } from "./protocol";
+import type { Choice, Document, Drawing, Operation, Step } from "./protocol";
 
-export const PAST_LIMIT = 100;
+/** More than anybody takes back; all of them travel with each gesture. */
+export const PAST_LIMIT = 10_000;
 
 export const EMPTY: Document = { version: 1, operations: [], past: [], future: [] };
 
@@ -23,23 +24,39 @@ export function same(a: unknown, b: unknown): boolean {
   return true;
 }
 
-/** One step forward. `merge` continues the last step (typing, nudging) and so leaves the past as it is. */
+/** The step that makes `after` of `before`: what lies between what they begin and end with alike. */
+export function change(before: Operation[], after: Operation[]): Step {
+  const shortest = Math.min(before.length, after.length);
+  let start = 0;
+  while (start < shortest && same(before[start], after[start])) start++;
+  let end = 0;
+  while (end < shortest - start && same(before.at(-1 - end), after.at(-1 - end))) end++;
+  return { at: start, remove: before.length - start - end, insert: after.slice(start, after.length - end) };
+}
+
+const applied = (operations: Operation[], { at, remove, insert }: Step): Operation[] => [...operations.slice(0, at), ...insert, ...operations.slice(at + remove)];
+
+/** One step forward. `merge` continues the last step (typing, nudging): undo then goes back to where that one began. */
 export function commit(doc: Document, operations: Operation[], merge = false): Document {
   if (same(doc.operations, operations)) return doc;
-  const past = merge && doc.past.length > 0 ? doc.past : [...doc.past, doc.operations].slice(-PAST_LIMIT);
+  const last = merge ? doc.past.at(-1) : undefined;
+  const before = last ? applied(doc.operations, last) : doc.operations;
+  const past = [...(last ? doc.past.slice(0, -1) : doc.past), change(operations, before)].slice(-PAST_LIMIT);
   return { version: 1, operations, past, future: [] };
 }
 
 export function undo(doc: Document): Document {
-  const operations = doc.past.at(-1);
-  if (!operations) return doc;
-  return { version: 1, operations, past: doc.past.slice(0, -1), future: [doc.operations, ...doc.future] };
+  const last = doc.past.at(-1);
+  if (!last) return doc;
+  const operations = applied(doc.operations, last);
+  return { version: 1, operations, past: doc.past.slice(0, -1), future: [change(operations, doc.operations), ...doc.future] };
 }
 
 export function redo(doc: Document): Document {
-  const [operations, ...future] = doc.future;
-  if (!operations) return doc;
-  return { version: 1, operations, past: [...doc.past, doc.operations].slice(-PAST_LIMIT), future };
+  const [next, ...future] = doc.future;
+  if (!next) return doc;
+  const operations = applied(doc.operations, next);
+  return { version: 1, operations, past: [...doc.past, change(operations, doc.operations)].slice(-PAST_LIMIT), future };
 }
 
 /** A record without some of its keys. */

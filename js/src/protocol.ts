@@ -117,11 +117,17 @@ export interface Foreign {
 }
 export type Operation = Drawing | Choice | Foreign;
 
+/** A splice: undo applies the last of the past to the operations, redo the first of the future. */
+export interface Step {
+  at: number;
+  remove: number;
+  insert: Operation[];
+}
 export interface Document {
   version: 1;
   operations: Operation[];
-  past: Operation[][];
-  future: Operation[][];
+  past: Step[];
+  future: Step[];
 }
 
 export interface ObservationRow {

@@ -36,6 +36,7 @@ import type {
   Settings,
   Shares,
   Status,
+  Step,
   Text,
   Told,
   Token,
@@ -144,11 +145,13 @@ export function writeOperation(op: Operation): unknown {
 
 const operations = many<Operation>(readOperation);
 
-export const readDocument = filled<Document>({ version: is(1), operations, past: many(operations), future: many(operations) });
+const readStep = shape<Step>({ at: zero, remove: zero, insert: operations }, numbers("at", "remove"));
+
+export const readDocument = filled<Document>({ version: is(1), operations, past: many(readStep), future: many(readStep) });
 
 export function writeDocument(doc: Document): unknown {
-  const write = (ops: Operation[]): unknown[] => ops.map(writeOperation);
-  return { version: 1, operations: write(doc.operations), past: doc.past.map(write), future: doc.future.map(write) };
+  const write = (step: Step): unknown => ({ ...step, insert: step.insert.map(writeOperation) });
+  return { version: 1, operations: doc.operations.map(writeOperation), past: doc.past.map(write), future: doc.future.map(write) };
 }
 
 const row = { index: num(-1), id: text, question: text, answer: string, level: string };

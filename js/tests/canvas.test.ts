@@ -49,7 +49,7 @@ describe("drawing", () => {
     await drawBox();
     await page.drag([60, 45], [160, 145], { release: false });
     const other = { ...BOX, op: "ellipse", x: 300 };
-    page.model.kernel({ document: { version: 1, operations: [other], past: [[]], future: [] } });
+    page.model.kernel({ document: { version: 1, operations: [other], past: [{ at: 0, remove: 1, insert: [] }], future: [] } });
     await settle();
     page.find("overlay").dispatchEvent(new PointerEvent("pointerup", { clientX: 160, clientY: 145, button: 0, pointerId: 1, bubbles: true }));
     await settle();

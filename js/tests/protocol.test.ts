@@ -48,7 +48,7 @@ describe("operations", () => {
   it("of a newer kernel are kept untouched", () => {
     const raw = { op: "polygon", points: [[0, 0], [1, 1]] };
     expect(p.readOperation(raw)).toEqual({ op: "foreign", name: "polygon", raw });
-    expect(p.writeDocument(p.readDocument({ version: 1, operations: [raw], past: [[]], future: [] }))).toEqual({ version: 1, operations: [raw], past: [[]], future: [] });
+    expect(p.writeDocument(p.readDocument({ version: 1, operations: [raw], past: [{ at: 0, remove: 1, insert: [raw] }], future: [] }))).toEqual({ version: 1, operations: [raw], past: [{ at: 0, remove: 1, insert: [raw] }], future: [] });
   });
 
   it("with broken numbers are not drawn", () => {

@@ -72,7 +72,7 @@ describe("a result", () => {
   });
 
   it("is not doubted when the kernel itself changes the document", () => {
-    model.kernel({ document: { version: 1, operations: [box(1)], past: [[]], future: [] } });
+    model.kernel({ document: { version: 1, operations: [box(1)], past: [{ at: 0, remove: 1, insert: [] }], future: [] } });
     expect(store.insync.value).toBe(true);
     model.kernel(inputs("k1"));
     expect(store.current.value).toBe(false);

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from harness import ROOT
+from harness import ROOT, Probe
 from playwright.sync_api import Locator, Page
 
 _AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
@@ -25,3 +25,17 @@ def bring_axe(page: Page) -> None:
         message = "axe-core is not installed: run `npm ci` first (`make test` does)"
         (pytest.fail if os.environ.get("ISI_REQUIRE_BROWSER") == "1" else pytest.skip)(message)
     page.evaluate(_AXE.read_text("utf-8"))
+
+
+def settle(probe: Probe) -> None:
+    """Until observers of the size have run and what they changed is laid out."""
+    frame = "requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done)))"
+    probe.page.evaluate(f"() => new Promise((done) => {frame})")
+
+
+def resize(probe: Probe, width: int | None) -> None:
+    """The probe in a cell of this width; None: as wide as the cell is."""
+    probe.root.evaluate(
+        "(root, width) => { root.style.width = width; }", "" if width is None else f"{width}px"
+    )
+    settle(probe)

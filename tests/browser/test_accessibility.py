@@ -15,7 +15,7 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 from harness import ROOT, Notebook, Probe
-from looking import bring_axe, look_at
+from looking import bring_axe, look_at, resize, settle
 from PIL import Image
 from playwright.sync_api import Locator, expect
 
@@ -58,20 +58,6 @@ def made_results(bench: Notebook) -> Iterator[None]:
 def axe(bench: Notebook) -> None:
     """axe-core in the page."""
     bring_axe(bench.page)
-
-
-def settle(probe: Probe) -> None:
-    """Until observers of the size have run and what they changed is laid out."""
-    frame = "requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done)))"
-    probe.page.evaluate(f"() => new Promise((done) => {frame})")
-
-
-def resize(probe: Probe, width: int | None) -> None:
-    """The probe in a cell of this width; None: as wide as the cell is."""
-    probe.root.evaluate(
-        "(root, width) => { root.style.width = width; }", "" if width is None else f"{width}px"
-    )
-    settle(probe)
 
 
 @contextmanager

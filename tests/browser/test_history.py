@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 from harness import Notebook, Probe
+from looking import bring_axe, look_at, resize, settle
 from playwright.sync_api import expect
-from test_accessibility import AXE, look_at, resize, settle
 
 from isi_widget import Trial
 from isi_widget.report.pdf import open_report
@@ -94,9 +94,7 @@ def test_comparing_and_exporting(bench: Notebook, run: Probe, tmp_path: Path) ->
 
 @pytest.mark.parametrize("theme", ["Light", "Dark"])
 def test_axe_finds_nothing_and_nothing_sticks_out(bench: Notebook, run: Probe, theme: str) -> None:
-    if not AXE.exists():
-        pytest.skip("axe-core is not installed: run `npm ci` first (`make test` does)")
-    bench.page.evaluate(AXE.read_text("utf-8"))
+    bring_axe(bench.page)
     change = "theme => window.jupyterapp.commands.execute('apputils:change-theme', { theme })"
     bench.page.evaluate(change, f"JupyterLab {theme}")
     expect(run.root).to_have_attribute("data-theme", theme.lower())

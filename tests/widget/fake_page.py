@@ -11,6 +11,8 @@ from typing import Any
 
 from ipywidgets.widgets.widget import _put_buffers, _remove_buffers
 
+from isi_widget.widget import document as doc
+
 
 class Page:
     """Keeps the state that a page would have, and every message it was sent, in order."""
@@ -80,15 +82,7 @@ class Page:
     def draw(self, *operations: dict[str, Any]) -> None:
         """One gesture, as js/src/document.ts makes it."""
         old = self.state["document"]
-        past = [*old["past"], old["operations"]][-100:]
-        self.set(
-            document={
-                "version": 1,
-                "operations": [*old["operations"], *operations],
-                "past": past,
-                "future": [],
-            }
-        )
+        self.set(document=doc.step(old, [*old["operations"], *operations]))
 
 
 def idle(page: Page) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -14,13 +16,28 @@ OPERATIONS = st.lists(st.builds(lambda n: {"op": "question", "text": str(n)}, st
 def test_each_gesture_is_one_step_and_undo_takes_it_back() -> None:
     one, two = [{"op": "question", "text": "a"}], [{"op": "question", "text": "b"}]
     document = doc.step(doc.step(doc.empty(), one), two)
-    assert document["operations"] == two and document["past"] == [[], one] and document["future"] == []
+    assert document["operations"] == two and len(document["past"]) == 2 and document["future"] == []
     back = doc.undo(document)
-    assert back["operations"] == one and back["future"] == [two]
+    assert back["operations"] == one and len(back["future"]) == 1
     again = doc.undo(back)
-    assert again["operations"] == [] and again["future"] == [one, two]  # the next one to redo comes first
+    assert again["operations"] == [] and again["past"] == [] and len(again["future"]) == 2
     assert doc.redo(again) == back
     assert doc.redo(back) == document
+
+
+def test_a_step_is_as_small_as_what_it_changes() -> None:
+    many = [{"op": "question", "text": str(n)} for n in range(50)]
+    other = [*many[:20], {"op": "question", "text": "x"}, *many[21:]]
+    document = doc.step({**doc.empty(), "operations": many}, other)
+    assert document["past"] == [{"at": 20, "remove": 1, "insert": [many[20]]}]
+    assert doc.undo(document)["future"] == [{"at": 20, "remove": 1, "insert": [other[20]]}]
+
+
+@given(OPERATIONS, OPERATIONS)
+def test_a_step_leads_from_one_list_to_the_other(before: list[Any], after: list[Any]) -> None:
+    step = doc.change(before, after)
+    assert doc.applied(before, step) == after
+    assert len(step["insert"]) <= len(after) and step["remove"] <= len(before)
 
 
 def test_without_history_nothing_happens() -> None:

@@ -301,7 +301,12 @@ def test_tool_and_selection_go_both_ways(probe: Probe) -> None:
 
 def test_a_selection_comes_with_its_document_and_goes_with_its_drawing(probe: Probe) -> None:
     page = Page(probe)
-    document = {"version": 1, "operations": [BOX], "past": [[]], "future": []}
+    document = {
+        "version": 1,
+        "operations": [BOX],
+        "past": [{"at": 0, "remove": 1, "insert": []}],
+        "future": [],
+    }
     page.set(selected=[0], document=document)
     assert page.state["error"] is None and probe.selected == [0]
     probe.undo()

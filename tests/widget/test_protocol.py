@@ -201,9 +201,13 @@ def document(*operations: Any, **changes: Any) -> dict[str, Any]:
     return {**doc.empty(), "operations": list(operations), **changes}
 
 
+def cut(at: Any, remove: Any, *insert: Any) -> dict[str, Any]:
+    return {"at": at, "remove": remove, "insert": list(insert)}
+
+
 def test_a_good_document_passes_unchanged() -> None:
     noise = {"op": "noise", "sigma": 0.2, "seed": 2**31, "region": [0, 0, 10.5, 10]}
-    good = document(BOX, noise, past=[[], [BOX]], future=[[BOX, BOX]])
+    good = document(BOX, noise, past=[cut(0, 1), cut(1, 1)], future=[cut(2, 0, BOX)])
     assert check_document(good) == good
 
 
@@ -227,8 +231,15 @@ def test_a_good_document_passes_unchanged() -> None:
         (document({**BOX, "x": [[1]]}), '"x"'),
         (document({"op": "text", "text": "x" * 100_000}), '"text" of operation 0'),
         (document(*[BOX] * 501), "too many"),
-        (document(past=[BOX]), "must be a list"),
-        (document(past=[[7]]), "Operation 0"),
+        (document(past=[BOX]), "A step of the document lacks"),
+        (document(past=[[]]), "must be an object"),
+        (document(past=[cut(0, 0, 7)]), "Operation 0"),
+        (document(past=[{**cut(0, 0), "x": 1}]), "unknown keys"),
+        (document(BOX, past=[cut(-1, 1)]), "at must be"),
+        (document(BOX, past=[cut(0, 0.5)]), "remove must be"),
+        (document(BOX, past=[cut(1, 1)]), "more than its 1 operations"),
+        (document(BOX, past=[cut(0, 1), cut(0, 1)]), "more than its 0 operations"),
+        (document(BOX, future=[cut(0, 1), cut(0, 1)]), "more than its 0 operations"),
         (document(future={"a": 1}), "must be a list"),
     ],
 )
@@ -240,16 +251,20 @@ def test_bad_documents(bad: Any, words: str) -> None:
 
 
 def test_known_steps_are_taken_as_they_are_and_new_ones_checked() -> None:
-    known = document(BOX, past=[[], [BOX, BOX]])
-    new = document(BOX, BOX, past=[[], [BOX, BOX], [BOX]])
-    assert check_document(new, known) == new
-    for bad in (document(BOX, past=[[{**BOX, "x": 1e99}]]), document({**BOX, "x": 1e99}, past=[[]])):
+    strange = cut(0, 1, {**BOX, "x": 1e99})  # would be refused if it were looked at
+    known = document(BOX, past=[cut(0, 0), strange], future=[strange])
+    for new in (
+        document(BOX, BOX, past=[cut(0, 0), strange, cut(1, 1)]),
+        document(BOX, past=[cut(0, 0)], future=[cut(0, 0), strange]),
+    ):
+        assert check_document(new, known) == new
+    for bad in (document(BOX, past=[strange]), document({**BOX, "x": 1e99}, past=[cut(0, 0)])):
         with pytest.raises(InputError):
             check_document(bad, known)
 
 
 def test_a_huge_history_is_cut_before_it_is_looked_at() -> None:
-    checked = check_document(document(past=[[BOX]] * 100_000, future=[[]] * 100_000))
+    checked = check_document(document(past=[cut(0, 0, BOX)] * 100_000, future=[cut(0, 0)] * 100_000))
     assert len(checked["past"]) == len(checked["future"]) == doc.MAX_STEPS
 
 
