@@ -66,7 +66,7 @@ export function keyboard(screen: Screen): Keyboard {
         return copyDrawings(screen);
       case "x":
         if (!copyDrawings(screen)) return false;
-        screen.remove(...screen.chosen.value);
+        screen.removeChosen();
         return true;
       case "d":
         // The browser's own meaning, a bookmark, is never wanted in here.
@@ -95,7 +95,7 @@ export function keyboard(screen: Screen): Keyboard {
       store.run([...MEASURES]);
       return true;
     }
-    if (inField(event)) return false;
+    if (inField(event)) return editField(event);
     if (commanded) return !event.altKey && command(key.toLowerCase(), event.shiftKey);
     if (event.altKey) return false;
     const arrow = ARROWS[key];
@@ -139,7 +139,7 @@ export function keyboard(screen: Screen): Keyboard {
       case "Delete":
       case "Backspace":
         if (chosen.length === 0) return false;
-        screen.remove(...chosen.filter((i) => !(store.document.value.operations[i] as Drawing).locked));
+        screen.removeChosen();
         return true;
     }
     const tool = TOOL_KEYS[key.toLowerCase()];
@@ -169,4 +169,22 @@ export function inField(event: Event): boolean {
   if (!(target instanceof Element)) return false;
   if (target instanceof HTMLInputElement) return !["checkbox", "button", "color", "file"].includes(target.type);
   return target.matches("textarea, select, [contenteditable]");
+}
+
+/**
+ * Undo, redo and a new line (Shift+Enter) in a text field: JupyterLab prevents the browser's own in the cells of a notebook, for the
+ * sake of its shortcuts. Returns whether the key was one of these.
+ */
+export function editField(event: KeyboardEvent): boolean {
+  const field = event.composedPath()[0] ?? event.target;
+  const lines = field instanceof HTMLTextAreaElement;
+  if (!lines && !(field instanceof HTMLInputElement)) return false;
+  const key = event.key.toLowerCase();
+  const commanded = (event.ctrlKey || event.metaKey) && !event.altKey;
+  // The only call that a field's own history knows of.
+  // eslint-disable-next-line @typescript-eslint/no-deprecated
+  const tell = (what: string, text?: string): boolean => (document.execCommand(what, false, text), true);
+  if (commanded && key === "z") return tell(event.shiftKey ? "redo" : "undo");
+  if (commanded && key === "y") return tell("redo");
+  return lines && key === "enter" && event.shiftKey && !commanded && !event.isComposing && tell("insertText", "\n");
 }

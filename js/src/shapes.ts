@@ -19,7 +19,7 @@ import {
   type Size,
 } from "./geometry";
 import { omit } from "./document";
-import type { Arrow, Drawing, Point, Rectangle, Region } from "./protocol";
+import type { Arrow, Drawing, Point, Rectangle, Region, Text } from "./protocol";
 
 export type Side = "nw" | "n" | "ne" | "e" | "se" | "s" | "sw" | "w";
 export type HandleName = Side | "start" | "end" | "turn" | `p${number}`;
@@ -250,6 +250,24 @@ export function withAngle(d: Drawing, degrees: number): Drawing {
   const rest = omit(d as Drawing & { angle?: number }, "angle");
   const angle = ((degrees % 360) + 360) % 360;
   return (angle ? { ...rest, angle } : rest) as Drawing;
+}
+
+/** Where a text begins, as seen. */
+export function beginning(d: Text, measure: Measure = estimate): Point {
+  const r = extent(d, measure) as Rect;
+  return turned([r.x, r.y], angleOf(d), centre(r));
+}
+
+/** A text that says something else: where it begins stays, turned or not. */
+export function reworded(d: Text, text: string, measure: Measure = estimate): Text {
+  const next = { ...d, text };
+  const angle = angleOf(d);
+  if (!angle) return next;
+  const [x, y] = beginning(d, measure);
+  const { width, height } = extent(next, measure) as Rect;
+  const [cx, cy] = turned([x + width / 2, y + height / 2], angle, [x, y]);
+  const [left, top] = round([cx - width / 2, cy - height / 2]);
+  return { ...next, x: left, y: top };
 }
 
 /** The drawing moved by whole pixels, held so that it stays inside the image (or, if larger or half outside already, keeps touching it). */

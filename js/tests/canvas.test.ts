@@ -233,3 +233,68 @@ describe("the picture", () => {
     expect(page.find("run").getAttribute("aria-disabled")).toBe("true");
   });
 });
+
+describe("a text that is edited", () => {
+  const text = { op: "text", x: 100, y: 100, text: "one\ntwo", size: 40, color: "#000000" };
+  const put = async (op: object): Promise<void> => {
+    page.model.kernel({ document: { version: 1, operations: [op], past: [], future: [] } });
+    await settle();
+  };
+  const edit = async (x: number, y: number): Promise<HTMLTextAreaElement> => {
+    page.find("overlay").dispatchEvent(new MouseEvent("dblclick", { clientX: x, clientY: y, bubbles: true }));
+    await settle();
+    return page.find("text-input") as HTMLTextAreaElement;
+  };
+
+  it("keeps its lines, and the field is as high and as wide as they are", async () => {
+    await put(text);
+    const field = await edit(60, 60);
+    expect(field.value).toBe("one\ntwo");
+    const [width, height] = [parseFloat(field.style.width), parseFloat(field.style.height)];
+    expect(height).toBeCloseTo(2 * 1.164 * 20);
+    field.value = "a line that is much longer\ntwo";
+    field.dispatchEvent(new Event("input", { bubbles: true }));
+    await settle();
+    expect(parseFloat(field.style.width)).toBeGreaterThan(width);
+    await page.key("+", {}, "isi-probe");
+    expect(field.value).toBe("a line that is much longer\ntwo");
+    await page.key("Enter", {}, "text-input");
+    expect(operations()).toEqual([{ ...text, text: "a line that is much longer\ntwo" }]);
+  });
+
+  it("turned, begins where it began", async () => {
+    await put({ ...text, text: "abcdefghij", angle: 90 });
+    // 240 by 46.56 about (220, 123.28): as seen it begins at the top right, (243.28, 3.28), and the field with it.
+    const field = await edit(110, 60);
+    expect(field.style.transform).toBe("rotate(90deg)");
+    expect(parseFloat(field.style.left)).toBeCloseTo(243.28 / 2);
+    expect(parseFloat(field.style.top)).toBeCloseTo(3.28 / 2);
+    await page.type("text-input", "abcde", "enter");
+    // 120 by 46.56 that begins at the same place: its centre is (220, 63.28).
+    expect(operations()).toEqual([{ ...text, text: "abcde", angle: 90, x: 160, y: 40 }]);
+  });
+
+  it("is left alone when something else has come in its place", async () => {
+    await put(text);
+    await edit(60, 60);
+    const other = { ...text, text: "other" };
+    await put(other);
+    await page.type("text-input", "mine", "enter");
+    expect(operations()).toEqual([other]);
+  });
+});
+
+describe("in a text field", () => {
+  it("undo, redo and a new line are the field's own, also where the notebook prevents the browser's", async () => {
+    const asked: unknown[][] = [];
+    Object.assign(document, { execCommand: (...args: unknown[]) => asked.push(args) });
+    await drawBox();
+    await page.key("z", { ctrlKey: true }, "question");
+    await page.key("Z", { ctrlKey: true, shiftKey: true }, "question");
+    await page.key("y", { ctrlKey: true }, "question");
+    await page.key("Enter", { shiftKey: true }, "context");
+    Reflect.deleteProperty(document, "execCommand");
+    expect(asked.map(([what, , value]) => [what, value])).toEqual([["undo", undefined], ["redo", undefined], ["redo", undefined], ["insertText", "\n"]]);
+    expect(operations()).toEqual([BOX]);
+  });
+});

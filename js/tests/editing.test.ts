@@ -287,6 +287,23 @@ describe("one of them", () => {
     expect(operations()[1]).toEqual(box(400, 300));
   });
 
+  it("that is hidden while it is chosen has no handles to grab", async () => {
+    await click(120, 115);
+    await page.click("layer-0-eye");
+    await page.drag([150, 130], [180, 160]);
+    expect(operations()[0]).toEqual(box(200, 200, 100, 60, { hidden: true }));
+  });
+
+  it("that is locked is not cut and not deleted by the button either", async () => {
+    await click(120, 115);
+    await page.click("layer-0-lock");
+    await page.key("x", { ctrlKey: true });
+    await page.click("delete");
+    expect(operations()).toHaveLength(2);
+    await page.click("layer-0-delete");
+    expect(operations()).toHaveLength(1);
+  });
+
   it("that is locked is not grabbed, moved or deleted by key", async () => {
     await page.click("layer-0-lock");
     await page.drag([120, 115], [140, 135]);
@@ -367,6 +384,19 @@ describe("the view", () => {
     await page.key("b");
     await page.drag([10, 20], [60, 50]);
     expect(operations()).toMatchObject([{ x: 260, y: 220, width: 50, height: 30 }]);
+  });
+
+  it("the corner that the first of two fingers set is taken back", async () => {
+    await page.key("p");
+    const touch = (type: string, id: number, x: number, y: number): void => point(type, x, y, { pointerId: id, pointerType: "touch" });
+    touch("pointerdown", 1, 100, 100);
+    touch("pointerup", 1, 100, 100);
+    touch("pointerdown", 1, 200, 100);
+    touch("pointerdown", 2, 300, 100);
+    touch("pointerup", 1, 200, 100);
+    touch("pointerup", 2, 300, 100);
+    await settle();
+    expect(page.find("overlay").querySelectorAll(".isi-marks circle")).toHaveLength(1);
   });
 
   it("two fingers zoom, and what one of them had begun is dropped", async () => {

@@ -60,7 +60,7 @@ export function press(screen: Screen, at: Point, ground: Ground, keys: Keys): Ge
   const operations = screen.store.document.value.operations;
   const selected = screen.selected.value;
   const selection = screen.selection.value;
-  if (selected !== null && selection && !selection.locked) {
+  if (selected !== null && selection && !selection.locked && !selection.hidden) {
     const handle = handleAt(selection, at, ground.reach, ground.measure);
     if (handle) return reshape(screen, selected, handle, at, ground);
   }

@@ -1,10 +1,11 @@
 // The stage: the picture on a canvas, shapes and handles as SVG over it, text edited in place. It turns pointer events into gestures.
-import { live, useSignalEffect } from "../live";
+import { live, useSignal, useSignalEffect } from "../live";
 import { useEffect, useMemo, useRef } from "preact/hooks";
-import { isDrawing, omit } from "../document";
+import { isDrawing, omit, same } from "../document";
 import { centre, fit, held, inside, toImage, toScreen, zoomed } from "../geometry";
-import type { Drawing, Point } from "../protocol";
-import { angleOf, estimate, extent, handles, labelExtent, LABEL_SIZE, polygonOf, type HandleName, type Measure } from "../shapes";
+import { editField } from "../keyboard";
+import type { Drawing, Operation, Point } from "../protocol";
+import { angleOf, beginning, estimate, extent, handles, labelExtent, LABEL_SIZE, LINE_HEIGHT, polygonOf, reworded, type HandleName, type Measure } from "../shapes";
 import { NAMES } from "../state/screen";
 import type { Picture } from "../state/picture";
 import { observeSize, useView } from "../view";
@@ -33,13 +34,15 @@ export const Stage = live(function Stage() {
   const overlay = useRef<SVGSVGElement>(null);
   const gesture = useRef<{ pointer: number; gesture: Gesture } | null>(null);
   const fingers = useRef(new Map<number, Point>());
+  /** the polygon so far before the last corner: a second finger takes that back */
+  const corners = useRef<Point[] | null>(null);
   const exact = screen.exact.value;
   const measure = useMemo(() => measurer() ?? estimate, [exact]);
   const image = (store.picture.value ?? store.base.value)?.image ?? null;
 
   useFit(frame);
   usePainting(canvas, measure);
-  useWheel(overlay);
+  useZoom(frame);
   useDetail();
 
   // A gesture ends without a step when Escape is pressed (screen.live is cleared by the keyboard map) or when the view goes away.
@@ -63,30 +66,33 @@ export const Stage = live(function Stage() {
   const down = (event: PointerEvent): void => {
     if (!image) return;
     const touch = event.pointerType === "touch";
-    if (touch) fingers.current.set(event.pointerId, onScreen(event));
+    if (touch) {
+      fingers.current.set(event.pointerId, onScreen(event));
+      // Its end is heard here, too, when what it touched goes away.
+      overlay.current?.setPointerCapture(event.pointerId);
+    }
     if (touch && fingers.current.size === 2) {
       // A second finger turns the gesture into a pinch.
       drop();
       event.preventDefault();
-      overlay.current?.setPointerCapture(event.pointerId);
+      if (screen.path.value) screen.path.value = corners.current;
       return;
     }
     const pan = event.button === 1 || (event.button === 0 && screen.hand);
     if ((event.button !== 0 && !pan) || gesture.current) return;
+    // An edit of text is finished before anything else begins: the focus leaves it.
+    const wrote = screen.writing.value !== null;
     (frame.current?.closest(".isi-probe") as HTMLElement | null)?.focus({ preventScroll: true });
     event.preventDefault();
     if (pan) {
       begin(event, panning(onScreen(event)));
       return;
     }
-    // Finish an edit of text before anything else begins.
-    if (screen.writing.value) {
-      (frame.current?.querySelector("input.isi-write") as HTMLInputElement | null)?.blur();
-      if (screen.tool.value === "select") return;
-    }
+    if (wrote && screen.tool.value === "select") return;
     const scale = screen.transform.value.scale;
     const ground: Ground = { image, slop: SLOP / scale, reach: (touch ? FINGER : REACH) / scale, measure };
     if (screen.tool.value === "polygon") {
+      corners.current = screen.path.value;
       corner(screen, at(event), ground);
       return;
     }
@@ -158,7 +164,7 @@ export const Stage = live(function Stage() {
     const operations = store.document.value.operations;
     const index = topmost(operations, at(event), REACH / screen.transform.value.scale, measure);
     const op = index === null ? null : operations[index];
-    if (op?.op === "text") screen.writing.value = { at: [op.x, op.y], text: op.text, index };
+    if (op?.op === "text") screen.writing.value = { at: beginning(op, measure), text: op.text, index };
     if (op?.op === "arrow") {
       const { x, y } = labelExtent(op, measure);
       screen.writing.value = { at: [x, y], text: op.label ?? "", index };
@@ -298,11 +304,11 @@ function useFit(frame: { current: HTMLDivElement | null }): void {
   }, [width, height]);
 }
 
-/** Ctrl or Cmd and the wheel zoom; the wheel alone stays the notebook's. A pinch on a touch pad arrives as the former. */
-function useWheel(overlay: { current: SVGSVGElement | null }): void {
+/** Ctrl or Cmd and the wheel zoom; the wheel alone stays the notebook's. A pinch on a touch pad arrives as the former. Two fingers do not scroll. */
+function useZoom(frame: { current: HTMLDivElement | null }): void {
   const { screen, store } = useView();
   useEffect(() => {
-    const element = overlay.current;
+    const element = frame.current;
     const wheel = (event: WheelEvent): void => {
       const image = (store.picture.value ?? store.base.value)?.image;
       if (!image || !(event.ctrlKey || event.metaKey)) return;
@@ -313,8 +319,15 @@ function useWheel(overlay: { current: SVGSVGElement | null }): void {
       screen.transform.value = zoomed(screen.transform.value, 2 ** (-pixels / 200), at, screen.viewport.value, image);
       screen.zoomed.value = true;
     };
+    const touch = (event: TouchEvent): void => {
+      if (event.touches.length > 1) event.preventDefault();
+    };
     element?.addEventListener("wheel", wheel, { passive: false });
-    return () => element?.removeEventListener("wheel", wheel);
+    element?.addEventListener("touchmove", touch, { passive: false });
+    return () => {
+      element?.removeEventListener("wheel", wheel);
+      element?.removeEventListener("touchmove", touch);
+    };
   }, []);
 }
 
@@ -452,55 +465,85 @@ const Divider = live(function Divider() {
   );
 });
 
+/** Pixels of the screen that the field for a text takes at least. */
+const FIELD = 80;
+
 const Writer = live(function Writer({ measure }: { measure: Measure }) {
   const { screen } = useView();
-  const input = useRef<HTMLInputElement>(null);
+  const field = useRef<HTMLTextAreaElement>(null);
   const writing = screen.writing.value;
+  const index = writing?.index ?? null;
+  const edited = (): Operation | undefined => (index === null ? undefined : screen.store.document.value.operations[index]);
+  // What was there when the edit began: Python may put something else in its place meanwhile.
+  const begun = useMemo(edited, []);
+  const text = useSignal(writing?.text ?? "");
   useEffect(() => {
-    input.current?.focus();
-    input.current?.select();
+    field.current?.focus({ preventScroll: true });
+    field.current?.select();
   }, []);
   if (!writing) return null;
   const { scale } = screen.transform.value;
-  const before = writing.index === null ? null : screen.store.document.value.operations[writing.index];
+  const label = begun?.op === "arrow";
   const look = screen.style.value;
-  const color = before && "color" in before ? before.color : look.color;
-  const size = before?.op === "text" ? before.size : before?.op === "arrow" ? (before.size ?? LABEL_SIZE) : look.size;
-  const [left, top] = toScreen(screen.transform.value, writing.at);
+  const color = begun && "color" in begun ? begun.color : look.color;
+  const size = begun?.op === "text" ? begun.size : label && begun.label ? (begun.size ?? LABEL_SIZE) : look.size;
   const finish = (): void => {
-    const now = screen.writing.value;
-    if (!now) return;
+    if (!screen.writing.value) return;
     screen.writing.value = null;
-    const text = (input.current?.value ?? "").trim();
-    if (now.index !== null && before?.op === "text") {
-      if (text === "") screen.remove(now.index);
-      else screen.change(now.index, { ...before, text }, { say: "Text changed" });
-    } else if (now.index !== null && before?.op === "arrow") {
-      const bare = omit(before, "label", "size");
-      screen.change(now.index, text ? { ...bare, label: text, size } : bare, { say: "Label changed" });
-    } else if (text !== "") {
+    const written = text.value.trim();
+    if (index !== null) {
+      if (!begun || !same(begun, edited())) return;
+      if (begun.op === "text" && written === "") screen.remove(index);
+      else if (begun.op === "text") screen.change(index, reworded(begun, written, measure), { say: "Text changed" });
+      else if (begun.op === "arrow") {
+        const bare = omit(begun, "label", "size");
+        screen.change(index, written ? { ...bare, label: written.replace(/\s*\n\s*/g, " "), size } : bare, { say: "Label changed" });
+      }
+    } else if (written !== "") {
       screen.tool.value = "select";
-      screen.add({ op: "text", x: now.at[0], y: now.at[1], text, size, color });
+      screen.add({ op: "text", x: writing.at[0], y: writing.at[1], text: written, size, color });
     }
   };
-  const width = Math.max(80, measure(writing.text, size * scale) + 20);
+  const font = Math.max(8, size * scale);
+  const lines = text.value.split("\n");
+  const wanted = Math.max(FIELD, ...lines.map((line) => measure(line, font) + font));
+  const [x, y] = toScreen(screen.transform.value, writing.at);
+  const angle = begun?.op === "text" ? angleOf(begun) : 0;
+  // Never out of sight; what is longer scrolls within the field.
+  const room = screen.viewport.value.width;
+  const left = angle ? x : Math.max(0, Math.min(x, room - FIELD));
   return (
-    <input
-      ref={input}
+    <textarea
+      ref={field}
       class="isi-write"
       data-testid="text-input"
-      aria-label={before?.op === "arrow" ? "Label of the arrow" : "Text on the image"}
-      placeholder={before?.op === "arrow" ? "Label" : "Text"}
-      value={writing.text}
-      style={{ left: `${left}px`, top: `${top}px`, width: `${width}px`, fontSize: `${Math.max(8, size * scale)}px`, color, fontFamily: FONT }}
+      aria-label={label ? "Label of the arrow" : "Text on the image"}
+      placeholder={label ? "Label" : "Text"}
+      rows={1}
+      wrap="off"
+      value={text.value}
+      style={{
+        left: `${left}px`,
+        top: `${y}px`,
+        width: `${angle ? wanted : Math.min(wanted, room - left)}px`,
+        height: `${lines.length * LINE_HEIGHT * font}px`,
+        fontSize: `${font}px`,
+        transform: angle ? `rotate(${angle}deg)` : "none",
+        color,
+        fontFamily: FONT,
+      }}
+      onInput={(event) => (text.value = event.currentTarget.value)}
       onBlur={finish}
       onKeyDown={(event) => {
         event.stopPropagation();
         if (event.key === "Escape") screen.writing.value = null;
-        else if (event.key === "Enter") finish();
+        else if (editField(event)) {
+          event.preventDefault();
+          return;
+        } else if (event.key === "Enter" && !event.isComposing) finish();
         else return;
         event.preventDefault();
-        (input.current?.closest(".isi-probe") as HTMLElement | null)?.focus({ preventScroll: true });
+        (field.current?.closest(".isi-probe") as HTMLElement | null)?.focus({ preventScroll: true });
       }}
     />
   );

@@ -136,7 +136,7 @@ export const Properties = live(function Properties() {
             if (copyDrawings(screen)) pasteDrawings(screen);
           }}
         />
-        <Button test="delete" label="Delete (Del)" icon="trash" kind="bare" why={several === 0 && "nothing is selected"} onClick={() => screen.remove(...screen.chosen.value)} />
+        <Button test="delete" label="Delete (Del)" icon="trash" kind="bare" why={several === 0 && "nothing is selected"} onClick={() => screen.removeChosen()} />
       </div>
     </div>
   );

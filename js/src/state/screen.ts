@@ -187,6 +187,11 @@ export class Screen {
     );
   }
 
+  /** Deletes what is chosen and not locked. */
+  removeChosen(): void {
+    this.remove(...this.chosen.value.filter((i) => (this.store.document.value.operations[i] as Drawing | undefined)?.locked !== true));
+  }
+
   /** Puts one operation in the place of another: what is further on is drawn over what comes before. */
   reorder(from: number, to: number): void {
     const operations = [...this.store.document.value.operations];
