@@ -60,6 +60,9 @@ function attach({ store, screen, root }: View, signal: AbortSignal): void {
   const keys = keyboard(screen);
   on("keydown", keys.down);
   on("keyup", keys.up);
+  on("focusout", (event: FocusEvent) => {
+    if (!(event.relatedTarget instanceof Node && root.contains(event.relatedTarget))) keys.left();
+  });
   on("paste", (event: ClipboardEvent) => {
     if (inField(event)) return;
     if (imageOf(event.clipboardData)) take(event, event.clipboardData);

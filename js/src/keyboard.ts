@@ -15,10 +15,18 @@ const STEP = 1.25;
 export interface Keyboard {
   down: (event: KeyboardEvent) => void;
   up: (event: KeyboardEvent) => void;
+  /** The focus has gone elsewhere: whatever is released from now on is not heard. */
+  left: () => void;
 }
 
 export function keyboard(screen: Screen): Keyboard {
   const store = screen.store;
+  /** The picture before is shown for as long as a key is held down. */
+  let held = false;
+  const unhold = (): void => {
+    if (held && screen.showing.value === "before") screen.showing.value = "after";
+    held = false;
+  };
   let nudged: { at: number; result: Operation[] } | null = null;
 
   const imageNow = () => (store.picture.value ?? store.base.value)?.image;
@@ -120,7 +128,10 @@ export function keyboard(screen: Screen): Keyboard {
       case "1":
         return zoom(1 / screen.transform.value.scale);
       case "\\":
-        if (!event.repeat && screen.showing.value === "after") screen.showing.value = "before";
+        if (!event.repeat && screen.showing.value === "after") {
+          screen.showing.value = "before";
+          held = true;
+        }
         return true;
       case " ":
         if (!isButton(event)) screen.hand = true;
@@ -156,7 +167,11 @@ export function keyboard(screen: Screen): Keyboard {
     },
     up(event) {
       if (event.key === " ") screen.hand = false;
-      if (event.key === "\\" && screen.showing.value === "before") screen.showing.value = "after";
+      if (event.key === "\\") unhold();
+    },
+    left() {
+      screen.hand = false;
+      unhold();
     },
   };
 }

@@ -386,6 +386,25 @@ describe("the view", () => {
     expect(operations()).toMatchObject([{ x: 260, y: 220, width: 50, height: 30 }]);
   });
 
+  it("does not stay as it is while a key is held when the focus goes away meanwhile", async () => {
+    const away = async (): Promise<void> => {
+      page.find("isi-probe").dispatchEvent(new FocusEvent("focusout", { bubbles: true }));
+      await settle();
+    };
+    await page.key("\\");
+    expect(page.find("stage").dataset.showing).toBe("before");
+    await away();
+    expect(page.find("stage").dataset.showing).toBe("after");
+    await page.key(" ");
+    await away();
+    await page.key("b");
+    await page.drag([300, 200], [320, 220]);
+    expect(operations()).toHaveLength(1);
+    await page.click("show-before");
+    await away();
+    expect(page.find("stage").dataset.showing).toBe("before");
+  });
+
   it("the corner that the first of two fingers set is taken back", async () => {
     await page.key("p");
     const touch = (type: string, id: number, x: number, y: number): void => point(type, x, y, { pointerId: id, pointerType: "touch" });

@@ -10,16 +10,19 @@ import { Button, NumberField, decimals } from "./parts";
 
 const whole = (x: number): string => String(Math.round(x));
 
+/** Text in its own direction, whatever stands beside it. */
+const isolated = (text: string): string => `\u2068${text}\u2069`;
+
 function detail(op: Operation): string {
   if (!isDrawing(op)) return op.op === "foreign" ? `${op.name}: this page cannot draw it` : "";
   const r = extent(op);
   const place = r ? `${whole(r.x)}, ${whole(r.y)}  ${whole(r.width)} × ${whole(r.height)}` : "whole image";
   switch (op.op) {
     case "text":
-      return `“${op.text}”  ${op.size} px`;
+      return `“${isolated(op.text)}”  ${op.size} px`;
     case "line":
     case "arrow":
-      return `${op.start.map(whole).join(", ")} → ${op.end.map(whole).join(", ")}${op.op === "arrow" && op.label ? `  “${op.label}”` : ""}`;
+      return `${op.start.map(whole).join(", ")} → ${op.end.map(whole).join(", ")}${op.op === "arrow" && op.label ? `  “${isolated(op.label)}”` : ""}`;
     case "noise":
       return `σ ${decimals(op.sigma)}  ${place}`;
     case "blur":
