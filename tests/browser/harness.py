@@ -341,7 +341,7 @@ class Probe:
 
     def draw(self, tool: str, start: tuple[float, float], end: tuple[float, float]) -> None:
         """Take a tool and draw with it."""
-        before = self.part("layers").locator("[data-testid^=layer-]:not([data-testid$=delete])").count()
+        before = self.part("layers").locator("li").count()
         self.part(f"tool-{tool}").click()
         self.drag(start, end)
         expect(self.part(f"layer-{before}")).to_be_attached()

@@ -136,8 +136,8 @@ def test_what_the_page_draws_is_what_the_kernel_renders(bench: Notebook, probe: 
 def test_zoom_shows_the_pixels_and_drawing_hits_them(bench: Notebook, probe: Probe) -> None:
     probe.page.mouse.move(*probe.on_screen(320, 240))
     probe.page.keyboard.down("Control")
-    for _ in range(4):
-        probe.page.mouse.wheel(0, -300)
+    for _ in range(2):
+        probe.page.mouse.wheel(0, -430)  # some 20-fold: 24 pixels of the image are in view
     probe.page.keyboard.up("Control")
     probe.page.wait_for_function(
         "overlay => Number(overlay.dataset.scale) > 12", arg=probe.part("overlay").element_handle()
