@@ -59,6 +59,9 @@ export function redo(doc: Document): Document {
   return { version: 1, operations, past: [...doc.past, change(operations, doc.operations)].slice(-PAST_LIMIT), future };
 }
 
+/** Whether a drawing is not to be moved or deleted by hand: locked, or not even seen. */
+export const isKept = (op: Operation | undefined): boolean => op !== undefined && isDrawing(op) && (op.locked ?? op.hidden ?? false);
+
 /** A record without some of its keys. */
 export function omit<T extends object, K extends keyof T>(record: T, ...keys: K[]): Omit<T, K> {
   const rest = { ...record };

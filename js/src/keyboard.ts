@@ -1,7 +1,7 @@
 // The keyboard map of one view. Keys typed into fields stay theirs; what is handled here goes no further (the notebook has keys of its own).
 import { closePolygon } from "./canvas/gesture";
 import { copyDrawings, pasteDrawings } from "./clipboard";
-import { isDrawing } from "./document";
+import { isDrawing, isKept } from "./document";
 import { fit, zoomed } from "./geometry";
 import { MEASURES, type Drawing, type Operation } from "./protocol";
 import { bounds, shifted, stopped } from "./shapes";
@@ -34,7 +34,7 @@ export function keyboard(screen: Screen): Keyboard {
   const nudge = (dx: number, dy: number): boolean => {
     const image = imageNow();
     const operations = store.document.value.operations;
-    const indexes = screen.chosen.value.filter((i) => !(operations[i] as Drawing).locked);
+    const indexes = screen.chosen.value.filter((i) => !isKept(operations[i]));
     const rects = indexes.flatMap((i) => bounds(operations[i] as Drawing) ?? []);
     if (!image || rects.length === 0) return false;
     const merge = nudged !== null && nudged.result === operations && performance.now() - nudged.at < NUDGE_PAUSE;

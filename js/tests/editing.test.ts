@@ -150,6 +150,9 @@ describe("masks and effects", () => {
     const { id, x, y } = page.model.last("color") as { id: string; x: number; y: number };
     expect([x, y]).toEqual([60, 80]);
     page.model.message({ kind: "color", id: "of another view", color: "#ffffff" });
+    point("pointermove", 50, 50);
+    await new Promise((done) => setTimeout(done, 200));
+    expect(page.model.last("color")?.id).not.toBe(id); // the pointer asks, too, and takes nothing from the click
     page.model.message({ kind: "color", id, color: "#abcdef" });
     await page.key("b");
     await page.drag([10, 20], [60, 50]);
@@ -304,6 +307,16 @@ describe("one of them", () => {
     expect(operations()).toHaveLength(1);
   });
 
+  it("that is hidden stays where it is when others are moved", async () => {
+    await page.click("layer-0-eye");
+    page.find("layer-0").querySelector("button")?.click();
+    await settle();
+    page.find("layer-1").querySelector("button")?.dispatchEvent(new MouseEvent("click", { shiftKey: true, bubbles: true }));
+    await settle();
+    await page.key("ArrowRight");
+    expect(operations().map((o) => o.x)).toEqual([200, 401]);
+  });
+
   it("that is locked is not grabbed, moved or deleted by key", async () => {
     await page.click("layer-0-lock");
     await page.drag([120, 115], [140, 135]);
@@ -446,6 +459,9 @@ describe("the view", () => {
     await page.click("show-difference");
     expect(showing()).toBe("difference");
     expect(page.maybe("divider")).toBeNull();
+    // What is drawn is seen while it is drawn.
+    await page.key("b");
+    expect(showing()).toBe("after");
   });
 
   it("tells place and colour of the pixel under the pointer", async () => {

@@ -1,6 +1,6 @@
 // Pointer gestures: what a press starts, what moving shows, what releasing makes of it (one step of the document), or nothing on cancel.
 // Image coordinates only; the view gives the points.
-import { isDrawing, same } from "../document";
+import { isDrawing, isKept, same } from "../document";
 import { inside, overlap, rectOf, round, samePoint, simplified, snap, type Rect, type Size } from "../geometry";
 import type { Drawing, Operation, Point } from "../protocol";
 import { bounds, closed, drawn, effect, handles, hits, resize, shifted, stopped, type DragTool, type HandleName, type Measure } from "../shapes";
@@ -128,7 +128,7 @@ function freehand(screen: Screen, from: Point, { image, slop }: Ground, tool: Dr
 
 /** Changes the chosen drawings; the step is made on release, unless Python or another view has put others in their place meanwhile. */
 function altering(screen: Screen, from: Point, slop: number, how: (to: Point, keys: Keys) => (d: Drawing) => Drawing, verb: string): Gesture {
-  const indexes = screen.chosen.value.filter((i) => !(screen.store.document.value.operations[i] as Drawing).locked);
+  const indexes = screen.chosen.value.filter((i) => !isKept(screen.store.document.value.operations[i]));
   const drawings = (): (Operation | undefined)[] => indexes.map((i) => screen.store.document.value.operations[i]);
   const before = drawings();
   let change: ((d: Drawing) => Drawing) | null = null;
@@ -164,7 +164,7 @@ function carry(screen: Screen, from: Point, { image, slop, reach, measure }: Gro
       const op = operations[i];
       return op && isDrawing(op) && !op.hidden ? (bounds(op, measure) ?? []) : [];
     });
-  const moved = boxes(screen.chosen.value.filter((i) => !(operations[i] as Drawing).locked));
+  const moved = boxes(screen.chosen.value.filter((i) => !isKept(operations[i])));
   const others = boxes(operations.map((_, i) => i).filter((i) => !screen.chosen.value.includes(i)));
   const all = moved[0] ? rectAround(moved) : null;
   let still = true;

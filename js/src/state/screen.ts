@@ -144,7 +144,10 @@ export class Screen {
     this.tool.value = tool;
     this.live.value = null;
     this.path.value = null;
-    if (tool !== "select" && tool !== "picker") this.select();
+    if (tool === "select" || tool === "picker") return;
+    this.select();
+    // What is being drawn is to be seen.
+    this.showing.value = "after";
   }
 
   /** Shows changed drawings without making it a step. */

@@ -67,7 +67,7 @@ export class Store {
   readonly editor: Signal<string | null> = signal(null);
   /** Tool and selection that Python has set; the page's own are each view's. */
   readonly wished: Signal<{ tool?: string; selected?: number[] }> = signal({});
-  #color: { id: string; then: (color: string) => void } | null = null;
+  readonly #colors = new Map<string, (color: string) => void>();
   /** A file that was asked for, once it came. */
   readonly exported: Signal<{ id: string; name: string; type: string; data: Uint8Array<ArrayBuffer> } | null> = signal(null);
   readonly #heardOf: Signal<Partly | null> = signal(null);
@@ -345,10 +345,10 @@ export class Store {
     this.#own = false;
   }
 
-  /** Asks for the colour of one pixel as the model sees it; only the last question is answered. */
+  /** Asks for the colour of one pixel as the model sees it. */
   askColor(x: number, y: number, then: (color: string) => void): void {
     const id = identifier();
-    this.#color = { id, then };
+    this.#colors.set(id, then);
     this.#send({ kind: "color", id, x, y });
   }
 
@@ -469,7 +469,8 @@ export class Store {
         this.font.value = buffers[0] ?? null;
         break;
       case "color":
-        if (message.id === this.#color?.id) this.#color.then(message.color);
+        this.#colors.get(message.id)?.(message.color);
+        this.#colors.delete(message.id);
         break;
       case "code":
         this.code.value = { id: message.id, text: message.text };
