@@ -23,7 +23,7 @@ CELLS = (
     "import isi_widget as isi\n\nvlm = isi.load_vlm()\nobs = isi.datasets.scenes()[40]",
     "probe = isi.Probe(vlm, obs)\nprobe",
 )
-PANES = {"wide": (1400, 1250), "narrow": (640, 2300)}  # width of the probe, height of the window
+PANES = {"wide": (1400, 1400), "narrow": (640, 2700)}  # width of the probe, height of the window
 _CHROME = (
     200  # pixels left and right of an output, in JupyterLab without its side bars; measured, then corrected
 )
@@ -88,7 +88,7 @@ def shoot(lab: Lab, browser: Browser, folder: Path) -> None:
             notebook.page.mouse.move(2, 2)
             save(probe.root.screenshot(), folder / f"probe-{pane}-{theme}.png")
         if theme == "light":
-            notebook.page.set_viewport_size({"width": 1500, "height": 1200})
+            notebook.page.set_viewport_size({"width": 1500, "height": 1300})
             probe.ready()
             save(notebook.page.screenshot(), folder / "jupyterlab.png")
     notebook.close()
