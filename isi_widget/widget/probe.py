@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import threading
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, cast, overload
 
@@ -502,7 +502,8 @@ class Probe(PageState):
             elif isinstance(message, protocol.Code):
                 self.send({"kind": "code", "id": message.id, "text": self.code()})
             elif isinstance(message, protocol.Color):
-                self._tell_color(message)
+                # a kind of its own: the pointer's questions must not push out that of a click
+                self._later(f"color {message.id}", lambda: self._tell_color(message))
             elif isinstance(message, protocol.Editor):
                 self.send({"kind": "editor", "text": asset("editor.js").read_text(encoding="utf-8")})
             elif isinstance(message, protocol.Font):
@@ -512,36 +513,41 @@ class Probe(PageState):
             elif isinstance(message, protocol.Restore):
                 self.restore(message.trial)
             elif isinstance(message, protocol.Cut):
-                self._loader.submit(Job("cut", lambda job: self._cut_or_tell(message), kind="cut"))
+                self._later("cut", lambda: self.cut(message.operation, message.observation))
             elif isinstance(message, protocol.Detail):
-                self._loader.submit(Job("detail", lambda job: self._send_detail(message), kind="detail"))
+                self._later("detail", lambda: self._send_detail(message))
             elif isinstance(message, protocol.Delete):
                 self.delete(message.trial)
             elif isinstance(message, protocol.Note):
                 self.note(message.trial, message.text)
             elif isinstance(message, protocol.Export):
                 numbers = self._history.numbers(message.trials)
-                self._loader.submit(
-                    Job(message.id, lambda job: self._send_file(message, numbers), kind="export")
-                )
+                self._later("export", lambda: self._send_file(message, numbers), message.id)
             elif isinstance(message, protocol.Thumbnails):
-                self._loader.submit(
-                    Job("thumbnails", lambda job: self._send_thumbnails(message.indexes), kind="thumbnails")
-                )
+                self._later("thumbnails", lambda: self._send_thumbnails(message.indexes))
             elif isinstance(message, protocol.Tokens):
-                self._loader.submit(Job("tokens", lambda job: self._send_tokens(), kind="tokens"))
+                self._later("tokens", self._send_tokens)
             elif isinstance(message, protocol.Reshuffle):
-                self._loader.submit(
-                    Job("reshuffle", lambda job: self._reshuffle_or_tell(message.part), kind="reshuffle")
-                )
+                self._later("reshuffle", lambda: self.reshuffle(message.part))
             elif isinstance(message, protocol.Map):
-                self._loader.submit(Job(message.id, lambda job: self._send_map(message), kind="map"))
+                self._later("map", lambda: self._send_map(message), message.id)
             elif isinstance(message, protocol.Models):
-                self._loader.submit(Job("models", lambda job: self._offer(), kind="models"))
+                self._later("models", lambda: self.send({"kind": "models", **offer(self._slot)}))
             else:
                 self._loader.submit(Job("upload", lambda job: self._upload(message)))
         except Exception as error:
             self._fail(error, id)
+
+    def _later(self, kind: str, work: Callable[[], object], id: str | None = None) -> None:
+        """Do what a page asked for in the worker, and tell of what goes wrong; the newest of a kind waits."""
+
+        def told(job: Job) -> None:
+            try:
+                work()
+            except Exception as error:
+                self._fail(error, id)
+
+        self._loader.submit(Job(id or kind, told, kind=kind))
 
     def _tell_color(self, asked: protocol.Color) -> None:
         """The colour of a pixel of the stimulus as it is now; outside of it there is none."""
@@ -572,41 +578,23 @@ class Probe(PageState):
             record = {"id": asked.id, "region": list(region), "key": pictures.key(stimulus)}
             self.send({"kind": "detail", **record}, buffers=[data])
 
-    def _cut_or_tell(self, asked: protocol.Cut) -> None:
-        try:
-            self.cut(asked.operation, asked.observation)
-        except Exception as error:
-            self._fail(error)
-
     def _send_map(self, asked: protocol.Map) -> None:
-        try:
-            trial = self._history.get(asked.trial)
-            if trial is None:
-                raise InputError(f"There is no trial {asked.trial}.")
-            layer, share = self._maps.layer(trial, self.vlm, asked.token)
-            self.send({"kind": "map", "id": asked.id, "share": share}, buffers=[layer])
-        except Exception as error:
-            self._fail(error, asked.id)
+        trial = self._history.get(asked.trial)
+        if trial is None:
+            raise InputError(f"There is no trial {asked.trial}.")
+        layer, share = self._maps.layer(trial, self.vlm, asked.token)
+        self.send({"kind": "map", "id": asked.id, "share": share}, buffers=[layer])
 
     def _send_file(self, asked: protocol.Export, numbers: list[int]) -> None:
-        try:
-            made = self._file(numbers, asked.format)
-            name = tr.file_name(numbers, asked.format)
-            if len(made) > protocol.MAX_UPLOAD:
-                raise InputError(
-                    f"{name} has {len(made) >> 20} MB; at most {protocol.MAX_UPLOAD >> 20} MB travel to a "
-                    f"page. Write it from a cell: probe.export({numbers}, {asked.format!r}, path={name!r})."
-                )
-            record = {"kind": "export", "id": asked.id, "name": name, "type": protocol.FORMATS[asked.format]}
-            self.send(record, buffers=[made])
-        except Exception as error:
-            self._fail(error, asked.id)
-
-    def _reshuffle_or_tell(self, part: str) -> None:
-        try:
-            self.reshuffle(part)
-        except Exception as error:
-            self._fail(error)
+        made = self._file(numbers, asked.format)
+        name = tr.file_name(numbers, asked.format)
+        if len(made) > protocol.MAX_UPLOAD:
+            raise InputError(
+                f"{name} has {len(made) >> 20} MB; at most {protocol.MAX_UPLOAD >> 20} MB travel to a "
+                f"page. Write it from a cell: probe.export({numbers}, {asked.format!r}, path={name!r})."
+            )
+        record = {"kind": "export", "id": asked.id, "name": name, "type": protocol.FORMATS[asked.format]}
+        self.send(record, buffers=[made])
 
     def _send_thumbnails(self, indexes: Sequence[int]) -> None:
         """Small pictures of observations, for the rows that the page shows: never a trait, never saved."""
@@ -634,13 +622,6 @@ class Probe(PageState):
         self.send({"kind": "tokens", **told})
 
     # ---- models
-    def _offer(self) -> None:
-        """Tell what can be loaded, and how much memory there is for it just now."""
-        try:
-            self.send({"kind": "models", **offer(self._slot)})
-        except Exception as error:
-            self._fail(error)
-
     def _load(self, id: str, source: Source) -> Job:
         with self._exclusive():
             self.error = None
