@@ -25,7 +25,7 @@ export function copyDrawings(screen: Screen): boolean {
 
 /** Returns whether there was something to paste. */
 export function pasteDrawings(screen: Screen): boolean {
-  const image = (screen.store.picture.value ?? screen.store.base.value)?.image;
+  const image = screen.store.image.value;
   const copied = page[KEY];
   if (!copied?.length || !image) return false;
   const fits = (d: Drawing): boolean => {

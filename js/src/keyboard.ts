@@ -2,7 +2,6 @@
 import { closePolygon } from "./canvas/gesture";
 import { copyDrawings, pasteDrawings } from "./clipboard";
 import { isDrawing, isKept } from "./document";
-import { fit, zoomed } from "./geometry";
 import { MEASURES, type Drawing, type Operation } from "./protocol";
 import { bounds, shifted, stopped } from "./shapes";
 import { TOOL_KEYS, type Screen } from "./state/screen";
@@ -29,10 +28,8 @@ export function keyboard(screen: Screen): Keyboard {
   };
   let nudged: { at: number; result: Operation[] } | null = null;
 
-  const imageNow = () => (store.picture.value ?? store.base.value)?.image;
-
   const nudge = (dx: number, dy: number): boolean => {
-    const image = imageNow();
+    const image = store.image.value;
     const operations = store.document.value.operations;
     const indexes = screen.chosen.value.filter((i) => !isKept(operations[i]));
     const rects = indexes.flatMap((i) => bounds(operations[i] as Drawing) ?? []);
@@ -85,15 +82,6 @@ export function keyboard(screen: Screen): Keyboard {
     }
   };
 
-  const zoom = (factor: number): boolean => {
-    const image = imageNow();
-    const { width, height } = screen.viewport.value;
-    if (!image) return false;
-    screen.transform.value = zoomed(screen.transform.value, factor, [width / 2, height / 2], screen.viewport.value, image);
-    screen.zoomed.value = true;
-    return true;
-  };
-
   const handle = (event: KeyboardEvent): boolean => {
     const { key } = event;
     const commanded = event.ctrlKey || event.metaKey;
@@ -116,17 +104,14 @@ export function keyboard(screen: Screen): Keyboard {
         return true;
       case "+":
       case "=":
-        return zoom(STEP);
+        return screen.zoom(STEP);
       case "-":
-        return zoom(1 / STEP);
-      case "0": {
-        const image = imageNow();
-        if (image) screen.transform.value = fit(screen.viewport.value, image);
-        screen.zoomed.value = false;
+        return screen.zoom(1 / STEP);
+      case "0":
+        screen.fit();
         return true;
-      }
       case "1":
-        return zoom(1 / screen.transform.value.scale);
+        return screen.zoom(1 / screen.transform.value.scale);
       case "\\":
         if (!event.repeat && screen.showing.value === "after") {
           screen.showing.value = "before";
@@ -137,8 +122,8 @@ export function keyboard(screen: Screen): Keyboard {
         if (!isButton(event)) screen.hand = true;
         return screen.hand;
       case "Enter": {
-        const image = imageNow();
-        return screen.path.value !== null && image !== undefined && !isButton(event) && closePolygon(screen, image);
+        const image = store.image.value;
+        return screen.path.value !== null && image !== null && !isButton(event) && closePolygon(screen, image);
       }
       case "[":
       case "]": {

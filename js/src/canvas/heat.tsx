@@ -26,7 +26,7 @@ export const HeatLayer = live(function HeatLayer() {
     url.value = URL.createObjectURL(new Blob([heat.layer], { type: "image/png" }));
   });
   useEffect(() => clear, []);
-  const image = (store.picture.value ?? store.base.value)?.image;
+  const image = store.image.value;
   if (!url.value || !image) return null;
   const t = screen.transform.value;
   const style = { left: `${t.x}px`, top: `${t.y}px`, width: `${image.width * t.scale}px`, height: `${image.height * t.scale}px`, opacity: screen.opacity.value };

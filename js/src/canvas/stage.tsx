@@ -38,7 +38,7 @@ export const Stage = live(function Stage() {
   const corners = useRef<Point[] | null>(null);
   const exact = screen.exact.value;
   const measure = useMemo(() => measurer() ?? estimate, [exact]);
-  const image = (store.picture.value ?? store.base.value)?.image ?? null;
+  const image = store.image.value;
 
   useFit(frame);
   usePainting(canvas, measure);
@@ -284,7 +284,7 @@ function shape(d: Drawing, screen: (p: Point) => Point, scale: number, measure: 
 /** Keeps the whole image in view, whatever the width of the cell, unless the user has zoomed in. */
 function useFit(frame: { current: HTMLDivElement | null }): void {
   const { screen, store } = useView();
-  const image = (store.picture.value ?? store.base.value)?.image;
+  const image = store.image.value;
   const [width, height] = [image?.width ?? 0, image?.height ?? 0];
   useEffect(() => {
     const element = frame.current;
@@ -310,14 +310,13 @@ function useZoom(frame: { current: HTMLDivElement | null }): void {
   useEffect(() => {
     const element = frame.current;
     const wheel = (event: WheelEvent): void => {
-      const image = (store.picture.value ?? store.base.value)?.image;
+      const image = store.image.value;
       if (!image || !(event.ctrlKey || event.metaKey)) return;
       event.preventDefault();
       const box = element?.getBoundingClientRect();
       const at: Point = [event.clientX - (box?.left ?? 0), event.clientY - (box?.top ?? 0)];
       const pixels = event.deltaY * (event.deltaMode === 1 ? 30 : 1);
-      screen.transform.value = zoomed(screen.transform.value, 2 ** (-pixels / 200), at, screen.viewport.value, image);
-      screen.zoomed.value = true;
+      screen.zoom(2 ** (-pixels / 200), at);
     };
     const touch = (event: TouchEvent): void => {
       if (event.touches.length > 1) event.preventDefault();

@@ -20,7 +20,7 @@ export const COLORS: [string, string][] = [
 
 export const Tools = live(function Tools() {
   const { screen, store } = useView();
-  const ready = (store.picture.value ?? store.base.value) !== null;
+  const ready = store.image.value !== null;
   return (
     <div class="isi-tools" role="toolbar" aria-label="Tools" aria-orientation="vertical">
       {Object.entries(TOOL_KEYS).map(([key, tool]) => (

@@ -1,6 +1,6 @@
 // Below the picture: how large it is shown, what of it, and the pixel under the pointer.
 import { live, useSignal, useSignalEffect } from "../live";
-import { fit, inside, zoomed } from "../geometry";
+import { inside } from "../geometry";
 import type { Point } from "../protocol";
 import type { Showing } from "../state/screen";
 import { useView } from "../view";
@@ -18,30 +18,21 @@ const REST = 120;
 
 export const ViewBar = live(function ViewBar() {
   const { screen, store } = useView();
-  const image = (store.picture.value ?? store.base.value)?.image;
+  const image = store.image.value;
   const why = !image && "there is no image yet";
-  const { width, height } = screen.viewport.value;
-  const zoom = (factor: number): void => {
-    if (!image) return;
-    screen.transform.value = zoomed(screen.transform.value, factor, [width / 2, height / 2], { width, height }, image);
-    screen.zoomed.value = true;
-  };
   return (
     <div class="isi-viewbar" data-testid="viewbar">
       <div class="isi-group" role="group" aria-label="Zoom">
-        <Button test="zoom-out" label="Smaller (-)" icon="minus" kind="bare" why={why} onClick={() => zoom(0.8)} />
-        <Button test="zoom-actual" label="100 %: one pixel of the image is one of the screen (1)" text={`${Math.round(100 * screen.transform.value.scale)} %`} kind="bare" why={why} onClick={() => zoom(1 / screen.transform.value.scale)} />
-        <Button test="zoom-in" label="Larger (+)" icon="plus" kind="bare" why={why} onClick={() => zoom(1.25)} />
+        <Button test="zoom-out" label="Smaller (-)" icon="minus" kind="bare" why={why} onClick={() => screen.zoom(0.8)} />
+        <Button test="zoom-actual" label="100 %: one pixel of the image is one of the screen (1)" text={`${Math.round(100 * screen.transform.value.scale)} %`} kind="bare" why={why} onClick={() => screen.zoom(1 / screen.transform.value.scale)} />
+        <Button test="zoom-in" label="Larger (+)" icon="plus" kind="bare" why={why} onClick={() => screen.zoom(1.25)} />
         <Button
           test="zoom-fit"
           label="The whole image (0)"
           text="fit"
           kind="bare"
           why={why || (!screen.zoomed.value && "it is all in view")}
-          onClick={() => {
-            if (image) screen.transform.value = fit({ width, height }, image);
-            screen.zoomed.value = false;
-          }}
+          onClick={() => screen.fit()}
         />
       </div>
       <div class="isi-toggles" role="group" aria-label="What is shown">
@@ -73,7 +64,7 @@ const Pixel = live(function Pixel() {
   const { screen, store } = useView();
   const color = useSignal<{ at: string; color: string } | null>(null);
   const timer = useSignal<ReturnType<typeof setTimeout> | undefined>(undefined);
-  const image = (store.picture.value ?? store.base.value)?.image;
+  const image = store.image.value;
   const cursor = screen.cursor.value;
   const pixel = cursor && image && cursor[0] >= 0 && cursor[1] >= 0 && cursor[0] < image.width && cursor[1] < image.height ? (inside(cursor, image).map(Math.floor) as Point) : null;
   useSignalEffect(() => {
@@ -81,7 +72,7 @@ const Pixel = live(function Pixel() {
     clearTimeout(timer.peek());
     if (!point || screen.live.value) return;
     timer.value = setTimeout(() => {
-      const size = (store.picture.value ?? store.base.value)?.image;
+      const size = store.image.value;
       if (!size || point[0] < 0 || point[1] < 0 || point[0] >= size.width || point[1] >= size.height) return;
       const [x, y] = point.map(Math.floor) as Point;
       store.askColor(x, y, (found) => (color.value = { at: `${x},${y}`, color: found }));

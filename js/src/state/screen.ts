@@ -2,7 +2,7 @@
 import { computed, effect, signal, type ReadonlySignal, type Signal } from "@preact/signals-core";
 import { isDrawing, replaced, same } from "../document";
 import type { Editor } from "../editor";
-import type { Guides, Rect, Size, Transform } from "../geometry";
+import { fit, zoomed, type Guides, type Rect, type Size, type Transform } from "../geometry";
 import type { Drawing, Operation, Point } from "../protocol";
 import type { DragTool, Style } from "../shapes";
 import type { Store } from "./store";
@@ -84,7 +84,7 @@ export class Screen {
     this.operations = computed(() => this.live.value ?? store.document.value.operations);
     this.style = computed(() => {
       // Strokes and letters that are seen on a large photograph too.
-      const image = (store.picture.value ?? store.base.value)?.image;
+      const image = store.image.value;
       const factor = Math.max(1, Math.min(image?.width ?? 0, image?.height ?? 0) / 600);
       const px = (n: number): number => Math.round(n * factor);
       return { color: "#000000", fill: true, width: px(3), size: px(16), sigma: 0.2, radius: px(8), block: px(16), erase: "mean", ...this.own.value };
@@ -125,6 +125,23 @@ export class Screen {
   pin(id: number): void {
     const others = this.pinned.value.filter((other) => other !== id);
     this.pinned.value = others.length < this.pinned.value.length ? others : [...others, id].sort((a, b) => a - b);
+  }
+
+  /** Larger or smaller by a factor, about a point of the stage; its middle if none is given. Returns whether there is a picture. */
+  zoom(factor: number, at?: Point): boolean {
+    const image = this.store.image.value;
+    if (!image) return false;
+    const { width, height } = this.viewport.value;
+    this.transform.value = zoomed(this.transform.value, factor, at ?? [width / 2, height / 2], this.viewport.value, image);
+    this.zoomed.value = true;
+    return true;
+  }
+
+  /** Shows the whole image again. */
+  fit(): void {
+    const image = this.store.image.value;
+    if (image) this.transform.value = fit(this.viewport.value, image);
+    this.zoomed.value = false;
   }
 
   select(...indexes: number[]): void {

@@ -44,6 +44,9 @@ export class Store {
   readonly picture: Signal<Picture | null>;
   readonly base: Signal<Picture | null>;
 
+  /** Size of the original image, which all coordinates refer to; null before any picture. */
+  readonly image: ReadonlySignal<Picture["image"] | null>;
+
   /** A run that was asked for and not yet taken up by the kernel. */
   readonly asked: Signal<Pending | null> = signal(null);
   /** Said by the page itself: refused files, a kernel that does not answer. */
@@ -120,6 +123,7 @@ export class Store {
 
     this.picture = signal(null);
     this.base = signal(null);
+    this.image = computed(() => (this.picture.value ?? this.base.value)?.image ?? null);
     this.#loaders = [new PictureLoader(this.picture), new PictureLoader(this.base)];
     this.#edit = this.#trait("edit", (x) => (typeof x === "number" ? x : 0));
     this.#settled = signal(this.#edit.value);
