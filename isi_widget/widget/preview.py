@@ -14,12 +14,20 @@ from typing import Any
 from PIL import Image
 
 from isi_widget.stimulus import Stimulus
+from isi_widget.stimulus.rendering import cache
 
 # pixels of the longer side; larger than most canvases, small enough to encode within the drawing latency
 PREVIEW_SIDE = 1200
 THUMBNAIL_SIDE = 96
 MAX_DETAIL = 2400  # pixels of the longer side of a detail: a large screen, twice as dense
 _QUALITY = 90
+
+
+def shown(stimulus: Stimulus) -> Image.Image:
+    """The pixels of `Stimulus.render`, to look at only: shared with the cache of renders, since a copy of 12
+    megapixels takes as long as drawing on them.
+    """
+    return cache.render(stimulus.current_image, stimulus.drawings)
 
 
 def reduced(image: Image.Image, side: int) -> Image.Image:

@@ -32,6 +32,7 @@ from isi_widget.widget import trials as tr
 from isi_widget.widget.assets import asset
 from isi_widget.widget.automatic import Automatic
 from isi_widget.widget.controller import Controller, explain, format_traceback
+from isi_widget.widget.counts import Counts
 from isi_widget.widget.jobs import Job, Worker
 from isi_widget.widget.maps import Maps
 from isi_widget.widget.models import ModelSlot, Source, label, offer
@@ -102,6 +103,7 @@ class Probe(PageState):
             self._slot, self._show_status, self._add_trial, self._tell, self._show_model, self._fail
         )
         self._maps = Maps()
+        self._counts = Counts()
         self._painter = Worker("isi-preview")
         self._loader = Worker("isi-upload")
         self._following = threading.local()
@@ -378,7 +380,7 @@ class Probe(PageState):
         """The previews of the document; if it changes meanwhile, another painting follows anyway."""
         stimulus = self._editor.resolve(self.document)
         picture, image, base = pictures.key(stimulus), stimulus.current_image, None
-        record = pictures.preview(stimulus.render(), picture)
+        record = pictures.preview(pictures.shown(stimulus), picture)
         if self.base_preview.get("key") != image.sha256:
             base = {
                 **(pictures.preview(image.pil(), "") if stimulus.drawings else record),
@@ -551,7 +553,7 @@ class Probe(PageState):
 
     def _tell_color(self, asked: protocol.Color) -> None:
         """The colour of a pixel of the stimulus as it is now; outside of it there is none."""
-        image = self.stimulus.render()
+        image = pictures.shown(self.stimulus)
         if asked.x < image.width and asked.y < image.height:
             red, green, blue = cast(tuple[int, int, int], image.getpixel((asked.x, asked.y)))
             self.send({"kind": "color", "id": asked.id, "color": f"#{red:02x}{green:02x}{blue:02x}"})
@@ -572,7 +574,7 @@ class Probe(PageState):
     def _send_detail(self, asked: protocol.Detail) -> None:
         """A part of the picture in its own pixels; nothing, where there is none."""
         stimulus = self.stimulus
-        found = pictures.detail(stimulus.render(), asked.region, asked.width)
+        found = pictures.detail(pictures.shown(stimulus), asked.region, asked.width)
         if found is not None:
             data, region = found
             record = {"id": asked.id, "region": list(region), "key": pictures.key(stimulus)}
@@ -611,13 +613,7 @@ class Probe(PageState):
         stimulus = self._editor.resolve(self.document)
         counts, problem = None, ""
         if stimulus.current_question.strip() and "segments" not in self._slot.unavailable:
-            try:
-                prompt = self._slot.vlm.encode(stimulus)
-                counts = None if prompt.unavailable else prompt.token_counts()
-            except InputError as error:
-                problem = str(error)
-            except Exception as error:  # an unknown processor may raise anything: a run will tell it
-                problem = f"{type(error).__name__}: {error}"[:600]
+            counts, problem = self._counts.of(stimulus, self._slot.vlm)
         told = {"key": stimulus.key, "model": self.model["label"], "counts": counts, "problem": problem}
         self.send({"kind": "tokens", **told})
 
@@ -701,7 +697,7 @@ class Probe(PageState):
                 "model": label(trial.model),
                 "code": trial.code(self._editor.expression(trial.stimulus)),
             },
-            "thumbnail": pictures.thumbnail(trial.stimulus.render()),
+            "thumbnail": pictures.thumbnail(pictures.shown(trial.stimulus)),
         }
         number = self._add_entry(trial, entry)
         self._show_model()  # a server has told more of itself by answering

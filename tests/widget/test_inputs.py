@@ -15,7 +15,7 @@ from scripted_runs import Script
 from isi_widget import InputError, Observation, Probe, datasets
 from isi_widget.datasets import Dataset
 from isi_widget.settings import Settings
-from isi_widget.vlm import VLM
+from isi_widget.vlm import VLM, load_vlm
 from isi_widget.widget import editor, protocol
 
 BOX = {"op": "box", "x": 10, "y": 20, "width": 100, "height": 50, "color": "#ff0000", "fill": True}
@@ -200,6 +200,28 @@ def test_without_a_question_or_without_segments_nothing_is_counted(
     probe.undo()
     monkeypatch.setattr(type(probe._slot), "unavailable", {"segments": "only text"})
     assert (counted(page)["counts"], counted(page)["problem"]) == (None, "")
+
+
+def test_drawing_prepares_no_picture_for_the_model_again(
+    probe: Probe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page, encode, encoded = Page(probe), type(probe.vlm).encode, []
+    monkeypatch.setattr(type(probe.vlm), "encode", lambda *args: encoded.append(args) or encode(*args))
+    first = counted(page)
+    page.draw({"op": "box", "x": 4, "y": 4, "width": 20, "height": 20})
+    second = counted(page)
+    assert second["counts"] == first["counts"] and second["key"] == probe.stimulus.key != first["key"]
+    assert len(encoded) == 1
+    probe.stimulus = probe.stimulus.with_question("How many red stars are there?")
+    assert counted(page)["counts"]["question"] != first["counts"]["question"] and len(encoded) == 2
+    probe.stimulus = probe.stimulus.with_image(image(90))
+    counted(page)
+    assert len(encoded) == 3
+    counted(page)
+    assert len(encoded) == 3
+    probe.vlm = load_vlm()
+    counted(page)
+    assert len(encoded) == 4 and encoded[3][0] is probe.vlm
 
 
 def test_nothing_is_counted_while_the_model_is_busy(probe: Probe, script: Script) -> None:
