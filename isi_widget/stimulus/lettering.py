@@ -6,10 +6,14 @@ Not for choosing fonts: there is one, so that text looks the same on every machi
 from __future__ import annotations
 
 import math
+import re
+import unicodedata
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cache, lru_cache
+from itertools import accumulate
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from PIL import Image, ImageDraw, ImageFont
 
@@ -19,20 +23,53 @@ from isi_widget.stimulus.base import Drawing
 from isi_widget.stimulus.coverage import Bounds, pixel_bounds, turned
 from isi_widget.stimulus.operations import SPARSE, register
 
+if TYPE_CHECKING:
+    from arabic_reshaper import ArabicReshaper
+
 FONT = Path(__file__).parent / "fonts" / "DejaVuSans.ttf"
 LARGEST_TEXT_SIZE = 2000.0
-#: Height of a line of text as a part of the font size, in the font's own measures (ascent and descent).
-LINE_HEIGHT = 1.164
+#: From the top of a line to its base, and the height of a line, as parts of the font size: the font's own.
+ASCENT, LINE_HEIGHT = 0.928, 1.164
+#: Signs without ink that go with the sign before them, wherever that goes.
+_FIRST, _SECOND = "\N{VARIATION SELECTOR-1}", "\N{VARIATION SELECTOR-2}"
+_FROM_RIGHT = frozenset({"R", "AL", "AN", "RLE", "RLO", "RLI"})
 _LARGEST_TEXT_AREA = 50_000_000
 _UNITS = 2048  # of the font per em: at that size its widths are exact
 _BICUBIC_REACH = 2.0  # pixels
+#: The font has no other Arabic ligatures, and no mark is left out, whatever the environment says.
+_RESHAPING = {
+    "language": "Arabic",
+    "delete_harakat": False,
+    "delete_tatweel": False,
+    "support_ligatures": True,
+    "ARABIC LIGATURE ALLAH": False,
+}
 
 
 def text_extent(text: str, size: float) -> tuple[float, float]:
-    """Width (the font's advance, of the longest line) and height of text in pixels, before hinting."""
+    """Width (the font's advance, of the longest line) and height of text in pixels."""
     lines = _split(text)
-    width = max(_font(_UNITS).getlength(line) for line in lines)
-    return width * size / _UNITS, len(lines) * LINE_HEIGHT * size
+    width = max(_places(visual(line))[-1] for line in lines)
+    return width * size, len(lines) * LINE_HEIGHT * size
+
+
+@lru_cache(maxsize=256)
+def visual(line: str) -> str:
+    """A line as it is drawn from left to right: in visual order where letters run from right to left (Unicode
+    Standard Annex 9; the line's direction is that of its first letter), Arabic letters in their joined forms.
+    """
+    if not any(unicodedata.bidirectional(character) in _FROM_RIGHT for character in line):
+        return line
+    from bidi import get_display  # here, and only for such lines: few texts need it
+    from bidi.mirror import MIRRORED
+
+    # python-bidi orders but does not mirror brackets. Two signs put after each come out before it, and
+    # swapped, where the direction is from right to left.
+    paired = "[" + re.escape("".join(MIRRORED)) + "]"
+    marked = re.sub(paired, rf"\g<0>{_FIRST}{_SECOND}", _reshaper().reshape(line))
+    ordered = str(get_display(marked))
+    mirrored = re.sub(f"{_SECOND}{_FIRST}({paired})", lambda found: MIRRORED[found[1]], ordered)
+    return re.sub(f"[{_FIRST}{_SECOND}]", "", mirrored)
 
 
 def check_text(text: object, size: object, name: str, size_name: str) -> tuple[str, float]:
@@ -75,7 +112,7 @@ class Text(Drawing):
         self._set(text=text, size=size)
 
     def bounds(self, size: tuple[int, int]) -> Bounds:
-        """Around the ink of all lines, one pixel wider for positions between pixels; two more if turned."""
+        """Around the ink of all lines; two pixels wider if turned, for the resampling."""
         ink = self._ink()
         if ink is None:
             return (0, 0, 0, 0)
@@ -95,7 +132,10 @@ class Text(Drawing):
         mask = Image.new("L", (right - left, bottom - top))
         pen = ImageDraw.Draw(mask)
         for y, line, font in self._lines():
-            pen.text((self.x - left, y - top), line, fill=255, font=font, anchor="la")
+            reach = 2 * self.size  # of a letter beyond its place
+            for x, letter in self._letters(line):
+                if left - reach < x < right + reach:
+                    pen.text((x - left, y - top), letter, fill=255, font=font, anchor="ls")
         return mask
 
     def _turned_mask(self, bounds: Bounds) -> Image.Image:
@@ -125,25 +165,32 @@ class Text(Drawing):
         return self.x + width / 2, self.y + height / 2
 
     def _ink(self) -> tuple[float, float, float, float] | None:
-        """The box around the ink of all lines, upright, one pixel wider; None if there is none."""
-        boxes = [
-            (self.x + left - 1, y + top - 1, self.x + right + 1, y + bottom + 1)
-            for y, line, font in self._lines()
-            for left, top, right, bottom in [font.getbbox(line, anchor="la")]
-            if left < right and top < bottom
-        ]
+        """The box around the ink of all lines, upright; None if there is none."""
+        boxes = []
+        for y, line, font in self._lines():
+            of = {letter: font.getbbox(letter, anchor="ls") for letter in set(line)}
+            for x, letter in self._letters(line):
+                left, top, right, bottom = of[letter]
+                if left < right and top < bottom:
+                    boxes.append((x + left, y + top, x + right, y + bottom))
         if not boxes:
             return None
         lefts, tops, rights, bottoms = zip(*boxes, strict=True)
         return min(lefts), min(tops), max(rights), max(bottoms)
 
-    def _lines(self) -> list[tuple[float, str, ImageFont.FreeTypeFont]]:
-        """Top, text and font of each line that has any ink."""
+    def _letters(self, line: str) -> Iterator[tuple[int, str]]:
+        """The letters of a line from left to right, each at the whole pixel nearest to its place."""
+        for place, letter in zip(_places(line), line, strict=False):
+            yield _nearest(self.x + place * self.size), letter
+
+    def _lines(self) -> list[tuple[int, str, ImageFont.FreeTypeFont]]:
+        """Base line, text in visual order and font of each line that has any ink."""
         if self.size < 1:  # FreeType has no smaller letters
             return []
         font = _font(self.size)
-        pitch = sum(font.getmetrics())
-        return [(self.y + i * pitch, line, font) for i, line in enumerate(_split(self.text)) if line.strip()]
+        pitch, base = LINE_HEIGHT * self.size, self.y + ASCENT * self.size
+        lines = enumerate(_split(self.text))
+        return [(_nearest(base + i * pitch), visual(line), font) for i, line in lines if line.strip()]
 
 
 def _turned_box(
@@ -159,6 +206,43 @@ def _turned_box(
 
 def _split(text: str) -> list[str]:
     return text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+
+
+def _nearest(place: float) -> int:
+    """Pillow sets letters on whole pixels, and rounds places left of the image otherwise than those in it."""
+    return math.floor(place + 0.5)
+
+
+def _places(line: str) -> list[float]:
+    """Where each letter begins, and after them where the line ends, in ems: widths and kerning of the font.
+
+    Not Pillow's: it rounds widths for a size, and kerns by a 64th of what the font says.
+    """
+    return [*accumulate(map(_advance, line, [*line[1:], ""]), initial=0.0)]
+
+
+@lru_cache(maxsize=4096)
+def _advance(letter: str, following: str) -> float:
+    glyphs, kerning = _tables()
+    pair = (glyphs.get(letter, ""), glyphs.get(following, ""))
+    return float(_font(_UNITS).getlength(letter) + kerning.get(pair, 0)) / _UNITS
+
+
+@cache
+def _tables() -> tuple[dict[str, str], dict[tuple[str, str], int]]:
+    """Glyph names by letter, and units of kerning by pairs of them."""
+    from fontTools.ttLib import TTFont
+
+    with TTFont(FONT) as font:
+        glyphs = {chr(code): name for code, name in font.getBestCmap().items()}
+        return glyphs, dict(font["kern"].kernTables[0].kernTable)
+
+
+@cache
+def _reshaper() -> ArabicReshaper:
+    from arabic_reshaper import ArabicReshaper
+
+    return ArabicReshaper(_RESHAPING)
 
 
 @lru_cache(maxsize=32)

@@ -12,11 +12,7 @@ const BESIDE = 10;
 
 /** Returns whether there was something to copy. */
 export function copyDrawings(screen: Screen): boolean {
-  const operations = screen.store.document.value.operations;
-  const copied = screen.chosen.value.flatMap((i) => {
-    const op = operations[i];
-    return op && isDrawing(op) ? [op] : [];
-  });
+  const copied = chosen(screen);
   if (copied.length === 0) return false;
   page[KEY] = copied;
   screen.store.spoken.value = "Copied";
@@ -25,19 +21,35 @@ export function copyDrawings(screen: Screen): boolean {
 
 /** Returns whether there was something to paste. */
 export function pasteDrawings(screen: Screen): boolean {
+  const pasted = addBeside(screen, page[KEY] ?? []);
+  if (pasted) page[KEY] = pasted; // the next one stands beside this one
+  return pasted !== null;
+}
+
+/** Copies of what is chosen, beside it; what was copied for pasting stays. Returns whether anything was chosen. */
+export const duplicate = (screen: Screen): boolean => addBeside(screen, chosen(screen)) !== null;
+
+function chosen(screen: Screen): Drawing[] {
+  const operations = screen.store.document.value.operations;
+  return screen.chosen.value.flatMap((i) => {
+    const op = operations[i];
+    return op && isDrawing(op) ? [op] : [];
+  });
+}
+
+function addBeside(screen: Screen, originals: Drawing[]): Drawing[] | null {
   const image = screen.store.image.value;
-  const copied = page[KEY];
-  if (!copied?.length || !image) return false;
+  if (originals.length === 0 || !image) return null;
   const fits = (d: Drawing): boolean => {
-    const r = bounds(d);
+    const r = bounds(d, screen.measure.value);
     return !r || (r.x + BESIDE < image.width && r.y + BESIDE < image.height);
   };
-  const pasted = copied.map((d) => {
+  const beside = originals.every(fits);
+  const added = originals.map((d) => {
     const free = omit(d, "locked") as Drawing;
-    return copied.every(fits) ? shifted(free, [BESIDE, BESIDE]) : free;
+    return beside ? shifted(free, [BESIDE, BESIDE]) : free;
   });
-  page[KEY] = pasted; // the next one stands beside this one
   screen.tool.value = "select";
-  screen.add(...pasted);
-  return true;
+  screen.add(...added);
+  return added;
 }

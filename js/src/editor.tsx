@@ -1,6 +1,7 @@
 // The editor: everything that changes the input. A module of its own (see fetch.ts), mounted into the parts that widget.tsx leaves open.
 // Not for showing results: those are seen without a kernel too.
 import { live } from "./live";
+import { measurer } from "./canvas/compose";
 import { Stage } from "./canvas/stage";
 import { pasteDrawings } from "./clipboard";
 import { fetchFont } from "./fetch";
@@ -56,7 +57,11 @@ function attach({ store, screen, root }: View, signal: AbortSignal): void {
     mine(event);
     void accept(file, store);
   };
-  void fetchFont(store, signal).then((come) => (screen.exact.value = come));
+  screen.measure.value = measurer();
+  void fetchFont(store, signal).then((come) => {
+    screen.exact.value = come;
+    screen.measure.value = measurer();
+  });
   const keys = keyboard(screen);
   on("keydown", keys.down);
   on("keyup", keys.up);

@@ -1,6 +1,6 @@
 // The keyboard map of one view. Keys typed into fields stay theirs; what is handled here goes no further (the notebook has keys of its own).
-import { closePolygon } from "./canvas/gesture";
-import { copyDrawings, pasteDrawings } from "./clipboard";
+import { closePolygon, drawInMiddle } from "./canvas/gesture";
+import { copyDrawings, duplicate } from "./clipboard";
 import { isDrawing, isKept } from "./document";
 import { MEASURES, type Drawing, type Operation } from "./protocol";
 import { bounds, shifted, stopped } from "./shapes";
@@ -32,7 +32,7 @@ export function keyboard(screen: Screen): Keyboard {
     const image = store.image.value;
     const operations = store.document.value.operations;
     const indexes = screen.chosen.value.filter((i) => !isKept(operations[i]));
-    const rects = indexes.flatMap((i) => bounds(operations[i] as Drawing) ?? []);
+    const rects = indexes.flatMap((i) => bounds(operations[i] as Drawing, screen.measure.value) ?? []);
     if (!image || rects.length === 0) return false;
     const merge = nudged !== null && nudged.result === operations && performance.now() - nudged.at < NUDGE_PAUSE;
     // The shortest step that all of them can make: they keep their places to one another.
@@ -75,7 +75,7 @@ export function keyboard(screen: Screen): Keyboard {
         return true;
       case "d":
         // The browser's own meaning, a bookmark, is never wanted in here.
-        if (copyDrawings(screen)) pasteDrawings(screen);
+        duplicate(screen);
         return true;
       default:
         return false;
@@ -123,7 +123,8 @@ export function keyboard(screen: Screen): Keyboard {
         return screen.hand;
       case "Enter": {
         const image = store.image.value;
-        return screen.path.value !== null && image !== null && !isButton(event) && closePolygon(screen, image);
+        if (!image || (isButton(event) && !isTool(event))) return false;
+        return screen.path.value ? closePolygon(screen, image) : drawInMiddle(screen, image);
       }
       case "[":
       case "]": {
@@ -161,7 +162,10 @@ export function keyboard(screen: Screen): Keyboard {
   };
 }
 
-const isButton = (event: KeyboardEvent): boolean => (event.composedPath()[0] as Element | undefined)?.closest("button, input, [role=slider]") != null;
+const isAt = (event: KeyboardEvent, what: string): boolean => (event.composedPath()[0] as Element | undefined)?.closest(what) != null;
+const isButton = (event: KeyboardEvent): boolean => isAt(event, "button, input, [role=slider]");
+/** The button of the tool that is in hand: pressing it again would change nothing. */
+const isTool = (event: KeyboardEvent): boolean => isAt(event, ".isi-tools [aria-pressed=true]");
 
 /** Whether the key belongs to a field (composedPath: in a shadow root the target is hidden from outside). */
 export function inField(event: Event): boolean {

@@ -66,6 +66,54 @@ describe("masks and effects", () => {
     expect(operations()).toHaveLength(1);
   });
 
+  it("a corner may stand beside the last one; a double click there closes it", async () => {
+    await page.key("p");
+    for (const [x, y] of [[10, 10], [60, 10], [60, 50], [56, 53]] as const) await click(x, y);
+    await click(57, 54); // the second click of a double click
+    expect(operations()).toEqual([]);
+    page.find("overlay").dispatchEvent(new MouseEvent("dblclick", { clientX: 57, clientY: 54, bubbles: true }));
+    await settle();
+    expect(operations()).toMatchObject([{ points: [[20, 20], [120, 20], [120, 100], [112, 106]] }]);
+    await page.key("p");
+    for (const [x, y] of [[100, 100], [160, 100]] as const) await click(x, y);
+    page.find("overlay").dispatchEvent(new MouseEvent("dblclick", { clientX: 160, clientY: 100, bubbles: true }));
+    await settle();
+    expect(page.find("path").getAttribute("points")).toContain("160,100"); // two are not enough: nothing is lost
+  });
+
+  it("Enter draws in the middle of what is seen, with the key or the button of the tool", async () => {
+    await page.key("b");
+    await page.key("Enter");
+    expect(operations()).toMatchObject([{ op: "box", x: 200, y: 150, width: 400, height: 300 }]);
+    expect(chosen()).toEqual(["shape-0"]);
+    await page.key("+");
+    await page.click("tool-arrow");
+    await page.key("Enter", {}, "tool-arrow");
+    expect(operations()[1]).toMatchObject({ op: "arrow", start: [240, 180], end: [560, 420] });
+    await page.key("0");
+    await page.key("t");
+    await page.key("Enter");
+    await page.type("text-input", "Look", "enter");
+    expect(operations()[2]).toMatchObject({ op: "text", x: 200, y: 150, text: "Look" });
+    await page.key("Enter");
+    await page.key("i");
+    await page.key("Enter");
+    await page.key("Enter", {}, "run");
+    expect(operations()).toHaveLength(3);
+  });
+
+  it("strokes and letters leave something of a small picture", async () => {
+    const small = { ...(page.model.get("preview") as object), image_width: 48, image_height: 32 };
+    page.model.kernel({ preview: { ...small, key: "small" }, base_preview: { ...small, key: "small base" } });
+    await settle();
+    await page.key("a");
+    expect((page.find("line-width") as HTMLInputElement).value).toBe("1");
+    await page.key("t");
+    expect((page.find("text-size") as HTMLInputElement).value).toBe("6");
+    await page.key("x");
+    expect((page.find("block") as HTMLInputElement).value).toBe("2");
+  });
+
   it("a freehand mask is a polygon with no more points than it needs", async () => {
     await page.key("f");
     await path([10, 10], [20, 10], [30, 10], [40, 10], [50, 10], [50, 30], [50, 50], [10, 50]);
@@ -138,10 +186,18 @@ describe("masks and effects", () => {
     await settle();
     await page.type("text-input", "this one", "enter");
     expect(operations()).toEqual([{ ...arrow, label: "this one", size: 16 }]);
+    await click(75, 50);
+    await page.type("text-size", "30");
+    expect(operations()).toEqual([{ ...arrow, label: "this one", size: 30 }]);
+    await page.click("color-red");
+    expect(operations()).toEqual([{ ...arrow, label: "this one", size: 30, color: "#e41a1c" }]);
+    await page.key("z", { ctrlKey: true });
     twice();
     await settle();
     await page.type("text-input", "", "enter");
     expect(operations()).toEqual([arrow]);
+    await click(75, 50);
+    expect(page.maybe("text-size")).toBeNull();
   });
 
   it("the colour of a pixel is asked of the kernel, and taken", async () => {
@@ -210,13 +266,19 @@ describe("several at once", () => {
     await settle();
     expect(operations()[3]).toEqual(box(30, 30));
     expect(chosen()).toEqual(["shape-3"]);
+    await click(120, 20);
     await page.key("d", { metaKey: true });
-    expect(operations()[4]).toEqual(box(40, 40));
-    await page.key("x", { ctrlKey: true });
-    expect(operations()).toHaveLength(4);
+    await click(220, 160);
+    await page.click("duplicate");
+    expect(operations().slice(4)).toEqual([box(210, 30), box(410, 310)]);
     page.find("isi-probe").dispatchEvent(new Event("paste", { bubbles: true, cancelable: true }));
     await settle();
-    expect(operations()[4]).toEqual(box(50, 50));
+    expect(operations()[6]).toEqual(box(40, 40)); // of what was copied, not of what was duplicated
+    await page.key("x", { ctrlKey: true });
+    expect(operations()).toHaveLength(6);
+    page.find("isi-probe").dispatchEvent(new Event("paste", { bubbles: true, cancelable: true }));
+    await settle();
+    expect(operations()[6]).toEqual(box(50, 50));
   });
 
   it("moves snap to others and show the line; Alt does not", async () => {
@@ -303,6 +365,7 @@ describe("one of them", () => {
     await page.key("x", { ctrlKey: true });
     await page.click("delete");
     expect(operations()).toHaveLength(2);
+    expect(page.text("error-message")).toBe("What is chosen is locked.");
     await page.click("layer-0-delete");
     expect(operations()).toHaveLength(1);
   });
@@ -471,6 +534,14 @@ describe("the view", () => {
     page.model.message({ kind: "color", id: page.model.last("color")?.id, color: "#123456" });
     await settle();
     expect(page.text("pixel")).toBe("60, 80#123456");
+    // Another picture, and the pointer has not moved: the colour is of the one before.
+    page.model.kernel({ preview: { ...(page.model.get("preview") as object), key: "another" } });
+    await settle();
+    expect(page.text("pixel")).toBe("60, 80");
+    await new Promise((done) => setTimeout(done, 200));
+    page.model.message({ kind: "color", id: page.model.last("color")?.id, color: "#654321" });
+    await settle();
+    expect(page.text("pixel")).toBe("60, 80#654321");
     page.find("overlay").dispatchEvent(new PointerEvent("pointerleave"));
     await settle();
     expect(page.text("pixel")).toBe("");

@@ -91,7 +91,7 @@ describe("text", () => {
     page.model.kernel({ inputs: { ...(page.model.get("inputs") as object), question: "Is there a cat?", truth: null, key: "k1" } });
     await settle();
     expect(page.find("truth").dataset.truth).toBe("");
-    expect(page.text("truth")).toContain("no truth");
+    expect(page.text("truth")).toContain("no truth: question changed");
     await page.click("question-reset");
     expect(operations()).toEqual([]);
   });

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import math
 import threading
+import unicodedata
 
 import numpy as np
 import pytest
-from PIL import Image
+import uharfbuzz as hb
+from bidi.mirror import MIRRORED
+from fpdf.bidi import BidiParagraph
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image, ImageDraw, ImageFont
 
 from isi_widget.errors import InputError
 from isi_widget.stimulus import (
@@ -22,6 +28,7 @@ from isi_widget.stimulus import (
     effects,
     paint,
 )
+from isi_widget.stimulus.lettering import FONT, _reshaper, text_extent, visual
 from isi_widget.stimulus.picture import Picture
 from isi_widget.stimulus.rendering import RenderCache
 
@@ -151,7 +158,8 @@ def test_text_starts_at_its_place_and_is_as_large_as_asked() -> None:
 
 def test_new_lines_stand_below_each_other() -> None:
     one, two = cover(Text(2, 0, "H", 16)), cover(Text(2, 0, "H\nH", 16))
-    pitch = round(16 * (0.928 + 0.236))
+    first, second = 16 * 0.928, 16 * (0.928 + 0.928 + 0.236)  # base lines, each on the nearest pixel
+    pitch = round(second) - round(first)
     assert np.abs(two - one - np.roll(one, pitch, axis=0)).max() < 0.02
     assert (cover(Text(2, 0, "H\r\nH", 16)) == two).all()
 
@@ -164,6 +172,85 @@ def test_text_has_the_widths_of_the_shipped_font() -> None:
 
     assert abs(right("HHH") - right("H") - 2 * 20 * 1540 / 2048) <= 1
     assert abs(right("ööH") - right("H") - 2 * 20 * 1253 / 2048) <= 1
+
+
+def letter_by_letter(glyphs: str, size: float = 20, shape: tuple[int, int] = (WIDTH, HEIGHT)) -> np.ndarray:
+    """Coverage of letters set from left to right as they are given, at (2, 4): drawn by Pillow, each at the
+    whole pixel nearest to where HarfBuzz has it.
+    """
+    image, x = Image.new("L", shape), 2.0
+    font = ImageFont.truetype(str(FONT), size, layout_engine=ImageFont.Layout.BASIC)
+    line = hb.Buffer()
+    line.add_str(glyphs)
+    line.guess_segment_properties()
+    line.direction = "ltr"
+    features = {"kern": True, "liga": False, "calt": False}
+    hb.shape(hb.Font(hb.Face(hb.Blob.from_file_path(str(FONT)))), line, features)
+    for glyph, place in zip(glyphs, line.glyph_positions, strict=True):
+        base = int(4 + 0.928 * size + 0.5)
+        ImageDraw.Draw(image).text((int(x + 0.5), base), glyph, 255, font, anchor="ls")
+        x += place.x_advance * size / 2048
+    return np.asarray(image) / 255
+
+
+@pytest.mark.parametrize("size", [9, 16, 24, 40])
+def test_letters_stand_where_the_font_puts_them(size: int) -> None:
+    """Pillow's own lines are up to 13 pixels longer here: it rounds the widths of letters."""
+    text = "Is there a red star above the blue circle?"
+    shape = (1000, 60)
+    image = paint(Image.new("RGB", shape, "white"), [Text(2, 4, text, size)])
+    drawn = 1 - np.asarray(image)[:, :, 0] / 255
+    np.testing.assert_allclose(drawn, letter_by_letter(text, size, shape), atol=0.01)
+    right = np.argwhere(drawn.max(axis=0) > 0.1).max()
+    assert abs(right - 2 - text_extent(text, size)[0]) < 1 + 0.15 * size  # the room beside the last letter
+
+
+@pytest.mark.parametrize(
+    "text, glyphs",
+    [
+        ("שלום", "םולש"),
+        ("גן (1)", "(1) ןג"),  # brackets are mirrored, numbers stay as they are
+        ("ab גד", "ab דג"),  # the first letter decides the direction of the line ...
+        ("גד ab", "ab דג"),
+        ("\u202eab", "ba"),  # ... unless it is said
+        ("قطة", "\ufe94\ufec4\ufed7"),  # qaf initial, tah medial, teh marbuta final
+        ("لا", "\ufefb"),  # lam and alef are one sign
+        ("دب", "\ufe8f\ufea9"),  # dal joins nothing after it
+    ],
+)
+def test_text_from_right_to_left_is_ordered_and_joined(text: str, glyphs: str) -> None:
+    drawn = cover(Text(2, 4, text, 20))
+    assert drawn.max() == 1
+    np.testing.assert_allclose(drawn, letter_by_letter(glyphs), atol=0.01)
+
+
+def test_each_line_has_a_direction_of_its_own() -> None:
+    both = cover(Text(2, 0, "גד!\nab!", 16))
+    one, two = cover(Text(2, 0, "גד!", 16)), cover(Text(2, 16 * 1.164, "ab!", 16))
+    np.testing.assert_allclose(both, np.maximum(one, two), atol=0.02)
+
+
+def test_joined_letters_take_the_width_of_their_forms() -> None:
+    forms = ImageFont.truetype(str(FONT), 2048, layout_engine=ImageFont.Layout.BASIC)
+    assert text_extent("قطة", 2048)[0] == forms.getlength("\ufe94\ufec4\ufed7") != forms.getlength("قطة")
+
+
+@given(st.text(st.characters(codec="utf-8")))
+def test_text_from_left_to_right_is_drawn_as_written(text: str) -> None:
+    if not any(unicodedata.bidirectional(c) in {"R", "AL", "AN", "RLE", "RLO", "RLI"} for c in text):
+        assert visual(text) == text
+
+
+@settings(deadline=None)
+@given(st.text("אבג12+-.,!()[]{}<>«» abcفق٣\u200f\u202e\u2067", max_size=30))
+def test_the_order_is_that_of_another_implementation(line: str) -> None:
+    """fpdf2's of the Unicode algorithm; brackets are mirrored where it says that their level is odd."""
+    shaped = [*BidiParagraph(_reshaper().reshape(line)).get_reordered_characters()]
+    expected = [
+        MIRRORED.get(c.character, c.character) if c.embedding_level % 2 else c.character for c in shaped
+    ]
+    controls = "\u200f\u202e\u2067"
+    assert [c for c in visual(line) if c not in controls] == [c for c in expected if c not in controls]
 
 
 def test_noise_has_the_given_spread_and_is_cut_to_the_valid_range() -> None:

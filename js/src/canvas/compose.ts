@@ -111,10 +111,19 @@ function draw(context: CanvasRenderingContext2D, d: Exclude<Drawing, { region: u
   if (r) context.restore();
 }
 
+const FROM_RIGHT = /[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc\u{10800}-\u{10fff}\u{1e800}-\u{1efff}]/u;
+
+/** Whether a line runs from right to left, as its first letter does. */
+export const goesLeft = (line: string): boolean => FROM_RIGHT.test(/\p{L}/u.exec(line)?.[0] ?? "");
+
 function write(context: CanvasRenderingContext2D, text: string, x: number, y: number, size: number): void {
   context.font = `${size}px ${FONT}`;
   context.textBaseline = "alphabetic";
-  text.split("\n").forEach((line, i) => context.fillText(line, x, y + (ASCENT + i * LINE_HEIGHT) * size));
+  context.textAlign = "left";
+  text.split("\n").forEach((line, i) => {
+    context.direction = goesLeft(line) ? "rtl" : "ltr";
+    context.fillText(line, x, y + (ASCENT + i * LINE_HEIGHT) * size);
+  });
 }
 
 function trace(context: CanvasRenderingContext2D, points: Point[]): void {

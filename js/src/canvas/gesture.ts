@@ -1,7 +1,7 @@
 // Pointer gestures: what a press starts, what moving shows, what releasing makes of it (one step of the document), or nothing on cancel.
 // Image coordinates only; the view gives the points.
 import { isDrawing, isKept, same } from "../document";
-import { inside, overlap, rectOf, round, samePoint, simplified, snap, type Rect, type Size } from "../geometry";
+import { inside, overlap, rectOf, round, samePoint, simplified, snap, toImage, type Rect, type Size } from "../geometry";
 import type { Drawing, Operation, Point } from "../protocol";
 import { bounds, closed, drawn, effect, handles, hits, resize, shifted, stopped, type DragTool, type HandleName, type Measure } from "../shapes";
 import { NAMES, type Screen } from "../state/screen";
@@ -222,6 +222,21 @@ function marquee(screen: Screen, from: Point, { slop, measure }: Ground): Gestur
   };
 }
 
+/** By key instead of by pointer: in the middle of what is seen, half as large. Returns whether the tool draws by dragging or writes. */
+export function drawInMiddle(screen: Screen, image: Size): boolean {
+  const tool = screen.tool.value;
+  if (tool === "select" || tool === "polygon" || tool === "freehand" || tool === "picker") return false;
+  const { width, height } = screen.viewport.value;
+  const part = (x: number, y: number): Point => inside(toImage(screen.transform.value, [x * width, y * height]), image);
+  const [[left, top], [right, bottom]] = [part(0, 0), part(1, 1)];
+  const at = (share: number): Point => [left + share * (right - left), top + share * (bottom - top)];
+  const ground: Ground = { image, slop: 0, reach: 0, measure: screen.measure.value };
+  const gesture = tool === "text" ? place(screen, at(0.25), image) : draw(screen, tool, at(0.25), ground);
+  gesture.move(at(0.75), { shiftKey: false, altKey: false });
+  gesture.end();
+  return true;
+}
+
 function place(screen: Screen, from: Point, image: Size): Gesture {
   return {
     move: () => undefined,
@@ -230,13 +245,13 @@ function place(screen: Screen, from: Point, image: Size): Gesture {
   };
 }
 
-/** A click of the polygon tool: one corner more; on the first one, or on the last one again, the polygon is closed. */
-export function corner(screen: Screen, at: Point, { image, reach }: Ground): void {
+/** A click of the polygon tool: one corner more; on the first one the polygon is closed. The second click of a double click, which closes it too, is none. */
+export function corner(screen: Screen, at: Point, { image, slop, reach }: Ground): void {
   const path = screen.path.value ?? [];
   const point = round(inside(at, image));
-  const near = (other: Point | undefined): boolean => other !== undefined && Math.hypot(other[0] - at[0], other[1] - at[1]) < reach;
-  if (path.length > 2 && (near(path[0]) || near(path.at(-1)))) closePolygon(screen, image);
-  else if (!path.some((p) => samePoint(p, point))) screen.path.value = [...path, point];
+  const near = (other: Point | undefined, distance: number): boolean => other !== undefined && Math.hypot(other[0] - at[0], other[1] - at[1]) < distance;
+  if (path.length > 2 && near(path[0], reach)) closePolygon(screen, image);
+  else if (!near(path.at(-1), slop) && !path.some((p) => samePoint(p, point))) screen.path.value = [...path, point];
 }
 
 /** Makes a polygon of the corners so far; returns whether there were enough. */

@@ -9,10 +9,10 @@ import { angleOf, beginning, estimate, extent, handles, labelExtent, LABEL_SIZE,
 import { NAMES } from "../state/screen";
 import type { Picture } from "../state/picture";
 import { observeSize, useView } from "../view";
-import { compose, measurer } from "./compose";
+import { compose } from "./compose";
 import { FONT } from "./font";
 import { HeatLayer } from "./heat";
-import { corner, press, topmost, TURN_REACH, type Gesture, type Ground } from "./gesture";
+import { closePolygon, corner, press, topmost, TURN_REACH, type Gesture, type Ground } from "./gesture";
 
 /** Pixels of the screen: below this a press is a click; within this a handle is hit. */
 const SLOP = 3;
@@ -37,7 +37,7 @@ export const Stage = live(function Stage() {
   /** the polygon so far before the last corner: a second finger takes that back */
   const corners = useRef<Point[] | null>(null);
   const exact = screen.exact.value;
-  const measure = useMemo(() => measurer() ?? estimate, [exact]);
+  const measure = screen.measure.value ?? estimate;
   const image = store.image.value;
 
   useFit(frame);
@@ -159,8 +159,10 @@ export const Stage = live(function Stage() {
       ended.end();
     }
   };
-  const rewrite = (event: MouseEvent): void => {
-    if (screen.tool.value !== "select" || !image) return;
+  const twice = (event: MouseEvent): void => {
+    if (!image) return;
+    if (screen.tool.value === "polygon" && (screen.path.value?.length ?? 0) > 2) closePolygon(screen, image);
+    if (screen.tool.value !== "select") return;
     const operations = store.document.value.operations;
     const index = topmost(operations, at(event), REACH / screen.transform.value.scale, measure);
     const op = index === null ? null : operations[index];
@@ -194,7 +196,7 @@ export const Stage = live(function Stage() {
         onPointerUp={up}
         onPointerCancel={up}
         onPointerLeave={() => (screen.cursor.value = null)}
-        onDblClick={rewrite}
+        onDblClick={twice}
       >
         {screen.operations.value.map((op, i) =>
           isDrawing(op) && !op.hidden ? (
@@ -520,6 +522,7 @@ const Writer = live(function Writer({ measure }: { measure: Measure }) {
       placeholder={label ? "Label" : "Text"}
       rows={1}
       wrap="off"
+      dir="auto"
       value={text.value}
       style={{
         left: `${left}px`,

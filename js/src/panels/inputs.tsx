@@ -147,13 +147,13 @@ export const Question = live(function Question() {
   const truth = store.truth.value;
   const edited = observation !== null && store.question.value !== observation.question;
   const image = store.imagePreset.value;
-  const why = edited
-    ? "the question is not the observation's own"
+  const [short, why] = edited
+    ? ["question changed", "the question is not the observation's own"]
     : image !== "natural" && image !== "annotated"
-      ? "the image is not the observation's own"
+      ? ["another image", "the image is not the observation's own"]
       : store.contextPreset.value === "random"
-        ? "the context is of another observation"
-        : "this observation has none";
+        ? ["another's context", "the context is of another observation"]
+        : ["none given", "this observation has none"];
   return (
     <div class="isi-field" data-segment="question">
       <div class="isi-row">
@@ -163,7 +163,7 @@ export const Question = live(function Question() {
         <div class="isi-push isi-row">
           <Count segment="question" />
           <div class="isi-truth" data-testid="truth" data-truth={truth ?? ""}>
-            <Tip test="truth-tip" term={truth === null ? "no truth" : "truth"}>
+            <Tip test="truth-tip" term={truth === null ? `no truth: ${short}` : "truth"}>
               {truth === null ? `No answer is known to be right: ${why}.` : "The right answer according to the data set, judged by the image alone."}
             </Tip>
             {truth !== null && <strong>{truth}</strong>}
@@ -265,11 +265,13 @@ const RUNS: Record<Measure, string> = {
 };
 
 export const RunButtons = live(function RunButtons() {
-  const { screen, store } = useView();
+  const { screen, store, root } = useView();
   const why = store.inputs.value === null ? "there is no input yet" : store.question.value.trim() === "" ? "there is no question" : null;
   const run = (what: Measure[]): void => {
     screen.flush();
     store.run(what);
+    // In one column the results come below: whoever asks for them wants to see them.
+    root.querySelector(".isi-narrow .isi-results")?.scrollIntoView({ block: "nearest" });
   };
   return (
     <div class="isi-runs">

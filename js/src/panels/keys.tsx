@@ -18,7 +18,7 @@ const KEYS: [string, string][] = [
   ["0  1", "the whole image, 100 %"],
   ["Space", "hold and drag: move the view"],
   ["\\", "hold: without what is drawn"],
-  ["Enter", "close the polygon"],
+  ["Enter", "draw in the middle; close the polygon"],
   ["Ctrl+Enter", "run everything"],
   ["Esc", "close, cancel the run, or deselect"],
   ["?", "this list"],

@@ -1,5 +1,5 @@
 // The tools beside the picture, and above it the properties of the selection or of what will be drawn next.
-import { copyDrawings, pasteDrawings } from "../clipboard";
+import { duplicate } from "../clipboard";
 import { live } from "../live";
 import type { Drawing } from "../protocol";
 import { effect, type DragTool } from "../shapes";
@@ -88,7 +88,7 @@ export const Properties = live(function Properties() {
         {((area && !look.fill) || stroke) && (
           <NumberField test="line-width" label="Width" title="Width of the line, px of the image" value={look.width} low={1} high={200} onChange={(width) => screen.restyle({ width })} />
         )}
-        {kind === "text" && <NumberField test="text-size" label="Size" title="Text size, px of the image" value={look.size} low={4} high={1000} onChange={(size) => screen.restyle({ size })} />}
+        {(kind === "text" || (selection?.op === "arrow" && selection.label)) && <NumberField test="text-size" label={kind === "text" ? "Size" : "Label"} title="Text size, px of the image" value={look.size} low={4} high={1000} onChange={(size) => screen.restyle({ size })} />}
         {kind === "noise" && <Sigma sigma={look.sigma} />}
         {kind === "blur" && (
           <NumberField test="radius" label="Radius" title="Standard deviation of the Gaussian blur, px of the image" value={look.radius} low={0.5} high={500} step={0.5} onChange={(radius) => screen.restyle({ radius })} />
@@ -132,9 +132,7 @@ export const Properties = live(function Properties() {
           icon="copy"
           kind="bare"
           why={several === 0 && "nothing is selected"}
-          onClick={() => {
-            if (copyDrawings(screen)) pasteDrawings(screen);
-          }}
+          onClick={() => duplicate(screen)}
         />
         <Button test="delete" label="Delete (Del)" icon="trash" kind="bare" why={several === 0 && "nothing is selected"} onClick={() => screen.removeChosen()} />
       </div>

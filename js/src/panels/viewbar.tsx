@@ -69,16 +69,17 @@ const Pixel = live(function Pixel() {
   const pixel = cursor && image && cursor[0] >= 0 && cursor[1] >= 0 && cursor[0] < image.width && cursor[1] < image.height ? (inside(cursor, image).map(Math.floor) as Point) : null;
   useSignalEffect(() => {
     const point = screen.cursor.value;
+    const picture = store.picture.value?.key ?? "";
     clearTimeout(timer.peek());
     if (!point || screen.live.value) return;
     timer.value = setTimeout(() => {
       const size = store.image.value;
       if (!size || point[0] < 0 || point[1] < 0 || point[0] >= size.width || point[1] >= size.height) return;
       const [x, y] = point.map(Math.floor) as Point;
-      store.askColor(x, y, (found) => (color.value = { at: `${x},${y}`, color: found }));
+      store.askColor(x, y, (found) => (color.value = { at: `${x},${y} ${picture}`, color: found }));
     }, REST);
   });
-  const known = pixel && color.value?.at === pixel.join() ? color.value.color : null;
+  const known = pixel && color.value?.at === `${pixel.join()} ${store.picture.value?.key ?? ""}` ? color.value.color : null;
   return (
     <span class="isi-pixel isi-muted" data-testid="pixel">
       {pixel && `${pixel[0]}, ${pixel[1]}`}

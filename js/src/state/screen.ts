@@ -4,7 +4,7 @@ import { isDrawing, replaced, same } from "../document";
 import type { Editor } from "../editor";
 import { fit, zoomed, type Guides, type Rect, type Size, type Transform } from "../geometry";
 import type { Drawing, Operation, Point } from "../protocol";
-import type { DragTool, Style } from "../shapes";
+import { LABEL_SIZE, type DragTool, type Measure, type Style } from "../shapes";
 import type { Store } from "./store";
 
 export type Tool = DragTool | "select" | "polygon" | "freehand" | "text" | "picker";
@@ -18,6 +18,9 @@ export interface Writing {
   /** index of the text (or the arrow, for its label) that is edited; null for a new one */
   index: number | null;
 }
+
+/** Shorter sides between which strokes and letters have their usual sizes; beyond, they grow and shrink with the picture. */
+const [SMALL, LARGE] = [240, 600];
 
 /** Milliseconds after which Python is told of tool and selection: an edit that goes with them has gone first. */
 const TELL = 150;
@@ -57,6 +60,8 @@ export class Screen {
   readonly paints = signal(0);
   /** texts are measured with the kernel's font */
   readonly exact = signal(false);
+  /** how the editor measures texts, once it is there */
+  readonly measure: Signal<Measure | undefined> = signal(undefined);
   /** null until it has been fetched */
   readonly editor: Signal<Editor | null> = signal(null);
   /** the code that this view asked for, and whether the clipboard took it */
@@ -83,11 +88,12 @@ export class Screen {
   ) {
     this.operations = computed(() => this.live.value ?? store.document.value.operations);
     this.style = computed(() => {
-      // Strokes and letters that are seen on a large photograph too.
+      // Strokes and letters that are seen on a large photograph too, and leave something of a small picture.
       const image = store.image.value;
-      const factor = Math.max(1, Math.min(image?.width ?? 0, image?.height ?? 0) / 600);
-      const px = (n: number): number => Math.round(n * factor);
-      return { color: "#000000", fill: true, width: px(3), size: px(16), sigma: 0.2, radius: px(8), block: px(16), erase: "mean", ...this.own.value };
+      const side = image ? Math.min(image.width, image.height) : LARGE;
+      const factor = side > LARGE ? side / LARGE : Math.min(1, side / SMALL);
+      const px = (n: number, low = 1): number => Math.max(low, Math.round(n * factor));
+      return { color: "#000000", fill: true, width: px(3), size: px(16, 6), sigma: 0.2, radius: px(8), block: px(16, 2), erase: "mean", ...this.own.value };
     });
     this.selected = computed(() => (this.chosen.value.length === 1 ? (this.chosen.value[0] ?? null) : null));
     this.selection = computed(() => {
@@ -209,7 +215,9 @@ export class Screen {
 
   /** Deletes what is chosen and not locked. */
   removeChosen(): void {
-    this.remove(...this.chosen.value.filter((i) => (this.store.document.value.operations[i] as Drawing | undefined)?.locked !== true));
+    const free = this.chosen.value.filter((i) => (this.store.document.value.operations[i] as Drawing | undefined)?.locked !== true);
+    if (free.length === 0 && this.chosen.value.length > 0) this.store.fail("What is chosen is locked.", "Unlock it in the list of layers to delete it.");
+    this.remove(...free);
   }
 
   /** Puts one operation in the place of another: what is further on is drawn over what comes before. */
@@ -246,8 +254,9 @@ function styleOf(d: Drawing): Partial<Style> {
     case "polygon":
       return { color: d.color, fill: d.fill, width: d.line_width };
     case "line":
-    case "arrow":
       return { color: d.color, width: d.width };
+    case "arrow":
+      return { color: d.color, width: d.width, ...(d.label && { size: d.size ?? LABEL_SIZE }) };
     case "text":
       return { color: d.color, size: d.size };
     case "noise":
@@ -273,7 +282,7 @@ function styled(d: Drawing, style: Partial<Style>): Drawing {
   put("sigma", look.sigma);
   put("radius", look.radius);
   if (d.op === "line" || d.op === "arrow") put("width", look.width);
-  if (d.op === "text") put("size", look.size);
+  if (d.op === "text" || (d.op === "arrow" && d.label)) next.size = look.size;
   if (d.op === "pixelate") put("size", look.block);
   if (d.op === "erase") put("fill", look.erase === "color" ? look.color : look.erase);
   if (d.op === "box" || d.op === "ellipse" || d.op === "polygon") {
