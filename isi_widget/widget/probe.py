@@ -18,6 +18,7 @@ import traitlets as t
 
 from isi_widget.datasets import Dataset, Observation
 from isi_widget.errors import InputError
+from isi_widget.report.compare import Comparison
 from isi_widget.settings import WHAT, Settings
 from isi_widget.stimulus import Stimulus, load_image
 from isi_widget.stimulus.lettering import FONT
@@ -270,6 +271,14 @@ class Probe(PageState):
         2,000 characters.
         """
         self._write_note(self._history.number(trial), protocol.check_note(text))
+
+    def compare(self, trials: Iterable[int | Trial] | None = None) -> Comparison:
+        """Trials (None: all) side by side, as the page's Compare shows them; the first is what the others are
+        compared with. Raises `InputError` if there is no such trial, or none at all.
+        """
+        numbers = self._history.numbers(trials)
+        found = tuple(self._trial(number) for number in numbers)
+        return Comparison(found, tuple(f"trial {number}" for number in numbers))
 
     @overload
     def export(

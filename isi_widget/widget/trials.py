@@ -86,7 +86,7 @@ class History:
         else:
             chosen = {self.number(trial) for trial in trials}
         if not chosen:
-            raise InputError("There is no trial to export: run one first, or name at least one.")
+            raise InputError("There is no trial: run one first, or name at least one.")
         return sorted(chosen)
 
     def neighbour(self, number: int) -> int:

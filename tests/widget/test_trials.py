@@ -247,6 +247,16 @@ def test_the_page_gets_the_same_file(measured: Probe, format: Any) -> None:
     assert page.attached[place] == [measured.export(2, format)]
 
 
+def test_trials_side_by_side(probe: Probe, measured: Probe) -> None:
+    both = measured.compare()
+    assert both.trials == measured.trials and both.labels == ("trial 1", "trial 2")
+    assert measured.compare([measured.trials[1]]).labels == ("trial 2",)
+    with pytest.raises(InputError, match="no trial 7"):
+        measured.compare([1, 7])
+    with pytest.raises(InputError, match="There is no trial: run one first"):
+        probe.compare()
+
+
 def test_exports_that_cannot_be(probe: Probe, measured: Probe, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(InputError, match="run one first"):
         probe.export()

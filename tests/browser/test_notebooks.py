@@ -1,4 +1,4 @@
-"""The first notebook as a stranger meets it: opened in JupyterLab, run, and then used with the mouse."""
+"""The notebooks as a stranger meets them: opened in JupyterLab, run, and then used with the mouse."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from harness import Lab, Notebook
 from playwright.sync_api import expect
 
-FIRST = Path(__file__).resolve().parents[2] / "notebooks" / "01_first_probe.ipynb"
+NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
 
 # What the model was given, taken down where the image processor takes it in.
 RECORD = """
@@ -31,7 +31,7 @@ ImageDraw.Draw(expected).rectangle((x, y, x + w - 1, y + h - 1), fill=(0, 0, 0))
 
 
 def test_the_first_notebook_by_hand(lab: Lab, open_notebook: Callable[..., Notebook]) -> None:
-    notebook = open_notebook(name=lab.copy(FIRST))
+    notebook = open_notebook(name=lab.copy(NOTEBOOKS / "01_first_probe.ipynb"))
     notebook.run_all()
     probe = notebook.probe().ready()
     assert notebook.value("probe.stimulus == chained and len(probe.trials) == 1")
@@ -94,3 +94,56 @@ def test_the_first_notebook_by_hand(lab: Lab, open_notebook: Callable[..., Noteb
     notebook.until("probe.stimulus.operations == (box,)")
     probe.finished(2)
     assert notebook.errors() == []
+
+
+def test_what_the_tutorial_says_to_do_by_hand_is_what_its_cells_do(
+    lab: Lab, open_notebook: Callable[..., Notebook]
+) -> None:
+    notebook = open_notebook(name=lab.copy(NOTEBOOKS / "02_probing_by_hand.ipynb"))
+    notebook.run_all()
+    assert notebook.errors() == []
+    probe = notebook.probe().ready()
+    page = probe.page
+    answers = notebook.value("[trial.answer.text for trial in probe.trials]")
+    assert answers[:4] == ["Yes", "Yes", "Yes", "No"]
+
+    # 3: erase both things, and bring each back in the other's place.
+    notebook.execute(
+        "probe.stimulus = plain; ring, heart = (tuple(map(float, box)) for box in (RING, HEART))"
+    )
+    expect(probe.part("layer-0")).to_have_count(0)
+    for name in ("heart", "ring"):
+        x, y, width, height = notebook.value(name)
+        probe.part("tool-erase").click()
+        probe.part("erase-fill").select_option("inpaint")
+        probe.drag((x, y), (x + width, y + height))
+    for name, to in (("ring", (410, 40)), ("heart", (150, 400))):
+        x, y, width, height = notebook.value(name)
+        probe.part("tool-patch").click()
+        probe.drag((x, y), (x + width, y + height))
+        # Alt: it does not snap to what is near.
+        page.keyboard.down("Alt")
+        probe.drag((x + width / 2, y + height / 2), (to[0] + width / 2, to[1] + height / 2))
+        page.keyboard.up("Alt")
+    notebook.until("len(probe.stimulus.operations) == 4")
+    drawn = notebook.value("[op.to_dict() for op in probe.stimulus.operations]")
+    asked = notebook.value("[op.to_dict() for op in swapped.operations]")
+    for one, other in zip(drawn, asked, strict=True):
+        assert one["op"] == other["op"]
+        for key in ("region", "source"):  # by hand: a pixel of the screen is up to two of the image
+            assert all(abs(a - b) <= 2 for a, b in zip(one.get(key, []), other.get(key, []), strict=True))
+        assert abs(one.get("x", 0) - other.get("x", 0)) <= 3 and abs(one.get("y", 0) - other.get("y", 0)) <= 3
+    probe.part("run-answer").click()
+    probe.finished(len(answers) + 1)
+    expect(probe.part("answer")).to_contain_text("No")
+
+    # 5 and 6: back to the first input, a false context, and the two side by side.
+    probe.part("trial-1").click()
+    probe.part("trial-restore").click()
+    notebook.until("probe.stimulus == plain")
+    probe.part("context-contradictory").click()
+    notebook.until("probe.stimulus.context_preset == 'contradictory'")
+    probe.part("trial-1-pin").click()
+    probe.part("trial-8-pin").click()
+    probe.part("compare").click()
+    expect(probe.part("compare-panel")).to_contain_text("The heart is below the ring.")
