@@ -112,12 +112,12 @@ def test_what_the_tutorial_says_to_do_by_hand_is_what_its_cells_do(
         "probe.stimulus = plain; ring, heart = (tuple(map(float, box)) for box in (RING, HEART))"
     )
     expect(probe.part("layer-0")).to_have_count(0)
-    for name in ("heart", "ring"):
+    for name in ("HEART", "RING"):
         x, y, width, height = notebook.value(name)
         probe.part("tool-erase").click()
         probe.part("erase-fill").select_option("inpaint")
         probe.drag((x, y), (x + width, y + height))
-    for name, to in (("ring", (410, 40)), ("heart", (150, 400))):
+    for name, to in (("RING", (410, 40)), ("HEART", (150, 400))):
         x, y, width, height = notebook.value(name)
         probe.part("tool-patch").click()
         probe.drag((x, y), (x + width, y + height))
