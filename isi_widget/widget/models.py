@@ -22,7 +22,7 @@ from isi_widget.errors import Cancelled, InputError
 from isi_widget.hub import Cancel, Progress
 from isi_widget.vlm import VLM, files, load_vlm, memory, models
 from isi_widget.vlm.machine import free_memory
-from isi_widget.widget import protocol
+from isi_widget.widget import messages
 
 EMBEDDED = "embedded"  # what `VLM.info()` and `models()` call the model of this package, and the page too
 
@@ -191,7 +191,7 @@ def offer(slot: ModelSlot) -> dict[str, Any]:
 
 def _entry(checkpoint: Any, device: torch.device) -> dict[str, Any]:
     # Float32 is what a CPU gets. The embedded model is offered as it is: there is nothing to gain from less.
-    kinds = (None,) if checkpoint.name == EMBEDDED else protocol.QUANTIZATIONS
+    kinds = (None,) if checkpoint.name == EMBEDDED else messages.QUANTIZATIONS
     width = 4 if device.type == "cpu" else None
     return {
         "name": checkpoint.name,

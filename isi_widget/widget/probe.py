@@ -27,8 +27,8 @@ from isi_widget.trial import Trial
 from isi_widget.vlm import VLM, load_vlm
 from isi_widget.widget import document as doc
 from isi_widget.widget import editor as ed
+from isi_widget.widget import messages, protocol
 from isi_widget.widget import preview as pictures
-from isi_widget.widget import protocol
 from isi_widget.widget import trials as tr
 from isi_widget.widget.assets import asset
 from isi_widget.widget.automatic import Automatic
@@ -505,49 +505,69 @@ class Probe(PageState):
         id = id if isinstance(id, str) and len(id) <= 200 else None
         try:
             self._controller.watched = True
-            message = protocol.parse_message(content, buffers)
-            if isinstance(message, protocol.Run):
-                self._start(message.id, message.what, message.settings)
-            elif isinstance(message, protocol.Cancel):
-                self._controller.cancel(message.id)
-            elif isinstance(message, protocol.Code):
-                self.send({"kind": "code", "id": message.id, "text": self.code()})
-            elif isinstance(message, protocol.Color):
-                # a kind of its own: the pointer's questions must not push out that of a click
-                self._later(f"color {message.id}", lambda: self._tell_color(message))
-            elif isinstance(message, protocol.Editor):
-                self.send({"kind": "editor", "text": asset("editor.js").read_text(encoding="utf-8")})
-            elif isinstance(message, protocol.Font):
-                self.send({"kind": "font"}, buffers=[FONT.read_bytes()])
-            elif isinstance(message, protocol.Load):
-                self._load(message.id, Source(message.name, {"quantization": message.quantization}))
-            elif isinstance(message, protocol.Restore):
-                self.restore(message.trial)
-            elif isinstance(message, protocol.Cut):
-                self._later("cut", lambda: self.cut(message.operation, message.observation))
-            elif isinstance(message, protocol.Detail):
-                self._later("detail", lambda: self._send_detail(message))
-            elif isinstance(message, protocol.Delete):
-                self.delete(message.trial)
-            elif isinstance(message, protocol.Note):
-                self.note(message.trial, message.text)
-            elif isinstance(message, protocol.Export):
-                numbers = self._history.numbers(message.trials)
-                self._later("export", lambda: self._send_file(message, numbers), message.id)
-            elif isinstance(message, protocol.Thumbnails):
-                self._later("thumbnails", lambda: self._send_thumbnails(message.indexes))
-            elif isinstance(message, protocol.Tokens):
-                self._later("tokens", self._send_tokens)
-            elif isinstance(message, protocol.Reshuffle):
-                self._later("reshuffle", lambda: self.reshuffle(message.part))
-            elif isinstance(message, protocol.Map):
-                self._later("map", lambda: self._send_map(message), message.id)
-            elif isinstance(message, protocol.Models):
-                self._later("models", lambda: self.send({"kind": "models", **offer(self._slot)}))
-            else:
-                self._loader.submit(Job("upload", lambda job: self._upload(message)))
+            message = messages.parse_message(content, buffers)
+            getattr(self, f"_on_{type(message).__name__.lower()}")(message)
         except Exception as error:
             self._fail(error, id)
+
+    def _on_run(self, asked: messages.Run) -> None:
+        self._start(asked.id, asked.what, asked.settings or {})
+
+    def _on_cancel(self, asked: messages.Cancel) -> None:
+        self._controller.cancel(asked.id)
+
+    def _on_upload(self, asked: messages.Upload) -> None:
+        self._loader.submit(Job("upload", lambda job: self._upload(asked)))
+
+    def _on_code(self, asked: messages.Code) -> None:
+        self.send({"kind": "code", "id": asked.id, "text": self.code()})
+
+    def _on_editor(self, asked: messages.Editor) -> None:
+        self.send({"kind": "editor", "text": asset("editor.js").read_text(encoding="utf-8")})
+
+    def _on_font(self, asked: messages.Font) -> None:
+        self.send({"kind": "font"}, buffers=[FONT.read_bytes()])
+
+    def _on_color(self, asked: messages.Color) -> None:
+        # a kind of its own: the pointer's questions must not push out that of a click
+        self._later(f"color {asked.id}", lambda: self._tell_color(asked))
+
+    def _on_models(self, asked: messages.Models) -> None:
+        self._later("models", lambda: self.send({"kind": "models", **offer(self._slot)}))
+
+    def _on_load(self, asked: messages.Load) -> None:
+        self._load(asked.id, Source(asked.name, {"quantization": asked.quantization}))
+
+    def _on_restore(self, asked: messages.Restore) -> None:
+        self.restore(asked.trial)
+
+    def _on_delete(self, asked: messages.Delete) -> None:
+        self.delete(asked.trial)
+
+    def _on_note(self, asked: messages.Note) -> None:
+        self.note(asked.trial, asked.text)
+
+    def _on_export(self, asked: messages.Export) -> None:
+        numbers = self._history.numbers(asked.trials)
+        self._later("export", lambda: self._send_file(asked, numbers), asked.id)
+
+    def _on_cut(self, asked: messages.Cut) -> None:
+        self._later("cut", lambda: self.cut(asked.operation, asked.observation))
+
+    def _on_detail(self, asked: messages.Detail) -> None:
+        self._later("detail", lambda: self._send_detail(asked))
+
+    def _on_map(self, asked: messages.Map) -> None:
+        self._later("map", lambda: self._send_map(asked), asked.id)
+
+    def _on_thumbnails(self, asked: messages.Thumbnails) -> None:
+        self._later("thumbnails", lambda: self._send_thumbnails(asked.indexes))
+
+    def _on_tokens(self, asked: messages.Tokens) -> None:
+        self._later("tokens", self._send_tokens)
+
+    def _on_reshuffle(self, asked: messages.Reshuffle) -> None:
+        self._later("reshuffle", lambda: self.reshuffle(asked.part))
 
     def _later(self, kind: str, work: Callable[[], object], id: str | None = None) -> None:
         """Do what a page asked for in the worker, and tell of what goes wrong; the newest of a kind waits."""
@@ -560,14 +580,14 @@ class Probe(PageState):
 
         self._loader.submit(Job(id or kind, told, kind=kind))
 
-    def _tell_color(self, asked: protocol.Color) -> None:
+    def _tell_color(self, asked: messages.Color) -> None:
         """The colour of a pixel of the stimulus as it is now; outside of it there is none."""
         image = pictures.shown(self.stimulus)
         if asked.x < image.width and asked.y < image.height:
             red, green, blue = cast(tuple[int, int, int], image.getpixel((asked.x, asked.y)))
             self.send({"kind": "color", "id": asked.id, "color": f"#{red:02x}{green:02x}{blue:02x}"})
 
-    def _upload(self, upload: protocol.Upload) -> None:
+    def _upload(self, upload: messages.Upload) -> None:
         try:
             picture = load_image(upload.data)
             with self._exclusive(), self.hold_sync():
@@ -580,7 +600,7 @@ class Probe(PageState):
             hint = "Open it in an image program and save it again as PNG or JPEG."
             self._fail(error, message=f"{upload.name}: {error}", hint=hint)
 
-    def _send_detail(self, asked: protocol.Detail) -> None:
+    def _send_detail(self, asked: messages.Detail) -> None:
         """A part of the picture in its own pixels; nothing, where there is none."""
         stimulus = self.stimulus
         found = pictures.detail(pictures.shown(stimulus), asked.region, asked.width)
@@ -589,14 +609,14 @@ class Probe(PageState):
             record = {"id": asked.id, "region": list(region), "key": pictures.key(stimulus)}
             self.send({"kind": "detail", **record}, buffers=[data])
 
-    def _send_map(self, asked: protocol.Map) -> None:
+    def _send_map(self, asked: messages.Map) -> None:
         trial = self._history.get(asked.trial)
         if trial is None:
             raise InputError(f"There is no trial {asked.trial}.")
         layer, share = self._maps.layer(trial, self.vlm, asked.token)
         self.send({"kind": "map", "id": asked.id, "share": share}, buffers=[layer])
 
-    def _send_file(self, asked: protocol.Export, numbers: list[int]) -> None:
+    def _send_file(self, asked: messages.Export, numbers: list[int]) -> None:
         made = self._file(numbers, asked.format)
         name = tr.file_name(numbers, asked.format)
         if len(made) > protocol.MAX_UPLOAD:

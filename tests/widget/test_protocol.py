@@ -10,11 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from isi_widget import Probe
 from isi_widget.errors import InputError
 from isi_widget.settings import Settings
 from isi_widget.widget import document as doc
 from isi_widget.widget import protocol
-from isi_widget.widget.protocol import (
+from isi_widget.widget.messages import (
+    KINDS,
     Cancel,
     Code,
     Color,
@@ -30,12 +32,14 @@ from isi_widget.widget.protocol import (
     Thumbnails,
     Tokens,
     Upload,
-    check_document,
-    check_selected,
-    check_settings,
-    check_tool,
     parse_message,
 )
+from isi_widget.widget.protocol import check_document, check_selected, check_settings, check_tool
+
+
+def test_the_probe_has_an_answer_to_every_kind_of_message() -> None:
+    handlers = {name.removeprefix("_on_") for name in dir(Probe) if name.startswith("_on_")}
+    assert {kind for kind in KINDS if kind not in handlers} == set()
 
 
 def test_good_messages() -> None:

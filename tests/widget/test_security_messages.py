@@ -21,7 +21,7 @@ from scripted_runs import Script
 
 from isi_widget import InputError, Probe, datasets
 from isi_widget.vlm import VLM
-from isi_widget.widget import controller, protocol
+from isi_widget.widget import controller, messages, protocol
 from isi_widget.widget import document as doc
 from isi_widget.widget.models import ModelSlot
 
@@ -252,7 +252,7 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
     max_leaves=8,
 )
-KINDS = st.sampled_from(sorted(protocol._KEYS))
+KINDS = st.sampled_from(sorted(messages.KINDS))
 WORDS = st.sampled_from(["answer", "uncertainty", "attention", "everything", "embedded", "nf4"])
 SETTINGS = st.dictionaries(
     st.sampled_from([*protocol.SETTINGS, "what", "constructor"]), SCALARS | st.integers(0, 20), max_size=4
@@ -333,7 +333,7 @@ FUZZ = settings(
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
-KNOWN = set(protocol._KEYS)
+KNOWN = set(messages.KINDS)
 
 
 def clear(told: list[str]) -> None:

@@ -20,7 +20,7 @@ from isi_widget import InputError, Probe, Trial, datasets
 from isi_widget.report.pdf import open_report
 from isi_widget.uncertainty import entropy_curve
 from isi_widget.vlm import VLM
-from isi_widget.widget import protocol
+from isi_widget.widget import messages, protocol
 from isi_widget.widget.trials import History, file_name
 
 BOX = {
@@ -184,16 +184,16 @@ def test_what_is_not_there_is_refused(run: Any) -> None:
 )
 def test_messages_that_are_refused(message: dict[str, Any]) -> None:
     with pytest.raises(InputError):
-        protocol.parse_message(message, [])
+        messages.parse_message(message, [])
 
 
 def test_messages_that_are_taken() -> None:
-    parse = protocol.parse_message
-    assert parse({"kind": "restore", "trial": 3.0}) == protocol.Restore(3)
-    assert parse({"kind": "delete", "trial": 3}) == protocol.Delete(3)
-    assert parse({"kind": "note", "trial": 3, "text": " a "}) == protocol.Note(3, "a")
+    parse = messages.parse_message
+    assert parse({"kind": "restore", "trial": 3.0}) == messages.Restore(3)
+    assert parse({"kind": "delete", "trial": 3}) == messages.Delete(3)
+    assert parse({"kind": "note", "trial": 3, "text": " a "}) == messages.Note(3, "a")
     export = {"kind": "export", "id": "e", "trials": [2, 1], "format": "pdf"}
-    assert parse(export) == protocol.Export("e", (2, 1), "pdf")
+    assert parse(export) == messages.Export("e", (2, 1), "pdf")
 
 
 # ------------------------------------------------------------------------------------------------- export

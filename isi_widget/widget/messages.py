@@ -1,0 +1,279 @@
+"""The messages of a page: what it may ask for beside setting synced values, and the check of each field.
+
+Pure: an object in, a checked message (or one `InputError`) out. What is done with a message stands in
+`probe.py`, what the synced values may be in `protocol.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import MISSING, dataclass, field, fields
+from typing import Any
+
+from isi_widget.errors import InputError
+from isi_widget.widget import protocol
+from isi_widget.widget.protocol import check_text, check_whole, short
+
+MAX_THUMBNAILS = 100  # in one answer: more rows than a page shows at once
+MAX_EXPORTED = 1000  # trials in one file
+QUANTIZATIONS = (None, "int8", "nf4")  # what the page offers
+# what it may ask for: it keeps the precision of the present model, which Python may have loaded otherwise
+LOADABLE = (*QUANTIZATIONS, "nf4-double")
+
+
+def _checked(check: Callable[[Any], Any], default: Any = MISSING) -> Any:
+    """A field whose value `check` takes, or refuses; one without a default must be there."""
+    if default is MISSING:
+        return field(metadata={"check": check})
+    return field(default=default, metadata={"check": check})
+
+
+def _id(value: Any) -> str:
+    return check_text("id", value, 200)
+
+
+def _whole(name: str) -> Any:
+    return _checked(lambda value: check_whole(name, value))
+
+
+def _trial(value: Any) -> int:
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)  # JSON knows one kind of number
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= protocol.MAX_SEED:
+        raise InputError(f"trial must be the number of a trial, from 1; got {short(value)}.")
+    return value
+
+
+def _trials(value: Any) -> tuple[int, ...]:
+    if not isinstance(value, list | tuple) or not 0 < len(value) <= MAX_EXPORTED:
+        raise InputError(
+            f"trials must be a list of 1 to {MAX_EXPORTED} numbers of trials, not {short(value)}."
+        )
+    return tuple(map(_trial, value))
+
+
+def _indexes(value: Any) -> tuple[int, ...]:
+    if not isinstance(value, list) or not 1 <= len(value) <= MAX_THUMBNAILS:
+        raise InputError(f"indexes must be a list of 1 to {MAX_THUMBNAILS}, not {short(value)}.")
+    for index in value:
+        if isinstance(index, bool) or not isinstance(index, int):
+            raise InputError(f"indexes must be whole numbers, not {short(index)}.")
+    return tuple(value)
+
+
+def _region(value: Any) -> tuple[int, ...]:
+    if not isinstance(value, list | tuple) or len(value) != 4:
+        raise InputError(f"region must be four whole numbers of pixels, not {short(value)}.")
+    return tuple(check_whole("region", at) for at in value)
+
+
+def _model(value: Any) -> str:
+    name = check_text("name", value, 1000).strip()
+    if not name:
+        raise InputError("A model needs a name: one on the hub ('owner/model'), or a folder.")
+    return name
+
+
+def _quantization(value: Any) -> str | None:
+    if value not in LOADABLE:
+        kinds = ", ".join(map(repr, LOADABLE))
+        raise InputError(f"quantization must be one of {kinds}; got {short(value)}.")
+    return value
+
+
+def _file(value: bytes) -> bytes:
+    if not value:
+        raise InputError("The uploaded file is empty.")
+    if len(value) > protocol.MAX_UPLOAD:
+        raise InputError(
+            f"The uploaded file has {len(value) >> 20} MB; at most {protocol.MAX_UPLOAD >> 20} MB are taken."
+        )
+    return value
+
+
+@dataclass(frozen=True)
+class Run:
+    """Start a run: what to measure, and with which settings (only the given ones)."""
+
+    id: str = _checked(_id)
+    what: tuple[str, ...] = _checked(protocol.check_what)
+    settings: Mapping[str, Any] | None = _checked(protocol.check_settings, None)
+
+
+@dataclass(frozen=True)
+class Cancel:
+    """Stop the run `id`; an empty id stops whatever runs or waits."""
+
+    id: str = _checked(_id, "")
+
+
+@dataclass(frozen=True)
+class Upload:
+    """An image file of the user's own; the data come as the only buffer."""
+
+    name: str = _checked(lambda value: check_text("name", value, 1000))
+    data: bytes = _checked(_file)
+
+
+@dataclass(frozen=True)
+class Thumbnails:
+    """Asks for small pictures of observations, by their places in the data set."""
+
+    indexes: tuple[int, ...] = _checked(_indexes)
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """Asks how many tokens the texts have for the present model."""
+
+
+@dataclass(frozen=True)
+class Reshuffle:
+    """Another random item in the place of the shown one: "image" or "context"."""
+
+    part: str = _checked(protocol.check_part)
+
+
+@dataclass(frozen=True)
+class Code:
+    """Asks for the Python that does what was clicked."""
+
+    id: str = _checked(_id)
+
+
+@dataclass(frozen=True)
+class Models:
+    """Asks for the models that can be loaded."""
+
+
+@dataclass(frozen=True)
+class Color:
+    """Asks for the colour of one pixel of what the model sees."""
+
+    id: str = _checked(_id)
+    x: int = _whole("x")
+    y: int = _whole("y")
+
+
+@dataclass(frozen=True)
+class Font:
+    """Asks for the font that the kernel writes with, so that the page measures and draws texts alike."""
+
+
+@dataclass(frozen=True)
+class Map:
+    """Asks for the attention of one token of a trial's answer, as a layer over the picture."""
+
+    id: str = _checked(_id)
+    trial: int = _checked(_trial)
+    token: int = _whole("token")
+
+
+@dataclass(frozen=True)
+class Cut:
+    """Cut a patch from another observation's image."""
+
+    operation: int = _whole("operation")
+    observation: int = _whole("observation")
+
+
+@dataclass(frozen=True)
+class Detail:
+    """Asks for a part of the picture at full resolution: left, top, width and height in pixels of the image,
+    and how many pixels of the screen it has in width.
+    """
+
+    id: str = _checked(_id)
+    region: tuple[int, int, int, int] = _checked(_region)
+    width: int = _whole("width")
+
+
+@dataclass(frozen=True)
+class Editor:
+    """Asks for the source of the editor, which is not saved in the notebook."""
+
+
+@dataclass(frozen=True)
+class Load:
+    """Load another model: a name as `load_vlm` takes it, or "embedded"."""
+
+    id: str = _checked(_id)
+    name: str = _checked(_model)
+    quantization: str | None = _checked(_quantization, None)
+
+
+@dataclass(frozen=True)
+class Restore:
+    """Make the input of a trial, named by its number, the present input."""
+
+    trial: int = _checked(_trial)
+
+
+@dataclass(frozen=True)
+class Delete:
+    """Forget a trial."""
+
+    trial: int = _checked(_trial)
+
+
+@dataclass(frozen=True)
+class Note:
+    """What to remember of a trial, in the user's words."""
+
+    trial: int = _checked(_trial)
+    text: str = _checked(protocol.check_note)
+
+
+@dataclass(frozen=True)
+class Export:
+    """Asks for a file with some trials in it."""
+
+    id: str = _checked(_id)
+    trials: tuple[int, ...] = _checked(_trials)
+    format: str = _checked(protocol.check_format)
+
+
+Message = (
+    Run
+    | Cancel
+    | Upload
+    | Thumbnails
+    | Tokens
+    | Reshuffle
+    | Code
+    | Models
+    | Color
+    | Font
+    | Map
+    | Cut
+    | Detail
+    | Editor
+    | Load
+    | Restore
+    | Delete
+    | Note
+    | Export
+)
+#: The messages by what a page calls them, which is their name.
+KINDS: dict[str, type] = {message.__name__.lower(): message for message in Message.__args__}
+
+
+def parse_message(content: Any, buffers: Sequence[Any] | None = None) -> Message:
+    """The checked form of a custom message; `InputError` says what was wrong with it."""
+    if not isinstance(content, Mapping):
+        raise InputError(f"A message must be an object, not {short(content)}.")
+    kind = content.get("kind")
+    if not isinstance(kind, str) or kind not in KINDS:
+        raise InputError(f"Unknown kind of message: {short(kind)}; expected one of {', '.join(KINDS)}.")
+    wanted = {item.name: item for item in fields(KINDS[kind])}
+    buffered = {"data"} & set(wanted)
+    required = {name for name, item in wanted.items() if item.default is MISSING} - buffered
+    optional = set(wanted) - required - buffered
+    protocol.check_keys(f'a "{kind}" message', content, {"kind", *required}, optional)
+    given = [*buffers] if buffers else []
+    if len(given) != len(buffered):
+        raise InputError(f'A "{kind}" message came with {len(given)} buffers; expected {len(buffered)}.')
+    values = {**content, **{name: bytes(data) for name, data in zip(buffered, given, strict=True)}}
+    checked = {name: item.metadata["check"](values[name]) for name, item in wanted.items() if name in values}
+    message: Message = KINDS[kind](**checked)
+    return message
