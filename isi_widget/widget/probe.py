@@ -116,6 +116,7 @@ class Probe(PageState):
         self.stimulus = self._editor.base
         self._refresh(wait=True)
         super().__init__()
+        self.set_trait("widget_id", self.model_id or "")
         take_any_shell(self.comm)
         self.observe(self._stimulus_set, "stimulus")
         self.observe(self._state_set, ["document", "observation_index", "shown"])

@@ -89,6 +89,8 @@ class PageState(anywidget.AnyWidget):
     # of the page's last edit; `inputs` says up to which one they are
     edit = t.Int(0).tag(sync=True)
     model = t.Dict(read_only=True).tag(sync=True)
+    # by which a notebook's outputs name the widget
+    widget_id = t.Unicode(read_only=True).tag(sync=True)
 
     def _prepare(self) -> None:
         """Before any trait is set: the first state, sent when the widget is made, is to be complete."""

@@ -322,6 +322,31 @@ describe("results", () => {
     await settle();
     expect((page.find("code") as HTMLTextAreaElement).value).toBe("s = obs.stimulus()");
     expect(write).toHaveBeenCalledWith("s = obs.stimulus()");
+    expect(page.maybe("insert-cell")).toBeNull(); // nothing here says which notebook it is
+  });
+
+  it("and puts it into a cell below its own, where the host has a notebook", async () => {
+    const view = { outputs: [{ data: { "application/vnd.jupyter.widget-view+json": { model_id: "me" } } }] };
+    const insertCell = vi.fn();
+    const sharedModel = { cells: [{}, { outputs: [{ data: {} }, {}] }, view, view].map((cell) => ({ toJSON: () => cell })), insertCell };
+    const context = { model: { readOnly: false, sharedModel } };
+    Object.assign(page.model, { widget_manager: { context } });
+    const ask = async (): Promise<void> => {
+      await page.click("copy-code");
+      page.model.message({ kind: "code", id: page.model.last("code")?.id, text: `s = ${Math.random()}` });
+      await settle();
+    };
+    await ask();
+    expect(page.maybe("insert-cell")).toBeNull(); // not in this notebook
+    page.model.kernel({ widget_id: "me" });
+    await ask();
+    const { value } = page.find("code") as HTMLTextAreaElement;
+    await page.click("insert-cell");
+    expect(insertCell).toHaveBeenCalledExactlyOnceWith(3, { cell_type: "code", source: value, metadata: {} });
+    expect(page.maybe("code")).toBeNull();
+    context.model.readOnly = true;
+    await ask();
+    expect(page.maybe("insert-cell")).toBeNull();
   });
 });
 

@@ -545,6 +545,28 @@ def test_copy_as_python(bench: Notebook, probe: Probe) -> None:
     assert names is True
 
 
+def test_insert_cell_below(open_notebook: Callable[..., Notebook]) -> None:
+    """The cell stands below the probe's, and running it gives the same pixels and the same results."""
+    notebook = open_notebook("import isi_widget as isi\nprobe = isi.Probe()", "probe", "last = True")
+    notebook.run_all()
+    probe = notebook.probe().ready()
+    probe.draw("box", (100, 80), (260, 200))
+    notebook.until("len(probe.stimulus.operations) == 1")
+    probe.part("run").click()
+    probe.finished(1)
+    probe.part("copy-code").click()
+    probe.part("insert-cell").click()
+    expect(probe.part("code-panel")).to_have_count(0)
+    sources = notebook.page.evaluate(
+        "() => window.jupyterapp.shell.currentWidget.content.model.toJSON().cells.map(cell => cell.source)"
+    )
+    assert sources[2] == notebook.value("probe.code()") and sources[3] == "last = True"
+    notebook.run_cell(2)
+    assert notebook.value("s == probe.stimulus and s.render().tobytes() == probe.stimulus.render().tobytes()")
+    assert notebook.value("trial.answer == probe.trial.answer and trial.attention == probe.trial.attention")
+    assert notebook.value("trial.uncertainty == probe.trial.uncertainty")
+
+
 # ---- several views, reload, saved notebooks
 def test_two_views_of_one_probe_stay_in_step(open_notebook: Callable[..., Notebook]) -> None:
     notebook = open_notebook("import isi_widget as isi\nprobe = isi.Probe()", "probe", "probe")

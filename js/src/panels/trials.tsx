@@ -1,7 +1,7 @@
 // The history: every run as a thumbnail with its answer and entropy. A click shows that trial; what else can be done with it is the row below.
 // What needs a kernel is the editor's (compare.tsx).
 import { live, useSignalEffect } from "../live";
-import { useEffect, useRef } from "preact/hooks";
+import { useEffect, useMemo, useRef } from "preact/hooks";
 import type { Trial } from "../protocol";
 import { identifier } from "../state/store";
 import { useView } from "../view";
@@ -133,10 +133,27 @@ const Code = live(function Code() {
   const copied = screen.copied.value;
   const area = useRef<HTMLTextAreaElement>(null);
   const text = store.code.value?.text ?? "";
+  const insert = useMemo(() => store.cellBelow(), [text]);
   useEffect(() => area.current?.select(), [text]);
   return (
     <Popover test="code-panel" label="Python of this input" classes="isi-code">
-      <p role="status">{copied === true ? "Copied. Paste it into a cell." : copied === false ? "The browser refused the clipboard: select and copy." : "Python of this input"}</p>
+      <div class="isi-row">
+        <p class="isi-grow" role="status">
+          {copied === true ? "Copied. Paste it into a cell." : copied === false ? "The browser refused the clipboard: select and copy." : "Python of this input"}
+        </p>
+        {insert && (
+          <Button
+            test="insert-cell"
+            label="Put it into a new cell below this one"
+            text="Insert cell below"
+            onClick={() => {
+              insert(text);
+              screen.popover.value = null;
+              store.spoken.value = "A cell was inserted below";
+            }}
+          />
+        )}
+      </div>
       <textarea ref={area} readOnly data-testid="code" aria-label="Python" rows={Math.min(14, text.split("\n").length + 1)} value={text} spellcheck={false} />
     </Popover>
   );

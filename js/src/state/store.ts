@@ -4,6 +4,7 @@ import type { AnyModel } from "@anywidget/types";
 import { batch, computed, signal, type ReadonlySignal, type Signal } from "@preact/signals-core";
 import * as documents from "../document";
 import { choiceOf, pictured, same } from "../document";
+import { cellBelow } from "../notebook";
 import * as read from "../read";
 import type { Choice, Document, Failure, Heat, Format, Incoming, Measure, Offer, Operation, Outgoing, Partly, Rectangle, Settings, Status, Tokens, Trial } from "../protocol";
 import { Pace } from "./pace";
@@ -305,6 +306,12 @@ export class Store {
     this.unrendered.value = 0;
     this.#send({ kind: "upload", name }, [data]);
     this.spoken.value = `Image ${name} sent`;
+  }
+
+  /** Puts code into a new cell below that of the widget; null where the host lets none. */
+  cellBelow(): ((source: string) => void) | null {
+    const id = this.#model.get("widget_id");
+    return typeof id === "string" ? cellBelow(this.#model.widget_manager, id) : null;
   }
 
   /** Asks for the Python that rebuilds the current input; the answer arrives in `code` with this id. */
