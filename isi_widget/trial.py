@@ -179,8 +179,9 @@ class Trial:
     def code(self, observation: str | None = None) -> str:
         """Python that repeats this trial.
 
-        `observation` is a Python expression of the observation, such as "isi.datasets.scenes()[3]".
-        Without it the code reads the image from a file, and says how to write that file.
+        `observation` is a Python expression of the observation, such as "isi.datasets.scenes()[3]", which
+        is found without your help if it is one of these. Else, without it, the code reads the image from a
+        file, and says how to write that file.
         """
         from isi_widget.report.code import trial_code
 

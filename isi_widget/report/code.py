@@ -17,11 +17,14 @@ if TYPE_CHECKING:
 def trial_code(trial: Trial, observation: str | None = None) -> str:
     """Python that repeats `trial`; `observation` is an expression of its observation, if there is one.
 
-    Without it, images come from files; a comment says how to write each. A stimulus with something random
-    from its data set cannot be built without that data set: it comes whole, from its JSON.
+    Without it, and if it is none of the built-in scenes, images come from files; a comment says how to write
+    each. A stimulus with something random from its data set cannot be built without that data set: it comes
+    whole, from its JSON.
     """
     lines = ["import isi_widget as isi", "", _load(trial)]
     stimulus = trial.stimulus
+    if observation is None:
+        observation = _scene(stimulus)
     if observation is None and any(
         isinstance(operation, ReplaceImage | ReplaceContext) and operation.preset == "random"
         for operation in stimulus.operations
@@ -40,6 +43,19 @@ def trial_code(trial: Trial, observation: str | None = None) -> str:
     changed = "".join(f", {name}={value!r}" for name, value in settings.items())
     lines += [f"trial = isi.run_trial(vlm, s{changed})"]
     return "\n".join(lines)
+
+
+def _scene(stimulus: Stimulus) -> str | None:
+    """The built-in scene that a stimulus begins with, as an expression."""
+    from isi_widget.datasets import scenes
+
+    texts = (stimulus.question, stimulus.context, stimulus.answer)
+    for number, scene in enumerate(scenes()):
+        if (scene.question, scene.context, scene.answer) != texts:
+            continue  # before its image, which would be rendered
+        if scene.stimulus() == stimulus.with_operations([]):
+            return f"isi.datasets.scenes()[{number}]"
+    return None
 
 
 def _load(trial: Trial) -> str:

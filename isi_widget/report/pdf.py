@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import json
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
@@ -32,12 +32,40 @@ _UNDATED = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 @overload
-def report(trials: Trials, path: None = None, *, title: str | None = None) -> bytes: ...
+def report(
+    trials: Trials,
+    path: None = None,
+    *,
+    title: str | None = None,
+    notes: Mapping[int, str] | None = None,
+    numbers: Sequence[int] | None = None,
+) -> bytes: ...
 @overload
-def report(trials: Trials, path: str | Path, *, title: str | None = None) -> Path: ...
+def report(
+    trials: Trials,
+    path: str | Path,
+    *,
+    title: str | None = None,
+    notes: Mapping[int, str] | None = None,
+    numbers: Sequence[int] | None = None,
+) -> Path: ...
 @overload
-def report(trials: Trials, path: str | Path | None, *, title: str | None = None) -> bytes | Path: ...
-def report(trials: Trials, path: str | Path | None = None, *, title: str | None = None) -> bytes | Path:
+def report(
+    trials: Trials,
+    path: str | Path | None,
+    *,
+    title: str | None = None,
+    notes: Mapping[int, str] | None = None,
+    numbers: Sequence[int] | None = None,
+) -> bytes | Path: ...
+def report(
+    trials: Trials,
+    path: str | Path | None = None,
+    *,
+    title: str | None = None,
+    notes: Mapping[int, str] | None = None,
+    numbers: Sequence[int] | None = None,
+) -> bytes | Path:
     """A PDF of one trial, or of several with a first page that compares them.
 
     Parameters
@@ -45,6 +73,8 @@ def report(trials: Trials, path: str | Path | None = None, *, title: str | None 
     trials : a trial, several of them, or a `Comparison`, whose labels are kept. The first one is what the
         others are compared with.
     path : the file to write, or None to get the bytes. title : None for one made of the question.
+    numbers : by which the trials are known, one for each; None: 1, 2, ...
+    notes : {number: what is to be said of that trial}.
 
     Returns
     -------
@@ -55,9 +85,12 @@ def report(trials: Trials, path: str | Path | None = None, *, title: str | None 
     InputError : no trials, something else than trials, or a path that cannot be written.
     """
     listed, labels = _listed(trials)
+    known = list(range(1, len(listed) + 1)) if numbers is None else list(numbers)
+    if len(set(known)) != len(listed):
+        raise InputError(f"A report needs one number for each of {len(listed)} trials, all different.")
     if title is not None and not isinstance(title, str):
         raise InputError(f"The title of a report must be a text or None; got {type(title).__name__}.")
-    made = _document(listed, labels, title)
+    made = _document(_named(listed, labels, known, notes or {}), title)
     if path is None:
         return made
     target = Path(path)
@@ -86,18 +119,27 @@ def _listed(trials: Trials) -> tuple[list[Trial], list[str]]:
     return listed, labels_of([trial.stimulus for trial in listed])
 
 
-def _document(trials: list[Trial], labels: list[str], title: str | None) -> bytes:
+def _named(
+    trials: list[Trial], labels: list[str], numbers: list[int], notes: Mapping[int, str]
+) -> list[Entry]:
+    from isi_widget.report.pdf_trial import Entry
+
+    given = zip(trials, labels, numbers, strict=True)
+    return [Entry.of(trial, label, number, notes.get(number, "")) for trial, label, number in given]
+
+
+def _document(entries: list[Entry], title: str | None) -> bytes:
     from isi_widget.report.pdf_compare import write_comparison, write_definitions
     from isi_widget.report.pdf_sheet import LABEL, SECTION, TITLE, Sheet
-    from isi_widget.report.pdf_trial import Entry, write_model, write_settings, write_trial
+    from isi_widget.report.pdf_trial import write_model, write_settings, write_trial
 
-    entries = [Entry.of(trial, label) for trial, label in zip(trials, labels, strict=True)]
+    trials = [entry.trial for entry in entries]
     several = len(entries) > 1
     name = _title(entries) if title is None else " ".join(title.split())
     sheet = Sheet(
         name, max(map(_date, trials)), [name, *(text for entry in entries for text in entry.texts())]
     )
-    sheet.section = "Comparison" if several else labels[0]
+    sheet.section = "Comparison" if several else entries[0].label
     sheet.add_page()
     sheet.write_text(name, TITLE)
     sheet.write_text(_byline(trials), LABEL)
@@ -110,8 +152,8 @@ def _document(trials: list[Trial], labels: list[str], title: str | None) -> byte
             write_model(sheet, entries[0])
         if same_settings:
             write_settings(sheet, entries[0])
-        for number, entry in enumerate(entries, 1):
-            sheet.section = f"{number}  {entry.label}"
+        for entry in entries:
+            sheet.section = f"{entry.number}  {entry.label}"
             sheet.add_page()
             sheet.start_section(sheet.drawable(sheet.section))
             sheet.write_text(sheet.section, SECTION)
@@ -123,15 +165,18 @@ def _document(trials: list[Trial], labels: list[str], title: str | None) -> byte
         write_definitions(sheet)
     else:
         write_trial(sheet, entries[0])
-    for number, trial in enumerate(trials, 1):
-        _attach(sheet, trial, f"trial-{number:02d}.json" if several else "trial.json")
+    for entry in entries:
+        _attach(sheet, entry.trial, f"trial-{entry.number:02d}.json" if several else "trial.json")
     return bytes(sheet.output())
 
 
 def _title(entries: list[Entry]) -> str:
     question = " ".join(entries[0].view["question"].split())
     short = question if len(question) <= 80 else question[:79].rstrip() + "\N{HORIZONTAL ELLIPSIS}"
-    return short if len(entries) == 1 else f"{len(entries)} trials: {short}"
+    if len(entries) == 1:
+        return short
+    same = all(entry.view["question"] == entries[0].view["question"] for entry in entries)
+    return f"{len(entries)} trials" + (f": {short}" if same else "")
 
 
 def _byline(trials: list[Trial]) -> str:

@@ -43,11 +43,11 @@ def write_comparison(sheet: Sheet, entries: Sequence[Entry]) -> None:
     first = entries[0].view
     which = _entropy_of_all([entry.view for entry in entries])
     _head(sheet, entries, which)
-    for number, entry in enumerate(entries, 1):
+    for entry in entries:
         if sheet.y + _ROW > sheet.page_break_trigger:
             sheet.add_page()
             _head(sheet, entries, which)
-        _row(sheet, number, entry, first, which)
+        _row(sheet, entry, first, which)
     sheet.skip(2)
     if any(entry.view["attention"] for entry in entries):
         sheet.need(14)
@@ -78,18 +78,19 @@ def _head(sheet: Sheet, entries: Sequence[Entry], which: int) -> None:
     sheet.y += 5
 
 
-def _row(sheet: Sheet, number: int, entry: Entry, first: dict[str, Any], which: int) -> None:
+def _row(sheet: Sheet, entry: Entry, first: dict[str, Any], which: int) -> None:
     top, view = sheet.y, entry.view
+    begins = view is first
     wide, high = entry.draw(sheet, MARGIN, top, _PICTURE, _PICTURE)
     charts.outline(sheet, MARGIN, top, wide, high, "#BBBBBB")
     width = _WIDTHS[0]
-    _lines(sheet, f"{number}  {entry.label}", _CONDITION, width, 2 if number == 1 else 3, BOLD)
+    _lines(sheet, f"{entry.number}  {entry.label}", _CONDITION, width, 2 if begins else 3, BOLD)
     if view["model"] != first["model"]:
         _lines(sheet, view["model"], _CONDITION, width, 1, LABEL, marked=True)
-    if view["question"] != first["question"] or number == 1:
-        _lines(sheet, view["question"], _CONDITION, width, 1, _VALUE, marked=number > 1)
+    if view["question"] != first["question"] or begins:
+        _lines(sheet, view["question"], _CONDITION, width, 1, _VALUE, marked=not begins)
     changed = view["context"] != first["context"]
-    if changed or number == 1:
+    if changed or begins:
         context = view["context"] if view["context"].strip() else "(no context)"
         _lines(sheet, context, _CONDITION, width, 2, replace(LABEL, color=QUIET), marked=changed)
     sheet.y = top
@@ -118,6 +119,7 @@ def _lines(
 def _answer_cell(sheet: Sheet, view: dict[str, Any], first: dict[str, Any]) -> None:
     answer, reference = view["answer"], first["answer"]
     if answer is None:
+        _lines(sheet, "no answer asked", _ANSWER, _WIDTHS[1], 1, LABEL)
         return
     differs = reference is not None and answer["text"] != reference["text"]
     _lines(sheet, answer["text"] or "(empty answer)", _ANSWER, _WIDTHS[1], 3, BODY, marked=differs)

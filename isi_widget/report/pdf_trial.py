@@ -56,24 +56,28 @@ class Entry:
 
     Attributes
     ----------
+    number, note : by which the trial is known, and what its user said of it ("": nothing).
     picture : the encoded image of the page. size : of that image, in pixels.
     """
 
     trial: Trial
     label: str
+    number: int
+    note: str
     view: dict[str, Any]
     picture: bytes
     size: tuple[int, int]
 
     @classmethod
-    def of(cls, trial: Trial, label: str) -> Entry:
+    def of(cls, trial: Trial, label: str, number: int, note: str) -> Entry:
         """The entry of a trial."""
-        return cls(trial, label, trial.view(), *_encoded(trial.stimulus.render()))
+        return cls(trial, label, number, note, trial.view(), *_encoded(trial.stimulus.render()))
 
     def texts(self) -> list[str]:
         """Every text that may come to paper, for finding fonts."""
         return [
             self.label,
+            self.note,
             _all_of(self.view),
             _all_of(self.trial.model),
             *interventions(self.trial.stimulus),
@@ -160,6 +164,8 @@ def _inputs(sheet: Sheet, entry: Entry, definitions: bool) -> None:
     item("question", view["question"], color=SEGMENT_COLORS["question"])
     item("context" + _preset(view["context_preset"]), view["context"], color=SEGMENT_COLORS["context"])
     item("truth", "not known" if view["truth"] is None else view["truth"])
+    if entry.note:
+        item("your note", entry.note)
     answer = view["answer"]
     if answer is not None:
         cut = "" if answer["finished"] else " (cut off by max_new_tokens)"

@@ -256,5 +256,5 @@ MODEL = {
     "compute_dtype": "computes in",
     "revision": "revision",
     "loaded_with": "loaded with",
-    "note": "note",
+    "note": "what it is for",
 }

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal, Protocol
@@ -147,14 +148,17 @@ class Uncertainty:
 
     @property
     def cluster_names(self) -> tuple[str, ...]:
-        """The text of each cluster's most likely answer (largest l_i; of equal ones, or without likelihoods,
-        the first).
+        """The text that each cluster has most often; of equally frequent ones that of the most likely answer
+        (largest l_i), or the first.
         """
-        best: dict[int, tuple[float, str]] = {}
+        members: dict[int, list[tuple[str, float]]] = {}
         for c, value, answer in zip(self.cluster_ids, self.log_likelihoods, self.answers, strict=True):
-            if c not in best or value > best[c][0]:
-                best[c] = (value, answer.text)
-        return tuple(best[c][1] for c in sorted(best))
+            members.setdefault(c, []).append((answer.text, -math.inf if math.isnan(value) else value))
+        names = []
+        for _, answers in sorted(members.items()):
+            often = Counter(text for text, _ in answers)
+            names.append(max(answers, key=lambda answer: (often[answer[0]], answer[1]))[0])
+        return tuple(names)
 
     @property
     def caveats(self) -> tuple[str, ...]:

@@ -43,6 +43,7 @@ class Editor:
             str, Picture
         ] = {}  # custom images set from Python: undo and redo name them by their digest
         self._last: tuple[Stimulus, Any, Stimulus] | None = None
+        self._left: dict[int, doc.Document] = {}  # of observations that were looked at before
         # random items that were shown on the present base, by part: a text, or the checksum of an image
         self._seen: dict[str, set[str]] = {}
         self._seen_on: Stimulus | None = None
@@ -55,6 +56,18 @@ class Editor:
         stimulus = self.base.with_operations(operations, self._pictures)
         self._last = (self.base, [dict(operation) for operation in operations], stimulus)
         return stimulus
+
+    def leave(self, document: doc.Document) -> None:
+        """Keep what was done to the chosen observation until it is looked at again."""
+        if self.index != OWN:
+            self._left[self.index] = document
+
+    def arrive(self) -> doc.Document:
+        """The document of the observation that was just chosen: nothing is done to it, and undo brings back
+        what was when it was left.
+        """
+        left = self._left.pop(self.index, doc.empty())
+        return doc.step(left, []) if left["operations"] else left
 
     def choose(self, index: int) -> None:
         """Look at another observation of the data set."""
@@ -148,6 +161,7 @@ class Editor:
         base = stimulus.with_operations([])
         if base == self.base:
             return doc.step(document, operations)
+        self.leave(dict(document))
         index = self._index_of(base)
         self.base = base
         self.index, self.observation = index, None if index == OWN else self.data[index]

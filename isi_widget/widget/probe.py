@@ -48,6 +48,7 @@ _FROM_PAGE = frozenset(
         "observation_index",
         "settings",
         "shown",
+        "pinned",
         "error",
         "tool",
         "selected",
@@ -82,6 +83,7 @@ class Probe(PageState):
     run_on_change : True runs the measures of the shown trial (or everything) by themselves a moment after the
         last change of input, settings or model. A run of this kind for an older input is cancelled.
     tool : the tool of the canvas; set it to choose one in every view.
+    pinned : numbers of the trials that are pinned, to be compared or exported on the page; set it to pin.
     selected : the drawings that are selected, as places in `probe.document["operations"]`; set it to select.
     busy : whether the model runs or is loaded (read-only).
     last_traceback : where the last failed run failed, as text.
@@ -105,6 +107,7 @@ class Probe(PageState):
         )
         self._maps = Maps()
         self._counts = Counts()
+        self._looking = False  # at a trial that was chosen on the page while a run goes on
         self._painter = Worker("isi-preview")
         self._loader = Worker("isi-upload")
         self._following = threading.local()
@@ -196,7 +199,9 @@ class Probe(PageState):
         self._set(document=doc.redo(self.document))
 
     def choose(self, index: int) -> None:
-        """Look at another observation of the data set. The present one again: without its operations."""
+        """Look at another observation of the data set, as it is. What was done to it before (or to the
+        present one, if that is chosen again) is one `undo` away.
+        """
         protocol.check_index(index, len(self._editor.data))
         if index == self._editor.index:
             self._set(document=doc.step(self.document, []))
@@ -285,21 +290,21 @@ class Probe(PageState):
     def export(
         self,
         trials: int | Trial | Iterable[int | Trial] | None = None,
-        format: Literal["json", "csv", "pdf"] = "json",
+        format: Literal["json", "csv", "pdf"] | None = None,
         path: None = None,
     ) -> bytes: ...
     @overload
     def export(
         self,
         trials: int | Trial | Iterable[int | Trial] | None = None,
-        format: Literal["json", "csv", "pdf"] = "json",
+        format: Literal["json", "csv", "pdf"] | None = None,
         *,
         path: str | Path,
     ) -> Path: ...
     def export(
         self,
         trials: int | Trial | Iterable[int | Trial] | None = None,
-        format: Literal["json", "csv", "pdf"] = "json",
+        format: Literal["json", "csv", "pdf"] | None = None,
         path: str | Path | None = None,
     ) -> bytes | Path:
         """Some trials (None: all) as one file, as the page's Export does.
@@ -307,15 +312,17 @@ class Probe(PageState):
         Parameters
         ----------
         format : "json": {"schema", "trials": [{"id", "note", "trial"}]}, without loss; `Trial.from_dict(
-            entry["trial"])` gives a trial back. "csv": a table, one row per trial. "pdf": a report.
+            entry["trial"])` gives a trial back. "csv": a table, one row per trial. "pdf": a report. None:
+            as the name of the file says; "json" without one.
         path : the file to write; None: the bytes are returned.
 
         Raises
         ------
-        InputError : no such trial or format, or a path that cannot be written.
+        InputError : no such trial or format, a file that is named as another format, or one that cannot be
+            written.
         """
         numbers = self._history.numbers(trials)
-        made = self._file(numbers, protocol.check_format(format))
+        made = self._file(numbers, protocol.check_export(format, path))
         if path is None:
             return made
         try:
@@ -351,12 +358,13 @@ class Probe(PageState):
         with self._exclusive(), self.hold_sync():
             index = self.observation_index
             if index not in (self._editor.index, ed.OWN):
+                self._editor.leave(self.document)
                 try:
                     self._editor.choose(index)
                 except Exception:
                     self.observation_index = self._editor.index
                     raise
-                self.document, wait = doc.empty(), True
+                self.document, wait = self._editor.arrive(), True
             self._refresh(wait)
 
     def _refresh(self, wait: bool) -> None:
@@ -431,10 +439,12 @@ class Probe(PageState):
             return protocol.check_index(value, len(self._editor.data))
         if name == "shown":
             return protocol.check_shown(value, list(self._history))
+        if name == "pinned":
+            return protocol.check_pinned(value, list(self._history))
         return value
 
     @t.validate(  # type: ignore[untyped-decorator]
-        "document", "settings", "observation_index", "shown", "tool", "selected"
+        "document", "settings", "observation_index", "shown", "pinned", "tool", "selected"
     )
     def _valid(self, proposal: Any) -> Any:
         return self._checked(proposal["trait"].name, proposal["value"])
@@ -472,6 +482,7 @@ class Probe(PageState):
                     accepted[name] = self._from_page(name, value, accepted.get("document"))
                 except Exception as error:  # whatever a page sends, the widget stays usable
                     refused[name] = error
+            self._looking = self._looking or ("shown" in accepted and self.busy)
             try:
                 super().set_state(accepted)
             except Exception as error:  # of the widget framework's own traits: they check themselves
@@ -592,6 +603,7 @@ class Probe(PageState):
         try:
             picture = load_image(upload.data)
             with self._exclusive(), self.hold_sync():
+                self._editor.leave(self.document)
                 self._editor.upload(picture, upload.name, self._editor.resolve(self.document))
                 self.document, self.error = doc.empty(), None
                 self._refresh(wait=True)
@@ -666,6 +678,7 @@ class Probe(PageState):
         with self._exclusive():
             self.error = None
             stimulus = self._editor.resolve(self.document)
+        self._looking = False
         return self._controller.start(id, stimulus, what, {**self.settings, **settings}, automatic)
 
     def _input_changed(self, change: Any) -> None:
@@ -729,7 +742,9 @@ class Probe(PageState):
             },
             "thumbnail": pictures.thumbnail(pictures.shown(trial.stimulus)),
         }
-        number = self._add_entry(trial, entry)
+        # Who has chosen another trial meanwhile goes on looking at that one.
+        number = self._add_entry(trial, entry, show=not self._looking)
+        self._looking = False
         self._show_model()  # a server has told more of itself by answering
         self.send({"kind": "result", "id": id, "trial": number})
         self._follow()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from isi_widget.errors import InputError
@@ -175,6 +176,16 @@ def check_format(format: Any) -> str:
     return format
 
 
+def check_export(format: Any, path: str | Path | None) -> str:
+    """The format of a file that may be named: as its name says, or as is said where that does not."""
+    named = "" if path is None else Path(path).suffix.lower().removeprefix(".")
+    if format is None:
+        format = named or "json"
+    if named in FORMATS and named != format:
+        raise InputError(f"{path} is named as {named}, but format is {short(format)}. Give one of them.")
+    return check_format(format)
+
+
 def check_note(text: Any) -> str:
     """The text of a note, without white space around it."""
     return check_text("a note", text, MAX_NOTE).strip()
@@ -199,6 +210,16 @@ def check_shown(value: Any, numbers: Collection[int]) -> int:
             f"shown must be the number of one of the {len(numbers)} trials, or -1; not {short(value)}."
         )
     return value
+
+
+def check_pinned(value: Any, numbers: Collection[int]) -> list[int]:
+    """Numbers of trials that are there, rising and without repeats."""
+    if not isinstance(value, list | tuple) or len(value) > len(numbers):
+        raise InputError(f"pinned must be a list of numbers of trials, not {short(value)}.")
+    for number in value:
+        if isinstance(number, bool) or not isinstance(number, int) or number not in numbers:
+            raise InputError(f"pinned has {short(number)}, which is not the number of a trial.")
+    return sorted(set(value))
 
 
 def check_keys(where: str, value: Mapping[Any, Any], required: set[str], optional: set[str]) -> None:

@@ -82,6 +82,7 @@ class PageState(anywidget.AnyWidget):
     status = t.Dict(default_value=dict(IDLE), read_only=True).tag(sync=True)
     error = t.Dict(default_value=None, allow_none=True).tag(sync=True)
     shown = t.Int(-1).tag(sync=True)
+    pinned = t.List(t.Int()).tag(sync=True)
     tool = t.Unicode("select").tag(sync=True)
     selected = t.List(t.Int()).tag(sync=True)
     busy = t.Bool(False, read_only=True).tag(sync=True)
@@ -115,12 +116,13 @@ class PageState(anywidget.AnyWidget):
         """Whether it is the calling thread that is changing traits exclusively."""
         return self._owner == threading.get_ident()
 
-    def _add_entry(self, trial: Trial, entry: dict[str, Any]) -> int:
-        """Append a trial, show it, and return its number; one update for the page."""
+    def _add_entry(self, trial: Trial, entry: dict[str, Any], show: bool) -> int:
+        """Append a trial and return its number; one update for the page."""
         with self._exclusive(), self.hold_sync():
             number = self._history.add(trial, entry)
             self.set_trait("trials", self._history.trials)
-            self.shown = number
+            if show:
+                self.shown = number
         return number
 
     def _remove_entry(self, number: int) -> Trial:
@@ -129,6 +131,7 @@ class PageState(anywidget.AnyWidget):
             if self.shown == number:
                 self.shown = self._history.neighbour(number)
             removed = self._history.remove(number)
+            self.pinned = [other for other in self.pinned if other != number]
             self.set_trait("trials", self._history.trials)
             self._write_note(number, "")
         return removed

@@ -137,4 +137,4 @@ def file_of(trials: Mapping[int, Trial], notes: Mapping[int, str], format: str) 
         return made.encode()
     from isi_widget.report.pdf import report
 
-    return report(list(trials.values()))
+    return report(list(trials.values()), notes=notes, numbers=list(trials))

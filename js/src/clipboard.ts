@@ -40,15 +40,13 @@ function chosen(screen: Screen): Drawing[] {
 function addBeside(screen: Screen, originals: Drawing[]): Drawing[] | null {
   const image = screen.store.image.value;
   if (originals.length === 0 || !image) return null;
-  const fits = (d: Drawing): boolean => {
-    const r = bounds(d, screen.measure.value);
-    return !r || (r.x + BESIDE < image.width && r.y + BESIDE < image.height);
-  };
-  const beside = originals.every(fits);
-  const added = originals.map((d) => {
-    const free = omit(d, "locked") as Drawing;
-    return beside ? shifted(free, [BESIDE, BESIDE]) : free;
-  });
+  const fit = (by: number): boolean =>
+    originals.every((d) => {
+      const r = bounds(d, screen.measure.value);
+      return !r || (r.x + by >= 0 && r.y + by >= 0 && r.x + r.width + by <= image.width && r.y + r.height + by <= image.height);
+    });
+  const by = [BESIDE, -BESIDE].find(fit) ?? 0;
+  const added = originals.map((d) => shifted(omit(d, "locked") as Drawing, [by, by]));
   screen.tool.value = "select";
   screen.add(...added);
   return added;

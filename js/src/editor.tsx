@@ -7,7 +7,7 @@ import { pasteDrawings } from "./clipboard";
 import { fetchFont } from "./fetch";
 import { inField, keyboard } from "./keyboard";
 import { Header } from "./panels/header";
-import { TrialButtons, TrialsButtons } from "./panels/history";
+import { InsertCell, TrialButtons, TrialsButtons } from "./panels/history";
 import { Context, ImagePresets, Question, RunButtons } from "./panels/inputs";
 import { Keys } from "./panels/keys";
 import { Layers } from "./panels/layers";
@@ -87,5 +87,5 @@ function attach({ store, screen, root }: View, signal: AbortSignal): void {
   });
 }
 
-export const editor = { Top, Left, TrialButtons, TrialsButtons, attach };
+export const editor = { Top, Left, InsertCell, TrialButtons, TrialsButtons, attach };
 export type Editor = typeof editor;

@@ -32,7 +32,7 @@ const LARGEST = 64;
 /** Larger or smaller by a factor; the image under `at` (screen) stays there. Never smaller than `whole`, the transform that fits. */
 export function zoomed(t: Transform, factor: number, at: Point, viewport: Size, image: Size): Transform {
   const whole = fit(viewport, image);
-  const scale = clamp(t.scale * factor, Math.min(whole.scale, 1), LARGEST);
+  const scale = clamp(t.scale * factor, Math.min(whole.scale, 1), Math.max(whole.scale, LARGEST));
   const [x, y] = toImage(t, at);
   return held({ scale, x: at[0] - x * scale, y: at[1] - y * scale }, viewport, image);
 }

@@ -54,10 +54,18 @@ export function keyboard(screen: Screen): Keyboard {
     return true;
   };
 
+  /** Takes back the last corner of a polygon that is being drawn. */
+  const uncorner = (): boolean => {
+    const path = screen.path.value;
+    if (path) screen.path.value = path.length > 1 ? path.slice(0, -1) : null;
+    return path !== null;
+  };
+
   const command = (key: string, shift: boolean): boolean => {
     const drawings = store.document.value.operations;
     switch (key) {
       case "z":
+        if (!shift && uncorner()) return true;
         if (shift) store.redo();
         else store.undo();
         return true;
@@ -135,6 +143,7 @@ export function keyboard(screen: Screen): Keyboard {
       }
       case "Delete":
       case "Backspace":
+        if (uncorner()) return true;
         if (chosen.length === 0) return false;
         screen.removeChosen();
         return true;
@@ -142,6 +151,8 @@ export function keyboard(screen: Screen): Keyboard {
     const tool = TOOL_KEYS[key.toLowerCase()];
     if (!tool) return false;
     screen.setTool(tool);
+    // Off the button of another tool, which Enter would press.
+    if (isAt(event, ".isi-tools button")) (event.currentTarget as HTMLElement).focus({ preventScroll: true });
     return true;
   };
 

@@ -1,4 +1,5 @@
 // The notebook that a widget stands in: putting a cell below its own. JupyterLab and Notebook hand it to widgets; elsewhere there is none.
+// Part of the editor.
 const VIEW = "application/vnd.jupyter.widget-view+json";
 
 interface Cell {
@@ -14,10 +15,10 @@ interface Manager {
 }
 
 /** Puts code into a new cell below the one whose output the widget is; null where that cannot be. */
-export function cellBelow(manager: unknown, id: string): ((source: string) => void) | null {
+export function cellBelow([manager, id]: [manager: unknown, id: unknown]): ((source: string) => void) | null {
   const model = (manager as Manager | undefined)?.context?.model;
   const { cells, insertCell } = model?.sharedModel ?? {};
   if (!cells || !insertCell || model?.readOnly) return null;
-  const at = cells.findIndex((cell) => cell.toJSON().outputs?.some(({ data }) => data?.[VIEW]?.model_id === id));
+  const at = !id ? -1 : cells.findIndex((cell) => cell.toJSON().outputs?.some(({ data }) => data?.[VIEW]?.model_id === id));
   return at < 0 ? null : (source) => insertCell.call(model?.sharedModel, at + 1, { cell_type: "code", source, metadata: {} });
 }

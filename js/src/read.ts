@@ -210,7 +210,7 @@ export const readStatus = filled<Status>({
 });
 
 export const readTool = str("select");
-export const readSelected = many(number);
+export const readNumbers = many(number);
 
 const failure = { message: text, hint: text, id: string };
 

@@ -5,6 +5,7 @@ import type { Initialize, Render } from "@anywidget/types";
 import { render as mount } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import type { Fetch } from "./fetch";
+import { keepFocus } from "./focus";
 import { Messages } from "./panels/messages";
 import { Results } from "./panels/results";
 import { Still } from "./panels/still";
@@ -41,8 +42,16 @@ export function widget(fetch: Fetch): { initialize: Initialize; render: Render }
       void fetch(store, lifetime.signal).then(
         (editor) => {
           if (!editor) return;
-          editor.attach(view, lifetime.signal);
+          const attached = new AbortController();
+          lifetime.signal.addEventListener("abort", () => attached.abort());
+          editor.attach(view, attached.signal);
           view.screen.editor.value = editor;
+          const stop = view.store.gone.subscribe((gone) => {
+            if (!gone) return;
+            attached.abort();
+            view.screen.editor.value = null;
+          });
+          attached.signal.addEventListener("abort", stop);
         },
         (error: unknown) => view.store.fail(`The editor could not be loaded: ${String(error)}`, "Reload the page, and run the cell again."),
       );
@@ -69,6 +78,7 @@ function prepare({ screen, root }: View, signal: AbortSignal): void {
   // Lumino's own attribute: JupyterLab's shortcuts sleep while the focus is in here.
   root.setAttribute("data-lm-suppress-shortcuts", "true");
   watchTheme(root, signal);
+  keepFocus(root, signal);
   const stop = screen.paints.subscribe((count) => (root.dataset.paints = String(count)));
   signal.addEventListener("abort", stop);
 }

@@ -210,10 +210,38 @@ def test_no_key_leaks_to_the_notebook(bench: Notebook, probe: Probe) -> None:
             probe.page.keyboard.press("Escape")
             if not probe.root.evaluate("root => root.contains(document.activeElement)"):
                 probe.root.focus()
+    # Nor after a click, from which on the notebook would take its keys for commands.
+    for part in ("tool-box", "run-answer", "run-on-change", "copy-code", "trials"):
+        probe.part(part).click()
+        for key in ("d", "d", "m", "j", "ArrowDown", "Shift+M"):
+            probe.page.keyboard.press(key)
+            assert probe.page.evaluate(CELLS) == before, f"{key} after a click on {part}"
+        probe.page.keyboard.press("Escape")
     # Such a key does reach the notebook where nothing tells it to sleep.
-    probe.root.evaluate("root => { root.removeAttribute('data-lm-suppress-shortcuts'); root.focus(); }")
+    probe.root.evaluate("root => { root.focus(); root.removeAttribute('data-lm-suppress-shortcuts'); }")
     probe.page.keyboard.press("k")
     probe.page.wait_for_function("() => window.jupyterapp.shell.currentWidget.content.activeCellIndex === 0")
+
+
+def test_the_focus_stays_when_what_had_it_goes_away(bench: Notebook, probe: Probe) -> None:
+    here = "root => root.contains(document.activeElement)"
+    bench.execute("probe.stimulus = probe.stimulus.box(10, 10, 50, 50).box(90, 90, 50, 50)")
+    expect(probe.part("layer-1")).to_be_attached()
+    probe.part("layer-1-delete").focus()
+    probe.page.keyboard.press("Enter")
+    expect(probe.part("layer-1")).to_have_count(0)
+    probe.page.wait_for_timeout(300)
+    assert probe.root.evaluate(here)
+    probe.part("observation-picker").click()
+    probe.page.keyboard.press("ArrowDown")
+    probe.page.keyboard.press("Enter")
+    bench.until("probe.observation_index == 1")
+    probe.page.wait_for_timeout(300)
+    assert probe.root.evaluate(here)
+    # Tab and a click elsewhere do leave it.
+    bench.page.locator(".jp-Cell .cm-content").first.click()
+    probe.page.wait_for_timeout(300)
+    assert not probe.root.evaluate(here)
 
 
 def test_what_happens_is_spoken(bench: Notebook, probe: Probe) -> None:

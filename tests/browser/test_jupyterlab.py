@@ -567,6 +567,48 @@ def test_insert_cell_below(open_notebook: Callable[..., Notebook]) -> None:
     assert notebook.value("trial.uncertainty == probe.trial.uncertainty")
 
 
+# ---- numbers
+def test_numbers_are_taken_on_enter_and_by_a_run(bench: Notebook, probe: Probe) -> None:
+    bench.execute("probe.stimulus = probe.stimulus.box(10, 10, 50, 50)")
+    probe.part("layer-0").locator("button").first.click()
+    for key, expected in (("Enter", 33), ("Escape", 33)):
+        probe.part("place-w").fill(str(expected) if key == "Enter" else "99")
+        probe.page.keyboard.press(key)
+        bench.until(f"probe.stimulus.operations[0].width == {expected}")
+    expect(probe.part("place-w")).to_have_value("33")
+    probe.part("settings").click()
+    probe.part("settings-samples").fill("3")
+    probe.page.keyboard.press("Control+Enter")
+    probe.finished(1)
+    assert bench.value("probe.trial.settings.samples") == 3
+
+
+# ---- the kernel goes
+def test_after_a_restart_the_probe_says_so_and_shows_what_there_is(
+    open_notebook: Callable[..., Notebook],
+) -> None:
+    notebook = open_notebook("import isi_widget as isi\nprobe = isi.Probe()", "probe")
+    notebook.run_all()
+    probe = notebook.probe().ready()
+    probe.part("run-answer").click()
+    probe.finished(1)
+    answer = probe.part("answer").inner_text()
+    notebook.page.evaluate(
+        "() => window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart()"
+    )
+    expect(probe.part("error-message")).to_contain_text("The kernel of this probe is gone")
+    expect(probe.part("still")).to_be_visible()
+    expect(probe.part("answer")).to_have_text(answer)
+    for part in ("run", "tool-box", "trial-restore", "export"):
+        expect(probe.part(part)).to_have_count(0)
+    expect(probe.part("copy-code")).to_have_attribute("aria-disabled", "true")
+    # The cell again: a probe that works.
+    notebook.run_all()
+    probe = notebook.probe().ready()
+    probe.part("run-answer").click()
+    probe.finished(1)
+
+
 # ---- several views, reload, saved notebooks
 def test_two_views_of_one_probe_stay_in_step(open_notebook: Callable[..., Notebook]) -> None:
     notebook = open_notebook("import isi_widget as isi\nprobe = isi.Probe()", "probe", "probe")

@@ -64,7 +64,12 @@ def test_intervals_hold_the_estimates_and_are_seeded():
         u.interval("entropy")
 
 
-def test_cluster_is_named_by_its_most_likely_answer():
+def test_cluster_is_named_by_its_most_frequent_answer():
+    often = [answer("Yes yes yes", -0.1), answer("Yes", -2.0), answer("Yes", -1.0), answer("Yes well", -0.2)]
+    assert uncertainty_of(often, "", FirstWord()).cluster_names == ("Yes",)
+
+
+def test_of_equally_frequent_answers_the_most_likely_names_the_cluster():
     u = uncertainty_of(
         [answer("Yes well", -3.0), answer("Yes", -0.1), answer("Yes no", -0.1)], "", FirstWord()
     )

@@ -383,3 +383,24 @@ def test_interactive_and_links(probe: Probe, script: Script) -> None:
     assert probe.tool == "text"
     for widget in (made, button, choice, link):
         widget.close()
+
+
+# ---- what was drawn on an observation that was left
+def test_what_was_drawn_is_an_undo_away_when_an_observation_is_looked_at_again(vlm: VLM) -> None:
+    probe = Probe(vlm, data=small(3))
+    drawn = probe.stimulus.box(1, 1, 5, 5).line((0, 0), (9, 9))
+    probe.stimulus = drawn
+    probe.choose(1)
+    assert probe.stimulus.operations == () and not probe.document["past"]
+    page = Page(probe)
+    data = io.BytesIO()
+    image(7).save(data, "PNG")
+    page.send({"kind": "upload", "name": "own.png"}, data.getvalue())
+    page.wait(lambda page: page.state["observation_index"] == editor.OWN)
+    probe.choose(0)
+    assert probe.stimulus.operations == ()
+    probe.undo()
+    assert probe.stimulus == drawn
+    probe.undo()
+    assert probe.stimulus.operations == ()
+    probe.close()

@@ -247,6 +247,65 @@ def test_the_page_gets_the_same_file(measured: Probe, format: Any) -> None:
     assert page.attached[place] == [measured.export(2, format)]
 
 
+def test_the_format_is_that_of_the_files_name(measured: Probe, tmp_path: Path) -> None:
+    assert measured.export([1], path=tmp_path / "one.PDF").read_bytes()[:5] == b"%PDF-"
+    assert measured.export([1], path=tmp_path / "one.csv").read_text().startswith("trial,note,")
+    assert json.loads(measured.export([1], path=tmp_path / "one.json").read_text())["schema"] == 1
+    assert measured.export([1], "csv", path=tmp_path / "one.txt").read_text().startswith("trial,note,")
+    for path, format in (("one.csv", "pdf"), ("one.pdf", "json"), ("one.xyz", None)):
+        with pytest.raises(InputError, match=r"named as csv|named as pdf|format must be one of"):
+            measured.export([1], format, path=tmp_path / path)
+
+
+def test_the_report_has_the_numbers_and_notes_of_the_probe(measured: Probe) -> None:
+    from pypdf import PdfReader
+
+    pdf = PdfReader(io.BytesIO(measured.export([2], "pdf")))
+    words = " ".join(" ".join(page.extract_text() for page in pdf.pages).split())
+    assert "your note" in words and 'a "quoted", note' in words
+    assert measured.trials[1] == open_report(measured.export([2], "pdf"))
+    probe = Probe(measured.vlm)
+    for _ in range(3):
+        probe.run("answer", max_new_tokens=2)
+    probe.delete(1)
+    several = PdfReader(io.BytesIO(probe.export(format="pdf")))
+    assert list(several.attachments) == ["trial-02.json", "trial-03.json"]
+    probe.close()
+
+
+def test_pins_are_shared_kept_and_checked(probe: Probe, script: Script) -> None:
+    script.free, script.steps = True, 1
+    page = Page(probe)
+    for _ in range(3):
+        probe.run("answer")
+    page.set(pinned=[3, 1])
+    assert probe.pinned == [1, 3]
+    probe.delete(3)
+    assert probe.pinned == [1] == page.state["pinned"]
+    page.set(pinned=[7])
+    assert probe.pinned == [1] and "which is not the number of a trial" in page.state["error"]["message"]
+    with pytest.raises(InputError, match="pinned must be a list"):
+        probe.pinned = [1, 1, 1, 1]
+
+
+def test_a_result_does_not_take_the_view_from_another_trial(probe: Probe, script: Script) -> None:
+    script.free, script.steps = True, 1
+    page = Page(probe)
+    for _ in range(2):
+        probe.run("answer")
+    script.free = False
+    page.send({"kind": "run", "id": "r", "what": ["answer"]})
+    page.wait(lambda page: not idle(page))
+    page.set(shown=1)
+    script.free = True
+    script.go(3)
+    page.wait(idle)
+    page.wait(lambda page: len(page.state["trials"]) == 3)
+    assert page.state["shown"] == 1 and probe.trial is probe.trials[0]
+    probe.run("answer")
+    assert page.state["shown"] == 4
+
+
 def test_trials_side_by_side(probe: Probe, measured: Probe) -> None:
     both = measured.compare()
     assert both.trials == measured.trials and both.labels == ("trial 1", "trial 2")

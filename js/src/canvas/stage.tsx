@@ -19,6 +19,8 @@ const SLOP = 3;
 const REACH = 9;
 const FINGER = 18;
 const EMPTY_HEIGHT = 300;
+/** Room to grab something of a picture that is a strip. */
+const SHORTEST = 160;
 /** Milliseconds that the view rests before its part of the picture is asked for in full. */
 const REST = 150;
 /** From this scale on the pixels of the image are drawn as squares, and from the next one with a grid. */
@@ -295,7 +297,7 @@ function useFit(frame: { current: HTMLDivElement | null }): void {
     const resize = (): void => {
       const available = element.clientWidth || element.getBoundingClientRect().width;
       const full = Math.min(720, Math.max(360, window.innerHeight * 0.7));
-      const tall = width > 0 ? Math.min((available * height) / width, full) : EMPTY_HEIGHT;
+      const tall = width > 0 ? Math.max(Math.min((available * height) / width, full), SHORTEST) : EMPTY_HEIGHT;
       element.style.height = `${Math.round(tall)}px`;
       const viewport = { width: available, height: Math.round(tall) };
       screen.viewport.value = viewport;

@@ -176,7 +176,7 @@ export function rowsOf(trials: Trial[], notes: Partial<Record<string, string>>):
 export const Compare = live(function Compare() {
   const { screen, store } = useView();
   const only = useSignal(false);
-  const trials = store.trials.value.filter((trial) => screen.pinned.value.includes(trial.id));
+  const trials = store.trials.value.filter((trial) => store.pinned.value.includes(trial.id));
   const rows = rowsOf(trials, store.notes.value).filter((row) => !only.value || row.cells.some((cell) => cell.differs));
   return (
     <Popover test="compare-panel" label="Trials side by side" classes="isi-compare">
@@ -197,7 +197,7 @@ export const Compare = live(function Compare() {
                 <th key={trial.id} scope="col" data-testid={`compare-${trial.id}`}>
                   <span class="isi-row">
                     Trial {trial.id}
-                    <Button test={`compare-${trial.id}-unpin`} label={`Take trial ${trial.id} out`} icon="close" kind="bare" onClick={() => screen.pin(trial.id)} />
+                    <Button test={`compare-${trial.id}-unpin`} label={`Take trial ${trial.id} out`} icon="close" kind="bare" onClick={() => store.pin(trial.id)} />
                   </span>
                   <Thumbnail data={trial.thumbnail} size={96} alt={`Picture of trial ${trial.id}`} />
                 </th>

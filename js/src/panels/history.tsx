@@ -1,7 +1,8 @@
 // What is done with trials: restore the input of one, note, delete; compare and export those that are pinned.
 // Part of the editor: all of it needs the kernel. Not for the strip itself (trials.tsx) nor for the table (compare.tsx).
 import { live, useSignal, useSignalEffect } from "../live";
-import { useRef } from "preact/hooks";
+import { useMemo, useRef } from "preact/hooks";
+import { cellBelow } from "../notebook";
 import { FORMATS, type Format, type Trial } from "../protocol";
 import { identifier } from "../state/store";
 import { useView } from "../view";
@@ -47,14 +48,14 @@ export const TrialButtons = live(function TrialButtons({ trial: { id, key } }: {
 
 const Note = live(function Note({ id }: { id: number }) {
   const { store } = useView();
-  const field = useRef<HTMLInputElement>(null);
+  const field = useRef<HTMLTextAreaElement>(null);
   const commit = (): void => {
     if (field.current) store.note(id, field.current.value.trim());
   };
   return (
-    <input
+    <textarea
       ref={field}
-      type="text"
+      rows={1}
       class="isi-note-field isi-grow"
       data-testid="trial-note"
       aria-label={`Note on trial ${id}`}
@@ -64,7 +65,13 @@ const Note = live(function Note({ id }: { id: number }) {
       value={store.notes.value[id] ?? ""}
       onBlur={commit}
       onKeyDown={(event) => {
-        if (event.key === "Enter" && !event.ctrlKey && !event.metaKey) commit();
+        if (event.key === "Enter" && !event.shiftKey && !event.ctrlKey && !event.metaKey && !event.isComposing) {
+          event.preventDefault();
+          commit();
+        } else if (event.key === "Escape" && event.currentTarget.value !== (store.notes.value[id] ?? "")) {
+          event.currentTarget.value = store.notes.value[id] ?? "";
+          event.stopPropagation();
+        }
       }}
     />
   );
@@ -79,7 +86,7 @@ const WHAT: Record<Format, string> = {
 export const TrialsButtons = live(function TrialsButtons() {
   const { screen, store } = useView();
   const asked = useRef<string | null>(null);
-  const pinned = screen.pinned.value;
+  const pinned = store.pinned.value;
   const open = screen.popover.value;
   const chosen = pinned.length > 0 ? [...pinned] : store.trial.value ? [store.trial.value.id] : [];
   useSignalEffect(() => {
@@ -121,6 +128,26 @@ export const TrialsButtons = live(function TrialsButtons() {
       </div>
       {open === "compare" && pinned.length > 0 && <Compare />}
     </div>
+  );
+});
+
+/** Puts code into a new cell below the probe's, where the host has a notebook. */
+export const InsertCell = live(function InsertCell({ text }: { text: string }) {
+  const { screen, store } = useView();
+  const insert = useMemo(() => cellBelow(store.host()), []);
+  return (
+    insert && (
+      <Button
+        test="insert-cell"
+        label="Put it into a new cell below this one"
+        text="Insert cell below"
+        onClick={() => {
+          insert(text);
+          screen.popover.value = null;
+          store.spoken.value = "A cell was inserted below";
+        }}
+      />
+    )
   );
 });
 

@@ -153,7 +153,9 @@ export const Question = live(function Question() {
       ? ["another image", "the image is not the observation's own"]
       : store.contextPreset.value === "random"
         ? ["another's context", "the context is of another observation"]
-        : ["none given", "this observation has none"];
+        : store.index.value < 0
+          ? ["own image", "you have brought this image"]
+          : ["none given", "this observation has none"];
   return (
     <div class="isi-field" data-segment="question">
       <div class="isi-row">

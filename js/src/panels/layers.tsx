@@ -6,7 +6,8 @@ import { extent, polygonOf, withAngle } from "../shapes";
 import { NAMES } from "../state/screen";
 import { useView } from "../view";
 import { Icon } from "./icons";
-import { Button, NumberField, decimals } from "./parts";
+import { NumberField } from "./number";
+import { Button, decimals } from "./parts";
 
 const whole = (x: number): string => String(Math.round(x));
 
@@ -16,23 +17,23 @@ const isolated = (text: string): string => `\u2068${text}\u2069`;
 function detail(op: Operation): string {
   if (!isDrawing(op)) return op.op === "foreign" ? `${op.name}: this page cannot draw it` : "";
   const r = extent(op);
-  const place = r ? `${whole(r.x)}, ${whole(r.y)}  ${whole(r.width)} × ${whole(r.height)}` : "whole image";
+  const place = r ? `${whole(r.x)}, ${whole(r.y)} · ${whole(r.width)} × ${whole(r.height)}` : "whole image";
   switch (op.op) {
     case "text":
-      return `“${isolated(op.text)}”  ${op.size} px`;
+      return `“${isolated(op.text)}” · ${op.size} px`;
     case "line":
     case "arrow":
-      return `${op.start.map(whole).join(", ")} → ${op.end.map(whole).join(", ")}${op.op === "arrow" && op.label ? `  “${isolated(op.label)}”` : ""}`;
+      return `${op.start.map(whole).join(", ")} → ${op.end.map(whole).join(", ")}${op.op === "arrow" && op.label ? ` · “${isolated(op.label)}”` : ""}`;
     case "noise":
-      return `σ ${decimals(op.sigma)}  ${place}`;
+      return `σ ${decimals(op.sigma)} · ${place}`;
     case "blur":
-      return `${op.radius} px  ${place}`;
+      return `${op.radius} px · ${place}`;
     case "pixelate":
-      return `${op.size} px  ${place}`;
+      return `${op.size} px · ${place}`;
     case "erase":
-      return `${op.fill}  ${place}`;
+      return `${op.fill} · ${place}`;
     case "polygon":
-      return `${op.points.length} points  ${place}`;
+      return `${op.points.length} points · ${place}`;
     default:
       return place;
   }

@@ -111,48 +111,6 @@ export function Section({ title, test, aside, teach, busy = false, children }: S
   );
 }
 
-interface NumberProps {
-  test: string;
-  label: string;
-  /** "": another number than is known here */
-  value: number | "";
-  low?: number;
-  high?: number;
-  step?: number;
-  title?: string;
-  onChange: (value: number) => void;
-}
-
-/** A number that is taken when it is complete and within its limits, else put back. */
-export function NumberField({ test, label, value, low, high, step = 1, title, onChange }: NumberProps) {
-  return (
-    <label class="isi-number" title={title}>
-      <span>{label}</span>
-      <input
-        type="number"
-        data-testid={test}
-        value={value}
-        min={low}
-        max={high}
-        step={step}
-        onChange={(event) => {
-          const input = event.currentTarget;
-          let next = input.valueAsNumber;
-          if (!Number.isFinite(next)) next = Number.parseFloat(input.value);
-          if (Number.isFinite(next)) {
-            next = Math.min(Math.max(next, low ?? next), high ?? next);
-            if (step === 1) next = Math.round(next);
-            input.value = String(next);
-            if (next !== value) onChange(next);
-          } else {
-            input.value = String(value);
-          }
-        }}
-      />
-    </label>
-  );
-}
-
 export const decimals = (x: number, digits = 2): string => x.toFixed(digits);
 
 export const plural = (n: number, one: string, many = `${one}s`): string => `${n.toLocaleString("en")} ${n === 1 ? one : many}`;

@@ -69,14 +69,14 @@ const StatusLine = live(function StatusLine({ trial, stale }: { trial: Trial | n
     screen.flush();
     store.run(MEASURES.filter((measure) => view[measure] !== null && !store.modelInfo.value.unavailable[measure]));
   };
-  const again = <Button test="rerun" label="Run the same measures on input and model as they are now" text="Run again" onClick={rerun} />;
+  const again = screen.editor.value && <Button test="rerun" label="Run the same measures on input and model as they are now" text={stale && trial.id !== store.trials.value.at(-1)?.id ? "Run the present one" : "Run again"} onClick={rerun} />;
   if (stale) {
     return line(
       "stale",
       <>
         <Icon name="warning" />
         <span class="isi-cut" data-testid="stale">
-          Input changed since trial {trial.id}
+          {trial.id === store.trials.value.at(-1)?.id ? `Input changed since trial ${trial.id}` : `Trial ${trial.id}, of another input than the present one`}
         </span>
         {again}
       </>,

@@ -4,7 +4,8 @@ import type { ComponentChildren } from "preact";
 import type { Settings } from "../protocol";
 import { readSettings } from "../read";
 import { useView } from "../view";
-import { Button, NumberField, Popover } from "./parts";
+import { NumberField } from "./number";
+import { Button, Popover } from "./parts";
 
 export const DEFAULTS = readSettings({});
 

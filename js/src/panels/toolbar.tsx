@@ -6,7 +6,8 @@ import { effect, type DragTool } from "../shapes";
 import { NAMES, TOOL_KEYS, type Tool } from "../state/screen";
 import { randomSeed } from "../state/store";
 import { useView } from "../view";
-import { Button, NumberField, decimals } from "./parts";
+import { NumberField } from "./number";
+import { Button, decimals } from "./parts";
 
 export const COLORS: [string, string][] = [
   ["#000000", "black"],

@@ -1,8 +1,10 @@
 // The history: every run as a thumbnail with its answer and entropy. A click shows that trial; what else can be done with it is the row below.
 // What needs a kernel is the editor's (compare.tsx).
 import { live, useSignalEffect } from "../live";
-import { useEffect, useMemo, useRef } from "preact/hooks";
+import { useEffect, useRef } from "preact/hooks";
+import { isDrawing } from "../document";
 import type { Trial } from "../protocol";
+import { NAMES } from "../state/screen";
 import { identifier } from "../state/store";
 import { useView } from "../view";
 import { Icon } from "./icons";
@@ -35,7 +37,7 @@ export const Trials = live(function Trials() {
           </ol>
         )}
         <div class="isi-anchor">
-          <Button test="copy-code" label="Copy the Python that rebuilds the input as it is now" icon="code" text="Copy as Python" expanded={screen.popover.value === "code"} onClick={() => copyCode()} />
+          <Button test="copy-code" label="Copy the Python that rebuilds the input as it is now" icon="code" text="Copy as Python" why={!editor && "the kernel is not there"} expanded={screen.popover.value === "code"} onClick={() => copyCode()} />
           {screen.popover.value === "code" && <Code />}
         </div>
       </div>
@@ -74,11 +76,11 @@ const Item = live(function Item({ trial, shown }: { trial: Trial; shown: boolean
   const { answer, uncertainty } = trial.view;
   const entropy = uncertainty?.entropies[0];
   const note = store.notes.value[id];
-  const pinned = screen.pinned.value.includes(id);
+  const pinned = store.pinned.value.includes(id);
   const facts = [entropy && `${entropy.name[0] === "d" ? "discrete " : ""}SE ${decimals(entropy.value)}`, store.otherModel(trial) && trial.view.model].filter(Boolean).join(" · ");
   return (
     <li class="isi-card">
-      <button type="button" class="isi-trial" aria-pressed={shown} data-testid={`trial-${id}`} title={[`Trial ${id}, ${trial.view.model}: ${trial.view.question}`, note].filter(Boolean).join("\n")} onClick={() => store.show(id)}>
+      <button type="button" class="isi-trial" aria-pressed={shown} data-testid={`trial-${id}`} title={told(trial, note)} onClick={(event) => still(event.currentTarget, () => store.show(id))}>
         <Thumbnail data={trial.thumbnail} size={44} alt="" />
         <span class="isi-trialtext">
           <span class="isi-trialhead">
@@ -103,7 +105,7 @@ const Item = live(function Item({ trial, shown }: { trial: Trial; shown: boolean
           aria-label={`Pin trial ${id} to compare or export it`}
           title={pinned ? "Pinned; press to take the pin away" : "Pin to compare or export"}
           data-testid={`trial-${id}-pin`}
-          onClick={() => screen.pin(id)}
+          onClick={() => store.pin(id)}
         >
           <Icon name="pin" />
         </button>
@@ -111,6 +113,24 @@ const Item = live(function Item({ trial, shown }: { trial: Trial; shown: boolean
     </li>
   );
 });
+
+/** Does what may change the height of what is above, and scrolls so that the element stays where it is seen. */
+function still(element: HTMLElement, change: () => void): void {
+  const before = element.getBoundingClientRect().top;
+  change();
+  requestAnimationFrame(() => {
+    const by = element.getBoundingClientRect().top - before;
+    let parent = element.parentElement;
+    while (parent && !(parent.scrollHeight > parent.clientHeight && /auto|scroll/.test(getComputedStyle(parent).overflowY))) parent = parent.parentElement;
+    if (by !== 0) parent?.scrollBy(0, by);
+  });
+}
+
+/** A trial in words: what tells it from others that look alike. */
+function told({ id, view }: Trial, note: string | undefined): string {
+  const drawn = view.operations.flatMap((op) => (isDrawing(op) ? [NAMES[op.op]?.toLowerCase()] : []));
+  return [`Trial ${id}, ${view.model}: ${view.question}`, view.context && `Context: ${view.context}`, drawn.length > 0 && `Drawn: ${drawn.join(", ")}`, note].filter(Boolean).join("\n");
+}
 
 /** Puts the code that arrived on the clipboard, and shows it: where the clipboard is refused it can be taken by hand. */
 export function useClipboard(): void {
@@ -133,7 +153,7 @@ const Code = live(function Code() {
   const copied = screen.copied.value;
   const area = useRef<HTMLTextAreaElement>(null);
   const text = store.code.value?.text ?? "";
-  const insert = useMemo(() => store.cellBelow(), [text]);
+  const editor = screen.editor.value;
   useEffect(() => area.current?.select(), [text]);
   return (
     <Popover test="code-panel" label="Python of this input" classes="isi-code">
@@ -141,18 +161,7 @@ const Code = live(function Code() {
         <p class="isi-grow" role="status">
           {copied === true ? "Copied. Paste it into a cell." : copied === false ? "The browser refused the clipboard: select and copy." : "Python of this input"}
         </p>
-        {insert && (
-          <Button
-            test="insert-cell"
-            label="Put it into a new cell below this one"
-            text="Insert cell below"
-            onClick={() => {
-              insert(text);
-              screen.popover.value = null;
-              store.spoken.value = "A cell was inserted below";
-            }}
-          />
-        )}
+        {editor && <editor.InsertCell key={text} text={text} />}
       </div>
       <textarea ref={area} readOnly data-testid="code" aria-label="Python" rows={Math.min(14, text.split("\n").length + 1)} value={text} spellcheck={false} />
     </Popover>

@@ -55,8 +55,6 @@ export class Screen {
   readonly token: Signal<number | null> = signal(null);
   /** how strongly its attention is laid over the picture */
   readonly opacity = signal(0.6);
-  /** numbers of the trials to compare, rising */
-  readonly pinned: Signal<readonly number[]> = signal([]);
   readonly paints = signal(0);
   /** texts are measured with the kernel's font */
   readonly exact = signal(false);
@@ -120,17 +118,7 @@ export class Screen {
       if (selected) this.select(...selected.filter((i) => store.document.value.operations[i]));
     });
     const untoken = store.shown.subscribe(() => (this.token.value = null));
-    const unpin = store.trials.subscribe((trials) => {
-      const there = this.pinned.peek().filter((id) => trials.some((trial) => trial.id === id));
-      if (there.length < this.pinned.peek().length) this.pinned.value = there;
-    });
-    for (const end of [stop, tell, follow, untoken, unpin]) lifetime.addEventListener("abort", end);
-  }
-
-  /** Pins a trial, or takes its pin away. */
-  pin(id: number): void {
-    const others = this.pinned.value.filter((other) => other !== id);
-    this.pinned.value = others.length < this.pinned.value.length ? others : [...others, id].sort((a, b) => a - b);
+    for (const end of [stop, tell, follow, untoken]) lifetime.addEventListener("abort", end);
   }
 
   /** Larger or smaller by a factor, about a point of the stage; its middle if none is given. Returns whether there is a picture. */

@@ -4,7 +4,6 @@ import type { AnyModel } from "@anywidget/types";
 import { batch, computed, signal, type ReadonlySignal, type Signal } from "@preact/signals-core";
 import * as documents from "../document";
 import { choiceOf, pictured, same } from "../document";
-import { cellBelow } from "../notebook";
 import * as read from "../read";
 import type { Choice, Document, Failure, Heat, Format, Incoming, Measure, Offer, Operation, Outgoing, Partly, Rectangle, Settings, Status, Tokens, Trial } from "../protocol";
 import { Pace } from "./pace";
@@ -39,6 +38,11 @@ export class Store {
   readonly shown;
   readonly modelInfo;
   readonly runOnChange;
+  readonly #pinned: Signal<number[]>;
+  /** numbers of the trials to compare, rising */
+  readonly pinned: ReadonlySignal<number[]>;
+  /** The kernel that the widget was of is there no more: nothing that is asked or changed is heard. */
+  readonly gone = signal(false);
   /** number of a trial -> what is noted of it */
   readonly notes;
 
@@ -121,6 +125,8 @@ export class Store {
     this.modelInfo = this.#trait("model", read.readModel);
     this.runOnChange = this.#trait("run_on_change", (x) => x === true);
     this.notes = this.#trait("notes", read.readNotes);
+    this.#pinned = this.#trait("pinned", read.readNumbers);
+    this.pinned = computed(() => this.#pinned.value.filter((id) => this.trials.value.some((trial) => trial.id === id)));
 
     this.picture = signal(null);
     this.base = signal(null);
@@ -156,7 +162,7 @@ export class Store {
       this.#heard();
       this.unrendered.value = 0;
     });
-    for (const [name, reader] of [["tool", read.readTool], ["selected", read.readSelected]] as const) {
+    for (const [name, reader] of [["tool", read.readTool], ["selected", read.readNumbers]] as const) {
       this.#on(`change:${name}`, () => {
         if (!this.#own) this.wished.value = { [name]: reader(this.#model.get(name)) };
       });
@@ -172,6 +178,8 @@ export class Store {
     });
     this.#on("change:model", () => (this.spoken.value = `Model: ${this.modelInfo.value.label}`));
     this.#on("msg:custom", (message: unknown, buffers: unknown) => this.#receive(read.readMessage(message), read.readBuffers(buffers)));
+    // Of the widget manager: the kernel was restarted or shut down.
+    this.#on("comm_live_update", () => void this.#look());
     const pace = new Pace();
     lifetime.addEventListener("abort", this.status.subscribe((status) => (this.timeLeft.value = pace.left(status, performance.now()))));
     lifetime.addEventListener("abort", () => {
@@ -243,6 +251,14 @@ export class Store {
     this.#set("shown", id);
   }
 
+  /** Pins a trial, or takes its pin away. */
+  pin(id: number): void {
+    const others = this.pinned.value.filter((other) => other !== id);
+    const next = others.length < this.pinned.value.length ? others : [...others, id].sort((a, b) => a - b);
+    this.#pinned.value = next;
+    this.#set("pinned", next);
+  }
+
   configure(settings: Settings): void {
     this.#set("settings", settings);
   }
@@ -308,10 +324,9 @@ export class Store {
     this.spoken.value = `Image ${name} sent`;
   }
 
-  /** Puts code into a new cell below that of the widget; null where the host lets none. */
-  cellBelow(): ((source: string) => void) | null {
-    const id = this.#model.get("widget_id");
-    return typeof id === "string" ? cellBelow(this.#model.widget_manager, id) : null;
+  /** What shows the widget, and the id by which it knows it. */
+  host(): [manager: unknown, id: unknown] {
+    return [this.#model.widget_manager, this.#model.get("widget_id")];
   }
 
   /** Asks for the Python that rebuilds the current input; the answer arrives in `code` with this id. */
@@ -521,13 +536,45 @@ export class Store {
     }, seconds * 1000);
   }
 
+  /** Asks the widget manager whether the kernel still has the widget. */
+  async #look(): Promise<void> {
+    const [manager, id] = this.host() as [{ get_model?: (id: unknown) => Promise<{ comm_live?: boolean }> } | undefined, unknown];
+    if ((await manager?.get_model?.(id))?.comm_live === false) this.#lost();
+  }
+
+  #lost(): void {
+    if (this.gone.value || this.#lifetime.aborted) return;
+    clearTimeout(this.#patience);
+    batch(() => {
+      this.gone.value = true;
+      this.asked.value = null;
+      this.status.value = { ...this.status.value, state: "idle", queued: 0 };
+      this.fail(
+        "The kernel of this probe is gone: it was restarted or shut down.",
+        "Run the cell again to go on. What is seen here was saved only if the notebook was; saved now, it is not kept.",
+      );
+    });
+  }
+
+  /** A kernel that is gone is told by an error of the widget manager, too. */
+  #reach(how: () => void): void {
+    try {
+      how();
+    } catch (error) {
+      console.warn(error);
+      this.#lost();
+    }
+  }
+
   #send(message: Outgoing, buffers: ArrayBuffer[] = []): void {
-    this.#model.send(message, undefined, buffers);
+    this.#reach(() => this.#model.send(message, undefined, buffers));
   }
 
   #set(name: string, value: unknown): void {
-    this.#model.set(name, value);
-    this.#model.save_changes();
+    this.#reach(() => {
+      this.#model.set(name, value);
+      this.#model.save_changes();
+    });
   }
 
   #trait<T>(name: string, reader: (raw: unknown) => T): Signal<T> {
