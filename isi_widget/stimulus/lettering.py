@@ -33,6 +33,7 @@ ASCENT, LINE_HEIGHT = 0.928, 1.164
 #: Signs without ink that go with the sign before them, wherever that goes.
 _FIRST, _SECOND = "\N{VARIATION SELECTOR-1}", "\N{VARIATION SELECTOR-2}"
 _FROM_RIGHT = frozenset({"R", "AL", "AN", "RLE", "RLO", "RLI"})
+_SHAPELESS = frozenset({"Cc", "Cf", "Mn", "Zl", "Zp", "Zs"})  # general categories
 _LARGEST_TEXT_AREA = 50_000_000
 _UNITS = 2048  # of the font per em: at that size its widths are exact
 _BICUBIC_REACH = 2.0  # pixels
@@ -70,6 +71,13 @@ def visual(line: str) -> str:
     ordered = str(get_display(marked))
     mirrored = re.sub(f"{_SECOND}{_FIRST}({paired})", lambda found: MIRRORED[found[1]], ordered)
     return re.sub(f"[{_FIRST}{_SECOND}]", "", mirrored)
+
+
+def unwritten(text: str) -> str:
+    """The letters of a text that the font has no shape for, once each: they are drawn as empty boxes."""
+    glyphs = _tables()[0]
+    letters = dict.fromkeys(letter for line in _split(text) for letter in visual(line))
+    return "".join(c for c in letters if c not in glyphs and unicodedata.category(c) not in _SHAPELESS)
 
 
 def check_text(text: object, size: object, name: str, size_name: str) -> tuple[str, float]:

@@ -14,7 +14,8 @@ from typing import Any
 
 from isi_widget.datasets import Dataset, Observation
 from isi_widget.errors import InputError
-from isi_widget.stimulus import Patch, Picture, Presets, Stimulus
+from isi_widget.stimulus import Arrow, Patch, Picture, Presets, Stimulus, Text
+from isi_widget.stimulus.lettering import unwritten
 from isi_widget.widget import document as doc
 from isi_widget.widget import preview as pictures
 
@@ -222,7 +223,21 @@ def inputs(stimulus: Stimulus) -> dict[str, Any]:
         "image_preset": stimulus.image_preset,
         "context_preset": stimulus.context_preset or ("" if stimulus.current_context else "empty") or None,
         "key": stimulus.key,
+        "warning": _unwritten(stimulus),
     }
+
+
+def _unwritten(stimulus: Stimulus) -> str:
+    """What is to be said of texts on the picture that the font cannot write; "": nothing."""
+    texts = [
+        drawing.text if isinstance(drawing, Text) else drawing.label
+        for drawing in stimulus.drawings
+        if isinstance(drawing, Text | Arrow)
+    ]
+    missing = unwritten("\n".join(texts)) if any(not text.isascii() for text in texts) else ""
+    if not missing:
+        return ""
+    return f"The font has no letters for {missing[:40]}: the model is shown empty boxes in their place."
 
 
 def check_observation(observation: Any, data: Any) -> tuple[Observation, Dataset | None]:

@@ -153,6 +153,8 @@ export interface Inputs {
   image_preset: string;
   context_preset: string | null;
   key: string;
+  /** what is to be said of it: letters that the font has not; "": nothing */
+  warning: string;
 }
 export interface Preview {
   data: Uint8Array<ArrayBuffer>;

@@ -164,7 +164,7 @@ export const readObservation = shape<Observation>(
 );
 
 export const readInputs = shape<Inputs>(
-  { edit: number, context: text, question: text, truth: string, image_preset: str("natural"), context_preset: string, key: text },
+  { edit: number, context: text, question: text, truth: string, image_preset: str("natural"), context_preset: string, key: text, warning: text },
   (x) => typeof x.question === "string",
 );
 

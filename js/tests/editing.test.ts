@@ -102,6 +102,26 @@ describe("masks and effects", () => {
     expect(operations()).toHaveLength(3);
   });
 
+  it("a letter chooses a tool off the button of another one, and Enter then draws", async () => {
+    page.find("tool-box").focus();
+    await page.key("o", {}, "tool-box");
+    expect(document.activeElement).toBe(page.find("isi-probe"));
+    await page.key("Enter");
+    expect(operations()).toMatchObject([{ op: "ellipse" }]);
+  });
+
+  it("the last corner of a polygon is taken back by Ctrl+Z and Backspace, and nothing before it", async () => {
+    await start(box(20, 20));
+    await page.key("p");
+    for (const [x, y] of [[110, 110], [160, 110], [160, 150]] as const) await click(x, y);
+    await page.key("z", { ctrlKey: true });
+    expect(page.find("path").getAttribute("points")).toBe("110,110 160,110");
+    await page.key("Backspace");
+    await page.key("Backspace");
+    expect(page.maybe("path")).toBeNull();
+    expect(operations()).toHaveLength(1);
+  });
+
   it("strokes and letters leave something of a small picture", async () => {
     const small = { ...(page.model.get("preview") as object), image_width: 48, image_height: 32 };
     page.model.kernel({ preview: { ...small, key: "small" }, base_preview: { ...small, key: "small base" } });
@@ -296,6 +316,17 @@ describe("several at once", () => {
     await settle();
     expect(operations()[0]).toMatchObject({ x: 200, y: 100 });
     expect(page.maybe("guide-x")).toBeNull();
+  });
+});
+
+describe("copies", () => {
+  it("stay in the picture", async () => {
+    await start(box(690, 530));
+    await click(350, 270);
+    await page.key("d", { ctrlKey: true });
+    expect(operations()[1]).toEqual(box(700, 540));
+    await page.key("d", { ctrlKey: true });
+    expect(operations()[2]).toEqual(box(690, 530));
   });
 });
 

@@ -350,6 +350,41 @@ describe("results", () => {
   });
 });
 
+describe("a kernel that is gone", () => {
+  const gone = (): void => {
+    expect(page.text("error-message")).toContain("The kernel of this probe is gone");
+    expect(page.find("still")).toBeTruthy();
+    expect(page.maybe("run")).toBeNull();
+    expect(page.find("copy-code").getAttribute("aria-disabled")).toBe("true");
+  };
+
+  it("is told by the widget manager", async () => {
+    const widget = { comm_live: true };
+    Object.assign(page.model, { widget_manager: { get_model: () => Promise.resolve(widget) } });
+    page.model.emit("comm_live_update");
+    await settle();
+    expect(page.maybe("still")).toBeNull();
+    widget.comm_live = false;
+    page.model.emit("comm_live_update");
+    await settle();
+    gone();
+    await page.key("b");
+    await page.key("Delete");
+    expect(page.model.operations()).toEqual([]);
+  });
+
+  it("or by an error when something is asked of it", async () => {
+    vi.spyOn(console, "warn").mockImplementation(() => undefined);
+    page.model.send = () => {
+      throw new Error("Cannot send");
+    };
+    await page.click("run");
+    await settle();
+    gone();
+    expect(page.find("status").dataset.state).toBe("empty");
+  });
+});
+
 describe("errors", () => {
   it("of the kernel show with their hint, can be dismissed, and the widget stays usable", async () => {
     expect(page.find("error").hidden).toBe(true);

@@ -271,6 +271,29 @@ describe("trials", () => {
     expect(page.maybe("compare-panel")).toBeNull();
   });
 
+  it("are pinned for every view, and in the kernel", async () => {
+    await page.click("trial-5-pin");
+    await page.click("trial-1-pin");
+    expect(page.model.get("pinned")).toEqual([1, 5]);
+    page.model.kernel({ pinned: [5] });
+    await settle();
+    expect(page.find("trial-1-pin").getAttribute("aria-pressed")).toBe("false");
+    expect(page.find("trial-5-pin").getAttribute("aria-pressed")).toBe("true");
+  });
+
+  it("have notes of several lines; Escape takes back what was typed", async () => {
+    page.model.kernel({ notes: { 5: "one\ntwo" } });
+    await settle();
+    const field = page.find("trial-note") as HTMLTextAreaElement;
+    expect(field.value).toBe("one\ntwo");
+    field.value = "wrong";
+    await page.key("Escape", {}, "trial-note");
+    expect(field.value).toBe("one\ntwo");
+    field.value = "one\ntwo\nthree";
+    await page.key("Enter", {}, "trial-note");
+    expect(page.model.last("note")).toEqual({ kind: "note", trial: 5, text: "one\ntwo\nthree" });
+  });
+
   it("that go lose their pins", async () => {
     for (const id of [1, 2, 5]) await page.click(`trial-${id}-pin`);
     page.model.kernel({ trials: [trial(1), trial(5)], shown: 5 });

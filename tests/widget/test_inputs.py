@@ -404,3 +404,13 @@ def test_what_was_drawn_is_an_undo_away_when_an_observation_is_looked_at_again(v
     probe.undo()
     assert probe.stimulus.operations == ()
     probe.close()
+
+
+def test_letters_that_the_font_has_not_are_said(probe: Probe) -> None:
+    page = Page(probe)
+    page.draw({"op": "text", "x": 5, "y": 5, "text": "Größe, שלום, قطة, e\u0301 \u200e", "size": 16})
+    assert page.state["inputs"]["warning"] == ""
+    page.draw({"op": "arrow", "start": [5, 5], "end": [50, 50], "label": "中文中", "size": 16})
+    assert "no letters for 中文: the model is shown empty boxes" in page.state["inputs"]["warning"]
+    probe.undo()
+    assert page.state["inputs"]["warning"] == ""

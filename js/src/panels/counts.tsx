@@ -28,7 +28,7 @@ export const Count = live(function Count({ segment }: { segment: Segment }) {
 
 const total = (counts: NonNullable<Tokens["counts"]>): number => Object.values(counts).reduce<number>((sum, n) => sum + (n ?? 0), 0);
 
-/** Why the model would refuse the prompt, if it would; and what asks for the counts: to be there once in a view. */
+/** Why the model would refuse the prompt, or what it is not shown as it was written; and what asks for the counts: to be there once in a view. */
 export const PromptProblem = live(function PromptProblem() {
   const { store } = useView();
   const timer = useRef<ReturnType<typeof setTimeout>>(undefined);
@@ -39,7 +39,7 @@ export const PromptProblem = live(function PromptProblem() {
     timer.current = setTimeout(() => store.askTokens(), PAUSE);
   });
   useEffect(() => () => clearTimeout(timer.current), []);
-  const problem = known(store)?.problem;
+  const problem = known(store)?.problem || store.inputs.value?.warning;
   return (
     <p class="isi-problem" role="status" hidden={!problem} data-testid="prompt-problem">
       {problem && (
