@@ -1,12 +1,20 @@
 // The focus stays in the probe when what had it goes away (a deleted row, a closed list), and no key pressed there is the notebook's.
 
+/** Milliseconds. */
+const PAUSE = 50;
+
 export function keepFocus(root: HTMLElement, signal: AbortSignal): void {
   /** The user has put the focus in here, and has not put it elsewhere. */
   let here = false;
   const home = (): Document | ShadowRoot => root.getRootNode() as Document | ShadowRoot;
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  /** A moment later: what goes away may know better where the focus belongs. */
   const look = (): void => {
-    const active = home().activeElement;
-    if (here && root.isConnected && !(active && root.contains(active))) root.focus({ preventScroll: true });
+    clearTimeout(timer);
+    timer = setTimeout(() => {
+      const active = home().activeElement;
+      if (here && root.isConnected && !(active && root.contains(active))) root.focus({ preventScroll: true });
+    }, PAUSE);
   };
   root.addEventListener(
     "focusin",
@@ -20,7 +28,7 @@ export function keepFocus(root: HTMLElement, signal: AbortSignal): void {
   root.addEventListener(
     "focusout",
     ({ relatedTarget }) => {
-      if (relatedTarget === null) requestAnimationFrame(look);
+      if (relatedTarget === null) look();
       else here = root.contains(relatedTarget as Node);
     },
     { signal },
@@ -34,5 +42,8 @@ export function keepFocus(root: HTMLElement, signal: AbortSignal): void {
   );
   const observer = new MutationObserver(look);
   observer.observe(root, { childList: true, subtree: true });
-  signal.addEventListener("abort", () => observer.disconnect());
+  signal.addEventListener("abort", () => {
+    clearTimeout(timer);
+    observer.disconnect();
+  });
 }
