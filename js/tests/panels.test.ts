@@ -350,6 +350,15 @@ describe("results", () => {
   });
 });
 
+describe("what is not shown as it was written", () => {
+  it("is said below the question", async () => {
+    expect(page.find("prompt-problem").hidden).toBe(true);
+    page.model.kernel({ inputs: { ...(page.model.get("inputs") as object), warning: "The font has no letters for 中." } });
+    await settle();
+    expect(page.text("prompt-problem")).toContain("no letters for 中");
+  });
+});
+
 describe("a kernel that is gone", () => {
   const gone = (): void => {
     expect(page.text("error-message")).toContain("The kernel of this probe is gone");
