@@ -81,7 +81,7 @@ class History:
         """The numbers of some trials (None: all), oldest first and without repeats; at least one."""
         if trials is None:
             chosen = set(self._trials)
-        elif isinstance(trials, int | Trial) or not isinstance(trials, Iterable):
+        elif isinstance(trials, int | Trial | str) or not isinstance(trials, Iterable):
             chosen = {self.number(trials)}
         else:
             chosen = {self.number(trial) for trial in trials}

@@ -56,6 +56,7 @@ def test_labels_may_be_given(vlm, plain):
     [
         (lambda s, vlm: compare([], vlm), "at least one Stimulus; got an empty list"),
         (lambda s, vlm: compare(s, vlm), "compare needs several stimuli"),
+        (lambda s, vlm: compare(vlm, [s]), "compare needs stimuli, then the model"),
         (lambda s, vlm: compare([s, "b"], vlm), "got str"),
         (lambda s, vlm: compare([s, s], vlm, labels=["a"]), "one label per stimulus"),
         (lambda s, vlm: compare([s, s], vlm, labels=["a", "a"]), "all different"),

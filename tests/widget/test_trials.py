@@ -314,6 +314,8 @@ def test_trials_side_by_side(probe: Probe, measured: Probe) -> None:
         measured.compare([1, 7])
     with pytest.raises(InputError, match="There is no trial: run one first"):
         probe.compare()
+    with pytest.raises(InputError, match="There is no trial 'json'"):
+        measured.export("json")  # type: ignore[call-overload]
 
 
 def test_exports_that_cannot_be(probe: Probe, measured: Probe, monkeypatch: pytest.MonkeyPatch) -> None:
