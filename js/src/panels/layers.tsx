@@ -1,6 +1,7 @@
 // What is drawn, one row each, the topmost first: to choose, hide, lock, reorder and delete. The row of the selection has its numbers.
 import { isDrawing } from "../document";
 import { live, useSignal } from "../live";
+import { useEffect, useRef } from "preact/hooks";
 import type { Drawing, Operation } from "../protocol";
 import { extent, polygonOf, withAngle } from "../shapes";
 import { NAMES } from "../state/screen";
@@ -51,8 +52,15 @@ export const Layers = live(function Layers() {
       },
       { indexes: [index], say },
     );
+  const list = useRef<HTMLDivElement>(null);
+  // What is chosen on the picture is seen in the list; the notebook stays where it is.
+  useEffect(() => {
+    const [room, row] = [list.current, list.current?.querySelector(".isi-chosen")].map((element) => element?.getBoundingClientRect());
+    if (!room || !row || !list.current) return;
+    list.current.scrollTop += Math.min(0, row.top - room.top) + Math.max(0, Math.min(row.bottom - room.bottom, row.top - room.top));
+  }, [screen.chosen.value]);
   return (
-    <div class="isi-layers" data-testid="layers">
+    <div class="isi-layers" data-testid="layers" ref={list}>
       {rows.length === 0 ? (
         <p class="isi-teach">Nothing is drawn yet. Cover the object in question with a box and see whether the model notices.</p>
       ) : (
