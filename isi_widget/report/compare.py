@@ -120,9 +120,10 @@ def compare(
         raise InputError(
             "compare needs several stimuli: compare([a, b], vlm). For one: run_trial(vlm, stimulus)."
         )
-    if not isinstance(stimuli, Iterable):
-        given = type(stimuli).__name__
-        raise InputError(f"compare needs stimuli, then the model: compare([a, b], vlm). {given} came first.")
+    given: Any = stimuli  # anything, until it is checked
+    if not isinstance(given, Iterable):
+        first = type(given).__name__
+        raise InputError(f"compare needs stimuli, then the model: compare([a, b], vlm). {first} came first.")
     listed = list(stimuli)
     wrong = [type(item).__name__ for item in listed if not isinstance(item, Stimulus)]
     if wrong or not listed:
