@@ -345,7 +345,9 @@ def test_spread_peak_and_seen_equal_brute_force(case):
         seen = places.seen(given_size)
         for row, column in itertools.product(range(used[1]), range(used[0])):
             x, y = ((column + 0.5) * image_size[0] / used[0], (row + 0.5) * image_size[1] / used[1])
-            assert seen[row, column] == (density_at(x, y, np.ones(len(boxes)), boxes) > 0)
+            # On the very edge of a box rounding decides on which side a centre lies.
+            if np.nanmin(np.abs(boxes - [x, y, x, y]), initial=1) > 1e-9:
+                assert seen[row, column] == (density_at(x, y, np.ones(len(boxes)), boxes) > 0)
     ends_x, ends_y = np.unique(boxes[:, 0::2]), np.unique(boxes[:, 1::2])
     points = itertools.product((ends_x[:-1] + ends_x[1:]) / 2, (ends_y[:-1] + ends_y[1:]) / 2)
     densities = [density_at(x, y, mass, boxes) for x, y in points if not (math.isnan(x) or math.isnan(y))]
