@@ -9,6 +9,7 @@ import { useView } from "../view";
 import { CameraButton } from "./camera";
 import { Button, Tip } from "./parts";
 import { SettingsButton } from "./settings";
+import { useFlush } from "./flush";
 import { Count, PromptProblem } from "./counts";
 
 const IMAGE_PRESETS: Record<string, string> = {
@@ -201,7 +202,7 @@ const TYPING_PAUSE = 700;
 
 /** Free text that becomes one undo step per visit: committed on a pause, on Enter and on leaving; later commits of a visit join the first. */
 const TextField = live(function TextField({ test, label, value, placeholder, lines, commit }: TextFieldProps) {
-  const { store, screen } = useView();
+  const { store } = useView();
   const area = useRef<HTMLTextAreaElement>(null);
   const draft = useSignal<string | null>(null);
   const timer = useRef<ReturnType<typeof setTimeout>>(undefined);
@@ -214,17 +215,8 @@ const TextField = live(function TextField({ test, label, value, placeholder, lin
     commit(text, mine.current !== null && mine.current === store.document.peek().operations);
     mine.current = store.document.peek().operations;
   };
-  // A run takes what is in the fields, also when its key is pressed inside one.
-  const latest = useRef(flush);
-  latest.current = flush;
-  useEffect(() => {
-    const now = (): void => latest.current();
-    screen.flushers.add(now);
-    return () => {
-      clearTimeout(timer.current);
-      screen.flushers.delete(now);
-    };
-  }, []);
+  const now = useFlush(flush);
+  useEffect(() => () => clearTimeout(timer.current), []);
   useEffect(() => {
     const element = area.current;
     if (!element || !element.scrollHeight) return;
@@ -244,7 +236,7 @@ const TextField = live(function TextField({ test, label, value, placeholder, lin
       onInput={(event) => {
         draft.value = event.currentTarget.value;
         clearTimeout(timer.current);
-        timer.current = setTimeout(() => latest.current(), TYPING_PAUSE);
+        timer.current = setTimeout(now, TYPING_PAUSE);
       }}
       onBlur={() => {
         flush();

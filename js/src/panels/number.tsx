@@ -1,6 +1,6 @@
 // A field for a number. Part of the editor.
-import { useEffect, useRef } from "preact/hooks";
-import { useView } from "../view";
+import { useRef } from "preact/hooks";
+import { useFlush } from "./flush";
 
 interface NumberProps {
   test: string;
@@ -16,7 +16,6 @@ interface NumberProps {
 
 /** A number that is taken when it is complete and within its limits, else put back. */
 export function NumberField({ test, label, value, low, high, step = 1, title, onChange }: NumberProps) {
-  const { screen } = useView();
   const field = useRef<HTMLInputElement>(null);
   const take = (): void => {
     const input = field.current;
@@ -32,14 +31,7 @@ export function NumberField({ test, label, value, low, high, step = 1, title, on
       input.value = String(value);
     }
   };
-  // A run takes what is in the fields, also when its key is pressed inside one.
-  const latest = useRef(take);
-  latest.current = take;
-  useEffect(() => {
-    const now = (): void => latest.current();
-    screen.flushers.add(now);
-    return () => void screen.flushers.delete(now);
-  }, []);
+  useFlush(take);
   return (
     <label class="isi-number" title={title}>
       <span>{label}</span>
