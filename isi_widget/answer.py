@@ -28,6 +28,11 @@ class Answer:
     finished : True if the model ended the answer itself, False if `max_new_tokens` cut it.
     sampled_logprobs : natural log-probability of each token under the distribution that it was drawn from
         (after temperature, top-k and top-p); empty where nothing was drawn (greedy, beams).
+    end_logprob : natural log-probability, of the model itself, that the answer ends after its last token,
+        summed over all tokens that end one; None where `max_new_tokens` cut it, and where it is not known
+        (servers, older records).
+    sampled_end_logprob : the same under the distribution that the end was drawn from; None where nothing was
+        drawn.
     alternatives : at each answer token the most likely other tokens there, best first, each as (text, natural
         log-probability of the model itself); the text is "" where the answer would have ended. Of
         `VLM.answer` only; empty for beams, for `VLM.sample` and for servers.
@@ -43,6 +48,8 @@ class Answer:
     finished: bool = True
     sampled_logprobs: tuple[float, ...] = ()
     alternatives: tuple[tuple[tuple[str, float], ...], ...] = field(default=(), repr=False)
+    end_logprob: float | None = None
+    sampled_end_logprob: float | None = None
 
     def __post_init__(self) -> None:
         lengths = {len(self.token_ids), len(self.tokens), len(self.logprobs)}
@@ -62,11 +69,24 @@ class Answer:
                 f"An Answer of {len(self.logprobs)} tokens has alternatives to {len(self.alternatives)}; to "
                 "each, or to none, is needed."
             )
+        if not self.finished and (self.end_logprob, self.sampled_end_logprob) != (None, None):
+            raise InputError("An Answer that max_new_tokens cut has not ended: its end has no probability.")
 
     @property
     def log_likelihood(self) -> float:
-        """Sum of the token log-probabilities, in nats; 0 for an empty answer."""
+        """Sum of the token log-probabilities, in nats, without the end; 0 for an empty answer."""
         return math.fsum(self.logprobs)
+
+    @property
+    def whole_log_likelihood(self) -> float:
+        """Log-probability of the whole answer and its end, in nats: "Yes" and nothing after it.
+
+        For an answer that `max_new_tokens` cut, that of all answers that begin like it. NaN where the end is
+        not known.
+        """
+        if not self.finished:
+            return self.log_likelihood
+        return math.nan if self.end_logprob is None else self.log_likelihood + self.end_logprob
 
     @property
     def mean_log_likelihood(self) -> float:

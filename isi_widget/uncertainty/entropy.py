@@ -32,24 +32,41 @@ ROUNDING = 1e-12  # an entropy below it is a certain answer whose probability is
 Length = Literal["mean", "sum"]
 
 
-def sequence_log_likelihoods(token_logprobs: Iterable[Sequence[float]], length: Length = "mean") -> Floats:
-    """Log-likelihood l_i of each answer from the log-probabilities of its tokens (end-of-sequence excluded).
+def sequence_log_likelihoods(
+    token_logprobs: Iterable[Sequence[float]],
+    length: Length = "mean",
+    *,
+    end_logprobs: Iterable[float | None] | None = None,
+) -> Floats:
+    """Log-likelihood l_i of each answer from the log-probabilities of its tokens and, if given, of its end.
 
     Parameters
     ----------
     token_logprobs : for each of N answers its T_i natural log-probabilities log p(y_it | prompt, y_i<t).
     length : "mean" (default) divides by T_i, the length normalisation of Malinin & Gales (ICLR 2021), without
         which long answers look unlikely; "sum" is the log-probability of the whole sequence.
+    end_logprobs : for each of N answers the log-probability that it ends where it does, counted like one more
+        token; None for an answer that was cut. Only with it is "sum" the log-probability of the whole answer:
+        without it, "Yes" gets the probability of every answer that begins with "Yes".
 
     Returns
     -------
-    float array [N], nats. An answer without tokens has l = 0, the empty product: it weighs as much as a
-    certain one.
+    float array [N], nats. An answer without tokens has l = 0 (and l = its end's, if given), the empty
+    product: it weighs as much as a certain one.
     """
     if length not in ("mean", "sum"):
         raise InputError(f"length is 'mean' or 'sum', not {length!r}.")
+    rows = [list(row) for row in token_logprobs]
+    if end_logprobs is not None:
+        ends = list(end_logprobs)
+        if len(ends) != len(rows):
+            raise InputError(
+                f"One log-probability of the end (or None) per answer is needed; got {len(rows)} answers, "
+                f"{len(ends)} ends."
+            )
+        rows = [row if end is None else [*row, end] for row, end in zip(rows, ends, strict=True)]
     values = []
-    for row in token_logprobs:
+    for row in rows:
         tokens = vector(row, "token log-probabilities", minimum=0)
         total = float(tokens.sum())
         values.append(total / len(tokens) if length == "mean" and len(tokens) else total)

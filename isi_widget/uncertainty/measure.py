@@ -67,6 +67,7 @@ class Uncertainty:
     seed : of the bootstrap and of the orders. entailment : name of the entailment model.
     likelihood : which log-probabilities weigh the answers, "raw" or "sampled", see `uncertainty_of`.
     prepend_question : whether the entailment model read "question answer" or the answer alone.
+    include_end : whether the log-likelihoods hold the end of each answer, see `uncertainty_of`.
     order : what other orders of the answers make of the clusters; None in records of before it was measured.
     graph_measures : measures without clusters and likelihoods, names and units as in
         `isi_widget.uncertainty.graphs.GRAPH_MEASURES`; empty in records of before they were measured.
@@ -92,6 +93,7 @@ class Uncertainty:
     prepend_question: bool = True
     order: OrderDependence | None = None
     graph_measures: Mapping[str, float] = field(default_factory=dict)
+    include_end: bool = False
 
     def __post_init__(self) -> None:
         if len(self.answers) != len(self.cluster_ids):
@@ -119,7 +121,8 @@ class Uncertainty:
         """l_i of each answer, nats, length-normalised or summed as `length` says; NaN without
         log-probabilities.
         """
-        return tuple(_log_likelihoods(self.answers, self.likelihood, self.length).tolist())
+        values = _log_likelihoods(self.answers, self.likelihood, self.length, self.include_end)
+        return tuple(values.tolist())
 
     @property
     def has_likelihoods(self) -> bool:
@@ -190,6 +193,11 @@ class Uncertainty:
                 f"{empty} of {n} answers are empty: without tokens they count as certain (l = 0) in "
                 "the semantic, predictive and Rao's entropy; the discrete semantic entropy is not affected."
             )
+        if self.has_likelihoods and self.length == "sum" and not self.include_end:
+            notes.append(
+                "The log-likelihoods leave out the end of the answers: one that is the beginning of another "
+                "weighs too much, and the predictive entropy is too low."
+            )
         if cut := sum(not a.finished for a in self.answers):
             notes.append(f"{cut} of {n} answers were cut off by max_new_tokens; their meaning may be lost.")
         return tuple(notes)
@@ -232,6 +240,7 @@ def uncertainty_of(
     likelihood: Likelihood = "raw",
     prepend_question: bool = True,
     permutations: int = 200,
+    include_end: bool | None = None,
 ) -> Uncertainty:
     """Cluster sampled answers by meaning and measure their entropies.
 
@@ -249,6 +258,8 @@ def uncertainty_of(
     likelihood : "raw" weighs the answers by `Answer.logprobs`, the model's own, before temperature, top-k and
         top-p, so that entropies can be compared across temperatures; "sampled" by
         `Answer.sampled_logprobs`, those of the distribution that the answers were drawn from.
+    include_end : True counts the end of each answer like one more token; False leaves it out. None: True for
+        "sum", which is the log-probability of the whole answer only with its end, where every end is known.
 
     Returns
     -------
@@ -265,7 +276,9 @@ def uncertainty_of(
     answers = tuple(answers)
     if not answers:
         raise InputError("Uncertainty needs at least one sampled answer; got none. Sample with n >= 1.")
-    values = _log_likelihoods(answers, likelihood, length)
+    if include_end is None:
+        include_end = length == "sum" and not _lacking_end(answers, likelihood)
+    values = _log_likelihoods(answers, likelihood, length, include_end)
     texts = [answer.text for answer in answers]
     probabilities = entailment.probabilities(question if prepend_question else "", texts)
     distances = meaning_distances(probabilities, strict)
@@ -287,10 +300,23 @@ def uncertainty_of(
         prepend_question=prepend_question,
         order=order_dependence(relations, strict, permutations=permutations, seed=seed),
         graph_measures=graph_measures(probabilities),
+        include_end=include_end,
     )
 
 
-def _log_likelihoods(answers: Sequence[Answer], likelihood: Likelihood, length: Length) -> Floats:
+def _ends(answers: Sequence[Answer], likelihood: Likelihood) -> list[float | None]:
+    return [a.sampled_end_logprob if likelihood == "sampled" else a.end_logprob for a in answers]
+
+
+def _lacking_end(answers: Sequence[Answer], likelihood: Likelihood) -> int:
+    """How many answers have ended with a log-probability that is not known."""
+    ends = _ends(answers, likelihood)
+    return sum(a.finished and end is None for a, end in zip(answers, ends, strict=True))
+
+
+def _log_likelihoods(
+    answers: Sequence[Answer], likelihood: Likelihood, length: Length, include_end: bool
+) -> Floats:
     """l_i of each answer, [N]; all NaN where a model does not tell one of them."""
     if likelihood == "raw":
         rows = [answer.logprobs for answer in answers]
@@ -309,7 +335,15 @@ def _log_likelihoods(answers: Sequence[Answer], likelihood: Likelihood, length: 
         a.token_ids and max(a.token_ids) < 0 and np.isnan(r).all() for a, r in zip(answers, rows, strict=True)
     ):
         return np.full(len(rows), math.nan)
-    return sequence_log_likelihoods(rows, length)
+    if include_end and (lacking := _lacking_end(answers, likelihood)):
+        raise InputError(
+            f"include_end=True needs the log-probability of each answer's end; {lacking} of {len(answers)} "
+            "have none (servers, older records, or 'sampled' asked of answers that were not drawn). Use "
+            "include_end=False."
+        )
+    return sequence_log_likelihoods(
+        rows, length, end_logprobs=_ends(answers, likelihood) if include_end else None
+    )
 
 
 def _entropies(

@@ -94,4 +94,6 @@ def make_answer(tokenizer: Any, row: Row, prompt: Prompt, ends: Collection[int] 
         finished=row.finished,
         sampled_logprobs=tuple(row.sampled_logprobs),
         alternatives=alternatives(tokenizer, row, ends),
+        end_logprob=row.end_logprob,
+        sampled_end_logprob=row.sampled_end_logprob,
     )

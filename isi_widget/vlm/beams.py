@@ -7,7 +7,7 @@ so far, is no better than the worst of `num_beams` finished ones. Not for sampli
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -21,6 +21,7 @@ class _Beam:
     ids: tuple[int, ...]
     logprobs: tuple[float, ...]
     score: float  # sum of log-probabilities
+    end_logprob: float | None = None
 
 
 @torch.no_grad()
@@ -69,6 +70,8 @@ def beam_search(
             if not ended:
                 logprob = float(logprobs[parent, token])
                 beam = _Beam((*beam.ids, token), (*beam.logprobs, logprob), total)
+            else:
+                beam = replace(beam, end_logprob=float(logprobs[parent, ends].logsumexp(0)))
             if ended or last:
                 # Only the best `num_beams` candidates may finish: the others are reserves.
                 if rank < num_beams:
@@ -90,4 +93,4 @@ def beam_search(
             prefill, torch.tensor([[beam.ids[-1]] for beam in open_beams], device=device), cache
         )
     _, beam, ended = finished[0]
-    return Row(0, list(beam.ids), list(beam.logprobs), finished=ended)
+    return Row(0, list(beam.ids), list(beam.logprobs), finished=ended, end_logprob=beam.end_logprob)

@@ -2,8 +2,8 @@
 
 One prefill serves any number of answers: its key-value cache is forked, never changed. Log-probabilities are
 the float32 log-softmax of the raw logits; those of the distribution that a token was drawn from (temperature,
-top-k, top-p) stand beside them. The end-of-sequence token is handled and excluded. Not for turning stimuli
-into prompts (see `prompt.py`) nor for beams (see `beams.py`).
+top-k, top-p) stand beside them. The end-of-sequence token is no answer token; its log-probability is kept
+apart. Not for turning stimuli into prompts (see `prompt.py`) nor for beams (see `beams.py`).
 """
 
 from __future__ import annotations
@@ -81,6 +81,9 @@ class Row:
     #: at each token the most likely others, best first: (id, log-probability)
     alternatives: list[list[tuple[int, float]]] = field(default_factory=list)
     finished: bool = False
+    #: log-probability of the end, over all tokens that end an answer; None until it has ended
+    end_logprob: float | None = None
+    sampled_end_logprob: float | None = None
 
 
 class Pieces:
@@ -110,7 +113,8 @@ def decode(tokenizer: Any, ids: Sequence[int]) -> str:
     return str(tokenizer.decode(list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False))
 
 
-#: Picks the next token of each row: (tokens [rows], log-probabilities [rows] they were drawn with or None).
+#: Picks the next token of each row: (tokens [rows], probabilities [rows, vocabulary] that they were drawn
+#: with, or None).
 Choose = Callable[[torch.Tensor, list[Row]], tuple[torch.Tensor, torch.Tensor | None]]
 
 
@@ -149,26 +153,30 @@ class Sampler:
             self._generators.pop(row, None)
 
     def __call__(self, scores: torch.Tensor, rows: list[Row]) -> tuple[torch.Tensor, torch.Tensor]:
-        """The drawn token of each row from scores [rows, vocabulary], and the log-probability it was drawn
-        with.
+        """The drawn token of each row from scores [rows, vocabulary], and the probabilities
+        [rows, vocabulary], float64, that it was drawn with.
         """
+        probabilities = self.probabilities(scores)
+        cumulated = probabilities.cumsum(dim=-1)
+        total = cumulated[:, -1:]
+        uniform = torch.tensor(
+            [[self._uniform(row.index)] for row in rows], dtype=torch.float64, device=total.device
+        )
+        # Strictly below the total, so that the token found always has a positive probability.
+        point = torch.minimum(uniform * total, torch.nextafter(total, torch.zeros_like(total)))
+        tokens = torch.searchsorted(cumulated, point, right=True)
+        return tokens.squeeze(1).to(scores.device), probabilities
+
+    def probabilities(self, scores: torch.Tensor) -> torch.Tensor:
+        """The distribution that tokens are drawn from, [rows, vocabulary], float64, from scores."""
         # The warpers take the ids so far for the sake of others of their kind; these three do not read them.
-        ids = torch.empty((len(rows), 0), dtype=torch.long, device=scores.device)
+        ids = torch.empty((len(scores), 0), dtype=torch.long, device=scores.device)
         warped = scores
         for warper in self._warpers:
             warped = warper(ids, warped)
         # Apple's GPUs have no float64.
         exact = warped.cpu() if warped.device.type == "mps" else warped
-        probabilities = exact.double().softmax(dim=-1)
-        cumulated = probabilities.cumsum(dim=-1)
-        total = cumulated[:, -1:]
-        uniform = torch.tensor(
-            [[self._uniform(row.index)] for row in rows], dtype=torch.float64, device=exact.device
-        )
-        # Strictly below the total, so that the token found always has a positive probability.
-        point = torch.minimum(uniform * total, torch.nextafter(total, torch.zeros_like(total)))
-        tokens = torch.searchsorted(cumulated, point, right=True)
-        return tokens.squeeze(1).to(scores.device), probabilities.gather(1, tokens).squeeze(1).log()
+        return exact.double().softmax(dim=-1)
 
 
 def _mix(seed: int, row: int) -> int:
@@ -274,13 +282,19 @@ def decode_rows(
         total = logits.logsumexp(dim=-1)
         logprobs = (chosen - total).tolist()
         others = _others(logits, total, tokens, alternatives)
-        drawn_logprobs = [None] * len(active) if drawn is None else drawn.tolist()
+        drawn_logprobs: list[Any] = [None] * len(active)
+        if drawn is not None:
+            drawn_logprobs = drawn.gather(1, tokens[:, None].to(drawn.device)).squeeze(1).log().tolist()
         last = position + 1 == max_new_tokens
-        for row, token, logprob, sampled, other in zip(
-            active, tokens.tolist(), logprobs, drawn_logprobs, others, strict=True
+        for place, (row, token, logprob, sampled, other) in enumerate(
+            zip(active, tokens.tolist(), logprobs, drawn_logprobs, others, strict=True)
         ):
             row.finished = token in eos_ids
-            if not row.finished:
+            if row.finished:
+                row.end_logprob = float(logits[place, ends].logsumexp(0) - total[place])
+                if drawn is not None:
+                    row.sampled_end_logprob = float(drawn[place, ends.to(drawn.device)].sum().log())
+            else:
                 row.ids.append(token)
                 row.logprobs.append(logprob)
                 if sampled is not None:

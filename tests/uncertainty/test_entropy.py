@@ -100,6 +100,29 @@ def test_sequence_log_likelihoods():
     assert e.sequence_log_likelihoods(tokens, "sum").tolist() == [-2.0, -3.0, 0.0]
 
 
+def test_the_end_counts_like_one_more_token():
+    tokens, ends = [[-0.5, -1.5], [-3.0], []], [-1.0, None, -0.25]
+    assert e.sequence_log_likelihoods(tokens, "sum", end_logprobs=ends).tolist() == [-3.0, -3.0, -0.25]
+    assert e.sequence_log_likelihoods(tokens, "mean", end_logprobs=ends).tolist() == [-1.0, -3.0, -0.25]
+    with pytest.raises(InputError, match="got 3 answers, 2 ends"):
+        e.sequence_log_likelihoods(tokens, end_logprobs=[None, None])
+    with pytest.raises(InputError, match="NaN"):
+        e.sequence_log_likelihoods([[-1.0]], end_logprobs=[math.nan])
+
+
+def test_with_its_end_the_mean_of_draws_is_the_entropy_of_the_answers():
+    """Two-token answers of a Markov chain: an answer that begins another has its own probability only."""
+    start, end_after = {"a": 0.6, "b": 0.4}, {"a": 0.3, "b": 1.0}
+    p = {"a": 0.6 * 0.3, "ab": 0.6 * 0.7 * 1.0, "b": 0.4}
+    truth = -sum(q * math.log(q) for q in p.values())
+    drawn = [text for text, q in p.items() for _ in range(round(1000 * q))]
+    tokens = [[math.log(start[t[0]])] + [math.log(0.7)] * (len(t) - 1) for t in drawn]
+    ends = [math.log(end_after[t[-1]]) for t in drawn]
+    whole = e.sequence_log_likelihoods(tokens, "sum", end_logprobs=ends)
+    assert e.predictive_entropy(whole) == pytest.approx(truth)
+    assert e.predictive_entropy(e.sequence_log_likelihoods(tokens, "sum")) < truth - 0.2
+
+
 @given(st.lists(st.floats(-30, 0), min_size=1, max_size=8), st.randoms(use_true_random=False))
 def test_rao_is_the_mean_distance_of_two_draws(values, random):
     n = len(values)

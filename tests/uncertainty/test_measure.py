@@ -84,6 +84,55 @@ def test_length_normalisation_is_an_option():
     assert summed.predictive_entropy == 1.5 and summed.length == "sum"
 
 
+def ending(text, *logprobs, end=-0.5, sampled=(), sampled_end=None, finished=True):
+    n = len(logprobs)
+    return Answer(
+        text,
+        tuple(range(n)),
+        ("t",) * n,
+        logprobs,
+        finished=finished,
+        sampled_logprobs=sampled,
+        end_logprob=end,
+        sampled_end_logprob=sampled_end,
+    )
+
+
+def test_whole_sequences_hold_their_end_wherever_it_is_known():
+    answers = [
+        ending("Yes", -1.0, -1.0),
+        ending("No", -1.0, end=-2.0),
+        ending("No it", -1.0, -1.0, end=-0.25),
+    ]
+    summed = uncertainty_of(answers, "", FirstWord(), length="sum")
+    assert summed.include_end and summed.log_likelihoods == (-2.5, -3.0, -2.25)
+    assert summed.predictive_entropy == pytest.approx(7.75 / 3)
+    assert summed == uncertainty_of(answers, "", FirstWord(), length="sum", include_end=True)
+    assert Uncertainty.from_dict(summed.to_dict()) == summed
+    without = uncertainty_of(answers, "", FirstWord(), length="sum", include_end=False)
+    assert without.log_likelihoods == (-2.0, -1.0, -2.0) and "leave out the end" in " ".join(without.caveats)
+    assert not uncertainty_of(answers, "", FirstWord()).include_end, "the mean per token stays as published"
+    mean = uncertainty_of(answers, "", FirstWord(), include_end=True)
+    assert mean.log_likelihoods == pytest.approx((-2.5 / 3, -1.5, -0.75))
+
+
+def test_ends_that_are_not_known_are_left_out_of_all_answers_and_said():
+    answers = [ending("Yes", -1.0), ending("No", -1.0, end=None)]
+    u = uncertainty_of(answers, "", FirstWord(), length="sum")
+    assert not u.include_end and u.log_likelihoods == (-1.0, -1.0)
+    assert any("leave out the end" in caveat for caveat in u.caveats)
+    with pytest.raises(InputError, match="1 of 2 have none"):
+        uncertainty_of(answers, "", FirstWord(), include_end=True)
+    cut = [ending("Yes", -1.0), ending("No it", -1.0, -1.0, end=None, finished=False)]
+    assert uncertainty_of(cut, "", FirstWord(), length="sum").log_likelihoods == (-1.5, -2.0)
+
+
+def test_the_end_as_sampled_goes_with_the_tokens_as_sampled():
+    drawn_answers = [ending("Yes", -1.0, end=-0.5, sampled=(-0.75,), sampled_end=-0.125)]
+    u = uncertainty_of(drawn_answers, "", FirstWord(), length="sum", likelihood="sampled")
+    assert u.include_end and u.log_likelihoods == (-0.875,)
+
+
 @pytest.mark.parametrize("text", ["Yes", ""])
 def test_one_answer_and_empty_answers(text):
     u = uncertainty_of([answer(text, *([-0.5] if text else []))] * 3, "Is it?", FirstWord())

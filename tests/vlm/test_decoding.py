@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 import threading
 
 import numpy as np
@@ -13,6 +15,7 @@ from tiny_models import VLM, Shown
 from transformers import TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper
 
 import isi_widget as isi
+from isi_widget.answer import Answer
 from isi_widget.errors import Cancelled, InputError, OutOfMemory
 from isi_widget.vlm import decoding
 from isi_widget.vlm.cache import SharedPromptLayer, fork, row_bytes
@@ -121,6 +124,76 @@ def test_logprobs_as_sampled_equal_those_of_the_warped_forward(settings, warpers
     assert vlm.answer(SHOWN, max_new_tokens=3).sampled_logprobs == ()
 
 
+def end_scores(vlm, shown, token_ids):
+    """Raw logits [vocabulary] after an answer's last token, from one plain forward: no cache, no loop."""
+    inputs = inputs_of(vlm, shown)
+    fed = torch.tensor([token_ids], dtype=torch.long)
+    inputs["input_ids"] = torch.cat([inputs["input_ids"], fed], dim=1)
+    with torch.no_grad():
+        return vlm.model(**inputs, use_cache=False).logits[0, -1].float()
+
+
+@pytest.mark.parametrize("n_eos", [1, 40])
+@pytest.mark.parametrize(
+    ("settings", "warpers"),
+    [
+        ({"temperature": 1.0}, []),
+        ({"temperature": 0.6}, [TemperatureLogitsWarper(0.6)]),
+        (
+            {"temperature": 1.4, "top_k": 300, "top_p": 0.9},
+            [TemperatureLogitsWarper(1.4), TopKLogitsWarper(300), TopPLogitsWarper(0.9)],
+        ),
+    ],
+)
+def test_the_end_has_the_probability_of_all_tokens_that_end_an_answer(settings, warpers, n_eos):
+    vlm = ending_vlm(n_eos=n_eos)
+    ends, ended = sorted(vlm.eos_ids), 0
+    for answer in vlm.sample(SHOWN, n=40 if n_eos > 1 else 64, max_new_tokens=24, seed=2, **settings):
+        if not answer.finished:
+            assert answer.end_logprob is None and answer.sampled_end_logprob is None
+            assert answer.whole_log_likelihood == answer.log_likelihood
+            continue
+        if vlm.tokenizer.convert_tokens_to_ids("<image>") in answer.token_ids:
+            continue  # drawn as a word; a plain forward would look for its picture
+        ended += 1
+        raw = warped = end_scores(vlm, SHOWN, answer.token_ids)[None]
+        for warper in warpers:
+            warped = warper(torch.zeros((1, 0), dtype=torch.long), warped)
+        assert answer.end_logprob == pytest.approx(float(raw.softmax(-1)[0, ends].sum().log()), abs=1e-5)
+        expected = float(warped.softmax(-1)[0, ends].sum().log())
+        assert answer.sampled_end_logprob == pytest.approx(expected, abs=1e-5)
+        assert answer.whole_log_likelihood == pytest.approx(sum(answer.logprobs) + answer.end_logprob)
+    assert ended > 0, "the check is empty unless answers end"
+
+
+@pytest.mark.parametrize("num_beams", [1, 3])
+def test_greedy_answers_and_beams_know_their_end(num_beams):
+    ended = 0
+    for seed in range(8):
+        model, processor = tiny_models.llava(seed=seed)
+        model.generation_config.eos_token_id = list(range(100, 180))
+        vlm = VLM(model, processor, model_id="ending")
+        answer = vlm.answer(SHOWN, max_new_tokens=8, num_beams=num_beams)
+        assert answer.sampled_end_logprob is None, "nothing was drawn"
+        assert (answer.end_logprob is not None) == answer.finished
+        if answer.finished:
+            ended += 1
+            raw = end_scores(vlm, SHOWN, answer.token_ids).log_softmax(-1)
+            assert answer.end_logprob == pytest.approx(float(raw[100:180].logsumexp(0)), abs=1e-5)
+        assert Answer.from_dict(json.loads(json.dumps(answer.to_dict()))) == answer
+    assert ended > 1
+
+
+def test_a_record_from_before_ends_were_kept_is_read():
+    answers = ending_vlm().sample(SHOWN, n=20, max_new_tokens=12)
+    record = next(answer for answer in answers if answer.finished).to_dict()
+    assert record.pop("end_logprob") < 0 and record.pop("sampled_end_logprob") < 0
+    old = Answer.from_dict(record)
+    assert old.end_logprob is None and math.isnan(old.whole_log_likelihood)
+    with pytest.raises(InputError, match="has not ended"):
+        Answer("a", (1,), ("a",), (-1.0,), finished=False, end_logprob=-0.5)
+
+
 def test_samples_are_told_as_they_end():
     vlm = ending_vlm()
     told = []
@@ -210,7 +283,8 @@ def test_the_sampler_draws_from_transformers_distribution(settings, warpers):
     sampler = Sampler(seed=0, **({"top_k": 0, "top_p": 1.0} | settings))
     draws = 20_000
     tokens, drawn = sampler(logits.expand(draws, -1), [Row(index) for index in range(draws)])
-    np.testing.assert_allclose(drawn.exp(), probabilities[tokens] / probabilities.sum(), rtol=1e-6)
+    np.testing.assert_allclose(drawn[0], probabilities / probabilities.sum(), rtol=1e-6)
+    assert (drawn == drawn[0]).all()
     counts = np.bincount(tokens.numpy(), minlength=8)
     possible = probabilities > 0
     assert counts[~possible].sum() == 0

@@ -248,6 +248,24 @@ def test_sampled_logprobs_equal_teacher_forcing(name):
 
 
 @families
+def test_the_end_of_a_sample_is_that_of_a_plain_forward(name):
+    model, processor = tiny_models.BUILDERS[name]()
+    ends = list(range(150, 250))
+    model.generation_config.eos_token_id = ends
+    vlm = VLM(model, processor, model_id="ending")
+    ended = [a for a in vlm.sample(SHOWN, n=16, temperature=1.3, max_new_tokens=8, seed=1) if a.finished]
+    assert len({answer.token_ids for answer in ended}) > 1
+    for answer in ended:
+        fed = plain_inputs(vlm, SHOWN)
+        if answer.token_ids:
+            fed = with_answer(fed, answer.token_ids)
+        logits = plain_forward(vlm, fed).logits[0, -1].float()
+        assert answer.end_logprob == pytest.approx(float(logits.softmax(-1)[ends].sum().log()), abs=2e-5)
+        warped = float((logits / 1.3).softmax(-1)[ends].sum().log())
+        assert answer.sampled_end_logprob == pytest.approx(warped, abs=2e-5)
+
+
+@families
 def test_another_image_in_between_changes_nothing(name):
     """Qwen's models keep the offset of their positions on the module: it must be this prompt's."""
     vlm = tiny_models.vlm(name)
