@@ -4,6 +4,7 @@ not.
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 STATIC = Path(__file__).resolve().parent.parent / "static"
@@ -23,3 +24,12 @@ def asset(name: str) -> Path:
             "`npm ci && npm run build` (Node 20 or newer); an installed isi-widget has it: reinstall."
         )
     return path
+
+
+@cache
+def source(name: str) -> str:
+    """The text of a built file of the front end. `FileNotFoundError`: as for `asset`.
+
+    Given to anywidget as text: of a path it watches the file, and the watcher keeps every widget alive.
+    """
+    return asset(name).read_text(encoding="utf-8")

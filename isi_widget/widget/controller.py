@@ -170,6 +170,10 @@ class Controller:
         self._on_status()
         return found
 
+    def release(self) -> None:
+        """From now on keep no thread without work, so that nothing is kept alive by it."""
+        self._worker.release()
+
     def status(self) -> Status:
         """The `status` trait as it should be now."""
         running, queued = self._worker.running, self._worker.queued
@@ -191,13 +195,13 @@ class Controller:
     # ---- in the worker thread
     def _begin(self, job: Job) -> None:
         self._stage, self._note = ("", 0, 0), ""
-        self._on_status()
+        _call(self._on_status)
 
     def _end(self, job: Job) -> None:
         if job.error is not None and not isinstance(job.error, Cancelled):
             _LOG.debug("run %s failed", job.id, exc_info=job.error)
-            self._on_error(job.error, job.id)
-        self._on_status()
+            _call(self._on_error, job.error, job.id)
+        _call(self._on_status)
 
     def _progress(self, stage: str, done: int, total: int) -> None:
         if self._stream is not None and stage != self._stage[0]:
@@ -206,14 +210,26 @@ class Controller:
         if stage == self._stage[0] and done < total and now - self._told < _PROGRESS_SECONDS:
             return
         self._told, self._stage = now, (stage, done, total)
-        self._on_status()
+        _call(self._on_status)
+
+
+def _call(callback: Callable[..., None], *arguments: Any) -> None:
+    """Call what only shows something: whatever it raises, the run goes on and its end is shown."""
+    try:
+        callback(*arguments)
+    except BaseException:  # in the worker thread, where nobody means an interrupt or an exit
+        _LOG.exception("showing the state of a run failed; the run goes on")
 
 
 def explain(error: BaseException) -> tuple[str, str]:
     """A message for the page, and what to do about it."""
+    try:
+        said = str(error)
+    except Exception:  # somebody else's exception may be unable to say what it is
+        said = ""
     if isinstance(error, InputError):
-        return str(error), ""
-    message = f"{type(error).__name__}: {error}".strip().rstrip(":")
+        return said, ""
+    message = f"{type(error).__name__}: {said}".strip().rstrip(":")
     if len(message) > 600:
         message = f"{message[:597]}..."
     text = message.lower()

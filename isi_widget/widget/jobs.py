@@ -2,18 +2,29 @@
 happens.
 
 A newer job takes the place of a queued one of the same kind, so at most one of each kind waits; the running
-one is never interrupted from outside, it polls `Job.cancelled`. Knows nothing of widgets or models.
+one is never interrupted from outside, it polls `Job.cancelled`. Whatever a job or a callback raises, the
+thread lives and who waits goes on. When Python ends, the running jobs are cancelled and awaited: a daemon
+thread that is stopped inside the model would take the process down with it. Knows nothing of widgets or
+models.
 """
 
 from __future__ import annotations
 
+import atexit
+import logging
 import threading
+import time
+import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from isi_widget.errors import Cancelled
 
 _IDLE_SECONDS = 30.0  # a thread without work ends after this, so that a forgotten probe is collected
+_LAST_SECONDS = 60.0  # how long the end of Python waits for the running jobs, all together
+_LOG = logging.getLogger(__name__)
+_workers: weakref.WeakSet[Worker] = weakref.WeakSet()
+_python_ends = threading.Event()
 
 
 class Job:
@@ -55,8 +66,9 @@ class Job:
             self.error = error
 
     def finish(self) -> None:
-        """Let those who `wait` go on."""
-        self._over.set()
+        """Let those who `wait` go on; not when Python ends, where all that they could do is complain."""
+        if not _python_ends.is_set():
+            self._over.set()
 
     def drop(self, reason: str) -> None:
         """End a job that never ran."""
@@ -70,7 +82,8 @@ class Worker:
     Parameters
     ----------
     name : of the thread.
-    on_begin, on_end : called in the worker thread before and after each job. They must not raise.
+    on_begin, on_end : called in the worker thread before and after each job. What they raise is logged, and
+        stops nothing.
     """
 
     def __init__(
@@ -86,6 +99,8 @@ class Worker:
         self._thread: threading.Thread | None = None
         self._running: Job | None = None
         self._queue: list[Job] = []
+        self._ending = False
+        _workers.add(self)
 
     @property
     def running(self) -> Job | None:
@@ -105,13 +120,21 @@ class Worker:
     def submit(self, job: Job) -> Job | None:
         """Queue `job`; returns the queued job of its kind that it replaces (which is over now, with
         `Cancelled`), if any.
+
+        Raises
+        ------
+        RuntimeError : the system gives no thread; then the queue is as it was.
         """
+        if _python_ends.is_set():
+            job.drop("Python is ending.")
+            return None
         with self._condition:
             replaced = next((waiting for waiting in self._queue if waiting.kind == job.kind), None)
-            self._queue = [*(waiting for waiting in self._queue if waiting is not replaced), job]
             if self._thread is None:
-                self._thread = threading.Thread(target=self._loop, name=self._name, daemon=True)
-                self._thread.start()
+                thread = threading.Thread(target=self._loop, name=self._name, daemon=True)
+                thread.start()  # it waits for the condition, which is held here
+                self._thread = thread
+            self._queue = [*(waiting for waiting in self._queue if waiting is not replaced), job]
             self._condition.notify_all()
         if replaced is not None:
             replaced.drop("Replaced by a newer run before it began.")
@@ -129,19 +152,52 @@ class Worker:
             job.drop("Cancelled before it began.")
         return bool(dropped) or running is not None
 
+    def release(self) -> None:
+        """From now on let the thread end as soon as it has no work, so that nothing is kept alive by it. A
+        later job has a thread of its own.
+        """
+        with self._condition:
+            self._ending = True
+            self._condition.notify_all()
+
+    def _end(self, until: float) -> None:
+        """Cancel everything and wait for the thread to end, until a time of `time.monotonic`."""
+        self.cancel()
+        self.release()
+        thread = self._thread
+        if thread is not None and thread is not threading.current_thread():
+            thread.join(max(0.0, until - time.monotonic()))
+
     def _loop(self) -> None:
         while True:
             with self._condition:
-                if not self._condition.wait_for(lambda: self._queue, _IDLE_SECONDS):
+                self._condition.wait_for(lambda: self._queue or self._ending, _IDLE_SECONDS)
+                if not self._queue:
                     self._thread = None
                     return
                 self._running = job = self._queue.pop(0)
-            if self._on_begin is not None:
-                self._on_begin(job)
+            self._call(self._on_begin, job)
             job.run()
             with self._condition:
                 self._running = None
-            if self._on_end is not None:
-                self._on_end(job)
+            self._call(self._on_end, job)
             job.finish()  # last: who waited for the job finds everything as the job left it
             del job  # an idle thread must not keep the last stimulus and its images alive
+
+    def _call(self, callback: Callable[[Job], None] | None, job: Job) -> None:
+        if callback is None:
+            return
+        try:
+            callback(job)
+        except BaseException:  # an interrupt or an exit, too: who waits for the job must not wait for ever
+            _LOG.exception("what is called around job %s failed; the job goes on", job.id)
+
+
+def _end_all() -> None:
+    _python_ends.set()
+    until = time.monotonic() + _LAST_SECONDS
+    for worker in list(_workers):
+        worker._end(until)
+
+
+atexit.register(_end_all)

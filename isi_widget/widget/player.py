@@ -165,10 +165,14 @@ class AttentionPlayer(widgets.VBox):
         return f"{said} · {self._rest()} · image {self._shares[step]:.2f} of its attention"
 
     def close(self) -> None:
-        """Close it with all its parts."""
+        """Close it with all its parts: nothing of it is kept alive."""
+        looks = [getattr(part, name, None) for part in (*self._parts, self) for name in ("layout", "style")]
         for part in self._parts:
             part.close()
         super().close()
+        for look in looks:
+            if isinstance(look, widgets.Widget):
+                look.close()
 
     def __repr__(self) -> str:
         return f"AttentionPlayer({self.caption()})"

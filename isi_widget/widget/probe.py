@@ -63,7 +63,8 @@ class Probe(PageState):
 
     Every click has a Python twin, and both change the same state: `probe.stimulus = s` redraws the page,
     drawing in the page changes `probe.stimulus`. `probe.observe(f, "stimulus")` and `probe.observe(f,
-    "trial")` tell of changes (`f` may be called in another thread than the notebook's).
+    "trial")` tell of changes (`f` may be called in another thread than the notebook's). What `f` raises is
+    shown under the widget and logged; no run and no click is lost by it.
 
     Parameters
     ----------
@@ -121,9 +122,9 @@ class Probe(PageState):
         super().__init__()
         self.set_trait("widget_id", self.model_id or "")
         take_any_shell(self.comm)
-        self.observe(self._stimulus_set, "stimulus")
-        self.observe(self._state_set, ["document", "observation_index", "shown"])
-        self.observe(self._input_changed, ["stimulus", "settings", "model", "run_on_change"])
+        self._observe_inside(self._stimulus_set, "stimulus")
+        self._observe_inside(self._state_set, ["document", "observation_index", "shown"])
+        self._observe_inside(self._input_changed, ["stimulus", "settings", "model", "run_on_change"])
         self.on_msg(self._receive)
 
     @property
@@ -414,7 +415,7 @@ class Probe(PageState):
     def _paint_or_tell(self) -> None:
         try:
             self._paint()
-        except Exception as error:
+        except BaseException as error:  # in the painter's thread, as above
             self._fail(error)
 
     def _checked(self, name: str, value: Any, document: Mapping[str, Any] | None = None) -> Any:
@@ -474,6 +475,10 @@ class Probe(PageState):
         page is set right.
         """
         self._controller.watched = True
+        with self._for_page():
+            self._take_state(sync_data)
+
+    def _take_state(self, sync_data: Mapping[str, Any]) -> None:
         accepted: dict[str, Any] = {}
         refused: dict[str, BaseException] = {}
         with self._exclusive():
@@ -518,7 +523,8 @@ class Probe(PageState):
         try:
             self._controller.watched = True
             message = messages.parse_message(content, buffers)
-            getattr(self, f"_on_{type(message).__name__.lower()}")(message)
+            with self._for_page():
+                getattr(self, f"_on_{type(message).__name__.lower()}")(message)
         except Exception as error:
             self._fail(error, id)
 
@@ -587,7 +593,7 @@ class Probe(PageState):
         def told(job: Job) -> None:
             try:
                 work()
-            except Exception as error:
+            except BaseException as error:  # in the loader's thread: nobody else would learn of it
                 self._fail(error, id)
 
         self._loader.submit(Job(id or kind, told, kind=kind))
@@ -608,7 +614,7 @@ class Probe(PageState):
                 self.document, self.error = doc.empty(), None
                 self._refresh(wait=True)
             self._follow()
-        except Exception as error:
+        except BaseException as error:
             # What Pillow cannot read is most often read by what made it.
             hint = "Open it in an image program and save it again as PNG or JPEG."
             self._fail(error, message=f"{upload.name}: {error}", hint=hint)
@@ -712,7 +718,7 @@ class Probe(PageState):
     def _run_or_tell(self, changed: frozenset[str]) -> Job | None:
         try:
             return self._run_by_itself(changed)
-        except Exception as error:
+        except BaseException as error:  # in a thread of its own: nobody else would learn of it
             self._fail(error)
             return None
 
@@ -750,11 +756,17 @@ class Probe(PageState):
         self._follow()
 
     def _fail(
-        self, error: BaseException, id: str | None = None, message: str | None = None, hint: str = ""
+        self,
+        error: BaseException,
+        id: str | None = None,
+        message: str | None = None,
+        hint: str = "",
+        what: str = "",
     ) -> None:
-        """Tell of a failure under the widget; the state stays as it was before."""
+        """Show a failure under the widget, after `what` it is of; the state stays as it was before."""
         self.last_traceback = format_traceback(error)
         found, otherwise = explain(error)
+        found = f"{what}: {found}" if what else found
         failure = {"message": message or found, "hint": hint or otherwise, "id": id}
         with self._exclusive():
             self.error = failure
@@ -762,11 +774,20 @@ class Probe(PageState):
 
     # ---- elsewhere
     def close(self) -> None:
-        """Stop what runs and take the widget off the page; results stay in Python."""
+        """Stop what runs and take the widget off the page; results stay in Python.
+
+        Nothing keeps it alive then: with the last variable that names it, its trials and pictures go.
+        """
         if hasattr(self, "_automatic"):  # not if `__init__` refused its arguments
             self._automatic.stop()
             self.cancel()
+            for worker in (self._painter, self._loader):
+                worker.release()
+            self._controller.release()
+        layout = self.layout
         super().close()
+        if layout is not None:
+            layout.close()
 
     def __repr__(self) -> str:
         done = f"operations: {len(self.stimulus.operations)}, trials: {len(self.trials)}"

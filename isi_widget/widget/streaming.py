@@ -6,6 +6,7 @@ place of everything here.
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from collections.abc import Callable
 # how many characters a second may pass (a thousand long samples then travel less often, not faster).
 _SECONDS = 0.06
 _CHARACTERS_PER_SECOND = 400_000
+_LOG = logging.getLogger(__name__)
 
 #: Told (answer so far or None, texts of the ended samples in the order of their ending).
 Tell = Callable[[str | None, list[str]], None]
@@ -22,7 +24,8 @@ Tell = Callable[[str | None, list[str]], None]
 class Stream:
     """Gathers the texts of one run and tells them on, the newest state at a time, until it is closed.
 
-    What comes too soon is held back and told when it is time, by a thread of its own if nothing follows.
+    What comes too soon is held back and told when it is time, by a thread of its own if nothing follows. If
+    `tell` raises, it is logged and the stream ends; the run that is streamed goes on.
     """
 
     def __init__(self, tell: Tell) -> None:
@@ -68,7 +71,11 @@ class Stream:
         samples = list(self._samples.values())
         size = len(self._answer or "") + sum(map(len, samples))
         self._next = time.monotonic() + max(_SECONDS, size / _CHARACTERS_PER_SECOND)
-        self._tell(self._answer, samples)
+        try:
+            self._tell(self._answer, samples)
+        except BaseException:  # an interrupt or an exit, too: the run is not to be lost for its looks
+            self._open = False
+            _LOG.exception("what a run has said so far could not be passed on; its result will be")
 
     def _stop(self) -> None:
         if self._timer is not None:

@@ -5,8 +5,9 @@ Not for what the values mean or follow from (`probe.py`), nor for what a page ma
 
 from __future__ import annotations
 
+import logging
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from types import MappingProxyType
 from typing import Any
@@ -19,7 +20,7 @@ from isi_widget.stimulus import Stimulus
 from isi_widget.trial import Trial
 from isi_widget.widget import document as doc
 from isi_widget.widget import protocol
-from isi_widget.widget.assets import asset
+from isi_widget.widget.assets import source
 from isi_widget.widget.controller import IDLE
 from isi_widget.widget.editor import OWN
 from isi_widget.widget.trials import History
@@ -52,6 +53,32 @@ def _notes(notes: Mapping[int, str], page: PageState) -> dict[str, str]:
     return {str(number): text for number, text in notes.items()}
 
 
+_LOG = logging.getLogger(__name__)
+
+
+class _Guarded:
+    """An observer of somebody else's. What it raises is passed to `failed`, which says whether that was to
+    be raised after all. Equal to the observer itself, by which it is found when it is to be taken off.
+    """
+
+    def __init__(self, observer: Callable[[Any], Any], failed: Callable[[BaseException, str], bool]) -> None:
+        self._observer = observer
+        self._failed = failed
+
+    def __call__(self, change: Any) -> None:
+        try:
+            self._observer(change)
+        except BaseException as error:
+            if self._failed(error, change["name"]):
+                raise
+
+    def __eq__(self, other: object) -> bool:
+        return bool(self._observer == (other._observer if isinstance(other, _Guarded) else other))
+
+    def __hash__(self) -> int:
+        return hash(self._observer)
+
+
 class Followed(ValueWidget):
     """A widget without a view whose `value` is a trait of a probe: what `ipywidgets.interactive` takes."""
 
@@ -61,8 +88,8 @@ class Followed(ValueWidget):
 class PageState(anywidget.AnyWidget):
     """The synced traits of a probe, and two that only Python sees: `stimulus` and `trial`."""
 
-    _esm = asset("widget.js")
-    _css = asset("widget.css")
+    _esm = source("widget.js")
+    _css = source("widget.css")
 
     stimulus = t.Instance(Stimulus)
     trial = _Same(Trial, allow_none=True, default_value=None, read_only=True)
@@ -100,6 +127,68 @@ class PageState(anywidget.AnyWidget):
         # The thread that is changing several traits and brings the rest in step itself.
         self._owner: int | None = None
         self._history = History()
+        self._failing = threading.local()
+
+    # ---- what somebody else's code raises stops nothing here
+    def observe(self, handler: Any, names: Any = t.All, type: Any = "change") -> None:
+        """As `traitlets.HasTraits.observe`. What the observer raises is shown under the widget and logged; it
+        never stops a run or another observer.
+
+        An interrupt or an exit is raised where the calling code itself has set the trait, in the main thread.
+        """
+        own = isinstance(handler, t.EventHandler)  # of a class, by @observe
+        super().observe(handler if own else _Guarded(handler, self._observer_failed), names, type)
+
+    def _observe_inside(self, handler: Any, names: Any) -> None:
+        """Observers of the probe itself: they check, and what they raise is for the caller."""
+        super().observe(handler, names)
+
+    def _observer_failed(self, error: BaseException, name: str) -> bool:
+        """Show the failure of an observer of `name`; True if it is to be raised nevertheless."""
+        if not isinstance(error, Exception):
+            inside = self.traits()[name].read_only or getattr(self._failing, "page", False)
+            if threading.current_thread() is threading.main_thread() and not inside:
+                return True
+        _LOG.error("an observer of %r of the probe failed", name, exc_info=error)
+        self._show_failure(error, f"An observer of {name!r} failed")
+        return False
+
+    def _send(self, msg: Any, buffers: Any = None) -> None:
+        """Every message to the page. One that cannot be sent is logged and shown; nothing else is lost."""
+        try:
+            super()._send(msg, buffers)
+        except BaseException as error:
+            _LOG.error("a message to the page of the probe could not be sent", exc_info=error)
+            self._show_failure(error, "A message to the page could not be sent")
+
+    def _show_failure(self, error: BaseException, what: str) -> None:
+        """Show it, unless it is showing it that fails."""
+        if getattr(self._failing, "now", False):
+            return
+        self._failing.now = True
+        try:
+            self._fail(error, what=what)
+        finally:
+            self._failing.now = False
+
+    def _fail(
+        self,
+        error: BaseException,
+        id: str | None = None,
+        message: str | None = None,
+        hint: str = "",
+        what: str = "",
+    ) -> None:
+        raise NotImplementedError
+
+    @contextmanager
+    def _for_page(self) -> Iterator[None]:
+        """While what the page has asked for is done: nothing that is raised is for a cell."""
+        before, self._failing.page = getattr(self._failing, "page", False), True
+        try:
+            yield
+        finally:
+            self._failing.page = before
 
     @contextmanager
     def _exclusive(self) -> Iterator[None]:
