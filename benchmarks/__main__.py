@@ -25,6 +25,7 @@ SUBJECTS = {
     "attention": "Attention",
     "entailment_bench": "Clustering",
     "rendering": "Rendering",
+    "tables": "Tables of data",
     "page": "The probe in JupyterLab and Chromium",
 }
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from isi_widget.answer import Answer
 from isi_widget.attribution import AttentionShares, measure_attention
-from isi_widget.correctness import is_correct
+from isi_widget.correctness import Judgement, judge
 from isi_widget.errors import InputError, OutOfMemory
 from isi_widget.settings import WHAT, Settings, check_fields, names_of
 from isi_widget.stages import Cancel, Progress, Stages
@@ -109,8 +109,17 @@ class Trial:
 
     @property
     def correct(self) -> bool | None:
-        """Whether the answer agrees with the truth, by `is_correct`; None without an answer or a truth."""
-        return None if self.answer is None else is_correct(self.answer.text, self.stimulus.truth)
+        """Whether the answer agrees with the truth, by `correctness.judge`; None without an answer or a
+        truth, and where it cannot be judged (`judgement.reason` then says why).
+        """
+        return self.judgement.correct
+
+    @property
+    def judgement(self) -> Judgement:
+        """Whether the answer agrees with the truth, and if that cannot be judged, why not."""
+        if self.answer is None:
+            return Judgement(None)
+        return judge(self.answer.text, self.stimulus.truth, self.stimulus.current_question)
 
     # ---- as data
     def to_dict(self) -> dict[str, Any]:

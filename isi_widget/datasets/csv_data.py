@@ -6,27 +6,29 @@ VQA set (`isi_data` gives that one to this).
 
 from __future__ import annotations
 
+import codecs
 import csv
 import os
+import warnings
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from isi_widget.datasets.files import inside
+from isi_widget.correctness import is_yes_no_cell, truth_of_cell
+from isi_widget.datasets.files import ImageFolder
 from isi_widget.datasets.observation import Dataset, Observation
 from isi_widget.errors import InputError
 from isi_widget.stimulus import checks, load_image
-from isi_widget.stimulus.loading import check_image
 
 NEEDED = ("image", "question")
 CONTEXTS = ("complementary", "contradictory", "irrelevant")
 KNOWN = (*NEEDED, "annotated", "context", "answer", *CONTEXTS, "level", "id")
+#: What is done with what is wrong: refuse all of it, or leave it out and list it.
+ON_ERROR = ("raise", "skip")
 #: As many row errors are printed; the rest are counted.
 MOST_ERRORS = 50
-
-_YES_NO = {"0": "No", "1": "Yes", "false": "No", "true": "Yes", "no": "No", "yes": "Yes"}
 
 
 def from_csv(
@@ -36,16 +38,20 @@ def from_csv(
     *,
     name: str | None = None,
     delimiter: str = ",",
+    on_error: Literal["raise", "skip"] = "raise",
 ) -> Dataset:
     """A data set from a CSV file (UTF-8, with a header) and one or two folders of images.
 
     Columns: ``image`` (file name in `images`) and ``question`` are needed. ``answer``, ``context``,
     ``complementary``, ``contradictory``, ``irrelevant``, ``level``, ``id`` and ``annotated`` (file name in
     the folder `annotated`) may be there; an empty cell only disables what it would give. All others are
-    kept as metadata. White space around cells is stripped.
+    kept as metadata. Cells are text, as they stand ("NA", "None" and "nan" too); only the white space around
+    them is stripped.
 
-    An ``answer`` column that holds nothing but 0 / 1, true / false and yes / no is one of yes/no truths; in
-    any other, "1" is the text "1" (a count, for instance).
+    An ``answer`` column that holds nothing but yes / no, true / false, y / n, t / f and 1 / 0 (also written
+    1.0 or 1,0, as spreadsheets and pandas do beside an empty cell) is one of yes/no truths, except where the
+    question of a row asks for something else ("How many ...?"). In any other column "1" is the text "1"; what
+    that is compared with is said in `isi_widget.correctness.judge`.
 
     Parameters
     ----------
@@ -55,12 +61,22 @@ def from_csv(
         are named as the images are.
     name : of the data set; the file's stem by default.
     delimiter : what separates the cells.
+    on_error : "raise" refuses a table with wrong rows; "skip" leaves them out, with a warning, and lists
+        them in `Dataset.skipped`.
+
+    Only the header of each image is looked at here. A file that is damaged further on is found when it is
+    loaded; `isi_widget.averages` has an `on_error` of its own.
 
     Raises
     ------
     InputError : the file or a folder cannot be used, or rows are wrong: then all of them at once, each with
-        its row (the header is row 1) and column.
+        its row (the header is row 1) and column. With "skip", only if no row is left.
+
+    Warns
+    -----
+    UserWarning : rows were skipped.
     """
+    checks.one_of(on_error, "on_error", ON_ERROR)
     table = Path(path).expanduser()
     folder = _folder(images, "images")
     other = None if annotated is None else _folder(annotated, "annotated")
@@ -69,8 +85,8 @@ def from_csv(
         raise InputError(
             f"{table}: there is a column 'annotated', so its folder is needed: from_csv(..., annotated=...)."
         )
-    answers = {row.get("answer", "").casefold() for _, row in rows} - {""}
-    binary = answers <= set(_YES_NO)
+    answers = {row.get("answer", "") for _, row in rows} - {""}
+    binary = all(map(is_yes_no_cell, answers))
     seen: Counter[str] = Counter()
     observations: list[Observation] = []
     errors: list[str] = []
@@ -80,17 +96,25 @@ def from_csv(
         errors += [f"row {number}, {message}" for message in found]
         if observation is not None:
             observations.append(observation)
-    if errors:
+    if errors and (on_error == "raise" or not observations):
         _refuse(table, errors)
     if not observations:
         raise InputError(f"{table} has a header but no rows.")
-    return Dataset(observations, table.stem if name is None else name)
+    if errors:
+        left = len(rows) - len(observations)
+        warnings.warn(
+            f"{table}: {left} of {len(rows)} rows {'was' if left == 1 else 'were'} skipped; `skipped` of the "
+            f"data set lists why. The first: {errors[0]}",
+            UserWarning,
+            stacklevel=2,
+        )
+    return Dataset(observations, table.stem if name is None else name, skipped=errors)
 
 
 def _observation(
     row: Mapping[str, str],
-    images: Path,
-    annotated: Path | None,
+    images: ImageFolder,
+    annotated: ImageFolder | None,
     binary: bool,
     seen: Counter[str],
     errors: list[str],
@@ -104,16 +128,15 @@ def _observation(
         if not file:
             continue
         try:
-            files[column] = inside(folder, file)
-            check_image(files[column])
+            files[column] = folder.image(file)
         except InputError as error:
             errors.append(f'column "{column}": {error}')
     errors.extend(f'column "{column}": the cell is empty' for column in NEEDED if not row[column])
-    for column, cell in row.items():
-        try:
-            checks.text(cell, f'column "{column}": the cell')
-        except InputError as error:
-            errors.append(str(error))
+    errors.extend(
+        f'column "{column}": the cell must have at most {checks.LONGEST_TEXT} characters, got {len(cell)}.'
+        for column, cell in row.items()
+        if len(cell) > checks.LONGEST_TEXT
+    )
     id = row.get("id") or row["image"]
     seen[id] += 1
     if seen[id] > 1:
@@ -127,7 +150,7 @@ def _observation(
         image=partial(load_image, files["image"]),
         question=row["question"],
         context=row.get("context", ""),
-        answer=_YES_NO.get(answer.casefold()) if binary else answer,
+        answer=truth_of_cell(answer, row["question"]) if binary else answer,
         annotated=partial(load_image, files["annotated"]) if "annotated" in files else None,
         contexts={column: row[column] for column in CONTEXTS if row.get(column)},
         level=row.get("level") or None,
@@ -139,14 +162,14 @@ def _observation(
 def _read(table: Path, delimiter: str) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
     """Header and rows (number, cells by column), white space stripped; rows without any content left out."""
     try:
-        with table.open(encoding="utf-8-sig", newline="") as file:
+        with table.open(encoding=_encoding(table), newline="") as file:
             lines = list(_lines(file, table, delimiter))
     except FileNotFoundError:
         raise InputError(f"There is no CSV file {str(table)!r} (looked from {str(Path.cwd())!r}).") from None
     except IsADirectoryError:
         raise InputError(f"{str(table)!r} is a folder, not a CSV file.") from None
-    except UnicodeDecodeError as error:
-        raise InputError(f"{table} is not UTF-8 (byte {error.start}); save it as CSV UTF-8.") from None
+    except UnicodeError as error:
+        raise InputError(f"{table} is not UTF-8 ({error}); save it as CSV UTF-8.") from None
     except OSError as error:
         raise InputError(f"The CSV file {str(table)!r} cannot be read: {error}.") from None
     if not lines:
@@ -177,6 +200,12 @@ def _read(table: Path, delimiter: str) -> tuple[list[str], list[tuple[int, dict[
     return header, rows
 
 
+def _encoding(table: Path) -> str:
+    """UTF-8, unless the file begins with the mark of UTF-16, as a spreadsheet's "Unicode text" does."""
+    with table.open("rb") as file:
+        return "utf-16" if file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig"
+
+
 def _lines(file: Any, table: Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:
     """Number (1 for the header, as a spreadsheet counts) and stripped cells of each record."""
     try:
@@ -191,11 +220,11 @@ def _lines(file: Any, table: Path, delimiter: str) -> Iterator[tuple[int, list[s
         raise InputError(f"{table}, row {number + 1}: {error}.") from None
 
 
-def _folder(path: str | os.PathLike[str], name: str) -> Path:
+def _folder(path: str | os.PathLike[str], name: str) -> ImageFolder:
     folder = Path(path).expanduser()
     if not folder.is_dir():
         raise InputError(f"{name}={str(folder)!r} is no folder (looked from {str(Path.cwd())!r}).")
-    return folder
+    return ImageFolder(folder)
 
 
 def _refuse(table: Path, errors: list[str]) -> None:

@@ -1,43 +1,77 @@
-"""Image files named by a table: found inside their folder, or refused.
+"""`ImageFolder`: image files named by a table, found inside their folder, or refused.
 
 Not for decoding them (`isi_widget.stimulus.load_image` does) nor for reading the table (`csv_data`).
 """
 
 from __future__ import annotations
 
+import stat
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from isi_widget.errors import InputError
+from isi_widget.stimulus.loading import check_image
 
 
-def inside(folder: Path, name: str) -> Path:
-    """The file `name` in `folder` or below it, symbolic links followed.
+class ImageFolder:
+    """A folder of images that a table names; each name is looked up once.
 
     A table may come from anyone, so names that are absolute, climb with "..", or lead out of the folder by
     a symbolic link are refused, in the notation of any system.
-
-    Raises
-    ------
-    InputError : such a name, or no such file.
     """
-    posix, windows = PurePosixPath(name), PureWindowsPath(name)
-    if "\0" in name:
-        raise InputError(f"{name!r} is no file name.")
-    if posix.is_absolute() or windows.drive or windows.root:
-        raise InputError(f"{name!r} is an absolute path; give the name of a file in {str(folder)!r}.")
-    if ".." in windows.parts:  # splits at both kinds of slash
-        raise InputError(f"{name!r} leads out of its folder; give the name of a file in {str(folder)!r}.")
-    home = folder.resolve()
-    try:
-        path = (home / name).resolve()
-        exists = path.is_file()
-    except (OSError, RuntimeError) as error:  # a name that is too long, a loop of links
-        raise InputError(f"{name!r} cannot be looked up in {str(folder)!r}: {error}.") from None
-    if not path.is_relative_to(home):
-        raise InputError(f"{name!r} is a link that leads out of {str(folder)!r}.")
-    if not exists:
-        raise InputError(f"there is no file {name!r} in {str(folder)!r}{_alike(home, name)}.")
-    return path
+
+    def __init__(self, folder: Path) -> None:
+        self._shown = str(folder)
+        self._home = folder.resolve()
+        self._found: dict[str, Path | InputError] = {}
+
+    def image(self, name: str) -> Path:
+        """The image file `name` in the folder or below it, symbolic links followed, its header checked.
+
+        Raises
+        ------
+        InputError : a name that leads out, no such file, or none that `load_image` would take.
+        """
+        if name not in self._found:
+            try:
+                path = self._inside(name)
+                check_image(path)
+                self._found[name] = path
+            except InputError as error:
+                self._found[name] = error
+        found = self._found[name]
+        if isinstance(found, InputError):
+            raise InputError(*found.args)
+        return found
+
+    def _inside(self, name: str) -> Path:
+        if "\0" in name:
+            raise InputError(f"{name!r} is no file name.")
+        if self._is_plain(name):
+            return self._home / name
+        posix, windows = PurePosixPath(name), PureWindowsPath(name)
+        if posix.is_absolute() or windows.drive or windows.root:
+            raise InputError(f"{name!r} is an absolute path; give the name of a file in {self._shown!r}.")
+        if ".." in windows.parts:  # splits at both kinds of slash
+            raise InputError(f"{name!r} leads out of its folder; give the name of a file in {self._shown!r}.")
+        try:
+            path = (self._home / name).resolve()
+            exists = path.is_file()
+        except (OSError, RuntimeError) as error:  # a name that is too long, a loop of links
+            raise InputError(f"{name!r} cannot be looked up in {self._shown!r}: {error}.") from None
+        if not path.is_relative_to(self._home):
+            raise InputError(f"{name!r} is a link that leads out of {self._shown!r}.")
+        if not exists:
+            raise InputError(f"there is no file {name!r} in {self._shown!r}{_alike(self._home, name)}.")
+        return path
+
+    def _is_plain(self, name: str) -> bool:
+        """Whether it is, in one look at the disk, an ordinary file in the folder itself: most names are."""
+        if any(sign in name for sign in "/\\:") or name in (".", ".."):
+            return False
+        try:
+            return stat.S_ISREG((self._home / name).lstat().st_mode)  # not of a link
+        except (OSError, ValueError):
+            return False
 
 
 def _alike(folder: Path, name: str) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 from isi_widget.datasets.csv_data import from_csv
 from isi_widget.datasets.download import Manifest, cache_folder, fetch
@@ -23,6 +24,7 @@ def isi_vqa(
     path: str | os.PathLike[str] | None = None,
     *,
     progress: bool | Callable[[int, int], None] = True,
+    on_error: Literal["raise", "skip"] = "raise",
 ) -> Dataset:
     """The ISI VQA data set (Klein et al., Interactive Semantic Interventions for VLMs).
 
@@ -32,6 +34,7 @@ def isi_vqa(
         33 MB into the cache folder (``ISI_WIDGET_CACHE``, else the system's), checked by SHA-256; only
         missing files are fetched, and afterwards no network is needed.
     progress : show a bar, or a function of (bytes done, bytes in all).
+    on_error : as in `from_csv`: "raise", or "skip" to leave out rows that are wrong.
 
     Raises
     ------
@@ -45,7 +48,7 @@ def isi_vqa(
             f"{str(folder)!r} does not have the ISI layout: {', '.join(missing)} is missing. Without a path, "
             "isi_vqa() downloads the data set."
         )
-    return from_csv(folder / TABLE, folder / IMAGES, folder / ANNOTATED, name="isi-vqa")
+    return from_csv(folder / TABLE, folder / IMAGES, folder / ANNOTATED, name="isi-vqa", on_error=on_error)
 
 
 def _downloaded(progress: bool | Callable[[int, int], None]) -> Path:

@@ -65,13 +65,16 @@ class Observation:
     image : a path, bytes, Pillow image, NumPy array or Picture, or a function without arguments that
         returns one (lazy).
     question, context : texts; an empty context is a valid condition.
-    answer : the true answer: yes/no in any spelling, a bool, 0 / 1, other text, or None.
+    answer : the true answer: yes/no in any spelling, a bool, 0 / 1 (of NumPy and pandas too), other text, or
+        None.
     annotated : the same image with annotations drawn on it, or None; may be a function too.
     contexts : {"complementary" | "contradictory" | "irrelevant": text}; absent or empty disables that
         preset.
     level : semantic level, for example "object", "attribute", "relation", "counting".
     id : name of the observation in its data set.
     metadata : anything else, JSON-ready.
+
+    What a table has in an empty cell (NaN, NA) counts as not given, except for image and question.
     """
 
     __slots__ = (
@@ -112,15 +115,17 @@ class Observation:
         id: str | None = None,
         metadata: Mapping[str, Any] | None = None,
     ) -> None:
+        if contexts is not None:
+            contexts = {name: text for name, text in contexts.items() if not checks.missing(text)}
         presets = Presets(contexts=contexts)  # checks names and texts
         values: dict[str, Any] = {
             "question": checks.text(question, "question"),
-            "context": checks.text(context, "context"),
+            "context": "" if checks.missing(context) else checks.text(context, "context"),
             "answer": checks.truth(answer),
-            "level": None if level is None else checks.text(level, "level"),
-            "id": None if id is None else checks.text(id, "id"),
+            "level": None if checks.missing(level) else checks.text(level, "level"),
+            "id": None if checks.missing(id) else checks.text(id, "id"),
             "_image": _Lazy(image),
-            "_annotated": None if annotated is None else _Lazy(annotated),
+            "_annotated": None if annotated is None or checks.missing(annotated) else _Lazy(annotated),
             "_contexts": presets.contexts,
             "_metadata": MappingProxyType(dict(metadata or {})),
             "_dataset": None,
@@ -181,8 +186,8 @@ class Observation:
         """The image of another observation, of other content."""
         own = self.image
         for other in self._others(seed):
-            picture = other.image
-            if picture != own:
+            picture = other._picture()
+            if picture is not None and picture != own:
                 return picture
         raise InputError(
             "The random image preset needs a data set with another image; every image here is the same."
@@ -193,11 +198,18 @@ class Observation:
         own, image = {self.context, *self._contexts.values(), ""}, self.image
         for other in self._others(seed):
             texts = [text for text in (*other._contexts.values(), other.context) if text not in own]
-            if texts and other.image != image:
+            if texts and other._picture() != image:
                 return texts[int(np.random.default_rng([seed, 1]).integers(len(texts)))]
         raise InputError(
             "The random context preset needs a data set with another context; there is none here."
         )
+
+    def _picture(self) -> Picture | None:
+        """The image; None if it cannot be loaded, which is no matter of the observation that asks."""
+        try:
+            return self.image
+        except InputError:
+            return None
 
     def _others(self, seed: int) -> Iterable[Observation]:
         """The other observations of the data set, in random order by seed."""
@@ -262,12 +274,14 @@ class Dataset(Sequence[Observation]):
     observations : its members. One that belongs to another data set already (as in a slice) keeps drawing
         its random presets from that one.
     name : for tables and menus.
+    skipped : what was left out when it was read, and why; one text each.
     """
 
-    __slots__ = ("_name", "_observations")
+    __slots__ = ("_name", "_observations", "_skipped")
 
-    def __init__(self, observations: Iterable[Observation], name: str) -> None:
+    def __init__(self, observations: Iterable[Observation], name: str, skipped: Iterable[str] = ()) -> None:
         self._name = checks.text(name, "name")
+        self._skipped = tuple(skipped)
         self._observations = tuple(
             item if item.dataset is not None else item._placed(self, index)
             for index, item in enumerate(observations)
@@ -277,6 +291,11 @@ class Dataset(Sequence[Observation]):
     def name(self) -> str:
         """The name."""
         return self._name
+
+    @property
+    def skipped(self) -> tuple[str, ...]:
+        """What was left out when it was read, and why: `from_csv(..., on_error="skip")`."""
+        return self._skipped
 
     def __len__(self) -> int:
         return len(self._observations)
@@ -290,7 +309,17 @@ class Dataset(Sequence[Observation]):
     def __getitem__(self, index: int | slice) -> Observation | Dataset:
         if isinstance(index, slice):
             return Dataset(self._observations[index], self._name)
-        return self._observations[index]
+        try:
+            return self._observations[index]
+        except IndexError:
+            raise self._no_such(index) from None
+
+    def _no_such(self, index: int) -> IndexError:
+        return IndexError(
+            f"There is no observation {index}: {self._name!r} has {len(self)}, from 0 to {len(self) - 1}."
+            if len(self)
+            else f"There is no observation {index}: {self._name!r} is empty."
+        )
 
     def __eq__(self, other: object) -> bool:
         if self is other:
@@ -303,7 +332,8 @@ class Dataset(Sequence[Observation]):
         return hash((self._name, self._observations))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Dataset, (list(self._observations), self._name)
+        return Dataset, (list(self._observations), self._name, self._skipped)
 
     def __repr__(self) -> str:
-        return f"Dataset({self._name!r}, {len(self)} observations)"
+        skipped = f", {len(self._skipped)} skipped" if self._skipped else ""
+        return f"Dataset({self._name!r}, {len(self)} observations{skipped})"

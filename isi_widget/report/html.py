@@ -76,7 +76,9 @@ def _answer(answer: dict[str, Any] | None, truth: str | None) -> str:
     text = escape(answer["text"]) if answer["text"] else f'<span style="{QUIET}">(empty answer)</span>'
     if not answer["finished"]:
         text += f' <span style="{QUIET}">(cut off by max_new_tokens)</span>'
-    judged = f"{verdict(answer['correct'])}; truth: {escape(truth)}" if truth is not None else ""
+    judged = ""
+    if truth is not None:
+        judged = f"{verdict(answer['correct']) or 'not judged'}; truth: {escape(truth)}"
     parts = [
         f'<div style="{HEADING}">Answer</div>',
         f'<div dir="auto" style="{_TEXT};font-size:1.15em">{text}</div>',

@@ -52,11 +52,16 @@ def trial_view(trial: Trial) -> dict[str, Any]:
         "seconds": dict(trial.seconds),
         "created": trial.created,
         "code": trial.code(),
-        "notes": list(trial.notes),
+        "notes": _notes(trial),
         "answer": _answer(trial),
         "uncertainty": None if trial.uncertainty is None else _uncertainty(trial.uncertainty, trial),
         "attention": _attention(trial),
     }
+
+
+def _notes(trial: Trial) -> list[str]:
+    """What could not be measured or judged, and why."""
+    return [*trial.notes, *filter(None, [trial.judgement.reason])]
 
 
 def _answer(trial: Trial) -> dict[str, Any] | None:
@@ -255,7 +260,7 @@ def trial_row(trial: Trial) -> dict[str, Any]:
         )
     }
     row["entailment"] = None if uncertainty is None else uncertainty.entailment
-    row["notes"] = " ".join(trial.notes)
+    row["notes"] = " ".join(_notes(trial))
     row["seconds"] = trial.seconds.get("total", math.nan)
     row |= {f"version_{name}": version for name, version in trial.versions.items()}
     return row

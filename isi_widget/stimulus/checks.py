@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from decimal import Decimal
 from numbers import Integral, Real
 from typing import Any
 
@@ -118,16 +119,27 @@ def region(value: Any, name: str) -> tuple[float, float, float, float]:
     return x, y, width, height
 
 
+def missing(value: Any) -> bool:
+    """Whether a value is what tables have in an empty cell: None, NaN, pandas' NA and NaT."""
+    if isinstance(value, str):
+        return False
+    if value is None or type(value).__name__ in ("NAType", "NaTType"):
+        return True
+    return isinstance(value, (Real, Decimal)) and value != value
+
+
 def truth(value: Any, name: str = "answer") -> str | None:
     """The true answer: True, 1 and any spelling of "yes" become "Yes", False, 0 and "no" become "No"; other
     text stays, stripped.
 
-    Empty text is None. Other numbers are refused, since 0 and 1 already mean no and yes: pass a count as
-    text.
+    Values of NumPy and pandas count as those of Python. Empty text and a missing value (NaN, NA) are None.
+    Other numbers are refused, since 0 and 1 already mean no and yes: pass a count as text.
     """
-    if value is None:
+    if getattr(value, "ndim", None) == 0:  # a number of NumPy, or an array of one
+        value = value.item()
+    if missing(value):
         return None
-    if isinstance(value, Real) or type(value).__name__ in ("bool_", "bool"):
+    if not isinstance(value, str) and isinstance(value, (Real, Decimal)):
         if value in (0, 1):
             return "Yes" if value else "No"
         raise InputError(

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
+from isi_widget.correctness import is_correct
 from isi_widget.datasets import from_csv
 from isi_widget.errors import InputError
 
@@ -79,6 +82,13 @@ def test_two_images_may_differ_in_their_ending_only(home: Path) -> None:
         (["TRUE", "false", "no"], ["Yes", "No", "No"]),
         (["1", "0", "3"], ["1", "0", "3"]),
         (["yes", "1", "red"], ["Yes", "1", "red"]),
+        (["1.0", "0.0", ""], ["Yes", "No", None]),  # what pandas makes of 1, 0 and an empty cell
+        (['"1,0"', '"0,0"', "1.00"], ["Yes", "No", "Yes"]),  # a spreadsheet with a decimal comma
+        (["Y", "n", "T"], ["Yes", "No", "Yes"]),
+        (["3.0", "1.0", ""], ["3.0", "1.0", None]),
+        (["NA", "None", "nan"], ["NA", "None", "nan"]),
+        (["null", "", "N/A"], ["null", None, "N/A"]),
+        (["", "", ""], [None, None, None]),
     ],
 )
 def test_an_answer_column_is_yes_or_no_only_if_all_of_it_is(
@@ -86,6 +96,48 @@ def test_an_answer_column_is_yes_or_no_only_if_all_of_it_is(
 ) -> None:
     data = load(home, "image,question,answer\n" + "".join(f"a.png,q,{cell}\n" for cell in cells))
     assert [obs.answer for obs in data] == answers
+
+
+def test_a_one_is_a_count_where_the_question_counts(home: Path) -> None:
+    data = load(home, "image,question,answer\na.png,How many?,1.0\na.png,Is it?,1.0\na.png,Is it?,0.0\n")
+    assert [obs.answer for obs in data] == ["1.0", "Yes", "No"]
+
+
+def test_what_pandas_writes_is_read_back_and_judged(home: Path) -> None:
+    frame = pd.DataFrame({"image": ["a.png"] * 3, "question": ["Is it?"] * 3, "answer": [1, 0, None]})
+    data = load(home, frame.to_csv(index=False))
+    assert "1.0" in (home / "my.csv").read_text()  # or nothing is tested
+    judged = [[is_correct(said, obs.answer, obs.question) for said in ("Yes.", "No.")] for obs in data]
+    assert judged == [[True, False], [False, True], [None, None]]
+
+
+def test_wrong_rows_can_be_left_out_and_are_listed(home: Path) -> None:
+    (home / "images" / "text.png").write_text("no image")
+    text = "image,question,id\na.png,q,1\nno.png,q,2\ntext.png,q,3\nb.png,,4\n../outside.png,q,5\nb.png,q,6\n"
+    with pytest.warns(
+        UserWarning, match=r"4 of 6 rows were skipped.*row 3, column \"image\": there is no file"
+    ):
+        data = load(home, text, on_error="skip")
+    assert [obs.id for obs in data] == ["1", "6"]
+    assert [line.partition(",")[0] for line in data.skipped] == ["row 3", "row 4", "row 5", "row 6"]
+    assert "4 skipped" in repr(data) and pickle.loads(pickle.dumps(data)).skipped == data.skipped
+    assert load(home, "image,question\na.png,q\n", on_error="skip").skipped == ()
+    with pytest.raises(InputError, match="has 1 error"):  # nothing is left
+        load(home, "image,question\nnone.png,q\n", on_error="skip")
+    with pytest.raises(InputError, match="on_error must be one of raise, skip"):
+        load(home, "image,question\na.png,q\n", on_error="ignore")
+
+
+def test_each_file_is_looked_at_once(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+    monkeypatch.setattr("isi_widget.datasets.files.check_image", lambda path: seen.append(path.name))
+    load(home, "image,question\n" + "a.png,q\nb.png,q\n" * 50)
+    assert seen == ["a.png", "b.png"]
+
+
+def test_a_spreadsheets_unicode_text_is_read(home: Path) -> None:
+    (home / "my.csv").write_bytes("image\tquestion\na.png\tGröße?\n".encode("utf-16"))
+    assert from_csv(home / "my.csv", home / "images", delimiter="\t")[0].question == "Größe?"
 
 
 def test_several_questions_about_one_image_have_different_names(home: Path) -> None:

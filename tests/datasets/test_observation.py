@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pickle
+from decimal import Decimal
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from isi_widget.datasets import Dataset, Observation
@@ -26,15 +28,52 @@ def grey(value: int) -> np.ndarray:
         ("yes", "Yes"),
         (" NO ", "No"),
     ]
-    + [("three", "three"), ("1", "1"), ("", None), (None, None)],
+    + [("three", "three"), ("1", "1"), ("", None), (None, None)]
+    + [(np.float64(1.0), "Yes"), (np.int8(0), "No"), (np.array(1.0), "Yes"), (np.str_("yes"), "Yes")]
+    + [(Decimal(1), "Yes"), (np.nan, None), (float("nan"), None), (np.float32("nan"), None)]
+    + [(pd.NA, None), (pd.NaT, None), (pd.Series([True, None], dtype="boolean")[0], "Yes")]
+    + [("NA", "NA"), ("nan", "nan"), ("None", "None")],
 )
 def test_truth_in_its_normal_form(given: object, normal: str | None) -> None:
     assert Observation(grey(0), "q", answer=given).answer == normal
 
 
-def test_a_count_as_a_number_is_refused() -> None:
+@pytest.mark.parametrize("value", [3, 0.5, np.float64(3.0), np.inf, -1])
+def test_a_count_as_a_number_is_refused(value: float) -> None:
     with pytest.raises(InputError, match='pass a count as text, as in "3"'):
-        Observation(grey(0), "q", answer=3)
+        Observation(grey(0), "q", answer=value)
+
+
+@pytest.mark.parametrize("empty", [None, np.nan, pd.NA, pd.NaT])
+def test_an_empty_cell_of_a_frame_counts_as_not_given(empty: object) -> None:
+    obs = Observation(
+        grey(0), "q", empty, empty, empty, contexts={"irrelevant": empty}, level=empty, id=empty
+    )
+    assert (obs.context, obs.answer, obs.annotated, obs.contexts) == ("", None, None, {})
+    assert (obs.level, obs.id) == (None, None)
+    with pytest.raises(InputError, match="question must be text"):
+        Observation(grey(0), empty)
+
+
+def test_an_index_that_is_not_there_says_how_many_there_are() -> None:
+    data = Dataset([Observation(grey(i), "q") for i in range(3)], "mine")
+    for index in (3, -4, 10**9):
+        with pytest.raises(IndexError, match=f"no observation {index}: 'mine' has 3, from 0 to 2"):
+            data[index]
+    assert len(list(iter(data))) == len(list(reversed(data))) == 3  # iteration ends
+    with pytest.raises(IndexError, match="is empty"):
+        data[:0][0]
+
+
+def test_a_random_preset_passes_over_a_picture_that_cannot_be_loaded() -> None:
+    def broken() -> np.ndarray:
+        raise InputError("truncated")
+
+    data = Dataset([Observation(grey(1), "a"), Observation(broken, "b"), Observation(grey(2), "c")], "d")
+    for seed in range(10):
+        assert data[0].stimulus().with_image(preset="random", seed=seed).current_image.array()[0, 0, 0] == 2
+    with pytest.raises(InputError, match="truncated"):
+        data[1].stimulus()
 
 
 def test_lazy_images_are_made_when_needed_and_shared_while_in_use() -> None:
