@@ -25,8 +25,6 @@ from isi_widget.stimulus import checks, load_image
 NEEDED = ("image", "question")
 CONTEXTS = ("complementary", "contradictory", "irrelevant")
 KNOWN = (*NEEDED, "annotated", "context", "answer", *CONTEXTS, "level", "id")
-#: What is done with what is wrong: refuse all of it, or leave it out and list it.
-ON_ERROR = ("raise", "skip")
 #: As many row errors are printed; the rest are counted.
 MOST_ERRORS = 50
 
@@ -76,7 +74,7 @@ def from_csv(
     -----
     UserWarning : rows were skipped.
     """
-    checks.one_of(on_error, "on_error", ON_ERROR)
+    checks.on_error(on_error)
     table = Path(path).expanduser()
     folder = _folder(images, "images")
     other = None if annotated is None else _folder(annotated, "annotated")

@@ -5,16 +5,17 @@ A few conditions to look at, not a study: differences are marked so that they ar
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from isi_widget.errors import InputError
+from isi_widget.errors import Cancelled, InputError
 from isi_widget.report.html import picture_html, shares_of, verdict
 from isi_widget.report.labels import labels_of
 from isi_widget.report.style import NEUTRAL, SEGMENT_COLORS
 from isi_widget.report.svg import NO_FORMULAS, QUIET, TABLE, bar, escape, stack
-from isi_widget.stimulus import Stimulus
+from isi_widget.stimulus import Stimulus, checks
 from isi_widget.trial import Trial, run_trial
 
 if TYPE_CHECKING:
@@ -39,10 +40,12 @@ class Comparison:
     Attributes
     ----------
     trials, labels : one label per trial, all different.
+    skipped : (label, reason) of each condition that could not be run.
     """
 
     trials: tuple[Trial, ...]
     labels: tuple[str, ...]
+    skipped: tuple[tuple[str, str], ...] = ()
 
     def __post_init__(self) -> None:
         if not self.trials or len(self.trials) != len(self.labels):
@@ -72,12 +75,19 @@ class Comparison:
 
     def to_dict(self) -> dict[str, Any]:
         """As a JSON-ready dict, without loss."""
-        return {"labels": list(self.labels), "trials": [trial.to_dict() for trial in self.trials]}
+        record: dict[str, Any] = {
+            "labels": list(self.labels),
+            "trials": [trial.to_dict() for trial in self.trials],
+        }
+        if self.skipped:
+            record["skipped"] = [list(item) for item in self.skipped]
+        return record
 
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> Comparison:
         """The inverse of `to_dict`."""
-        return cls(tuple(map(Trial.from_dict, record["trials"])), tuple(record["labels"]))
+        skipped = tuple((str(label), str(reason)) for label, reason in record.get("skipped", ()))
+        return cls(tuple(map(Trial.from_dict, record["trials"])), tuple(record["labels"]), skipped)
 
     def plot(self) -> Figure:
         """Thumbnails above, semantic entropies with intervals and relative attention shares below."""
@@ -86,7 +96,9 @@ class Comparison:
         return plot_comparison(self.trials, self.labels)
 
     def __repr__(self) -> str:
-        return "Comparison(\n" + "".join(f"  {label}: {trial!r}\n" for label, trial in self._pairs()) + ")"
+        lines = [f"  {label}: {trial!r}\n" for label, trial in self._pairs()]
+        lines += [f"  {label}: skipped, {reason}\n" for label, reason in self.skipped]
+        return "Comparison(\n" + "".join(lines) + ")"
 
     def _repr_html_(self) -> str:
         return comparison_html(self)
@@ -100,6 +112,7 @@ def compare(
     vlm: VLM,
     *,
     labels: Sequence[str] | None = None,
+    on_error: Literal["raise", "skip"] = "raise",
     progress: Callable[[str, int, int], None] | None = None,
     **settings: Any,
 ) -> Comparison:
@@ -107,8 +120,11 @@ def compare(
 
     stimuli is a list of them, or a dict {label: stimulus}; without labels, labels come from the operations
     ("box", "noise 0.3", "context: contradictory"). progress is called as progress("label: stage", done,
-    total). settings are those of `run_trial`; `cancel` among them stops the whole comparison.
+    total). settings are those of `run_trial`; `cancel` among them stops the whole comparison. With
+    on_error="skip" a condition that cannot be run is left out, with a warning, and listed in
+    `Comparison.skipped`.
     """
+    checks.on_error(on_error)
     if isinstance(stimuli, Mapping):
         if labels is not None:
             raise InputError(
@@ -134,11 +150,27 @@ def compare(
         raise InputError(
             f"compare needs one label per stimulus, all different; got {len(listed)} stimuli and {names}."
         )
-    trials = []
+    trials: dict[str, Trial] = {}
+    skipped: dict[str, str] = {}
     for name, stimulus in zip(names, listed, strict=True):
         report = None if progress is None else _prefixed(progress, name)
-        trials.append(run_trial(vlm, stimulus, progress=report, **settings))
-    return Comparison(tuple(trials), tuple(names))
+        try:
+            trials[name] = run_trial(vlm, stimulus, progress=report, **settings)
+        except Cancelled:
+            raise
+        except Exception as error:
+            if on_error == "raise":
+                error.add_note(f"at the condition {name!r}")
+                raise
+            skipped[name] = str(error) or type(error).__name__
+    if skipped:
+        every = "; ".join(f"{name!r}: {reason}" for name, reason in skipped.items())
+        if not trials:
+            raise InputError(f"None of the {len(listed)} conditions could be run. {every}")
+        warnings.warn(
+            f"{len(skipped)} of {len(listed)} conditions skipped. {every}", UserWarning, stacklevel=2
+        )
+    return Comparison(tuple(trials.values()), tuple(trials), tuple(skipped.items()))
 
 
 def _prefixed(progress: Callable[[str, int, int], None], name: str) -> Callable[[str, int, int], None]:
@@ -194,6 +226,7 @@ def comparison_html(comparison: Comparison) -> str:
         if name != "other"
     )
     notes = dict.fromkeys(note for view in views for note in view["notes"])
+    notes |= dict.fromkeys(f"Skipped: {label}. {reason}" for label, reason in comparison.skipped)
     below = "".join(f'<div style="{QUIET}">{escape(line)}</div>' for line in (caption(views), *notes))
     return (
         f'<div class="isi-comparison {NO_FORMULAS}" style="overflow-x:auto;color:inherit">'

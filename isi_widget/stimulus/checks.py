@@ -79,6 +79,11 @@ def one_of(value: Any, name: str, choices: Sequence[str]) -> str:
     return value
 
 
+def on_error(value: Any) -> str:
+    """What is done with one bad item of many: "raise", or "skip" to leave it out and list it."""
+    return one_of(value, "on_error", ("raise", "skip"))
+
+
 def color(value: Any, name: str) -> str:
     """A CSS colour name or hex value as lower-case ``#rrggbb``; transparency is refused."""
     if not isinstance(value, str):

@@ -29,6 +29,7 @@ def averages_html(averages: Averages) -> str:
     settings = ", ".join(f"{name} {value}" for name, value in how.to_dict().items() if name != "what")
     versions = ", ".join(f"{name} {version}" for name, version in averages.versions.items())
     notes = "".join(f'<div style="{QUIET}">{escape(note)}</div>' for note in averages.notes)
+    notes += _skipped(averages)
     return (
         f'<div class="isi-averages {NO_FORMULAS}" style="line-height:1.4;color:inherit">'
         f'<div style="{HEADING}">{escape(title)} <span style="{QUIET}">means with 95% bootstrap intervals '
@@ -40,6 +41,17 @@ def averages_html(averages: Averages) -> str:
         '<details style="color:inherit"><summary style="cursor:pointer">settings, versions</summary>'
         f'<div style="{QUIET}">{escape(settings)}, entailment {escape(averages.entailment)}<br/>'
         f"{escape(versions)}<br/>weights {escape(model.get('fingerprint'))}</div></details></div>"
+    )
+
+
+def _skipped(averages: Averages) -> str:
+    if not averages.skipped:
+        return ""
+    listed = "".join(f"<li>{escape(str(item))}</li>" for item in averages.skipped)
+    title = f"{len(averages.skipped)} of {averages.size} observations were skipped: they could not be run"
+    return (
+        f'<details style="color:inherit"><summary style="cursor:pointer">{escape(title)}</summary>'
+        f'<ul style="{QUIET}">{listed}</ul></details>'
     )
 
 

@@ -115,6 +115,18 @@ class Row:
         return float(getattr(self, name))
 
 
+@dataclass(frozen=True)
+class Skipped:
+    """An observation that could not be run: its index in the data set, its id, and what was wrong."""
+
+    index: int
+    id: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"observation {self.index} ({self.id!r}): {self.reason}"
+
+
 _COLUMNS = tuple(item.name for item in fields(Row))
 _NUMBERS = tuple(item.name for item in fields(Row) if item.type == "float")
 
@@ -139,6 +151,7 @@ class Averages:
     notes : what could not be measured, and why.
     versions : of python, isi_widget, torch, ...; several where the run went on under another.
     created : when it ended, ISO 8601 in UTC.
+    skipped : observations that could not be run, by index; no row is of them.
     """
 
     model: Mapping[str, Any]
@@ -150,6 +163,7 @@ class Averages:
     notes: tuple[str, ...] = ()
     versions: Mapping[str, str] = field(default_factory=dict)
     created: str = ""
+    skipped: tuple[Skipped, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.rows:
@@ -157,6 +171,11 @@ class Averages:
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    @property
+    def size(self) -> int:
+        """How many observations there were: those with a row and those that were skipped."""
+        return len(self.rows) + len(self.skipped)
 
     # ---- numbers
     def values(self, name: str) -> npt.NDArray[np.float64]:
@@ -221,28 +240,31 @@ class Averages:
     # ---- as data
     def to_dict(self) -> dict[str, Any]:
         """As a dict that `json.dumps(..., allow_nan=False)` takes, without loss."""
-        return {
+        record: dict[str, Any] = {
             "schema": SCHEMA,
             "model": dict(self.model),
             "settings": self.settings.to_dict(),
             "entailment": self.entailment,
             "data": self.data,
             "condition": self.condition,
-            "size": len(self.rows),
+            "size": self.size,
             "created": self.created,
             "versions": dict(self.versions),
             "notes": list(self.notes),
             "columns": list(_COLUMNS),
             "rows": [[_packed(getattr(row, name)) for name in _COLUMNS] for row in self.rows],
         }
+        if self.skipped:
+            record["skipped"] = [[item.index, item.id, item.reason] for item in self.skipped]
+        return record
 
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> Averages:
         """The inverse of `to_dict`. Raises `InputError` if it is no such record, or of an unfinished run."""
         made, size = read(record)
-        if len(made) != size:
+        if made.size != size:
             raise InputError(
-                f"These averages are of an unfinished run: {len(made)} of {size} observations. Finish it "
+                f"These averages are of an unfinished run: {made.size} of {size} observations. Finish it "
                 "with isi.averages(..., store=...) and the same file."
             )
         return made
@@ -287,6 +309,8 @@ class Averages:
     # ---- as pictures
     def __repr__(self) -> str:
         parts = [f"{self.data!r}", f"{len(self)} observations", f"model={self.model.get('name')!r}"]
+        if self.skipped:
+            parts.append(f"{len(self.skipped)} skipped")
         if not math.isnan(self.accuracy):
             parts.append(f"accuracy={self.accuracy:.3f}")
         for name in ("semantic_entropy", "discrete_semantic_entropy"):
@@ -328,7 +352,7 @@ def read(record: Mapping[str, Any]) -> tuple[Averages, int]:
             "with isi.averages(...)."
         )
     known = {item.name for item in fields(Averages)} | {"schema", "size", "columns"}
-    check_fields(_TITLE, record, known, known)
+    check_fields(_TITLE, record, known - {"skipped"}, known)
     if list(record["columns"]) != list(_COLUMNS):
         raise InputError(
             f"These averages have the columns {record['columns']}; expected {list(_COLUMNS)}. Make them "
@@ -336,13 +360,18 @@ def read(record: Mapping[str, Any]) -> tuple[Averages, int]:
         )
     try:
         rows, size = tuple(map(_row, record["rows"])), int(record["size"])
+        skipped = tuple(Skipped(int(at), str(id), str(why)) for at, id, why in record.get("skipped", ()))
+        indices = [item.index for item in skipped]
+        if sorted(set(indices)) != indices or not all(0 <= at < len(rows) + len(indices) for at in indices):
+            raise ValueError(f"the indices of what was skipped are {indices}")
     except (TypeError, ValueError) as error:
         raise InputError(f"A row of these averages is broken: {error}. Make them again.") from None
     kept = {
         name: record[name] for name in ("model", "data", "condition", "entailment", "versions", "created")
     }
     settings = Settings.from_dict(record["settings"])
-    return Averages(**kept, settings=settings, rows=rows, notes=tuple(record["notes"])), size
+    notes = tuple(record["notes"])
+    return Averages(**kept, settings=settings, rows=rows, notes=notes, skipped=skipped), size
 
 
 def read_json(path: str | Path) -> dict[str, Any]:

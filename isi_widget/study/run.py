@@ -7,6 +7,7 @@ process.
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,16 +17,17 @@ from isi_widget.datasets import Observation, scenes
 from isi_widget.errors import Cancelled, InputError
 from isi_widget.settings import Settings
 from isi_widget.stages import Cancel, Progress
-from isi_widget.stimulus import Stimulus
+from isi_widget.stimulus import Stimulus, checks
 from isi_widget.study import record
 from isi_widget.study.identity import differences, identity
-from isi_widget.study.record import Averages, Row
+from isi_widget.study.record import Averages, Row, Skipped
 from isi_widget.trial import Trial, run_trial
 
 if TYPE_CHECKING:
     from isi_widget.uncertainty import EntailmentModel
     from isi_widget.vlm import VLM
 
+_LONGEST_REASON = 1000
 #: What is done to an observation before it is shown.
 Condition = Callable[[Observation], Stimulus]
 
@@ -46,6 +48,7 @@ def averages(
     prepend_question: bool = True,
     entailment: EntailmentModel | str | None = None,
     store: str | Path | None = None,
+    on_error: Literal["raise", "skip"] = "raise",
     progress: Progress | None = None,
     cancel: Cancel | None = None,
 ) -> Averages:
@@ -63,6 +66,10 @@ def averages(
     store : a JSON file that keeps what is done after each observation. If it is there, the run goes on where
         it stopped; a finished one is read, and nothing is run. One of other settings, another model or other
         data is refused.
+    on_error : what happens to an observation that cannot be run: a damaged picture, a context that is too
+        long, a condition that fails. "raise" stops there; "skip" goes on without it, and lists it with the
+        reason in `Averages.skipped`, in the store, on the page and in a warning. The same call with the same
+        store tries what was skipped again.
     progress : called as progress("observations", done, total), from 0 to total.
     cancel : polled between observations and tokens; once it returns True, `Cancelled` is raised.
 
@@ -74,11 +81,18 @@ def averages(
     ------
     InputError
         Settings out of range, no observations, a condition that gives no stimulus, a `store` of something
-        else or that cannot be written, a model that is changed meanwhile. Whatever is wrong with one
-        observation is raised as it is, with a note that names it; what was done before is in the store.
+        else or that cannot be written, a model that is changed meanwhile; with on_error="skip", no
+        observation that could be run. Else whatever is wrong with one observation is raised as it is, with a
+        note that names it; what was done before is in the store.
     Cancelled
         As asked for; what was done before is in the store.
+
+    Warns
+    -----
+    UserWarning
+        Observations were skipped.
     """
+    checks.on_error(on_error)
     settings = Settings(
         samples=samples,
         temperature=temperature,
@@ -109,18 +123,35 @@ def averages(
         if cancel is not None and cancel():
             raise run.cancelled()
         name = observation.id or str(index)
+        trial = None
         try:
             stimulus = _shown(observation, condition)
             if not run.has(index, stimulus, name):
                 trial = run_trial(vlm, stimulus, **arguments, entailment=entailment, cancel=cancel)
-                run.keep(trial, name, observation.level)
         except Cancelled:
             raise run.cancelled() from None
-        except Exception as error:
-            error.add_note(f"at observation {index} ({name!r}) of {run.data}")
+        except _AnotherRun:
             raise
+        except Exception as error:
+            if on_error == "raise":
+                error.add_note(f"at observation {index} ({name!r}) of {run.data}")
+                raise
+            run.skip(index, name, error)
+        if trial is not None:
+            run.keep(index, trial, name, observation.level)
         _report(progress, index + 1, run.size)
-    return run.result()
+    made = run.result()
+    if made.skipped:
+        warnings.warn(_left_out(made.skipped, made.size), UserWarning, stacklevel=2)
+    return made
+
+
+def _left_out(skipped: Sequence[Skipped], size: int) -> str:
+    were = "was" if len(skipped) == 1 else "were"
+    return (
+        f"{len(skipped)} of {size} observations {were} skipped; `skipped` of the averages lists why. "
+        f"The first: {skipped[0]}"
+    )
 
 
 _SETTINGS = (
@@ -174,6 +205,10 @@ def _report(progress: Progress | None, done: int, total: int) -> None:
         progress("observations", done, total)
 
 
+class _AnotherRun(InputError):
+    """A store that is of something else: no matter of one observation."""
+
+
 class _Run:
     """What is done so far, in memory and in the store."""
 
@@ -191,6 +226,8 @@ class _Run:
         self._model, self._settings = model, settings
         self._condition, self._entailment = condition, entailment
         self._so_far: Averages | None = None
+        self._rows: dict[int, Row] = {}
+        self._skipped: dict[int, Skipped] = {}
         if path is not None and path.exists():
             self._so_far = self._read(path)
         elif path is not None and not (path.parent.is_dir() and os.access(path.parent, os.W_OK)):
@@ -211,21 +248,20 @@ class _Run:
         wrong += [f"its model's {text}" for text in differences(found.model, self._model, early=True)]
         if wrong:
             raise self._refusal("; ".join(wrong))
+        self._skipped = {item.index: item for item in found.skipped}
+        done = (index for index in range(found.size) if index not in self._skipped)
+        self._rows = dict(zip(done, found.rows, strict=True))
         return found
 
-    def _refusal(self, reason: str) -> InputError:
-        return InputError(
+    def _refusal(self, reason: str) -> _AnotherRun:
+        return _AnotherRun(
             f"The store {str(self._path)!r} is of another run: {reason}. Name another file, or delete this "
             "one to start again."
         )
 
-    @property
-    def _rows(self) -> tuple[Row, ...]:
-        return () if self._so_far is None else self._so_far.rows
-
     def has(self, index: int, stimulus: Stimulus, name: str) -> bool:
         """Whether an observation is done; `InputError` if what was done there is something else."""
-        if index >= len(self._rows):
+        if index not in self._rows:
             return False
         row = self._rows[index]
         if (row.id, row.stimulus) != (name, record.stimulus_id(stimulus)):
@@ -234,7 +270,16 @@ class _Run:
             )
         return True
 
-    def keep(self, trial: Trial, name: str, level: str | None) -> None:
+    def skip(self, index: int, name: str, error: Exception) -> None:
+        """List an observation that cannot be run; one that was run before, from the store, stays."""
+        if index in self._rows:
+            return
+        reason = str(error) or type(error).__name__
+        self._skipped[index] = Skipped(index, name, reason[:_LONGEST_REASON])
+        if self._so_far is not None:
+            self._write(self._so_far)
+
+    def keep(self, index: int, trial: Trial, name: str, level: str | None) -> None:
         """Add a trial, and write the store."""
         model, before = identity(trial.model), self._so_far
         if before is not None and (changed := list(differences(before.model, model))):
@@ -242,7 +287,11 @@ class _Run:
                 f"The model is another one than at the observations before: its {'; its '.join(changed)}. "
                 "What was done before is kept; start again with another store."
             )
-        row = Row.of(trial, name, level)
+        self._rows[index] = row = Row.of(trial, name, level)
+        self._skipped.pop(index, None)
+        notes = list(trial.notes)
+        if trial.judgement.reason:
+            notes.append("Some answers could not be judged by their truth; see `Trial.judgement`.")
         if before is None:
             made = Averages(
                 model,
@@ -251,19 +300,23 @@ class _Run:
                 (row,),
                 self._condition,
                 self._entailment,
-                trial.notes,
+                tuple(notes),
                 trial.versions,
                 trial.created,
             )
         else:
             made = replace(
                 before,
-                rows=(*before.rows, row),
-                notes=tuple(dict.fromkeys([*before.notes, *trial.notes])),
+                notes=tuple(dict.fromkeys([*before.notes, *notes])),
                 versions=_together(before.versions, trial.versions),
                 created=trial.created,
             )
-        self._so_far = made
+        self._write(made)
+
+    def _write(self, made: Averages) -> None:
+        rows = tuple(self._rows[index] for index in sorted(self._rows))
+        skipped = tuple(self._skipped[index] for index in sorted(self._skipped))
+        self._so_far = made = replace(made, rows=rows, skipped=skipped)
         if self._path is not None:
             record.write({**made.to_dict(), "size": self.size}, self._path)
 
@@ -274,11 +327,15 @@ class _Run:
             if self._path is None
             else f"They are kept in {str(self._path)!r}: the same call goes on from there."
         )
-        return Cancelled(f"Cancelled after {len(self._rows)} of {self.size} observations. {kept}")
+        skipped = f" {len(self._skipped)} of them were skipped." if self._skipped else ""
+        done = len(self._rows) + len(self._skipped)
+        return Cancelled(f"Cancelled after {done} of {self.size} observations.{skipped} {kept}")
 
     def result(self) -> Averages:
         """All of it."""
-        assert self._so_far is not None  # there is at least one observation
+        if self._so_far is None:  # there is at least one observation
+            first = self._skipped[min(self._skipped)]
+            raise InputError(f"None of the {self.size} observations of {self.data} could be run. {first}")
         return self._so_far
 
 

@@ -11,6 +11,7 @@ import pytest
 from made_trials import SameText, make_silent_trial, make_trial
 
 import isi_widget as isi
+import isi_widget.report.compare as compare_module
 from isi_widget.errors import Cancelled, InputError
 from isi_widget.report.compare import Comparison, compare
 from isi_widget.report.labels import label_of, labels_of
@@ -184,3 +185,26 @@ def test_the_caption_says_how_the_entropies_were_sampled_and_only_what_holds_for
     assert "Same settings" not in other and "Not all have the same model and settings." in other
     assert ">model<" in other and ">remote<" in other
     assert "Not available: attention. A server shows only text." in other
+
+
+def test_a_condition_that_cannot_be_run_is_skipped_if_one_says_so(trial, monkeypatch):
+    def run_one(vlm, stimulus, **settings):
+        if stimulus.operations:
+            raise InputError("The prompt is <too> long.")
+        return trial
+
+    monkeypatch.setattr(compare_module, "run_trial", run_one)
+    bad = trial.stimulus.noise(0.3)
+    plain = trial.stimulus.with_operations([])
+    with pytest.raises(InputError, match="too> long") as caught:
+        compare({"a": plain, "b": bad}, None)
+    assert caught.value.__notes__ == ["at the condition 'b'"]
+    with pytest.warns(UserWarning, match="1 of 2 conditions skipped"):
+        made = compare({"b": bad, "a": plain}, None, on_error="skip")
+    assert made.labels == ("a",) and made.skipped == (("b", "The prompt is <too> long."),)
+    assert "Skipped: b. The prompt is &lt;too&gt; long." in made._repr_html_() and "skipped" in repr(made)
+    assert Comparison.from_dict(json.loads(json.dumps(made.to_dict()))) == made
+    with pytest.raises(InputError, match="None of the 1 conditions"):
+        compare([bad], None, on_error="skip")
+    with pytest.raises(InputError, match="on_error must be one of"):
+        compare([plain], None, on_error="ignore")

@@ -278,3 +278,94 @@ def test_what_makes_no_sense_is_refused(vlm, arguments, message):
 def test_a_model_is_needed():
     with pytest.raises(InputError, match="need a VLM"):
         averages("embedded", DATA)
+
+
+# ------------------------------------------------------------------------------------------- one bad item
+@pytest.fixture
+def table(tmp_path):
+    """A CSV data set of five of which one picture is truncated: its header is fine."""
+    rows = []
+    for i, obs in enumerate(DATA):
+        obs.image.pil().save(tmp_path / f"{i}.jpg", quality=95)
+        rows.append(f"{i}.jpg,{obs.question},{obs.answer}")
+    data = (tmp_path / "2.jpg").read_bytes()
+    (tmp_path / "2.jpg").write_bytes(data[: len(data) // 3])
+    (tmp_path / "my.csv").write_text("image,question,answer\n" + "\n".join(rows) + "\n")
+    return tmp_path, data
+
+
+def read(folder):
+    return datasets.from_csv(folder / "my.csv", folder)
+
+
+def test_a_truncated_picture_stops_the_run_unless_it_is_to_be_skipped(vlm, table, tmp_path):
+    store = tmp_path / "store.json"
+    with pytest.raises(InputError, match="damaged or truncated") as caught:
+        averages(vlm, read(table[0]), store=store, **HOW)
+    assert caught.value.__notes__ == ["at observation 2 ('2.jpg') of my"]
+    with pytest.warns(UserWarning, match=r"1 of 5 observations was skipped.*observation 2 \('2.jpg'\)"):
+        made = averages(vlm, read(table[0]), store=store, on_error="skip", **HOW)
+    assert [row.id for row in made.rows] == ["0.jpg", "1.jpg", "3.jpg", "4.jpg"] and made.size == 5
+    (left,) = made.skipped
+    assert (left.index, left.id) == (2, "2.jpg") and "truncated" in left.reason
+    assert Averages.load(store) == made == Averages.from_dict(made.to_dict())
+    assert "1 of 5 observations were skipped" in made._repr_html_() and "2.jpg" in made._repr_html_()
+    assert "1 skipped" in repr(made)
+
+
+def test_what_was_skipped_is_tried_again_and_nothing_else(vlm, table, tmp_path, runs):
+    store = tmp_path / "store.json"
+    with pytest.warns(UserWarning, match="skipped"):
+        averages(vlm, read(table[0]), store=store, on_error="skip", **HOW)
+    with pytest.warns(UserWarning, match="skipped"):
+        again = averages(vlm, read(table[0]), store=store, on_error="skip", **HOW)
+    assert len(runs) == 4 and len(again.skipped) == 1
+    (table[0] / "2.jpg").write_bytes(table[1])  # mended
+    mended = averages(vlm, read(table[0]), store=store, **HOW)
+    assert len(runs) == 5 and [row.id for row in mended.rows] == [f"{i}.jpg" for i in range(5)]
+    assert mended.skipped == () and "skipped" not in mended.to_dict()
+    assert same(mended, averages(vlm, read(table[0]), **HOW))
+
+
+@pytest.mark.parametrize("kind", [InputError, TypeError, OSError, MemoryError])
+def test_any_error_of_one_observation_can_be_skipped_also_the_first(vlm, kind, tmp_path):
+    def condition(obs):
+        if obs.id in (DATA[0].id, DATA[4].id):
+            raise kind("of this one")
+        return obs.stimulus()
+
+    store = tmp_path / "store.json"
+    told, cancel = stop_after(3)
+    with pytest.raises(Cancelled, match=r"3 of 5 observations\. 1 of them were skipped"):
+        averages(
+            vlm, DATA, condition=condition, store=store, on_error="skip", progress=told, cancel=cancel, **HOW
+        )
+    with pytest.warns(UserWarning, match="2 of 5"):
+        made = averages(vlm, DATA, condition=condition, store=store, on_error="skip", **HOW)
+    assert [item.index for item in made.skipped] == [0, 4] and len(made) == 3
+    assert made.skipped[0].reason == "of this one"
+
+
+def test_if_nothing_can_be_run_the_first_reason_is_said(vlm):
+    def condition(obs):
+        raise ValueError("no such preset")
+
+    with pytest.raises(InputError, match=r"None of the 5 observations.*observation 0.*no such preset"):
+        averages(vlm, DATA, condition=condition, on_error="skip", **HOW)
+    with pytest.raises(InputError, match="on_error must be one of"):
+        averages(vlm, DATA, on_error="ignore", **HOW)
+
+
+def test_a_store_of_another_run_is_refused_whatever_is_skipped(vlm, tmp_path):
+    store = tmp_path / "store.json"
+    averages(vlm, DATA, store=store, **HOW)
+    with pytest.raises(InputError, match="another run"):
+        averages(vlm, DATA, condition=lambda obs: obs.stimulus().blur(3), store=store, on_error="skip", **HOW)
+    with pytest.raises(InputError, match="another run"):
+        averages(vlm, datasets.scenes()[5:10], store=store, on_error="skip", **HOW)
+
+
+@pytest.mark.parametrize("skipped", [5, [[9, "a", "b"]], [[0, "a"]], [[1, "a", "b"], [1, "a", "b"]], ["abc"]])
+def test_a_broken_list_of_what_was_skipped_is_refused(whole, skipped):
+    with pytest.raises(InputError, match="broken"):
+        Averages.from_dict({**whole.to_dict(), "skipped": skipped})
