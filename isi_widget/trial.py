@@ -15,7 +15,7 @@ from dataclasses import MISSING, dataclass, field, fields
 from datetime import UTC, datetime
 from functools import cache
 from importlib import metadata
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from isi_widget.answer import Answer
 from isi_widget.attribution import AttentionShares, measure_attention
@@ -93,6 +93,8 @@ class Trial:
     versions : of python, isi_widget, torch, transformers, numpy, pillow.
     created : when it ended, ISO 8601 in UTC.
     notes : what could not be measured with this VLM, and why; one sentence each.
+    received : whether it was read from a record or a report, which somebody else may have made: `code` then
+        only comments on what could do harm. Not part of the record nor of equality.
     """
 
     stimulus: Stimulus
@@ -106,6 +108,7 @@ class Trial:
     versions: Mapping[str, str] = field(default_factory=dict)
     created: str = ""
     notes: tuple[str, ...] = ()
+    received: ClassVar[bool] = False
 
     @property
     def correct(self) -> bool | None:
@@ -158,12 +161,14 @@ class Trial:
             "settings": Settings.from_dict,
             "notes": tuple,
         }
-        return cls(
+        trial = cls(
             **{
                 name: readers[name](value) if name in readers and value is not None else value
                 for name, value in data.items()
             }
         )
+        object.__setattr__(trial, "received", True)
+        return trial
 
     def __eq__(self, other: object) -> bool:
         return self.to_dict() == other.to_dict() if isinstance(other, Trial) else NotImplemented

@@ -1,17 +1,25 @@
 """A trial as Python that repeats it, to be pasted into a cell.
 
-Not for storing trials: `Trial.to_dict` holds the pictures and the results too.
+Whatever a record says, its values become checked literals (`literals`); what a received record asks for that
+could do harm (code of a checkpoint, a server's address) is a comment. Not for storing trials: `Trial.to_dict`
+holds the pictures and the results too.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import inspect
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
+from isi_widget.report.literals import NoLiteral, call, literal, read_call
 from isi_widget.stimulus import Picture, ReplaceContext, ReplaceImage
 
 if TYPE_CHECKING:
     from isi_widget.stimulus import Stimulus
     from isi_widget.trial import Trial
+
+#: Arguments of `load_vlm` that let a checkpoint run code, or take safety away.
+_DANGEROUS = frozenset({"trust_remote_code", "allow_pickle", "check_memory", "progress", "cancel", "name"})
 
 
 def trial_code(trial: Trial, observation: str | None = None) -> str:
@@ -21,7 +29,7 @@ def trial_code(trial: Trial, observation: str | None = None) -> str:
     each. A stimulus with something random from its data set cannot be built without that data set: it comes
     whole, from its JSON.
     """
-    lines = ["import isi_widget as isi", "", _load(trial)]
+    lines = ["import isi_widget as isi", "", *_load(trial)]
     stimulus = trial.stimulus
     if observation is None:
         observation = _scene(stimulus)
@@ -40,7 +48,7 @@ def trial_code(trial: Trial, observation: str | None = None) -> str:
     judge = "embedded" if trial.uncertainty is None else trial.uncertainty.entailment
     if judge not in ("", "embedded"):
         settings["entailment"] = judge
-    changed = "".join(f", {name}={value!r}" for name, value in settings.items())
+    changed = "".join(f", {name}={literal(value)}" for name, value in settings.items())
     lines += [f"trial = isi.run_trial(vlm, s{changed})"]
     return "\n".join(lines)
 
@@ -58,14 +66,40 @@ def _scene(stimulus: Stimulus) -> str | None:
     return None
 
 
-def _load(trial: Trial) -> str:
-    model = trial.model
-    if "code" in model:  # a model that is not loaded here knows how it is reached
-        return f"vlm = {model['code']}"
+def _load(trial: Trial) -> list[str]:
+    """How the model is loaded or reached. What a received record asks for beyond that is a comment."""
+    model, received = trial.model, trial.received
+    try:
+        if "code" in model:  # a model that is not loaded here knows how it is reached
+            return _connect(model["code"], received)
+        if model.get("loaded_with", {}) is None:  # the key is not in older records
+            return [
+                f"# vlm is the model {literal(model.get('name'))}, which was made by hand and not by "
+                "isi.load_vlm()"
+            ]
+        name, given, asked = _switches(model, received)
+        arguments = [] if name == "embedded" else [name]
+        return [*asked, f"vlm = {call('isi.load_vlm', *arguments, **given)}"]
+    except NoLiteral as problem:
+        return [f"# The record of the model cannot be written as Python ({problem}): make vlm yourself."]
+
+
+def _connect(code: Any, received: bool) -> list[str]:
+    """The call that reaches a server, made again from the values in it."""
+    arguments, named = read_call(code, "isi.connect")
+    line = f"vlm = {call('isi.connect', *arguments, **named)}"
+    if not received:
+        return [line]
+    return [
+        "# The trial comes from a file. Connecting sends the picture and the question (and your key, if one "
+        "is set) to this address; take the line only if you trust it:",
+        f"# {line}",
+    ]
+
+
+def _switches(model: Mapping[str, Any], received: bool) -> tuple[Any, dict[str, Any], list[str]]:
+    """The name of a loaded model, the arguments of `load_vlm`, and what only a comment says."""
     name, dtype = model.get("name"), model.get("dtype")
-    switches = model.get("loaded_with", {})  # not in older records
-    if switches is None:
-        return f"# vlm is the model {name!r}, which was made by hand and not by isi.load_vlm()"
     given = {key: model.get(key) for key in ("quantization", "revision")}
     # 4-bit matrices that are multiplied in another precision than the rest come from dtype="auto" only
     automatic = (
@@ -75,9 +109,27 @@ def _load(trial: Trial) -> str:
     given["dtype"] = None if automatic or dtype == usual else dtype
     if name == "embedded" and str(model.get("device", "cpu")) != "cpu":
         given["device"] = model["device"]  # it is on the CPU unless one asks
-    arguments = [] if name == "embedded" else [repr(name)]
-    arguments += [f"{key}={value!r}" for key, value in (given | switches).items() if value is not None]
-    return f"vlm = isi.load_vlm({', '.join(arguments)})"
+    switches = model.get("loaded_with", {})
+    if not isinstance(switches, Mapping):
+        raise NoLiteral("how it was loaded is not said by name")
+    asked = {key: value for key, value in switches.items() if received and not _harmless(key)}
+    given |= {key: value for key, value in switches.items() if key not in asked}
+    lines = (
+        []
+        if not asked
+        else [
+            f"# The trial comes from a file, which also asks load_vlm for {literal(asked)}: that may run "
+            "code. Add it only if you trust who made the file."
+        ]
+    )
+    return name, {key: value for key, value in given.items() if value is not None}, lines
+
+
+def _harmless(name: Any) -> bool:
+    """Whether an argument of `load_vlm` may be taken from a record that somebody else has made."""
+    from isi_widget.vlm import load_vlm
+
+    return name in inspect.signature(load_vlm).parameters and name not in _DANGEROUS
 
 
 def _file(picture: Picture) -> str:
