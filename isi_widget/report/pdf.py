@@ -18,6 +18,7 @@ from isi_widget.errors import InputError
 from isi_widget.report.compare import Comparison
 from isi_widget.report.labels import labels_of
 from isi_widget.trial import Trial
+from isi_widget.writing import write_file
 
 if TYPE_CHECKING:
     from isi_widget.report.pdf_trial import Entry
@@ -72,7 +73,8 @@ def report(
     ----------
     trials : a trial, several of them, or a `Comparison`, whose labels are kept. The first one is what the
         others are compared with.
-    path : the file to write, or None to get the bytes. title : None for one made of the question.
+    path : the file to write, at once or not at all, or None to get the bytes.
+    title : None for one made of the question.
     numbers : by which the trials are known, one for each; None: 1, 2, ...
     notes : {number: what is to be said of that trial}.
 
@@ -95,7 +97,7 @@ def report(
         return made
     target = Path(path)
     try:
-        target.write_bytes(made)
+        write_file(target, made)
     except OSError as error:
         raise InputError(
             f"The report cannot be written to {target}: {error.strerror or error}. Give a file in a folder "

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from isi_widget.errors import InputError
+from isi_widget.writing import write_file
 
 
 class Picture:
@@ -89,6 +91,21 @@ class Picture:
             object.__setattr__(self, "_png", buffer.getvalue())
         assert self._png is not None
         return self._png
+
+    def save(self, path: str | Path) -> Path:
+        """Write it as a PNG file, at once or not at all; returns the path.
+
+        Raises
+        ------
+        InputError : the file cannot be written.
+        """
+        try:
+            return write_file(path, self.png())
+        except OSError as error:
+            raise InputError(
+                f"The picture cannot be written to {path}: {error.strerror or error}. Give a file in a "
+                "folder that exists and may be written to."
+            ) from None
 
     def __eq__(self, other: object) -> bool:
         if self is other:

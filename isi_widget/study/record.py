@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import cached_property
@@ -23,6 +22,7 @@ from isi_widget.attribution.attention import INPUTS, SEGMENTS
 from isi_widget.errors import InputError
 from isi_widget.settings import Settings, check_fields
 from isi_widget.uncertainty.bootstrap import NAMES, Interval, check_level, percentile_interval
+from isi_widget.writing import write_file
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -393,12 +393,9 @@ def write(record: Mapping[str, Any], path: str | Path) -> Path:
     head = json.dumps({key: item for key, item in record.items() if key != "rows"}, ensure_ascii=False)
     dense = (json.dumps(row, ensure_ascii=False, separators=(",", ":")) for row in record["rows"])
     text = head[:-1] + ', "rows": [\n' + ",\n".join(dense) + "\n]}\n"
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        part.write_text(text, encoding="utf-8")
-        part.replace(path)
+        write_file(path, text)
     except OSError as error:
-        part.unlink(missing_ok=True)
         raise InputError(
             f"The averages cannot be written to {str(path)!r}: {error.strerror}. Give a file in a folder "
             "that is there and can be written to."

@@ -40,6 +40,7 @@ from isi_widget.widget.models import ModelSlot, Source, label, offer
 from isi_widget.widget.shells import take_any_shell
 from isi_widget.widget.still import still_picture
 from isi_widget.widget.traits import Followed, PageState
+from isi_widget.writing import write_file
 
 _FROM_PAGE = frozenset(
     {
@@ -315,7 +316,7 @@ class Probe(PageState):
         format : "json": {"schema", "trials": [{"id", "note", "trial"}]}, without loss; `Trial.from_dict(
             entry["trial"])` gives a trial back. "csv": a table, one row per trial. "pdf": a report. None:
             as the name of the file says; "json" without one.
-        path : the file to write; None: the bytes are returned.
+        path : the file to write, at once or not at all; None: the bytes are returned.
 
         Raises
         ------
@@ -327,7 +328,7 @@ class Probe(PageState):
         if path is None:
             return made
         try:
-            Path(path).write_bytes(made)
+            write_file(path, made)
         except OSError as error:
             raise InputError(
                 f"The trials cannot be written to {path}: {error.strerror or error}. Give a file in a folder "
