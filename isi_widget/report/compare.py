@@ -186,7 +186,7 @@ def comparison_html(comparison: Comparison) -> str:
     if any(view["model"] != first["model"] for view in views):
         rows.append(_row("model", [escape(view["model"]) for view in views]))
     rows += [
-        _row("", [picture_html(trial, 160) for trial in comparison.trials]),
+        _row("", [picture_html(trial.stimulus, 160) for trial in comparison.trials]),
         _row("question", [_text(view["question"], view["question"] != first["question"]) for view in views]),
         _row("context", [_text(view["context"], view["context"] != first["context"]) for view in views]),
     ]

@@ -13,6 +13,7 @@ from isi_widget.report.style import ATTENTION_CAVEAT, DOMINANCE_CAVEAT, INPUTS, 
 from isi_widget.report.svg import HEADING, NO_FORMULAS, QUIET, Bar, bar_table, escape
 
 if TYPE_CHECKING:
+    from isi_widget.stimulus import Stimulus
     from isi_widget.trial import Trial
 
 _FRAME = "display:flex;flex-wrap:wrap;gap:8px 24px;align-items:flex-start;line-height:1.4;color:inherit"
@@ -21,8 +22,8 @@ _TEXT = "margin:2px 0;max-width:32em;overflow-wrap:anywhere"
 _CODE = "white-space:pre-wrap;font-size:.9em;margin:4px 0"
 
 
-def trial_html(trial: Trial) -> str:
-    """The whole trial: picture and inputs, answer, uncertainty, attention, settings and code."""
+def trial_html(trial: Trial, *, details: bool = True) -> str:
+    """The whole trial: picture and inputs, answer, uncertainty, attention; with details settings and code."""
     view = trial.view()
     columns = [_inputs(trial, view)]
     results = [
@@ -36,13 +37,13 @@ def trial_html(trial: Trial) -> str:
         if part
     ]
     columns.append(f'<div style="flex:1 1 22em;min-width:18em">{"".join(results)}</div>')
-    body = f'<div style="{_FRAME}">{"".join(columns)}</div>{_details(trial, view)}'
+    body = f'<div style="{_FRAME}">{"".join(columns)}</div>{_details(trial, view) if details else ""}'
     return f'<div class="isi-trial {NO_FORMULAS}">{body}</div>'
 
 
-def picture_html(trial: Trial, longest: int = 320) -> str:
+def picture_html(stimulus: Stimulus, longest: int = 320) -> str:
     """The rendered stimulus as an inline image."""
-    source = data_uri(thumbnail(trial.stimulus, longest))
+    source = data_uri(thumbnail(stimulus, longest))
     return f'<img src="{source}" alt="the image as the model was shown it" style="{_IMAGE}"/>'
 
 
@@ -65,7 +66,8 @@ def _inputs(trial: Trial, view: dict[str, Any]) -> str:
     size = f"{view['image_preset']}, {width} \N{MULTIPLICATION SIGN} {height} px"
     context = escape(view["context"]) if view["context"].strip() else f'<span style="{QUIET}">(empty)</span>'
     return (
-        f'<div style="flex:0 0 auto;max-width:322px">{_marked("image", escape(size))}{picture_html(trial)}'
+        f'<div style="flex:0 0 auto;max-width:322px">{_marked("image", escape(size))}'
+        f"{picture_html(trial.stimulus)}"
         f"{_marked('context', context)}{_marked('question', escape(view['question']))}</div>"
     )
 

@@ -194,6 +194,11 @@ class Editor:
 
 
 @dataclass(frozen=True)
+class Still:
+    """Asks for the still that a notebook keeps beside the widget, where its own is older."""
+
+
+@dataclass(frozen=True)
 class Load:
     """Load another model: a name as `load_vlm` takes it, or "embedded"."""
 
@@ -248,6 +253,7 @@ Message = (
     | Cut
     | Detail
     | Editor
+    | Still
     | Load
     | Restore
     | Delete

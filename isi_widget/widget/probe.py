@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Literal, cast, overload
 
 import traitlets as t
+from IPython.display import display
 
 from isi_widget.datasets import Dataset, Observation
 from isi_widget.errors import InputError
@@ -38,7 +39,7 @@ from isi_widget.widget.jobs import Job, Worker
 from isi_widget.widget.maps import Maps
 from isi_widget.widget.models import ModelSlot, Source, label, offer
 from isi_widget.widget.shells import take_any_shell
-from isi_widget.widget.still import still_picture
+from isi_widget.widget.still import Still, still_picture
 from isi_widget.widget.traits import Followed, PageState
 from isi_widget.writing import write_file
 
@@ -112,6 +113,10 @@ class Probe(PageState):
         self._looking = False  # at a trial that was chosen on the page while a run goes on
         self._painter = Worker("isi-preview")
         self._loader = Worker("isi-upload")
+        self._keeper = Worker("isi-still")
+        self._kept = uuid.uuid4().hex  # by which a notebook's outputs name the still
+        self._shown_somewhere = False
+        self._stills = 0
         self._following = threading.local()
         self._automatic = Automatic(self._run_or_tell, self._controller.cancel)
         self._pictured = ""  # what the picture of the document is, and how many were painted
@@ -269,6 +274,7 @@ class Probe(PageState):
     def delete(self, trial: int | Trial) -> Trial:
         """Take a trial and its note off the probe; returns the trial. `InputError`: there is none such."""
         removed = self._remove_entry(self._history.number(trial))
+        self._keep()
         self._follow()
         return removed
 
@@ -279,6 +285,7 @@ class Probe(PageState):
         2,000 characters.
         """
         self._write_note(self._history.number(trial), protocol.check_note(text))
+        self._keep()
 
     def compare(self, trials: Iterable[int | Trial] | None = None) -> Comparison:
         """Trials (None: all) side by side, as the page's Compare shows them; the first is what the others are
@@ -544,6 +551,9 @@ class Probe(PageState):
     def _on_editor(self, asked: messages.Editor) -> None:
         self.send({"kind": "editor", "text": asset("editor.js").read_text(encoding="utf-8")})
 
+    def _on_still(self, asked: messages.Still) -> None:
+        self._later("still", self._send_still)
+
     def _on_font(self, asked: messages.Font) -> None:
         self.send({"kind": "font"}, buffers=[FONT.read_bytes()])
 
@@ -652,6 +662,10 @@ class Probe(PageState):
         found = [self._editor.thumbnail(index) for index in indexes]
         self.send({"kind": "thumbnails", "indexes": list(indexes)}, found)
 
+    def _send_still(self) -> None:
+        still = self._still()
+        self.send({"kind": "still", "number": still.number, "data": still.bundle()})
+
     def _send_tokens(self) -> None:
         """How many tokens the prompt has by segment, or why the model would refuse it.
 
@@ -754,6 +768,7 @@ class Probe(PageState):
         self._looking = False
         self._show_model()  # a server has told more of itself by answering
         self.send({"kind": "result", "id": id, "trial": number})
+        self._keep()
         self._follow()
 
     def _fail(
@@ -800,6 +815,40 @@ class Probe(PageState):
         self._controller.watched = True
         still = still_picture(self.stimulus, self.trial)
         return {**data, "image/png": base64.b64encode(still).decode(), "text/plain": repr(self)}, metadata
+
+    def _ipython_display_(self) -> None:
+        """Two outputs: the widget, and its still, which a notebook saves and which `_keep` brings up to date.
+
+        Not one output with several forms: where the widget of a saved notebook is not found, JupyterLab says
+        so instead of taking another form.
+        """
+        data, metadata = super()._repr_mimebundle_()
+        self._controller.watched = self._shown_somewhere = True
+        display({**data, "text/plain": repr(self)}, metadata=metadata, raw=True)
+        display(self._still().bundle(), display_id=self._kept, raw=True)
+
+    def _still(self) -> Still:
+        with self._exclusive():
+            self._stills += 1
+            entries, notes, shown = self._history.entries, dict(self.notes), self.shown
+            stimulus = self._editor.resolve(self.document)
+            trial = self._history.get(shown)
+            number = self._stills
+        return Still(self.model_id or "", number, stimulus, trial, entries, shown, notes)
+
+    def _keep(self) -> None:
+        """Bring the stills in the notebook's outputs up to date, the newest only, in a thread of its own."""
+
+        def keep(job: Job) -> None:
+            try:
+                still = self._still()
+                display(still.bundle(), display_id=self._kept, update=True, raw=True)
+                self.send({"kind": "still", "number": still.number})
+            except Exception as error:
+                self._fail(error)
+
+        if self._shown_somewhere:
+            self._keeper.submit(Job("still", keep, kind="still"))
 
 
 def _checked_vlm(vlm: Any) -> VLM:

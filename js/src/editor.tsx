@@ -5,6 +5,7 @@ import { measurer } from "./canvas/compose";
 import { Stage } from "./canvas/stage";
 import { pasteDrawings } from "./clipboard";
 import { fetchFont } from "./fetch";
+import { keep } from "./kept";
 import { inField, keyboard } from "./keyboard";
 import { Header } from "./panels/header";
 import { InsertCell, TrialButtons, TrialsButtons } from "./panels/history";
@@ -62,6 +63,7 @@ function attach({ store, screen, root }: View, signal: AbortSignal): void {
     screen.exact.value = come;
     screen.measure.value = measurer();
   });
+  keep(store, signal);
   const keys = keyboard(screen);
   on("keydown", keys.down);
   on("keyup", keys.up);

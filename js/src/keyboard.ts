@@ -2,6 +2,7 @@
 import { closePolygon, drawInMiddle } from "./canvas/gesture";
 import { copyDrawings, duplicate } from "./clipboard";
 import { isDrawing, isKept } from "./document";
+import { composing, meant, modifiers } from "./keys";
 import { MEASURES, type Drawing, type Operation } from "./protocol";
 import { bounds, shifted, stopped } from "./shapes";
 import { TOOL_KEYS, type Screen } from "./state/screen";
@@ -21,10 +22,10 @@ export interface Keyboard {
 export function keyboard(screen: Screen): Keyboard {
   const store = screen.store;
   /** The picture before is shown for as long as a key is held down. */
-  let held = false;
+  let held: string | null = null;
   const unhold = (): void => {
-    if (held && screen.showing.value === "before") screen.showing.value = "after";
-    held = false;
+    if (held !== null && screen.showing.value === "before") screen.showing.value = "after";
+    held = null;
   };
   let nudged: { at: number; result: Operation[] } | null = null;
 
@@ -76,9 +77,9 @@ export function keyboard(screen: Screen): Keyboard {
         screen.select(...drawings.flatMap((op, i) => (isDrawing(op) && !op.locked && !op.hidden ? [i] : [])));
         return true;
       case "c":
-        return copyDrawings(screen);
+        return !wordsSelected() && copyDrawings(screen);
       case "x":
-        if (!copyDrawings(screen)) return false;
+        if (wordsSelected() || !copyDrawings(screen)) return false;
         screen.removeChosen();
         return true;
       case "d":
@@ -91,17 +92,18 @@ export function keyboard(screen: Screen): Keyboard {
   };
 
   const handle = (event: KeyboardEvent): boolean => {
-    const { key } = event;
-    const commanded = event.ctrlKey || event.metaKey;
+    const key = meant(event);
+    const { command: commanded, alt } = modifiers(event);
     if (key === "Escape") return escape();
     if (commanded && key === "Enter") {
       screen.flush();
-      store.run([...MEASURES]);
+      if (store.question.value.trim() === "") store.fail("There is no question.", "The model needs one: type it into the field “Question”.");
+      else store.run([...MEASURES]);
       return true;
     }
     if (inField(event)) return editField(event);
-    if (commanded) return !event.altKey && command(key.toLowerCase(), event.shiftKey);
-    if (event.altKey) return false;
+    if (commanded) return !alt && command(key, event.shiftKey);
+    if (alt) return false;
     const arrow = ARROWS[key];
     if (arrow) return nudge(arrow[0] * (event.shiftKey ? 10 : 1), arrow[1] * (event.shiftKey ? 10 : 1));
     const chosen = screen.chosen.value;
@@ -123,7 +125,7 @@ export function keyboard(screen: Screen): Keyboard {
       case "\\":
         if (!event.repeat && screen.showing.value === "after") {
           screen.showing.value = "before";
-          held = true;
+          held = event.code;
         }
         return true;
       case " ":
@@ -148,7 +150,7 @@ export function keyboard(screen: Screen): Keyboard {
         screen.removeChosen();
         return true;
     }
-    const tool = TOOL_KEYS[key.toLowerCase()];
+    const tool = TOOL_KEYS[key];
     if (!tool) return false;
     screen.setTool(tool);
     // Off the button of another tool, which Enter would press.
@@ -158,13 +160,14 @@ export function keyboard(screen: Screen): Keyboard {
 
   return {
     down(event) {
-      if (event.defaultPrevented || !handle(event)) return;
+      if (event.defaultPrevented || composing(event) || !handle(event)) return;
       event.preventDefault();
       event.stopPropagation();
     },
     up(event) {
       if (event.key === " ") screen.hand = false;
-      if (event.key === "\\") unhold();
+      // By its place: the sign may have needed another key, which is up already.
+      if (event.code === held) unhold();
     },
     left() {
       screen.hand = false;
@@ -175,6 +178,13 @@ export function keyboard(screen: Screen): Keyboard {
 
 const isAt = (event: KeyboardEvent, what: string): boolean => (event.composedPath()[0] as Element | undefined)?.closest(what) != null;
 const isButton = (event: KeyboardEvent): boolean => isAt(event, "button, input, [role=slider]");
+/** Words of the page that are selected, to be copied as anywhere: what was selected last is meant, see `letGoOfWords`. */
+const wordsSelected = (): boolean => (document.getSelection()?.toString().trim() ?? "") !== "";
+
+/** Words are no longer selected once something on the picture is. */
+export function letGoOfWords(): void {
+  if (wordsSelected()) document.getSelection()?.removeAllRanges();
+}
 /** The button of the tool that is in hand: pressing it again would change nothing. */
 const isTool = (event: KeyboardEvent): boolean => isAt(event, ".isi-tools [aria-pressed=true]");
 
@@ -194,12 +204,14 @@ export function editField(event: KeyboardEvent): boolean {
   const field = event.composedPath()[0] ?? event.target;
   const lines = field instanceof HTMLTextAreaElement;
   if (!lines && !(field instanceof HTMLInputElement)) return false;
-  const key = event.key.toLowerCase();
-  const commanded = (event.ctrlKey || event.metaKey) && !event.altKey;
+  if (composing(event)) return false;
+  const key = meant(event);
+  const { command, alt } = modifiers(event);
+  const commanded = command && !alt;
   // The only call that a field's own history knows of.
   // eslint-disable-next-line @typescript-eslint/no-deprecated
   const tell = (what: string, text?: string): boolean => (document.execCommand(what, false, text), true);
   if (commanded && key === "z") return tell(event.shiftKey ? "redo" : "undo");
   if (commanded && key === "y") return tell("redo");
-  return lines && key === "enter" && event.shiftKey && !commanded && !event.isComposing && tell("insertText", "\n");
+  return lines && key === "Enter" && event.shiftKey && !commanded && tell("insertText", "\n");
 }

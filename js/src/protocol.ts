@@ -368,6 +368,7 @@ export type Outgoing =
   | { kind: "reshuffle"; part: "image" | "context" }
   | { kind: "editor" }
   | { kind: "font" }
+  | { kind: "still" }
   | { kind: "detail"; id: string; region: Rectangle; width: number }
   | { kind: "cut"; operation: number; observation: number }
   | { kind: "map"; id: string; trial: number; token: number }
@@ -384,6 +385,7 @@ export type Incoming =
   | { kind: "code"; id: string; text: string }
   | { kind: "editor"; id: null; text: string }
   | { kind: "font"; id: null }
+  | { kind: "still"; id: null; number: number; data: Record<string, unknown> | null }
   | { kind: "detail"; id: string; region: Rectangle; key: string }
   | { kind: "map"; id: string; share: number }
   | { kind: "color"; id: string; color: string }

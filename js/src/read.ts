@@ -330,6 +330,7 @@ const MESSAGES: Record<string, Reader<Incoming | null>> = {
   map: shape({ kind: is("map"), id: text, share: zero }),
   detail: shape({ kind: is("detail"), id: text, region: as<Rectangle>(), key: text }, (x) => tuple(x.region, 4)),
   font: shape({ kind: is("font"), id: is(null) }),
+  still: shape({ kind: is("still"), id: is(null), number: num(0), data: (x) => (isDict(x) ? x : null) }),
   editor: shape({ kind: is("editor"), id: is(null), text }, (x) => typeof x.text === "string"),
   thumbnails: shape({ kind: is("thumbnails"), id: is(null), indexes: many(number) }),
   tokens: shape({ kind: is("tokens"), id: is(null), key: text, model: text, counts: (x) => (isDict(x) ? shares(x) : null), problem: text }),

@@ -68,10 +68,12 @@ export function widget(fetch: Fetch): { initialize: Initialize; render: Render }
 }
 
 /** The root element: focus, theme. */
-function prepare({ screen, root }: View, signal: AbortSignal): void {
+function prepare({ screen, store, root }: View, signal: AbortSignal): void {
   root.className = "isi-probe";
   root.tabIndex = 0;
   root.dataset.testid = "isi-probe";
+  // The still beside the widget, in the notebook's output, hides while this is there (widget/still.py).
+  root.dataset.probe = String(store.host()[1]);
   root.dataset.paints = "0";
   root.setAttribute("role", "group");
   root.setAttribute("aria-label", "Probe of a vision-language model");

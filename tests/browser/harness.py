@@ -38,6 +38,8 @@ _OVERRIDES = {
     "@jupyterlab/notebook-extension:tracker": {"windowingMode": "none"},
     "@jupyter-widgets/jupyterlab-manager:plugin": {"saveState": True},
 }
+#: Nothing but what keeps it from asking the network for news.
+DEFAULTS = {name: settings for name, settings in _OVERRIDES.items() if name.endswith(":notification")}
 _CHROMIUM_FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -109,8 +111,10 @@ class Lab:
 
 
 @contextmanager
-def jupyterlab(folder: Path) -> Iterator[Lab]:
-    """A JupyterLab whose root and whole configuration are in `folder`."""
+def jupyterlab(folder: Path, overrides: dict[str, Any] | None = None) -> Iterator[Lab]:
+    """A JupyterLab whose root and whole configuration are in `folder`; `overrides` of its settings: those for
+    tests, unless given.
+    """
     root = folder / "root"
     names = ("CONFIG_DIR", "DATA_DIR", "RUNTIME_DIR")
     environment = {
@@ -127,7 +131,7 @@ def jupyterlab(folder: Path) -> Iterator[Lab]:
     for path in (root, folder / "config_dir" / "labconfig"):
         path.mkdir(parents=True)
     (folder / "config_dir" / "labconfig" / "default_setting_overrides.json").write_text(
-        json.dumps(_OVERRIDES)
+        json.dumps(_OVERRIDES if overrides is None else overrides)
     )
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -326,7 +330,9 @@ class Probe:
         box = overlay.bounding_box()
         assert box is not None
         scale, dx, dy = (float(overlay.get_attribute(f"data-{name}") or 0) for name in ("scale", "x", "y"))
-        return box["x"] + dx + x * scale, box["y"] + dy + y * scale
+        # the page may be shown larger or smaller than it is laid out
+        shown = box["width"] / overlay.evaluate("overlay => parseFloat(getComputedStyle(overlay).width)")
+        return box["x"] + (dx + x * scale) * shown, box["y"] + (dy + y * scale) * shown
 
     def drag(self, start: tuple[float, float], end: tuple[float, float]) -> None:
         """Press, move and release the mouse, in pixels of the original image."""

@@ -3,7 +3,9 @@ import { live, useSignal, useSignalEffect } from "../live";
 import { useEffect, useMemo, useRef } from "preact/hooks";
 import { isDrawing, omit, same } from "../document";
 import { centre, fit, held, inside, toImage, toScreen, zoomed } from "../geometry";
-import { editField } from "../keyboard";
+import { editField, letGoOfWords } from "../keyboard";
+import { composing } from "../keys";
+import { pointIn, shownScale } from "../pointer";
 import type { Drawing, Operation, Point } from "../protocol";
 import { angleOf, beginning, estimate, extent, handles, labelExtent, LABEL_SIZE, LINE_HEIGHT, polygonOf, reworded, type HandleName, type Measure } from "../shapes";
 import { NAMES } from "../state/screen";
@@ -45,15 +47,12 @@ export const Stage = live(function Stage() {
   useFit(frame);
   usePainting(canvas, measure);
   useZoom(frame);
-  useDetail();
+  useDetail(frame);
 
   // A gesture ends without a step when Escape is pressed (screen.live is cleared by the keyboard map) or when the view goes away.
   useEffect(() => () => gesture.current?.gesture.cancel(), []);
 
-  const onScreen = (event: PointerEvent | MouseEvent): Point => {
-    const box = overlay.current?.getBoundingClientRect();
-    return [event.clientX - (box?.left ?? 0), event.clientY - (box?.top ?? 0)];
-  };
+  const onScreen = (event: PointerEvent | MouseEvent): Point => pointIn(overlay.current, event);
   const at = (event: PointerEvent | MouseEvent): Point => toImage(screen.transform.value, onScreen(event));
   const drop = (): void => {
     gesture.current?.gesture.cancel();
@@ -102,6 +101,7 @@ export const Stage = live(function Stage() {
       pick(at(event));
       return;
     }
+    letGoOfWords();
     const started = press(screen, at(event), ground, event);
     if (started) begin(event, started);
   };
@@ -317,8 +317,7 @@ function useZoom(frame: { current: HTMLDivElement | null }): void {
       const image = store.image.value;
       if (!image || !(event.ctrlKey || event.metaKey)) return;
       event.preventDefault();
-      const box = element?.getBoundingClientRect();
-      const at: Point = [event.clientX - (box?.left ?? 0), event.clientY - (box?.top ?? 0)];
+      const at = pointIn(element?.querySelector(".isi-overlay") ?? element, event);
       const pixels = event.deltaY * (event.deltaMode === 1 ? 30 : 1);
       screen.zoom(2 ** (-pixels / 200), at);
     };
@@ -335,7 +334,7 @@ function useZoom(frame: { current: HTMLDivElement | null }): void {
 }
 
 /** Once the view rests: the part of the picture that is seen, if the preview has fewer pixels than are shown, or where single pixels are looked at. */
-function useDetail(): void {
+function useDetail(frame: { current: Element | null }): void {
   const { screen, store } = useView();
   const timer = useRef<ReturnType<typeof setTimeout> | undefined>(undefined);
   useEffect(() => () => clearTimeout(timer.current), []);
@@ -345,7 +344,7 @@ function useDetail(): void {
     const { width, height } = screen.viewport.value;
     const resting = screen.live.value === null && store.unrendered.value === 0 && store.insync.value;
     clearTimeout(timer.current);
-    const density = window.devicePixelRatio || 1;
+    const density = densityOf(frame.current);
     const coarse = picture && picture.width < Math.min(1, scale * density) * picture.image.width;
     if (!picture || !resting || !screen.zoomed.value || !(coarse || scale * density >= SQUARES)) return;
     timer.current = setTimeout(() => {
@@ -355,6 +354,10 @@ function useDetail(): void {
     }, REST);
   });
 }
+
+/** Pixels of the device for one as laid out. What shows the page larger than that many times (a slide) is not followed further. */
+const SHARPEST = 4;
+const densityOf = (element: Element | null): number => Math.min(SHARPEST, (window.devicePixelRatio || 1) * (element ? shownScale(element)[0] : 1));
 
 function usePainting(canvas: { current: HTMLCanvasElement | null }, measure: Measure): void {
   const { screen, store } = useView();
@@ -372,7 +375,7 @@ function usePainting(canvas: { current: HTMLCanvasElement | null }, measure: Mea
     due.current = requestAnimationFrame(() => {
       const element = canvas.current;
       if (!element) return;
-      const density = window.devicePixelRatio || 1;
+      const density = densityOf(element);
       const [width, height] = [Math.round(element.clientWidth * density), Math.round(element.clientHeight * density)];
       if (element.width !== width || element.height !== height) {
         element.width = width;
@@ -540,11 +543,12 @@ const Writer = live(function Writer({ measure }: { measure: Measure }) {
       onBlur={finish}
       onKeyDown={(event) => {
         event.stopPropagation();
+        if (composing(event)) return;
         if (event.key === "Escape") screen.writing.value = null;
         else if (editField(event)) {
           event.preventDefault();
           return;
-        } else if (event.key === "Enter" && !event.isComposing) finish();
+        } else if (event.key === "Enter") finish();
         else return;
         event.preventDefault();
         (field.current?.closest(".isi-probe") as HTMLElement | null)?.focus({ preventScroll: true });

@@ -1,5 +1,6 @@
 // A list to choose from, with a search field over it: arrows and Enter work from the field, as a screen reader expects of a combo box.
 // Of a long list with rows of one height only those in view are drawn.
+import { composing } from "../keys";
 import { live, useSignal } from "../live";
 import type { ComponentChild, ComponentChildren } from "preact";
 import { useEffect, useMemo, useRef } from "preact/hooks";
@@ -98,6 +99,7 @@ export const Choices = live(function Choices({ test, label, placeholder, none, r
             active.value = "";
           }}
           onKeyDown={(event) => {
+            if (composing(event)) return;
             const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
             if (step) active.value = found[Math.min(Math.max(here + step, 0), found.length - 1)]?.key ?? "";
             else if (event.key === "Enter") take(found[here]);

@@ -1,5 +1,6 @@
 // What is done with trials: restore the input of one, note, delete; compare and export those that are pinned.
 // Part of the editor: all of it needs the kernel. Not for the strip itself (trials.tsx) nor for the table (compare.tsx).
+import { composing } from "../keys";
 import { live, useSignal, useSignalEffect } from "../live";
 import { useMemo, useRef } from "preact/hooks";
 import { cellBelow } from "../notebook";
@@ -65,7 +66,8 @@ const Note = live(function Note({ id }: { id: number }) {
       value={store.notes.value[id] ?? ""}
       onBlur={commit}
       onKeyDown={(event) => {
-        if (event.key === "Enter" && !event.shiftKey && !event.ctrlKey && !event.metaKey && !event.isComposing) {
+        if (composing(event)) return;
+        if (event.key === "Enter" && !event.shiftKey && !event.ctrlKey && !event.metaKey) {
           event.preventDefault();
           commit();
         } else if (event.key === "Escape" && event.currentTarget.value !== (store.notes.value[id] ?? "")) {

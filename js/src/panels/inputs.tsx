@@ -1,4 +1,5 @@
 // The cause: which picture, what is drawn on it, which context and question, and the buttons that run the model on it.
+import { composing } from "../keys";
 import { live, useSignal } from "../live";
 import { useEffect, useRef } from "preact/hooks";
 import type { Measure, Operation } from "../protocol";
@@ -7,6 +8,7 @@ import { randomSeed } from "../state/store";
 import { accept } from "../upload";
 import { useView } from "../view";
 import { CameraButton } from "./camera";
+import { Icon } from "./icons";
 import { Button, Tip } from "./parts";
 import { SettingsButton } from "./settings";
 import { useFlush } from "./flush";
@@ -180,10 +182,27 @@ export const Question = live(function Question() {
         placeholder="Ask something about the image."
         lines={1}
         commit={(text, merge) => {
-          if (text.trim() === "" || text === observation?.question) store.choose("question", null, merge);
+          // An emptied field is an empty question, which no model is asked: never quietly the observation's own.
+          if (text === observation?.question) store.choose("question", null, merge);
           else store.choose("question", { op: "question", text }, merge);
         }}
       />
+      <p class="isi-problem" role="status" hidden={store.question.value.trim() !== "" || observation === null} data-testid="question-needed">
+        {store.question.value.trim() === "" && (
+          <>
+            <Icon name="warning" />
+            <span>
+              The model needs a question: type one
+              {observation?.question.trim() && (
+                <>
+                  , or reset to the observation's own: “<bdi>{observation.question}</bdi>”
+                </>
+              )}
+              .
+            </span>
+          </>
+        )}
+      </p>
       <PromptProblem />
     </div>
   );
@@ -243,7 +262,7 @@ const TextField = live(function TextField({ test, label, value, placeholder, lin
         mine.current = null;
       }}
       onKeyDown={(event) => {
-        if (event.key === "Enter" && !event.shiftKey && !event.ctrlKey && !event.metaKey && !event.isComposing) {
+        if (event.key === "Enter" && !event.shiftKey && !event.ctrlKey && !event.metaKey && !composing(event)) {
           event.preventDefault();
           flush();
         }

@@ -57,7 +57,9 @@ export const Layers = live(function Layers() {
   useEffect(() => {
     const [room, row] = [list.current, list.current?.querySelector(".isi-chosen")].map((element) => element?.getBoundingClientRect());
     if (!room || !row || !list.current) return;
-    list.current.scrollTop += Math.min(0, row.top - room.top) + Math.max(0, Math.min(row.bottom - room.bottom, row.top - room.top));
+    // Of the pixels as shown, those as laid out.
+    const shown = room.height / (list.current.offsetHeight || room.height || 1) || 1;
+    list.current.scrollTop += (Math.min(0, row.top - room.top) + Math.max(0, Math.min(row.bottom - room.bottom, row.top - room.top))) / shown;
   }, [screen.chosen.value]);
   return (
     <div class="isi-layers" data-testid="layers" ref={list}>

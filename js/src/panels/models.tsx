@@ -1,5 +1,6 @@
 // Which model is probed, and the list of those that could be: family, size, what it needs of the memory that there is.
 import { Bar } from "../charts/bars";
+import { composing } from "../keys";
 import { live, useSignal } from "../live";
 import { useRef } from "preact/hooks";
 import type { ModelEntry } from "../protocol";
@@ -121,7 +122,7 @@ const Models = live(function Models() {
           placeholder="Another one: hub name or folder"
           data-testid="model-other"
           onKeyDown={(event) => {
-            if (event.key === "Enter") other();
+            if (event.key === "Enter" && !composing(event)) other();
           }}
         />
         <Button test="model-load" label="Load the model of this name" text="Load" onClick={other} />

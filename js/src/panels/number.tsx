@@ -1,5 +1,6 @@
 // A field for a number. Part of the editor.
 import { useRef } from "preact/hooks";
+import { composing } from "../keys";
 import { useFlush } from "./flush";
 
 interface NumberProps {
@@ -46,6 +47,7 @@ export function NumberField({ test, label, value, low, high, step = 1, title, on
         onChange={take}
         onKeyDown={(event) => {
           // JupyterLab keeps a browser from taking a number on Enter.
+          if (composing(event)) return;
           if (event.key === "Enter" && !event.ctrlKey && !event.metaKey) take();
           else if (event.key === "Escape" && event.currentTarget.value !== String(value)) {
             event.currentTarget.value = String(value);

@@ -1,6 +1,7 @@
 // The input as it is, in place of the editor until that has come, and for good where there is no kernel to send it.
 import { live } from "../live";
 import { useEffect, useRef } from "preact/hooks";
+import { GO_ON } from "../state/store";
 import { useView } from "../view";
 
 export const Still = live(function Still() {
@@ -15,7 +16,7 @@ export const Still = live(function Still() {
       {picture && <canvas ref={canvas} width={picture.width} height={picture.height} role="img" aria-label={`Image for the question “${store.question.value}”`} />}
       <p dir="auto">{store.context.value}</p>
       <p dir="auto">{store.question.value}</p>
-      <p class="isi-teach">To change the input and to run the model, run the cell again.</p>
+      <p class="isi-teach">{GO_ON}</p>
     </div>
   );
 });

@@ -30,9 +30,12 @@ export const Tokens = live(function Tokens({ answer }: { answer: AnswerView }) {
   if (!found) return answer.text;
   const words = found.filter(({ word }) => word);
   const look = (index: number, element: Element): void => {
-    const panel = element.closest(".isi-answer")?.getBoundingClientRect();
-    const left = element.getBoundingClientRect().left - (panel?.left ?? 0);
-    open.value = { index, left: Math.max(0, Math.min(left, (panel?.width ?? 0) - WIDTH)) };
+    const panel = element.closest<HTMLElement>(".isi-answer");
+    const room = panel?.offsetWidth ?? 0;
+    const shown = panel?.getBoundingClientRect();
+    // In pixels as laid out, whatever the scale at which the page is shown.
+    const left = ((element.getBoundingClientRect().left - (shown?.left ?? 0)) * room) / (shown?.width || 1);
+    open.value = { index, left: Math.max(0, Math.min(left, room - WIDTH)) };
   };
   const close = (): void => {
     open.value = null;

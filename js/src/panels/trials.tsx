@@ -122,7 +122,7 @@ function still(element: HTMLElement, change: () => void): void {
     const by = element.getBoundingClientRect().top - before;
     let parent = element.parentElement;
     while (parent && !(parent.scrollHeight > parent.clientHeight && /auto|scroll/.test(getComputedStyle(parent).overflowY))) parent = parent.parentElement;
-    if (by !== 0) parent?.scrollBy(0, by);
+    if (by !== 0 && parent) parent.scrollBy(0, (by * parent.offsetHeight) / (parent.getBoundingClientRect().height || 1));
   });
 }
 

@@ -18,6 +18,9 @@ const MAKING = 60;
 
 const MAX_EDIT = 1e6;
 
+/** A new kernel knows none of the notebook's variables: the one cell alone would fail. */
+export const GO_ON = "To go on in a new kernel run the notebook up to here: Run > Run All Above Selected Cell, then this cell.";
+
 export type Model = AnyModel<Record<string, unknown>>;
 
 export interface Pending {
@@ -75,6 +78,8 @@ export class Store {
   readonly editor: Signal<string | null> = signal(null);
   /** Tool and selection that Python has set; the page's own are each view's. */
   readonly wished: Signal<{ tool?: string; selected?: number[] }> = signal({});
+  /** The newest still that the kernel has made; its data where it was asked for. */
+  readonly still: Signal<{ number: number; data: Record<string, unknown> | null } | null> = signal(null);
   readonly #colors = new Map<string, (color: string) => void>();
   /** A file that was asked for, once it came. */
   readonly exported: Signal<{ id: string; name: string; type: string; data: Uint8Array<ArrayBuffer> } | null> = signal(null);
@@ -401,6 +406,11 @@ export class Store {
     this.#send({ kind: "font" });
   }
 
+  /** Asks for the still that a notebook keeps; it arrives in `still`. */
+  askStill(): void {
+    this.#send({ kind: "still" });
+  }
+
   /** Asks for the source of the editor. */
   askEditor(): void {
     this.#send({ kind: "editor" });
@@ -494,6 +504,9 @@ export class Store {
       case "font":
         this.font.value = buffers[0] ?? null;
         break;
+      case "still":
+        this.still.value = message;
+        break;
       case "color":
         this.#colors.get(message.id)?.(message.color);
         this.#colors.delete(message.id);
@@ -530,7 +543,7 @@ export class Store {
         then();
         this.fail(
           message,
-          "The kernel is gone or busy with another cell. What was last computed stays visible; run the cell again to connect a new kernel.",
+          `The kernel is gone or busy with another cell. What was last computed stays visible. ${GO_ON}`,
         );
       });
     }, seconds * 1000);
@@ -551,7 +564,7 @@ export class Store {
       this.status.value = { ...this.status.value, state: "idle", queued: 0 };
       this.fail(
         "The kernel of this probe is gone: it was restarted or shut down.",
-        "Run the cell again to go on. What is seen here was saved only if the notebook was; saved now, it is not kept.",
+        `${GO_ON} The notebook keeps a still of the last run.`,
       );
     });
   }
