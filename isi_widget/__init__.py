@@ -16,7 +16,7 @@ from isi_widget._version import __version__
 
 if TYPE_CHECKING:
     from isi_widget import datasets
-    from isi_widget.answer import Answer
+    from isi_widget.answer import Answer, Enumeration
     from isi_widget.attribution import (
         AttentionMap,
         AttentionShares,
@@ -46,6 +46,7 @@ _HOMES: dict[str, str | None] = {
     "Cancelled": "isi_widget.errors",
     "CheckReport": "isi_widget.vlm",
     "Comparison": "isi_widget.report.compare",
+    "Enumeration": "isi_widget.answer",
     "Family": "isi_widget.vlm",
     "InputError": "isi_widget.errors",
     "Observation": "isi_widget.datasets",
@@ -85,6 +86,7 @@ __all__ = [
     "Cancelled",
     "CheckReport",
     "Comparison",
+    "Enumeration",
     "Family",
     "InputError",
     "Observation",

@@ -1,4 +1,5 @@
-"""`Answer`: the record of one generated answer, shared by decoding and by the uncertainty measures.
+"""`Answer` and `Enumeration`: one generated answer, and all probable answers with their exact probabilities;
+shared by decoding and by the uncertainty measures.
 
 Plain data, no torch: not for generating (see `isi_widget.vlm`) nor for measuring
 (see `isi_widget.uncertainty`).
@@ -8,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from isi_widget.errors import InputError
@@ -110,3 +111,81 @@ class Answer:
         places = values.get("alternatives", ())
         values["alternatives"] = tuple(tuple((text, number) for text, number in place) for place in places)
         return cls(**values)
+
+
+@dataclass(frozen=True)
+class Enumeration:
+    """The most probable answers of a VLM, each once, with exact probabilities (`VLM.enumerate_answers`).
+
+    Attributes
+    ----------
+    answers : by falling probability. Different token ids can read the same: such answers stand apart here,
+        and `texts` puts them together.
+    probabilities : of each whole answer with its end, under temperature, top-k and top-p. Of an answer that
+        `max_new_tokens` cut: of all answers that begin like it.
+    rest : probability of all answers that are not listed; `probabilities` and `rest` sum to 1.
+    target : the mass that was asked for.
+    prefixes, batches : beginnings of answers that were looked at, and forward passes that took.
+    budget, temperature, top_k, top_p, max_new_tokens : what was asked for.
+    """
+
+    answers: tuple[Answer, ...]
+    probabilities: tuple[float, ...]
+    rest: float
+    target: float
+    prefixes: int
+    batches: int
+    budget: int
+    temperature: float = 1.0
+    top_k: int = 0
+    top_p: float = 1.0
+    max_new_tokens: int = 64
+
+    def __post_init__(self) -> None:
+        if len(self.answers) != len(self.probabilities):
+            raise InputError(
+                f"An Enumeration needs one probability per answer; got {len(self.answers)} answers, "
+                f"{len(self.probabilities)} probabilities."
+            )
+        numbers = (*self.probabilities, self.rest)
+        if not all(0 <= p <= 1 for p in numbers) or abs(math.fsum(numbers) - 1.0) > 1e-6:
+            raise InputError(
+                "The probabilities of an Enumeration and its rest lie between 0 and 1 and sum to 1; they sum "
+                f"to {math.fsum(numbers):.6g}."
+            )
+
+    @property
+    def mass(self) -> float:
+        """Probability of all listed answers together: 1 - `rest`."""
+        return 1.0 - self.rest
+
+    @property
+    def reached(self) -> bool:
+        """Whether the mass that was asked for was found; if not, the answers are too many for the budget."""
+        return self.mass >= self.target - 1e-9
+
+    @property
+    def cut(self) -> float:
+        """Probability of the listed answers that `max_new_tokens` cut."""
+        pairs = zip(self.answers, self.probabilities, strict=True)
+        return math.fsum(p for answer, p in pairs if not answer.finished)
+
+    @property
+    def texts(self) -> dict[str, float]:
+        """Probability of each text, whatever its tokens; by falling probability."""
+        found: dict[str, float] = {}
+        for answer, p in zip(self.answers, self.probabilities, strict=True):
+            found[answer.text] = found.get(answer.text, 0.0) + p
+        return dict(sorted(found.items(), key=lambda item: -item[1]))
+
+    def to_dict(self) -> dict[str, Any]:
+        """As a JSON-ready dict."""
+        record = {item.name: getattr(self, item.name) for item in fields(self)}
+        answers = [answer.to_dict() for answer in self.answers]
+        return record | {"answers": answers, "probabilities": list(self.probabilities)}
+
+    @classmethod
+    def from_dict(cls, record: Mapping[str, Any]) -> Enumeration:
+        """The inverse of `to_dict`."""
+        answers = tuple(Answer.from_dict(answer) for answer in record["answers"])
+        return cls(**{**record, "answers": answers, "probabilities": tuple(record["probabilities"])})

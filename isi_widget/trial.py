@@ -478,6 +478,8 @@ _IN_WORDS = {
 def _missing(vlm: VLM) -> Iterator[str]:
     """A sentence or two for each thing that this VLM cannot give, with the reason."""
     for name, reason in getattr(vlm, "unavailable", {}).items():
+        if name == "enumeration":  # another way to measure, not a measure
+            continue
         yield f"Not available: {_IN_WORDS.get(name, name)}. {reason}"
 
 

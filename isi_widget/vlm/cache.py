@@ -8,6 +8,7 @@ an image of many tokens is nearly all of the memory. Not for decoding (see `deco
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -75,6 +76,54 @@ def fork(cache: Any, rows: int = 1) -> Any:
             else:
                 layer.batch_repeat_interleave(rows)
     return forked
+
+
+class PrefixCache:
+    """Keys and values of a tree of answers to one prompt: prompt and prefixes are held once each.
+
+    Nodes are numbered from 1 in the order in which they are kept; 0 is the prompt.
+
+    Attributes
+    ----------
+    shares : False if a layer is of another kind than the plain growing one (sliding windows). Then nothing
+        is kept, and every prefix has to be read from the prompt on.
+    """
+
+    def __init__(self, cache: Any) -> None:
+        self._cache = cache
+        self.shares = all(_can_share(layer) for layer in cache.layers)
+        #: for each layer keys and values [nodes, heads, width], node 0 left out
+        self._kept: list[tuple[torch.Tensor, torch.Tensor]] = []
+        self._places: dict[int, int] = {}
+
+    def fork(self, prefixes: Sequence[Sequence[int]], device: torch.device) -> Any:
+        """A cache of rows, each of which holds the prompt and its kept nodes, equally many in all rows."""
+        if not self.shares:
+            return fork(self._cache, len(prefixes))
+        forked = copy.copy(self._cache)
+        forked.layers = [SharedPromptLayer(layer) for layer in self._cache.layers]
+        if prefixes[0]:
+            places = torch.tensor([[self._places[node] for node in row] for row in prefixes], device=device)
+            for layer, (keys, values) in zip(forked.layers, self._kept, strict=True):
+                layer.keys, layer.values = (part[places].transpose(1, 2) for part in (keys, values))
+        return forked
+
+    def keep(self, nodes: Sequence[int], cache: Any, places: torch.Tensor) -> None:
+        """Keep one token of each row of a fork: token `places` [rows] of the row, as a node each."""
+        if not self.shares:
+            return
+        for node in nodes:
+            self._places[node] = len(self._places)
+        rows = torch.arange(len(nodes), device=places.device)
+        new = [(layer.keys[rows, :, places], layer.values[rows, :, places]) for layer in cache.layers]
+        self._kept = (
+            [
+                (torch.cat([keys, key]), torch.cat([values, value]))
+                for (keys, values), (key, value) in zip(self._kept, new, strict=True)
+            ]
+            if self._kept
+            else new
+        )
 
 
 def row_bytes(cache: Any, new_tokens: int) -> int:

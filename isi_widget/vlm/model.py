@@ -5,6 +5,7 @@ Not for loading (see `loading.py`) nor for measuring (see `isi_widget.attributio
 
 from __future__ import annotations
 
+import math
 import threading
 import uuid
 from collections.abc import Callable, Mapping, Sequence
@@ -14,13 +15,14 @@ from typing import TYPE_CHECKING, Any, cast
 
 import torch
 
-from isi_widget.answer import Answer
+from isi_widget.answer import Answer, Enumeration
 from isi_widget.errors import InputError
-from isi_widget.vlm import decoding
+from isi_widget.vlm import decoding, enumeration
 from isi_widget.vlm.answers import AttendedAnswer, make_answer, pieces
 from isi_widget.vlm.beams import beam_search
 from isi_widget.vlm.cache import fork, row_bytes
 from isi_widget.vlm.decoding import Cancel, OnToken, Pieces, Prefill, Row, Sampler
+from isi_widget.vlm.enumeration import Found
 from isi_widget.vlm.families import Family, family_of
 from isi_widget.vlm.features import ImageFeatures
 from isi_widget.vlm.fingerprint import Fingerprint
@@ -391,10 +393,7 @@ class VLM:
                     on_answer(row.index, answers[row.index])
 
             emit = self._emitter(on_token)
-            # Looking for free memory takes longer than a token of a tiny model, whose caches need none
-            small = n * row_bytes(prefill.cache, max_new_tokens) < decoding.SMALL
-            free = None if small else free_memory(self.device)
-            at_once = decoding.rows_at_once(prefill.cache, max_new_tokens, free)
+            at_once = self._rows_at_once(prefill, n, max_new_tokens)
             while waiting := [row for row in range(n) if row not in answers][:at_once]:
                 choose.restart(waiting)
                 try:
@@ -415,6 +414,93 @@ class VLM:
                     forget(error)
                     at_once = len(waiting) // 2
             return [answers[row] for row in range(n)]
+
+    def enumerate_answers(
+        self,
+        stimulus: StimulusLike | Prefill,
+        mass: float = 0.99,
+        budget: int = enumeration.BUDGET,
+        temperature: float = 1.0,
+        top_k: int = 0,
+        top_p: float = 1.0,
+        max_new_tokens: int = 64,
+        *,
+        on_answer: Callable[[int, Answer], None] | None = None,
+        on_batch: Callable[[int, float], None] | None = None,
+        cancel: Cancel | None = None,
+    ) -> Enumeration:
+        """The most probable answers with their exact probabilities: no sampling, no seed.
+
+        The distribution is the one that `sample` draws from with the same settings. Meant for short answers:
+        where they are too many, the budget ends first and `rest` says how much was not found.
+
+        Parameters
+        ----------
+        mass : probability to find; the search stops when the answers found have it.
+        budget : beginnings of answers to look at, at most: 1 to 100,000. A larger budget never finds less.
+        on_answer : called with (number, answer) as answers that weigh something are found, in no order.
+        on_batch : called with (beginnings looked at, mass found) after each forward pass.
+        cancel : polled between forward passes; if it returns True, `Cancelled` is raised.
+
+        Raises
+        ------
+        InputError
+            For settings without meaning.
+        OutOfMemory
+            If not even one beginning at a time fits.
+        """
+        enumeration.check_enumeration(mass, budget)
+        decoding.check_sampling(temperature, top_k, top_p, 0)
+        decoding.check_lengths(max_new_tokens, 0)
+        with self.lock, out_of_memory_as_error("enumerating answers"):
+            prefill = self.prefill(stimulus, attention=False)
+            answers: dict[int, Answer] = {}
+
+            def answer_of(found: Found) -> Answer:
+                if id(found) not in answers:
+                    answers[id(found)] = make_answer(self.tokenizer, found.row, prefill.prompt)
+                return answers[id(found)]
+
+            def told(found: Found) -> None:
+                if on_answer is not None and found.probability > enumeration.unlisted(mass):
+                    on_answer(len(answers), answer_of(found))
+
+            result = enumeration.search(
+                prefill,
+                mass=float(mass),
+                budget=int(budget),
+                temperature=temperature,
+                top_k=top_k,
+                top_p=top_p,
+                eos_ids=self.eos_ids,
+                max_new_tokens=int(max_new_tokens),
+                rows_at_once=self._rows_at_once(prefill, decoding.ROWS_AT_ONCE, max_new_tokens),
+                on_found=told,
+                on_batch=on_batch,
+                cancel=cancel,
+            )
+            listed = enumeration.listed(result.found, mass)
+            probabilities = tuple(found.probability for found in listed)
+            return Enumeration(
+                answers=tuple(map(answer_of, listed)),
+                probabilities=probabilities,
+                rest=max(0.0, 1.0 - math.fsum(probabilities)),
+                target=float(mass),
+                prefixes=result.prefixes,
+                batches=result.batches,
+                budget=int(budget),
+                temperature=float(temperature),
+                top_k=int(top_k),
+                top_p=float(top_p),
+                max_new_tokens=int(max_new_tokens),
+            )
+
+    def _rows_at_once(self, prefill: Prefill, wanted: int, new_tokens: int) -> int:
+        """How many answers to decode side by side, at most `wanted`, so that their caches fit."""
+        # Looking for free memory takes longer than a token of a tiny model, whose caches need none
+        small = wanted * row_bytes(prefill.cache, new_tokens) < decoding.SMALL
+        free = None if small else free_memory(self.device)
+        return decoding.rows_at_once(prefill.cache, new_tokens, free)
 
     def yes_no(self, stimulus: StimulusLike | Prefill, *, cancel: Cancel | None = None) -> dict[str, float]:
         """Probability that the first answer token is a form of yes, of no, or the rest; they sum to 1.

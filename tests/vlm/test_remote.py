@@ -791,7 +791,9 @@ def test_a_refused_request_carries_the_servers_words(script, url):
     vlm = quiet(url)
     with pytest.raises(InputError, match=r"refuses the request \(400\): Unexpected.*'temperature'"):
         vlm.answer(SHOWN)
-    assert vlm.unavailable.keys() == {"attention", "segments", "image_map"}, "nothing is learned from that"
+    assert vlm.unavailable.keys() == {"attention", "segments", "image_map", "enumeration"}, (
+        "nothing is learned from that"
+    )
 
 
 def test_the_first_error_of_many_requests_is_raised(script, url):
@@ -906,7 +908,7 @@ def test_connecting_finds_out_what_the_server_tells(script, url):
     vlm = connect(url, "seer")
     assert len(script.bodies) == 1
     assert script.bodies[0]["max_tokens"] == 1
-    assert vlm.unavailable.keys() == {"attention", "segments", "image_map"}
+    assert vlm.unavailable.keys() == {"attention", "segments", "image_map", "enumeration"}
     info = vlm.info()
     assert json.loads(json.dumps(info)) == info
     assert (info["name"], info["served"], info["fingerprint"]) == ("seer", "seer-2", "fp")
@@ -976,6 +978,7 @@ def test_what_needs_the_inside_says_so(url):
         lambda: vlm.teacher_force(SHOWN, [1]),
         lambda: vlm.encode(SHOWN),
         lambda: vlm.token_boxes(SHOWN),
+        lambda: vlm.enumerate_answers(SHOWN, mass=0.9),
         lambda: measure_attention(vlm, SHOWN),
     ):
         with pytest.raises(InputError, match=r"A server shows only text.*isi\.load_vlm"):

@@ -43,6 +43,7 @@ _INSIDE = {
     "attention": "A server shows only text, not the attention of its model.",
     "segments": "A server shows only text, not the tokens of its prompt.",
     "image_map": "A server shows only text, not the places of its image tokens.",
+    "enumeration": "A server shows only text, not the probability of each token that may follow.",
 }
 _PREFILLS_KEPT = 8
 #: How many of the likeliest first tokens yes_no() asks for; servers allow 20 at most, some fewer.
@@ -323,6 +324,12 @@ class RemoteVLM:
     def token_boxes(self, stimulus: StimulusLike) -> NoReturn:
         """Not available: `InputError`."""
         self._only_text("image_map")
+
+    def enumerate_answers(
+        self, stimulus: StimulusLike | RemotePrefill, *args: Any, **kwargs: Any
+    ) -> NoReturn:
+        """Not available: `InputError`."""
+        self._only_text("enumeration")
 
     def _only_text(self, measure: str) -> NoReturn:
         hint = " Load the model itself with isi.load_vlm(...)." if measure in _INSIDE else ""
