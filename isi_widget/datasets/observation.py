@@ -62,8 +62,8 @@ class Observation:
 
     Parameters
     ----------
-    image : a path, bytes, Pillow image, NumPy array or Picture, or a function without arguments that
-        returns one (lazy).
+    image : a path, bytes, file object, base64 text, Pillow image, NumPy array or Picture (see `load_image`),
+        or a function without arguments that returns one (lazy).
     question, context : texts; an empty context is a valid condition.
     answer : the true answer: yes/no in any spelling, a bool, 0 / 1 (of NumPy and pandas too), other text, or
         None.

@@ -6,8 +6,12 @@ Nothing is ever cropped or resized. Not for the resizing that a model's own proc
 
 from __future__ import annotations
 
+import base64
+import binascii
 import io
 import os
+import re
+import urllib.parse
 import warnings
 from pathlib import Path
 from typing import IO, Any, TypeAlias
@@ -20,14 +24,22 @@ from isi_widget.errors import InputError
 from isi_widget.stimulus.picture import Picture
 
 ImageSource: TypeAlias = (
-    "str | os.PathLike[str] | bytes | bytearray | memoryview | Image.Image | NDArray[Any] | Picture"
+    "str | os.PathLike[str] | bytes | bytearray | memoryview | IO[bytes] | Image.Image | NDArray[Any] "
+    "| Picture"
 )
 
-#: Images of more pixels are refused before they are decoded.
+#: Images of more pixels, or longer sides, are refused before they are decoded. Long sides take memory beside
+#: the pixels: Pillow has a pointer for each row.
 MAX_PIXELS = 100_000_000
+MAX_SIDE = 100_000
+#: More bytes than any such image has; of a file object that cannot seek no more are read.
+MAX_BYTES = 10 * MAX_PIXELS
 # Raster formats only: others that Pillow knows (EPS, for one) start external programs. JPEG includes MPO,
 # PPM includes PGM.
 _FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "MPO", "JPEG2000", "AVIF", "ICO")
+#: A path joins the slashes of a URL that is made one.
+_URL = re.compile(r"(?!file:)(https?:/|[a-z][a-z0-9+.-]+://)", re.IGNORECASE)
+_BASE64 = re.compile(r"[A-Za-z0-9+/_-]{16,}={0,2}")
 
 
 def load_image(source: ImageSource) -> Picture:
@@ -35,13 +47,16 @@ def load_image(source: ImageSource) -> Picture:
 
     Parameters
     ----------
-    source : a path, the bytes of an image file, a Pillow image, a Picture, or a NumPy array, uint8 or float
-        on [0, 1], of shape [height, width] (grey) or [height, width, 1 | 3 | 4] (grey, RGB, RGBA).
+    source : a path (or ``file://`` URL), the bytes of an image file or a file object that gives them
+        (`io.BytesIO`, ``open(path, "rb")``), the same in base64 or as a ``data:`` URL, a Pillow image, a
+        Picture, or a NumPy array, uint8 or float on [0, 1], of shape [height, width] (grey) or [height,
+        width, 1 | 3 | 4] (grey, RGB, RGBA).
 
     Raises
     ------
     InputError : missing, empty, truncated or zero-sized images, files that are no image, more than 100
-        megapixels, arrays of other shapes, types or ranges.
+        megapixels or 100,000 pixels on a side, arrays of other shapes, types or ranges, and URLs: nothing is
+        fetched from a network.
 
     Warns
     -----
@@ -57,24 +72,126 @@ def load_image(source: ImageSource) -> Picture:
     if isinstance(source, (bytes, bytearray, memoryview)):
         return _from_bytes(bytes(source), "the image data")
     if isinstance(source, (str, os.PathLike)):
-        return _from_path(source)
+        return _from_text(os.fsdecode(source))
+    if callable(getattr(source, "read", None)):
+        return _from_file(source)
     raise InputError(
-        "An image must be a path, bytes, a Pillow image, a NumPy array or a Picture; "
+        "An image must be a path, bytes, a file object, a Pillow image, a NumPy array or a Picture; "
         f"got {type(source).__name__}."
     )
 
 
-def _from_path(source: str | os.PathLike[str]) -> Picture:
-    path = Path(source).expanduser()
+def _from_text(source: str) -> Picture:
+    """A path, or an image as text."""
+    if source[:5].lower() == "data:":
+        return _from_bytes(_data_url(source), "the data URL")
+    if _URL.match(source):
+        raise InputError(
+            f"{_short(source)} is a URL, and nothing is fetched from a network here. Save the image and give "
+            "its path, or give its bytes, such as urllib.request.urlopen(url).read()."
+        )
+    if source[:5].lower() == "file:":
+        from urllib.request import url2pathname  # here: it takes long to import
+
+        return _from_path(url2pathname(urllib.parse.urlsplit(source).path))
+    data = _base64(source)
+    if data is not None and not _is_file(source):
+        return _from_bytes(data, "the base64 text")
+    return _from_path(source)
+
+
+def _from_path(source: str) -> Picture:
+    path = Path(source)
     try:
-        data = path.read_bytes()
+        path = path.expanduser()
+        with path.open("rb") as file:
+            if not file.read(1):
+                raise InputError(f"An image is needed, but the file {_short(str(path))} is empty (0 bytes).")
+            file.seek(0)
+            with _opened(file, f"the file {_short(str(path))}") as image:
+                return _from_pil(image, f"the file {_short(str(path))}", own=True)
     except FileNotFoundError:
-        raise InputError(f"There is no image file {str(path)!r} (looked from {str(Path.cwd())!r}).") from None
+        raise InputError(
+            f"There is no image file {_short(str(path))} (looked from {str(Path.cwd())!r})."
+        ) from None
     except IsADirectoryError:
-        raise InputError(f"{str(path)!r} is a folder, not an image file.") from None
-    except (OSError, ValueError) as error:
-        raise InputError(f"The image file {str(path)!r} cannot be read: {error}.") from error
-    return _from_bytes(data, f"the file {str(path)!r}")
+        raise InputError(f"{_short(str(path))} is a folder, not an image file.") from None
+    except InputError:
+        raise
+    except (OSError, ValueError, RuntimeError) as error:  # a null in the name, a home that there is not
+        why = getattr(error, "strerror", None) or error
+        raise InputError(f"The image file {_short(str(path))} cannot be read: {why}.") from error
+
+
+def _from_file(file: IO[bytes]) -> Picture:
+    """The rest of a file object; all of it if it stands at its end, as after writing."""
+    try:
+        data: Any = file.read(MAX_BYTES + 1)
+        if not data and file.seekable():
+            file.seek(0)
+            data = file.read(MAX_BYTES + 1)
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise InputError(f"The {type(file).__name__} given as an image cannot be read: {error}.") from error
+    if isinstance(data, str):
+        raise InputError('An image file must be opened as bytes, not as text: open(path, "rb").')
+    if not isinstance(data, (bytes, bytearray, memoryview)):
+        raise InputError(
+            f"The {type(file).__name__} given as an image gives no bytes: {type(data).__name__}."
+        )
+    if len(data) > MAX_BYTES:
+        raise InputError(f"An image file may have at most {MAX_BYTES // 10**6} MB; this one has more.")
+    return _from_bytes(bytes(data), f"the {type(file).__name__}")
+
+
+def _data_url(url: str) -> bytes:
+    """The bytes of a ``data:`` URL (RFC 2397)."""
+    head, comma, body = url.partition(",")
+    if not comma:
+        raise InputError(f"{_short(url)} is no data URL: it has no comma before its data.")
+    if not head.lower().endswith(";base64"):
+        return urllib.parse.unquote_to_bytes(body)
+    data = _base64(urllib.parse.unquote(body), check=False)
+    if data is None:
+        raise InputError(f"The data URL {_short(url)} holds no valid base64.")
+    return data
+
+
+def _base64(text: str, *, check: bool = True) -> bytes | None:
+    """The bytes that base64 text (of either alphabet, wrapped or not) stands for; None if it is none.
+
+    check : also None if they do not begin as an image does.
+    """
+    joined = "".join(text.split()).translate(_STANDARD)
+    if check and not _BASE64.fullmatch(joined):
+        return None
+    try:
+        data = base64.b64decode(joined + "=" * (-len(joined) % 4), validate=True)
+    except (binascii.Error, ValueError):
+        return None
+    if check:
+        try:
+            _opened(io.BytesIO(data), "").close()
+        except InputError:
+            return None
+    return data
+
+
+_STANDARD = str.maketrans("-_", "+/")
+
+
+def _is_file(source: str) -> bool:
+    try:
+        return Path(source).is_file()
+    except (OSError, ValueError):
+        return False
+
+
+def _short(text: str) -> str:
+    """As Python writes it, short enough for a message."""
+    return repr(text if len(text) <= _LONGEST_NAME else f"{text[: _LONGEST_NAME // 2]}...{text[-40:]}")
+
+
+_LONGEST_NAME = 300
 
 
 def check_image(path: Path) -> None:
@@ -98,8 +215,15 @@ def check_image(path: Path) -> None:
 def _from_bytes(data: bytes, name: str) -> Picture:
     if not data:
         raise InputError(f"An image is needed, but {name} is empty (0 bytes).")
+    text = data.decode("ascii") if data[:_SIGNATURE].isascii() and data.isascii() else ""
+    if text[:5].lower() == "data:":
+        return _from_text(text)
+    data = _base64(text) or data
     with _opened(io.BytesIO(data), name) as image:
-        return _from_pil(image, name)
+        return _from_pil(image, name, own=True)
+
+
+_SIGNATURE = 16
 
 
 def _opened(file: IO[bytes], name: str) -> Image.Image:
@@ -121,7 +245,8 @@ def _opened(file: IO[bytes], name: str) -> Image.Image:
         raise InputError(f"{name} is a damaged image: {error}.") from error
 
 
-def _from_pil(image: Image.Image, name: str) -> Picture:
+def _from_pil(image: Image.Image, name: str, *, own: bool = False) -> Picture:
+    """An image that nobody else has (own) need not be copied."""
     _check_size(image, name)
     try:
         # The other pictures of an MPO (a telephone's depth map, for one) are no later frames.
@@ -133,11 +258,14 @@ def _from_pil(image: Image.Image, name: str) -> Picture:
         image.load()
     except Exception as error:  # as above: a damaged file may raise nearly anything
         raise InputError(f"{name} is a damaged or truncated image: {error}.") from error
-    return Picture(_to_rgb(_upright(image, name), name))
+    return Picture.of(_to_rgb(_upright(image, name, own), name, own))
 
 
 def _check_size(image: Image.Image, name: str) -> None:
-    width, height = image.size
+    _check_sides(*image.size, name)
+
+
+def _check_sides(width: int, height: int, name: str) -> None:
     if width < 1 or height < 1:
         raise InputError(f"An image needs at least one pixel, but {name} is {width} x {height}.")
     if width * height > MAX_PIXELS:
@@ -145,12 +273,20 @@ def _check_size(image: Image.Image, name: str) -> None:
             f"An image may have at most {MAX_PIXELS // 10**6} megapixels, but {name} is {width} x {height} "
             f"({width * height / 1e6:.0f} megapixels); make it smaller first."
         )
+    if max(width, height) > MAX_SIDE:
+        raise InputError(
+            f"The sides of an image may have at most {MAX_SIDE} pixels, but {name} is {width} x {height}; "
+            "cut it into pieces, or make it smaller."
+        )
 
 
-def _upright(image: Image.Image, name: str) -> Image.Image:
+def _upright(image: Image.Image, name: str, own: bool) -> Image.Image:
     """Apply the EXIF orientation."""
     try:
-        return ImageOps.exif_transpose(image)
+        if not own:
+            return ImageOps.exif_transpose(image)
+        ImageOps.exif_transpose(image, in_place=True)
+        return image
     except Exception as error:  # a damaged EXIF block need not cost the image
         warnings.warn(
             f"{name}: its EXIF data cannot be read ({error}); orientation left as stored.",
@@ -160,8 +296,10 @@ def _upright(image: Image.Image, name: str) -> Image.Image:
         return image
 
 
-def _to_rgb(image: Image.Image, name: str) -> Image.Image:
-    """8-bit sRGB on white."""
+def _to_rgb(image: Image.Image, name: str, own: bool) -> Image.Image:
+    """8-bit sRGB on white; never the very image that was given, unless it is one's own."""
+    if own and image.mode == "RGB" and not {"icc_profile", "transparency"} & image.info.keys():
+        return image
     profile = image.info.get("icc_profile")
     image = _to_eight_bits(image, name)
     grey = image.mode in ("L", "LA", "La")
@@ -227,15 +365,12 @@ def _from_array(array: NDArray[Any]) -> Picture:
         )
     if array.size == 0:
         raise InputError(f"An image needs at least one pixel, got an array of shape {list(array.shape)}.")
-    if array.shape[0] * array.shape[1] > MAX_PIXELS:
-        raise InputError(
-            f"An image may have at most {MAX_PIXELS // 10**6} megapixels, got shape {list(array.shape)}."
-        )
+    _check_sides(array.shape[1], array.shape[0], "the image array")
     if np.issubdtype(array.dtype, np.floating):
         array = _unit_to_bytes(array, "the image array")
     elif array.dtype != np.uint8:
         raise InputError(f"An image array must be uint8 or float on [0, 1], got {array.dtype}.")
-    return Picture(_to_rgb(Image.fromarray(np.ascontiguousarray(array)), "the image array"))
+    return Picture.of(_to_rgb(Image.fromarray(np.ascontiguousarray(array)), "the image array", own=False))
 
 
 def _unit_to_bytes(values: NDArray[Any], name: str) -> NDArray[np.uint8]:

@@ -38,9 +38,20 @@ class Picture:
                 f"A Picture needs an RGB image that is not empty, got mode {image.mode}, "
                 f"{image.width} x {image.height}; load_image() converts any image."
             )
-        clean = image.copy()
-        clean.info = {}  # a profile left there would be applied a second time by a later reader
-        object.__setattr__(self, "_image", clean)
+        self._take(image.copy())
+
+    @classmethod
+    def of(cls, image: Image.Image) -> Picture:
+        """A picture that takes over an RGB image, which nobody else may change, instead of copying it."""
+        if type(image) is not Image.Image:  # it holds on to the file that it was read from
+            return cls(image)
+        picture = object.__new__(cls)
+        picture._take(image)
+        return picture
+
+    def _take(self, image: Image.Image) -> None:
+        image.info = {}  # a profile left there would be applied a second time by a later reader
+        object.__setattr__(self, "_image", image)
         object.__setattr__(self, "_sha256", None)
         object.__setattr__(self, "_png", None)
 
@@ -133,4 +144,4 @@ class Picture:
 
 def _from_bytes(size: tuple[int, int], data: bytes) -> Picture:
     """Unpickle."""
-    return Picture(Image.frombytes("RGB", size, data))
+    return Picture.of(Image.frombytes("RGB", size, data))

@@ -3,10 +3,13 @@ sentence."""
 
 from __future__ import annotations
 
+import base64
 import io
 import pickle
 import struct
+import textwrap
 import time
+import urllib.parse
 import warnings
 import zlib
 from collections.abc import Callable
@@ -282,3 +285,104 @@ def test_a_picture_is_immutable_and_compared_by_content() -> None:
 def test_only_rgb_becomes_a_picture_directly() -> None:
     with pytest.raises(InputError, match=r"mode L.*load_image\(\) converts"):
         Picture(Image.new("L", (2, 2)))
+
+
+PNG = encoded(Image.fromarray(F))
+TEXT = base64.b64encode(PNG).decode()
+
+
+def at_its_end() -> io.BytesIO:
+    file = io.BytesIO()
+    Image.fromarray(F).save(file, "PNG")
+    return file
+
+
+class OneWay:
+    """A file that cannot seek, such as a response of a server."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = io.BytesIO(data)
+
+    def read(self, size: int = -1) -> bytes:
+        return self._data.read(size)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        at_its_end(),
+        io.BytesIO(PNG),
+        io.BufferedReader(io.BytesIO(PNG)),
+        OneWay(PNG),
+        TEXT,
+        TEXT.encode(),
+        TEXT.rstrip("="),
+        "\n".join(textwrap.wrap(TEXT, 20)),
+        base64.urlsafe_b64encode(PNG).decode(),
+        f"data:image/png;base64,{TEXT}",
+        f"DATA:;base64,{urllib.parse.quote(TEXT, safe='')}".encode(),
+        f"data:image/png,{urllib.parse.quote_from_bytes(PNG)}",
+    ],
+)
+def test_file_objects_data_urls_and_base64_are_read(source: object) -> None:
+    assert (load_image(source).array() == F).all()
+
+
+def test_a_file_url_and_an_open_file_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "a b.png"
+    path.write_bytes(PNG)
+    assert (load_image(path.as_uri()).array() == F).all()
+    with path.open("rb") as file:
+        assert (load_image(file).array() == F).all() and not file.closed
+    named = tmp_path / TEXT[:32].replace("/", "_")  # a name that is base64, too
+    named.write_bytes(PNG)
+    assert (load_image(str(named)).array() == F).all()
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("https://example.com/cat.jpg", "'https://example.com/cat.jpg' is a URL"),
+        (Path("http://example.com/cat.jpg"), "is a URL"),
+        ("HTTPS://example.com/x?y=%20 z", "is a URL"),
+        ("s3://bucket/cat.jpg", "is a URL"),
+        ("data:image/png;base64,@@@", "holds no valid base64"),
+        ("data:image/png", "has no comma"),
+        ("data:image/svg+xml,<svg/>", "the data URL is none that can be read"),
+        (f"data:image/png;base64,{TEXT[:60]}", "the data URL is a damaged or truncated image"),
+        (TEXT[:60], "the base64 text is a damaged or truncated image"),
+        (base64.b64encode(b"no image at all, but long enough").decode(), "no image file"),
+        ("A" * 10_000, "cannot be read: File name too long"),
+        (io.StringIO("text"), "opened as bytes, not as text"),
+        (io.BytesIO(), "the BytesIO is empty"),
+        (io.BytesIO(b"no image"), "the BytesIO is none that can be read"),
+    ],
+)
+def test_what_is_no_image_is_named_for_what_it_is(source: object, message: str) -> None:
+    with pytest.raises(InputError, match=message) as caught:
+        load_image(source)
+    assert len(str(caught.value)) < 1000
+
+
+def test_a_closed_file_and_one_that_gives_something_else_are_said() -> None:
+    closed = io.BytesIO(PNG)
+    closed.close()
+    with pytest.raises(InputError, match="BytesIO given as an image cannot be read"):
+        load_image(closed)
+    with pytest.raises(InputError, match="gives no bytes: dict"):
+        load_image(type("Odd", (), {"read": lambda self, size: {"a": 1}})())
+
+
+@pytest.mark.parametrize("size", [(1, 100_000_000), (100_001, 2), (2, 100_001)])
+def test_sides_that_take_more_memory_than_their_pixels_are_refused(size: tuple[int, int]) -> None:
+    with pytest.raises(InputError, match="sides of an image may have at most 100000 pixels"):
+        load_image(png_header(*size))
+    with pytest.raises(InputError, match="sides of an image"):
+        load_image(np.broadcast_to(np.uint8(0), size))
+
+
+def test_an_image_of_ones_own_is_copied_and_never_changed() -> None:
+    own = Image.fromarray(F)
+    picture = load_image(own)
+    own.putpixel((1, 1), (9, 9, 9))
+    assert (picture.array() == F).all() and Picture.of(own).pil() is not own
