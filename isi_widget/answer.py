@@ -38,6 +38,9 @@ class Answer:
         log-probability of the model itself); the text is "" where the answer would have ended. Of
         `VLM.answer` only; empty for beams, for `VLM.sample` and for servers.
 
+    reasoning : what a model behind a server wrote before its answer, in tags or in a field of its own; no
+        part of the answer: never judged, compared or clustered. "" where there was none, or none was told.
+
     A server that does not tell them leaves `logprobs` NaN and `token_ids` -1.
     """
 
@@ -51,6 +54,7 @@ class Answer:
     alternatives: tuple[tuple[tuple[str, float], ...], ...] = field(default=(), repr=False)
     end_logprob: float | None = None
     sampled_end_logprob: float | None = None
+    reasoning: str = field(default="", repr=False)
 
     def __post_init__(self) -> None:
         lengths = {len(self.token_ids), len(self.tokens), len(self.logprobs)}
@@ -74,6 +78,17 @@ class Answer:
             raise InputError("An Answer that max_new_tokens cut has not ended: its end has no probability.")
 
     @property
+    def missing(self) -> str:
+        """Why there is no answer although the model was asked, in one sentence; "" where there is one.
+
+        An empty text that the model ended itself, without reasoning, is an answer.
+        """
+        if self.text or (self.finished and not self.reasoning):
+            return ""
+        came = "Only reasoning came, and no answer" if self.reasoning else "No answer came"
+        return f"{came}; raise max_new_tokens." if not self.finished else f"{came}."
+
+    @property
     def log_likelihood(self) -> float:
         """Sum of the token log-probabilities, in nats, without the end; 0 for an empty answer."""
         return math.fsum(self.logprobs)
@@ -95,10 +110,14 @@ class Answer:
         return self.log_likelihood / len(self.logprobs) if self.logprobs else 0.0
 
     def to_dict(self) -> dict[str, Any]:
-        """As a JSON-ready dict (tuples become lists); without `alternatives` where there are none."""
+        """As a JSON-ready dict (tuples become lists); without `alternatives` and `reasoning` where there
+        are none.
+        """
         record = {
             key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()
         }
+        if not self.reasoning:
+            del record["reasoning"]
         places = [[list(other) for other in place] for place in record.pop("alternatives")]
         return {**record, "alternatives": places} if places else record
 

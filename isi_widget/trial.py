@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import platform
 import threading
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields
 from datetime import UTC, datetime
@@ -122,6 +123,8 @@ class Trial:
         """Whether the answer agrees with the truth, and if that cannot be judged, why not."""
         if self.answer is None:
             return Judgement(None)
+        if self.answer.missing:  # cut off before it answered: it has not answered wrongly
+            return Judgement(None, f"Not judged: {self.answer.missing}")
         return judge(self.answer.text, self.stimulus.truth, self.stimulus.current_question)
 
     # ---- as data
@@ -336,7 +339,12 @@ def measure_uncertainty(
     judge = _entailment(entailment)
     run = Stages(progress, cancel)
     with run.stage("samples", _sampling_steps(settings)) as step:
-        answers = vlm.sample(stimulus, **settings.sampling(), on_token=step, cancel=cancel)
+        sampled = vlm.sample(stimulus, **settings.sampling(), on_token=step, cancel=cancel)
+    answers, note = _answered(sampled)
+    if not answers:
+        raise InputError(note)
+    if note:
+        warnings.warn(note, stacklevel=2)
     return _uncertainty(run, answers, stimulus, settings, judge)
 
 
@@ -403,6 +411,7 @@ def run_trial(
     notes: tuple[str, ...] = ()
     attention: AttentionShares | None = None
     with vlm.lock:  # some families keep state on the model between prefill and decoding
+        _remarks(vlm)  # those of earlier runs
         with run.stage("prompt"):
             prefill = vlm.prefill(stimulus, attention=attend)
         if attend or "answer" in settings.what:
@@ -415,6 +424,10 @@ def run_trial(
                     on_token=step if on_text is None else _told(step, on_text),
                     cancel=cancel,
                 )
+                if answer.reasoning:  # the first token was not the answer's
+                    yes_no = None
+                if answer.missing:
+                    notes = (f"The answer is not judged: {answer.missing}",)
         if attend and answer is not None and answer.token_ids:  # an empty answer has no row of attention
             with run.stage("attention"):
                 attention = measure_attention(vlm, prefill, answer)
@@ -431,10 +444,17 @@ def run_trial(
             except OutOfMemory as error:
                 if answer is None:
                     raise
-                notes = (f"The uncertainty was not measured: {error}",)  # what is there is not thrown away
+                notes = (
+                    *notes,
+                    f"The uncertainty was not measured: {error}",
+                )  # what is there is not thrown away
         model = vlm.info()
         if what is None:  # asked at the end: what a server tells is known when it has answered
             notes = (*_missing(vlm), *notes)
+        notes = (*notes, *_remarks(vlm))
+    sampled, note = _answered(sampled)
+    if note:
+        notes = (*notes, note)
     uncertainty = _uncertainty(run, sampled, stimulus, settings, judge) if sampled and judge else None
     run.check()
     created = datetime.now(UTC).isoformat(timespec="milliseconds")
@@ -450,6 +470,26 @@ def run_trial(
         dict(_versions()),
         created,
         notes,
+    )
+
+
+def _remarks(vlm: VLM) -> tuple[str, ...]:
+    """What a server did that a reader of the results should know, since the last call."""
+    taken: tuple[str, ...] = getattr(vlm, "take_remarks", tuple)()
+    return taken
+
+
+def _answered(sampled: Sequence[Answer]) -> tuple[list[Answer], str]:
+    """The samples that hold an answer, and a sentence about the others, if any."""
+    answers = [answer for answer in sampled if not answer.missing]
+    lost = [answer.missing for answer in sampled if answer.missing]
+    if not lost:
+        return answers, ""
+    if not answers:
+        return answers, f"The uncertainty was not measured, as no sample holds an answer. {lost[0]}"
+    return answers, (
+        f"{len(lost)} of {len(sampled)} samples hold no answer and are left out of the uncertainty: that of "
+        f"answers that take longer may differ. {lost[0]}"
     )
 
 

@@ -75,7 +75,9 @@ def _inputs(trial: Trial, view: dict[str, Any]) -> str:
 def _answer(answer: dict[str, Any] | None, truth: str | None) -> str:
     if answer is None:
         return ""
-    text = escape(answer["text"]) if answer["text"] else f'<span style="{QUIET}">(empty answer)</span>'
+    text = escape(answer["text"])
+    if not answer["text"]:
+        text = f'<span style="{QUIET}">({"no answer" if answer["missing"] else "empty answer"})</span>'
     if not answer["finished"]:
         text += f' <span style="{QUIET}">(cut off by max_new_tokens)</span>'
     judged = ""
@@ -86,6 +88,11 @@ def _answer(answer: dict[str, Any] | None, truth: str | None) -> str:
         f'<div dir="auto" style="{_TEXT};font-size:1.15em">{text}</div>',
         f'<div style="{_TEXT}">{judged}</div>' if judged else "",
     ]
+    if answer["reasoning"]:
+        parts.append(
+            f'<details style="{_TEXT};{QUIET}"><summary>Reasoning before the answer, not judged</summary>'
+            f'<div dir="auto" style="white-space:pre-wrap">{escape(answer["reasoning"])}</div></details>'
+        )
     if answer["yes_no"] is not None:
         note = "Probability that the first answer token is a form of this word."
         parts.append(

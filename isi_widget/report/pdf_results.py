@@ -15,7 +15,7 @@ from isi_widget.report import pdf_charts as charts
 from isi_widget.report.pdf_sheet import BODY, INK, LABEL, MARGIN, SMALL, Sheet
 from isi_widget.report.pdf_words import ANSWER_SCOPE, GRAPH, GRAPH_SCOPE, LAYERS, OTHERS, RELATIVE
 from isi_widget.report.style import ATTENTION_CAVEAT, DOMINANCE_CAVEAT, NEUTRAL, SEGMENT_COLORS, SEGMENTS
-from isi_widget.report.view import missing
+from isi_widget.report.view import missing, shortened
 
 if TYPE_CHECKING:
     from isi_widget.trial import Trial
@@ -27,9 +27,14 @@ _GRAPH_COLUMNS = (150.0, 76.0)
 
 
 def write_answer(sheet: Sheet, trial: Trial) -> None:
-    """The shown answer, token by token."""
+    """The shown answer, token by token, and the reasoning before it."""
     answer = trial.answer
-    if answer is None or not answer.tokens:
+    if answer is None:
+        return
+    if answer.reasoning:
+        sheet.heading("Reasoning before the answer", "not judged, not compared")
+        sheet.write_text(shortened(answer.reasoning), LABEL)
+    if not answer.tokens:
         return
     told = not all(map(math.isnan, answer.logprobs))
     count = len(answer.tokens)

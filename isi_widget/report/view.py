@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 # Of the curve of an entropy against the number of samples: at most 20 points, in milliseconds.
 _POINTS, _SUBSETS, _FEWEST = 20, 200, 3
+_MOST_SHOWN = 8000  # characters of reasoning
 
 
 def finite(value: float | None) -> float | None:
@@ -78,9 +79,19 @@ def _answer(trial: Trial) -> dict[str, Any] | None:
         "text": answer.text,
         "correct": trial.correct,
         "finished": answer.finished,
+        "missing": answer.missing,
+        "reasoning": shortened(answer.reasoning),
         "tokens": tokens,
         "yes_no": None if trial.yes_no is None else dict(trial.yes_no),
     }
+
+
+def shortened(text: str) -> str:
+    """A long text without its middle: `Answer.reasoning` has all of it."""
+    if len(text) <= _MOST_SHOWN:
+        return text
+    half = _MOST_SHOWN // 2
+    return f"{text[:half]} [...{len(text) - 2 * half} characters...] {text[-half:]}"
 
 
 def _uncertainty(uncertainty: Uncertainty, trial: Trial) -> dict[str, Any]:

@@ -263,6 +263,8 @@ export interface AnswerView {
   correct: boolean | null;
   /** false: it was cut off at the largest number of tokens */
   finished: boolean | null;
+  /** what a model behind a server wrote before its answer; never judged */
+  reasoning: string;
   tokens: Token[];
   yes_no: { yes: number; no: number; rest: number } | null;
 }

@@ -238,6 +238,7 @@ const readAnswer = shape<AnswerView>(
     text,
     correct: flag,
     finished: flag,
+    reasoning: text,
     tokens: many(shape<Token>({ ...told, alternatives: many(shape<Told>(told)) })),
     yes_no: shape({ yes: zero, no: zero, rest: zero }, numbers("yes", "no")),
   },

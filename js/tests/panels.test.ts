@@ -213,6 +213,15 @@ describe("results", () => {
     expect(page.text("answer-probability")).toContain("p 0.50");
   });
 
+  it("show reasoning beside the answer, folded", async () => {
+    expect(page.maybe("reasoning")).toBeNull();
+    const answer = { text: "No star.", correct: false, finished: true, tokens: [], yes_no: null };
+    await reopen({ trials: [trial(1, "k0", { answer: { ...answer, reasoning: "<b>I see</b> no star." } })], shown: 1 });
+    expect(page.find("reasoning").hasAttribute("open")).toBe(false);
+    expect(page.text("reasoning")).toContain("<b>I see</b> no star.");
+    expect(page.text("answer")).toBe("No star.");
+  });
+
   it("show the entropy with unit, interval and definition", () => {
     const row = page.text("entropy-semantic_entropy");
     expect(row).toContain("0.61");

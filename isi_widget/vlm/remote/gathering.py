@@ -5,99 +5,209 @@ Requests run in threads of their own; callbacks and errors come out in the calle
 
 from __future__ import annotations
 
-import math
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from queue import Empty, SimpleQueue
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from queue import Empty, Full, Queue
 
 from isi_widget.answer import Answer
 from isi_widget.vlm.decoding import Cancel, OnToken, poll
-from isi_widget.vlm.remote.errors import NO_ANSWER, BadReply
+from isi_widget.vlm.remote.errors import NO_ANSWER, BadReply, ContentFiltered, RemoteError
 from isi_widget.vlm.remote.replies import Piece, Reply
+from isi_widget.vlm.remote.watch import Watch
 
 Rows = Sequence[int]
-#: work(rows, stop): one request for some rows; its pieces' indices count within `rows`.
-Work = Callable[[Rows, threading.Event], Iterator[Piece]]
+#: work(rows, watch): one request for some rows; its pieces' indices count within `rows`.
+Work = Callable[[Rows, Watch], Iterator[Piece]]
 #: Seconds between two looks at `cancel`.
 _POLL = 0.05
+#: Pieces that may wait for the caller: a server that is faster than it is not read further.
+_WAITING = 1000
+#: Replies that cannot be read after which nothing more is asked, unless twice as many answers have come.
+_HOPELESS = 3
+
+
+@dataclass
+class _Request:
+    """One request under way."""
+
+    rows: Rows
+    watch: Watch
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """What came of some requests.
+
+    Attributes
+    ----------
+    answers : {row: answer}, rising. failures : why each of the other rows has none. unknown : words for the
+        end of an answer that are not known.
+    """
+
+    answers: Mapping[int, Answer]
+    failures: Sequence[RemoteError]
+    unknown: frozenset[str]
 
 
 def gather(
     jobs: Iterable[Rows],
     work: Work,
     *,
+    timeout: float,
     concurrency: int,
+    max_new_tokens: int,
     on_token: OnToken | None = None,
     on_answer: Callable[[int, Answer], None] | None = None,
     cancel: Cancel | None = None,
-) -> list[Answer]:
-    """Run every job, at most `concurrency` at a time; the answers in the order of their rows.
+) -> Gathered:
+    """Run every job, at most `concurrency` at a time.
 
-    A server may answer fewer rows than it was asked for: the others are then asked for one by one. The first
-    error ends everything. A request that is under way when the call ends is left alone: its thread stops at
-    the next piece, or at the time-out.
+    A server may answer fewer rows than it was asked for, or break off: the others are then asked for one by
+    one (`on_token` then begins anew). A reply that cannot be read, or breaks off, costs its own row only; if
+    that happens again and again nothing more is asked, and if no answer came at all, the first error is
+    raised. Any other error (a refused key, a filter, a limit, a server that is gone) is raised at once. A
+    request that is under way when the call ends stops by itself, see `watch`.
     """
-    todo, running = deque(tuple(job) for job in jobs), 0
-    replies: dict[int, Reply] = {}
-    answers: dict[int, Answer] = {}
-    events: SimpleQueue[tuple[Rows, Piece | BaseException | None]] = SimpleQueue()
-    stop = threading.Event()
+    return _Gathering(jobs, work, timeout, concurrency, max_new_tokens, on_token, on_answer, cancel).run()
 
-    def run(rows: Rows) -> None:
+
+class _Gathering:
+    def __init__(
+        self,
+        jobs: Iterable[Rows],
+        work: Work,
+        timeout: float,
+        concurrency: int,
+        max_new_tokens: int,
+        on_token: OnToken | None,
+        on_answer: Callable[[int, Answer], None] | None,
+        cancel: Cancel | None,
+    ) -> None:
+        self._todo = deque(tuple(job) for job in jobs)
+        self._work, self._timeout, self._concurrency = work, timeout, concurrency
+        self._most, self._on_token, self._on_answer, self._cancel = (
+            max_new_tokens,
+            on_token,
+            on_answer,
+            cancel,
+        )
+        self._running: list[_Request] = []
+        self._events: Queue[tuple[_Request, Piece | BaseException | None]] = Queue(_WAITING)
+        self._replies: dict[int, Reply] = {}
+        self._answers: dict[int, Answer] = {}
+        self._again: list[RemoteError] = []  # of requests whose rows were asked for again
+        self._failures: list[RemoteError] = []
+        self._unknown: set[str] = set()
+
+    def run(self) -> Gathered:
         try:
-            for piece in work(rows, stop):
-                events.put((rows, piece))
-            events.put((rows, None))
-        except BaseException as error:  # raised again in the caller's thread
-            events.put((rows, error))
+            while self._todo or self._running:
+                poll(self._cancel)
+                while self._todo and len(self._running) < self._concurrency:
+                    self._start(self._todo.popleft())
+                for request in self._running:
+                    if request.watch.overdue:
+                        self._failed(request, request.watch.too_long())
+                        break
+                try:
+                    request, event = self._events.get(timeout=_POLL)
+                except Empty:
+                    continue
+                if request in self._running:  # else it was given up
+                    self._take(request, event)
+        finally:
+            for request in self._running:
+                request.watch.stop.set()
+        if not self._answers:
+            raise [*self._again, *self._failures][0]
+        return Gathered(dict(sorted(self._answers.items())), self._failures, frozenset(self._unknown))
 
-    try:
-        while todo or running:
-            poll(cancel)
-            while todo and running < concurrency:
-                threading.Thread(target=run, args=(todo.popleft(),), daemon=True).start()
-                running += 1
+    def _start(self, rows: Rows) -> None:
+        request = _Request(rows, Watch(self._timeout, len(rows) * self._most))
+        self._running.append(request)
+        threading.Thread(target=self._run, args=(request,), daemon=True).start()
+
+    def _run(self, request: _Request) -> None:
+        """In a thread of its own."""
+        try:
+            for piece in self._work(request.rows, request.watch):
+                self._put(request, piece)
+            self._put(request, None)
+        except BaseException as error:  # raised again in the caller's thread
+            self._put(request, error)
+
+    def _put(self, request: _Request, event: Piece | BaseException | None) -> None:
+        """Hand an event to the caller, waiting while too many wait; dropped once nobody wants it."""
+        while not request.watch.stop.is_set():
             try:
-                rows, event = events.get(timeout=_POLL)
-            except Empty:
+                return self._events.put((request, event), timeout=_POLL)
+            except Full:
                 continue
+
+    def _take(self, request: _Request, event: Piece | BaseException | None) -> None:
+        try:
             if isinstance(event, BaseException):
                 raise event
             if event is None:
-                running -= 1
-                todo.extend((row,) for row in _missing(rows, replies))
-                continue
-            if not 0 <= event.index < len(rows):
-                raise BadReply(f"The server sent answer {event.index} of {len(rows)}, counted from 0.")
-            row = rows[event.index]
-            reply = replies.setdefault(row, Reply())
-            reply.add(event)
-            _tell(on_token, row, event)
-            if reply.complete and row not in answers:
-                answers[row] = reply.answer()
-                if on_answer is not None:
-                    on_answer(row, answers[row])
-        return [answers[row] for row in sorted(answers)]
-    finally:
-        stop.set()
+                self._ended(request)
+            else:
+                self._add(request.rows, event)
+        except RemoteError as error:
+            begun = any(row in self._replies for row in request.rows)
+            if isinstance(error, ContentFiltered) or not (begun or isinstance(error, BadReply)):
+                raise
+            self._failed(request, error)
 
+    def _add(self, rows: Rows, piece: Piece) -> None:
+        if not 0 <= piece.index < len(rows):
+            raise BadReply(f"The server sent answer {piece.index} of {len(rows)}, counted from 0.")
+        row = rows[piece.index]
+        reply = self._replies.setdefault(row, Reply(self._most))
+        try:
+            told = reply.add(piece)
+        except BadReply:
+            self._answers.pop(row, None)  # what was taken for the whole answer was not
+            raise
+        if self._on_token is not None:
+            for text, logprob in told:
+                self._on_token(row, text, logprob)
+        self._finish(row)
 
-def _missing(rows: Rows, replies: dict[int, Reply]) -> list[int]:
-    """The rows of a finished request that the server left out."""
-    missing = [row for row in rows if row not in replies]
-    if len(missing) == len(rows):
-        raise BadReply(f"The server {NO_ANSWER}")
-    if any(not replies[row].complete for row in rows if row not in missing):
-        raise BadReply("The server's reply broke off in the middle of an answer.")
-    return missing
+    def _finish(self, row: int) -> None:
+        reply = self._replies[row]
+        if reply.complete and row not in self._answers:
+            self._answers[row] = answer = reply.answer()
+            self._unknown |= {piece.unknown for piece in reply.pieces} - {""}
+            if self._on_answer is not None:
+                self._on_answer(row, answer)
 
+    def _ended(self, request: _Request) -> None:
+        """A request has come to its end; what it left out is asked for again, row by row."""
+        for row in request.rows:
+            if row in self._replies:
+                self._replies[row].close()
+                self._finish(row)
+        missing = [row for row in request.rows if row not in self._replies]
+        if len(missing) == len(request.rows):
+            raise BadReply(f"The server {NO_ANSWER}")
+        if any(row not in self._answers for row in request.rows if row not in missing):
+            raise BadReply("The server's reply broke off in the middle of an answer.")
+        self._running.remove(request)
+        self._todo.extend((row,) for row in missing)
 
-def _tell(on_token: OnToken | None, row: int, piece: Piece) -> None:
-    if on_token is None:
-        return
-    if piece.tokens:
-        for token in piece.tokens:
-            on_token(row, token.text, token.logprob)
-    elif piece.text:
-        on_token(row, piece.text, math.nan)
+    def _failed(self, request: _Request, error: RemoteError) -> None:
+        """Keep what is complete. Rows of a reply that cannot be read are asked for again, one by one."""
+        request.watch.stop.set()
+        self._running.remove(request)
+        lost = [row for row in request.rows if row not in self._answers]
+        for row in lost:
+            self._replies.pop(row, None)
+        if len(request.rows) > 1:
+            self._todo.extend((row,) for row in lost)
+            self._again.append(error)
+            return
+        self._failures.append(error)
+        if len(self._failures) >= _HOPELESS and 2 * len(self._failures) > len(self._answers):
+            self._todo.clear()

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from isi_widget.text import repaired
+from isi_widget.vlm.remote.reasoning import starts_reasoning
 from isi_widget.vlm.remote.replies import Piece
 
 
@@ -20,12 +22,14 @@ class Known:
     ----------
     n : answers several times to one request. logprobs : tells log-probabilities of the answer's tokens.
     top : tells those of the likeliest tokens too.
+    reasons : writes reasoning before the answer.
     served : the server's own name of what it ran last. fingerprint : its system fingerprint.
     """
 
     n: bool | None = None
     logprobs: bool | None = None
     top: bool | None = None
+    reasons: bool | None = None
     served: str = ""
     fingerprint: str = ""
 
@@ -43,6 +47,8 @@ class Known:
 
     def learn(self, pieces: Sequence[Piece], rows: int, several: bool, told: str) -> None:
         """Keep what a finished request for `rows` answers has shown; `several`, `told`: its variant."""
+        if any(piece.reasoning for piece in pieces) or starts_reasoning("".join(p.text for p in pieces)):
+            self.reasons = True
         if rows > 1:
             self.n = several and len({piece.index for piece in pieces}) > 1
         tokens = [token for piece in pieces for token in piece.tokens or ()]
@@ -50,7 +56,7 @@ class Known:
             self.logprobs = True
             if told == "top":
                 self.top = any(token.top for token in tokens)
-        elif not told or any(piece.text for piece in pieces):  # refused, or passed over in silence
+        elif not told or any(piece.text for piece in pieces):  # refused, or not sent
             self.logprobs, self.top = False, False
 
     def note(self, reply: Any) -> None:
@@ -58,4 +64,4 @@ class Known:
         for name, source in (("served", "model"), ("fingerprint", "system_fingerprint")):
             value = getattr(reply, source, None)
             if isinstance(value, str):
-                setattr(self, name, value)
+                setattr(self, name, repaired(value[:200]))

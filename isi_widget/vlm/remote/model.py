@@ -12,8 +12,9 @@ import json
 import math
 import threading
 import uuid
+import warnings
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
@@ -22,14 +23,16 @@ from PIL import Image
 
 from isi_widget.answer import Answer
 from isi_widget.errors import InputError
+from isi_widget.text import repaired
 from isi_widget.vlm import decoding
 from isi_widget.vlm.decoding import Cancel, OnToken
 from isi_widget.vlm.prompt import StimulusLike
-from isi_widget.vlm.remote.errors import NO_ANSWER, BadReply, Refused
-from isi_widget.vlm.remote.gathering import Rows, gather
+from isi_widget.vlm.remote.errors import Refused
+from isi_widget.vlm.remote.gathering import Gathered, Rows, Work, gather
 from isi_widget.vlm.remote.known import Known
 from isi_widget.vlm.remote.replies import Piece, Token
 from isi_widget.vlm.remote.server import Server
+from isi_widget.vlm.remote.watch import Watch
 
 #: Our name of a setting -> the server's field for it; None: the server has none, and the setting is refused.
 FIELDS: Mapping[str, str | None] = {
@@ -97,6 +100,7 @@ class RemoteVLM:
         self._concurrency, self._fields = concurrency, dict(fields)
         self._extra_body, self._detail, self._code = dict(extra_body), detail, code
         self._known = Known()
+        self._remarks: list[str] = []
         self._prefills: OrderedDict[str, RemotePrefill] = OrderedDict()
 
     def __repr__(self) -> str:
@@ -113,7 +117,9 @@ class RemoteVLM:
     def unavailable(self) -> dict[str, str]:
         """What cannot be measured, and why: one sentence each."""
         missing = dict(_INSIDE)
-        if self._known.top is False:
+        if self._known.reasons:
+            missing["yes_no"] = "The model reasons before it answers: its first token is not its answer's."
+        elif self._known.top is False:
             missing["yes_no"] = "The server tells no log-probabilities of the likeliest first tokens."
         if self._known.logprobs is False:
             missing["logprobs"] = (
@@ -121,6 +127,12 @@ class RemoteVLM:
                 "discrete semantic entropy only counts them."
             )
         return missing
+
+    def take_remarks(self) -> tuple[str, ...]:
+        """What was odd about the replies since the last call, one sentence each; `run_trial` keeps them."""
+        with self.lock:
+            remarks, self._remarks = tuple(dict.fromkeys(self._remarks)), []
+        return remarks
 
     def info(self) -> dict[str, Any]:
         """What is to be known of the model beside a result; JSON-ready, without the key.
@@ -170,7 +182,9 @@ class RemoteVLM:
             if (kept := self._prefills.get(stimulus.key)) is not None:
                 self._prefills.move_to_end(stimulus.key)
                 return kept
-            context, question = stimulus.current_context.strip(), stimulus.current_question.strip()
+            context, question = (
+                repaired(text).strip() for text in (stimulus.current_context, stimulus.current_question)
+            )
             if not question:
                 raise InputError("The question is empty. Ask one: stimulus.with_question(...).")
             text = f"{context}\n{question}" if context else question
@@ -200,8 +214,9 @@ class RemoteVLM:
     ) -> Answer:
         """One answer: greedy (temperature 0) by default, or sampled; the arguments of `VLM.answer`.
 
-        on_token is called in the caller's thread, with the log-probability NaN where the server tells none.
-        cancel is polled all the time; what the server still sends is then ignored.
+        on_token is called in the caller's thread, with the log-probability NaN where the server tells none;
+        not for reasoning, which is kept in `Answer.reasoning`. cancel is polled all the time; the request
+        then ends with the next bytes of the server.
 
         Raises
         ------
@@ -219,7 +234,13 @@ class RemoteVLM:
         else:
             settings["temperature"] = 0
         return self._gather(
-            prefill, 1, settings, seed if do_sample else None, on_token=on_token, cancel=cancel
+            prefill,
+            1,
+            settings,
+            seed if do_sample else None,
+            max_new_tokens=max_new_tokens,
+            on_token=on_token,
+            cancel=cancel,
         )[0]
 
     def sample(
@@ -241,7 +262,8 @@ class RemoteVLM:
 
         In one request where the server answers several times, else in n requests, some at a time. Each
         request carries a seed of its own, made from `seed` and the first answer's number; no server promises
-        to keep it.
+        to keep it. A reply that cannot be read costs one answer: fewer than n come back, with a
+        `UserWarning`.
 
         Raises
         ------
@@ -252,7 +274,16 @@ class RemoteVLM:
         prefill = self.prefill(stimulus)
         settings = self._lengths(max_new_tokens, min_new_tokens)
         settings |= self._sampling(temperature, top_k, top_p, seed)
-        return self._gather(prefill, n, settings, seed, on_token=on_token, on_answer=on_answer, cancel=cancel)
+        return self._gather(
+            prefill,
+            n,
+            settings,
+            seed,
+            max_new_tokens=max_new_tokens,
+            on_token=on_token,
+            on_answer=on_answer,
+            cancel=cancel,
+        )
 
     def yes_no(
         self, stimulus: StimulusLike | RemotePrefill, *, cancel: Cancel | None = None
@@ -269,7 +300,7 @@ class RemoteVLM:
         RemoteError
             As `answer`.
         """
-        if self._known.top is False:
+        if "yes_no" in self.unavailable:
             self._only_text("yes_no")
         prefill = self.prefill(stimulus)
         # At temperature 1 it does not matter whether a server tells them before or after temperature.
@@ -279,18 +310,20 @@ class RemoteVLM:
             pieces: list[Piece] = []
 
             def work(
-                rows: Rows, stop: threading.Event, top: int = top, pieces: list[Piece] = pieces
+                rows: Rows, watch: Watch, top: int = top, pieces: list[Piece] = pieces
             ) -> Iterator[Piece]:
-                for piece in self._ask(prefill, settings, rows, stop, top=top, required=True):
+                for piece in self._ask(prefill, settings, rows, watch, top=top, required=True):
                     pieces.append(piece)
                     yield piece
 
             try:
-                gather([(0,)], work, concurrency=1, cancel=cancel)
+                self._run([(0,)], work, max_new_tokens=1, cancel=cancel)
             except Refused:
                 continue
             first = next((token for piece in pieces for token in piece.tokens or () if token.top), None)
             break
+        if self._known.reasons:
+            self._only_text("yes_no")
         if first is None:
             self._known.top = False
             self._only_text("yes_no")
@@ -306,10 +339,14 @@ class RemoteVLM:
         """
         grey = RemotePrefill("Is this image grey?", _data_url(Image.new("RGB", (64, 64), (128, 128, 128))))
         settings = {**self._lengths(1, 0), "temperature": 1, "top_p": 1}
-        rows = (0, 1) if self._fields["n"] is not None else (0,)
-        pieces = list(self._ask(grey, settings, rows, threading.Event(), top=_TOP[-1]))
-        if not any(piece.index == 0 and piece.finish for piece in pieces):
-            raise BadReply(f"{self.server.base_url} {NO_ANSWER}")
+        asked = (0, 1) if self._fields["n"] is not None else (0,)
+
+        def work(rows: Rows, watch: Watch) -> Iterator[Piece]:
+            for piece in self._ask(grey, settings, asked, watch, top=_TOP[-1]):
+                if piece.index in rows:  # the second answer only shows whether the server takes n
+                    yield piece
+
+        self._run([(0,)], work, max_new_tokens=1)
 
     # What needs the inside ----------------------------------------------------------------------------------
 
@@ -368,27 +405,61 @@ class RemoteVLM:
         n: int,
         settings: Mapping[str, Any],
         seed: int | None,
+        *,
+        max_new_tokens: int,
         **callbacks: Any,
     ) -> list[Answer]:
+        """The answers of n rows; what was odd about them is remarked."""
         together = (
             decoding.ROWS_AT_ONCE if self._fields["n"] is not None and self._known.n is not False else 1
         )
         jobs = [range(start, min(n, start + together)) for start in range(0, n, together)]
 
-        def work(rows: Rows, stop: threading.Event) -> Iterator[Piece]:
+        def work(rows: Rows, watch: Watch) -> Iterator[Piece]:
             seeded = dict(settings)
             if seed is not None and self._fields["seed"] is not None:
                 seeded[self._fields["seed"]] = _mix(seed, rows[0])
-            return self._ask(prefill, seeded, rows, stop)
+            return self._ask(prefill, seeded, rows, watch)
 
-        return gather(jobs, work, concurrency=self._concurrency, **callbacks)
+        found = self._run(jobs, work, max_new_tokens=max_new_tokens, **callbacks)
+        answers = list(found.answers.values())
+        remarks = [
+            f"The server ended an answer by {word!r}, a word that is not known here; it was read as a stop."
+            for word in sorted(found.unknown)
+        ]
+        if len(answers) < n:
+            lost = (
+                f"Only {len(answers)} of {n} answers came: the server's other replies could not be read. The "
+                f"first: {found.failures[0]}"
+            )
+            warnings.warn(lost, stacklevel=3)
+            remarks.append(lost)
+        if any(answer.reasoning for answer in answers):
+            self._known.reasons = True
+            remarks.append(
+                "The model reasoned before it answered. The reasoning is kept apart (Answer.reasoning), not "
+                "judged and not compared; log-probabilities are those of the answer given its reasoning."
+            )
+        with self.lock:
+            self._remarks += remarks
+        return answers
+
+    def _run(self, jobs: Iterable[Rows], work: Work, *, max_new_tokens: int, **callbacks: Any) -> Gathered:
+        return gather(
+            jobs,
+            work,
+            timeout=self.server.timeout,
+            concurrency=self._concurrency,
+            max_new_tokens=max_new_tokens,
+            **callbacks,
+        )
 
     def _ask(
         self,
         prefill: RemotePrefill,
         settings: Mapping[str, Any],
         rows: Rows,
-        stop: threading.Event,
+        watch: Watch,
         *,
         top: int = 0,
         required: bool = False,
@@ -408,13 +479,13 @@ class RemoteVLM:
                 asked["top_logprobs"] = top
             pieces: list[Piece] = []
             try:
-                for piece in self.server.chat(self._messages(prefill), asked, stop, self._known.note):
+                for piece in self.server.chat(self._messages(prefill), asked, watch, self._known.note):
                     pieces.append(piece)
                     yield piece
             except Refused as error:
                 refused = refused or error
                 continue
-            if not stop.is_set():
+            if not watch.stop.is_set():
                 self._known.learn(pieces, len(rows), several, told)
             return
         if refused is not None:

@@ -11,10 +11,26 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from isi_widget.answer import Answer
+from isi_widget.text import held_half, repaired
 from isi_widget.vlm.remote.errors import BadReply, ContentFiltered
+from isi_widget.vlm.remote.reasoning import Speech, Told, split_reasoning
 
 #: "Very unlikely, not among the most likely tokens": the protocol's stand-in, not a measured number.
 _NOT_TOLD = -9999.0
+#: UTF-8 bytes of one token, at most; characters of an answer for each token that was asked for, and beyond.
+_LONGEST_TOKEN = 4096
+_CHARACTERS, _MORE_CHARACTERS, _MOST_REASONING = 256, 10_000, 2_000_000
+
+# Why an answer ended, as servers word it; lower case, "_" for "-".
+_GOES_ON = {"null", "none"}
+_STOP = {"stop", "eos", "eos_token", "end_turn", "stop_sequence", "end", "done", "complete", "completed"}
+_CUT = {"length", "max_tokens", "max_length", "model_length", "max_output_tokens", "max_new_tokens"}
+_CUT |= {"token_limit", "incomplete"}
+_WITHHELD = {"content_filter", "safety", "refusal", "recitation", "blocklist", "prohibited_content", "spii"}
+_FAILED = {"tool_calls", "tool_call", "tool_use", "function_call", "error", "abort", "aborted", "cancelled"}
+_FAILED |= {"canceled", "malformed_function_call"}
+#: Where servers put reasoning, beside the content.
+_REASONING = ("reasoning_content", "reasoning", "reasoning_text", "thinking")
 
 
 @dataclass(frozen=True)
@@ -40,15 +56,20 @@ class Piece:
 
     Attributes
     ----------
-    index : which of the answers of the request. text : what is added.
+    index : which of the answers of the request. text : what is added; may end in half a character.
     tokens : its tokens, or None where the server tells no log-probabilities.
-    finish : why the answer ended ("stop", "length"), or None while it goes on.
+    finish : why the answer ended ("stop", "length"); None while it goes on; "" where the server gives an
+        empty reason: it may go on, and has ended by itself if nothing more comes.
+    reasoning : what is added to the reasoning before the answer, where the server keeps it apart.
+    unknown : the server's own word for the end of the answer, where it is none that is known.
     """
 
     index: int
     text: str
     tokens: tuple[Token, ...] | None
     finish: str | None
+    reasoning: str = ""
+    unknown: str = ""
 
 
 def read(reply: Any, *, streamed: bool) -> Iterator[Piece]:
@@ -59,29 +80,71 @@ def read(reply: Any, *, streamed: bool) -> Iterator[Piece]:
     BadReply, ContentFiltered
     """
     choices = _get(reply, "choices")
+    if choices is None and streamed and not isinstance(reply, int | float | str | list):
+        return  # the last chunk of a stream may carry nothing but the usage
     if not isinstance(choices, list):
         raise BadReply(f"The reply has no list of choices: {_shown(reply)}.")
-    if not choices and not streamed:  # the last chunk of a stream may carry nothing but the usage
+    if not choices and not streamed:
         raise BadReply("The reply has no choices: the server gave no answer.")
     for choice in choices:
-        index, finish = _get(choice, "index"), _get(choice, "finish_reason")
+        index = _get(choice, "index")
         message = _get(choice, "delta" if streamed else "message")
-        text = _get(message, "content")
+        content = _content(_get(message, "content"))
         if index is None and len(choices) == 1:
             index = 0
         whole = isinstance(index, int) and not isinstance(index, bool)
-        if not whole or not isinstance(text, str | None) or not isinstance(finish, str | None):
+        finish = _get(choice, "finish_reason")
+        if not whole or content is None or not isinstance(finish, str | None):
             raise BadReply(f"A choice of the reply cannot be read: {_shown(choice)}.")
-        if finish == "content_filter":
-            raise ContentFiltered(
-                "The server's content filter withheld an answer. Change the image, the context or the "
-                "question. The other answers of this call are dropped: what is left would be a biased sample."
-            )
         if refusal := _get(message, "refusal"):
             raise ContentFiltered(f"The server gave a refusal in place of an answer: {_shown(refusal)}.")
-        if finish not in (None, "stop", "length"):
-            raise BadReply(f"The answer ended by {finish!r}; expected 'stop' or 'length'.")
-        yield Piece(index, text or "", _tokens(choice), finish)
+        text, reasoning = content
+        reasoning += next((t for name in _REASONING if isinstance(t := _get(message, name), str) and t), "")
+        # Tokens beside nothing but reasoning are those of the reasoning.
+        tokens = () if reasoning and not text else _tokens(choice)
+        ended, unknown = _finish(finish, streamed)
+        yield Piece(index, text, tokens, ended, reasoning, unknown)
+
+
+def _finish(reason: str | None, streamed: bool) -> tuple[str | None, str]:
+    """(why it ended, as `Piece.finish`; the reason itself where it is not known)."""
+    word = "" if reason is None else reason.strip().lower().replace("-", "_")
+    if reason is None or word in _GOES_ON:
+        return None, ""
+    if not word:  # some servers send it with every chunk
+        return "" if streamed else "stop", ""
+    if word in _WITHHELD:
+        raise ContentFiltered(
+            "The server's content filter withheld an answer. Change the image, the context or the "
+            "question. The other answers of this call are dropped: what is left would be a biased sample."
+        )
+    if word in _FAILED:
+        raise BadReply(f"The answer ended by {_shown(reason)}; expected 'stop' or 'length'.")
+    return (
+        ("length", "") if word in _CUT else ("stop", "" if word in _STOP else repaired(reason.strip()[:40]))
+    )
+
+
+def _content(content: Any) -> tuple[str, str] | None:
+    """(text, reasoning) of a content: a text, nothing, or a list of parts with a type; None for others."""
+    if content is None or isinstance(content, str):
+        return content or "", ""
+    if not isinstance(content, list):
+        return None
+    text = reasoning = ""
+    for part in content:
+        kind = _get(part, "type")
+        if kind in ("text", "output_text") and isinstance(told := _get(part, "text"), str):
+            text += told
+        elif kind in ("thinking", "reasoning"):
+            told = _get(part, kind)
+            parts = told if isinstance(told, list) else [told]
+            reasoning += "".join(
+                t for p in parts if isinstance(t := p if isinstance(p, str) else _get(p, "text"), str)
+            )
+        else:
+            return None
+    return text, reasoning
 
 
 def _get(part: Any, name: str) -> Any:
@@ -90,7 +153,7 @@ def _get(part: Any, name: str) -> Any:
 
 
 def _shown(part: Any) -> str:
-    text = repr(part)
+    text = repaired(repr(part))
     return text if len(text) <= 200 else f"{text[:197]}..."
 
 
@@ -98,10 +161,13 @@ def _tokens(choice: Any) -> tuple[Token, ...] | None:
     told = _get(_get(choice, "logprobs"), "content")
     if not isinstance(told, list):
         return None
-    return tuple(
-        Token(*_token(entry), tuple(_token(other) for other in _get(entry, "top_logprobs") or ()))
-        for entry in told
-    )
+    tokens = []
+    for entry in told:
+        top = _get(entry, "top_logprobs") or ()
+        if not isinstance(top, list | tuple):
+            raise BadReply(f"A token of the reply cannot be read: {_shown(entry)}.")
+        tokens.append(Token(*_token(entry), tuple(_token(other) for other in top)))
+    return tuple(tokens)
 
 
 def _token(entry: Any) -> tuple[str, bytes, float]:
@@ -110,35 +176,93 @@ def _token(entry: Any) -> tuple[str, bytes, float]:
     if not isinstance(text, str) or not number or (logprob is not None and logprob > 1e-3):
         raise BadReply(f"A token of the reply cannot be read: {_shown(entry)}.")
     told = logprob is not None and logprob > _NOT_TOLD
-    try:
-        data = text.encode() if spelling is None else bytes(spelling)
-    except (TypeError, ValueError):
-        raise BadReply(f"The bytes of a token cannot be read: {_shown(spelling)}.") from None
-    return text, data, min(float(logprob), 0.0) if told else math.nan
+    # a list of bytes: a number would be taken for a length
+    listed = isinstance(spelling, list) and len(spelling) <= _LONGEST_TOKEN
+    if not (spelling is None or (listed and all(type(b) is int and 0 <= b < 256 for b in spelling))):
+        raise BadReply(f"The bytes of a token cannot be read: {_shown(spelling)}.")
+    data = text.encode("utf-8", "surrogatepass") if spelling is None else bytes(spelling)
+    return repaired(text), data, min(float(logprob), 0.0) if told else math.nan
 
 
 @dataclass
 class Reply:
-    """One answer while it comes in."""
+    """One answer while it comes in.
 
+    Attributes
+    ----------
+    most_tokens : how many were asked for; a server that goes on far beyond is left. None: no bound.
+    """
+
+    most_tokens: int | None = None
     pieces: list[Piece] = field(default_factory=list)
+    _speech: Speech = field(default_factory=Speech)
+    _half: str = ""
+    _said: int = 0  # characters
+    _thought: int = 0
+    _finish: str | None = None
 
     @property
     def complete(self) -> bool:
         """Whether the server has said why the answer ended."""
-        return bool(self.pieces) and self.pieces[-1].finish is not None
+        return bool(self._finish)
 
-    def add(self, piece: Piece) -> None:
-        """Take in one more piece."""
-        if not self.complete:
-            self.pieces.append(piece)
-        elif piece.text or piece.tokens:
-            raise BadReply("The server added text to an answer after it had ended it.")
+    def close(self) -> None:
+        """Nothing more comes: an empty reason, if it was the last word, was the end."""
+        if self._finish == "":
+            self._finish = "stop"
+
+    def add(self, piece: Piece) -> list[tuple[str, float]]:
+        """Take in one more piece; returns what of it can be shown, (text, log-probability or NaN) each.
+
+        Raises
+        ------
+        BadReply
+            If it comes after the end, or goes on far beyond what was asked for.
+        """
+        adds = bool(piece.text or piece.tokens or piece.reasoning)
+        if self.complete:
+            if adds:
+                raise BadReply("The server added text to an answer after it had ended it.")
+            return []
+        if not adds and piece.finish is None:
+            return []
+        self._finish = piece.finish
+        text, self._half = held_half(self._half + piece.text)
+        if piece.finish and self._half:
+            text, self._half = text + self._half, ""
+        text = repaired(text)
+        self._said += len(text)
+        self._thought += len(piece.reasoning)
+        self._check_length()
+        self.pieces.append(
+            Piece(piece.index, text, piece.tokens, piece.finish, piece.reasoning, piece.unknown)
+        )
+        if piece.tokens:
+            told = [(self._speech.feed(token.text), token.logprob) for token in piece.tokens]
+        else:
+            told = [(self._speech.feed(text), math.nan)] if text else []
+        return [(said, logprob) for said, logprob in told if said]
+
+    def _check_length(self) -> None:
+        if self.most_tokens is None:
+            return
+        most = _CHARACTERS * self.most_tokens + _MORE_CHARACTERS
+        if self._said > most + _MOST_REASONING * self._speech.reasons or self._thought > _MOST_REASONING:
+            raise BadReply(
+                f"The server went on far beyond max_new_tokens={self.most_tokens}; its answer was left. If "
+                "it knows that setting by another name: connect(..., fields={'max_new_tokens': "
+                "'max_completion_tokens'})."
+            )
 
     @property
     def text(self) -> str:
-        """The text so far."""
-        return "".join(piece.text for piece in self.pieces)
+        """The text so far, reasoning in tags included."""
+        return "".join(piece.text for piece in self.pieces) + repaired(self._half)
+
+    @property
+    def reasons(self) -> bool:
+        """Whether it has begun to reason, and said nothing yet."""
+        return self._speech.reasons or (not self.text.strip() and any(p.reasoning for p in self.pieces))
 
     def tokens(self) -> list[Token] | None:
         """The tokens with their log-probabilities, without the end of sequence; None where not told.
@@ -149,29 +273,56 @@ class Reply:
         if any(piece.tokens is None and piece.text for piece in self.pieces):
             return None
         tokens = [token for piece in self.pieces for token in piece.tokens or ()]
-        ended = self.complete and self.pieces[-1].finish == "stop"
-        if ended and tokens and not (tokens[-1].spelling and _spells(tokens, self.text)):
+        text = self.text
+        if self._finish == "stop" and tokens and not (tokens[-1].spelling and _spells(tokens, text)):
             tokens = tokens[:-1]  # some servers list the end-of-sequence token too, empty or by its name
-        told = _spells(tokens, self.text) and not any(math.isnan(token.logprob) for token in tokens)
+        told = _spells(tokens, text) and not any(math.isnan(token.logprob) for token in tokens)
         return tokens if told else None
 
     def answer(self) -> Answer:
-        """The finished answer. Token ids are -1; log-probabilities are NaN where they are not told."""
+        """The finished answer. Token ids are -1; log-probabilities are NaN where they are not told.
+
+        Reasoning is kept apart, whether the server does so or the model wrote it in tags; tokens and
+        log-probabilities are those of the answer alone, given the reasoning.
+        """
+        text = self.text
+        told = split_reasoning(text)
         tokens = self.tokens()
-        if tokens is None:
-            texts = tuple(piece.text for piece in self.pieces if piece.text)
-            logprobs: tuple[float, ...] = (math.nan,) * len(texts)
-        else:
+        if tokens is not None and told.answer != text.strip():
+            tokens = _of_answer(tokens, text, told)
+        if tokens is not None:
             texts, logprobs = tuple(t.text for t in tokens), tuple(t.logprob for t in tokens)
+        else:
+            chunks = [piece.text for piece in self.pieces if piece.text]
+            whole = told.answer == text.strip()
+            texts = tuple(chunks) if whole else (told.answer,) * bool(told.answer)
+            logprobs = (math.nan,) * len(texts)
+        apart = repaired("".join(piece.reasoning for piece in self.pieces)).strip()
         return Answer(
-            text=self.text.strip(),
+            text=told.answer,
             token_ids=(-1,) * len(texts),
             tokens=texts,
             logprobs=logprobs,
-            finished=self.pieces[-1].finish == "stop",
+            finished=self._finish == "stop",
+            reasoning="\n".join(filter(None, (apart, told.reasoning))),
         )
 
 
 def _spells(tokens: list[Token], text: str) -> bool:
     """Whether the tokens make up the text, up to white space around it, which some servers strip."""
     return b"".join(token.spelling for token in tokens).strip() == text.encode().strip()
+
+
+def _of_answer(tokens: list[Token], text: str, told: Told) -> list[Token] | None:
+    """Of the tokens that spell the whole text those of its answer; None where the two do not part cleanly."""
+    spelled = b"".join(token.spelling for token in tokens)
+    # the tokens may have white space before the text that the server has stripped, or the other way round
+    shift = (len(spelled) - len(spelled.lstrip())) - (len(text.encode()) - len(text.lstrip().encode()))
+    places = [tuple(len(text[:at].encode()) + shift for at in span) for span in told.spans]
+    found, position = [], 0
+    for token in tokens:
+        end = position + len(token.spelling)
+        if any(position < high and end > low for low, high in places):
+            found.append(token)
+        position = end
+    return found if _spells(found, told.answer) else None

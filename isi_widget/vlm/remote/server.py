@@ -15,13 +15,15 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, nullcontext
+from contextlib import closing, contextmanager, nullcontext
+from contextvars import ContextVar
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 from isi_widget.errors import InputError
+from isi_widget.text import repaired
 from isi_widget.vlm.remote.errors import (
     BadReply,
     ContentFiltered,
@@ -32,6 +34,7 @@ from isi_widget.vlm.remote.errors import (
     Unreachable,
 )
 from isi_widget.vlm.remote.replies import Piece, read
+from isi_widget.vlm.remote.watch import Stopped, Watch
 
 #: Seconds before the second try; doubled for each further one, up to the longest.
 FIRST_WAIT, LONGEST_WAIT = 0.5, 30.0
@@ -39,6 +42,9 @@ FIRST_WAIT, LONGEST_WAIT = 0.5, 30.0
 LONGEST_RETRY_AFTER = 120.0
 _CONNECT_SECONDS = 10.0
 _AGAIN = (408, 409, 429)
+_MOST_LISTED = 1000  # models
+#: The bounds of the request that this thread is making.
+_WATCH: ContextVar[Watch] = ContextVar("watch")
 
 
 @dataclass(frozen=True)
@@ -103,10 +109,11 @@ class Server:
         self,
         messages: list[dict[str, Any]],
         settings: Mapping[str, Any],
-        stop: threading.Event,
+        watch: Watch,
         seen: Callable[[Any], None] | None = None,
     ) -> Iterator[Piece]:
-        """The pieces of one chat completion, after as many tries as it takes; ends early once `stop` is set.
+        """The pieces of one chat completion, after as many tries as it takes; ends early once `watch.stop` is
+        set, and within its bounds.
 
         `seen` is called with each raw reply. A request is tried again only before its first piece.
 
@@ -118,55 +125,77 @@ class Server:
         while True:
             begun, failure = False, None
             try:
-                for reply in self._replies(messages, settings):
-                    if stop.is_set():
+                watch.begin()
+                for reply in self._replies(messages, settings, watch):
+                    if watch.stop.is_set():
                         return
                     if seen is not None:
                         seen(reply)
                     for piece in read(reply, streamed=self.stream):
                         begun = True
+                        if piece.text or piece.reasoning or piece.finish:
+                            watch.heard()
                         yield piece
                 return
             except InputError:
                 raise
-            except (ContentFiltered, BadReply) as error:
-                failure = _Failure(type(error)(self._clean(str(error))))
             except Exception as error:
+                if watch.stop.is_set() or isinstance(_cause(error), Stopped):
+                    return
                 failure = self._failure(error, tries, time.monotonic() - start)
                 if failure is None:
                     raise
             # Raised outside the handler: the client's exception holds the request, and with it the key.
             if begun or not failure.again or tries >= self.max_retries:
                 raise failure.error
-            if stop.wait(_pause(tries, failure.pause)):
+            if watch.stop.wait(_pause(tries, failure.pause)):
                 return
             tries += 1
 
     def models(self) -> list[str]:
         """The models that the server lists, sorted; empty where it lists none or does not tell."""
         try:
-            return sorted(str(entry.id) for entry in self._client().models.list().data)
+            with self._watched(Watch(min(self.timeout, _CONNECT_SECONDS), 0)):
+                listed = self._client().models.list().data
+            return sorted(repaired(str(entry.id)[:200]) for entry in listed[:_MOST_LISTED])
         except InputError:
             raise
         except Exception:  # many servers have no list, and a missing list is no reason to fail
             return []
 
-    def _replies(self, messages: list[dict[str, Any]], settings: Mapping[str, Any]) -> Iterator[Any]:
-        reply = self._client().chat.completions.create(
-            model=self.model, messages=messages, stream=self.stream, extra_body=dict(settings)
-        )
+    def _replies(
+        self, messages: list[dict[str, Any]], settings: Mapping[str, Any], watch: Watch
+    ) -> Iterator[Any]:
+        with self._watched(watch):
+            reply = self._client().chat.completions.create(
+                model=self.model, messages=messages, stream=self.stream, extra_body=dict(settings)
+            )
         if not self.stream:
             yield reply
             return
         with closing(reply) if hasattr(reply, "close") else nullcontext():
             yield from reply
 
+    @contextmanager
+    def _watched(self, watch: Watch) -> Iterator[None]:
+        """Let `watch` bound the responses that this thread gets."""
+        before = _WATCH.set(watch)
+        try:
+            yield
+        finally:
+            _WATCH.reset(before)
+
     def _client(self) -> Any:
         import openai
 
         with self._lock:
             if self._transport is None:
-                self._transport = openai.DefaultHttpxClient(timeout=self._limits())
+                self._transport = openai.DefaultHttpxClient(
+                    timeout=self._limits(),
+                    follow_redirects=False,  # picture, question and key are for this server alone
+                    headers={"Accept-Encoding": "identity"},  # compressed, a few bytes can become gigabytes
+                    event_hooks={"response": [lambda response: _WATCH.get().bound(response)]},
+                )
         # A client is made for each request, so that no object of ours holds the key; it insists on one.
         return openai.OpenAI(
             api_key=self._key() or "none",
@@ -206,6 +235,9 @@ class Server:
         """The error as this package tells it; None for one that is not the server's."""
         import openai
 
+        cause = _cause(error)
+        if isinstance(cause, ContentFiltered | BadReply | RemoteTimeout):  # found by ourselves
+            return _Failure(type(cause)(self._clean(str(cause))))
         spent = f" after {tries + 1} tries in {seconds:.0f} s" if tries else ""
         library = type(error).__module__.split(".")[0]
         timed_out = library.startswith("http") and "Timeout" in type(error).__name__
@@ -229,7 +261,9 @@ class Server:
             )
         if isinstance(error, openai.APIStatusError):
             return self._status(error, spent)
-        if isinstance(error, openai.APIResponseValidationError | json.JSONDecodeError | UnicodeDecodeError):
+        if isinstance(error, RecursionError):
+            return _Failure(BadReply(f"{self.base_url} sent JSON that is nested too deeply."))
+        if isinstance(error, openai.APIResponseValidationError | ValueError | OverflowError):
             return _Failure(BadReply(f"{self.base_url} sent broken JSON: {self._clean(str(error))}."))
         if isinstance(error, openai.APIError):
             return _Failure(ServerFailed(f"{self.base_url} reports an error: {self._said(error)}"))
@@ -238,6 +272,8 @@ class Server:
     def _status(self, error: Any, spent: str) -> _Failure:
         status, said = int(error.status_code), self._said(error)
         headers = error.response.headers
+        if 300 <= status < 400:
+            return _Failure(InputError(self._redirected(status, headers.get("location", ""))))
         if status in (401, 403):
             return _Failure(
                 InputError(f"{self.base_url} refuses access ({status}): {said} {self._about_key()}")
@@ -264,6 +300,20 @@ class Server:
             )
         return _Failure(Refused(f"{self.base_url} refuses the request ({status}): {said}"))
 
+    def _redirected(self, status: int, location: str) -> str:
+        try:
+            url = urlsplit(urljoin(f"{self.base_url}/", location))
+            target = f"{url.scheme}://{url.netloc.rpartition('@')[2]}{url.path}" if location else ""
+        except ValueError:
+            target = ""
+        base = target.removesuffix("/chat/completions").removesuffix("/models")
+        where = f" to {self._clean(target)}" if target else ""
+        advice = f" If you trust it, connect to it: base_url={self._clean(base)!r}." if target else ""
+        return (
+            f"{self.base_url} redirects{where} ({status}). That was not followed: picture, question and key "
+            f"would go there.{advice}"
+        )
+
     def _not_found(self, said: str) -> str:
         names = self.models()
         if self.model in names or not names:
@@ -288,7 +338,10 @@ class Server:
             inner = body.get("error")
             body = inner if isinstance(inner, Mapping) else {**body, "message": body.get("message") or inner}
             body = body.get("message") or body.get("detail") or body
-        text = body if isinstance(body, str) else json.dumps(body, default=str) if body else str(error)
+        try:
+            text = body if isinstance(body, str) else json.dumps(body, default=str) if body else str(error)
+        except (RecursionError, ValueError):
+            text = "(an error that cannot be shown)"
         text = self._clean(" ".join(text.split()))
         return text if text.endswith((".", "!", "?")) else f"{text}."
 
@@ -296,7 +349,14 @@ class Server:
         key = os.environ.get(self.api_key_env, "").strip() if self.api_key_env else ""
         if key:
             text = text.replace(key, "[key]")
+        text = repaired(text)
         return text if len(text) <= 500 else f"{text[:497]}..."
+
+
+def _cause(error: BaseException) -> BaseException:
+    """The client wraps some of our own errors, raised while it reads, into its own."""
+    cause = error.__cause__
+    return cause if isinstance(cause, ContentFiltered | BadReply | RemoteTimeout | Stopped) else error
 
 
 def _pause(tries: int, asked: float | None) -> float:

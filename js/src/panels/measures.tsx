@@ -127,6 +127,12 @@ export function Answer({ answer, truth, partly, growing }: AnswerProps) {
             )}
             {answer.finished === false && <span data-testid="answer-cut">cut off after {tokens}</span>}
           </p>
+          {answer.reasoning && (
+            <details class="isi-muted" data-testid="reasoning">
+              <summary>Reasoning, not judged</summary>
+              <p dir="auto">{answer.reasoning}</p>
+            </details>
+          )}
           {answer.yes_no && (
             <div data-testid="yes-no">
               {Object.entries(answer.yes_no).map(([name, value]) => (
