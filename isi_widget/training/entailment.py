@@ -20,23 +20,33 @@ from typing import Any
 import torch
 from torch import nn
 
+from isi_widget.datasets import grammar
 from isi_widget.training.entailment_attention import use_fast_attention
 from isi_widget.training.entailment_data import (
     FINAL_WEIGHTS,
     LATER_WEIGHTS,
+    NATURAL,
     PAIR_KINDS,
     WEIGHTS,
     Draw,
     Pair,
     draw_pairs,
 )
-from isi_widget.training.entailment_model import Network, build_tokenizer, encode, heads_loss, targets
+from isi_widget.training.entailment_model import (
+    Network,
+    build_tokenizer,
+    encode,
+    heads_loss,
+    start_from,
+    targets,
+)
 
 BATCH = 128  # pairs; half as many later
 EARLY, FINAL = 0.2, 0.65  # shares of the steps: first mixture of kinds and large batches; last mixture
 POOL = 12  # batches that are drawn, sorted by length and dealt together
 CHECKPOINT = 400  # steps between checkpoints and validations
 VALIDATION = 300  # pairs of each kind
+LATER = 0.4  # of the steps: where a training that goes on from an exported model begins
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -47,16 +57,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--steps", type=int, default=8000, help="optimiser steps")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--start", type=Path, default=None, help="folder of an exported model to go on from")
     parser.add_argument("--rate", type=float, default=1e-3, help="highest learning rate")
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Train, or continue an interrupted training, and export to <output>/model."""
-    train(arguments.output, arguments.steps, arguments.seed, arguments.threads, arguments.rate)
+    train(
+        arguments.output, arguments.steps, arguments.seed, arguments.threads, arguments.rate, arguments.start
+    )
 
 
-def train(folder: Path, steps: int, seed: int = 0, threads: int = 1, rate: float = 1e-3) -> Path:
-    """Train to `steps` and export; returns the folder of the exported model."""
+def train(
+    folder: Path,
+    steps: int,
+    seed: int = 0,
+    threads: int = 1,
+    rate: float = 1e-3,
+    start: Path | None = None,
+) -> Path:
+    """Train to `steps`, from nothing or from the exported model `start`, and export; returns its folder."""
     torch.set_num_threads(threads)
     _keep_memory()
     folder.mkdir(parents=True, exist_ok=True)
@@ -65,6 +85,10 @@ def train(folder: Path, steps: int, seed: int = 0, threads: int = 1, rate: float
     use_fast_attention(network)
     optimiser = torch.optim.AdamW(network.parameters(), lr=rate, betas=(0.9, 0.98), weight_decay=0.01)
     checkpoint, first = folder / "checkpoint.pt", 0
+    if start is not None:
+        start_from(network, tokenizer, start)
+        first = int(LATER * steps)
+    begun = first
     if checkpoint.exists():
         state = torch.load(checkpoint, weights_only=True)
         if (state["steps"], state["seed"], state["words"]) != (steps, seed, len(tokenizer)):
@@ -75,11 +99,12 @@ def train(folder: Path, steps: int, seed: int = 0, threads: int = 1, rate: float
         optimiser.load_state_dict(state["optimiser"])
         first = state["step"]
     validation = {kind: draw_validation(kind, VALIDATION) for kind in PAIR_KINDS}
+    validation |= {f"natural {kind}": draw_validation(kind, VALIDATION, 1.0) for kind in grammar.KINDS}
     log = (folder / "log.jsonl").open("a", encoding="utf-8")
     started, since = time.perf_counter(), {"loss": 0.0, "heads": 0.0, "right": 0.0, "steps": 0.0}
     for step, pairs in batches(seed, first, steps):
         share = step / steps
-        learning, extra = rate * learning_rate(share, step), heads_weight(share)
+        learning, extra = rate * learning_rate(share, step - begun), heads_weight(share)
         for group in optimiser.param_groups:
             group["lr"] = learning
         with torch.autocast("cpu", torch.bfloat16):
@@ -135,6 +160,7 @@ def batches(seed: int, first: int, steps: int) -> Iterator[tuple[int, list[Pair]
     """Batches of pairs of similar length; batch number `step` depends on seed, step and steps alone."""
     for pool in range(first // POOL, -(-steps // POOL)):
         draw = Draw(f"{seed}:{pool}")
+        draw.natural, draw.sizes = NATURAL, 0.4
         early = pool * POOL < EARLY * steps
         draw.simple, draw.alone = (0.0, 0.0) if early else (0.4, 0.5)
         weights, size = (WEIGHTS, BATCH) if early else (LATER_WEIGHTS, BATCH // 2)
@@ -163,11 +189,12 @@ def heads_weight(share: float) -> float:
     return min(1.0, max(0.0, (0.72 - share) / 0.12))
 
 
-def draw_validation(kind: str, number: int) -> list[Pair]:
+def draw_validation(kind: str, number: int, natural: float = 0.0) -> list[Pair]:
     """New draws of the training templates; their seed is not that of any training pool, nor of the final
-    evaluation.
+    evaluation. `natural` : share of the answers that are worded as people word them.
     """
     draw, pairs = Draw(f"validation:{kind}"), list[Pair]()
+    draw.natural = natural
     while len(pairs) < number:
         pairs += draw_pairs(draw, kind)
     return pairs[:number]

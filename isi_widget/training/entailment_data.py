@@ -4,7 +4,8 @@ model learns from.
 The label of a pair is computed by logic from the claims of its two answers (`grammar.compare`), never written
 by hand. Held-out templates of the grammar, `HELD_OUT_LEADS` and the last irrelevant sentences are drawn only
 with `forms="held out"`, and the sentences of `NEW` only with `forms="new"`: both are for evaluation. "tidy"
-is "training" without unknown words. Pure Python, no torch. Not for natural language at large: sentences
+is "training" without unknown words. Training also draws answers as people word them (`entailment_natural`,
+the share `Draw.natural`). Pure Python, no torch. Not for natural language at large: sentences
 outside the grammar occur only as noise, labelled neutral.
 """
 
@@ -17,6 +18,7 @@ from typing import Literal
 
 from isi_widget.datasets import grammar
 from isi_widget.datasets.grammar import COLOURS, INVERSE, NUMBERS, RELATIONS, SHAPES, SIZES, Ask, Claim, Noun
+from isi_widget.training.entailment_natural import compare, natural_answer
 from isi_widget.training.entailment_noise import add_unknown, digit, filler
 from isi_widget.training.entailment_phrases import (
     AFFIRM,
@@ -44,18 +46,35 @@ class Draw(random.Random):
         "the ring"): who is left of whom is learnt from them first.
     alone : share of the groups of full sentences that stand without a question, which otherwise names the
         objects first and lets a model overlook in which order an answer names them.
+    natural : share of the answers that are worded as people word them.
+    sizes : share of the questions about attributes that are about size.
     """
 
     simple = 0.0
     alone = 0.0
+    natural = 0.0
+    sizes = 0.25
 
 
 # General / specific pairs, swapped relations and neutral pairs are kinds of their own: they are what a VLM's
 # stray answers look like.
 PAIR_KINDS = (*grammar.KINDS, "general/specific", "inverse relation", "neutral")
 WEIGHTS = (12, 13, 13, 12, 16, 14, 12, 8, 16)
-LATER_WEIGHTS = (8, 10, 7, 7, 24, 9, 18, 22, 15)  # who is left of whom, and what covers what, is learnt last
-FINAL_WEIGHTS = (8, 15, 7, 7, 14, 10, 14, 10, 30)
+LATER_WEIGHTS = (
+    12,
+    12,
+    7,
+    7,
+    24,
+    11,
+    18,
+    22,
+    15,
+)  # who is left of whom, and what covers what, is learnt last
+FINAL_WEIGHTS = (14, 17, 7, 7, 14, 13, 18, 12, 30)
+
+
+NATURAL = 0.5  # share of the training answers that are worded as people word them
 
 
 @dataclass(frozen=True)
@@ -64,11 +83,20 @@ class Statement:
 
     turned : the text names the second object of a relation first ("the ring is right of the star" for a claim
         about the star), so that it reads as the claim the other way round.
+    also : a second claim ("No, it is blue." denies what was asked too).
+    loose : an answer of `entailment_natural`, not a sentence that another can wrap.
     """
 
     text: str
     claim: Claim
     turned: bool = False
+    also: Claim | None = None
+    loose: bool = False
+
+    @property
+    def claims(self) -> tuple[Claim, ...]:
+        """All that it says."""
+        return (self.claim,) if self.also is None else (self.claim, self.also)
 
     @property
     def as_read(self) -> Claim:
@@ -93,7 +121,7 @@ class Pair:
     @property
     def label(self) -> int:
         """0 contradiction, 1 neutral, 2 entailment."""
-        return grammar.compare(self.premise.claim, self.hypothesis.claim)
+        return compare(self.premise.claims, self.hypothesis.claims)
 
 
 def draw_noun(
@@ -121,7 +149,7 @@ def draw_ask(draw: Draw, kind: str) -> Ask:
     if kind == "existence":
         return Ask(kind, Claim("exists", draw_noun(draw)))
     if kind == "attribute":
-        if draw.random() < 0.75:
+        if draw.random() < 1 - draw.sizes:
             return Ask(kind, Claim("colour", draw_noun(draw, shape=True, colour=False), draw.choice(COLOURS)))
         return Ask(kind, Claim("size", draw_noun(draw, size=False), draw.choice(SIZES)))
     if kind == "colour":
@@ -181,6 +209,11 @@ def draw_answer(draw: Draw, ask: Ask, truth: Claim, forms: Forms, *, full: bool 
     """
     if forms == "new":
         return _new_answer(draw, ask, truth, full)
+    if forms != "held out" and draw.natural and not full:
+        denied = ask.is_open and not truth.positive  # the grammar has no denials for open questions
+        if denied or draw.random() < draw.natural:
+            made = natural_answer(draw, ask, truth)
+            return Statement(made.text, made.claim, made.turned, made.also, loose=True)
     found = grammar.answers.__wrapped__(ask, truth)
     wanted = [p for p in found if p.held_out == (forms == "held out")]
     if full:  # names what it is about: "it" would be the object of the question
@@ -232,7 +265,8 @@ def vary(draw: Draw, statement: Statement, forms: Forms) -> Statement:
         return statement
     first = text.split()[0].lower().strip(",.") if text else ""
     sentence = (
-        len(text.split()) > 3
+        not statement.loose
+        and len(text.split()) > 3
         and first not in ("yes", "no", "that", "not", "it", "nope", "this")
         and " think" not in text
     )
@@ -252,7 +286,7 @@ def vary(draw: Draw, statement: Statement, forms: Forms) -> Statement:
         text = draw.choice((str.upper, str.lower))(text)
     if claim.kind == "count" and draw.random() < 0.15:
         text = " ".join(digit(word) for word in text.split())
-    return Statement(text, claim, statement.turned)
+    return replace(statement, text=text, claim=claim)
 
 
 def draw_pairs(draw: Draw, kind: str, forms: Forms = "training") -> list[Pair]:
@@ -279,6 +313,8 @@ def _plain(draw: Draw, kind: str, forms: Forms) -> tuple[str, list[Statement]]:
     # two answers of one truth and two of the others: half of the pairs agree in value, half do not
     first = draw.choice(truths[:2])
     rest = [t for t in truths if t != first]
+    if draw.natural and ask.is_open and ask.kind != "relation" and draw.random() < 0.25:
+        rest = [draw.choice(truths).denied()]
     chosen = [first, first, draw.choice(rest), draw.choice(rest if draw.random() < 0.5 else [first])]
     return draw_question(draw, ask, forms), [draw_answer(draw, ask, truth, forms) for truth in chosen]
 

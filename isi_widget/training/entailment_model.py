@@ -9,8 +9,10 @@ loading a trained model (`isi_widget.uncertainty.entailment`).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -19,20 +21,24 @@ from torch import Tensor, nn
 from transformers import DebertaV2Config, DebertaV2ForSequenceClassification, PreTrainedTokenizerFast
 
 from isi_widget.datasets.grammar import COLOURS, INVERSE, NUMBERS, RELATIONS, SHAPES, SIZES, Claim, Noun
-from isi_widget.training.entailment_data import PAIR_KINDS, Draw, Pair, draw_pairs
+from isi_widget.training.entailment_data import NATURAL, PAIR_KINDS, Draw, Pair, draw_pairs
+from isi_widget.training.entailment_natural import sentences
 from isi_widget.training.entailment_phrases import CONTENT
 
 LABELS = {0: "CONTRADICTION", 1: "NEUTRAL", 2: "ENTAILMENT"}
 _SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
 _SPELLED = (  # contractions and figures, so that they need not be learnt
-    (r"(can)(not|'t)\b", "cannot"),
+    (r"\bcan( not|not|'t)\b", "cannot"),
     (r"\bwon't\b", "will not"),
     (r"n't\b", " not"),
     (r"'(s|re|m)\b", " is"),
+    (r"'d\b", " would"),
     (r"\bcolor", "colour"),
     *((rf"\b{number}\b", word) for number, word in enumerate(NUMBERS)),
     (r"[^\w\s?]", " "),
 )
+
+_SLOT = re.compile(r"\{\w+\}")
 
 _VALUES = ("none", *COLOURS, *SHAPES, *SIZES, *RELATIONS, *NUMBERS)
 _TYPES = ("exists", "colour", "size", "shape", "relation", "count", "irrelevant")
@@ -54,6 +60,7 @@ def build_tokenizer(seed: int = 0) -> PreTrainedTokenizerFast:
     cannot.
     """
     draw, words = Draw(seed), set(CONTENT)
+    draw.natural = NATURAL
     normalizer = normalizers.Sequence(
         [
             normalizers.NFKC(),
@@ -71,6 +78,9 @@ def build_tokenizer(seed: int = 0) -> PreTrainedTokenizerFast:
                         for w in normalizer.normalize_str(text).replace("?", " ").split()
                         if not w.endswith("q")
                     )
+    for form in sentences():
+        plain = normalizer.normalize_str(_SLOT.sub(" ", form)).replace("?", " ")
+        words.update(plain.split())
     vocabulary = {word: index for index, word in enumerate((*_SPECIAL, "?", *sorted(words)))}
     tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
     tokenizer.normalizer = normalizer
@@ -130,6 +140,20 @@ class Network(nn.Module):
         """Logits [batch, 3] of the relation, and of all heads side by side."""
         hidden = self.classifier.deberta(**batch).last_hidden_state
         return self.classifier.classifier(self.classifier.pooler(hidden)), self.heads(hidden[:, 0])
+
+
+def start_from(network: Network, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
+    """Take over the weights of an exported model: all but the embeddings of words that it does not know, and
+    the heads.
+    """
+    earlier = DebertaV2ForSequenceClassification.from_pretrained(folder, dtype=torch.float32).state_dict()
+    known = PreTrainedTokenizerFast.from_pretrained(folder).get_vocab()
+    words = "deberta.embeddings.word_embeddings.weight"
+    table = network.classifier.state_dict()[words].clone()
+    for word, index in tokenizer.get_vocab().items():
+        if word in known:
+            table[index] = earlier[words][known[word]]
+    network.classifier.load_state_dict({**earlier, words: table})
 
 
 def heads_loss(logits: Tensor, wanted: Tensor) -> Tensor:
