@@ -22,8 +22,10 @@ class Maps:
     def __init__(self) -> None:
         self._maps: OrderedDict[str, AttentionMap] = OrderedDict()
 
-    def layer(self, trial: Trial, vlm: VLM, token: int) -> tuple[bytes, float]:
-        """The heat layer of one answer token as PNG, and the share of its attention that went to the image.
+    def layer(self, trial: Trial, vlm: VLM, token: int) -> tuple[bytes, float, float]:
+        """The heat layer of one answer token as PNG, the share of its attention on the image, and the peak.
+
+        The peak is what the fullest colour stands for, as `AttentionMap.peak` has it.
 
         Raises
         ------
@@ -46,4 +48,4 @@ class Maps:
                 self._maps.popitem(last=False)
         self._maps.move_to_end(key)
         found = self._maps[key]
-        return heat_layer(found, token), float(found.image_share(token))
+        return heat_layer(found, token), float(found.image_share(token)), float(found.peak(token))

@@ -643,8 +643,8 @@ class Probe(PageState):
         trial = self._history.get(asked.trial)
         if trial is None:
             raise InputError(f"There is no trial {asked.trial}.")
-        layer, share = self._maps.layer(trial, self.vlm, asked.token)
-        self.send({"kind": "map", "id": asked.id, "share": share}, buffers=[layer])
+        layer, share, peak = self._maps.layer(trial, self.vlm, asked.token)
+        self.send({"kind": "map", "id": asked.id, "share": share, "peak": peak}, buffers=[layer])
 
     def _send_file(self, asked: messages.Export, numbers: list[int]) -> None:
         made = self._file(numbers, asked.format)

@@ -7,9 +7,10 @@ import { pasteDrawings } from "./clipboard";
 import { fetchFont } from "./fetch";
 import { keep } from "./kept";
 import { inField, keyboard } from "./keyboard";
+import { PromptProblem } from "./panels/counts";
 import { Header } from "./panels/header";
 import { InsertCell, TrialButtons, TrialsButtons } from "./panels/history";
-import { Context, ImagePresets, Question, RunButtons } from "./panels/inputs";
+import { Context, ImagePresets, Question, QuestionNeeded, RunButtons } from "./panels/inputs";
 import { Keys } from "./panels/keys";
 import { Layers } from "./panels/layers";
 import { Properties, Tools } from "./panels/toolbar";
@@ -37,10 +38,12 @@ function Left() {
         <ViewBar />
       </div>
       <ImagePresets />
-      <Layers />
       <Context />
       <Question />
       <RunButtons />
+      <QuestionNeeded />
+      <PromptProblem />
+      <Layers />
     </div>
   );
 }

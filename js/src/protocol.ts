@@ -238,10 +238,12 @@ export interface Partly {
   samples: string[];
 }
 
-/** What one answer token attended to: a PNG with alpha over the whole image, and the share of its attention that the image had. */
+/** What one answer token attended to: a PNG with alpha over the whole image, the share of its attention that the image had, and the density of
+ *  attention that the fullest colour stands for; 1 is all of it, laid evenly over the picture. */
 export interface Heat {
   id: string;
   share: number;
+  peak: number;
   layer: Uint8Array<ArrayBuffer>;
 }
 
@@ -389,7 +391,7 @@ export type Incoming =
   | { kind: "font"; id: null }
   | { kind: "still"; id: null; number: number; data: Record<string, unknown> | null }
   | { kind: "detail"; id: string; region: Rectangle; key: string }
-  | { kind: "map"; id: string; share: number }
+  | { kind: "map"; id: string; share: number; peak: number }
   | { kind: "color"; id: string; color: string }
   | { kind: "thumbnails"; id: null; indexes: number[] }
   | ({ kind: "tokens"; id: null } & Tokens)

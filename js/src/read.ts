@@ -328,7 +328,7 @@ const MESSAGES: Record<string, Reader<Incoming | null>> = {
   error: shape({ kind: is("error"), ...failure, message: str("The kernel reported an error.") }),
   code: shape({ kind: is("code"), id: text, text }, (x) => typeof x.text === "string"),
   color: shape({ kind: is("color"), id: text, color: text }, (x) => typeof x.color === "string"),
-  map: shape({ kind: is("map"), id: text, share: zero }),
+  map: shape({ kind: is("map"), id: text, share: zero, peak: zero }),
   detail: shape({ kind: is("detail"), id: text, region: as<Rectangle>(), key: text }, (x) => tuple(x.region, 4)),
   font: shape({ kind: is("font"), id: is(null) }),
   still: shape({ kind: is("still"), id: is(null), number: num(0), data: (x) => (isDict(x) ? x : null) }),

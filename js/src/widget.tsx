@@ -96,9 +96,9 @@ const Probe = live(function Probe() {
       <div class={narrow ? "isi-body isi-narrow" : "isi-body"} data-testid="body" data-narrow={narrow}>
         {editor ? <editor.Left /> : <Still />}
         <Results />
+        <Messages />
       </div>
       <Trials />
-      <Messages />
       <Repaint on={[editor, store.trials.value, store.status.value, store.inputs.value, store.failure.value, store.notice.value, store.shown.value, screen.popover.value, store.partly.value, store.offer.value, store.modelInfo.value]} />
     </>
   );

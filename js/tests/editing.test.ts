@@ -616,8 +616,10 @@ describe("attention over the picture", () => {
     page.model.message({ kind: "map", id: "another", share: 0.3 }, [PIXEL]);
     await settle();
     expect(page.maybe("heat")).toBeNull();
-    page.model.message({ kind: "map", id: asked.id, share: 0.3 }, [PIXEL]);
+    expect(page.text("heat-legend")).toContain("–");
+    page.model.message({ kind: "map", id: asked.id, share: 0.3, peak: 2.34 }, [PIXEL]);
     await settle();
+    expect(page.text("heat-legend")).toMatch(/“No”.*0.*2\.3/);
     expect(page.find("heat").style).toMatchObject({ left: "0px", width: "400px", height: "300px", opacity: "0.6" });
     await page.key("1");
     expect(page.find("heat").style).toMatchObject({ left: "-200px", width: "800px" });
@@ -633,6 +635,6 @@ describe("attention over the picture", () => {
     await page.key("b");
     await page.drag([10, 20], [60, 50]);
     expect(page.maybe("heat")).toBeNull();
-    expect(page.text("viewbar")).toContain("input has changed");
+    expect(page.text("heat-legend")).toContain("input has changed");
   });
 });

@@ -188,6 +188,8 @@ export function browser(): void {
   vi.stubGlobal("requestAnimationFrame", (f: FrameRequestCallback) => setTimeout(() => f(0), 0));
   vi.stubGlobal("cancelAnimationFrame", (id: number) => clearTimeout(id));
   vi.spyOn(HTMLElement.prototype, "clientWidth", "get").mockReturnValue(400);
+  // A window in which the stage gets 300 pixels: as much as a picture of 4 : 3 needs.
+  vi.stubGlobal("innerHeight", 428);
   vi.spyOn(Element.prototype, "getBoundingClientRect").mockReturnValue({ left: 0, top: 0, width: 400, height: 300, right: 400, bottom: 300, x: 0, y: 0 } as DOMRect);
   const there: Record<string, unknown> = { canvas: {}, measureText: (text: string) => ({ width: 60 * text.length }), getImageData: () => ({ data: new Uint8ClampedArray(16) }) };
   const context = new Proxy(there, {

@@ -551,6 +551,7 @@ def test_the_attention_of_a_token_as_a_layer_over_the_picture(monkeypatch: pytes
     (layer,) = page.attached[page.messages.index(message)]
     found = measure_attention_map(probe.vlm, trial.stimulus, trial.answer)
     assert message["share"] == pytest.approx(found.image_share(0))
+    assert message["peak"] == pytest.approx(found.peak(0))
     sent = np.asarray(Image.open(io.BytesIO(layer)).convert("RGBA"))
     wanted = np.asarray(Image.open(io.BytesIO(heat_layer(found, 0))).convert("RGBA"))
     assert np.array_equal(sent, wanted)

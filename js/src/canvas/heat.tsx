@@ -1,15 +1,16 @@
-// The attention of the answer token that is looked at, over the picture that it belongs to.
+// The attention of the answer token that is looked at, over the picture that it belongs to, and what its colours stand for.
 import { live, useSignal, useSignalEffect } from "../live";
 import { useEffect, useRef } from "preact/hooks";
+import { decimals } from "../panels/parts";
 import { useView } from "../view";
 
 export const HeatLayer = live(function HeatLayer() {
   const { screen, store } = useView();
-  const url = useSignal<string | null>(null);
+  const shown = useSignal<{ url: string; peak: number } | null>(null);
   const asked = useRef<string | null>(null);
   const clear = (): void => {
-    if (url.peek()) URL.revokeObjectURL(url.peek() as string);
-    url.value = null;
+    if (shown.peek()) URL.revokeObjectURL(shown.peek()?.url ?? "");
+    shown.value = null;
   };
   useSignalEffect(() => {
     const token = screen.token.value;
@@ -23,12 +24,46 @@ export const HeatLayer = live(function HeatLayer() {
     const heat = store.heat.value;
     if (!heat || heat.id !== asked.current) return;
     clear();
-    url.value = URL.createObjectURL(new Blob([heat.layer], { type: "image/png" }));
+    shown.value = { url: URL.createObjectURL(new Blob([heat.layer], { type: "image/png" })), peak: heat.peak };
   });
   useEffect(() => clear, []);
   const image = store.image.value;
-  if (!url.value || !image) return null;
   const t = screen.transform.value;
-  const style = { left: `${t.x}px`, top: `${t.y}px`, width: `${image.width * t.scale}px`, height: `${image.height * t.scale}px`, opacity: screen.opacity.value };
-  return <img class="isi-heat" src={url.value} alt="" data-testid="heat" style={style} />;
+  return (
+    <>
+      {shown.value && image && (
+        <img
+          class="isi-heat"
+          src={shown.value.url}
+          alt=""
+          data-testid="heat"
+          style={{ left: `${t.x}px`, top: `${t.y}px`, width: `${image.width * t.scale}px`, height: `${image.height * t.scale}px`, opacity: screen.opacity.value }}
+        />
+      )}
+      {screen.token.value !== null && <Legend peak={shown.value?.peak} />}
+    </>
+  );
+});
+
+/** What the colours stand for, and how strongly they are laid over the picture; or why they are not. */
+const Legend = live(function Legend({ peak }: { peak: number | undefined }) {
+  const { screen, store } = useView();
+  const { unavailable } = store.modelInfo.value;
+  const why = unavailable.attention ?? unavailable.image_map ?? (store.current.value ? null : "The input has changed since: run again to see the attention over it.");
+  const token = store.trial.value?.view.answer?.tokens[screen.token.value ?? -1]?.text.trim() ?? "";
+  return (
+    <div class="isi-legend" data-testid="heat-legend">
+      {why ?? (
+        <>
+          <span title="Mean over layers and heads. 1 is what all of the token's attention would give, laid evenly over the picture; the fullest colour is this token's own peak.">
+            {`density of attention, “${token}”`}
+          </span>
+          <span class="isi-scale">
+            0 <i class="isi-ramp" /> {peak === undefined ? "–" : decimals(peak, 1)}
+          </span>
+          <input type="range" min="0" max="1" step="0.05" data-testid="opacity" title="Opacity" aria-label="Opacity of the attention over the picture" value={screen.opacity.value} onInput={(event) => (screen.opacity.value = Number(event.currentTarget.value))} />
+        </>
+      )}
+    </div>
+  );
 });

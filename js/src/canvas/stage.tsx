@@ -10,6 +10,7 @@ import type { Drawing, Operation, Point } from "../protocol";
 import { angleOf, beginning, estimate, extent, handles, labelExtent, LABEL_SIZE, LINE_HEIGHT, polygonOf, reworded, type HandleName, type Measure } from "../shapes";
 import { NAMES } from "../state/screen";
 import type { Picture } from "../state/picture";
+import { Pixel } from "../panels/viewbar";
 import { observeSize, useView } from "../view";
 import { compose } from "./compose";
 import { FONT } from "./font";
@@ -20,9 +21,13 @@ import { closePolygon, corner, press, topmost, TURN_REACH, type Gesture, type Gr
 const SLOP = 3;
 const REACH = 9;
 const FINGER = 18;
-const EMPTY_HEIGHT = 300;
-/** Room to grab something of a picture that is a strip. */
-const SHORTEST = 160;
+/** Pixels that the stage is high: the picture fits inside, whatever its shape, so that nothing below it ever moves. */
+const LOWEST = 220;
+const HIGHEST = 720;
+/** Pixels above and below a notebook in JupyterLab's window. */
+const HOST = 128;
+/** Pixels between the probe and the edges of a full screen. */
+const GAP = 16;
 /** Milliseconds that the view rests before its part of the picture is asked for in full. */
 const REST = 150;
 /** From this scale on the pixels of the image are drawn as squares, and from the next one with a grid. */
@@ -225,6 +230,7 @@ export const Stage = live(function Stage() {
         )}
       </svg>
       {screen.showing.value === "swipe" && image && <Divider />}
+      <Pixel />
       {screen.writing.value && <Writer measure={measure} />}
       {!image && (
         <p class="isi-teach isi-stage-empty" data-testid="stage-empty">
@@ -285,9 +291,20 @@ function shape(d: Drawing, screen: (p: Point) => Point, scale: number, measure: 
   return <rect class={name} {...{ x, y, width, height, transform }} />;
 }
 
+/** How high the stage may be so that all from the first line to the run buttons is on one screen. */
+function roomOf(stage: HTMLElement, root: HTMLElement): number {
+  const top = (element: HTMLElement | null): number => (!element || element === root ? 0 : element.offsetTop + top(element.offsetParent as HTMLElement | null));
+  const runs = root.querySelector<HTMLElement>(".isi-runs");
+  const others = runs ? top(runs) + runs.offsetHeight - stage.offsetHeight : 0;
+  // A frame that grows with what is in it says nothing of the screen.
+  const { innerHeight, screen } = window;
+  const high = Math.min(innerHeight, (screen as Screen | undefined)?.availHeight || Infinity);
+  return high - others - (root.ownerDocument.fullscreenElement ? 2 * GAP : HOST);
+}
+
 /** Keeps the whole image in view, whatever the width of the cell, unless the user has zoomed in. */
 function useFit(frame: { current: HTMLDivElement | null }): void {
-  const { screen, store } = useView();
+  const { screen, store, root } = useView();
   const image = store.image.value;
   const [width, height] = [image?.width ?? 0, image?.height ?? 0];
   useEffect(() => {
@@ -296,15 +313,19 @@ function useFit(frame: { current: HTMLDivElement | null }): void {
     screen.zoomed.value = false;
     const resize = (): void => {
       const available = element.clientWidth || element.getBoundingClientRect().width;
-      const full = Math.min(720, Math.max(360, window.innerHeight * 0.7));
-      const tall = width > 0 ? Math.max(Math.min((available * height) / width, full), SHORTEST) : EMPTY_HEIGHT;
-      element.style.height = `${Math.round(tall)}px`;
-      const viewport = { width: available, height: Math.round(tall) };
+      const tall = Math.round(Math.max(LOWEST, Math.min(roomOf(element, root), available, HIGHEST)));
+      element.style.height = `${tall}px`;
+      const viewport = { width: available, height: tall };
       screen.viewport.value = viewport;
       screen.transform.value = screen.zoomed.value ? held(screen.transform.value, viewport, { width, height }) : fit(viewport, { width, height });
     };
     resize();
-    return observeSize(element, resize);
+    const stop = observeSize(element, resize);
+    window.addEventListener("resize", resize);
+    return () => {
+      stop();
+      window.removeEventListener("resize", resize);
+    };
   }, [width, height]);
 }
 

@@ -110,7 +110,9 @@ export const Choices = live(function Choices({ test, label, placeholder, none, r
         <span class="isi-muted">{found.length}</span>
       </div>
       {children}
-      <ul role="listbox" id={id} aria-label={label} ref={list} onScroll={look} style={height ? { paddingTop: `${first * height}px`, paddingBottom: `${(found.length - last) * height}px` } : undefined}>
+      <ul role="listbox" id={id} aria-label={label} ref={list} onScroll={look}>
+        {/* Room for the rows that are not drawn: of rows of its own, since padding would make the list itself as high as all of them. */}
+        {first > 0 && <li key="above" role="presentation" class="isi-gap" style={{ height: `${first * (height ?? 0)}px` }} />}
         {shown.map((row, n) => [
           row.group && row.group !== shown[n - 1]?.group && (
             <li key={row.group} role="presentation" class="isi-family isi-muted">
@@ -135,6 +137,7 @@ export const Choices = live(function Choices({ test, label, placeholder, none, r
             {row.view()}
           </li>,
         ])}
+        {last < found.length && <li key="below" role="presentation" class="isi-gap" style={{ height: `${(found.length - last) * (height ?? 0)}px` }} />}
       </ul>
       {found.length === 0 && <p class="isi-teach">{none}</p>}
     </>

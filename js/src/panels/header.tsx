@@ -1,9 +1,10 @@
-// The first line: which observation, which model, and help.
+// The first line: which observation, which model, the settings of a run, and help.
 import { live } from "../live";
 import { useView } from "../view";
 import { ModelButton } from "./models";
 import { Observations } from "./observations";
 import { Button } from "./parts";
+import { SettingsButton } from "./settings";
 
 export const Header = live(function Header() {
   const { screen, store, root } = useView();
@@ -11,6 +12,7 @@ export const Header = live(function Header() {
     <div class="isi-header">
       <Observations />
       <ModelButton />
+      <SettingsButton />
       {typeof root.requestFullscreen === "function" && (
         <Button
           test="fullscreen"

@@ -2,7 +2,7 @@
 import { composing } from "../keys";
 import { live, useSignal } from "../live";
 import { useEffect, useRef } from "preact/hooks";
-import type { Measure, Operation } from "../protocol";
+import type { Measure, Operation, Segment } from "../protocol";
 import { MEASURES } from "../protocol";
 import { randomSeed } from "../state/store";
 import { accept } from "../upload";
@@ -10,9 +10,8 @@ import { useView } from "../view";
 import { CameraButton } from "./camera";
 import { Icon } from "./icons";
 import { Button, Tip } from "./parts";
-import { SettingsButton } from "./settings";
 import { useFlush } from "./flush";
-import { Count, PromptProblem } from "./counts";
+import { Count } from "./counts";
 
 const IMAGE_PRESETS: Record<string, string> = {
   natural: "The image as it is in the data set",
@@ -128,12 +127,10 @@ export const Context = live(function Context() {
           again={() => store.reshuffle("context")}
         />
         {edited && <span class="isi-state" data-testid="context-edited">edited</span>}
-        <div class="isi-push">
-          <Count segment="context" />
-        </div>
       </div>
       <TextField
         test="context"
+        segment="context"
         label="Context"
         value={store.context.value}
         placeholder="No context. Write something here, true or false, and see whom the model believes."
@@ -165,8 +162,7 @@ export const Question = live(function Question() {
         <Label text="Question" />
         {edited && <span class="isi-state" data-testid="question-edited">edited</span>}
         {edited && <Button test="question-reset" label="Back to the observation's own question" text="reset" kind="bare" onClick={() => store.choose("question", null)} />}
-        <div class="isi-push isi-row">
-          <Count segment="question" />
+        <div class="isi-push">
           <div class="isi-truth" data-testid="truth" data-truth={truth ?? ""}>
             <Tip test="truth-tip" term={truth === null ? `no truth: ${short}` : "truth"}>
               {truth === null ? `No answer is known to be right: ${why}.` : "The right answer according to the data set, judged by the image alone."}
@@ -177,6 +173,7 @@ export const Question = live(function Question() {
       </div>
       <TextField
         test="question"
+        segment="question"
         label="Question"
         value={store.question.value}
         placeholder="Ask something about the image."
@@ -187,29 +184,37 @@ export const Question = live(function Question() {
           else store.choose("question", { op: "question", text }, merge);
         }}
       />
-      <p class="isi-problem" role="status" hidden={store.question.value.trim() !== "" || observation === null} data-testid="question-needed">
-        {store.question.value.trim() === "" && (
-          <>
-            <Icon name="warning" />
-            <span>
-              The model needs a question: type one
-              {observation?.question.trim() && (
-                <>
-                  , or reset to the observation's own: “<bdi>{observation.question}</bdi>”
-                </>
-              )}
-              .
-            </span>
-          </>
-        )}
-      </p>
-      <PromptProblem />
     </div>
+  );
+});
+
+/** Why nothing can be run while there is no question, below the run buttons: so that they stay where they are. */
+export const QuestionNeeded = live(function QuestionNeeded() {
+  const { store } = useView();
+  const observation = store.observation.value;
+  return (
+    <p class="isi-problem" role="status" hidden={store.question.value.trim() !== "" || observation === null} data-testid="question-needed">
+      {store.question.value.trim() === "" && (
+        <>
+          <Icon name="warning" />
+          <span>
+            The model needs a question: type one
+            {observation?.question.trim() && (
+              <>
+                , or reset to the observation's own: “<bdi>{observation.question}</bdi>”
+              </>
+            )}
+            .
+          </span>
+        </>
+      )}
+    </p>
   );
 });
 
 interface TextFieldProps {
   test: string;
+  segment: Segment;
   label: string;
   value: string;
   placeholder: string;
@@ -218,9 +223,11 @@ interface TextFieldProps {
 }
 
 const TYPING_PAUSE = 700;
+/** Pixels up to which a field grows by itself. */
+const GROWN = 120;
 
 /** Free text that becomes one undo step per visit: committed on a pause, on Enter and on leaving; later commits of a visit join the first. */
-const TextField = live(function TextField({ test, label, value, placeholder, lines, commit }: TextFieldProps) {
+const TextField = live(function TextField({ test, segment, label, value, placeholder, lines, commit }: TextFieldProps) {
   const { store } = useView();
   const area = useRef<HTMLTextAreaElement>(null);
   const draft = useSignal<string | null>(null);
@@ -236,38 +243,41 @@ const TextField = live(function TextField({ test, label, value, placeholder, lin
   };
   const now = useFlush(flush);
   useEffect(() => () => clearTimeout(timer.current), []);
+  // It grows under the hand that types, and not for what another observation or preset brings: what is below stays where it is.
   useEffect(() => {
     const element = area.current;
-    if (!element || !element.scrollHeight) return;
-    element.style.height = "auto";
-    element.style.height = `${Math.min(element.scrollHeight + 2, 120)}px`;
-  }, [value, draft.value]);
+    if (!element || draft.value === null || element.scrollHeight <= element.clientHeight) return;
+    element.style.height = `${Math.min(element.scrollHeight + 2, GROWN)}px`;
+  }, [draft.value]);
   return (
-    <textarea
-      ref={area}
-      class="isi-text"
-      data-testid={test}
-      aria-label={label}
-      rows={lines}
-      dir="auto"
-      placeholder={placeholder}
-      value={draft.value ?? value}
-      onInput={(event) => {
-        draft.value = event.currentTarget.value;
-        clearTimeout(timer.current);
-        timer.current = setTimeout(now, TYPING_PAUSE);
-      }}
-      onBlur={() => {
-        flush();
-        mine.current = null;
-      }}
-      onKeyDown={(event) => {
-        if (event.key === "Enter" && !event.shiftKey && !event.ctrlKey && !event.metaKey && !composing(event)) {
-          event.preventDefault();
+    <div class="isi-entry">
+      <textarea
+        ref={area}
+        class="isi-text"
+        data-testid={test}
+        aria-label={label}
+        rows={lines}
+        dir="auto"
+        placeholder={placeholder}
+        value={draft.value ?? value}
+        onInput={(event) => {
+          draft.value = event.currentTarget.value;
+          clearTimeout(timer.current);
+          timer.current = setTimeout(now, TYPING_PAUSE);
+        }}
+        onBlur={() => {
           flush();
-        }
-      }}
-    />
+          mine.current = null;
+        }}
+        onKeyDown={(event) => {
+          if (event.key === "Enter" && !event.shiftKey && !event.ctrlKey && !event.metaKey && !composing(event)) {
+            event.preventDefault();
+            flush();
+          }
+        }}
+      />
+      <Count segment={segment} />
+    </div>
   );
 });
 
@@ -292,13 +302,10 @@ export const RunButtons = live(function RunButtons() {
       {MEASURES.map((measure) => (
         <Button key={measure} test={`run-${measure}`} label={RUNS[measure]} text={measure} why={why ?? store.modelInfo.value.unavailable[measure]} onClick={() => run([measure])} />
       ))}
-      <div class="isi-push isi-group">
-        <label class="isi-check" title="Runs the measures of the shown trial by themselves, a moment after each change of input, settings or model">
-          <input type="checkbox" role="switch" data-testid="run-on-change" checked={store.runOnChange.value} onChange={(event) => store.follow(event.currentTarget.checked)} />
-          Run on change
-        </label>
-        <SettingsButton />
-      </div>
+      <label class="isi-check isi-push" title="Run on change: the measures of the shown trial run by themselves, a moment after each change of input, settings or model">
+        <input type="checkbox" role="switch" aria-label="Run on change" data-testid="run-on-change" checked={store.runOnChange.value} onChange={(event) => store.follow(event.currentTarget.checked)} />
+        on change
+      </label>
     </div>
   );
 });

@@ -1,16 +1,22 @@
-// What went wrong and what to do about it, under the widget; and the sentence that a screen reader hears.
+// What went wrong and what to do about it: over the results if it ended a run, else over the picture. And the sentence that a screen reader hears.
 import { live } from "../live";
+import { useEffect, useRef } from "preact/hooks";
 import { useView } from "../view";
 import { Icon } from "./icons";
 import { Button } from "./parts";
 
 export const Messages = live(function Messages() {
-  const { store } = useView();
+  const { store, root } = useView();
+  const panel = useRef<HTMLDivElement>(null);
   // The trait and the message about one run say the same: one of them is shown.
   const failure = store.failure.value ?? store.notice.value;
+  useEffect(() => {
+    // Whoever works in this probe sees it, wherever in a long cell.
+    if (failure && root.contains((root.getRootNode() as Document | ShadowRoot).activeElement)) panel.current?.scrollIntoView({ block: "nearest" });
+  }, [failure]);
   return (
     <>
-      <div role="alert" class="isi-alert" hidden={!failure} data-testid="error">
+      <div ref={panel} role="alert" class="isi-alert" hidden={!failure} data-testid="error" data-over={failure?.id ? "results" : "picture"}>
         {failure && (
           <>
             <Icon name="warning" />

@@ -1,8 +1,9 @@
 // Small parts that the panels share: buttons that say why they are disabled, toggles, tips, pop-overs, numbers.
 import { live } from "../live";
 import type { ComponentChildren } from "preact";
-import { useEffect, useMemo, useRef } from "preact/hooks";
-import { useView } from "../view";
+import { useEffect, useLayoutEffect, useMemo, useRef } from "preact/hooks";
+import { float } from "../float";
+import { observeSize, useView } from "../view";
 import { identifier } from "../state/store";
 import { Icon } from "./icons";
 
@@ -42,26 +43,61 @@ export function Button({ test, label, icon, text, pressed, why, kind = "plain", 
   );
 }
 
-/** A term with a dotted line under it; its explanation shows on hover and focus. */
-export function Tip({ test, term, children }: { test: string; term: ComponentChildren; children: ComponentChildren }) {
+interface TipProps {
+  test: string;
+  term: ComponentChildren;
+  /** absent: a dotted line under the term says that there is more to read */
+  classes?: string;
+  style?: Record<string, string>;
+  /** the name of a mark without text */
+  label?: string;
+  children: ComponentChildren;
+}
+
+/** A term, or a mark, whose explanation shows on hover and focus. */
+export function Tip({ test, term, classes = "", style, label, children }: TipProps) {
+  const { root } = useView();
   const id = useMemo(() => `isi-${identifier()}`, []);
+  const bubble = useRef<HTMLSpanElement>(null);
+  const show = (event: Event): void => {
+    if (bubble.current) float(bubble.current, event.currentTarget as Element, root, true);
+  };
   return (
-    <span class="isi-tip" tabIndex={0} aria-describedby={id} data-testid={test}>
-      <span class="isi-term">{term}</span>
-      <span class="isi-bubble" role="tooltip" id={id}>
+    <span class={`isi-tip ${classes}`} style={style} tabIndex={0} role={label ? "img" : undefined} aria-label={label} aria-describedby={id} data-testid={test} onPointerEnter={show} onFocus={show}>
+      {term && <span class={classes ? undefined : "isi-term"}>{term}</span>}
+      <span ref={bubble} class="isi-bubble" popover="manual" role="tooltip" id={id}>
         {children}
       </span>
     </span>
   );
 }
 
-/** A panel above the rest; a press outside of it or Escape closes it. */
+/** A panel over the rest, beside the button that it stands next to in the document; a press outside of it or Escape closes it. */
 export const Popover = live(function Popover({ test, label, children, classes = "" }: { test: string; label: string; children: ComponentChildren; classes?: string }) {
   const { screen, root } = useView();
   const panel = useRef<HTMLDivElement>(null);
   const focused = (): Element | null => (root.getRootNode() as Document | ShadowRoot).activeElement;
   // What opened it: read while it is drawn, since a field inside takes the focus before effects run.
   const opener = useMemo(focused, []);
+  useLayoutEffect(() => {
+    const element = panel.current;
+    const anchor = element?.parentElement === root ? root.querySelector('.isi-header [aria-expanded="true"]') : element?.parentElement;
+    if (!element || !anchor) return undefined;
+    const view = root.ownerDocument.defaultView;
+    const place = (event?: Event): void => {
+      // What scrolls inside of it moves nothing.
+      if (!(event?.target instanceof Node && element.contains(event.target))) float(element, anchor, root);
+    };
+    place();
+    const stop = observeSize(element, place);
+    view?.addEventListener("scroll", place, true);
+    view?.addEventListener("resize", place);
+    return () => {
+      stop();
+      view?.removeEventListener("scroll", place, true);
+      view?.removeEventListener("resize", place);
+    };
+  }, []);
   useEffect(() => {
     const outside = (event: PointerEvent): void => {
       const path = event.composedPath();
@@ -78,7 +114,7 @@ export const Popover = live(function Popover({ test, label, children, classes = 
     };
   }, []);
   return (
-    <div ref={panel} class={`isi-popover ${classes}`} role="dialog" aria-label={label} data-testid={test}>
+    <div ref={panel} class={`isi-popover ${classes}`} popover="manual" role="dialog" aria-label={label} data-testid={test}>
       {children}
     </div>
   );

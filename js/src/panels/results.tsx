@@ -107,13 +107,13 @@ function Sent({ trial, past }: { trial: Trial | null; past: boolean }) {
           <Thumbnail data={trial.thumbnail} size={72} alt="The picture as sent" />
           <dl>
             <dt data-segment="image">Image</dt>
-            <dd data-testid="sent-image">{[view.image_preset, ...drawings].join(" + ")}</dd>
+            <dd data-testid="sent-image" title={[view.image_preset, ...drawings].join(" + ")}>{[view.image_preset, ...drawings].join(" + ")}</dd>
             <dt data-segment="context">Context</dt>
-            <dd data-testid="sent-context" dir="auto">
+            <dd data-testid="sent-context" dir="auto" title={view.context}>
               {view.context || <span class="isi-muted">empty</span>}
             </dd>
             <dt data-segment="question">Question</dt>
-            <dd data-testid="sent-question" dir="auto">
+            <dd data-testid="sent-question" dir="auto" title={view.question}>
               {view.question}
             </dd>
           </dl>

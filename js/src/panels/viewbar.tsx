@@ -40,27 +40,12 @@ export const ViewBar = live(function ViewBar() {
           <Button key={name} test={`show-${name}`} label={label} text={text} kind="bare" why={why} pressed={screen.showing.value === name} onClick={() => (screen.showing.value = name)} />
         ))}
       </div>
-      {screen.token.value !== null && <Opacity />}
-      <Pixel />
     </div>
   );
 });
 
-/** How strongly the attention of the chosen answer token is laid over the picture, or why it is not. */
-const Opacity = live(function Opacity() {
-  const { screen, store } = useView();
-  const why = store.modelInfo.value.unavailable.attention ?? store.modelInfo.value.unavailable.image_map ?? (store.current.value ? null : "The input has changed since: run again to see the attention over it.");
-  if (why) return <span class="isi-muted">{why}</span>;
-  return (
-    <label class="isi-range" title="Attention of the chosen answer token over the picture, mean over layers and heads; the strongest place is the most opaque">
-      <span>attention</span>
-      <input type="range" min="0" max="1" step="0.05" data-testid="opacity" aria-label="Opacity of the attention over the picture" value={screen.opacity.value} onInput={(event) => (screen.opacity.value = Number(event.currentTarget.value))} />
-    </label>
-  );
-});
-
 /** Place and colour of the pixel under the pointer, in pixels of the original image: the colour is the kernel's, not the screen's. */
-const Pixel = live(function Pixel() {
+export const Pixel = live(function Pixel() {
   const { screen, store } = useView();
   const color = useSignal<{ at: string; color: string } | null>(null);
   const timer = useSignal<ReturnType<typeof setTimeout> | undefined>(undefined);
@@ -80,8 +65,11 @@ const Pixel = live(function Pixel() {
     }, REST);
   });
   const known = pixel && color.value?.at === `${pixel.join()} ${store.picture.value?.key ?? ""}` ? color.value.color : null;
+  const { scale, x, y } = screen.transform.value;
+  const { width, height } = screen.viewport.value;
+  const near = cursor !== null && cursor[0] * scale + x > width / 2 && cursor[1] * scale + y < height / 2;
   return (
-    <span class="isi-pixel isi-muted" data-testid="pixel">
+    <span class="isi-pixel isi-muted" data-testid="pixel" data-corner={near ? "left" : "right"}>
       {pixel && `${pixel[0]}, ${pixel[1]}`}
       {known && <span class="isi-dot" style={{ background: known }} />}
       {known}

@@ -492,7 +492,7 @@ export class Store {
         this.editor.value = message.text;
         break;
       case "map":
-        if (buffers[0]) this.heat.value = { id: message.id, share: message.share, layer: buffers[0] };
+        if (buffers[0]) this.heat.value = { id: message.id, share: message.share, peak: message.peak, layer: buffers[0] };
         break;
       case "detail":
         if (buffers[0]) {

@@ -1,0 +1,198 @@
+"""The first screen in a JupyterLab with its side bar open: what one needs is in sight, nothing moves, nothing
+is cut off. Where things are is measured in the page; not for what they do (test_jupyterlab.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+from harness import Lab, Notebook, Probe
+from looking import resize, settle
+from playwright.sync_api import Browser, expect
+
+SIZES = [(1366, 768), (1600, 1000)]
+NEEDED = ("stage", "question", "run", "answer-panel")
+OTHERS = ("image-natural", "context", "run-on-change", "layers", "sent", "status", "uncertainty-panel")
+POPOVERS = {
+    "observation-picker": "observation-list",
+    "model": "model-list",
+    "settings": "settings-panel",
+    "help": "keys",
+    "copy-code": "code-panel",
+    "export": "export-panel",
+    "compare": "compare-panel",
+}
+# Pictures of every shape, a long context, a question of the usual length.
+CELLS = (
+    "import numpy as np\nimport isi_widget as isi\nvlm = isi.load_vlm()\n"
+    "sizes = [(320, 240), (1200, 90), (90, 1200), (64, 64)]\n"
+    "obs = [isi.Observation(np.full((h, w, 3), 200, np.uint8), f'Is there a star in number {i}?',\n"
+    "                       context='There is a red star. ' * (6 * i), answer='No')\n"
+    "       for i, (w, h) in enumerate(sizes)]\n"
+    "def fail(id):\n    probe.error = {'message': 'It failed. ' * 12, 'hint': 'Try again.', 'id': id}",
+    "probe = isi.Probe(vlm, obs[0], data=obs)\nprobe",
+)
+
+Box = tuple[float, float, float, float]
+
+
+@pytest.fixture(scope="module", params=SIZES, ids=lambda size: "{}x{}".format(*size))
+def screen(lab: Lab, browser: Browser, request: pytest.FixtureRequest) -> Iterator[tuple[Notebook, Probe]]:
+    """A notebook in a window of that size, its probe at the top of what is seen of the notebook."""
+    width, height = request.param
+    notebook = lab.open(browser, lab.notebook(CELLS), viewport={"width": width, "height": height})
+    notebook.run_all()
+    assert not notebook.page.evaluate("() => window.jupyterapp.shell.leftCollapsed")
+    yield notebook, notebook.probe().ready()
+    notebook.close()
+
+
+@pytest.fixture
+def notebook(screen: tuple[Notebook, Probe]) -> Notebook:
+    return screen[0]
+
+
+@pytest.fixture
+def probe(screen: tuple[Notebook, Probe]) -> Probe:
+    to_top(screen[1])
+    return screen[1]
+
+
+def to_top(probe: Probe) -> None:
+    probe.root.evaluate("root => root.scrollIntoView({ block: 'start' })")
+    settle(probe)
+
+
+def boxes(probe: Probe, *names: str) -> dict[str, Box]:
+    """Where parts are: left, top, right, bottom in the window."""
+    found = {}
+    for name in names:
+        box = probe.part(name).bounding_box()
+        assert box is not None, name
+        found[name] = (box["x"], box["y"], box["x"] + box["width"], box["y"] + box["height"])
+    return found
+
+
+def within(inner: Box, outer: Box) -> bool:
+    return (
+        inner[0] >= outer[0] - 0.5
+        and inner[1] >= outer[1] - 0.5
+        and inner[2] <= outer[2] + 0.5
+        and inner[3] <= outer[3] + 0.5
+    )
+
+
+def test_picture_question_run_and_answer_are_on_one_screen(notebook: Notebook, probe: Probe) -> None:
+    rect = """root => { const r = root.closest('.jp-WindowedPanel-outer').getBoundingClientRect();
+      return [r.left, r.top, r.right, r.bottom]; }"""
+    frame = probe.root.evaluate(rect)
+
+    def hidden() -> dict[str, Box]:
+        return {name: box for name, box in boxes(probe, *NEEDED).items() if not within(box, frame)}
+
+    assert hidden() == {}
+    notebook.execute("t = probe.run()")
+    probe.finished(notebook.value("probe.shown"))
+    settle(probe)
+    assert hidden() == {}
+    left, top, right, bottom = boxes(probe, "stage")["stage"]
+    assert right - left >= 400 and bottom - top >= 290  # and the picture is no stamp
+
+
+def test_nothing_moves(notebook: Notebook, probe: Probe) -> None:
+    before = boxes(probe, *NEEDED, *OTHERS)
+    moved: list[str] = []
+
+    def look(state: str, act: Callable[[], None]) -> None:
+        act()
+        settle(probe)
+        for name, now in boxes(probe, *before).items():
+            if max(abs(a - b) for a, b in zip(before[name], now, strict=True)) > 0.5:
+                moved.append(f"{state}: {name} from {before[name]} to {now}")
+
+    def point() -> None:
+        probe.part("overlay").hover()
+        expect(probe.part("pixel")).to_contain_text("#")
+
+    def observe(index: int) -> None:
+        notebook.execute(f"probe.choose({index})")
+        expect(probe.part("question")).to_have_value(notebook.value(f"obs[{index}].question"))
+
+    def fail(id: str | None) -> None:
+        notebook.execute(f"fail({id!r})")
+        expect(probe.part("error-message")).to_be_visible()
+
+    def run() -> None:
+        probe.part("run").click()
+        notebook.until("not probe.busy and len(probe.trials) > 0")
+        probe.finished(notebook.value("probe.shown"))
+
+    look("the pointer enters the picture", point)
+    for index in (1, 2, 3, 0):
+        look(f"observation {index}", lambda index=index: observe(index))  # type: ignore[misc]
+    for place in ("a", None):
+        look(f"an error of {place}", lambda place=place: fail(place))  # type: ignore[misc]
+        probe.part("error-dismiss").click()
+    before.pop("uncertainty-panel")  # it grows with its result
+    look("a result", run)
+    look("a token is chosen", lambda: probe.part("answer-panel").locator("[data-token]").first.click())
+    probe.part("answer-panel").locator("[data-token]").first.click()
+    assert moved == [], "\n".join(moved)
+
+
+def test_an_error_stands_over_what_it_is_about(notebook: Notebook, probe: Probe) -> None:
+    for id, over in (("a", "results"), (None, "stage")):
+        notebook.execute(f"fail({id!r})")
+        expect(probe.part("error-message")).to_be_visible()
+        found = boxes(probe, "error", over)
+        assert within(found["error"], found[over]) or over == "stage", found
+        (left, top, right, _), (a, b, c, d) = found["error"], found[over]
+        assert left < c and right > a and b - 40 < top < d, found  # it lies over it, at its upper edge
+        probe.part("error-dismiss").click()
+    resize(probe, 600)
+    try:
+        notebook.execute("fail('a')")
+        expect(probe.part("error-message")).to_be_visible()
+        found = boxes(probe, "error", "results")
+        assert within(found["error"], found["results"])
+        probe.part("error-dismiss").click()
+    finally:
+        resize(probe, None)
+
+
+def test_popovers_and_tips_are_never_cut_off(notebook: Notebook, probe: Probe) -> None:
+    while notebook.value("len(probe.trials)") < 2:
+        notebook.execute("t = probe.run()")
+    notebook.execute("probe.pinned = [1, 2]")
+    size = probe.page.viewport_size
+    assert size is not None
+    window = (0.0, 0.0, float(size["width"]), float(size["height"]))
+    cut: list[str] = []
+
+    def look(state: str, panel: str) -> None:
+        settle(probe)
+        box = boxes(probe, panel)[panel]
+        if not within(box, window):
+            cut.append(f"{state}: {panel} at {box}")
+        # What is on top at its corners is the panel itself: no cell, bar or output area covers it.
+        inside = """e => { const r = e.getBoundingClientRect();
+          return [[r.left + 3, r.top + 3], [r.right - 3, r.bottom - 3], [r.left + 3, r.bottom - 3]]
+            .every(([x, y]) => e.contains(document.elementFromPoint(x, y))); }"""
+        if not probe.part(panel).evaluate(inside):
+            cut.append(f"{state}: {panel} is covered")
+
+    try:
+        for width in (None, 700, 420, 320):
+            resize(probe, width)
+            for opener, panel in POPOVERS.items():
+                for block in ("start", "center", "end"):
+                    probe.part(opener).evaluate("(e, block) => e.scrollIntoView({ block })", block)
+                    probe.part(opener).click()
+                    expect(probe.part(panel)).to_be_visible()
+                    look(f"{width} px, opened at its {block}", panel)
+                    probe.page.keyboard.press("Escape")
+                    expect(probe.part(panel)).to_have_count(0)
+    finally:
+        resize(probe, None)
+    assert cut == [], "\n".join(cut)
