@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from isi_widget.report.style import Measure
-from isi_widget.uncertainty.graphs import GRAPH_MEASURES
+from isi_widget.uncertainty.lexical import WITHOUT_CLUSTERS
 
 if TYPE_CHECKING:
     from isi_widget.stimulus import Stimulus
@@ -212,13 +212,21 @@ _GRAPH_WORDS = {
         "Groups of answers joined by entailing each other more than they contradict each other, in both "
         "directions; a chain of neighbours is one group, though its ends may differ.",
     ),
+    "lexical_similarity": (
+        "Lexical similarity (ROUGE-L)",
+        "How alike two answers are as strings of words, mean over all pairs: 1 if all have the same words in "
+        "the same order, 0 if none has a word in common. It falls as they spread, and knows no meaning.",
+    ),
 }
-#: The measures of the graph of answers (Lin et al., TMLR 2024; Nikitin et al., NeurIPS 2024).
+#: The measures without clusters (Lin et al., TMLR 2024; Nikitin et al., NeurIPS 2024; ROUGE-L: Lin, 2004).
 GRAPH = tuple(
     Measure(name, *_GRAPH_WORDS[name][:1], unit, _GRAPH_WORDS[name][1])
-    for name, unit in GRAPH_MEASURES.items()
+    for name, unit in WITHOUT_CLUSTERS.items()
 )
-GRAPH_SCOPE = "From the entailment between the same answers, without likelihoods and clusters; no intervals."
+GRAPH_SCOPE = (
+    "From the entailment between the same answers, the last from their words alone; without likelihoods and "
+    "clusters; no intervals."
+)
 
 ANSWER_SCOPE = (
     "Shade and number: the model's probability of each token of the shown answer, before temperature, top-k "

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from isi_widget.attribution import by_head
 from isi_widget.report.style import ENTROPIES, INPUTS, SEGMENTS, Measure
 from isi_widget.uncertainty.curve import entropy_curve
-from isi_widget.uncertainty.graphs import GRAPH_MEASURES
+from isi_widget.uncertainty.lexical import WITHOUT_CLUSTERS
 
 if TYPE_CHECKING:
     from isi_widget.trial import Trial
@@ -237,7 +237,7 @@ def trial_row(trial: Trial) -> dict[str, Any]:
         row[measure.name] = math.nan if uncertainty is None else getattr(uncertainty, measure.name)
         row[f"{measure.name}_low"], row[f"{measure.name}_high"] = low, high
     row["clusters"] = math.nan if uncertainty is None else uncertainty.number_of_clusters
-    for name in GRAPH_MEASURES:
+    for name in WITHOUT_CLUSTERS:
         row[name] = math.nan if uncertainty is None else uncertainty.graph_measures.get(name, math.nan)
     order = None if uncertainty is None else uncertainty.order
     row["order_changed"] = math.nan if order is None else order.changed

@@ -6,6 +6,7 @@ loaded.
 """
 
 from isi_widget.uncertainty._loading import REFERENCE
+from isi_widget.uncertainty.bounds import EntropyBounds, entropy_bounds
 from isi_widget.uncertainty.clusters import cluster
 from isi_widget.uncertainty.curve import EntropyCurve, SamplesNeeded, entropy_curve, samples_needed
 from isi_widget.uncertainty.entailment import EntailmentModel, load_entailment
@@ -25,6 +26,7 @@ from isi_widget.uncertainty.graphs import (
     semantic_sets,
 )
 from isi_widget.uncertainty.kernels import kernel_language_entropy
+from isi_widget.uncertainty.lexical import lexical_similarity
 from isi_widget.uncertainty.measure import Uncertainty, uncertainty_of
 from isi_widget.uncertainty.order import OrderDependence, order_dependence
 
@@ -32,6 +34,7 @@ __all__ = [
     "GRAPH_MEASURES",
     "REFERENCE",
     "EntailmentModel",
+    "EntropyBounds",
     "EntropyCurve",
     "OrderDependence",
     "SamplesNeeded",
@@ -40,10 +43,12 @@ __all__ = [
     "degree_matrix",
     "discrete_semantic_entropy",
     "eccentricity",
+    "entropy_bounds",
     "entropy_curve",
     "graph_measures",
     "kernel_language_entropy",
     "laplacian_eigenvalues",
+    "lexical_similarity",
     "load_entailment",
     "meaning_distances",
     "order_dependence",

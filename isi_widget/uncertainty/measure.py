@@ -33,6 +33,7 @@ from isi_widget.uncertainty.entropy import (
     sequence_log_likelihoods,
 )
 from isi_widget.uncertainty.graphs import graph_measures
+from isi_widget.uncertainty.lexical import lexical_similarity
 from isi_widget.uncertainty.order import OrderDependence, order_dependence
 
 Likelihood = Literal["raw", "sampled"]
@@ -70,7 +71,7 @@ class Uncertainty:
     include_end : whether the log-likelihoods hold the end of each answer, see `uncertainty_of`.
     order : what other orders of the answers make of the clusters; None in records of before it was measured.
     graph_measures : measures without clusters and likelihoods, names and units as in
-        `isi_widget.uncertainty.graphs.GRAPH_MEASURES`; empty in records of before they were measured.
+        `isi_widget.uncertainty.lexical.WITHOUT_CLUSTERS`; empty in records of before they were measured.
 
     Where the model does not tell log-probabilities (`has_likelihoods` is False), semantic, predictive and
     Rao's entropy, their intervals and the probabilities of the clusters are NaN. Equal by content.
@@ -299,7 +300,7 @@ def uncertainty_of(
         likelihood=likelihood,
         prepend_question=prepend_question,
         order=order_dependence(relations, strict, permutations=permutations, seed=seed),
-        graph_measures=graph_measures(probabilities),
+        graph_measures=graph_measures(probabilities) | {"lexical_similarity": lexical_similarity(texts)},
         include_end=include_end,
     )
 

@@ -30,7 +30,7 @@ from isi_widget.report.pdf import open_report, report
 from isi_widget.report.pdf_sheet import BOTTOM, MARGIN, MARK
 from isi_widget.report.pdf_words import GRAPH, SETTINGS
 from isi_widget.report.style import ATTENTION_CAVEAT, ENTROPIES, SEGMENT_COLORS
-from isi_widget.uncertainty.graphs import GRAPH_MEASURES
+from isi_widget.uncertainty.lexical import WITHOUT_CLUSTERS
 
 HEBREW = "האם יש כוכב אדום בתמונה?"
 ARABIC = "هل توجد نجمة حمراء في الصورة؟"
@@ -199,7 +199,7 @@ def test_every_number_stands_there_with_its_name_unit_interval_and_definition():
 
 
 def test_measures_and_settings_are_all_known_by_words():
-    assert {measure.name: measure.unit for measure in GRAPH} == dict(GRAPH_MEASURES)
+    assert {measure.name: measure.unit for measure in GRAPH} == dict(WITHOUT_CLUSTERS)
     assert set(SETTINGS) == set(isi.Settings().to_dict())
     assert all(measure.definition.endswith(".") for measure in GRAPH)
 

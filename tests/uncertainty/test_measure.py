@@ -11,7 +11,8 @@ import pytest
 from isi_widget.answer import Answer
 from isi_widget.errors import InputError
 from isi_widget.uncertainty.bootstrap import NAMES
-from isi_widget.uncertainty.graphs import GRAPH_MEASURES, graph_measures
+from isi_widget.uncertainty.graphs import graph_measures
+from isi_widget.uncertainty.lexical import WITHOUT_CLUSTERS, lexical_similarity
 from isi_widget.uncertainty.measure import WEIGHTED, Uncertainty, uncertainty_of
 from isi_widget.uncertainty.order import OrderDependence, order_dependence
 
@@ -253,7 +254,9 @@ def test_order_dependence_and_graph_measures_are_kept(strict):
     u = uncertainty_of(answers, "", Random(), strict=strict, seed=4, permutations=50)
     p = Random().probabilities("", answers)
     assert u.order == order_dependence(p, strict, permutations=50, seed=4) and u.order.permutations == 50
-    assert u.graph_measures == graph_measures(p) and set(u.graph_measures) == set(GRAPH_MEASURES)
+    lexical = lexical_similarity([a.text for a in answers])
+    assert u.graph_measures == graph_measures(p) | {"lexical_similarity": lexical} and lexical == 0.5
+    assert set(u.graph_measures) == set(WITHOUT_CLUSTERS)
     assert u.order.changed > 0
     (caveat,) = [text for text in u.caveats if "order" in text]
     assert f"{u.order.changed:.0%} of other orders give other clusters" in caveat
