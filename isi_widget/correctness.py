@@ -10,6 +10,8 @@ import re
 import unicodedata
 from dataclasses import dataclass
 
+from isi_widget.wording import VERDICTS
+
 _NUMBERS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 _DIGITS = {word: str(number) for number, word in enumerate(_NUMBERS)}
 _NEGATIONS = frozenset({"not", "no", "never", "neither", "nor", "isnt", "arent", "without"})
@@ -52,8 +54,8 @@ def judge(answer: str, truth: str | None, question: str = "") -> Judgement:
     The rule, on lower-case words without punctuation and articles, number words as digits, numbers in one
     form ("3" for "3.0"):
 
-    - the truth is "yes" or "no": the answer's first word is that word ("No, I see no star." is a "no"; an
-      answer that begins with neither is wrong);
+    - the truth is "yes" or "no": the answer's first word is that word, or yeah, yep, yup, nope, nah for it ("No,
+      I see no star.", "**No**" and "Nope." are a "no"; an answer that begins with neither is wrong);
     - the truth is "true" or "false", or the question asks for yes or no and the truth is 1, 0, "y", "n", "t"
       or "f" (1.0 and 1,0 too): the same, and the answer may begin with any of these spellings;
     - any other truth: the answer equals it, or holds its words in a row, not right after a negation
@@ -74,9 +76,9 @@ def judge(answer: str, truth: str | None, question: str = "") -> Judgement:
     if _plain(answer) == _plain(truth) and _plain(truth):
         return Judgement(True)
     said, true = _words(answer), _words(truth)
-    if not true or _UNSPACED.search(truth):
+    if not true or _UNSPACED.search(truth) or _has_marks(truth):
         return _literally(answer, truth)
-    first, word = said[0] if said else "", true[0] if len(true) == 1 else ""
+    first, word = VERDICTS.get(said[0], said[0]) if said else "", true[0] if len(true) == 1 else ""
     if word in ("yes", "no"):
         return Judgement(first == word)
     if asks_yes_no(question) and word in _MEANINGS:
@@ -114,6 +116,11 @@ def _literally(answer: str, truth: str) -> Judgement:
     return Judgement(
         None, f"Not judged: whether the answer means the truth {truth!r} cannot be seen from its words."
     )
+
+
+def _has_marks(text: str) -> bool:
+    """Whether letters of a text have marks of their own, as the vowels of Hindi, which the words here lack."""
+    return any(unicodedata.category(c).startswith("M") for c in unicodedata.normalize("NFKC", text))
 
 
 def asks_yes_no(question: str) -> bool:

@@ -1,0 +1,210 @@
+"""What can be said of short English answers from their wording alone: yes, no, and "the same but for spelling".
+
+Pure text, no model. Made to be safe rather than clever: two answers are called the same only where the
+difference (capitals, punctuation, an article, "It is ...", "2" for "two") cannot change what is said. Not for
+judging meaning: that is an entailment model's work (`isi_widget.uncertainty.entailment`).
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from functools import lru_cache
+from typing import Literal
+
+Verdict = Literal["yes", "no"]
+
+YES = frozenset({"yes", "yeah", "yep", "yup"})
+NO = frozenset({"no", "nope", "nah"})
+#: Each word that says yes or no -> which of them.
+VERDICTS: dict[str, Verdict] = {**dict.fromkeys(YES, "yes"), **dict.fromkeys(NO, "no")}
+#: A yes or no with one of these after it takes something back.
+_HEDGES = frozenset(
+    "but however although though maybe perhaps partly partially possibly probably unless except sure unsure "
+    "uncertain or depends".split()
+)
+_NEGATIONS = frozenset({"not", "no", "never", "none", "nothing", "nobody", "neither", "nor", "without"})
+
+_UNITS = (
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
+    "seventeen eighteen nineteen"
+).split()
+_TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
+NUMBERS = {word: number for number, word in enumerate(_UNITS)} | {
+    word: 10 * number for number, word in enumerate(_TENS, 2)
+}
+#: After these "one" is no number: "no one", "this one".
+_BEFORE_ONE = frozenset({"no", "some", "any", "every", "each", "this", "that", "which", "another", "the"})
+_ARTICLES = frozenset({"a", "an", "the"})
+_SUBJECTS = frozenset({"it", "this", "that", "they", "these", "those", "there"})
+_COPULAS = frozenset({"is", "are"})
+_ANSWER = (("the", "answer", "is"), ("my", "answer", "is"), ("answer",))
+#: "Yes, it is." says no more than "Yes."
+_ELLIPSIS = re.compile(
+    r"(?:it|there|he|she|they|that|this|these|those|i|we|you) "
+    r"(?:is|are|was|were|does|do|did|can|could|has|have|will|would)(?P<negated> not)?"
+)
+_PLAIN = str.maketrans(
+    {"\N{RIGHT SINGLE QUOTATION MARK}": "'", "\N{LEFT SINGLE QUOTATION MARK}": "'", "\N{MINUS SIGN}": "-"}
+)
+_CONTRACTIONS = (
+    (re.compile(r"\bcan(?:'t|not)\b"), "can not"),
+    (re.compile(r"\bwon't\b"), "will not"),
+    (re.compile(r"n't\b"), " not"),
+    (re.compile(r"\b(it|that|this|there)'s\b"), r"\1 is"),
+    (re.compile(r"\b(they|these|those|there)'re\b"), r"\1 are"),
+)
+#: Punctuation that is part of what is said: "100%", "#3", "and/or", "AT&T", "me@home".
+_MEANT = frozenset("%#&@/\\\N{PER MILLE SIGN}\N{SECTION SIGN}")
+#: Symbols of Markdown, which is not said at all.
+_MARKUP = frozenset("`~^|*_")
+
+
+def yes_or_no(text: str) -> Verdict | None:
+    """Whether a text is the word yes or no and nothing else but punctuation, quotes or emphasis around it.
+
+    For single tokens: "Yes?", " no", '"No."', "**Yes**".
+    """
+    bare = _folded(text).strip()
+    while bare and (_is_silent(bare[0]) or bare[0].isspace()):
+        bare = bare[1:]
+    while bare and (_is_silent(bare[-1]) or bare[-1].isspace()):
+        bare = bare[:-1]
+    return "yes" if bare == "yes" else "no" if bare == "no" else None
+
+
+def verdict(text: str) -> Verdict | None:
+    """The yes or no that an answer clearly gives, or None.
+
+    It stands at the beginning, by itself or before a punctuation mark ("Yes, there is a star."), and nothing
+    after it takes it back ("No, wait, yes", "Yes, but only one", "Yes, there is no star"). "No stars" is no
+    verdict, and neither is another language's: "Sí." means what a reader of Spanish knows.
+    """
+    tokens, first = normalised(text), _first_clause(text)
+    if len(tokens) == 1:
+        return VERDICTS.get(tokens[0])
+    if not first or any(word not in VERDICTS for word in first):
+        return None
+    said = {VERDICTS[word] for word in first}
+    if len(said) != 1:
+        return None
+    (found,) = said
+    rest = tokens[len(first) :]
+    against = NO | _NEGATIONS if found == "yes" else YES
+    return None if any(word in against or word in _HEDGES for word in rest) else found
+
+
+@lru_cache(maxsize=20_000)
+def normalised(text: str, question: str = "") -> tuple[str, ...]:
+    """The words of an answer without what cannot change its meaning; equal for answers that say the same.
+
+    Capitals, punctuation, white space, emphasis and quotes go; so do articles before a word, and a beginning
+    like "It is", "There are" or "The answer is". Contractions are spelled out, numbers up to 99 and thousands
+    written in digits, yeah and nope as yes and no, and "Yes, it is." as "yes". What is left alone: signs and
+    decimal points of numbers, per cent, "C++", accents, negations, "Vitamin A", "no one". For a question that
+    asks "how many", "none" is 0.
+    """
+    tokens = _without_articles(_in_digits(_without_beginning(_tokens(text))), text)
+    if re.match(r"\W*how many\b", question.lower()) and tokens in (["none"], ["no"], ["nope"]):
+        return ("0",)
+    if tokens and tokens[0] in VERDICTS:
+        tail = _ELLIPSIS.fullmatch(" ".join(tokens[1:]))
+        word = VERDICTS[tokens[0]]
+        if set(tokens) <= (YES if word == "yes" else NO) or (
+            tail is not None and (tail["negated"] is None) == (word == "yes")
+        ):
+            return (word,)
+        if len(_first_clause(text)) == 1:
+            tokens[0] = word
+    return tuple(tokens)
+
+
+# ------------------------------------------------------------------------------------------------ pieces
+def _folded(text: str) -> str:
+    """Lower case, composed, full-width letters as ordinary ones; not more: "ß" is not "ss", "²" is not "2"."""
+    composed = unicodedata.normalize("NFC", text)
+    narrow = "".join(
+        chr(ord(c) - 0xFEE0) if 0xFF01 <= ord(c) <= 0xFF5E else " " if c == "\N{IDEOGRAPHIC SPACE}" else c
+        for c in composed
+    )
+    return narrow.lower().translate(_PLAIN)
+
+
+def _is_silent(character: str) -> bool:
+    """Whether a character is punctuation or markup that says nothing, in any script."""
+    if character in _MEANT:
+        return False
+    return character in _MARKUP or unicodedata.category(character).startswith("P")
+
+
+def _tokens(text: str) -> list[str]:
+    folded = _folded(text)
+    for pattern, plain in _CONTRACTIONS:
+        folded = pattern.sub(plain, folded)
+    kept = []
+    for i, c in enumerate(folded):
+        before, after = folded[i - 1 : i], folded[i + 1 : i + 2]
+        if not _is_silent(c):
+            kept.append(c)
+        elif after.isdigit() and (before.isdigit() or c == "-" or (c == "." and not before.isalpha())):
+            kept.append(c)  # "3.5", "3:30", "-5", ".5"
+        elif c == "'" and before.isalnum() and after.isalnum():
+            kept.append(c)
+        else:
+            kept.append(" ")
+    return "".join(kept).split()
+
+
+def _first_clause(text: str) -> list[str]:
+    """The words before the first punctuation mark that ends a clause, as they are in `_tokens`."""
+    folded = _folded(text)
+    start = 0
+    while start < len(folded) and (_is_silent(folded[start]) or folded[start].isspace()):
+        start += 1
+    for end in range(start, len(folded)):
+        c = folded[end]
+        joins = c in "'_" or (c == "-" and not folded[end - 1].isspace())
+        if c == "\n" or (_is_silent(c) and not joins):
+            return _tokens(folded[start:end])
+    return _tokens(folded[start:])
+
+
+def _without_beginning(tokens: list[str]) -> list[str]:
+    """Without "it is", "there are", "the answer is"; all of it where nothing else would be left."""
+    for phrase in _ANSWER:
+        if tuple(tokens[: len(phrase)]) == phrase and len(tokens) > len(phrase):
+            tokens = tokens[len(phrase) :]
+            break
+    if len(tokens) > 2 and tokens[0] in _SUBJECTS and tokens[1] in _COPULAS:
+        return tokens[2:]
+    return tokens
+
+
+def _without_articles(tokens: list[str], text: str) -> list[str]:
+    """Without articles before a word. A capital A inside the text is a name: "Vitamin A", "Group A wins"."""
+    names = len(re.findall(r"(?<=\w )A\b", text)) if not text.isupper() else 0
+    found = []
+    for i, token in enumerate(tokens):
+        last = i == len(tokens) - 1
+        if token in _ARTICLES and not last and not (token == "a" and i > 0 and names):
+            continue
+        found.append(token)
+    return found
+
+
+def _in_digits(tokens: list[str]) -> list[str]:
+    found: list[str] = []
+    i = 0
+    while i < len(tokens):
+        token, following = tokens[i], tokens[i + 1 : i + 2]
+        if token in _TENS and following and NUMBERS.get(following[0], 0) in range(1, 10):
+            found.append(str(NUMBERS[token] + NUMBERS[following[0]]))
+            i += 1
+        elif token in NUMBERS and not (token == "one" and i > 0 and tokens[i - 1] in _BEFORE_ONE):
+            found.append(str(NUMBERS[token]))
+        elif re.fullmatch(r"-?\d{1,3}(,\d{3})+", token):
+            found.append(token.replace(",", ""))
+        else:
+            found.append(token)
+        i += 1
+    return found
