@@ -31,7 +31,13 @@ if TYPE_CHECKING:
     from isi_widget.stimulus import Stimulus
     from isi_widget.study import Averages, averages
     from isi_widget.trial import Trial, measure_uncertainty, run_trial
-    from isi_widget.uncertainty import Uncertainty, entropy_curve, load_entailment, samples_needed
+    from isi_widget.uncertainty import (
+        Uncertainty,
+        entailment_models,
+        entropy_curve,
+        load_entailment,
+        samples_needed,
+    )
     from isi_widget.vlm import CheckReport, Family, check_vlm, load_vlm, models, register_family
     from isi_widget.vlm.remote import connect
     from isi_widget.widget import AttentionPlayer, Probe
@@ -61,6 +67,7 @@ _HOMES: dict[str, str | None] = {
     "compare": "isi_widget.report.compare",
     "connect": "isi_widget.vlm.remote",
     "datasets": None,
+    "entailment_models": "isi_widget.uncertainty",
     "entropy_curve": "isi_widget.uncertainty",
     "load_entailment": "isi_widget.uncertainty",
     "load_vlm": "isi_widget.vlm",
@@ -102,6 +109,7 @@ __all__ = [
     "compare",
     "connect",
     "datasets",
+    "entailment_models",
     "entropy_curve",
     "load_entailment",
     "load_vlm",

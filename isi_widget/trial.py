@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 import platform
-import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields
@@ -25,7 +24,9 @@ from isi_widget.errors import InputError, OutOfMemory
 from isi_widget.settings import WHAT, Settings, check_fields, names_of
 from isi_widget.stages import Cancel, Progress, Stages
 from isi_widget.stimulus import Stimulus
-from isi_widget.uncertainty import EntailmentModel, Uncertainty, load_entailment, uncertainty_of
+from isi_widget.uncertainty import Uncertainty, uncertainty_of
+from isi_widget.uncertainty.judge import Chosen, Entailment
+from isi_widget.uncertainty.judges import AUTO, choose
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -238,25 +239,24 @@ class Trial:
 
 
 # --------------------------------------------------------------------------------------------------- run
-_entailment_lock = threading.Lock()
-_entailment_models: dict[str | None, EntailmentModel] = {}
+def choose_judge(
+    vlm: VLM,
+    entailment: Chosen | Entailment | str | Path | None = AUTO,
+    progress: Progress | None = None,
+    cancel: Cancel | None = None,
+) -> Chosen:
+    """The entailment model that would judge a VLM's answers, loaded.
 
-
-def _entailment(model: EntailmentModel | str | None) -> EntailmentModel:
-    """An entailment model by name or None (the embedded one), loaded once per process; an object stays as
-    it is.
+    As the stage "entailment" where it has to be loaded. Raises what `run_trial` raises for it.
     """
-    if model is not None and not isinstance(model, str):
-        if not callable(getattr(model, "probabilities", None)):
-            raise InputError(
-                "entailment must be a name, None (the embedded model) or an EntailmentModel; "
-                f"got {type(model).__name__}."
-            )
-        return model
-    with _entailment_lock:
-        if model not in _entailment_models:
-            _entailment_models[model] = load_entailment(model)
-        return _entailment_models[model]
+    from isi_widget.vlm.machine import free_memory
+
+    def report(part: float, _: str) -> None:
+        if progress is not None:
+            progress("entailment", round(100 * part), 100)
+
+    scenes = bool(getattr(vlm, "is_embedded", False))
+    return choose(entailment, scenes=scenes, free=free_memory, progress=report, cancel=cancel)
 
 
 def _sampling_steps(settings: Settings) -> int:
@@ -285,13 +285,13 @@ def _check_likelihood(vlm: object, settings: Settings) -> None:
 
 
 def _uncertainty(
-    run: Stages, answers: Sequence[Answer], stimulus: Stimulus, settings: Settings, model: EntailmentModel
+    run: Stages, answers: Sequence[Answer], stimulus: Stimulus, settings: Settings, judge: Chosen
 ) -> Uncertainty:
     with run.stage("clusters"):
         return uncertainty_of(
             answers,
             stimulus.current_question,
-            model,
+            judge,
             strict=settings.strict,
             seed=settings.seed,
             likelihood=settings.likelihood,
@@ -312,7 +312,7 @@ def measure_uncertainty(
     max_new_tokens: int = 64,
     likelihood: Literal["raw", "sampled"] = "raw",
     prepend_question: bool = True,
-    entailment: EntailmentModel | str | None = None,
+    entailment: Chosen | Entailment | str | Path | None = AUTO,
     progress: Progress | None = None,
     cancel: Cancel | None = None,
 ) -> Uncertainty:
@@ -336,8 +336,8 @@ def measure_uncertainty(
     )
     _check_inputs(vlm, stimulus)
     _check_likelihood(vlm, settings)
-    judge = _entailment(entailment)
     run = Stages(progress, cancel)
+    judge = choose_judge(vlm, entailment, progress, cancel)
     with run.stage("samples", _sampling_steps(settings)) as step:
         sampled = vlm.sample(stimulus, **settings.sampling(), on_token=step, cancel=cancel)
     answers, note = _answered(sampled)
@@ -364,7 +364,7 @@ def run_trial(
     num_beams: int = 1,
     likelihood: Literal["raw", "sampled"] = "raw",
     prepend_question: bool = True,
-    entailment: EntailmentModel | str | None = None,
+    entailment: Chosen | Entailment | str | Path | None = AUTO,
     progress: Progress | None = None,
     on_text: OnText | None = None,
     cancel: Cancel | None = None,
@@ -376,8 +376,11 @@ def run_trial(
 
     what names the measures; None: all that this VLM can give, and the trial's `notes` say what it cannot.
     what, samples, ..., prepend_question are the fields of `Settings`. entailment says which model compares
-    the meanings: None (embedded), a name or folder, or a loaded `EntailmentModel`. progress is called as
-    progress(stage, done, total), stages in the order prompt, answer, attention, samples, clusters. on_text
+    the meanings: "auto" (the embedded one for the embedded VLM; for any other the best of
+    `isi.entailment_models()` that is on the disk and fits, else rules of wording and a caveat), a hub name,
+    which is downloaded, a folder, "embedded", "rules", or a loaded `EntailmentModel`. progress is called as
+    progress(stage, done, total), stages in the order entailment (where its model has to be loaded),
+    prompt, answer, attention, samples, clusters. on_text
     is called as on_text("answer", 0, text so far) after each token of the shown answer, and as
     on_text("sample", row, text) when a sampled answer ends. cancel is polled between tokens and stages; once
     it returns True, `Cancelled` is raised. `InputError`: a setting is out of range, a named measure is not
@@ -402,8 +405,8 @@ def run_trial(
     )
     _check_likelihood(vlm, settings)
     # Loaded before the model runs: a wrong name must not cost minutes of sampling.
-    judge = _entailment(entailment) if "uncertainty" in settings.what else None
     run = Stages(progress, cancel)
+    judge = choose_judge(vlm, entailment, progress, cancel) if "uncertainty" in settings.what else None
     attend = "attention" in settings.what
     answer: Answer | None = None
     yes_no: Mapping[str, float] | None = None

@@ -1,4 +1,4 @@
-"""What can be said of short English answers from their wording alone: yes, no, and "the same but for spelling".
+"""What can be said of short English answers from their wording alone: yes, no, and "the same words".
 
 Pure text, no model. Made to be safe rather than clever: two answers are called the same only where the
 difference (capitals, punctuation, an article, "It is ...", "2" for "two") cannot change what is said. Not for
@@ -19,18 +19,15 @@ NO = frozenset({"no", "nope", "nah"})
 #: Each word that says yes or no -> which of them.
 VERDICTS: dict[str, Verdict] = {**dict.fromkeys(YES, "yes"), **dict.fromkeys(NO, "no")}
 #: A yes or no with one of these after it takes something back.
-_HEDGES = frozenset(
-    "but however although though maybe perhaps partly partially possibly probably unless except sure unsure "
-    "uncertain or depends".split()
-)
+_HEDGES = frozenset({"but", "however", "although", "though", "unless", "except", "or", "depends"}) | {
+    *("sure", "unsure", "uncertain", "maybe", "perhaps", "possibly", "probably", "partly", "partially")
+}
 _NEGATIONS = frozenset({"not", "no", "never", "none", "nothing", "nobody", "neither", "nor", "without"})
 
-_UNITS = (
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
-    "seventeen eighteen nineteen"
-).split()
-_TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
-NUMBERS = {word: number for number, word in enumerate(_UNITS)} | {
+_SMALL = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven")
+_TEENS = ("twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen")
+_TENS = ("twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
+NUMBERS = {word: number for number, word in enumerate((*_SMALL, *_TEENS))} | {
     word: 10 * number for number, word in enumerate(_TENS, 2)
 }
 #: After these "one" is no number: "no one", "this one".
@@ -65,14 +62,17 @@ def yes_or_no(text: str) -> Verdict | None:
 
     For single tokens: "Yes?", " no", '"No."', "**Yes**".
     """
+    if text.isascii() and "yes" not in text.lower() and "no" not in text.lower():
+        return None  # nearly all of a vocabulary
     bare = _folded(text).strip()
-    while bare and (_is_silent(bare[0]) or bare[0].isspace()):
+    while bare and _is_around(bare[0]):
         bare = bare[1:]
-    while bare and (_is_silent(bare[-1]) or bare[-1].isspace()):
+    while bare and _is_around(bare[-1]):
         bare = bare[:-1]
     return "yes" if bare == "yes" else "no" if bare == "no" else None
 
 
+@lru_cache(maxsize=20_000)
 def verdict(text: str) -> Verdict | None:
     """The yes or no that an answer clearly gives, or None.
 
@@ -121,7 +121,7 @@ def normalised(text: str, question: str = "") -> tuple[str, ...]:
 
 # ------------------------------------------------------------------------------------------------ pieces
 def _folded(text: str) -> str:
-    """Lower case, composed, full-width letters as ordinary ones; not more: "ß" is not "ss", "²" is not "2"."""
+    """Lower case, composed, full-width letters as ordinary ones; no more: "ß" is not "ss", "²" not "2"."""
     composed = unicodedata.normalize("NFC", text)
     narrow = "".join(
         chr(ord(c) - 0xFEE0) if 0xFF01 <= ord(c) <= 0xFF5E else " " if c == "\N{IDEOGRAPHIC SPACE}" else c
@@ -135,6 +135,11 @@ def _is_silent(character: str) -> bool:
     if character in _MEANT:
         return False
     return character in _MARKUP or unicodedata.category(character).startswith("P")
+
+
+def _is_around(character: str) -> bool:
+    """Whether a character may stand around a word: white space or silent, but no hyphen ("no-one")."""
+    return character.isspace() or (character != "-" and _is_silent(character))
 
 
 def _tokens(text: str) -> list[str]:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from isi_widget.report.style import INPUTS, NEUTRAL, SEGMENT_COLORS, SEGMENTS
+from isi_widget.report.view import doubts_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -84,6 +85,15 @@ def draw_entropies(axis: Axes, view: dict[str, Any]) -> None:
         f"{uncertainty['level']:.0%} intervals; | maximum",
         fontsize=9,
     )
+    _draw_doubts(axis, uncertainty["judge"]["doubts"])
+
+
+def _draw_doubts(axis: Axes, doubts: Sequence[str], width: int = 46) -> None:
+    """Below the numbers, why they are not to be relied on."""
+    if doubts:
+        axis.set_xlabel(
+            "\n".join(_wrapped(f"(!) {plain(doubt, 300)}", width) for doubt in doubts), fontsize=7
+        )
 
 
 def _draw_interval(axis: Axes, row: int, entropy: dict[str, Any]) -> None:
@@ -223,9 +233,12 @@ def _draw_spread(axis: Axes, views: Sequence[dict[str, Any]], labels: Sequence[s
     for row, view in enumerate(views):
         if view["uncertainty"] is not None:
             _draw_interval(axis, row, view["uncertainty"]["entropies"][which])
-    axis.set_yticks(range(len(views)), labels, fontsize=8)
+    pairs = zip(views, labels, strict=True)
+    marked = [f"{label} (!)" if doubts_of([view]) else label for view, label in pairs]
+    axis.set_yticks(range(len(views)), marked, fontsize=8)
     axis.set_ylim(len(views) - 0.5, -0.5)
     axis.set_xlim(left=min(0.0, axis.get_xlim()[0]))
+    _draw_doubts(axis, doubts_of(views), 60)
     level = next(view["uncertainty"]["level"] for view in views if view["uncertainty"])
     axis.set_title(f"{measured[0][which]['label']} (nats)\n{level:.0%} intervals", fontsize=9)
 

@@ -45,12 +45,19 @@ def trial_code(trial: Trial, observation: str | None = None) -> str:
         lines += [f"obs = {observation}"] if observation is not None else _observation(stimulus)
         lines += [stimulus.code("s")]
     settings = trial.settings.changed()
-    judge = "embedded" if trial.uncertainty is None else trial.uncertainty.entailment
-    if judge not in ("", "embedded"):
-        settings["entailment"] = judge
+    settings |= _entailment(trial)
     changed = "".join(f", {name}={literal(value)}" for name, value in settings.items())
     lines += [f"trial = isi.run_trial(vlm, s{changed})"]
     return "\n".join(lines)
+
+
+def _entailment(trial: Trial) -> dict[str, str]:
+    """Who compared the meanings, by name; nothing where that is what "auto" takes everywhere."""
+    uncertainty = trial.uncertainty
+    if uncertainty is None or not uncertainty.entailment:
+        return {}
+    usual = "embedded" if trial.model.get("name") == "embedded" else None
+    return {} if uncertainty.entailment == usual else {"entailment": uncertainty.entailment}
 
 
 def _scene(stimulus: Stimulus) -> str | None:

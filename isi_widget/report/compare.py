@@ -15,6 +15,7 @@ from isi_widget.report.html import picture_html, shares_of, verdict
 from isi_widget.report.labels import labels_of
 from isi_widget.report.style import NEUTRAL, SEGMENT_COLORS
 from isi_widget.report.svg import NO_FORMULAS, QUIET, TABLE, bar, escape, stack
+from isi_widget.report.view import doubts_of
 from isi_widget.stimulus import Stimulus, checks
 from isi_widget.trial import Trial, run_trial
 
@@ -207,6 +208,7 @@ def comparison_html(comparison: Comparison) -> str:
                     entropy["definition"],
                 )
             )
+        rows.append(_row("meanings compared by", [_judge(view, first) for view in views]))
         rows.append(
             _row(
                 "clusters",
@@ -246,6 +248,8 @@ def caption(views: Sequence[dict[str, Any]]) -> str:
     samples = {f"{run['samples']} samples at temperature {run['temperature']:g}" for run in runs}
     if runs:
         parts.append(f"{', '.join(sorted(samples))}; in brackets {runs[0]['level']:.0%} bootstrap intervals.")
+    if doubts := doubts_of(views):
+        parts.append(f"(!): {' '.join(doubts)}")
     parts.append(
         "Marked: another text than the first's; an entropy whose interval does not meet the first's; a share "
         f"of attention at least {SHARE_DIFFERENCE} away."
@@ -291,7 +295,7 @@ def _entropy(view: dict[str, Any], first: dict[str, Any], index: int) -> str:
     if value is None:
         return str(entropy["missing"])
     if low is None or high is None:
-        return f"{value:.2f}"
+        return f"{value:.2f}" + (" (!)" if doubts_of([view]) else "")
     other = first["uncertainty"]["entropies"][index] if first["uncertainty"] else entropy
     apart = (
         other["low"] is not None
@@ -299,7 +303,22 @@ def _entropy(view: dict[str, Any], first: dict[str, Any], index: int) -> str:
         and (low > other["high"] or high < other["low"])
     )
     scale = entropy["maximum"] or max(high, other["high"] or 0.0)
-    return _mark(f"{value:.2f}", apart) + f" [{low:.2f}, {high:.2f}]" + bar(value, scale, NEUTRAL, low, high)
+    doubted = " (!)" if doubts_of([view]) else ""
+    return (
+        _mark(f"{value:.2f}", apart)
+        + f"{doubted} [{low:.2f}, {high:.2f}]"
+        + bar(value, scale, NEUTRAL, low, high)
+    )
+
+
+def _judge(view: dict[str, Any], first: dict[str, Any]) -> str:
+    """Who compared the meanings, and why not to rely on it."""
+    if not view["uncertainty"]:
+        return ""
+    judge = view["uncertainty"]["judge"]
+    other = first["uncertainty"]["judge"] if first["uncertainty"] else judge
+    doubts = "".join(f"<div>(!) {escape(doubt)}</div>" for doubt in judge["doubts"])
+    return _mark(escape(judge["label"]), judge["label"] != other["label"]) + doubts
 
 
 def _attention(attention: dict[str, Any] | None, first: dict[str, Any] | None) -> str:

@@ -133,10 +133,17 @@ def _uncertainty(uncertainty: dict[str, Any] | None) -> str:
     caveats = "".join(
         f'<div style="{_TEXT};{QUIET}">{escape(caveat)}</div>' for caveat in uncertainty["caveats"]
     )
+    doubts = "".join(
+        f'<div data-doubt="true" style="{_TEXT};border-left:4px solid #E69F00;padding-left:8px">'
+        f"\N{WARNING SIGN} {escape(doubt)}</div>"
+        for doubt in uncertainty["judge"]["doubts"]
+    )
+    judge = uncertainty["judge"]["label"]
+    meanings = "clusters of one meaning" + (f", compared by {escape(judge)}" if judge else "")
     return (
         f'<div style="{HEADING}">Uncertainty <span style="{QUIET}">{samples} samples at temperature '
-        f"{temperature:g}, {level} bootstrap intervals</span></div>{rows}"
-        f'<div style="{QUIET}">clusters of one meaning: {"probability, " if known else ""}answers</div>'
+        f"{temperature:g}, {level} bootstrap intervals</span></div>{doubts}{rows}"
+        f'<div style="{QUIET}">{meanings}: {"probability, " if known else ""}answers</div>'
         f"{bar_table(clusters, maximum=1.0)}{caveats}"
         '<details style="margin-bottom:8px"><summary style="cursor:pointer">answers per cluster</summary>'
         f"<ul>{answers}</ul></details>"

@@ -28,6 +28,7 @@ from isi_widget.report.pdf_sheet import (
 from isi_widget.report.pdf_trial import Entry
 from isi_widget.report.pdf_words import GRAPH, GRAPH_SCOPE, YES_NO
 from isi_widget.report.style import ATTENTION_CAVEAT, DOMINANCE_CAVEAT, ENTROPIES, INPUTS
+from isi_widget.report.view import doubts_of
 
 _VALUE = replace(LABEL, color=INK)
 _PICTURE, _ROW, _GAP = 62.0, 66.0, 10.0
@@ -141,7 +142,8 @@ def _entropy_cell(sheet: Sheet, view: dict[str, Any], first: dict[str, Any], whi
     other = first["uncertainty"]["entropies"][which] if first["uncertainty"] else entropy
     ends = (low, high, other["low"], other["high"])
     apart = None not in ends and (low > other["high"] or high < other["low"])
-    _lines(sheet, f"{value:.2f}", _ENTROPY, _WIDTHS[2], 1, BODY, marked=apart)
+    doubted = " (!)" if doubts_of([view]) else ""
+    _lines(sheet, f"{value:.2f}{doubted}", _ENTROPY, _WIDTHS[2], 1, BODY, marked=apart)
     scale = entropy["maximum"] or high or value or 1.0
     charts.interval_bar(sheet, _ENTROPY, sheet.y + 2, _WIDTHS[2], value, scale, low, high)
     sheet.y += 12

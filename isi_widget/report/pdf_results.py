@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from isi_widget.report import pdf_charts as charts
-from isi_widget.report.pdf_sheet import BODY, INK, LABEL, MARGIN, SMALL, Sheet
+from isi_widget.report.pdf_sheet import BODY, BOLD, INK, LABEL, MARGIN, SMALL, Sheet
 from isi_widget.report.pdf_words import ANSWER_SCOPE, GRAPH, GRAPH_SCOPE, LAYERS, OTHERS, RELATIVE
 from isi_widget.report.style import ATTENTION_CAVEAT, DOMINANCE_CAVEAT, NEUTRAL, SEGMENT_COLORS, SEGMENTS
 from isi_widget.report.view import missing, shortened
@@ -62,6 +62,9 @@ def write_uncertainty(sheet: Sheet, trial: Trial, view: Mapping[str, Any], defin
         f"{samples} samples at temperature {uncertainty['temperature']:g}; {level} bootstrap intervals",
         below=80,
     )
+    for doubt in uncertainty["judge"]["doubts"]:
+        sheet.write_text(f"(!) {doubt}", BOLD)
+        sheet.y += 3
     for entropy in uncertainty["entropies"]:
         _entropy(sheet, entropy, entropy["definition"] if definitions else "")
     if uncertainty["curve"] is not None and any(uncertainty["curve"]["high"]):  # a line at 0 shows nothing

@@ -235,7 +235,9 @@ def write_model(sheet: Sheet, entry: Entry) -> None:
         name = MODEL.get(str(key), str(key))
         rows.append((name, _model_value(str(key), value), ""))
     if entry.trial.uncertainty is not None:
-        rows.append(("entailment model", entry.trial.uncertainty.entailment or "not recorded", ""))
+        judge = entry.view["uncertainty"]["judge"]
+        chosen = f" Chosen automatically. {judge['reason']}" if judge["reason"] else ""
+        rows.append(("entailment model", f"{judge['label'] or 'not recorded'}.{chosen}", ""))
     sheet.heading("Model", below=LABEL.leading * min(len(rows), 14))
     sheet.pairs(rows)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from isi_widget.attribution import by_head
@@ -121,7 +121,22 @@ def _uncertainty(uncertainty: Uncertainty, trial: Trial) -> dict[str, Any]:
         "clusters": clusters_of(uncertainty),
         "curve": _curve(uncertainty),
         "caveats": list(uncertainty.caveats),
+        "judge": _judge(uncertainty),
     }
+
+
+def _judge(uncertainty: Uncertainty) -> dict[str, Any]:
+    """Who compared the meanings; `doubts` stand beside the numbers, whatever shows them."""
+    judge = uncertainty.judge
+    if judge is None:
+        return {"label": uncertainty.entailment, "reason": "", "doubts": []}
+    return {"label": judge.label, "reason": judge.reason, "doubts": list(judge.doubts)}
+
+
+def doubts_of(views: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Why the clusters of some trials are not to be relied on, each reason once."""
+    judges = [view["uncertainty"]["judge"] for view in views if view["uncertainty"]]
+    return list(dict.fromkeys(doubt for judge in judges for doubt in judge["doubts"]))
 
 
 def _curve(uncertainty: Uncertainty) -> dict[str, Any] | None:
@@ -270,7 +285,11 @@ def trial_row(trial: Trial) -> dict[str, Any]:
             "prepend_question",
         )
     }
+    judge = None if uncertainty is None else uncertainty.judge
     row["entailment"] = None if uncertainty is None else uncertainty.entailment
+    row["entailment_revision"] = None if judge is None else judge.revision
+    row["entailment_doubts"] = None if uncertainty is None else " ".join(judge.doubts if judge else ())
+    row["caveats"] = None if uncertainty is None else " ".join(uncertainty.caveats)
     row["notes"] = " ".join(_notes(trial))
     row["seconds"] = trial.seconds.get("total", math.nan)
     row |= {f"version_{name}": version for name, version in trial.versions.items()}

@@ -102,8 +102,8 @@ def tell(averages: Averages, view: Mapping[str, Any], entailment: str | None = N
 
     Parameters
     ----------
-    view : the trial, as `Trial.view()`. entailment : name of the model that compared its answers'
-        meanings (`Uncertainty.entailment`); None: taken to be that of the averages.
+    view : the trial, as `Trial.view()`. entailment : the model that compared its answers' meanings
+        (`Judge.label`); None: taken to be that of the averages.
 
     Returns
     -------
@@ -145,8 +145,15 @@ def for_trial(trial: Trial, view: Mapping[str, Any] | None = None) -> dict[str, 
     averages = averages_for(trial.model, trial.settings)
     if averages is None:
         return None
-    entailment = None if trial.uncertainty is None else trial.uncertainty.entailment
-    return tell(averages, trial.view() if view is None else view, entailment)
+    return tell(averages, trial.view() if view is None else view, _judged_by(trial))
+
+
+def _judged_by(trial: Trial) -> str | None:
+    """Who compared the meanings, with the commit where there is one; None without an uncertainty."""
+    uncertainty = trial.uncertainty
+    if uncertainty is None or uncertainty.judge is None:
+        return None if uncertainty is None else uncertainty.entailment
+    return uncertainty.judge.label
 
 
 def _values(view: Mapping[str, Any]) -> Iterator[tuple[str, float]]:

@@ -145,7 +145,8 @@ class Averages:
     Attributes
     ----------
     model : what tells the model from another: name, family, precision, quantisation, revision, fingerprint.
-    settings : how each observation was run. entailment : name of the model that compared the meanings.
+    settings : how each observation was run. entailment : the model that compared the meanings, with its
+        commit where it is one of the hub (`Judge.label`).
     data : name of the data set. condition : name of what was done to each observation; "" for nothing.
     rows : one per observation.
     notes : what could not be measured, and why.

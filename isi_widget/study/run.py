@@ -21,10 +21,11 @@ from isi_widget.stimulus import Stimulus, checks
 from isi_widget.study import record
 from isi_widget.study.identity import differences, identity
 from isi_widget.study.record import Averages, Row, Skipped
-from isi_widget.trial import Trial, run_trial
+from isi_widget.trial import Trial, choose_judge, run_trial
+from isi_widget.uncertainty.judges import AUTO
 
 if TYPE_CHECKING:
-    from isi_widget.uncertainty import EntailmentModel
+    from isi_widget.uncertainty.judge import Entailment
     from isi_widget.vlm import VLM
 
 _LONGEST_REASON = 1000
@@ -46,7 +47,7 @@ def averages(
     top_p: float = 1.0,
     likelihood: Literal["raw", "sampled"] = "raw",
     prepend_question: bool = True,
-    entailment: EntailmentModel | str | None = None,
+    entailment: Entailment | str | Path | None = AUTO,
     store: str | Path | None = None,
     on_error: Literal["raise", "skip"] = "raise",
     progress: Progress | None = None,
@@ -70,12 +71,14 @@ def averages(
         long, a condition that fails. "raise" stops there; "skip" goes on without it, and lists it with the
         reason in `Averages.skipped`, in the store, on the page and in a warning. The same call with the same
         store tries what was skipped again.
-    progress : called as progress("observations", done, total), from 0 to total.
+    progress : called as progress("observations", done, total), from 0 to total; before that as
+        progress("entailment", done, 100) where the entailment model has to be loaded.
     cancel : polled between observations and tokens; once it returns True, `Cancelled` is raised.
 
     Returns
     -------
-    Averages. What the model cannot give is NaN in it, and its `notes` say why.
+    Averages. What the model cannot give is NaN in it, and its `notes` say why, and which comparisons of
+    meanings are not to be relied on.
 
     Raises
     ------
@@ -107,13 +110,14 @@ def averages(
     if not callable(getattr(vlm, "info", None)):
         raise InputError(f"Averages need a VLM, as load_vlm() returns it; got {type(vlm).__name__}.")
     observations = _observations(data)
+    judge = choose_judge(vlm, entailment, progress, cancel)  # one and the same for all of them
     run = _Run(
         identity(vlm.info()),
         settings,
         getattr(observations, "name", None) or f"{len(observations)} observations",
         len(observations),
         "" if condition is None else str(getattr(condition, "__name__", type(condition).__name__)),
-        _name_of(entailment),
+        judge.label,
         None if store is None else Path(store),
     )
     # the settings of the answer (greedy) and what to measure (all that can be had) are those of run_trial
@@ -127,7 +131,7 @@ def averages(
         try:
             stimulus = _shown(observation, condition)
             if not run.has(index, stimulus, name):
-                trial = run_trial(vlm, stimulus, **arguments, entailment=entailment, cancel=cancel)
+                trial = run_trial(vlm, stimulus, **arguments, entailment=judge, cancel=cancel)
         except Cancelled:
             raise run.cancelled() from None
         except _AnotherRun:
@@ -165,13 +169,6 @@ _SETTINGS = (
     "likelihood",
     "prepend_question",
 )
-
-
-def _name_of(entailment: EntailmentModel | str | None) -> str:
-    """The name under which `Uncertainty.entailment` will know it; what is no such model, a trial refuses."""
-    if entailment is None:
-        return "embedded"
-    return entailment if isinstance(entailment, str) else str(getattr(entailment, "name", ""))
 
 
 def _observations(data: Sequence[Observation] | None) -> Sequence[Observation]:
@@ -292,6 +289,8 @@ class _Run:
         notes = list(trial.notes)
         if trial.judgement.reason:
             notes.append("Some answers could not be judged by their truth; see `Trial.judgement`.")
+        if trial.uncertainty is not None and trial.uncertainty.judge is not None:
+            notes += trial.uncertainty.judge.doubts
         if before is None:
             made = Averages(
                 model,

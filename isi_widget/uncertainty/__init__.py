@@ -25,17 +25,22 @@ from isi_widget.uncertainty.graphs import (
     laplacian_eigenvalues,
     semantic_sets,
 )
+from isi_widget.uncertainty.judge import Judge
+from isi_widget.uncertainty.judges import EntailmentCheckpoint, entailment_models
 from isi_widget.uncertainty.kernels import kernel_language_entropy
 from isi_widget.uncertainty.lexical import lexical_similarity
 from isi_widget.uncertainty.measure import Uncertainty, uncertainty_of
 from isi_widget.uncertainty.order import OrderDependence, order_dependence
+from isi_widget.uncertainty.rules import relation_by_rule
 
 __all__ = [
     "GRAPH_MEASURES",
     "REFERENCE",
+    "EntailmentCheckpoint",
     "EntailmentModel",
     "EntropyBounds",
     "EntropyCurve",
+    "Judge",
     "OrderDependence",
     "SamplesNeeded",
     "Uncertainty",
@@ -43,6 +48,7 @@ __all__ = [
     "degree_matrix",
     "discrete_semantic_entropy",
     "eccentricity",
+    "entailment_models",
     "entropy_bounds",
     "entropy_curve",
     "graph_measures",
@@ -54,6 +60,7 @@ __all__ = [
     "order_dependence",
     "predictive_entropy",
     "rao_quadratic_entropy",
+    "relation_by_rule",
     "samples_needed",
     "semantic_entropy",
     "semantic_sets",

@@ -13,9 +13,10 @@ from typing import Any
 
 from isi_widget.devices import choose_device
 from isi_widget.errors import InputError
-from isi_widget.hub import find, progress_bars
+from isi_widget.hub import Cancel, Progress, find, progress_bars
 from isi_widget.quantization import check_quantization, keep_layout, quantization_config
 from isi_widget.uncertainty._deberta import use_fast_positions
+from isi_widget.uncertainty._files import Files, fetch
 
 REFERENCE = "microsoft/deberta-v2-xlarge-mnli"
 """The model of Farquhar et al. (Nature 630, 2024), for answers in natural language."""
@@ -62,8 +63,14 @@ def load_classifier(
     revision: str | None = None,
     use_safetensors: bool = True,
     quiet: bool = False,
+    progress: Progress | None = None,
+    cancel: Cancel | None = None,
+    files: Files | None = None,
 ) -> tuple[Any, Any]:
-    """(model, tokenizer) of transformers, on its device, in eval mode; see `entailment.load_entailment`."""
+    """(model, tokenizer) of transformers, on its device, in eval mode; see `entailment.load_entailment`.
+
+    files : the checkpoint in the local cache, where that is known: the hub is not asked.
+    """
     place = choose_device(device, preferred=("cuda",))
     check_quantization(quantization, place)
     _check_dtype(dtype)
@@ -72,7 +79,9 @@ def load_classifier(
 
     # The hub's own conversion of pickled weights to safetensors is looked for under this name only.
     where: dict[str, Any] = {"revision": revision or "main"}
-    if Path(source).expanduser().exists():
+    if files is not None:
+        pass
+    elif Path(source).expanduser().exists():
         source = _checked_folder(Path(source).expanduser(), use_safetensors)
     elif isinstance(source, Path) or str(source).count("/") > 1 or str(source)[:1] in (".", "/", "~", ""):
         raise InputError(
@@ -82,7 +91,12 @@ def load_classifier(
         )
     else:
         # Asked first: transformers itself tries for 20 seconds to reach a hub that is not there.
-        find(str(source), revision)
+        found = find(str(source), revision)
+        if found is not None and use_safetensors:
+            files = fetch(found, progress, cancel)
+    weights = source
+    if files is not None:
+        source, weights, where = files.folder, files.weights, {}
     arguments: dict[str, Any] = {**where, "use_safetensors": use_safetensors, "output_loading_info": True}
     arguments["dtype"] = "float32" if dtype == "auto" and place.type == "cpu" else dtype
     if quantization is not None:
@@ -91,8 +105,12 @@ def load_classifier(
         config = _config(source, name, where)
         label_order(config.id2label, name)  # before anything large is fetched
         tokenizer = _tokenizer(source, name, where)
-        with progress_bars(shown=not quiet):
-            model, report = AutoModelForSequenceClassification.from_pretrained(source, **arguments)
+        with progress_bars(shown=not quiet and progress is None):
+            model, report = AutoModelForSequenceClassification.from_pretrained(
+                weights, config=config, **arguments
+            )
+        if files is not None:
+            model.config._commit_hash = files.commit
     except torch.OutOfMemoryError:
         raise InputError(
             f"{name} does not fit into the memory of {place}. Load it with quantization='nf4', or with "

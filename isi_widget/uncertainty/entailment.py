@@ -11,6 +11,7 @@ import math
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,10 @@ import numpy as np
 
 from isi_widget import embedded
 from isi_widget.errors import InputError
+from isi_widget.hub import Cancel, Progress
 from isi_widget.quantization import Quantization
 from isi_widget.uncertainty._checks import Floats, Ints
+from isi_widget.uncertainty._files import Files, on_disk
 from isi_widget.uncertainty._loading import (
     REFERENCE,
     label_order,
@@ -29,8 +32,31 @@ from isi_widget.uncertainty._loading import (
 
 _CACHED_PAIRS = 50_000
 _TOKENS_ON_CPU = 512  # of one forward pass; measured: more are slower per pair
+#: Tokens of the longest of 23,040 pairs that the embedded model was trained on. At 97 it starts to call "Yes"
+#: and "No" to the same question neutral.
+_TRAINED_LENGTH = 66
 _lock = threading.Lock()
 _embedded: EntailmentModel | None = None
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How an entailment model reads some answers.
+
+    Attributes
+    ----------
+    texts : question and answer, as the tokenizer gets them.
+    ids : the tokens of each, without those that mark beginning and end.
+    unknown : the words of each that the tokenizer does not know.
+    shortened : whether words were taken from the beginning of the question to make room for the answers.
+    cut : of each, whether it is so long that a pair with it may be cut all the same.
+    """
+
+    texts: tuple[str, ...]
+    ids: tuple[tuple[int, ...], ...]
+    unknown: tuple[tuple[str, ...], ...]
+    shortened: bool
+    cut: tuple[bool, ...]
 
 
 class EntailmentModel:
@@ -39,13 +65,20 @@ class EntailmentModel:
     Attributes
     ----------
     name : where it was loaded from. model, tokenizer : of transformers.
+    revision : the commit of the hub that it is; None for the embedded one and for folders.
+    languages : that it is known to be made for; "" where that is not known.
     order : index of contradiction, neutral and entailment among the model's own labels.
-    longest : tokens of a pair that the model can read; the longer text of a longer pair is cut at its end.
+    longest : tokens of a pair that the model can read. Of a longer pair the question is read without its
+        first words; where that is not enough, the longer text is cut at its end.
     batch_size : pairs per forward pass, at most.
     """
 
-    def __init__(self, model: Any, tokenizer: Any, name: str, batch_size: int = 32) -> None:
+    def __init__(
+        self, model: Any, tokenizer: Any, name: str, batch_size: int = 32, revision: str | None = None
+    ) -> None:
         self.name = name
+        self.revision = revision
+        self.languages = ""
         self.model = model.eval()
         self.tokenizer = tokenizer
         self.batch_size = batch_size
@@ -67,23 +100,81 @@ class EntailmentModel:
 
         Returns
         -------
-        float [N, N, 3], premise row i, hypothesis column j. Equal answers (but for white space around them)
-        entail each other with probability 1 without being asked. Both directions of all other pairs are run
-        once, in buckets of similar length, and kept by content for the next call.
+        float [N, N, 3], premise row i, hypothesis column j. Answers that are the same tokens to the model
+        entail each other with probability 1 without being asked; where they are so only because it does not
+        know their words, or reads only their beginnings, they are neutral: it cannot tell. Both directions of
+        all other pairs are run once, in buckets of similar length, and kept by content for the next call.
         """
+        reading = self.read(question if prepend_question else "", answers)
+        first = {text: k for k, text in reversed(list(enumerate(reading.texts)))}
+        different = list(first.values())
+        square = self.judge(reading, [(i, j) for i in different for j in different])
+        rows = [first[text] for text in reading.texts]
+        return square[np.ix_(rows, rows)]
+
+    def read(self, question: str, answers: Sequence[str]) -> Reading:
+        """How the model reads answers to a question ("" reads them alone)."""
         if isinstance(answers, str) or not all(isinstance(a, str) for a in answers):
             raise InputError("answers is a list of strings.")
         if len(answers) < 1:
             raise InputError("At least one answer is needed; got none.")
-        start = f"{question.strip()} " if prepend_question else ""
-        texts = [f"{start}{answer.strip()}".strip() for answer in answers]
-        different = list(dict.fromkeys(texts))
-        table = self.pairs([(a, b) for a in different for b in different if a != b])
-        same = np.array([0.0, 0.0, 1.0])
-        square = np.array([[same if a == b else table[a, b] for b in different] for a in different])
-        place = {text: k for k, text in enumerate(different)}
-        rows = [place[text] for text in texts]
-        return square[np.ix_(rows, rows)]
+        stripped, words = [answer.strip() for answer in answers], question.split()
+        room = self.longest - self.tokenizer.num_special_tokens_to_add(pair=True)
+        start = question.strip()
+        texts = [f"{start} {answer}".strip() for answer in stripped]
+        tokens = self._tokens(texts)
+        shortened = False
+        # The two longest may be a pair. Words go from the beginning of the question: it is asked at its end.
+        while sum(sorted(map(len, tokens))[-2:]) > room and words:
+            over = sum(sorted(map(len, tokens))[-2:]) - room
+            words = words[max(1, over // 4) :]
+            start, shortened = " ".join(words), True
+            texts = [f"{start} {answer}".strip() for answer in stripped]
+            tokens = self._tokens(texts)
+        cut = [len(ids) > room / 2 and len(ids) + max(map(len, tokens)) > room for ids in tokens]
+        unknown = [self._unknown_words(f"{start} {a}") for a in stripped]
+        return Reading(tuple(texts), tuple(map(tuple, tokens)), tuple(unknown), shortened, tuple(cut))
+
+    def judge(self, reading: Reading, wanted: Sequence[tuple[int, int]]) -> Floats:
+        """Probabilities [N, N, 3] as in `probabilities`, of the wanted (premise, hypothesis) pairs only; the
+        others are NaN, and every answer entails itself.
+        """
+        n = len(reading.texts)
+        found = np.full((n, n, 3), np.nan)
+        asked: list[tuple[int, int]] = []
+        for i, j in [*wanted, *((k, k) for k in range(n))]:
+            same = reading.texts[i] == reading.texts[j]
+            blind = not same and self._looks_the_same(reading, i, j)
+            if same or (blind and not (reading.unknown[i] or reading.cut[i])):
+                found[i, j] = (0.0, 0.0, 1.0)
+            elif blind:
+                found[i, j] = (0.0, 1.0, 0.0)
+            else:
+                asked.append((i, j))
+        table = self.pairs([(reading.texts[i], reading.texts[j]) for i, j in asked])
+        for i, j in asked:
+            found[i, j] = table[reading.texts[i], reading.texts[j]]
+        return found
+
+    def _looks_the_same(self, reading: Reading, i: int, j: int) -> bool:
+        one, two = reading.ids[i], reading.ids[j]
+        if reading.cut[i] and reading.cut[j]:
+            room = (self.longest - self.tokenizer.num_special_tokens_to_add(pair=True)) // 2
+            one, two = one[:room], two[:room]
+        return one == two
+
+    def _tokens(self, texts: Sequence[str]) -> list[list[int]]:
+        ids: list[list[int]] = self.tokenizer(list(texts), add_special_tokens=False)["input_ids"]
+        return ids
+
+    def _unknown_words(self, text: str) -> tuple[str, ...]:
+        """The words of a text that the tokenizer has no token for, in their order."""
+        unknown = self.tokenizer.unk_token_id
+        if unknown is None:
+            return ()
+        words = dict.fromkeys(text.split())
+        ids = self._tokens(list(words)) if words else []
+        return tuple(word for word, tokens in zip(words, ids, strict=True) if unknown in tokens)
 
     def relations(self, question: str, answers: Sequence[str]) -> Ints:
         """The most likely relation of each pair, int [N, N]: 0 contradiction, 1 neutral, 2 entailment."""
@@ -143,14 +234,17 @@ def load_entailment(
     dtype: str = "auto",
     revision: str | None = None,
     use_safetensors: bool = True,
+    local_files_only: bool = False,
+    progress: Progress | None = None,
+    cancel: Cancel | None = None,
 ) -> EntailmentModel:
     """The embedded entailment model, or an MNLI-style checkpoint of Hugging Face.
 
     Parameters
     ----------
-    name : None for the embedded one (always the same object, float32 on the CPU; the other arguments do not
-        apply); else a local folder or a hub name of a sequence classifier whose labels are contradiction,
-        neutral and entailment in any order, such as `REFERENCE`.
+    name : None or "embedded" for the embedded one (always the same object, float32 on the CPU; the other
+        arguments do not apply); else a local folder or a hub name of a sequence classifier whose labels are
+        contradiction, neutral and entailment in any order, such as `REFERENCE`.
     quantization : None, "int8", "nf4" or "nf4-double" (bitsandbytes, an optional extra); embeddings, norms,
         pooler and classifier keep their precision.
     device : "auto" takes CUDA where there is one; it need not be the VLM's device. dtype : "auto" is float32
@@ -158,14 +252,18 @@ def load_entailment(
         it) on CUDA.
     revision : of the hub repository. use_safetensors : False allows pickled weights, which can run code: only
         from a trusted source.
+    local_files_only : True takes a hub name from the local cache and asks no network.
+    progress : called as progress(fraction, text) while files come in; without it, bars are shown.
+    cancel : polled meanwhile; what has come in is kept for the next try.
 
     Raises
     ------
     InputError : no such folder or hub name, no network, no such labels, incomplete weights, no safetensors,
-        an unavailable device, a missing package.
+        an unavailable device, a missing package, a disk without room.
+    Cancelled : as asked for.
     """
     global _embedded
-    if name is not None:
+    if name is not None and str(name) != "embedded":
         model, tokenizer = load_classifier(
             name,
             str(name),
@@ -174,8 +272,12 @@ def load_entailment(
             dtype=dtype,
             revision=revision,
             use_safetensors=use_safetensors,
+            files=_local(str(name), revision) if local_files_only else None,
+            progress=progress,
+            cancel=cancel,
         )
-        return EntailmentModel(model, tokenizer, str(name))
+        commit: str | None = getattr(model.config, "_commit_hash", None)
+        return EntailmentModel(model, tokenizer, str(name), revision=commit)
     if quantization is not None:
         raise InputError(
             "The embedded entailment model has 0.4 million parameters and is not quantised. Name a "
@@ -190,4 +292,18 @@ def load_entailment(
                 )
             model, tokenizer = load_classifier(embedded.ENTAILMENT, "embedded", device="cpu", quiet=True)
             _embedded = EntailmentModel(model, tokenizer, "embedded")
+            _embedded.longest = min(_embedded.longest, _TRAINED_LENGTH)
         return _embedded
+
+
+def _local(name: str, revision: str | None) -> Files | None:
+    """A checkpoint in the local cache; None for a folder, which is on the disk anyhow."""
+    if Path(name).expanduser().exists():
+        return None
+    files = on_disk(name, revision)
+    if files is None:
+        raise InputError(
+            f"No entailment model could be loaded from {name!r}: it is not in the local cache, or not whole, "
+            "and local_files_only=True asks no network. Load it once without local_files_only."
+        )
+    return files

@@ -11,10 +11,9 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from isi_widget.answer import Answer
 from isi_widget.errors import InputError
@@ -33,21 +32,13 @@ from isi_widget.uncertainty.entropy import (
     sequence_log_likelihoods,
 )
 from isi_widget.uncertainty.graphs import graph_measures
+from isi_widget.uncertainty.judge import Chosen, Entailment, Judge, compare
 from isi_widget.uncertainty.lexical import lexical_similarity
 from isi_widget.uncertainty.order import OrderDependence, order_dependence
 
 Likelihood = Literal["raw", "sampled"]
 WEIGHTED = ("semantic_entropy", "predictive_entropy", "rao_quadratic_entropy")
 """The entropies that need likelihoods: NaN where the model does not tell them."""
-
-
-class Entailment(Protocol):
-    """What is asked of an entailment model; `isi_widget.uncertainty.EntailmentModel` is one."""
-
-    name: str
-
-    def probabilities(self, question: str, answers: Sequence[str]) -> npt.NDArray[np.float64]:
-        """Float [N, N, 3]: contradiction, neutral, entailment of premise i and hypothesis j."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,6 +63,8 @@ class Uncertainty:
     order : what other orders of the answers make of the clusters; None in records of before it was measured.
     graph_measures : measures without clusters and likelihoods, names and units as in
         `isi_widget.uncertainty.lexical.WITHOUT_CLUSTERS`; empty in records of before they were measured.
+    judge : who compared the meanings, how it was chosen, and what it could not read; None in records of
+        before it was kept.
 
     Where the model does not tell log-probabilities (`has_likelihoods` is False), semantic, predictive and
     Rao's entropy, their intervals and the probabilities of the clusters are NaN. Equal by content.
@@ -95,6 +88,7 @@ class Uncertainty:
     order: OrderDependence | None = None
     graph_measures: Mapping[str, float] = field(default_factory=dict)
     include_end: bool = False
+    judge: Judge | None = None
 
     def __post_init__(self) -> None:
         if len(self.answers) != len(self.cluster_ids):
@@ -169,7 +163,7 @@ class Uncertainty:
         """What this very result should not be trusted for, in plain sentences; empty when nothing stands
         out.
         """
-        n, notes = len(self.answers), []
+        n, notes = len(self.answers), [] if self.judge is None else [*self.judge.caveats]
         if not self.has_likelihoods:
             notes.append(
                 "The model does not tell the log-probabilities of its answers: semantic, predictive and "
@@ -213,6 +207,7 @@ class Uncertainty:
         record["intervals"] = {k: [_number(low), _number(high)] for k, (low, high) in self.intervals.items()}
         record["graph_measures"] = {k: _number(v) for k, v in self.graph_measures.items()}
         record["order"] = None if self.order is None else self.order.to_dict()
+        record["judge"] = None if self.judge is None else self.judge.to_dict()
         return record | {name: _number(record[name]) for name in NAMES}
 
     @classmethod
@@ -225,13 +220,15 @@ class Uncertainty:
         values["graph_measures"] = {k: float(v) for k, v in record.get("graph_measures", {}).items()}
         if (order := record.get("order")) is not None:
             values["order"] = OrderDependence.from_dict(order)
+        if (judge := record.get("judge")) is not None:
+            values["judge"] = Judge.from_dict(judge)
         return cls(**values | {name: float(record[name]) for name in NAMES})
 
 
 def uncertainty_of(
     answers: Sequence[Answer],
     question: str,
-    entailment: Entailment,
+    entailment: Entailment | Chosen,
     *,
     strict: bool = False,
     seed: int = 0,
@@ -242,6 +239,7 @@ def uncertainty_of(
     prepend_question: bool = True,
     permutations: int = 200,
     include_end: bool | None = None,
+    rules: bool = True,
 ) -> Uncertainty:
     """Cluster sampled answers by meaning and measure their entropies.
 
@@ -261,6 +259,9 @@ def uncertainty_of(
         `Answer.sampled_logprobs`, those of the distribution that the answers were drawn from.
     include_end : True counts the end of each answer like one more token; False leaves it out. None: True for
         "sum", which is the log-probability of the whole answer only with its end, where every end is known.
+    rules : True settles by wording what it can (a clear yes against a clear no, "Paris." and "It's Paris",
+        see `isi_widget.uncertainty.rules`) and asks the entailment model of the rest; False asks it of every
+        pair, as the papers do.
 
     Returns
     -------
@@ -281,7 +282,9 @@ def uncertainty_of(
         include_end = length == "sum" and not _lacking_end(answers, likelihood)
     values = _log_likelihoods(answers, likelihood, length, include_end)
     texts = [answer.text for answer in answers]
-    probabilities = entailment.probabilities(question if prepend_question else "", texts)
+    probabilities, judge = compare(
+        question, texts, entailment, prepend_question=prepend_question, rules=rules
+    )
     distances = meaning_distances(probabilities, strict)
     relations = np.argmax(probabilities, axis=2)
     ids = cluster(lambda i, j: int(relations[i, j]), len(answers), strict)
@@ -296,12 +299,13 @@ def uncertainty_of(
         length=length,
         level=level,
         seed=seed,
-        entailment=entailment.name,
+        entailment=judge.name,
         likelihood=likelihood,
         prepend_question=prepend_question,
         order=order_dependence(relations, strict, permutations=permutations, seed=seed),
         graph_measures=graph_measures(probabilities) | {"lexical_similarity": lexical_similarity(texts)},
         include_end=include_end,
+        judge=judge,
     )
 
 

@@ -31,6 +31,7 @@ from isi_widget.vlm.memory import forget, is_out_of_memory, out_of_memory_as_err
 from isi_widget.vlm.prompt import SEGMENTS, Prompt, PromptEncoder, StimulusLike
 from isi_widget.vlm.quantization import computes_in, not_quantized
 from isi_widget.vlm.recording import GROUPS, AttentionRecorder, reason_against, recording
+from isi_widget.wording import yes_or_no
 
 if TYPE_CHECKING:
     import numpy as np
@@ -505,8 +506,8 @@ class VLM:
     def yes_no(self, stimulus: StimulusLike | Prefill, *, cancel: Cancel | None = None) -> dict[str, float]:
         """Probability that the first answer token is a form of yes, of no, or the rest; they sum to 1.
 
-        Forms are all single tokens that read yes or no in any case, with or without a leading space or a
-        closing punctuation mark.
+        Forms are all single tokens that read yes or no in any case, with or without a leading space,
+        punctuation, quotes or emphasis around them ("Yes?", '"No').
 
         Raises
         ------
@@ -525,9 +526,9 @@ class VLM:
         found: dict[str, list[int]] = {"yes": [], "no": []}
         special = set(self.tokenizer.all_special_ids)
         for token in sorted(set(self.tokenizer.get_vocab().values()) - special):
-            word = decoding.decode(self.tokenizer, [token]).strip().rstrip(".,!;:").lower()
-            if word in found:
-                found[word].append(token)
+            said = yes_or_no(decoding.decode(self.tokenizer, [token]))
+            if said is not None:
+                found[said].append(token)
         for word, ids in found.items():
             if not ids:
                 raise InputError(

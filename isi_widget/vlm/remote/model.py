@@ -33,6 +33,7 @@ from isi_widget.vlm.remote.known import Known
 from isi_widget.vlm.remote.replies import Piece, Token
 from isi_widget.vlm.remote.server import Server
 from isi_widget.vlm.remote.watch import Watch
+from isi_widget.wording import yes_or_no
 
 #: Our name of a setting -> the server's field for it; None: the server has none, and the setting is refused.
 FIELDS: Mapping[str, str | None] = {
@@ -515,7 +516,7 @@ def _yes_no(first: Token) -> dict[str, float]:
         told.append((first.text, first.spelling, first.logprob))  # drawn, but not among the likeliest
     found = {"yes": 0.0, "no": 0.0}
     for text, _, logprob in told:
-        word = text.strip().rstrip(".,!;:").lower()
-        if word in found and not math.isnan(logprob):
+        word = yes_or_no(text)
+        if word is not None and not math.isnan(logprob):
             found[word] += math.exp(logprob)
     return {**found, "rest": max(0.0, 1.0 - found["yes"] - found["no"])}

@@ -1,0 +1,146 @@
+"""The files of an entailment checkpoint: in the hub's local cache, or brought there with progress.
+
+Many MNLI checkpoints hold pickled weights only, beside a pull request of the hub's own bot with the same
+weights as safetensors: such a conversion counts as theirs. Not for reading the files (see `_loading`).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from isi_widget import hub
+
+_SINGLE, _INDEX = "model.safetensors", "model.safetensors.index.json"
+_SMALL = (".json", ".txt", ".model")
+_SMALL_BYTES = 64 * 2**20
+_TOKENIZERS = ("tokenizer.json", "spm.model", "vocab.txt", "vocab.json", "sentencepiece.bpe.model")
+_BOT, _TITLE = "SFconvertbot", "Adding `safetensors` variant of this model"
+
+
+@dataclass(frozen=True)
+class Files:
+    """Where a checkpoint lies on the disk.
+
+    Attributes
+    ----------
+    folder : configuration and tokenizer. weights : the safetensors files; often the same folder.
+    commit : of the configuration, on the hub.
+    """
+
+    folder: Path
+    weights: Path
+    commit: str
+
+
+def on_disk(name: str, revision: str | None = None) -> Files | None:
+    """A checkpoint of the hub as the local cache has it, whole; None if it is not there. Uses no network."""
+    from huggingface_hub import constants
+
+    cache = Path(constants.HF_HUB_CACHE) / f"models--{name.replace('/', '--')}"
+    commit = _commit(cache, revision or "main")
+    folder = cache / "snapshots" / commit
+    if not commit or not (folder / "config.json").is_file():
+        return None
+    if not any((folder / file).is_file() for file in _TOKENIZERS):
+        return None
+    for weights in (folder, *_conversions(cache)):
+        if _complete(weights):
+            return Files(folder, weights, commit)
+    return None
+
+
+def fetch(
+    found: hub.Repository, progress: hub.Progress | None = None, cancel: hub.Cancel | None = None
+) -> Files | None:
+    """Bring what is missing of a checkpoint into the cache; None where it has no safetensors weights, nor a
+    conversion by the hub's bot.
+
+    Raises
+    ------
+    InputError, Cancelled : as `hub.fetch`.
+    """
+    if found.folder is not None:
+        return on_disk(found.name, found.revision)
+    small = [
+        file
+        for file, count in found.files.items()
+        if file.endswith(_SMALL) and "/" not in file and (count or 0) <= _SMALL_BYTES
+    ]
+    if "config.json" not in small:
+        return None
+    source = found
+    if not {_SINGLE, _INDEX} & set(found.files):
+        converted = _conversion_of(found)
+        if converted is None:
+            return None
+        source = converted
+    folder = hub.fetch(
+        found, ["config.json", *(file for file in small if file != "config.json")], cancel=cancel
+    )
+    files = [_SINGLE]
+    if _SINGLE not in source.files:
+        index = hub.fetch(source, [_INDEX], cancel=cancel) / _INDEX
+        files = [_INDEX, *_shards(index)]
+    # With its configuration: the cache then notes which commit a conversion's name stands for.
+    weights = hub.fetch(source, ["config.json", *files], progress=progress, cancel=cancel)
+    return Files(folder, weights, found.commit)
+
+
+def _conversion_of(found: hub.Repository) -> hub.Repository | None:
+    """The bot's open pull request with the weights of this very commit, as transformers looks for it."""
+    from huggingface_hub import HfApi
+
+    api = HfApi()
+    try:
+        requests = api.get_repo_discussions(
+            found.name, author=_BOT, discussion_type="pull_request", discussion_status="open"
+        )
+        for request in requests:
+            reference = f"refs/pr/{request.num}"
+            if request.title != _TITLE:
+                continue
+            commits = api.list_repo_commits(found.name, revision=reference)
+            if len(commits) > 1 and commits[1].commit_id == found.commit:
+                return hub.find(found.name, reference)
+    except Exception:  # whatever it is, transformers tries in its own way and says what is wrong
+        return None
+    return None
+
+
+def _commit(cache: Path, revision: str) -> str:
+    """The commit that a branch, tag or commit stands for in the cache; "" where that is not known."""
+    noted = cache / "refs" / revision
+    if noted.is_file():
+        return noted.read_text(encoding="utf-8").strip()
+    return revision if (cache / "snapshots" / revision).is_dir() else ""
+
+
+def _conversions(cache: Path) -> Iterator[Path]:
+    """Folders of the pull requests that were fetched."""
+    for reference in sorted((cache / "refs" / "refs" / "pr").glob("*")) + sorted(
+        (cache / "refs" / "pr").glob("*")
+    ):
+        if reference.is_file():
+            yield cache / "snapshots" / reference.read_text(encoding="utf-8").strip()
+
+
+def _complete(folder: Path) -> bool:
+    """Whether a folder has all weights as safetensors."""
+    if (folder / _SINGLE).is_file():
+        return True
+    index = folder / _INDEX
+    shards = _shards(index) if index.is_file() else []
+    return bool(shards) and all((folder / file).is_file() for file in shards)
+
+
+def _shards(index: Path) -> list[str]:
+    """The files that an index names; none where it is broken, or names what is not beside it."""
+    try:
+        named = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+    except (OSError, ValueError, KeyError, AttributeError, TypeError):
+        return []
+    beside = all(isinstance(f, str) and Path(f).name == f and f.endswith(".safetensors") for f in named)
+    return sorted(named) if beside else []

@@ -1,0 +1,256 @@
+"""Which entailment model compares the meanings: the known ones (`entailment_models`) and the choice of one.
+
+The embedded model knows the language of the built-in scenes, so it judges the embedded VLM. Any other VLM's
+answers need a model of natural language, taken from what is on the disk: nothing large is downloaded unless
+somebody names it. Not for loading one (`load_entailment`) nor for asking it (`judge.compare`).
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
+
+from isi_widget import embedded
+from isi_widget.devices import choose_device
+from isi_widget.errors import Cancelled, InputError
+from isi_widget.hub import Cancel, Progress
+from isi_widget.uncertainty._files import on_disk
+from isi_widget.uncertainty._loading import REFERENCE
+from isi_widget.uncertainty.entailment import EntailmentModel, load_entailment
+from isi_widget.uncertainty.judge import EMBEDDED, RULES, Chosen, Entailment, RuleJudge
+
+AUTO = "auto"
+#: Bytes free on a device ("cpu", "cuda"); None where that cannot be told.
+FreeMemory = Callable[[str], int | None]
+State = Literal["shipped", "loaded", "on disk", "to be downloaded"]
+_ROOM = 1.3  # times the weights: what a batch of pairs needs beside them, roughly
+
+
+@dataclass(frozen=True)
+class EntailmentCheckpoint:
+    """An entailment model that can be named.
+
+    Attributes
+    ----------
+    name : as `load_entailment`, `run_trial(entailment=...)` and `Probe(entailment=...)` take it.
+    parameters : number of parameters. download : bytes of its weights on the hub; 0 for the shipped one.
+    licence : of the weights, as the model card states it. languages : that it was trained to compare.
+    trained_on : its data sets.
+    """
+
+    name: str
+    parameters: int
+    download: int
+    licence: str
+    languages: str
+    trained_on: str
+
+    @property
+    def memory(self) -> int:
+        """Bytes of the weights in float32, as a CPU holds them."""
+        return 4 * self.parameters
+
+    @property
+    def state(self) -> State:
+        """Whether it is shipped, loaded in this process, on the disk or to be downloaded; uses no network."""
+        if self.name == EMBEDDED:
+            return "shipped"
+        if self.name in _loaded:
+            return "loaded"
+        return "on disk" if on_disk(self.name) is not None else "to be downloaded"
+
+    def __str__(self) -> str:
+        count = (
+            f"{self.parameters / 1e6:,.1f} M" if self.parameters < 1e7 else f"{self.parameters / 1e6:,.0f} M"
+        )
+        size = f"download {_size(self.download)}, " if self.download else ""
+        return (
+            f"{self.name}: {count} parameters, {size}memory {_size(self.memory)} in float32, licence "
+            f"{self.licence}, {self.languages}, trained on {self.trained_on}; {self.state}"
+        )
+
+
+#: Best first. Parameters follow from each configuration (the tests count again); downloads are the sizes of
+#: the safetensors files as the hub shows them. The first has its own only in a pull request of the hub's bot.
+_KNOWN = (
+    EntailmentCheckpoint(REFERENCE, 886_958_595, 1_770_000_000, "mit", "English", "MNLI"),
+    EntailmentCheckpoint(
+        "FacebookAI/roberta-large-mnli", 355_362_819, 1_430_000_000, "mit", "English", "MNLI"
+    ),
+    EntailmentCheckpoint(
+        "cross-encoder/nli-deberta-v3-base", 184_424_451, 738_000_000, "apache-2.0", "English", "SNLI, MNLI"
+    ),
+    EntailmentCheckpoint(
+        "MoritzLaurer/mDeBERTa-v3-base-mnli-xnli",
+        278_811_651,
+        558_000_000,
+        "mit",
+        "many languages",
+        "MNLI, XNLI",
+    ),
+    EntailmentCheckpoint(
+        "cross-encoder/nli-deberta-v3-xsmall", 70_831_107, 283_000_000, "apache-2.0", "English", "SNLI, MNLI"
+    ),
+)
+
+
+@cache
+def _shipped() -> EntailmentCheckpoint:
+    """The embedded model, counted from the header of its file."""
+    from safetensors import safe_open
+
+    with safe_open(embedded.ENTAILMENT / "model.safetensors", "np") as weights:
+        count = sum(math.prod(weights.get_slice(key).get_shape()) for key in weights.keys())  # noqa: SIM118
+    return EntailmentCheckpoint(
+        EMBEDDED, count, 0, "bsd-3-clause", "English of the built-in scenes", "pairs made from a grammar"
+    )
+
+
+def entailment_models() -> tuple[EntailmentCheckpoint, ...]:
+    """The known entailment models: the embedded one first, then those of natural language, best first.
+
+    To choose from, not a limit: `load_entailment` takes any MNLI-style checkpoint. `entailment="auto"` takes
+    the first of them that is on the disk and fits into the memory that is free.
+    """
+    return (_shipped(), *_KNOWN)
+
+
+# ------------------------------------------------------------------------------------------------ the choice
+_lock = threading.Lock()
+_loaded: dict[str, EntailmentModel] = {}
+_rules = RuleJudge()
+
+
+def check_name(entailment: object) -> None:
+    """Refuse what is neither a name, a folder, None nor an entailment model."""
+    if entailment is None or isinstance(entailment, str | Path):
+        return
+    if not callable(getattr(entailment, "probabilities", None)):
+        raise InputError(
+            "entailment must be a name ('auto', 'embedded', 'rules', one of isi.entailment_models(), another "
+            f"hub name or a folder) or an EntailmentModel; got {type(entailment).__name__}."
+        )
+
+
+def choose(
+    entailment: Chosen | Entailment | str | Path | None,
+    *,
+    scenes: bool,
+    free: FreeMemory = lambda _: None,
+    progress: Progress | None = None,
+    cancel: Cancel | None = None,
+) -> Chosen:
+    """The entailment model for a VLM, loaded; models that were named once stay loaded.
+
+    Parameters
+    ----------
+    entailment : "auto" or None: the embedded model for the embedded VLM; for any other the first of
+        `entailment_models` that is on the disk and fits into free memory, else the rules of wording.
+        "embedded", "rules", a hub name (downloaded where it is not on the disk) or a folder. An object is
+        taken as it is, and so is what was chosen before.
+    scenes : whether the VLM is the embedded one, whose language the embedded model knows.
+    free : bytes free on a device, to tell what fits.
+    progress, cancel : as in `load_entailment`.
+
+    Raises
+    ------
+    InputError : what `load_entailment` raises for a named one. "auto" raises nothing: its reason says why a
+        model on the disk was not taken.
+    Cancelled : as asked for.
+    """
+    if isinstance(entailment, Chosen):
+        return entailment
+    check_name(entailment)
+    if entailment is not None and not isinstance(entailment, str | Path):
+        return Chosen(entailment, foreign=_is_embedded(entailment) and not scenes)
+    name = AUTO if entailment is None else str(entailment)
+    if name == RULES:
+        return Chosen(_rules)
+    if name == EMBEDDED:
+        return Chosen(load_entailment(), foreign=not scenes)
+    if name != AUTO:
+        return Chosen(_load(name, progress=progress, cancel=cancel))
+    if scenes:
+        return Chosen(
+            load_entailment(), True, "The embedded model knows the language of the built-in scenes."
+        )
+    return _automatic(free, progress, cancel)
+
+
+def _is_embedded(model: Any) -> bool:
+    return isinstance(model, EntailmentModel) and model.name == EMBEDDED
+
+
+def _automatic(free: FreeMemory, progress: Progress | None, cancel: Cancel | None) -> Chosen:
+    """The best known model that is on the disk, fits and can be loaded; else the rules."""
+    passed_over: list[str] = []
+    for known in _KNOWN:
+        if known.state == "to be downloaded":
+            continue
+        if known.state == "on disk" and (reason := _too_large(known, free)):
+            passed_over.append(reason)
+            continue
+        try:
+            model = _load(known.name, local=True, progress=progress, cancel=cancel)
+        except InputError as error:
+            passed_over.append(str(error))
+            continue
+        best = "It is the best of the known models that are on the disk"
+        return Chosen(model, True, ". ".join([best, *(r.rstrip(".") for r in passed_over)]) + ".")
+    return Chosen(_rules, True, " ".join(passed_over) or "None of the known models is on the disk.")
+
+
+def _too_large(known: EntailmentCheckpoint, free: FreeMemory) -> str:
+    """Why a model on the disk is not taken; "" if it fits, or nothing is known."""
+    device = choose_device("auto", preferred=("cuda",)).type
+    needed = int(_ROOM * (known.memory if device == "cpu" else known.download))
+    there = free(device)
+    if there is None or needed <= there:
+        return ""
+    return f"{known.name} needs {_size(needed)}, and {_size(there)} are free."
+
+
+def _load(
+    name: str, *, local: bool = False, progress: Progress | None = None, cancel: Cancel | None = None
+) -> EntailmentModel:
+    """A model by name, loaded once per process."""
+    while not _lock.acquire(timeout=0.2):  # another one may be coming in for minutes
+        if cancel is not None and cancel():
+            raise Cancelled(f"Loading {name} was cancelled.")
+    try:
+        if name not in _loaded:
+            if progress is not None:
+                progress(0.0, f"loading {name}")
+            model = load_entailment(name, local_files_only=local, progress=progress, cancel=cancel)
+            if progress is not None:
+                progress(1.0, f"loaded {name}")
+            model.languages = next((known.languages for known in _KNOWN if known.name == name), "")
+            _loaded[name] = model
+        return _loaded[name]
+    finally:
+        _lock.release()
+
+
+def _size(count: int) -> str:
+    if count >= 1e9:
+        return f"{count / 1e9:.1f} GB"
+    return f"{count / 1e6:.0f} MB" if count >= 1e7 else f"{count / 1e6:.1f} MB"
+
+
+def listed() -> Iterator[dict[str, Any]]:
+    """The known models as the page lists them; JSON-ready."""
+    for known in entailment_models():
+        yield {
+            "name": known.name,
+            "parameters": known.parameters,
+            "download": known.download,
+            "memory": known.memory,
+            "licence": known.licence,
+            "languages": known.languages,
+            "state": known.state,
+        }

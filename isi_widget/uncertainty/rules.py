@@ -1,0 +1,71 @@
+"""What the wording of two answers settles without a model: yes against no, and the same but for spelling.
+
+It stands before every entailment model, and in its place where there is none. A rule settles only what a
+reader would settle at once; the rest is left open. Not for what words mean (see `isi_widget.wording` for what
+counts as the same).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Hashable, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from isi_widget.uncertainty._checks import Floats
+from isi_widget.uncertainty.clusters import CONTRADICTION, ENTAILMENT
+from isi_widget.wording import normalised, verdict
+
+_COUNT = re.compile(r"-?\d+(\.\d+)?")
+_ONE_HOT = np.eye(3)
+
+
+def relation_by_rule(question: str, premise: str, hypothesis: str) -> int | None:
+    """The relation of two answers to one question as far as their wording settles it; None where it does not.
+
+    Entailment (2): the same after `wording.normalised`, or a premise that says yes (or no) and more, and the
+    bare yes (no). Contradiction (0): a clear yes and a clear no; two different numbers where the question
+    asks how many.
+    """
+    found = settled(question, [premise, hypothesis])[0, 1]
+    return None if np.isnan(found[0]) else int(np.argmax(found))
+
+
+def settled(question: str, answers: Sequence[str]) -> Floats:
+    """What the rules say of all pairs: float [N, N, 3], one-hot where they settle a pair, else NaN."""
+    words = [normalised(answer, question) for answer in answers]
+    same = _equal(words) & np.array([bool(tokens) for tokens in words])[:, None]
+    same |= _equal([answer.strip() for answer in answers])
+    said, other = _said(answers, "yes"), _said(answers, "no")
+    bare = np.array([len(tokens) == 1 for tokens in words])
+    more = ~same & (_both(said) | _both(other)) & bare[None, :]
+    # "Yes, it is red" and "No, it is red": the rest says the same, so something is odd
+    odd = _equal([tokens[1:] for tokens in words]) & ~bare[:, None]
+    opposite = (said[:, None] & other[None, :] | other[:, None] & said[None, :]) & ~odd
+    if re.match(r"\W*how many\b", question.lower()):
+        counts = np.array([len(tokens) == 1 and bool(_COUNT.fullmatch(tokens[0])) for tokens in words])
+        opposite |= _both(counts)
+    found = np.full((*same.shape, 3), np.nan)
+    found[opposite & ~same] = _ONE_HOT[CONTRADICTION]
+    found[same | more] = _ONE_HOT[ENTAILMENT]
+    return found
+
+
+def same_verdict(answers: Sequence[str]) -> npt.NDArray[np.bool_]:
+    """Which pairs clearly say yes both, or no both, whatever else they say; bool [N, N]."""
+    return _both(_said(answers, "yes")) | _both(_said(answers, "no"))
+
+
+def _equal(items: Sequence[Hashable]) -> npt.NDArray[np.bool_]:
+    place: dict[Hashable, int] = {}
+    ids = np.array([place.setdefault(item, len(place)) for item in items])
+    return ids[:, None] == ids[None, :]
+
+
+def _both(each: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    return each[:, None] & each[None, :]
+
+
+def _said(answers: Sequence[str], word: str) -> npt.NDArray[np.bool_]:
+    return np.array([verdict(answer) == word for answer in answers])
