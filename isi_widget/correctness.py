@@ -54,8 +54,8 @@ def judge(answer: str, truth: str | None, question: str = "") -> Judgement:
     The rule, on lower-case words without punctuation and articles, number words as digits, numbers in one
     form ("3" for "3.0"):
 
-    - the truth is "yes" or "no": the answer's first word is that word, or yeah, yep, yup, nope, nah for it ("No,
-      I see no star.", "**No**" and "Nope." are a "no"; an answer that begins with neither is wrong);
+    - the truth is "yes" or "no": the answer's first word is that word, or yeah, yep, yup, nope, nah for it
+      ("No, I see no star.", "**No**" and "Nope." are a "no"; an answer that begins with neither is wrong);
     - the truth is "true" or "false", or the question asks for yes or no and the truth is 1, 0, "y", "n", "t"
       or "f" (1.0 and 1,0 too): the same, and the answer may begin with any of these spellings;
     - any other truth: the answer equals it, or holds its words in a row, not right after a negation
@@ -73,7 +73,8 @@ def judge(answer: str, truth: str | None, question: str = "") -> Judgement:
     """
     if truth is None or not truth.strip():
         return Judgement(None)
-    if _plain(answer) == _plain(truth) and _plain(truth):
+    marked = _has_marks(answer) or _has_marks(truth)
+    if not marked and _plain(answer) == _plain(truth) and _plain(truth):
         return Judgement(True)
     said, true = _words(answer), _words(truth)
     if not true or _UNSPACED.search(truth) or _has_marks(truth):
@@ -119,7 +120,7 @@ def _literally(answer: str, truth: str) -> Judgement:
 
 
 def _has_marks(text: str) -> bool:
-    """Whether letters of a text have marks of their own, as the vowels of Hindi, which the words here lack."""
+    """Whether letters of a text have marks of their own, as the vowels of Hindi, which `_plain` drops."""
     return any(unicodedata.category(c).startswith("M") for c in unicodedata.normalize("NFKC", text))
 
 
