@@ -9,6 +9,11 @@ document to and fro. Not for what an operation means (`isi_widget.stimulus`), no
 A step is a splice, {"at": i, "remove": n, "insert": [op...]}: undo applies `past[-1]` to the operations, redo
 `future[0]`. So a step is as small as what it changed, however long the list. A document is never changed in
 place: traits only sync new values.
+
+Between page and kernel a short document travels whole. Of a longer one only the operations travel, and the
+steps that the other side does not have (`news`): {..., "past": new ones, "future": new ones,
+"kept": [i, j, k], "base": number}, to be put behind past[i:j] and before future[k:] of the document of that
+number. So a gesture costs the same however many there were before.
 """
 
 from __future__ import annotations
@@ -21,7 +26,10 @@ Step = dict[str, Any]
 Document = dict[str, Any]
 
 VERSION = 1
-MAX_STEPS = 10_000  # more than anybody takes back; all of them travel with each gesture
+MAX_STEPS = 10_000  # more than anybody takes back
+_SHORT = 32  # steps, which travel whole
+_LIGHT = 4_000  # entries of their lists (points) and characters of their texts, all together
+_SHIFT = 64  # steps by which a past that is full may have moved
 
 
 def change(before: Sequence[Operation], after: Sequence[Operation]) -> Step:
@@ -78,3 +86,66 @@ def redo(document: Mapping[str, Any]) -> Document:
         "past": [*document["past"], change(after, now)][-MAX_STEPS:],
         "future": list(document["future"][1:]),
     }
+
+
+# ---- what travels
+def is_short(document: Mapping[str, Any]) -> bool:
+    """Whether the whole history may travel with each gesture: few steps, and no long ones."""
+    steps = [*document["past"][: _SHORT + 1], *document["future"][: _SHORT + 1]]
+    if len(steps) > _SHORT:
+        return False
+    values = (value for step in steps for operation in step["insert"] for value in operation.values())
+    return sum(len(value) for value in values if isinstance(value, str | list)) <= _LIGHT
+
+
+def news(known: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
+    """What makes `now` of `known`, with "kept", but without the number of `known` ("base")."""
+    first, end = common_start(now["past"], known["past"])
+    last = common_end(now["future"], known["future"])
+    return {
+        "version": VERSION,
+        "operations": now["operations"],
+        "past": now["past"][end - first :],
+        "future": now["future"][: len(now["future"]) - last],
+        "kept": [first, end, len(known["future"]) - last],
+    }
+
+
+def patched(known: Mapping[str, Any], change: Mapping[str, Any]) -> Document:
+    """`now`, of `known` and `news(known, now)`."""
+    first, end, rest = change["kept"]
+    return {
+        "version": VERSION,
+        "operations": change["operations"],
+        "past": [*known["past"][first:end], *change["past"]][-MAX_STEPS:],
+        "future": [*change["future"], *known["future"][rest:]][:MAX_STEPS],
+    }
+
+
+def on_top(document: Mapping[str, Any], change: Mapping[str, Any]) -> Document:
+    """What a page has made of a document that is not known any more: its operations, as one step."""
+    operations = change["operations"]
+    same = operations == document["operations"] or not isinstance(operations, list)
+    return {**document, "operations": operations} if same else step(document, operations)
+
+
+def common_start(steps: Sequence[Step], known: Sequence[Step]) -> tuple[int, int]:
+    """Which of the `known` steps `steps` begins with: (first, end). A full past may have lost some."""
+    if not steps:
+        return 0, 0
+    moved = known[:_SHIFT] if len(steps) == MAX_STEPS else []
+    first = next((i for i, step in enumerate(moved) if step is steps[0]), 0)
+    most = min(len(steps), len(known) - first)
+    for count in (most, most - 1):  # a gesture changes one step: lists are compared at once
+        if count >= 0 and steps[:count] == known[first : first + count]:
+            return first, first + count
+    return first, first + next((i for i in range(most) if steps[i] != known[first + i]), most)
+
+
+def common_end(steps: Sequence[Step], known: Sequence[Step]) -> int:
+    """How many of the `known` steps `steps` ends with."""
+    most = min(len(steps), len(known))
+    for count in (most, most - 1):
+        if count >= 0 and steps[len(steps) - count :] == known[len(known) - count :]:
+            return count
+    return next((i for i in range(most) if steps[-1 - i] != known[-1 - i]), most)

@@ -199,6 +199,11 @@ class Still:
 
 
 @dataclass(frozen=True)
+class History:
+    """Asks for the whole document, of which the page does not have all steps."""
+
+
+@dataclass(frozen=True)
 class Load:
     """Load another model: a name as `load_vlm` takes it, or "embedded"."""
 
@@ -254,6 +259,7 @@ Message = (
     | Detail
     | Editor
     | Still
+    | History
     | Load
     | Restore
     | Delete

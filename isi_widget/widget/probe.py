@@ -108,6 +108,7 @@ class Probe(PageState):
         self._controller = Controller(
             self._slot, self._show_status, self._add_trial, self._tell, self._show_model, self._fail
         )
+        self._vouched: doc.Document | None = None  # the last document that was checked
         self._maps = Maps()
         self._counts = Counts()
         self._looking = False  # at a trial that was chosen on the page while a run goes on
@@ -431,8 +432,11 @@ class Probe(PageState):
         that comes with it.
         """
         if name == "document":
+            if value is self._vouched:
+                return value
             document = protocol.check_document(value, known=self.document)
             self._editor.resolve(document)
+            self._vouched = document
             return document
         if name == "settings":
             return {**protocol.SETTINGS, **self.settings, **protocol.check_settings(value, self.settings)}
@@ -489,18 +493,29 @@ class Probe(PageState):
     def _take_state(self, sync_data: Mapping[str, Any]) -> None:
         accepted: dict[str, Any] = {}
         refused: dict[str, BaseException] = {}
+        stray = False
         with self._exclusive():
             for name, value in sorted(sync_data.items(), key=lambda item: item[0] != "document"):
                 try:
+                    if name == "document" and (change := protocol.check_news(value)) is not None:
+                        stray = (whole := self._revisions.read(change, self.document)) is None
+                        value = doc.on_top(self.document, change) if whole is None else whole
                     accepted[name] = self._from_page(name, value, accepted.get("document"))
                 except Exception as error:  # whatever a page sends, the widget stays usable
                     refused[name] = error
             self._looking = self._looking or ("shown" in accepted and self.busy)
             try:
+                if "document" in accepted and stray:
+                    self.document = accepted.pop("document")
+                elif "document" in accepted:
+                    base = sync_data["document"].get("base")
+                    self._put_of_page(accepted.pop("document"), base)
                 super().set_state(accepted)
             except Exception as error:  # of the widget framework's own traits: they check themselves
                 refused.update(dict.fromkeys(accepted, error))
-            known = [name for name in refused if name in self.keys]
+            if stray or "document" in refused:  # the page does not have what it should have
+                self._send_whole_document()
+            known = [name for name in refused if name in self.keys and name != "document"]
             if known:
                 self.send_state(known)
         for reason in dict.fromkeys(refused.values()):
@@ -566,6 +581,10 @@ class Probe(PageState):
 
     def _on_load(self, asked: messages.Load) -> None:
         self._load(asked.id, Source(asked.name, {"quantization": asked.quantization}))
+
+    def _on_history(self, asked: messages.History) -> None:
+        with self._exclusive():
+            self._send_whole_document()
 
     def _on_restore(self, asked: messages.Restore) -> None:
         self.restore(asked.trial)

@@ -6,7 +6,7 @@ Pure: values in, checked values (or one `InputError`) out. Not for what an opera
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -118,6 +118,25 @@ def is_drawing(operation: Mapping[str, Any]) -> bool:
     return operation["op"] not in ("image", "context", "question")
 
 
+def check_news(value: Any) -> dict[str, Any] | None:
+    """The part of a document that a page has changed (`document.news`), its steps unchecked; None if `value`
+    is a whole one.
+    """
+    if not isinstance(value, Mapping) or "kept" not in value:
+        return None
+    check_keys(
+        "the document", value, {"version", "operations", "past", "future", "kept", "base"}, {"revision"}
+    )
+    check_whole("base", value["base"])
+    kept = value["kept"]
+    if not isinstance(kept, list | tuple) or len(kept) != 3:
+        raise InputError(f'"kept" of the document must be three whole numbers, not {short(kept)}.')
+    for name in ("past", "future"):
+        if not isinstance(value[name], list | tuple):
+            raise InputError(f'"{name}" of the document must be a list, not {short(value[name])}.')
+    return {**value, "kept": [check_whole("kept", number) for number in kept]}
+
+
 def check_document(value: Any, known: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """A document as `document.py` describes it, with plain and bounded values.
 
@@ -126,7 +145,7 @@ def check_document(value: Any, known: Mapping[str, Any] | None = None) -> dict[s
     """
     if not isinstance(value, Mapping):
         raise InputError(f"The document must be an object, not {short(value)}.")
-    check_keys("the document", value, {"version", "operations", "past", "future"}, set())
+    check_keys("the document", value, {"version", "operations", "past", "future"}, {"revision"})
     if value["version"] != _document.VERSION or isinstance(value["version"], bool):
         raise InputError(
             f"The document has version {short(value['version'])}, this kernel reads version "
@@ -137,28 +156,46 @@ def check_document(value: Any, known: Mapping[str, Any] | None = None) -> dict[s
             raise InputError(f'"{name}" of the document must be a list, not {short(value[name])}.')
     operations = check_operations(value["operations"])
     past, future = list(value["past"][-_document.MAX_STEPS :]), list(value["future"][: _document.MAX_STEPS])
-    checked: list[list[Any]] = [[], []] if known is None else [known["past"][::-1], known["future"]]
-    # A gesture adds or takes a step at the end of the past, undo and redo at the beginning of the future, so
-    # steps are known by their place from the other end.
     return {
         "version": _document.VERSION,
         "operations": operations,
-        "past": _steps(past[::-1], checked[0], len(operations))[::-1],
-        "future": _steps(future, checked[1], len(operations)),
+        "past": _past(past, len(operations), known or _document.empty()),
+        "future": _future(future, len(operations), known or _document.empty()),
     }
 
 
-def _steps(steps: list[Any], known: Sequence[Any], count: int) -> list[dict[str, Any]]:
-    """Steps in the order in which they are applied to `count` operations; known ones need no look."""
-    found = []
-    for left, step in zip(range(len(steps), 0, -1), steps, strict=True):
-        if not (left <= len(known) and known[-left] == step):
-            step = _step(step)
+def _past(past: list[Any], count: int, known: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Steps that are undone from the last one on, from `count` operations; those of `known` need no look."""
+    first, end = _document.common_start(past, known["past"])
+    kept = past[: end - first]
+    added, count = _applied([_step(step) for step in reversed(past[end - first :])], count)
+    if count != _count(reversed(known["past"][end:]), len(known["operations"])):
+        _applied(kept[::-1], count)
+    return [*kept, *reversed(added)]
+
+
+def _future(future: list[Any], count: int, known: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Steps that are done again from the first one on; those of `known` need no look."""
+    last = _document.common_end(future, known["future"])
+    new, kept = future[: len(future) - last], future[len(future) - last :]
+    added, count = _applied([_step(step) for step in new], count)
+    if count != _count(known["future"][: len(known["future"]) - last], len(known["operations"])):
+        _applied(kept, count)
+    return [*added, *kept]
+
+
+def _applied(steps: list[Any], count: int) -> tuple[list[Any], int]:
+    """The steps, checked to fit when they are applied to `count` operations, and how many there are then."""
+    for step in steps:
         if step["at"] + step["remove"] > count:
             raise InputError(f"A step of the document changes more than its {count} operations.")
         count += len(step["insert"]) - step["remove"]
-        found.append(step)
-    return found
+    return steps, count
+
+
+def _count(steps: Iterable[Mapping[str, Any]], count: int) -> int:
+    """How many operations `steps` make of `count`."""
+    return count + sum(len(step["insert"]) - step["remove"] for step in steps)
 
 
 def _step(value: Any) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from isi_widget.widget import protocol
 from isi_widget.widget.assets import source
 from isi_widget.widget.controller import IDLE
 from isi_widget.widget.editor import OWN
+from isi_widget.widget.revisions import Revisions
 from isi_widget.widget.trials import History
 
 
@@ -51,6 +52,10 @@ def _views(trials: tuple[Trial, ...], page: PageState) -> list[dict[str, Any]]:
 
 def _notes(notes: Mapping[int, str], page: PageState) -> dict[str, str]:
     return {str(number): text for number, text in notes.items()}
+
+
+def _revision(_: int, page: PageState) -> int:
+    return page._revisions.number(page.document)
 
 
 _LOG = logging.getLogger(__name__)
@@ -102,6 +107,8 @@ class PageState(anywidget.AnyWidget):
     observation_index = t.Int(OWN).tag(sync=True)
     observation = t.Dict(read_only=True).tag(sync=True)
     document = t.Dict(default_value=doc.empty()).tag(sync=True)
+    # of the document; sent with it, so never stale on a page
+    revision = t.Int(0, read_only=True).tag(sync=True, to_json=_revision)
     inputs = t.Dict(read_only=True).tag(sync=True)
     preview = t.Dict(read_only=True).tag(sync=True)
     base_preview = t.Dict(read_only=True).tag(sync=True)
@@ -127,6 +134,8 @@ class PageState(anywidget.AnyWidget):
         # The thread that is changing several traits and brings the rest in step itself.
         self._owner: int | None = None
         self._history = History()
+        self._revisions = Revisions()
+        self._replying = False  # to a page that has changed the document, which is not to be sent once more
         self._failing = threading.local()
 
     # ---- what somebody else's code raises stops nothing here
@@ -189,6 +198,36 @@ class PageState(anywidget.AnyWidget):
             yield
         finally:
             self._failing.page = before
+
+    # ---- the document, of which only what was added travels
+    def get_state(self, key: Any = None, drop_defaults: bool = False) -> dict[str, Any]:
+        """As `ipywidgets.Widget.get_state`: the whole document with everything else, its news alone."""
+        state: dict[str, Any] = super().get_state(key, drop_defaults)
+        if key is not None and "document" in state:
+            state["document"], state["revision"] = self._revisions.update(self.document)
+        return state
+
+    def _should_send_property(self, key: str, value: Any) -> bool:
+        if key == "document" and self._replying:
+            return False
+        return bool(super()._should_send_property(key, value))
+
+    def _put_of_page(self, document: Mapping[str, Any], base: int | None) -> None:
+        """Take a document that a page has made, and tell all pages: as an echo, which the one that made it
+        leaves aside while it makes the next one.
+        """
+        with self._lock:
+            self._replying = True
+            try:
+                self.document = document
+            finally:
+                self._replying = False
+            reply = {"document": self._revisions.reply(self.document, base)}
+        self._send({"method": "echo_update", "state": reply, "buffer_paths": []})
+
+    def _send_whole_document(self) -> None:
+        self._revisions.forget_sent()
+        self.send_state(["document"])
 
     @contextmanager
     def _exclusive(self) -> Iterator[None]:

@@ -1,9 +1,12 @@
 // The document: an ordered list of operations with its past and future. Pure functions; each gesture is one step.
 // The kernel has the same functions in Python, so that undo from a cell and undo from the page mean the same.
-import type { Choice, Document, Drawing, Operation, Step } from "./protocol";
+import type { Choice, Document, Drawing, Kept, Operation, Step } from "./protocol";
 
-/** More than anybody takes back; all of them travel with each gesture. */
+/** More than anybody takes back. */
 export const PAST_LIMIT = 10_000;
+/** Steps that travel whole, and entries of their lists and characters of their texts. */
+const SHORT = 32;
+const LIGHT = 4000;
 
 export const EMPTY: Document = { version: 1, operations: [], past: [], future: [] };
 
@@ -57,6 +60,29 @@ export function redo(doc: Document): Document {
   if (!next) return doc;
   const operations = applied(doc.operations, next);
   return { version: 1, operations, past: [...doc.past, change(operations, doc.operations)].slice(-PAST_LIMIT), future };
+}
+
+/** Whether the whole history may travel with each gesture: few steps, and no long ones. */
+export function isShort({ past, future }: Document): boolean {
+  if (past.length + future.length > SHORT) return false;
+  const values = [...past, ...future].flatMap((step) => step.insert.flatMap((op) => Object.values(op) as unknown[]));
+  return values.reduce<number>((sum, value) => sum + (typeof value === "string" || Array.isArray(value) ? value.length : 0), 0) <= LIGHT;
+}
+
+/** What makes `now` of `known`, which it was made from by gestures: its operations, and the steps that `known` does not have (see the kernel's document.py). */
+export function news(known: Document, now: Document): Document & { kept: Kept } {
+  // A full past has lost its first steps.
+  const first = Math.max(0, known.past.indexOf(now.past[0] as Step));
+  let end = Math.min(known.past.length, first + now.past.length);
+  while (end > first && known.past[end - 1] !== now.past[end - 1 - first]) end--;
+  let last = Math.min(known.future.length, now.future.length);
+  while (last > 0 && known.future.at(-last) !== now.future.at(-last)) last--;
+  return { ...now, past: now.past.slice(end - first), future: now.future.slice(0, now.future.length - last), kept: [first, end, known.future.length - last] };
+}
+
+/** `now`, of `known` and `news(known, now)`. */
+export function patched(known: Document, { past, future, ...rest }: Document, [first, end, from]: Kept): Document {
+  return { ...rest, past: [...known.past.slice(first, end), ...past].slice(-PAST_LIMIT), future: [...future, ...known.future.slice(from)] };
 }
 
 /** Whether a drawing is not to be moved or deleted by hand: locked, or not even seen. */

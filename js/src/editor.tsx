@@ -61,6 +61,7 @@ function attach({ store, screen, root }: View, signal: AbortSignal): void {
     mine(event);
     void accept(file, store);
   };
+  store.complete();
   screen.measure.value = measurer();
   void fetchFont(store, signal).then((come) => {
     screen.exact.value = come;

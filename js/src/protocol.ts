@@ -129,6 +129,8 @@ export interface Document {
   past: Step[];
   future: Step[];
 }
+/** Of a document whose history does not travel whole: which steps of the one that it starts from it keeps, past[i:j] and future[k:]. */
+export type Kept = [i: number, j: number, k: number];
 
 export interface ObservationRow {
   index: number;
@@ -371,6 +373,7 @@ export type Outgoing =
   | { kind: "tokens" }
   | { kind: "reshuffle"; part: "image" | "context" }
   | { kind: "editor" }
+  | { kind: "history" }
   | { kind: "font" }
   | { kind: "still" }
   | { kind: "detail"; id: string; region: Rectangle; width: number }

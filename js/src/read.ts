@@ -18,6 +18,7 @@ import type {
   ImageChoice,
   Incoming,
   Inputs,
+  Kept,
   Line,
   ModelEntry,
   ModelInfo,
@@ -149,7 +150,14 @@ const readStep = shape<Step>({ at: zero, remove: zero, insert: operations }, num
 
 export const readDocument = filled<Document>({ version: is(1), operations, past: many(readStep), future: many(readStep) });
 
-export function writeDocument(doc: Document): unknown {
+/** Where a document does not come whole what it starts from, and the number that it has. */
+export const readRevision = filled<{ kept: Kept | null; base: number | null; revision: number | null }>({
+  kept: (x) => (tuple(x, 3) ? (x as Kept) : null),
+  base: number,
+  revision: number,
+});
+
+export function writeDocument(doc: Document): Dict {
   const write = (step: Step): unknown => ({ ...step, insert: step.insert.map(writeOperation) });
   return { version: 1, operations: doc.operations.map(writeOperation), past: doc.past.map(write), future: doc.future.map(write) };
 }

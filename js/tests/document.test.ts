@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { choiceOf, commit, EMPTY, PAST_LIMIT, pictured, redo, same, undo, withChoice } from "../src/document";
+import { choiceOf, commit, EMPTY, isShort, news, PAST_LIMIT, patched, pictured, redo, same, undo, withChoice } from "../src/document";
 import type { Box, Document, Operation } from "../src/protocol";
 
 const box = (x: number): Box => ({ op: "box", x, y: 0, width: 1, height: 1, color: "#000000", fill: true, line_width: 3 });
@@ -67,6 +67,65 @@ describe("steps", () => {
         if (doc.future.length > 0) expect(undo(redo(doc))).toEqual(doc);
       }
     }
+  });
+});
+
+/** A document of so many gestures, each of which moves the one box. */
+function after(gestures: number): Document {
+  let doc: Document = EMPTY;
+  for (let i = 0; i < gestures; i++) doc = commit(doc, [box(i)]);
+  return doc;
+}
+
+describe("what travels", () => {
+  const apply = (known: Document, now: Document): Document => {
+    const { kept, ...rest } = news(known, now);
+    return patched(known, rest, kept);
+  };
+
+  it("is what was added, and makes the document again", () => {
+    const known = after(200);
+    for (const [now, past, future] of [
+      [commit(known, [box(1), box(2)]), 1, 0],
+      [undo(undo(known)), 0, 2],
+      [commit(undo(known), [box(7)]), 1, 0],
+      [commit(known, [box(7)], true), 1, 0],
+      [redo(undo(known)), 1, 0],
+      [known, 0, 0],
+    ] as const) {
+      const part = news(known, now);
+      expect([part.past.length, part.future.length]).toEqual([past, future]);
+      expect(apply(known, now)).toEqual(now);
+    }
+  });
+
+  it("is what was added to a past that is full", () => {
+    const known = after(PAST_LIMIT);
+    const now = commit(commit(known, [box(1), box(2)]), [box(3)]);
+    expect(news(known, now).past).toHaveLength(2);
+    expect(apply(known, now)).toEqual(now);
+  });
+
+  it("is right along random walks", () => {
+    for (let seed = 1; seed <= 40; seed++) {
+      const next = random(seed);
+      let known = after(5);
+      let now = known;
+      for (let i = 0; i < 30; i++) {
+        const dice = next();
+        now = dice < 0.4 ? commit(now, [...now.operations, box(i)], next() < 0.2) : dice < 0.7 ? undo(now) : redo(now);
+        if (next() < 0.5) expect(apply(known, now)).toEqual(now);
+        if (next() < 0.3) known = now;
+      }
+    }
+  });
+
+  it("is everything of a short history without long steps", () => {
+    expect(isShort(after(32))).toBe(true);
+    expect(isShort(after(33))).toBe(false);
+    const points = Array.from({ length: 5000 }, (_, i): [number, number] => [i, i]);
+    const mask: Operation = { op: "polygon", points, color: "#000000", fill: true, line_width: 3 };
+    expect(isShort(commit(commit(EMPTY, [mask]), []))).toBe(false);
   });
 });
 

@@ -57,6 +57,82 @@ describe("the page's own drawing", () => {
   });
 });
 
+describe("the history", () => {
+  const step = (at: number): unknown => ({ at: 0, remove: 1, insert: [box(at)] });
+  const long = (gestures: number): unknown => ({ version: 1, operations: [box(0)], past: Array.from({ length: gestures }, (_, i) => step(i)), future: [] });
+  /** The answer of the kernel to what the page has sent last, as the widget manager passes it on. */
+  const confirm = (revision: number): void => {
+    model.kernel({ document: { ...(model.get("document") as object), revision } });
+  };
+  const bytes = (): number => JSON.stringify(model.saved.at(-1)).length;
+
+  it.each([100, 10_000])("of %d steps does not travel with a gesture", (gestures) => {
+    model.kernel({ document: long(gestures), revision: 7 });
+    store.edit([box(1)]);
+    expect(bytes()).toBeLessThan(400);
+    expect(model.get("document")).toMatchObject({ past: [{ at: 0 }], future: [], kept: [gestures === 10_000 ? 1 : 0, gestures, 0], base: 7 });
+    confirm(8);
+    store.undo();
+    expect(bytes()).toBeLessThan(500);
+    expect(model.get("document")).toMatchObject({ past: [], base: 8 });
+    confirm(9);
+    expect(store.document.value.operations).toEqual([box(0)]);
+    expect(store.document.value.future).toHaveLength(1);
+    store.undo();
+    expect(store.document.value.operations).toEqual([box(gestures - 1)]);
+    expect(model.last("history")).toBeUndefined();
+  });
+
+  it("is sent from what the kernel has confirmed, though more gestures followed", () => {
+    model.kernel({ document: long(100), revision: 7 });
+    store.edit([box(1)]);
+    store.edit([box(2)]);
+    store.edit([box(3)]);
+    expect(model.get("document")).toMatchObject({ past: [{}, {}, {}], kept: [0, 100, 0], base: 7 });
+    confirm(8);
+    store.edit([box(4)]);
+    expect(model.get("document")).toMatchObject({ past: [{}], kept: [0, 103, 0], base: 8 });
+  });
+
+  it("is confirmed without a change on the page", () => {
+    model.kernel({ document: long(100), revision: 7 });
+    store.edit([box(1)]);
+    const shown = store.document.value;
+    confirm(8);
+    expect(store.document.value).toBe(shown);
+    expect(store.unrendered.value).toBe(1);
+  });
+
+  it("takes what the kernel has added", () => {
+    model.kernel({ document: long(100), revision: 7 });
+    model.kernel({ document: { version: 1, operations: [box(5)], past: [step(0)], future: [], kept: [0, 100, 0], base: 7, revision: 8 } });
+    expect(store.document.value.operations).toEqual([box(5)]);
+    expect(store.document.value.past).toHaveLength(101);
+    store.undo();
+    expect(store.document.value.past).toHaveLength(100);
+  });
+
+  it("is asked for where a part of it was missed, also by a view that opens later", () => {
+    model.kernel({ document: long(100), revision: 7 });
+    model.kernel({ document: { version: 1, operations: [box(5)], past: [step(0)], future: [], kept: [0, 101, 0], base: 8, revision: 9 } });
+    expect(model.sent.filter(({ content }) => content.kind === "history")).toHaveLength(1);
+    model.kernel({ document: long(120), revision: 9 });
+    expect(store.document.value.past).toHaveLength(120);
+    store.edit([box(6)]);
+    const late = new Store(model as unknown as Model, life.signal);
+    expect(late.document.value.operations).toEqual([box(6)]);
+    late.complete();
+    late.complete();
+    expect(model.sent.filter(({ content }) => content.kind === "history")).toHaveLength(2);
+  });
+
+  it("travels whole while it is short", () => {
+    store.edit([box(1)]);
+    store.edit([box(2)]);
+    expect(model.get("document")).toEqual({ version: 1, operations: [box(2)], past: [{ at: 0, remove: 1, insert: [] }, { at: 0, remove: 1, insert: [box(1)] }], future: [] });
+  });
+});
+
 describe("a result", () => {
   it("belongs to the input on screen only if the kernel says so of this very input", () => {
     expect(store.current.value).toBe(true);

@@ -24,6 +24,9 @@ class Page:
         self.updates: list[dict[str, Any]] = []
         self.changed = threading.Condition()
         self.state: dict[str, Any] = {}
+        self.sent: list[int] = []  # bytes of each update to the kernel, and of each message from it
+        self.came: list[int] = []
+        self.missed = 0
         self._take({"method": "update", "state": probe.get_state(), "buffer_paths": []}, [])
         self.updates.clear()
         probe.comm.publish_msg = self._published
@@ -32,6 +35,7 @@ class Page:
         self, msg_type: str, data: Any = None, metadata: Any = None, buffers: Any = None, **keys: Any
     ) -> None:
         if msg_type == "comm_msg":
+            self.came.append(len(json.dumps(_remove_buffers(data)[0])))
             self._take(data, buffers)
 
     def _take(self, data: dict[str, Any], buffers: Any) -> None:
@@ -49,12 +53,26 @@ class Page:
             elif plain["method"] == "update":
                 self.updates.append(plain["state"])
                 self.state.update(plain["state"])
+            if "document" in plain.get("state", {}):  # an echo, too
+                self._take_document(plain["state"]["document"])
             self.changed.notify_all()
+
+    def _take_document(self, news: dict[str, Any]) -> None:
+        """As js/src/state/store.ts does it: the document is whole here, whatever travels."""
+        if "kept" not in news:
+            self.known = {name: news[name] for name in doc.empty()}
+            self.revision = news.get("revision", self.state.get("revision"))
+        elif news["base"] == self.revision:
+            self.known, self.revision = doc.patched(self.known, news), news["revision"]
+        else:
+            self.missed += 1
+        self.state["document"] = self.known
 
     def set(self, **state: Any) -> None:
         """What `model.set(...); model.save_changes()` does."""
         self.state.update(copy.deepcopy(state))
         data = {"method": "update", "state": json.loads(json.dumps(state)), "buffer_paths": []}
+        self.sent.append(len(json.dumps(data)))
         self.probe._handle_msg({"content": {"data": data}, "buffers": []})
 
     def send(self, content: Any, *buffers: bytes) -> None:
@@ -82,7 +100,12 @@ class Page:
     def draw(self, *operations: dict[str, Any]) -> None:
         """One gesture, as js/src/document.ts makes it."""
         old = self.state["document"]
-        self.set(document=doc.step(old, [*old["operations"], *operations]))
+        self.edit(doc.step(old, [*old["operations"], *operations]))
+
+    def edit(self, document: dict[str, Any]) -> None:
+        """Another document, of which only what was added is sent."""
+        news = {**doc.news(self.known, document), "base": self.revision}
+        self.set(document=document if doc.is_short(document) else news)
 
 
 def idle(page: Page) -> bool:

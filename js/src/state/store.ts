@@ -33,6 +33,10 @@ export class Store {
   readonly index;
   readonly observation;
   readonly document: Signal<Document>;
+  /** The last document that came from the kernel, and its number: what is sent starts from it. */
+  #known: Document;
+  #revision: number;
+  #partial: boolean;
   readonly inputs;
   readonly settings;
   readonly status;
@@ -120,7 +124,11 @@ export class Store {
     this.observations = this.#trait("observations", read.readObservations);
     this.index = this.#trait("observation_index", (x) => (typeof x === "number" ? x : -1));
     this.observation = this.#trait("observation", read.readObservation);
-    this.document = this.#trait("document", read.readDocument);
+    this.#known = read.readDocument(model.get("document"));
+    this.document = signal(this.#known);
+    const { kept, revision } = read.readRevision(model.get("document"));
+    this.#partial = kept !== null;
+    this.#revision = revision ?? this.#number("revision");
     this.inputs = this.#trait("inputs", read.readInputs);
     this.settings = this.#trait("settings", read.readSettings);
     this.status = this.#trait("status", read.readStatus);
@@ -163,7 +171,7 @@ export class Store {
     });
     this.#on("change:document", () => {
       // A change that did not start here comes from the kernel, with its own picture.
-      if (this.#own) return;
+      if (this.#own || !this.#take(model.get("document"))) return;
       this.#heard();
       this.unrendered.value = 0;
     });
@@ -222,11 +230,41 @@ export class Store {
       // As many as a number holds, and never 0 again.
       this.#edit.value = (this.#edit.value % MAX_EDIT) + 1;
       this.#model.set("edit", this.#edit.value);
-      this.#set("document", read.writeDocument(next));
+      const part = documents.isShort(next) ? null : documents.news(this.#known, next);
+      this.#set("document", part ? { ...read.writeDocument(part), kept: part.kept, base: this.#revision } : read.writeDocument(next));
       this.document.value = next;
       this.spoken.value = say;
     });
     this.#own = false;
+  }
+
+  /** Takes a document of the kernel; false where it only confirms the one that is shown. */
+  #take(raw: unknown): boolean {
+    const { kept, base, revision } = read.readRevision(raw);
+    if (kept && base !== this.#revision) {
+      this.askHistory();
+      return false;
+    }
+    const came = read.readDocument(raw);
+    const now = this.document.value;
+    this.#known = kept ? documents.patched(this.#known, came, kept) : came;
+    this.#revision = revision ?? this.#number("revision");
+    const { past, future, operations } = this.#known;
+    const confirmed = same(operations, now.operations) && past.length === now.past.length && future.length === now.future.length;
+    if (confirmed && (kept || revision !== null)) this.#known = now;
+    else if (kept || !same(this.#known, now)) this.document.value = this.#known;
+    return !confirmed;
+  }
+
+  /** Asks for the whole document, where a part of its history was missed. */
+  askHistory(): void {
+    this.#send({ kind: "history" });
+  }
+
+  /** Asks for it if a view was opened on what had been sent last. */
+  complete(): void {
+    if (this.#partial) this.askHistory();
+    this.#partial = false;
   }
 
   /**
@@ -588,6 +626,11 @@ export class Store {
       this.#model.set(name, value);
       this.#model.save_changes();
     });
+  }
+
+  #number(name: string): number {
+    const found = this.#model.get(name);
+    return typeof found === "number" ? found : 0;
   }
 
   #trait<T>(name: string, reader: (raw: unknown) => T): Signal<T> {
