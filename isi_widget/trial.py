@@ -24,6 +24,7 @@ from isi_widget.errors import InputError, OutOfMemory
 from isi_widget.settings import WHAT, Settings, check_fields, names_of
 from isi_widget.stages import Cancel, Progress, Stages
 from isi_widget.stimulus import Stimulus
+from isi_widget.text import repaired
 from isi_widget.uncertainty import Uncertainty, uncertainty_of
 from isi_widget.uncertainty.judge import Chosen, Entailment
 from isi_widget.uncertainty.judges import AUTO, choose
@@ -67,12 +68,14 @@ def _pack(value: Any) -> Any:
 
 
 def _unpack(value: Any) -> Any:
-    """The inverse of `_pack`, up to tuples."""
+    """The inverse of `_pack`, up to tuples; texts are repaired."""
     if isinstance(value, Mapping):
         if value.keys() == {"float"} and isinstance(value["float"], str):
             return float(value["float"])
         return {key: _unpack(item) for key, item in value.items()}
-    return [_unpack(item) for item in value] if isinstance(value, list) else value
+    if isinstance(value, list):
+        return [_unpack(item) for item in value]
+    return repaired(value) if isinstance(value, str) else value
 
 
 @dataclass(frozen=True, repr=False, eq=False)

@@ -16,6 +16,7 @@ import numpy as np
 
 from isi_widget.errors import InputError
 from isi_widget.stimulus import ImageSource, Picture, Presets, Stimulus, checks, load_image
+from isi_widget.text import all_repaired
 
 #: An image, or a function without arguments that makes one when it is first needed.
 LazyImage: TypeAlias = "ImageSource | Callable[[], ImageSource]"
@@ -127,7 +128,7 @@ class Observation:
             "_image": _Lazy(image),
             "_annotated": None if annotated is None or checks.missing(annotated) else _Lazy(annotated),
             "_contexts": presets.contexts,
-            "_metadata": MappingProxyType(dict(metadata or {})),
+            "_metadata": MappingProxyType(all_repaired(dict(metadata or {}))),
             "_dataset": None,
             "_index": -1,
         }

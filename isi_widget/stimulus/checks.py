@@ -16,6 +16,7 @@ from typing import Any
 from PIL import ImageColor
 
 from isi_widget.errors import InputError
+from isi_widget.text import repaired
 
 #: No coordinate or size needs to be larger than this many pixels; it keeps arithmetic far from overflow.
 LARGEST = 1_000_000.0
@@ -58,18 +59,12 @@ def flag(value: Any, name: str) -> bool:
 
 
 def text(value: Any, name: str, *, longest: int = LONGEST_TEXT) -> str:
-    """A string that UTF-8 can hold, of at most `longest` characters."""
+    """A string of at most `longest` characters; halves of characters are joined, or replaced (`repaired`)."""
     if not isinstance(value, str):
         raise InputError(f"{name} must be text, got {_shown(value)}.")
     if len(value) > longest:
         raise InputError(f"{name} must have at most {longest} characters, got {len(value)}.")
-    try:
-        value.encode()
-    except UnicodeEncodeError as error:
-        raise InputError(
-            f"{name} holds half a character (a lone surrogate) at position {error.start}."
-        ) from None
-    return value
+    return repaired(value)
 
 
 def one_of(value: Any, name: str, choices: Sequence[str]) -> str:
@@ -156,5 +151,5 @@ def truth(value: Any, name: str = "answer") -> str | None:
 
 def _shown(value: Any) -> str:
     """The value and its type, short enough for a message."""
-    shown = repr(value)
+    shown = repr(value)  # of a lone half an escape
     return f"{shown if len(shown) <= 60 else shown[:57] + '...'} ({type(value).__name__})"

@@ -77,8 +77,8 @@ class Stimulus:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "image", load_image(self.image))
-        checks.text(self.question, "question")
-        checks.text(self.context, "context")
+        object.__setattr__(self, "question", checks.text(self.question, "question"))
+        object.__setattr__(self, "context", checks.text(self.context, "context"))
         object.__setattr__(self, "answer", checks.truth(self.answer))
         if not isinstance(self.presets, Presets):
             raise InputError(f"presets must be a Presets, got {type(self.presets).__name__}.")

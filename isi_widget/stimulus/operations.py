@@ -111,7 +111,7 @@ class ReplaceContext(Operation):
     seed: int | None = None
 
     def __post_init__(self) -> None:
-        checks.text(self.text, self._name("text"))
+        self._set(text=checks.text(self.text, self._name("text")))
         if self.preset is not None:
             checks.one_of(self.preset, self._name("preset"), CONTEXT_PRESETS)
         if self.preset == "empty" and self.text:
@@ -130,7 +130,7 @@ class ReplaceQuestion(Operation):
     text: str
 
     def __post_init__(self) -> None:
-        checks.text(self.text, self._name("text"))
+        self._set(text=checks.text(self.text, self._name("text")))
 
 
 def random_seed(preset: str | None, seed: Any, op: str) -> int | None:

@@ -54,11 +54,12 @@ class Presets:
                 raise InputError(
                     f"The image preset {name!r} must be a Picture or a function, got {type(item).__name__}."
                 )
+        texts = {}
         for name, text in (contexts or {}).items():
             checks.one_of(name, "The name of a context preset", _NAMED_CONTEXTS)
-            checks.text(text, f"The context preset {name!r}")
+            texts[name] = checks.text(text, f"The context preset {name!r}")
         object.__setattr__(self, "_images", dict(images or {}))
-        object.__setattr__(self, "_contexts", {name: text for name, text in (contexts or {}).items() if text})
+        object.__setattr__(self, "_contexts", {name: text for name, text in texts.items() if text})
         object.__setattr__(self, "_random_image", random_image)
         object.__setattr__(self, "_random_context", random_context)
 

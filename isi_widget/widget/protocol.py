@@ -14,6 +14,7 @@ from typing import Any
 from isi_widget.errors import InputError
 from isi_widget.settings import WHAT, Settings
 from isi_widget.stimulus.regions import MOST_POINTS
+from isi_widget.text import all_repaired, repaired
 from isi_widget.widget import document as _document
 
 #: How a run is made, with the defaults: every field of `Settings` but what to measure, which the buttons say.
@@ -290,7 +291,7 @@ def check_operations(value: Any) -> list[dict[str, Any]]:
                     f"{name} of operation {position} ({short(operation['op'])}) is {short(item)}: too "
                     "large, or nothing that an operation holds."
                 )
-    return [dict(operation) for operation in value]
+    return [all_repaired(dict(operation)) for operation in value]
 
 
 def _bounded(key: Any, value: Any, nested: bool = False) -> bool:
@@ -321,10 +322,10 @@ def check_whole(name: str, value: Any) -> int:
 
 
 def check_text(name: str, value: Any, longest: int) -> str:
-    """A text that is no longer than it may be."""
+    """A text that is no longer than it may be; halves of characters are joined, or replaced."""
     if not isinstance(value, str) or len(value) > longest:
         raise InputError(f"{name} must be a text of at most {longest} characters, not {short(value)}.")
-    return value
+    return repaired(value)
 
 
 def short(value: Any) -> str:

@@ -332,7 +332,6 @@ def test_the_order_of_operations_counts() -> None:
             lambda: Text(1, 2, "a" * 5000, size=500),
             'text: "text" of 5000 characters is too long for size 500',
         ),
-        (lambda: Text(1, 2, "\ud800"), "half a character"),
         (lambda: GaussianNoise(-0.1), 'noise: "sigma" must lie between 0 and 1'),
         (lambda: GaussianNoise(1.5), 'noise: "sigma" must lie between 0 and 1, got 1.5'),
         (lambda: GaussianNoise(0.1, -1), 'noise: "seed" must lie between'),

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from isi_widget.errors import InputError
+from isi_widget.text import repaired
 from isi_widget.vlm import decoding
 from isi_widget.vlm.remote.model import FIELDS, RemoteVLM
 from isi_widget.vlm.remote.server import Server, check_openai
@@ -73,6 +74,7 @@ def connect(
         "insecure": insecure,
     }
     _check_arguments(model, api_key_env, **given)
+    model = repaired(model)
     server = Server(
         base_url,
         model,
