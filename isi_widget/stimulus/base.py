@@ -29,6 +29,15 @@ class Drawing(Operation):
             locked=checks.flag(self.locked, self._name("locked")),
         )
 
+    @property
+    def corners(self) -> int:
+        """Number of points of its polygon, 0 if it has none."""
+        return 0
+
+    def effort(self, size: tuple[int, int]) -> float:
+        """About how many nanoseconds it takes at most to paint this on an image of `size` (see `effort`)."""
+        return 0.0
+
     def draw(self, image: Image.Image) -> None:
         """Paint into `image` (RGB), in place."""
         raise NotImplementedError

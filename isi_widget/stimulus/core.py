@@ -11,12 +11,13 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, TypeVar
 
 from PIL import Image
 
 from isi_widget.errors import InputError
-from isi_widget.stimulus import checks
+from isi_widget.stimulus import checks, effort
 from isi_widget.stimulus.drawing import (
     Arrow,
     Blur,
@@ -47,7 +48,7 @@ from isi_widget.stimulus.operations import (
 from isi_widget.stimulus.picture import Picture
 from isi_widget.stimulus.presets import Presets
 from isi_widget.stimulus.regions import Region
-from isi_widget.stimulus.rendering import cache, shown
+from isi_widget.stimulus.rendering import cache, shown, warn_unseen
 
 _O = TypeVar("_O", bound=Operation)
 
@@ -85,6 +86,7 @@ class Stimulus:
         object.__setattr__(self, "operations", tuple(self.operations))
         for operation in self.operations:
             _check(operation)
+        effort.check(self.operations, self._painted(), self.current_image.size)
 
     # Interventions on the image ------------------------------------------------------------------------
 
@@ -231,8 +233,12 @@ class Stimulus:
     # Editing the list of operations --------------------------------------------------------------------
 
     def apply(self, *operations: Operation) -> Stimulus:
-        """Append operations."""
-        return replace(self, operations=(*self.operations, *operations))
+        """Append operations; with a warning for a drawing that paints nothing, since it lies outside the
+        image or has no size.
+        """
+        made = replace(self, operations=(*self.operations, *operations))
+        warn_unseen(operations, made.current_image.size)
+        return made
 
     def undo(self) -> Stimulus:
         """Without the last operation."""
@@ -243,7 +249,9 @@ class Stimulus:
     def replace(self, index: int, operation: Operation) -> Stimulus:
         """With the operation at `index` replaced; negative indices count from the end."""
         at = self._index(index)
-        return replace(self, operations=(*self.operations[:at], operation, *self.operations[at + 1 :]))
+        made = replace(self, operations=(*self.operations[:at], operation, *self.operations[at + 1 :]))
+        warn_unseen([operation], made.current_image.size)
+        return made
 
     def without(self, index: int) -> Stimulus:
         """Without the operation at `index`."""
@@ -324,13 +332,15 @@ class Stimulus:
         )
         return self.answer if kept else None
 
-    @property
+    @cached_property
     def drawings(self) -> tuple[Drawing, ...]:
-        """What is painted on the current image, in order: hidden drawings are left out, and patches of the
-        image itself name it.
+        """What is painted on the current image, in order: hidden drawings and those that lie outside it are
+        left out, and patches of the image itself name it.
         """
-        every = (operation for operation in self.operations if isinstance(operation, Drawing))
-        return shown(every, self.current_image)
+        return shown(self._painted(), self.current_image)
+
+    def _painted(self) -> list[Drawing]:
+        return [item for item in self.operations if isinstance(item, Drawing) and not item.hidden]
 
     @property
     def pictures(self) -> dict[str, Picture]:
@@ -342,9 +352,11 @@ class Stimulus:
         """The exact RGB pixels that a model is shown, at the size of the current image; a copy."""
         return cache.render(self.current_image, self.drawings).copy()
 
-    @property
+    @cached_property
     def key(self) -> str:
-        """SHA-256 of all that the model sees: image and drawings, question, context."""
+        """SHA-256 of all that the model sees: image and drawings, question, context. Drawings that are hidden
+        or outside the image change nothing.
+        """
         seen = [
             self.current_image.sha256,
             [drawing.to_dict() for drawing in self.drawings],

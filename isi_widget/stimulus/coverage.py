@@ -25,8 +25,11 @@ Spans: TypeAlias = Callable[[Floats], tuple[Indices, Floats, Floats]]
 Bounds: TypeAlias = tuple[int, int, int, int]
 Points: TypeAlias = Sequence[tuple[float, float]]
 
-_LINES = 16
+#: Scan lines of a row of pixels.
+LINES = 16
 _BAND = 64
+_CROSSINGS = 1_000_000  # at a time; each takes about a hundred bytes
+_OF_A_STROKE = 4  # crossings of a line with an edge and its corner, for each of the edge itself
 _THINNEST = 1e-6  # thinner ellipses (radius in pixels) cover nothing that 8 bits could show
 
 
@@ -94,7 +97,7 @@ def stroke(points: Points, width: float) -> Spans:
     def spans(y: Floats) -> tuple[Indices, Floats, Floats]:
         events = [_crossings(edges, y), *_discs(corners, width / 2, y)]
         line, x, turn = (np.concatenate(part) for part in zip(*events, strict=True))
-        order = np.lexsort((x, line))
+        order = _in_order(line, x)
         line, x, turn = line[order], x[order], turn[order]
         after = np.cumsum(turn)
         before = after - turn
@@ -141,9 +144,43 @@ def _discs(centers: Floats, radius: float, y: Floats) -> list[tuple[Indices, Flo
 
 def _pairs(line: Indices, x: Floats) -> tuple[Indices, Floats, Floats]:
     """Spans between the 1st and 2nd, 3rd and 4th, ... crossing of each line, whose number is even."""
-    order = np.lexsort((x, line))
+    order = _in_order(line, x)
     line, x = line[order], x[order]
     return line[0::2], x[0::2], x[1::2]
+
+
+def _in_order(line: Indices, x: Floats) -> Indices:
+    """Indices that sort by line, then by x: one sort of one number, several times faster than a lexsort.
+
+    The lines are laid end to end, a power of two apart, so that whole and half coordinates stay exact; others
+    are ordered to within a millionth of a pixel.
+    """
+    if not x.size:
+        return np.zeros(0, dtype=np.intp)
+    low = x.min()
+    apart = 2.0 ** math.ceil(math.log2(max(1.0, x.max() - low + 1)))
+    return np.argsort(line * apart + (x - low))
+
+
+def rows_at_once(points: Points, width: float, bounds: Bounds) -> int:
+    """How many rows of pixels to take at a time, so that a polygon's crossings with their scan lines fit into
+    a bounded memory; `width` is that of its line, 0 if it is filled.
+    """
+    top, rows = bounds[1], bounds[3] - bounds[1]
+    if len(points) * LINES * _BAND <= _CROSSINGS or rows < 1:
+        return _BAND
+    corners = np.asarray(points, dtype=np.float64)[:, 1]
+    following = np.roll(corners, -1)
+    first, last = (
+        np.clip(np.floor(edge), 0, rows).astype(np.int64)
+        for edge in (
+            np.minimum(corners, following) - width / 2 - top,
+            np.maximum(corners, following) + width / 2 - top + 1,
+        )
+    )
+    begun = np.bincount(first, minlength=rows + 1) - np.bincount(last, minlength=rows + 1)
+    most = int(np.cumsum(begun).max()) * LINES * (_OF_A_STROKE if width else 1)
+    return max(1, min(_BAND, _CROSSINGS // max(1, most)))
 
 
 def centers_inside(points: Points, bounds: Bounds) -> NDArray[np.bool_]:
@@ -153,14 +190,16 @@ def centers_inside(points: Points, bounds: Bounds) -> NDArray[np.bool_]:
     are rounded to whole pixels, half upwards.
     """
     left, top, right, bottom = bounds
-    rows, columns = bottom - top, right - left
-    y = np.arange(top, bottom, dtype=np.float64) + 0.5
-    line, low, high = _pairs(*_crossings(_edges(points), y, "right")[:2])
-    turns = np.zeros((rows, columns + 1), dtype=np.int32)
-    for edge, step in ((low, 1), (high, -1)):
-        column = np.floor(np.clip(edge, left - 1, right) + 0.5).astype(np.int64) - left
-        np.add.at(turns, (line, np.clip(column, 0, columns)), step)
-    inside: NDArray[np.bool_] = np.cumsum(turns, axis=1)[:, :columns] > 0
+    columns, edges = right - left, _edges(points)
+    inside = np.zeros((bottom - top, columns), dtype=np.bool_)
+    step = max(1, _CROSSINGS // max(1, columns, len(points)))
+    for start in range(top, bottom, step):
+        rows = min(step, bottom - start)
+        line, x, _ = _crossings(edges, np.arange(start, start + rows, dtype=np.float64) + 0.5, "right")
+        column = np.floor(np.clip(x, left - 1, right) + 0.5).astype(np.int64) - left
+        place = line * (columns + 1) + np.clip(column, 0, columns)
+        crossed = np.bincount(place, minlength=rows * (columns + 1)).reshape(rows, columns + 1)
+        inside[start - top : start - top + rows] = np.cumsum(crossed[:, :columns], axis=1) % 2 > 0
     return inside
 
 
@@ -221,17 +260,22 @@ def pixel_bounds(left: float, top: float, right: float, bottom: float, size: tup
 
 
 def fill(
-    image: Image.Image, bounds: Bounds, color: str, add: Sequence[Spans], subtract: Sequence[Spans] = ()
+    image: Image.Image,
+    bounds: Bounds,
+    color: str,
+    add: Sequence[Spans],
+    subtract: Sequence[Spans] = (),
+    rows: int = _BAND,
 ) -> None:
     """Paint `color` into `image` where the shapes of `add`, less those of `subtract`, cover it; never outside
-    `bounds`.
+    `bounds`. `rows` are taken at a time.
     """
-    for place, mask in cover(bounds, add, subtract):
+    for place, mask in cover(bounds, add, subtract, rows):
         image.paste(color, place, mask)
 
 
 def cover(
-    bounds: Bounds, add: Sequence[Spans], subtract: Sequence[Spans] = ()
+    bounds: Bounds, add: Sequence[Spans], subtract: Sequence[Spans] = (), band: int = _BAND
 ) -> Iterator[tuple[tuple[int, int], Image.Image]]:
     """Coverage of the shapes of `add` less those of `subtract`, inside `bounds`, as masks (L) with their top
     left, band by band.
@@ -240,9 +284,9 @@ def cover(
     then cut to [0, 1].
     """
     left, top, right, bottom = bounds
-    for start in range(top, bottom, _BAND):
-        rows = min(_BAND, bottom - start)
-        y = start + (np.arange(rows * _LINES) + 0.5) / _LINES
+    for start in range(top, bottom, band):
+        rows = min(band, bottom - start)
+        y = start + (np.arange(rows * LINES) + 0.5) / LINES
         spans = [(1.0, *shape(y)) for shape in add] + [(-1.0, *shape(y)) for shape in subtract]
         clipped = [
             (sign, line, np.clip(low, left, right), np.clip(high, left, right))
@@ -273,7 +317,7 @@ def _coverage(
     for sign, line, low, high in spans:
         low, high = np.clip(low, first, last), np.clip(high, first, last)
         covered = low < high
-        row = line[covered] // _LINES * width
+        row = line[covered] // LINES * width
         for edge, direction in ((low[covered], sign), (high[covered], -sign)):
             whole = np.floor(edge)
             part = edge - whole
@@ -281,5 +325,5 @@ def _coverage(
             places += [place, place + 1]
             weights += [direction * (1 - part), direction * part]
     table = np.bincount(np.concatenate(places), weights=np.concatenate(weights), minlength=rows * width)
-    share: Floats = np.cumsum(table.reshape(rows, width), axis=1)[:, : last - first] / _LINES
+    share: Floats = np.cumsum(table.reshape(rows, width), axis=1)[:, : last - first] / LINES
     return share

@@ -17,22 +17,54 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
 from isi_widget.errors import InputError
-from isi_widget.stimulus import checks
+from isi_widget.stimulus import checks, effort
 from isi_widget.stimulus.base import Drawing
 from isi_widget.stimulus.coverage import Bounds
 from isi_widget.stimulus.membrane import membrane
 from isi_widget.stimulus.operations import register
-from isi_widget.stimulus.regions import Region, check_region, region_bounds, region_mask, whole_pixels
+from isi_widget.stimulus.regions import (
+    Region,
+    check_region,
+    polygon_of,
+    region_bounds,
+    region_mask,
+    whole_pixels,
+)
 
 #: Pillow's blur becomes inexact (and darker) far beyond this standard deviation, in pixels.
 LARGEST_BLUR = 1000.0
 LARGEST_BLOCK = 1_000_000
 _NOISE_VALUES = 3_000_000  # drawn at a time, to bound memory
+_SQUARE_PIXELS = 4_000_000  # summed at a time
+
+
+class _Effect(Drawing):
+    """What the effects share: a region, which each has as a field of its own, after those that go before."""
+
+    region: Region
+
+    @property
+    def corners(self) -> int:
+        """Number of points of the region, 0 if it is no polygon."""
+        return len(polygon_of(self.region) or ())
+
+    def effort(self, size: tuple[int, int]) -> float:
+        """By the area of the region's box; a polygon is looked through row by row."""
+        left, top, right, bottom = region_bounds(self.region, size)
+        found = self._of_a_pixel() * (right - left) * (bottom - top)
+        points = polygon_of(self.region)
+        if points is not None:
+            found += effort.CROSSED * effort.crossings(points, effort.height(points), size)
+        return found
+
+    def _of_a_pixel(self) -> float:
+        """Nanoseconds for each pixel."""
+        raise NotImplementedError
 
 
 @register
 @dataclass(frozen=True)
-class GaussianNoise(Drawing):
+class GaussianNoise(_Effect):
     """Independent normal noise on every pixel and channel, standard deviation `sigma` on a [0, 1] scale, cut
     to the valid range.
 
@@ -58,6 +90,9 @@ class GaussianNoise(Drawing):
         """The region's box on whole pixels, inside the image."""
         return (0, 0, 0, 0) if self.sigma == 0 else region_bounds(self.region, size)
 
+    def _of_a_pixel(self) -> float:
+        return effort.NOISY
+
     def draw(self, image: Image.Image) -> None:
         """Add the noise band by band; a generator's stream does not depend on how it is cut."""
         left, top, right, bottom = self.bounds(image.size)
@@ -74,7 +109,7 @@ class GaussianNoise(Drawing):
 
 @register
 @dataclass(frozen=True)
-class Blur(Drawing):
+class Blur(_Effect):
     """Gaussian blur of standard deviation `radius` pixels (Pillow's, three box filters).
 
     What lies around the region flows into it, as when the whole image is blurred and then cut to the region.
@@ -96,6 +131,9 @@ class Blur(Drawing):
         """The region's box on whole pixels, inside the image."""
         return region_bounds(self.region, size)
 
+    def _of_a_pixel(self) -> float:
+        return effort.BLURRED
+
     def draw(self, image: Image.Image) -> None:
         """Blur the box with as much around it as the filter sees."""
         _paint(image, self.region, self._blurred)
@@ -112,7 +150,7 @@ class Blur(Drawing):
 
 @register
 @dataclass(frozen=True)
-class Pixelate(Drawing):
+class Pixelate(_Effect):
     """Squares of `size` pixels, each in its mean colour; the first one starts at the top left of the region's
     box, the last ones are cut off by it and by the image.
 
@@ -135,6 +173,9 @@ class Pixelate(Drawing):
         """The region's box on whole pixels, inside the image."""
         return region_bounds(self.region, size)
 
+    def _of_a_pixel(self) -> float:
+        return effort.SQUARED
+
     def draw(self, image: Image.Image) -> None:
         """Sum the squares, exactly, and spread their means."""
         _paint(image, self.region, self._squares)
@@ -143,13 +184,18 @@ class Pixelate(Drawing):
         left, top, right, bottom = bounds
         x, y = whole_pixels(self.region, image.size)[:2]
         columns, rows = self._edges(x, left, right), self._edges(y, top, bottom)
-        values = np.asarray(image.crop(bounds))
-        lines = _sums(values, rows, np.uint32)
-        sums = _sums(lines.swapaxes(0, 1), columns, np.uint64).swapaxes(0, 1)
-        counts = np.outer(np.diff(rows), np.diff(columns)).astype(np.uint64)[:, :, None]
-        means = ((2 * sums + counts) // (2 * counts)).astype(np.uint8)
-        spread = np.repeat(np.repeat(means, np.diff(columns), axis=1), np.diff(rows), axis=0)
-        return Image.fromarray(spread)
+        result = Image.new("RGB", (right - left, bottom - top))
+        step = max(1, _SQUARE_PIXELS // (self.size * (right - left)))
+        for start in range(0, len(rows) - 1, step):
+            some = rows[start : start + step + 1]
+            band = image.crop((left, top + int(some[0]), right, top + int(some[-1])))
+            lines = _sums(np.asarray(band), some - some[0], np.uint32)
+            sums = _sums(lines.swapaxes(0, 1), columns, np.uint64).swapaxes(0, 1)
+            counts = np.outer(np.diff(some), np.diff(columns)).astype(np.uint64)[:, :, None]
+            means = ((2 * sums + counts) // (2 * counts)).astype(np.uint8)
+            spread = np.repeat(np.repeat(means, np.diff(columns), axis=1), np.diff(some), axis=0)
+            result.paste(Image.fromarray(spread), (0, int(some[0])))
+        return result
 
     def _edges(self, origin: int, low: int, high: int) -> NDArray[np.int64]:
         """Where squares that start at `origin` begin and end inside [low, high), counted from low."""
@@ -159,7 +205,7 @@ class Pixelate(Drawing):
 
 @register
 @dataclass(frozen=True)
-class Erase(Drawing):
+class Erase(_Effect):
     """Take a region away.
 
     region : (x, y, width, height), rounded to whole pixels, a polygon, or None for the whole image.
@@ -192,6 +238,9 @@ class Erase(Drawing):
     def bounds(self, size: tuple[int, int]) -> Bounds:
         """The region's box on whole pixels, inside the image."""
         return region_bounds(self.region, size)
+
+    def _of_a_pixel(self) -> float:
+        return effort.INPAINTED if self.fill == "inpaint" else effort.ERASED
 
     def draw(self, image: Image.Image) -> None:
         """Fill the region."""

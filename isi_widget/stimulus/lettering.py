@@ -10,7 +10,7 @@ import re
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import cache, lru_cache
+from functools import cache, cached_property, lru_cache
 from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, ClassVar
 from PIL import Image, ImageDraw, ImageFont
 
 from isi_widget.errors import InputError
-from isi_widget.stimulus import checks
+from isi_widget.stimulus import checks, effort
 from isi_widget.stimulus.base import Drawing
 from isi_widget.stimulus.coverage import Bounds, pixel_bounds, turned
 from isi_widget.stimulus.operations import SPARSE, register
@@ -121,10 +121,15 @@ class Text(Drawing):
 
     def bounds(self, size: tuple[int, int]) -> Bounds:
         """Around the ink of all lines; two pixels wider if turned, for the resampling."""
-        ink = self._ink()
+        ink = self._ink
         if ink is None:
             return (0, 0, 0, 0)
         return pixel_bounds(*(_turned_box(ink, self._center(), self.angle) if self.angle else ink), size)
+
+    def effort(self, size: tuple[int, int]) -> float:
+        """By the number of letters and their area."""
+        area = min(len(self.text) * self.size**2, size[0] * size[1])
+        return effort.LETTER * len(self.text) + effort.FILLED * area
 
     def draw(self, image: Image.Image) -> None:
         """Draw each line into a mask of the bounds, then the colour through it."""
@@ -148,7 +153,7 @@ class Text(Drawing):
 
     def _turned_mask(self, bounds: Bounds) -> Image.Image:
         """The ink, turned, inside `bounds`: as much of the upright ink as comes to lie there, resampled."""
-        ink, center = self._ink(), self._center()
+        ink, center = self._ink, self._center()
         assert ink is not None
         back = _turned_box(bounds, center, -self.angle)
         left, top = (math.floor(max(a, b) - _BICUBIC_REACH) for a, b in zip(ink[:2], back[:2], strict=True))
@@ -172,6 +177,7 @@ class Text(Drawing):
         width, height = text_extent(self.text, self.size)
         return self.x + width / 2, self.y + height / 2
 
+    @cached_property
     def _ink(self) -> tuple[float, float, float, float] | None:
         """The box around the ink of all lines, upright; None if there is none."""
         boxes = []

@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from isi_widget.errors import InputError
-from isi_widget.stimulus import checks
+from isi_widget.stimulus import checks, effort
 from isi_widget.stimulus.base import Drawing
 from isi_widget.stimulus.coverage import Bounds, convex, cover, pixel_bounds
 from isi_widget.stimulus.operations import register
@@ -76,6 +76,13 @@ class Patch(Drawing):
         if right - left < _THINNEST or bottom - top < _THINNEST:
             return (0, 0, 0, 0)
         return pixel_bounds(left, top, right, bottom, size)
+
+    def effort(self, size: tuple[int, int]) -> float:
+        """By the area that it may fill, and that it is cut from."""
+        assert self.width is not None and self.height is not None
+        most = size[0] * size[1]
+        cut = self.source[2] * self.source[3]
+        return effort.PATCHED * (min(self.width * self.height, most) + min(cut, most))
 
     def draw(self, image: Image.Image) -> None:
         """Resize what is seen of the source, then paste it through the coverage of the target.

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from typing import Any, TypeAlias
 
+import numpy as np
 from PIL import Image
 
 from isi_widget.errors import InputError
@@ -19,6 +20,7 @@ from isi_widget.stimulus.coverage import Bounds, centers_inside, pixel_bounds
 Point: TypeAlias = tuple[float, float]
 #: The whole image, (x, y, width, height), or the corners of a polygon.
 Region: TypeAlias = "tuple[float, float, float, float] | tuple[Point, ...] | None"
+_NUMBERS = (int, float)
 #: More corners than a hand draws; it bounds the time that a mask takes.
 MOST_POINTS = 10_000
 
@@ -45,7 +47,31 @@ def check_points(value: Any, name: str) -> tuple[Point, ...]:
         )
     if not 3 <= len(value) <= MOST_POINTS:
         raise InputError(f"{name} must have from 3 to {MOST_POINTS} points [x, y], got {len(value)}.")
-    return tuple(checks.point(item, f"{name}, point {index},") for index, item in enumerate(value))
+    return _plain_points(value) or tuple(
+        checks.point(item, f"{name}, point {index},") for index, item in enumerate(value)
+    )
+
+
+def _plain_points(value: Any) -> tuple[Point, ...] | None:
+    """Points of nothing but ordinary numbers in range, checked all at once; None if they are anything else:
+    `checks.point` then says what is wrong.
+    """
+    if isinstance(value, np.ndarray):
+        if value.ndim != 2 or value.shape[1] != 2 or value.dtype.kind not in "fiu":
+            return None
+        points = value.astype(np.float64)
+    elif all(type(item) in (list, tuple) and len(item) == 2 for item in value) and all(
+        type(x) in _NUMBERS and type(y) in _NUMBERS for x, y in value
+    ):
+        try:
+            points = np.array(value, dtype=np.float64)
+        except OverflowError:
+            return None
+    else:
+        return None
+    if not (np.abs(points) <= checks.LARGEST).all():  # not of NaN either
+        return None
+    return tuple(map(tuple, (points + 0.0).tolist()))  # no negative zero
 
 
 def whole_pixels(region: Region, size: tuple[int, int]) -> Bounds:

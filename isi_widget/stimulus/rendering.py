@@ -7,6 +7,7 @@ that one only. Not for choosing the picture or the drawings: see `core.Stimulus`
 from __future__ import annotations
 
 import threading
+import warnings
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -15,18 +16,39 @@ from typing import TypeAlias
 from PIL import Image
 
 from isi_widget.stimulus.drawing import Drawing, Patch
+from isi_widget.stimulus.operations import Operation
 from isi_widget.stimulus.picture import Picture
 
 _Key: TypeAlias = "tuple[str, tuple[Drawing, ...]]"
 
 
 def shown(drawings: Iterable[Drawing], picture: Picture) -> tuple[Drawing, ...]:
-    """The drawings as they paint on `picture`, in order: without hidden ones, patches of the picture itself
-    filled in, and nothing said that pixels do not depend on.
+    """The drawings as they paint on `picture`, in order: without hidden ones and those that paint nothing,
+    patches of the picture itself filled in, and nothing said that pixels do not depend on.
     """
     seen = (item for item in drawings if not item.hidden)
     unlocked = (replace(item, locked=False) if item.locked else item for item in seen)
-    return tuple(item.of(picture) if isinstance(item, Patch) else item for item in unlocked)
+    filled = (item.of(picture) if isinstance(item, Patch) else item for item in unlocked)
+    return tuple(item for item in filled if not unseen(item, picture.size))
+
+
+def unseen(drawing: Drawing, size: tuple[int, int]) -> bool:
+    """Whether a drawing paints nothing on an image of `size`: it lies outside, or has no width or height."""
+    return drawing.bounds(size) == (0, 0, 0, 0)
+
+
+def warn_unseen(operations: Iterable[Operation], size: tuple[int, int]) -> None:
+    """Say which of the operations are drawings that paint nothing, hidden ones aside."""
+    lost = [
+        item.op for item in operations if isinstance(item, Drawing) and not item.hidden and unseen(item, size)
+    ]
+    if lost:
+        warnings.warn(
+            f"{', '.join(lost)}: paints nothing on the image of {size[0]} x {size[1]} pixels, since it lies "
+            "outside it or has no size. Coordinates are pixels of the image, from its top left.",
+            UserWarning,
+            stacklevel=4,
+        )
 
 
 def paint(image: Image.Image, drawings: Sequence[Drawing]) -> Image.Image:

@@ -9,13 +9,15 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, ClassVar
 
 from PIL import Image
 
-from isi_widget.stimulus import checks
+from isi_widget.stimulus import checks, effort
 from isi_widget.stimulus.base import Drawing
 from isi_widget.stimulus.coverage import (
+    LINES,
     Bounds,
     Spans,
     convex,
@@ -24,6 +26,7 @@ from isi_widget.stimulus.coverage import (
     even_odd,
     fill,
     pixel_bounds,
+    rows_at_once,
     stroke,
     turned,
 )
@@ -83,6 +86,10 @@ class _Outlined(Drawing):
                 self.x + edge, self.y + edge, self.x + self.width - edge, self.y + self.height - edge
             )
             fill(image, bounds, self.color, [shape], [inner])
+
+    def effort(self, size: tuple[int, int]) -> float:
+        """By its area."""
+        return effort.FILLED * min(self.width * self.height, size[0] * size[1])
 
     @property
     def _center(self) -> Point:
@@ -159,13 +166,39 @@ class Polygon(Drawing):
         half = 0.0 if self.fill else self.line_width / 2
         if not self.fill and not half:
             return (0, 0, 0, 0)
+        left, top, right, bottom = self._extent
+        return pixel_bounds(left - half, top - half, right + half, bottom + half, size)
+
+    @cached_property
+    def _extent(self) -> tuple[float, float, float, float]:
         xs, ys = zip(*self.points, strict=True)
-        return pixel_bounds(min(xs) - half, min(ys) - half, max(xs) + half, max(ys) + half, size)
+        return min(xs), min(ys), max(xs), max(ys)
+
+    @property
+    def corners(self) -> int:
+        """Number of its points."""
+        return len(self.points)
+
+    def effort(self, size: tuple[int, int]) -> float:
+        """By its area, and how often its edges cross the scan lines."""
+        left, top, right, bottom = self.bounds(size)
+        found = effort.FILLED * (right - left) * (bottom - top)
+        crossings = effort.crossings(self.points, self._height, size)
+        if self.fill:
+            return found + effort.CROSSED * LINES * crossings
+        joins = len(self.points) * min(self.line_width, size[1])
+        return found + effort.STROKED * LINES * (crossings + joins)
+
+    @cached_property
+    def _height(self) -> float:
+        return effort.height(self.points)
 
     def draw(self, image: Image.Image) -> None:
         """Fill the inside or the line."""
         shape = even_odd(self.points) if self.fill else stroke(self.points, self.line_width)
-        fill(image, self.bounds(image.size), self.color, [shape])
+        bounds = self.bounds(image.size)
+        rows = rows_at_once(self.points, 0.0 if self.fill else self.line_width, bounds)
+        fill(image, bounds, self.color, [shape], rows=rows)
 
 
 @dataclass(frozen=True)
@@ -196,6 +229,11 @@ class _Stroke(Drawing):
             return (0, 0, 0, 0)
         xs, ys = zip(*points, strict=True)
         return pixel_bounds(min(xs), min(ys), max(xs), max(ys), size)
+
+    def effort(self, size: tuple[int, int]) -> float:
+        """By the box around it."""
+        across, down = (abs(b - a) + self.width for a, b in zip(self.start, self.end, strict=True))
+        return effort.FILLED * min(across * down, size[0] * size[1])
 
     def draw(self, image: Image.Image) -> None:
         """Fill the polygons of the stroke."""
@@ -263,6 +301,10 @@ class Arrow(_Stroke):
         fill(image, super().bounds(image.size), self.color, [convex(points) for points in self._polygons()])
         for text in self._texts():
             text.draw(image)
+
+    def effort(self, size: tuple[int, int]) -> float:
+        """That of the line and of the label."""
+        return super().effort(size) + effort.LETTER * len(self.label)
 
     def _texts(self) -> list[Text]:
         """The label where it stands, if there is one."""

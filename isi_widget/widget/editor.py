@@ -14,8 +14,9 @@ from typing import Any
 
 from isi_widget.datasets import Dataset, Observation
 from isi_widget.errors import InputError
-from isi_widget.stimulus import Arrow, Patch, Picture, Presets, Stimulus, Text
+from isi_widget.stimulus import Arrow, Drawing, Patch, Picture, Presets, Stimulus, Text
 from isi_widget.stimulus.lettering import unwritten
+from isi_widget.stimulus.rendering import unseen
 from isi_widget.widget import document as doc
 from isi_widget.widget import preview as pictures
 
@@ -223,7 +224,7 @@ def inputs(stimulus: Stimulus) -> dict[str, Any]:
         "image_preset": stimulus.image_preset,
         "context_preset": stimulus.context_preset or ("" if stimulus.current_context else "empty") or None,
         "key": stimulus.key,
-        "warning": _unwritten(stimulus),
+        "warning": " ".join(filter(None, [_unwritten(stimulus), _outside(stimulus)])),
     }
 
 
@@ -238,6 +239,22 @@ def _unwritten(stimulus: Stimulus) -> str:
     if not missing:
         return ""
     return f"The font has no letters for {missing[:40]}: the model is shown empty boxes in their place."
+
+
+def _outside(stimulus: Stimulus) -> str:
+    """What is to be said of drawings that nobody sees; "": nothing."""
+    width, height = stimulus.current_image.size
+    lost = [
+        operation.op
+        for operation in stimulus.operations
+        if isinstance(operation, Drawing) and not operation.hidden and unseen(operation, (width, height))
+    ]
+    if not lost:
+        return ""
+    named = ", ".join(dict.fromkeys(lost))
+    return (
+        f"Paints nothing, since it lies outside the picture of {width} x {height} px or has no size: {named}."
+    )
 
 
 def check_observation(observation: Any, data: Any) -> tuple[Observation, Dataset | None]:

@@ -7,6 +7,7 @@ import random
 from typing import Any
 
 import ipywidgets
+import numpy as np
 import pytest
 from fake_page import Page, idle
 from PIL import Image
@@ -15,6 +16,7 @@ from scripted_runs import Script
 from isi_widget import InputError, Observation, Probe, datasets
 from isi_widget.datasets import Dataset
 from isi_widget.settings import Settings
+from isi_widget.stimulus import Polygon
 from isi_widget.vlm import VLM, load_vlm
 from isi_widget.widget import editor, protocol
 
@@ -404,6 +406,26 @@ def test_what_was_drawn_is_an_undo_away_when_an_observation_is_looked_at_again(v
     probe.undo()
     assert probe.stimulus.operations == ()
     probe.close()
+
+
+def test_a_drawing_outside_the_picture_is_said(probe: Probe) -> None:
+    page = Page(probe)
+    key = page.state["inputs"]["key"]
+    page.draw({"op": "box", "x": 5000, "y": 5, "width": 9, "height": 9})
+    assert "Paints nothing, since it lies outside the picture" in page.state["inputs"]["warning"]
+    assert page.state["inputs"]["key"] == key
+    probe.undo()
+    assert page.state["inputs"]["warning"] == ""
+
+
+def test_drawings_that_would_take_minutes_are_refused_and_the_former_stay(probe: Probe) -> None:
+    page = Page(probe)
+    page.draw({"op": "box", "x": 5, "y": 5, "width": 9, "height": 9})
+    before = probe.stimulus
+    points = np.random.default_rng(0).random((10_000, 2)) * 480
+    with pytest.raises(InputError, match="would take too long to paint"):
+        probe.stimulus = before.apply(*[Polygon(points, fill=False)] * 5)
+    assert probe.stimulus == before
 
 
 def test_letters_that_the_font_has_not_are_said(probe: Probe) -> None:

@@ -1,0 +1,74 @@
+"""How long drawings take to paint, roughly: what would hold a kernel for minutes is refused beforehand.
+
+The times are estimates from above in nanoseconds, measured on one core of an ordinary machine. Not for the
+painting itself (see `shapes`, `effects`, `patch`, `lettering`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from isi_widget.errors import InputError
+
+if TYPE_CHECKING:
+    from isi_widget.stimulus.base import Drawing
+    from isi_widget.stimulus.operations import Operation
+
+#: For each pixel of: a filled area, noise, a blur, squares, a patch, an erased region, an in-painted one
+#: (whose memory it bounds, too).
+FILLED, NOISY, BLURRED, SQUARED, PATCHED, ERASED, INPAINTED = 12.0, 35.0, 35.0, 60.0, 16.0, 2.0, 1500.0
+#: For each crossing of an edge with a scan line, filled and as a line with its width; for each letter.
+CROSSED, STROKED, LETTER = 70.0, 180.0, 10_000.0
+#: For all drawings of a stimulus: ten seconds, and more on large images.
+MOST, MOST_OF_A_PIXEL = 10e9, 100.0
+#: As many operations, and as many corners of polygons in all of them, a stimulus may have.
+MOST_OPERATIONS, MOST_CORNERS = 20_000, 200_000
+
+_MANY = 100
+
+
+def height(points: Sequence[tuple[float, float]]) -> float:
+    """How far a closed line goes up and down in all, in pixels."""
+    if len(points) < _MANY:
+        return sum(abs(b[1] - a[1]) for a, b in pairwise([*points, points[0]]))
+    y = np.asarray(points, dtype=np.float64)[:, 1]
+    return float(np.abs(y - np.roll(y, 1)).sum())
+
+
+def crossings(points: Sequence[tuple[float, float]], height: float, size: tuple[int, int]) -> float:
+    """How often a closed line crosses the rows of an image, at most."""
+    return min(height + len(points), len(points) * float(size[1]))
+
+
+def check(operations: Sequence[Operation], drawings: Sequence[Drawing], size: tuple[int, int]) -> None:
+    """Refuse operations that are too many, or whose drawings would take too long on an image of `size`.
+
+    Raises
+    ------
+    InputError : says which of them takes longest.
+    """
+    if len(operations) > MOST_OPERATIONS:
+        raise InputError(
+            f"A stimulus may have at most {MOST_OPERATIONS} operations, got {len(operations)}; start from "
+            "what is rendered: Stimulus(s.render(), ...)."
+        )
+    corners = sum(item.corners for item in drawings)
+    if corners > MOST_CORNERS:
+        raise InputError(
+            f"The polygons and regions of a stimulus may have at most {MOST_CORNERS} points in all, got "
+            f"{corners}; use fewer points, or start from what is rendered: Stimulus(s.render(), ...)."
+        )
+    efforts = [item.effort(size) for item in drawings]
+    total, most = sum(efforts), MOST + MOST_OF_A_PIXEL * size[0] * size[1]
+    if total > most:
+        index = efforts.index(max(efforts))
+        points = f" of {drawings[index].corners} points" if drawings[index].corners else ""
+        raise InputError(
+            f"These drawings would take too long to paint: {total / 1e9:.0f} s by a rough estimate, at most "
+            f"{most / 1e9:.0f} s are allowed. The longest takes drawing {index}, {drawings[index].op!r}"
+            f"{points}: {max(efforts) / 1e9:.1f} s. Draw fewer or smaller ones, or use fewer points."
+        )
