@@ -183,6 +183,15 @@ class Observation:
         """What a VLM is shown if nothing is changed."""
         return Stimulus(self.image, self.question, self.context, self.answer, self.presets)
 
+    def with_texts(
+        self, question: str, context: str = "", answer: str | bool | int | None = None
+    ) -> Observation:
+        """The same picture with other texts and another truth; it belongs to no data set."""
+        make, arguments = self.__reduce__()
+        image, _, _, _, *rest = arguments
+        made: Observation = make(image, question, context, answer, *rest)
+        return made
+
     def _random_image(self, seed: int) -> Picture:
         """The image of another observation, of other content."""
         own = self.image

@@ -13,12 +13,15 @@ import os
 import re
 import urllib.parse
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import IO, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageCms, ImageOps, UnidentifiedImageError
 
 from isi_widget.errors import InputError
 from isi_widget.stimulus.picture import Picture
@@ -40,6 +43,37 @@ _FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "MPO", "JPEG2000
 #: A path joins the slashes of a URL that is made one.
 _URL = re.compile(r"(?!file:)(https?:/|[a-z][a-z0-9+.-]+://)", re.IGNORECASE)
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]{16,}={0,2}")
+
+
+_noted: ContextVar[list[str] | None] = ContextVar("noted", default=None)
+
+
+@contextmanager
+def noting() -> Iterator[list[str]]:
+    """Collect what is done to images that are loaded inside, beyond reading their pixels, instead of warning:
+    one clause each, such as "turned upright as its EXIF orientation says".
+    """
+    notes: list[str] = []
+    token = _noted.set(notes)
+    try:
+        yield notes
+    finally:
+        _noted.reset(token)
+
+
+def _note(clause: str) -> None:
+    """A change that is right and usual: said only to who collects notes."""
+    notes = _noted.get()
+    if notes is not None and clause not in notes:
+        notes.append(clause)
+
+
+def _warn(name: str, clause: str, level: int) -> None:
+    """A loss that one may not expect: a warning, or a note."""
+    if _noted.get() is not None:
+        _note(clause)
+    else:
+        warnings.warn(f"{name}: {clause}.", UserWarning, stacklevel=level + 1)
 
 
 def load_image(source: ImageSource) -> Picture:
@@ -248,16 +282,19 @@ def _opened(file: IO[bytes], name: str) -> Image.Image:
 def _from_pil(image: Image.Image, name: str, *, own: bool = False) -> Picture:
     """An image that nobody else has (own) need not be copied."""
     _check_size(image, name)
+    deep = _bits(image)
     try:
         # The other pictures of an MPO (a telephone's depth map, for one) are no later frames.
         if getattr(image, "is_animated", False) and image.format != "MPO":
             frames = getattr(image, "n_frames", 2)
-            warnings.warn(f"{name} has {frames} frames; the first one is used.", UserWarning, stacklevel=4)
+            _warn(name, f"an animation of {frames} frames; the first one is used", 4)
             if image.tell() != 0:
                 image.seek(0)
         image.load()
     except Exception as error:  # as above: a damaged file may raise nearly anything
         raise InputError(f"{name} is a damaged or truncated image: {error}.") from error
+    if deep > 8:
+        _note(f"{deep} bits a channel were reduced to 8")
     return Picture.of(_to_rgb(_upright(image, name, own), name, own))
 
 
@@ -283,16 +320,14 @@ def _check_sides(width: int, height: int, name: str) -> None:
 def _upright(image: Image.Image, name: str, own: bool) -> Image.Image:
     """Apply the EXIF orientation."""
     try:
+        if image.getexif().get(ExifTags.Base.Orientation, 1) in range(2, 9):
+            _note("turned upright, as its EXIF orientation says")
         if not own:
             return ImageOps.exif_transpose(image)
         ImageOps.exif_transpose(image, in_place=True)
         return image
     except Exception as error:  # a damaged EXIF block need not cost the image
-        warnings.warn(
-            f"{name}: its EXIF data cannot be read ({error}); orientation left as stored.",
-            UserWarning,
-            stacklevel=5,
-        )
+        _warn(name, f"its EXIF data cannot be read ({error}); orientation left as stored", 5)
         return image
 
 
@@ -309,12 +344,23 @@ def _to_rgb(image: Image.Image, name: str, own: bool) -> Image.Image:
         image = image.convert("RGB")
     alpha = image.getchannel("A") if image.mode == "RGBA" else None
     color = image.convert("RGB") if alpha is not None else image
+    if color.mode == "CMYK":
+        _note("CMYK colours were converted to RGB")
     color = _to_srgb(color, profile, grey, name) if profile else color.convert("RGB")
     if alpha is None or alpha.getextrema() == (255, 255):
         return color
+    _note("its transparent parts were laid on white")
     white = Image.new("RGB", color.size, "white")
     white.paste(color, mask=alpha)
     return white
+
+
+def _bits(image: Image.Image) -> int:
+    """Bits of a channel, before the image is decoded: Pillow reads deep colours as their upper byte."""
+    if image.mode == "F":
+        return 32
+    deep = image.mode.startswith("I") or any(";16" in str(tile[3]) for tile in getattr(image, "tile", []))
+    return 16 if deep else 8
 
 
 def _to_eight_bits(image: Image.Image, name: str) -> Image.Image:
@@ -345,14 +391,16 @@ def _to_srgb(image: Image.Image, profile: bytes, grey: bool, name: str) -> Image
             image = image.convert("L" if space == "GRAY" else "RGB")
         converted = ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
     except (ImageCms.PyCMSError, OSError) as error:
-        warnings.warn(
-            f"{name}: its colour profile does not fit or is damaged ({error}); taken as sRGB.",
-            UserWarning,
-            stacklevel=6,
-        )
+        _warn(name, f"its colour profile does not fit or is damaged ({error}); taken as sRGB", 6)
         return image.convert("RGB")
     assert converted is not None
+    if not _is_srgb(source):
+        _note("its colour profile was converted to sRGB")
     return converted
+
+
+def _is_srgb(profile: ImageCms.ImageCmsProfile) -> bool:
+    return "srgb" in (ImageCms.getProfileDescription(profile) or "").lower()
 
 
 def _from_array(array: NDArray[Any]) -> Picture:

@@ -7,8 +7,9 @@ document to and fro. Not for what an operation means (`isi_widget.stimulus`), no
     {"version": 1, "operations": [op...], "past": [step...], "future": [step...]}
 
 A step is a splice, {"at": i, "remove": n, "insert": [op...]}: undo applies `past[-1]` to the operations, redo
-`future[0]`. So a step is as small as what it changed, however long the list. A document is never changed in
-place: traits only sync new values.
+`future[0]`. So a step is as small as what it changed, however long the list. One with an "observation", a
+number, goes to that observation instead, whose document is as it was left (`editor.py` does this). A document
+is never changed in place: traits only sync new values.
 
 Between page and kernel a short document travels whole. Of a longer one only the operations travel, and the
 steps that the other side does not have (`news`): {..., "past": new ones, "future": new ones,
@@ -50,6 +51,11 @@ def applied(operations: Sequence[Operation], step: Mapping[str, Any]) -> list[Op
 def empty() -> Document:
     """A document without operations and without history."""
     return {"version": VERSION, "operations": [], "past": [], "future": []}
+
+
+def crossing(observation: int) -> Step:
+    """The step that goes to another observation."""
+    return {"at": 0, "remove": 0, "insert": [], "observation": observation}
 
 
 def step(document: Mapping[str, Any], operations: Sequence[Operation]) -> Document:

@@ -14,7 +14,7 @@ from typing import Any
 
 from isi_widget.datasets import Dataset, Observation
 from isi_widget.errors import InputError
-from isi_widget.stimulus import Arrow, Drawing, Patch, Picture, Presets, Stimulus, Text
+from isi_widget.stimulus import Arrow, Drawing, Patch, Picture, Presets, Stimulus, Text, checks
 from isi_widget.stimulus.lettering import unwritten
 from isi_widget.stimulus.rendering import unseen
 from isi_widget.widget import document as doc
@@ -46,6 +46,9 @@ class Editor:
         ] = {}  # custom images set from Python: undo and redo name them by their digest
         self._last: tuple[Stimulus, Any, Stimulus] | None = None
         self._left: dict[int, doc.Document] = {}  # of observations that were looked at before
+        # pictures of the user's own, numbered after those of the data set
+        self._own: list[Observation] = []
+        self._told: list[tuple[str, str | None]] | None = None  # question and truth of each, as in `rows`
         # random items that were shown on the present base, by part: a text, or the checksum of an image
         self._seen: dict[str, set[str]] = {}
         self._seen_on: Stimulus | None = None
@@ -64,16 +67,35 @@ class Editor:
         if self.index != OWN:
             self._left[self.index] = document
 
+    @property
+    def count(self) -> int:
+        """How many observations can be chosen: those of the data set, and the user's own."""
+        return len(self.data) + len(self._own)
+
+    @property
+    def is_own(self) -> bool:
+        """Whether a picture of the user's own is looked at."""
+        return self.index == OWN or self.index >= len(self.data)
+
+    def at(self, index: int) -> Observation:
+        """An observation by its number."""
+        return self.data[index] if index < len(self.data) else self._own[index - len(self.data)]
+
     def arrive(self) -> doc.Document:
         """The document of the observation that was just chosen: nothing is done to it, and undo brings back
-        what was when it was left.
+        what was when it was left. Own pictures keep their question and context.
         """
-        left = self._left.pop(self.index, doc.empty())
-        return doc.step(left, []) if left["operations"] else left
+        return self.bare(self._left.pop(self.index, doc.empty()))
+
+    def bare(self, document: doc.Document) -> doc.Document:
+        """A document of the chosen observation with nothing done to it, one step on."""
+        texts = ("question", "context") if self.is_own else ()
+        kept = [operation for operation in document["operations"] if operation["op"] in texts]
+        return document if kept == document["operations"] else doc.step(document, kept)
 
     def choose(self, index: int) -> None:
-        """Look at another observation of the data set."""
-        observation = self.data[index]
+        """Look at another observation."""
+        observation = self.at(index)
         base = observation.stimulus()  # may fail on an unreadable image: then nothing has changed
         self.index, self.observation, self.base, self.name = (
             index,
@@ -82,12 +104,69 @@ class Editor:
             observation.id or f"{index}",
         )
 
-    def upload(self, picture: Picture, name: str, current: Stimulus) -> None:
-        """Look at an image of the user's own, with the texts of `current`: no truth is known and only
-        "empty" is a preset.
+    def open(self, observation: Observation, document: doc.Document) -> doc.Document:
+        """Look at an observation of the user's own, which is kept among those that can be chosen; returns its
+        document, in which undo goes back to the present one as `document` leaves it.
         """
-        base = Stimulus(picture, current.current_question, current.current_context)
-        self.index, self.observation, self.base, self.name = OWN, None, base, name
+        former, number = self.index, self.count
+        base = observation.stimulus()
+        self._own.append(observation)
+        self.index, self.observation, self.base, self.name = (
+            number,
+            observation,
+            base,
+            observation.id or "own",
+        )
+        if former == OWN:
+            return doc.empty()
+        self._left[former] = {**document, "future": [doc.crossing(number)]}
+        return {**doc.empty(), "past": [doc.crossing(former)]}
+
+    def cross(self, step: Mapping[str, Any], document: doc.Document) -> doc.Document:
+        """Go where a step that is undone or made again goes; returns the document there, as it was left.
+
+        Raises
+        ------
+        InputError : there is no such observation, or its image cannot be read.
+        """
+        number = step["observation"]
+        if not 0 <= number < self.count:
+            raise InputError(f"There is no observation {number}; there are {self.count}, from 0.")
+        former, self.index = self.index, OWN
+        try:
+            self.choose(number)
+        except BaseException:
+            self.index = former
+            raise
+        if former != OWN:
+            self._left[former] = document
+        return self._left.pop(number, doc.empty())
+
+    def tell_truth(self, answer: str | bool | int | None, document: doc.Document) -> doc.Document:
+        """Say what is right about a picture of the user's own: of the question as it is now, which becomes
+        its own. Returns the document.
+
+        Raises
+        ------
+        InputError : the chosen observation is one of the data set.
+        """
+        if not self.is_own:
+            raise InputError(
+                "The truth of an observation of the data set is the data set's; one can be told of a picture "
+                "of your own: probe.open_image(image, question, answer=...)."
+            )
+        now, base = self.resolve(document), self.base
+        self.base = replace(base, question=now.current_question, answer=checks.truth(answer))
+        if self.index != OWN:
+            self._keep_texts()
+        rest = [operation for operation in document["operations"] if operation["op"] != "question"]
+        return document if rest == document["operations"] else doc.step(document, rest)
+
+    def _keep_texts(self) -> None:
+        """Put texts and truth of the base into the own observation that is looked at."""
+        place, base = self.index - len(self.data), self.base
+        self.observation = self._own[place].with_texts(base.question, base.context, base.answer)
+        self._own[place] = self.observation
 
     def reshuffled(self, current: Stimulus, part: str) -> doc.Operation:
         """The operation that shows another random item ("image" or "context") than `current` does.
@@ -138,19 +217,19 @@ class Editor:
         patch = current.operations[operation] if 0 <= operation < count else None
         if not isinstance(patch, Patch):
             raise InputError(f"Operation {operation} is no patch; only a patch is cut from an image.")
-        if not 0 <= observation < len(self.data):
-            raise InputError(f"There is no observation {observation}; there are {len(self.data)}, from 0.")
-        picture = None if observation == self.index else self.data[observation].image
+        if not 0 <= observation < self.count:
+            raise InputError(f"There is no observation {observation}; there are {self.count}, from 0.")
+        picture = None if observation == self.index else self.at(observation).image
         return current.replace(operation, replace(patch, picture=picture))
 
     def thumbnail(self, index: int) -> bytes:
         """A small JPEG of an observation of the data set; empty if there is no such one, or its image cannot
         be read.
         """
-        if not 0 <= index < len(self.data):
+        if not 0 <= index < self.count:
             return b""
         try:
-            return pictures.thumbnail(self.data[index].image.pil())
+            return pictures.thumbnail(self.at(index).image.pil())
         except Exception:  # an image of the user's own making may fail in any way; choosing it says how
             return b""
 
@@ -166,7 +245,9 @@ class Editor:
         self.leave(dict(document))
         index = self._index_of(base)
         self.base = base
-        self.index, self.observation = index, None if index == OWN else self.data[index]
+        self.index, self.observation = index, None if index == OWN else self.at(index)
+        if index >= len(self.data):
+            self._keep_texts()
         self.name = (self.observation.id or f"{index}") if self.observation is not None else "own"
         return {**doc.empty(), "operations": operations}
 
@@ -178,12 +259,32 @@ class Editor:
             texts = (observation.question, observation.context, observation.answer)
             if texts == (base.question, base.context, base.answer) and observation.image == base.image:
                 return index
-        return OWN
+        # Texts and truth of an own picture are whatever the user last said of it.
+        own = (place for place, observation in enumerate(self._own) if observation.image == base.image)
+        place = next(own, OWN)
+        return OWN if place == OWN else len(self.data) + place
 
     # ---- as the page sees it
     def rows(self) -> list[dict[str, Any]]:
         """The `observations` trait: one row for each observation that can be chosen."""
-        return [_row(index, observation) for index, observation in enumerate(self.data)]
+        own = [_row(len(self.data) + place, item) for place, item in enumerate(self._own)]
+        self._told = self._texts()
+        for row, (question, answer) in zip(own, self._told, strict=True):
+            row.update(question=question, answer=answer, own=True)
+        return [*(_row(index, observation) for index, observation in enumerate(self.data)), *own]
+
+    def rows_changed(self) -> bool:
+        """Whether `rows` differ from those that were made last."""
+        return self._told != self._texts()
+
+    def _texts(self) -> list[tuple[str, str | None]]:
+        """Question and truth of each own picture, as they were left."""
+        found = []
+        for place, item in enumerate(self._own):
+            operations = self._left.get(len(self.data) + place, doc.empty())["operations"]
+            asked = [operation["text"] for operation in operations if operation["op"] == "question"]
+            found.append((asked[-1], None) if asked else (item.question, item.answer))
+        return found
 
     def record(self) -> dict[str, Any]:
         """The `observation` trait: what is known of the chosen one."""
@@ -200,6 +301,9 @@ class Editor:
             }
         return {
             **row,
+            "own": self.is_own,
+            "question": base.question,
+            "answer": base.answer,
             "context": base.context,
             "width": base.image.width,
             "height": base.image.height,

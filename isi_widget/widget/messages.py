@@ -109,10 +109,30 @@ class Cancel:
 
 @dataclass(frozen=True)
 class Upload:
-    """An image file of the user's own; the data come as the only buffer."""
+    """An image file of the user's own, or one part of it; the data come as the only buffer."""
 
     name: str = _checked(lambda value: check_text("name", value, 1000))
     data: bytes = _checked(_file)
+    id: str = _checked(_id, "")
+    part: int = _checked(lambda value: check_whole("part", value), 0)
+    parts: int = _checked(lambda value: check_whole("parts", value), 1)
+
+
+@dataclass(frozen=True)
+class Undo:
+    """Take back the last step, where it went from one observation to another: the page does others itself."""
+
+
+@dataclass(frozen=True)
+class Redo:
+    """Make such a step again."""
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What is the right answer about a picture of the user's own; an empty text: none is known."""
+
+    text: str = _checked(lambda value: check_text("truth", value, protocol.MAX_NOTE))
 
 
 @dataclass(frozen=True)
@@ -247,6 +267,9 @@ Message = (
     Run
     | Cancel
     | Upload
+    | Undo
+    | Redo
+    | Truth
     | Thumbnails
     | Tokens
     | Reshuffle

@@ -8,6 +8,7 @@ elsewhere: `editor.py` (observation, stimulus), `controller.py` (runs), `protoco
 from __future__ import annotations
 
 import base64
+import os
 import threading
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -21,8 +22,9 @@ from isi_widget.datasets import Dataset, Observation
 from isi_widget.errors import InputError
 from isi_widget.report.compare import Comparison
 from isi_widget.settings import WHAT, Settings
-from isi_widget.stimulus import Stimulus, load_image
+from isi_widget.stimulus import ImageSource, Stimulus, load_image
 from isi_widget.stimulus.lettering import FONT
+from isi_widget.stimulus.loading import noting
 from isi_widget.study import for_trial
 from isi_widget.trial import Trial
 from isi_widget.vlm import VLM, load_vlm
@@ -41,6 +43,7 @@ from isi_widget.widget.models import ModelSlot, Source, label, offer
 from isi_widget.widget.shells import take_any_shell
 from isi_widget.widget.still import Still, still_picture
 from isi_widget.widget.traits import Followed, PageState
+from isi_widget.widget.uploads import ImageFile, Parts
 from isi_widget.writing import write_file
 
 _FROM_PAGE = frozenset(
@@ -114,6 +117,7 @@ class Probe(PageState):
         self._looking = False  # at a trial that was chosen on the page while a run goes on
         self._painter = Worker("isi-preview")
         self._loader = Worker("isi-upload")
+        self._parts = Parts()
         self._keeper = Worker("isi-still")
         self._kept = uuid.uuid4().hex  # by which a notebook's outputs name the still
         self._shown_somewhere = False
@@ -200,19 +204,76 @@ class Probe(PageState):
 
     def undo(self) -> None:
         """Take back the last gesture, whether it was made in the page or in Python."""
-        self._set(document=doc.undo(self.document))
+        past = self.document["past"]
+        if past and "observation" in past[-1]:
+            self._cross(past[-1])
+        else:
+            self._set(document=doc.undo(self.document))
 
     def redo(self) -> None:
         """Make the gesture again that was taken back last."""
-        self._set(document=doc.redo(self.document))
+        future = self.document["future"]
+        if future and "observation" in future[0]:
+            self._cross(future[0])
+        else:
+            self._set(document=doc.redo(self.document))
+
+    def open_image(
+        self,
+        image: ImageSource,
+        question: str | None = None,
+        context: str | None = None,
+        answer: str | bool | int | None = None,
+        name: str | None = None,
+    ) -> Observation:
+        """Look at a picture of your own, as Open, drop and paste on the page do. It stays among the
+        observations that can be chosen; `undo` brings back what was there before, with all that was drawn.
+
+        Parameters
+        ----------
+        image : a path, bytes of an image file, a Pillow image, a NumPy array or a Picture.
+        question, context : None: those that are shown now.
+        answer : the true answer, or None; `truth` tells it later.
+        name : in the list of observations; None: the name of the file.
+
+        Raises
+        ------
+        InputError : the image cannot be read, or a text is none.
+        """
+        now = self._editor.resolve(self.document)
+        if name is None and isinstance(image, str | os.PathLike):
+            name = Path(image).name
+        observation = Observation(
+            image,
+            now.current_question if question is None else question,
+            now.current_context if context is None else context,
+            answer,
+            id=name or "own",
+        )
+        self._show_own(observation)
+        return observation
+
+    @property
+    def truth(self) -> str | None:
+        """The true answer to what is shown now, or None; of a picture of your own it can be set, as on the
+        page. `InputError`: the observation is one of the data set.
+        """
+        return self._editor.resolve(self.document).truth
+
+    @truth.setter
+    def truth(self, answer: str | bool | int | None) -> None:
+        with self._exclusive(), self.hold_sync():
+            self.document = self._editor.tell_truth(answer, self.document)
+            self._refresh(wait=True)
+        self._follow()
 
     def choose(self, index: int) -> None:
-        """Look at another observation of the data set, as it is. What was done to it before (or to the
-        present one, if that is chosen again) is one `undo` away.
+        """Look at another observation of the data set, or at a picture of your own (numbered after them), as
+        it is. What was done to it before (or to the present one, if that is chosen again) is one `undo` away.
         """
-        protocol.check_index(index, len(self._editor.data))
+        protocol.check_index(index, self._editor.count)
         if index == self._editor.index:
-            self._set(document=doc.step(self.document, []))
+            self._set(document=self._editor.bare(self.document))
         else:
             self._set(observation_index=index)
 
@@ -377,12 +438,28 @@ class Probe(PageState):
                 self.document, wait = self._editor.arrive(), True
             self._refresh(wait)
 
+    def _cross(self, step: Mapping[str, Any]) -> None:
+        """Undo or redo a step that goes to another observation."""
+        with self._exclusive(), self.hold_sync():
+            self.document = self._editor.cross(step, self.document)
+            self._refresh(wait=True)
+        self._follow()
+
+    def _show_own(self, observation: Observation) -> None:
+        with self._exclusive(), self.hold_sync():
+            self.document = self._editor.open(observation, self.document)
+            self.error = None
+            self._refresh(wait=True)
+        self._follow()
+
     def _refresh(self, wait: bool) -> None:
         """Everything synced that follows from the editor and the document."""
         stimulus = self._editor.resolve(self.document)
         picture = pictures.key(stimulus)
         stale, self._pictured = picture != self._pictured, picture
         with self._exclusive(), self.hold_sync():
+            if self._editor.rows_changed():
+                self.set_trait("observations", self._editor.rows())
             self.observation_index = self._editor.index
             self.set_trait("observation", self._editor.record())
             self.set_trait("inputs", {**ed.inputs(stimulus), "edit": self.edit})
@@ -449,7 +526,7 @@ class Probe(PageState):
         if name == "observation_index":
             if value == self._editor.index:
                 return value
-            return protocol.check_index(value, len(self._editor.data))
+            return protocol.check_index(value, self._editor.count)
         if name == "shown":
             return protocol.check_shown(value, list(self._history))
         if name == "pinned":
@@ -558,7 +635,18 @@ class Probe(PageState):
         self._controller.cancel(asked.id)
 
     def _on_upload(self, asked: messages.Upload) -> None:
-        self._loader.submit(Job("upload", lambda job: self._upload(asked)))
+        data = self._parts.add(asked)
+        if data is not None:
+            self._loader.submit(Job("upload", lambda job: self._upload(asked.name, data)))
+
+    def _on_undo(self, asked: messages.Undo) -> None:
+        self._later("undo", self.undo)
+
+    def _on_redo(self, asked: messages.Redo) -> None:
+        self._later("redo", self.redo)
+
+    def _on_truth(self, asked: messages.Truth) -> None:
+        self.truth = asked.text.strip() or None
 
     def _on_code(self, asked: messages.Code) -> None:
         self.send({"kind": "code", "id": asked.id, "text": self.code()})
@@ -635,19 +723,21 @@ class Probe(PageState):
             red, green, blue = cast(tuple[int, int, int], image.getpixel((asked.x, asked.y)))
             self.send({"kind": "color", "id": asked.id, "color": f"#{red:02x}{green:02x}{blue:02x}"})
 
-    def _upload(self, upload: messages.Upload) -> None:
+    def _upload(self, name: str, data: bytes) -> None:
         try:
-            picture = load_image(upload.data)
-            with self._exclusive(), self.hold_sync():
-                self._editor.leave(self.document)
-                self._editor.upload(picture, upload.name, self._editor.resolve(self.document))
-                self.document, self.error = doc.empty(), None
-                self._refresh(wait=True)
-            self._follow()
-        except BaseException as error:
+            with noting() as notes:
+                picture = load_image(data)
+            now = self._editor.resolve(self.document)
+            image = ImageFile(data, picture)
+            self._show_own(Observation(image, now.current_question, now.current_context, id=name or "own"))
+        except Exception as error:
             # What Pillow cannot read is most often read by what made it.
             hint = "Open it in an image program and save it again as PNG or JPEG."
-            self._fail(error, message=f"{upload.name}: {error}", hint=hint)
+            self._fail(error, message=f"{name}: {error}", hint=hint)
+            return
+        if notes:
+            told = f"{name}: {'; '.join(notes)}."
+            self.send({"kind": "notice", "message": told, "hint": "This is what the model is shown."})
 
     def _send_detail(self, asked: messages.Detail) -> None:
         """A part of the picture in its own pixels; nothing, where there is none."""
@@ -816,7 +906,7 @@ class Probe(PageState):
         if hasattr(self, "_automatic"):  # not if `__init__` refused its arguments
             self._automatic.stop()
             self.cancel()
-            for worker in (self._painter, self._loader):
+            for worker in (self._painter, self._loader, self._keeper):
                 worker.release()
             self._controller.release()
         layout = self.layout

@@ -202,9 +202,12 @@ def _count(steps: Iterable[Mapping[str, Any]], count: int) -> int:
 def _step(value: Any) -> dict[str, Any]:
     if not isinstance(value, Mapping):
         raise InputError(f"A step of the document must be an object, not {short(value)}.")
-    check_keys("a step of the document", value, {"at", "remove", "insert"}, set())
+    check_keys("a step of the document", value, {"at", "remove", "insert"}, {"observation"})
     at, remove = (check_whole(name, value[name]) for name in ("at", "remove"))
-    return {"at": at, "remove": remove, "insert": check_operations(value["insert"])}
+    step = {"at": at, "remove": remove, "insert": check_operations(value["insert"])}
+    if value.get("observation") is not None:
+        step["observation"] = check_whole("observation", value["observation"])
+    return step
 
 
 def check_format(format: Any) -> str:

@@ -42,7 +42,8 @@ const applied = (operations: Operation[], { at, remove, insert }: Step): Operati
 /** One step forward. `merge` continues the last step (typing, nudging): undo then goes back to where that one began. */
 export function commit(doc: Document, operations: Operation[], merge = false): Document {
   if (same(doc.operations, operations)) return doc;
-  const last = merge ? doc.past.at(-1) : undefined;
+  const latest = merge ? doc.past.at(-1) : undefined;
+  const last = latest?.observation == null ? latest : undefined;
   const before = last ? applied(doc.operations, last) : doc.operations;
   const past = [...(last ? doc.past.slice(0, -1) : doc.past), change(operations, before)].slice(-PAST_LIMIT);
   return { version: 1, operations, past, future: [] };

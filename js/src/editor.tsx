@@ -15,7 +15,7 @@ import { Keys } from "./panels/keys";
 import { Layers } from "./panels/layers";
 import { Properties, Tools } from "./panels/toolbar";
 import { ViewBar } from "./panels/viewbar";
-import { accept, imageOf } from "./upload";
+import { accept, acceptFrom, addressOf, imageOf } from "./upload";
 import { useView, type View } from "./view";
 
 const Top = live(function Top() {
@@ -57,9 +57,15 @@ function attach({ store, screen, root }: View, signal: AbortSignal): void {
   };
   const take = (event: Event, data: DataTransfer | null): void => {
     const file = imageOf(data);
-    if (!file) return;
+    const address = file ? null : addressOf(data);
+    if (!file && !address) return;
     mine(event);
-    void accept(file, store);
+    void (file ? accept(file, store) : acceptFrom(address as string, store));
+  };
+  /** A file, or something of another page; words that are dragged into a field are the field's. */
+  const comes = (event: DragEvent): boolean => {
+    const types = event.dataTransfer?.types ?? [];
+    return types.includes("Files") || (!inField(event) && ["text/uri-list", "text/html"].some((type) => types.includes(type)));
   };
   store.complete();
   screen.measure.value = measurer();
@@ -76,11 +82,12 @@ function attach({ store, screen, root }: View, signal: AbortSignal): void {
   });
   on("paste", (event: ClipboardEvent) => {
     if (inField(event)) return;
-    if (imageOf(event.clipboardData)) take(event, event.clipboardData);
-    else if (pasteDrawings(screen)) mine(event);
+    const image = imageOf(event.clipboardData) ?? addressOf(event.clipboardData)?.startsWith("data:");
+    if (!image && pasteDrawings(screen)) mine(event);
+    else take(event, event.clipboardData);
   });
   on("dragover", (event: DragEvent) => {
-    if (!event.dataTransfer?.types.includes("Files")) return;
+    if (!comes(event)) return;
     mine(event);
     root.classList.add("isi-dropping");
   });
@@ -89,7 +96,7 @@ function attach({ store, screen, root }: View, signal: AbortSignal): void {
   });
   on("drop", (event: DragEvent) => {
     root.classList.remove("isi-dropping");
-    take(event, event.dataTransfer);
+    if (comes(event)) take(event, event.dataTransfer);
   });
 }
 

@@ -122,6 +122,8 @@ export interface Step {
   at: number;
   remove: number;
   insert: Operation[];
+  /** the observation that it goes to, whose own document is the kernel's to bring back */
+  observation?: number | null;
 }
 export interface Document {
   version: 1;
@@ -138,6 +140,8 @@ export interface ObservationRow {
   question: string;
   answer: string | null;
   level: string | null;
+  /** a picture of the user's own */
+  own: boolean;
 }
 export interface Observation extends ObservationRow {
   context: string;
@@ -366,7 +370,9 @@ export type Format = (typeof FORMATS)[number];
 export type Outgoing =
   | { kind: "run"; id: string; what: Measure[]; settings: Settings }
   | { kind: "cancel"; id: string }
-  | { kind: "upload"; name: string }
+  | { kind: "upload"; name: string; id: string; part: number; parts: number }
+  | { kind: "undo" | "redo" }
+  | { kind: "truth"; text: string }
   | { kind: "code"; id: string }
   | { kind: "models" }
   | { kind: "thumbnails"; indexes: number[] }
@@ -389,6 +395,7 @@ export type Incoming =
   | { kind: "progress"; id: string; stage: string; done: number; total: number }
   | { kind: "result"; id: string; trial: number }
   | { kind: "error"; id: string | null; message: string; hint: string }
+  | { kind: "notice"; id: null; message: string; hint: string }
   | { kind: "code"; id: string; text: string }
   | { kind: "editor"; id: null; text: string }
   | { kind: "font"; id: null }

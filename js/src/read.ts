@@ -146,7 +146,7 @@ export function writeOperation(op: Operation): unknown {
 
 const operations = many<Operation>(readOperation);
 
-const readStep = shape<Step>({ at: zero, remove: zero, insert: operations }, numbers("at", "remove"));
+const readStep = shape<Step>({ at: zero, remove: zero, insert: operations, observation: number }, numbers("at", "remove"));
 
 export const readDocument = filled<Document>({ version: is(1), operations, past: many(readStep), future: many(readStep) });
 
@@ -158,11 +158,11 @@ export const readRevision = filled<{ kept: Kept | null; base: number | null; rev
 });
 
 export function writeDocument(doc: Document): Dict {
-  const write = (step: Step): unknown => ({ ...step, insert: step.insert.map(writeOperation) });
+  const write = ({ observation, ...step }: Step): unknown => ({ ...step, insert: step.insert.map(writeOperation), ...(observation != null && { observation }) });
   return { version: 1, operations: doc.operations.map(writeOperation), past: doc.past.map(write), future: doc.future.map(write) };
 }
 
-const row = { index: num(-1), id: text, question: text, answer: string, level: string };
+const row = { index: num(-1), id: text, question: text, answer: string, level: string, own: (x: unknown) => x === true };
 
 export const readObservations = many(shape<ObservationRow>(row));
 
@@ -334,6 +334,7 @@ const MESSAGES: Record<string, Reader<Incoming | null>> = {
   progress: shape({ kind: is("progress"), id: text, stage: text, done: zero, total: zero }),
   result: shape({ kind: is("result"), id: text, trial: num(-1) }, numbers("trial")),
   error: shape({ kind: is("error"), ...failure, message: str("The kernel reported an error.") }),
+  notice: shape({ kind: is("notice"), id: is(null), message: text, hint: text }),
   code: shape({ kind: is("code"), id: text, text }, (x) => typeof x.text === "string"),
   color: shape({ kind: is("color"), id: text, color: text }, (x) => typeof x.color === "string"),
   map: shape({ kind: is("map"), id: text, share: zero, peak: zero }),

@@ -1,10 +1,9 @@
-// A file from a drop, a paste, the file chooser or the camera on its way to the kernel. The kernel judges images; here only what the browser
-// must know: messages over 10 MiB are lost silently, so larger files are scaled down first, with a notice; and HEIC photos, which some
-// browsers can read and the kernel cannot.
+// An image from a drop, a paste, the file chooser or the camera on its way to the kernel: the bytes of the file as they are, which the kernel judges.
+// Here only what the browser must know: HEIC photos, which some browsers can read and the kernel cannot, and pictures that are dragged from other pages.
 import type { Store } from "./state/store";
 
-export const MAX_BYTES = 8 * 1024 * 1024;
-const LONGEST = 4096;
+/** What the kernel takes. */
+export const MAX_BYTES = 64 * 1024 * 1024;
 
 export async function accept(file: File, store: Store): Promise<void> {
   if (file.size === 0) {
@@ -17,22 +16,17 @@ export async function accept(file: File, store: Store): Promise<void> {
   }
   store.dismiss();
   const heic = await isHeic(file);
-  if (file.size <= MAX_BYTES && !heic) {
-    store.upload(file.name, await file.arrayBuffer());
+  const sent = heic ? await decoded(file) : file;
+  if (!sent) {
+    store.fail(`${file.name} is a HEIC photo, which this browser cannot read.`, "Save it as JPEG first: with Preview on a Mac, with Photos on Windows; iPhones take JPEG with Settings > Camera > Formats > Most Compatible.");
     return;
   }
-  const smaller = await shrink(file);
-  if (!smaller) {
-    if (heic) store.fail(`${file.name} is a HEIC photo, which this browser cannot read.`, "Save it as JPEG first: with Preview on a Mac, with Photos on Windows; iPhones take JPEG with Settings > Camera > Formats > Most Compatible.");
-    else store.fail(`${file.name} is over 8 MiB and the browser cannot read it: it is damaged, or no image.`, "Save it again as JPEG or PNG, or load it in Python: isi.Observation(path, question).");
+  if (sent.size > MAX_BYTES) {
+    store.fail(`${file.name} has ${Math.ceil(sent.size / 2 ** 20)} MiB; a page can send at most ${MAX_BYTES / 2 ** 20} MiB.`, "Load it in Python: probe.open_image(path).");
     return;
   }
-  store.upload(file.name, await smaller.blob.arrayBuffer());
-  if (smaller.before === smaller.after) return;
-  store.fail(
-    `${file.name} was scaled down from ${smaller.before} to ${smaller.after} pixels to fit one message to the kernel.`,
-    "For the full resolution load it in Python: isi.Observation(path, question).",
-  );
+  store.upload(file.name, await sent.arrayBuffer());
+  if (heic) store.fail(`${file.name} is a HEIC photo: the browser has decoded it.`, "Its colours are those of the browser, 8 bits a channel. For another decoder save it as PNG first.");
 }
 
 /** By name, type or content: "ftyp" and the brand stand at the bytes 4 to 12. */
@@ -42,71 +36,53 @@ async function isHeic(file: File): Promise<boolean> {
   return /^ftyphe(ic|ix|im|is|vc|vx)/.test(head);
 }
 
-interface Reduced {
-  blob: Blob;
-  before: string;
-  after: string;
-}
-
-/** Decoding and scaling 48 megapixels takes most of a second: in a worker, and on the page only where a page may have none. */
-async function shrink(file: File): Promise<Reduced | null> {
-  try {
-    return await inWorker(file);
-  } catch {
-    return reduce(file, LONGEST, MAX_BYTES);
-  }
-}
-
-function inWorker(file: File): Promise<Reduced | null> {
-  return new Promise((done, fail) => {
-    const code = `onmessage = async ({ data }) => postMessage(await (${String(reduce)})(...data));`;
-    const url = URL.createObjectURL(new Blob([code], { type: "text/javascript" }));
-    const worker = new Worker(url);
-    const end = (): void => {
-      worker.terminate();
-      URL.revokeObjectURL(url);
-    };
-    worker.onmessage = ({ data }: MessageEvent<Reduced | null>) => {
-      end();
-      done(data);
-    };
-    worker.onerror = () => {
-      end();
-      fail(new Error("no worker"));
-    };
-    worker.postMessage([file, LONGEST, MAX_BYTES]);
-  });
-}
-
-/** A JPEG of at most so many pixels a side and so many bytes; null: it cannot be read. Self-contained: its source is what the worker runs. */
-async function reduce(file: File, largest: number, bytes: number): Promise<Reduced | null> {
+/** Without loss, as PNG; null: the browser cannot read it. */
+async function decoded(file: File): Promise<Blob | null> {
   const bitmap = await createImageBitmap(file).catch(() => null);
   if (!bitmap) return null;
-  const before = `${bitmap.width} × ${bitmap.height}`;
-  for (let longest = Math.min(largest, Math.max(bitmap.width, bitmap.height)); longest >= 256; longest = Math.round(longest / 1.5)) {
-    const scale = longest / Math.max(bitmap.width, bitmap.height);
-    const width = Math.max(1, Math.round(bitmap.width * scale));
-    const height = Math.max(1, Math.round(bitmap.height * scale));
-    const canvas = typeof document === "undefined" ? new OffscreenCanvas(width, height) : Object.assign(document.createElement("canvas"), { width, height });
-    const context: CanvasRenderingContext2D | OffscreenCanvasRenderingContext2D | null = canvas.getContext("2d");
-    if (!context) return null;
-    context.fillStyle = "#ffffff";
-    context.fillRect(0, 0, width, height);
-    context.imageSmoothingQuality = "high";
-    context.drawImage(bitmap, 0, 0, width, height);
-    const blob =
-      "convertToBlob" in canvas
-        ? await canvas.convertToBlob({ type: "image/jpeg", quality: 0.92 })
-        : await new Promise<Blob | null>((done) => canvas.toBlob(done, "image/jpeg", 0.92));
-    if (blob && blob.size <= bytes) {
-      bitmap.close();
-      return { blob, before, after: `${width} × ${height}` };
-    }
-  }
-  return null;
+  const canvas = Object.assign(document.createElement("canvas"), { width: bitmap.width, height: bitmap.height });
+  canvas.getContext("2d")?.drawImage(bitmap, 0, 0);
+  bitmap.close();
+  return new Promise((done) => canvas.toBlob(done, "image/png"));
 }
 
-/** Images among what was dropped or pasted. */
+/** An image file among what was dropped or pasted. */
 export function imageOf(data: DataTransfer | null): File | null {
   return Array.from(data?.files ?? []).find((file) => file.type.startsWith("image/")) ?? data?.files[0] ?? null;
+}
+
+/** Where the image of another page is that was dropped or pasted, if one was. To be read while the event is. */
+export function addressOf(data: DataTransfer | null): string | null {
+  const html = data?.getData("text/html") ?? "";
+  const image = html && new DOMParser().parseFromString(html, "text/html").querySelector("img")?.getAttribute("src");
+  const listed = data?.getData("text/uri-list").split(/\r?\n/).find((line) => line && !line.startsWith("#"));
+  return image || listed || null;
+}
+
+/** Takes the image at an address where a page may read it; else says what to do. */
+export async function acceptFrom(address: string, store: Store): Promise<void> {
+  // Of a page's own blobs only, and without a network.
+  const file = address.startsWith("data:") ? fromData(address) : address.startsWith("blob:") ? await fromBlob(address) : null;
+  if (file) return accept(file, store);
+  store.fail(
+    `A page may not read the picture that was dragged here: ${address.length > 80 ? `${address.slice(0, 80)}…` : address}`,
+    "Save it (right click, Save image as) and open the file here; or copy the image itself and paste it.",
+  );
+}
+
+export function fromData(address: string): File | null {
+  const [, type = "", base64, body = ""] = /^data:([^;,]*)(?:;(?!base64,)[^;,]*)*(;base64)?,([^]*)$/i.exec(address) ?? [];
+  if (!type.startsWith("image/")) return null;
+  try {
+    const text = decodeURIComponent(body);
+    const bytes = base64 ? Uint8Array.from(atob(text), (c) => c.charCodeAt(0)) : new TextEncoder().encode(text);
+    return new File([bytes], `dragged.${type.slice(6).split("+")[0] ?? ""}`, { type });
+  } catch {
+    return null;
+  }
+}
+
+async function fromBlob(address: string): Promise<File | null> {
+  const blob = await fetch(address).then((reply) => reply.blob(), () => null);
+  return blob && new File([blob], "dragged", { type: blob.type });
 }

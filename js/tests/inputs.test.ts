@@ -5,9 +5,8 @@ import { duration } from "../src/panels/progress";
 import { DEFAULTS } from "../src/panels/settings";
 import { Pace } from "../src/state/pace";
 import { TOOL_KEYS } from "../src/state/screen";
-import { Store } from "../src/state/store";
 import { readStatus } from "../src/read";
-import { accept, MAX_BYTES } from "../src/upload";
+import { MAX_BYTES } from "../src/upload";
 import { browser, FakeModel, open, PIXEL, SETTINGS, settle, traits, trial } from "./fake";
 
 let page: Awaited<ReturnType<typeof open>>;
@@ -446,7 +445,7 @@ describe("camera", () => {
     page.find("camera-video").dispatchEvent(new Event("loadeddata"));
     await settle();
     await page.click("camera-take");
-    expect(page.model.last("upload")).toEqual({ kind: "upload", name: "camera.jpg" });
+    expect(page.model.last("upload")).toMatchObject({ kind: "upload", name: "camera.jpg" });
     expect(new TextDecoder().decode(page.model.sent.findLast(({ content }) => content.kind === "upload")?.buffers[0])).toBe("jpeg");
     expect(page.maybe("camera-panel")).toBeNull();
     expect(stop).toHaveBeenCalledOnce();
@@ -497,86 +496,152 @@ describe("files", () => {
     expect(page.model.last("upload")).toBeUndefined();
   });
 
-  it("of HEIC that the browser reads are sent as JPEG, without a word", async () => {
+  it("of HEIC that the browser reads are sent without loss, and that is said", async () => {
     await start();
-    HTMLCanvasElement.prototype.toBlob = (done) => done(new Blob(["jpeg"], { type: "image/jpeg" }));
+    const types: unknown[] = [];
+    HTMLCanvasElement.prototype.toBlob = (done, type) => {
+      types.push(type);
+      done(new Blob(["png"], { type: "image/png" }));
+    };
     await take(file("IMG_1.heic", "image/heic"));
-    expect(page.model.last("upload")).toEqual({ kind: "upload", name: "IMG_1.heic" });
-    expect(page.find("error").hidden).toBe(true);
+    expect(types).toEqual(["image/png"]);
+    expect(page.model.last("upload")).toMatchObject({ kind: "upload", name: "IMG_1.heic" });
+    expect(page.text("error-message")).toContain("the browser has decoded it");
   });
 
   it("of AVIF and others go to the kernel, which judges", async () => {
     await start();
     failing();
     await take(file("a.avif", "image/avif", [new Uint8Array([0, 0, 0, 24, ...new TextEncoder().encode("ftypavif")])]));
-    expect(page.model.last("upload")).toEqual({ kind: "upload", name: "a.avif" });
+    expect(page.model.last("upload")).toMatchObject({ kind: "upload", name: "a.avif" });
   });
 
-  it("that are large and broken say what to do", async () => {
+  it("that are large go as they are, in parts that are no message of 10 MiB, in order", async () => {
     await start();
     failing();
-    const store = new Store(page.model as never, new AbortController().signal);
+    const bytes = new Uint8Array(9_900_000).map((_, i) => i % 251);
+    await take(file("noise.png", "image/png", [bytes]));
+    const sent = page.model.sent.filter(({ content }) => content.kind === "upload");
+    expect(sent.map(({ content }) => [content.name, content.part, content.parts])).toEqual([0, 1, 2].map((part) => ["noise.png", part, 3]));
+    expect(new Set(sent.map(({ content }) => content.id)).size).toBe(1);
+    expect(Math.max(...sent.map(({ buffers }) => buffers[0]?.byteLength ?? 0))).toBeLessThan(8 * 2 ** 20);
+    const whole = await new Blob(sent.map(({ buffers }) => buffers[0] as ArrayBuffer)).arrayBuffer();
+    expect(Buffer.compare(Buffer.from(whole), Buffer.from(bytes))).toBe(0);
+    expect(page.find("error").hidden).toBe(true);
+  });
+
+  it("that are too large for any page say so, and what to do", async () => {
+    await start();
     const large = file("a.png", "image/png");
     Object.defineProperty(large, "size", { value: MAX_BYTES + 1 });
-    await accept(large, store);
-    expect(store.notice.value?.message).toContain("is over 8 MiB and the browser cannot read it");
-    expect(store.notice.value?.hint).toContain("Save it again as JPEG or PNG");
+    await take(large);
+    expect(shown()).toEqual(["a.png has 65 MiB; a page can send at most 64 MiB.", "Load it in Python: probe.open_image(path)."]);
+    expect(page.model.last("upload")).toBeUndefined();
   });
 });
 
-describe("large files", () => {
-  const large = (): File => {
-    const made = new File(["data"], "large.png", { type: "image/png" });
-    Object.defineProperty(made, "size", { value: MAX_BYTES + 1 });
-    return made;
+describe("pictures of other pages", () => {
+  const PNG = "data:image/png;base64,iVBORw0KGgo=";
+  const drop = async (data: Record<string, string>, on = "stage", type = "drop"): Promise<Event> => {
+    const event = new Event(type, { bubbles: true, cancelable: true, composed: true });
+    const transfer = { files: [], types: Object.keys(data), getData: (kind: string) => data[kind] ?? "" };
+    Object.assign(event, type === "paste" ? { clipboardData: transfer } : { dataTransfer: transfer });
+    page.find(on).dispatchEvent(event);
+    await settle();
+    return event;
   };
-  const upload = async (): Promise<Store> => {
-    await start();
-    const store = new Store(page.model as never, new AbortController().signal);
-    await accept(large(), store);
-    return store;
-  };
-  const sent = (): string => new TextDecoder().decode(page.model.sent.findLast(({ content }) => content.kind === "upload")?.buffers[0]);
+  const sent = (): Uint8Array => new Uint8Array(page.model.sent.findLast(({ content }) => content.kind === "upload")?.buffers[0] ?? new ArrayBuffer(0));
 
-  it("are scaled down in a worker, which is ended", async () => {
-    const ended = vi.fn();
-    let code = "";
-    vi.stubGlobal("Worker", class {
-      onmessage: ((event: unknown) => void) | null = null;
-      constructor(url: string) {
-        code = url;
-      }
-      postMessage([file, longest, bytes]: [File, number, number]): void {
-        expect([file.name, longest, bytes]).toEqual(["large.png", 4096, MAX_BYTES]);
-        queueMicrotask(() => this.onmessage?.({ data: { blob: new Blob(["small"]), before: "8000 × 6000", after: "4096 × 3072" } }));
-      }
-      terminate = ended;
-    });
-    const store = await upload();
-    expect(code).toMatch(/^blob:/);
-    expect(sent()).toBe("small");
-    expect(store.notice.value?.message).toContain("from 8000 × 6000 to 4096 × 3072 pixels");
-    expect(ended).toHaveBeenCalledOnce();
+  it.each([
+    ["as HTML", { "text/html": `<a href="https://a.org"><img alt="x" src="${PNG}"></a>`, "text/uri-list": "https://a.org" }],
+    ["as an address", { "text/uri-list": `# a comment\r\n${PNG}` }],
+  ])("that stand in the page itself are taken, %s", async (_, data) => {
+    await start();
+    const event = await drop(data);
+    expect(event.defaultPrevented).toBe(true);
+    expect(page.model.last("upload")).toMatchObject({ name: "dragged.png", parts: 1 });
+    expect([...sent()]).toEqual([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a]);
   });
 
-  it("are scaled down on the page where no worker is allowed, at once or later", async () => {
-    HTMLCanvasElement.prototype.toBlob = (done) => done(new Blob(["here"], { type: "image/jpeg" }));
-    vi.stubGlobal("createImageBitmap", () => Promise.resolve({ width: 8000, height: 6000, close: () => undefined }));
-    vi.stubGlobal("Worker", class {
-      onerror: (() => void) | null = null;
-      postMessage(): void {
-        queueMicrotask(() => this.onerror?.());
-      }
-      terminate = (): void => undefined;
+  it("blobs of a page are taken where the browser gives them", async () => {
+    await start();
+    vi.stubGlobal("fetch", () => Promise.resolve({ blob: () => Promise.resolve(new Blob(["pixels"], { type: "image/webp" })) }));
+    await drop({ "text/uri-list": "blob:http://localhost/1" });
+    expect(new TextDecoder().decode(sent())).toBe("pixels");
+    vi.stubGlobal("fetch", () => Promise.reject(new Error("another origin")));
+    await drop({ "text/uri-list": "blob:https://elsewhere.org/2" });
+    expect(page.text("error-message")).toContain("blob:https://elsewhere.org/2");
+  });
+
+  it.each(["https://a.org/cat.jpg", "http://a.org/cat.jpg", "file:///home/me/cat.jpg", "data:text/plain,hello", "data:image/png;base64,***"])(
+    "others are never fetched; what to do is said: %s",
+    async (address) => {
+      await start();
+      const fetched = vi.fn();
+      vi.stubGlobal("fetch", fetched);
+      const event = await drop({ "text/uri-list": address, "text/html": `<img src="${address}">` });
+      expect(event.defaultPrevented).toBe(true);
+      expect(fetched).not.toHaveBeenCalled();
+      expect(page.text("error-message")).toContain(address);
+      expect(page.text("error-hint")).toContain("Save it");
+      expect(page.model.last("upload")).toBeUndefined();
+    },
+  );
+
+  it("the page says that it takes them while they are dragged over it; words into a field stay the field's", async () => {
+    await start();
+    expect((await drop({ "text/uri-list": "" }, "stage", "dragover")).defaultPrevented).toBe(true);
+    expect(page.find("isi-probe").classList.contains("isi-dropping")).toBe(true);
+    for (const type of ["dragover", "drop"]) {
+      expect((await drop({ "text/html": "<b>words</b>", "text/plain": "words" }, "question", type)).defaultPrevented).toBe(false);
+    }
+    expect((await drop({ "text/html": "<b>words</b>", "text/plain": "words" }, "stage")).defaultPrevented).toBe(false);
+    expect(page.maybe("error-message")).toBeNull();
+  });
+
+  it("pasted ones, too", async () => {
+    await start();
+    await drop({ "text/html": `<img src="${PNG}">` }, "isi-probe", "paste");
+    expect(page.model.last("upload")).toMatchObject({ name: "dragged.png" });
+  });
+});
+
+describe("own pictures", () => {
+  const own = { index: 2, id: "cat.png", question: "Is there a cat?", answer: null, level: null, own: true };
+
+  it("opening one is a step that the kernel takes back and makes again", async () => {
+    const crossing = { at: 0, remove: 0, insert: [], observation: 0 };
+    await start({ document: { version: 1, operations: [], past: [crossing], future: [{ ...crossing, observation: 3 }] } });
+    const before = page.model.operations();
+    await page.click("undo");
+    await page.key("z", { ctrlKey: true, shiftKey: true });
+    expect(page.model.sent.map(({ content }) => content.kind).filter((kind) => kind === "undo" || kind === "redo")).toEqual(["undo", "redo"]);
+    expect(page.model.operations()).toBe(before);
+    // a gesture of one's own comes after it, and keeps it
+    await page.type("question", "Is there a dog?");
+    const { past } = page.model.get("document") as { past: unknown[] };
+    expect(past).toMatchObject([crossing, { at: 0, remove: 1 }]);
+    expect(Object.keys(past[1] as object)).not.toContain("observation");
+    await page.click("undo");
+    expect(page.model.sent.filter(({ content }) => content.kind === "undo")).toHaveLength(1);
+  });
+
+  it("stand in the list; their truth is typed, the data set's is not", async () => {
+    await start();
+    expect(page.maybe("truth-field")).toBeNull();
+    const rows = page.model.get("observations") as unknown[];
+    page.model.kernel({
+      observations: [...rows, own],
+      observation: { ...own, context: "", width: 8, height: 6, image_presets: [], context_presets: ["empty"] },
+      observation_index: 2,
+      inputs: { context: "", question: "Is there a cat?", truth: null, image_preset: "natural", context_preset: "empty", key: "k1" },
     });
-    expect((await upload()).notice.value?.message).toContain("from 8000 × 6000 to 4096 × 3072 pixels");
-    expect(sent()).toBe("here");
-    page.end();
-    page.el.remove();
-    vi.stubGlobal("Worker", function refuse() {
-      throw new DOMException("refused", "SecurityError");
-    });
-    expect((await upload()).notice.value?.message).toContain("4096 × 3072");
+    await settle();
+    expect(page.text("observation-picker")).toContain("Own image 2");
+    await page.click("observation-picker");
+    expect(page.text("observation-2")).toContain("cat.png");
+    await page.type("truth-field", " Yes ", "enter");
+    expect(page.model.last("truth")).toEqual({ kind: "truth", text: "Yes" });
   });
 });
 

@@ -442,8 +442,8 @@ def test_an_upload_takes_the_place_of_the_observation(probe: Probe) -> None:
     page, question = Page(probe), probe.stimulus.question
     page.draw(BOX)
     page.send({"kind": "upload", "name": "garden.png"}, png(300, 200))
-    page.wait(lambda page: page.state["observation_index"] == -1)
-    assert page.state["observation"]["id"] == "garden.png"
+    page.wait(lambda page: page.state["observation_index"] == 100)
+    assert page.state["observation"]["id"] == "garden.png" and page.state["observation"]["own"] is True
     assert page.state["observation"]["image_presets"] == [] and page.state["observation"][
         "context_presets"
     ] == ["empty"]
@@ -459,7 +459,7 @@ def test_an_upload_takes_the_place_of_the_observation(probe: Probe) -> None:
 def test_large_uploads_are_shown_reduced_and_kept_whole(probe: Probe) -> None:
     page = Page(probe)
     page.send({"kind": "upload", "name": "large.png"}, png(2000, 500))
-    page.wait(lambda page: page.state["observation_index"] == -1)
+    page.wait(lambda page: page.state["observation_index"] == 100)
     assert probe.stimulus.render().size == (2000, 500)
     preview = page.state["preview"]
     assert [preview[key] for key in ("width", "height", "image_width", "image_height")] == [

@@ -153,8 +153,8 @@ export const Question = live(function Question() {
       ? ["another image", "the image is not the observation's own"]
       : store.contextPreset.value === "random"
         ? ["another's context", "the context is of another observation"]
-        : store.index.value < 0
-          ? ["own image", "you have brought this image"]
+        : observation?.own
+          ? ["own image", "you have brought this image; type here what is"]
           : ["none given", "this observation has none"];
   return (
     <div class="isi-field" data-segment="question">
@@ -165,9 +165,9 @@ export const Question = live(function Question() {
         <div class="isi-push">
           <div class="isi-truth" data-testid="truth" data-truth={truth ?? ""}>
             <Tip test="truth-tip" term={truth === null ? `no truth: ${short}` : "truth"}>
-              {truth === null ? `No answer is known to be right: ${why}.` : "The right answer according to the data set, judged by the image alone."}
+              {truth === null ? `No answer is known to be right: ${why}.` : "The right answer according to the data set (of an own picture: to you), judged by the image alone."}
             </Tip>
-            {truth !== null && <strong>{truth}</strong>}
+            {observation?.own ? <TruthField key={observation.index} /> : truth !== null && <strong>{truth}</strong>}
           </div>
         </div>
       </div>
@@ -209,6 +209,32 @@ export const QuestionNeeded = live(function QuestionNeeded() {
         </>
       )}
     </p>
+  );
+});
+
+/** What is right about a picture of the user's own. */
+const TruthField = live(function TruthField() {
+  const { store } = useView();
+  const field = useRef<HTMLInputElement>(null);
+  const commit = (): void => {
+    if (field.current) store.tellTruth(field.current.value.trim());
+  };
+  useFlush(commit);
+  return (
+    <input
+      ref={field}
+      type="text"
+      class="isi-truth-field"
+      data-testid="truth-field"
+      aria-label="Truth: the right answer"
+      placeholder="Yes, No, …"
+      dir="auto"
+      value={store.truth.value ?? ""}
+      onBlur={commit}
+      onKeyDown={(event) => {
+        if (event.key === "Enter" && !composing(event)) commit();
+      }}
+    />
   );
 });
 

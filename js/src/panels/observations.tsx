@@ -49,7 +49,7 @@ export const Observations = live(function Observations() {
   const observation = store.observation.value;
   const rows = store.observations.value;
   const index = store.index.value;
-  const own = index < 0 && observation !== null;
+  const own = observation?.own === true;
   const filter = filterOf(screen).value;
   const found = rows.filter((row) => fits(row, filter));
   const of = found.length < rows.length ? ` of the ${found.length} that the list is filtered to` : "";
@@ -71,7 +71,7 @@ export const Observations = live(function Observations() {
             if (rows.length > 0) screen.toggle("observations");
           }}
         >
-          <span class="isi-muted isi-fixed">{own ? "Own image" : `Observation ${index}`}</span>
+          <span class="isi-muted isi-fixed">{own ? (index < 0 ? "Own image" : `Own image ${index}`) : `Observation ${index}`}</span>
           <span class="isi-cut" dir="auto">
             {observation?.question ?? ""}
           </span>
@@ -102,7 +102,7 @@ const Picker = live(function Picker({ found }: { found: ObservationRow[] }) {
         none="No observation has all of these words and properties."
         height={ROW}
         drawn={(keys) => ask(keys.map(Number))}
-        rows={found.map(({ index, id, question, level, answer }) => ({
+        rows={found.map(({ index, id, question, level, answer, own }) => ({
           key: String(index),
           text: `${index} ${id} ${question} ${answer ?? ""} ${level ?? ""}`,
           chosen: index === store.index.value,
@@ -115,7 +115,7 @@ const Picker = live(function Picker({ found }: { found: ObservationRow[] }) {
               </span>
               <span class="isi-facts">
                 <span class="isi-cut">{answer ?? ""}</span>
-                <span class="isi-muted isi-cut">{level ?? ""}</span>
+                <span class="isi-muted isi-cut">{own ? id : (level ?? "")}</span>
               </span>
             </>
           ),

@@ -17,6 +17,8 @@ const SETTLE = 600;
 const MAKING = 60;
 
 const MAX_EDIT = 1e6;
+/** Bytes of a part of a file: messages over 10 MiB are lost on their way to the kernel, and nobody hears of it. */
+const PART = 4 * 1024 * 1024;
 
 /** A new kernel knows none of the notebook's variables: the one cell alone would fail. */
 export const GO_ON = "To go on in a new kernel run the notebook up to here: Run > Run All Above Selected Cell, then this cell.";
@@ -214,11 +216,13 @@ export class Store {
   }
 
   undo(): void {
-    this.#step(documents.undo(this.document.value), "Undone");
+    if (this.document.value.past.at(-1)?.observation != null) this.#send({ kind: "undo" });
+    else this.#step(documents.undo(this.document.value), "Undone");
   }
 
   redo(): void {
-    this.#step(documents.redo(this.document.value), "Redone");
+    if (this.document.value.future[0]?.observation != null) this.#send({ kind: "redo" });
+    else this.#step(documents.redo(this.document.value), "Redone");
   }
 
   #step(next: Document, say = "Changed"): void {
@@ -363,8 +367,15 @@ export class Store {
 
   upload(name: string, data: ArrayBuffer): void {
     this.unrendered.value = 0;
-    this.#send({ kind: "upload", name }, [data]);
+    const id = identifier();
+    const parts = Math.max(1, Math.ceil(data.byteLength / PART));
+    for (let part = 0; part < parts; part++) this.#send({ kind: "upload", name, id, part, parts }, [data.slice(part * PART, (part + 1) * PART)]);
     this.spoken.value = `Image ${name} sent`;
+  }
+
+  /** Says what is right about a picture of the user's own; "": nothing is known. */
+  tellTruth(text: string): void {
+    if (text !== (this.truth.value ?? "")) this.#send({ kind: "truth", text });
   }
 
   /** What shows the widget, and the id by which it knows it. */
@@ -525,6 +536,9 @@ export class Store {
       case "error":
         // The trait says the same and stays after a reload; a message alone is shown too.
         if (this.failure.value?.message !== message.message) this.notice.value = message;
+        break;
+      case "notice":
+        this.notice.value = message;
         break;
       case "editor":
         this.editor.value = message.text;
