@@ -6,6 +6,9 @@ sleeps.
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import io
 import re
 from collections.abc import Callable
 
@@ -243,6 +246,78 @@ def test_an_image_of_ones_own(bench: Notebook, probe: Probe) -> None:
     )
     expect(probe.part("error-message")).to_contain_text("text.png")
     assert bench.value("len(probe.stimulus.operations)") == 1
+
+
+def test_a_large_file_comes_whole_and_undo_brings_back_what_was_there(bench: Notebook, probe: Probe) -> None:
+    import numpy as np
+    from PIL import Image
+
+    noise = np.random.default_rng(3).integers(0, 256, (1500, 2200, 3), dtype=np.uint8)
+    out = io.BytesIO()
+    Image.fromarray(noise).save(out, "PNG", compress_level=0)
+    assert len(out.getvalue()) > 9.8e6
+    probe.draw("box", (100, 100), (200, 180))
+    bench.until("len(probe.stimulus.operations) == 1")
+    probe.part("file").set_input_files(
+        {"name": "noise.png", "mimeType": "image/png", "buffer": out.getvalue()}
+    )
+    bench.until("probe.stimulus.image.size == (2200, 1500)")
+    bench.execute("import hashlib")
+    kernel = bench.value("hashlib.sha256(probe.stimulus.image.array().tobytes()).hexdigest()")
+    assert kernel == hashlib.sha256(noise.tobytes()).hexdigest()
+    expect(probe.part("error")).to_be_hidden()
+    # its truth is typed, and it stays in the list
+    expect(probe.part("observation-picker")).to_contain_text("Own image")
+    probe.part("truth-field").fill("no")
+    probe.part("truth-field").press("Enter")
+    bench.until("probe.truth == 'No'")
+    expect(probe.part("truth")).to_have_attribute("data-truth", "No")
+    for _ in range(2):  # Ctrl+Z as in any editor; and forward again
+        probe.root.focus()
+        probe.page.keyboard.press("Control+z")
+        bench.until("len(probe.stimulus.operations) == 1 and probe.observation_index == 0")
+        expect(probe.part("layer-0")).to_be_attached()
+        probe.page.keyboard.press("Control+Shift+z")
+        bench.until("probe.stimulus.image.size == (2200, 1500)")
+    probe.part("undo").click()
+    bench.until("probe.observation_index == 0")
+    probe.part("observation-picker").click()
+    probe.part("observation-search").fill("noise.png")
+    probe.part("observation-list").get_by_role("option").first.click()
+    bench.until("probe.truth == 'No'")
+
+
+def test_pictures_of_other_pages(bench: Notebook, probe: Probe) -> None:
+    """As a browser hands them over when they are dragged from another tab."""
+    drop = """(root, [type, text]) => {
+      const data = new DataTransfer();
+      data.setData(type, text);
+      const stage = root.querySelector('[data-testid=stage]');
+      for (const name of ['dragover', 'drop']) {
+        stage.dispatchEvent(new DragEvent(name, { dataTransfer: data, bubbles: true, cancelable: true }));
+      }
+    }"""
+    small = base64.b64encode(_png(12, 8)).decode()
+    probe.root.evaluate(drop, ["text/html", f'<p><img src="data:image/png;base64,{small}"></p>'])
+    bench.until("probe.stimulus.image.size == (12, 8)")
+    probe.root.evaluate(drop, ["text/uri-list", "https://example.org/cat.jpg"])
+    expect(probe.part("error-message")).to_contain_text("https://example.org/cat.jpg")
+    expect(probe.part("error-hint")).to_contain_text("Save it")
+    blob = """(_, text) => {
+      const bytes = Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
+      return URL.createObjectURL(new Blob([bytes], { type: 'image/png' }));
+    }"""
+    address = probe.root.evaluate(blob, base64.b64encode(_png(14, 9)).decode())
+    probe.root.evaluate(drop, ["text/uri-list", address])
+    bench.until("probe.stimulus.image.size == (14, 9)")
+
+
+def _png(width: int, height: int) -> bytes:
+    from PIL import Image
+
+    out = io.BytesIO()
+    Image.new("RGB", (width, height), "orange").save(out, "PNG")
+    return out.getvalue()
 
 
 # ---- runs

@@ -398,7 +398,7 @@ def test_what_was_drawn_is_an_undo_away_when_an_observation_is_looked_at_again(v
     data = io.BytesIO()
     image(7).save(data, "PNG")
     page.send({"kind": "upload", "name": "own.png"}, data.getvalue())
-    page.wait(lambda page: page.state["observation_index"] == editor.OWN)
+    page.wait(lambda page: page.state["observation_index"] == 3)
     probe.choose(0)
     assert probe.stimulus.operations == ()
     probe.undo()

@@ -89,11 +89,11 @@ def test_restoring_an_image_of_the_users_own(run: Any, tmp_path: Path) -> None:
     data = io.BytesIO()
     Image.fromarray(np.arange(2700, dtype=np.uint8).reshape(30, 30, 3)).save(data, "PNG")
     page.send({"kind": "upload", "name": "own.png"}, data.getvalue())
-    page.wait(lambda page: page.state["observation_index"] == -1)
+    page.wait(lambda page: page.state["observation_index"] == 100)
     own = probe.run("answer")
     probe.choose(4)
     probe.restore(own)
-    assert probe.stimulus == own.stimulus and probe.observation_index == -1
+    assert probe.stimulus == own.stimulus and probe.observation_index == 100
 
 
 # ------------------------------------------------------------------------------------------ notes, delete
