@@ -22,8 +22,10 @@ if TYPE_CHECKING:
 _DANGEROUS = frozenset({"trust_remote_code", "allow_pickle", "check_memory", "progress", "cancel", "name"})
 
 
-def trial_code(trial: Trial, observation: str | None = None) -> str:
+def trial_code(trial: Trial, observation: str | None = None, entailment: str = "auto") -> str:
     """Python that repeats `trial`; `observation` is an expression of its observation, if there is one.
+
+    entailment : who shall compare the meanings, where the trial has none yet that did.
 
     Without it, and if it is none of the built-in scenes, images come from files; a comment says how to write
     each. A stimulus with something random from its data set cannot be built without that data set: it comes
@@ -45,17 +47,17 @@ def trial_code(trial: Trial, observation: str | None = None) -> str:
         lines += [f"obs = {observation}"] if observation is not None else _observation(stimulus)
         lines += [stimulus.code("s")]
     settings = trial.settings.changed()
-    settings |= _entailment(trial)
+    settings |= _entailment(trial, entailment)
     changed = "".join(f", {name}={literal(value)}" for name, value in settings.items())
     lines += [f"trial = isi.run_trial(vlm, s{changed})"]
     return "\n".join(lines)
 
 
-def _entailment(trial: Trial) -> dict[str, str]:
+def _entailment(trial: Trial, planned: str) -> dict[str, str]:
     """Who compared the meanings, by name; nothing where that is what "auto" takes everywhere."""
     uncertainty = trial.uncertainty
     if uncertainty is None or not uncertainty.entailment:
-        return {}
+        return {} if planned == "auto" else {"entailment": planned}
     usual = "embedded" if trial.model.get("name") == "embedded" else None
     return {} if uncertainty.entailment == usual else {"entailment": uncertainty.entailment}
 

@@ -182,6 +182,17 @@ def choose(
     return _automatic(free, progress, cancel)
 
 
+def planned(scenes: bool, free: FreeMemory = lambda _: None) -> str:
+    """The name of what "auto" would take now, as far as that is known without loading it."""
+    if scenes:
+        return EMBEDDED
+    return next((known.name for known in _KNOWN if _is_ready(known, free)), RULES)
+
+
+def _is_ready(known: EntailmentCheckpoint, free: FreeMemory) -> bool:
+    return known.state == "loaded" or (known.state == "on disk" and not _too_large(known, free))
+
+
 def _is_embedded(model: Any) -> bool:
     return isinstance(model, EntailmentModel) and model.name == EMBEDDED
 

@@ -21,7 +21,10 @@ from isi_widget.errors import Cancelled, InputError
 from isi_widget.settings import WHAT
 from isi_widget.stimulus import Stimulus
 from isi_widget.trial import Trial, run_trial
+from isi_widget.uncertainty.judge import Entailment
+from isi_widget.uncertainty.judges import AUTO, choose
 from isi_widget.vlm import VLM
+from isi_widget.vlm.machine import free_memory
 from isi_widget.widget.jobs import Job, Worker
 from isi_widget.widget.models import ModelSlot, Source
 from isi_widget.widget.streaming import Stream
@@ -59,6 +62,8 @@ class Controller:
     Attributes
     ----------
     watched : whether anybody looks; a run that begins unwatched has no `on_partial`, at no cost.
+    entailment : which model compares the meanings in the runs that start from now on, as `run_trial` takes
+        it.
     """
 
     def __init__(
@@ -72,6 +77,7 @@ class Controller:
     ) -> None:
         self._slot = slot
         self.watched = False
+        self.entailment: Entailment | str = AUTO
         self._on_status = on_status
         self._on_trial = on_trial
         self._on_partial = on_partial
@@ -107,6 +113,7 @@ class Controller:
         nothing before its result: the last result stays until the next one is there.
         """
         everything = set(what) == set(WHAT)
+        judge: dict[str, Any] = {} if self.entailment == AUTO else {"entailment": self.entailment}
 
         def work(job: Job) -> Trial:
             stream = None
@@ -119,6 +126,7 @@ class Controller:
                     stimulus,
                     what=None if everything else tuple(what),
                     **settings,
+                    **judge,
                     progress=self._progress,
                     on_text=None if stream is None else stream.text,
                     cancel=job.cancelled,
@@ -137,18 +145,29 @@ class Controller:
         """Queue the loading of another model. Returns at once."""
 
         def work(job: Job) -> VLM:
-            def progress(part: float, text: str) -> None:
-                percent = round(100 * min(max(part, 0.0), 1.0))
-                if percent != self._stage[1]:
-                    self._told = 0.0  # each is told: there are a hundred at most, and minutes may lie between
-                self._note = text
-                self._progress("model", percent, 100)
-
-            vlm = self._slot.exchange(source, progress, job.cancelled)
+            vlm = self._slot.exchange(source, self._percent, job.cancelled)
             self._on_model()
             return vlm
 
         return self._submit(Job(id, work, ["load"], kind="load"))
+
+    def load_judge(self, id: str, name: str, then: Callable[[], None]) -> Job:
+        """Queue the loading of an entailment model, and `then` if it is there. Returns at once."""
+
+        def work(job: Job) -> None:
+            scenes = bool(getattr(self._slot.vlm, "is_embedded", False))
+            choose(name, scenes=scenes, free=free_memory, progress=self._percent, cancel=job.cancelled)
+            then()
+
+        return self._submit(Job(id, work, ["entailment"], kind="entailment"))
+
+    def _percent(self, part: float, text: str) -> None:
+        """The progress of a load: each percent is told, as there may be minutes between two."""
+        percent = round(100 * min(max(part, 0.0), 1.0))
+        if percent != self._stage[1]:
+            self._told = 0.0
+        self._note = text
+        self._progress("model", percent, 100)
 
     def _submit(self, job: Job) -> Job:
         self._worker.submit(job)

@@ -233,6 +233,22 @@ class Load:
 
 
 @dataclass(frozen=True)
+class Judges:
+    """Asks for the entailment models that can compare the meanings."""
+
+
+@dataclass(frozen=True)
+class Judge:
+    """Have another entailment model compare the meanings, from the next run on.
+
+    One that is not on the disk is downloaded: the page has said its size.
+    """
+
+    id: str = _checked(_id)
+    name: str = _checked(_model)
+
+
+@dataclass(frozen=True)
 class Restore:
     """Make the input of a trial, named by its number, the present input."""
 
@@ -284,6 +300,8 @@ Message = (
     | Still
     | History
     | Load
+    | Judges
+    | Judge
     | Restore
     | Delete
     | Note

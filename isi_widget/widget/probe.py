@@ -20,6 +20,7 @@ from IPython.display import display
 
 from isi_widget.datasets import Dataset, Observation
 from isi_widget.errors import InputError
+from isi_widget.report.code import trial_code
 from isi_widget.report.compare import Comparison
 from isi_widget.settings import WHAT, Settings
 from isi_widget.stimulus import ImageSource, Stimulus, load_image
@@ -27,10 +28,12 @@ from isi_widget.stimulus.lettering import FONT
 from isi_widget.stimulus.loading import noting
 from isi_widget.study import for_trial
 from isi_widget.trial import Trial
+from isi_widget.uncertainty.judge import EMBEDDED, RULES, Entailment
+from isi_widget.uncertainty.judges import AUTO
 from isi_widget.vlm import VLM, load_vlm
 from isi_widget.widget import document as doc
 from isi_widget.widget import editor as ed
-from isi_widget.widget import messages, protocol
+from isi_widget.widget import judges, messages, protocol
 from isi_widget.widget import preview as pictures
 from isi_widget.widget import trials as tr
 from isi_widget.widget.assets import asset
@@ -76,6 +79,8 @@ class Probe(PageState):
     vlm : the model; None: the embedded one.
     observation : what to look at first; None: the first of `data`.
     data : what the drop-down offers; None: the observation's own data set, or the built-in scenes.
+    entailment : which model compares the meanings of sampled answers: "auto", "rules", a name of
+        `isi.entailment_models()`, another hub name, a folder, or a loaded `EntailmentModel`; see `run_trial`.
 
     Attributes
     ----------
@@ -85,6 +90,8 @@ class Probe(PageState):
         others are deleted.
     notes : {number: what `note` was told of a trial}; read-only.
     vlm : the model; set it to probe another, or `load` one by name.
+    entailment : which model compares the meanings of sampled answers, as `run_trial` takes it; set it to
+        choose another for the next run.
     settings : of the next run: all of `isi_widget.Settings` but what to measure; set some of them by a dict.
     run_on_change : True runs the measures of the shown trial (or everything) by themselves a moment after the
         last change of input, settings or model. A run of this kind for an older input is cancelled.
@@ -101,8 +108,10 @@ class Probe(PageState):
         observation: Observation | None = None,
         *,
         data: Dataset | Sequence[Observation] | None = None,
+        entailment: Entailment | str | Path | None = AUTO,
     ) -> None:
         first, choice = ed.check_observation(observation, data)
+        judge = judges.checked(entailment)
         model = load_vlm() if vlm is None else _checked_vlm(vlm)
         self._prepare()
         self.last_traceback = ""
@@ -112,6 +121,8 @@ class Probe(PageState):
             self._slot, self._show_status, self._add_trial, self._tell, self._show_model, self._fail
         )
         self._vouched: doc.Document | None = None  # the last document that was checked
+        self._controller.entailment = judge
+        self.set_trait("judge", judges.name_of(judge))
         self._maps = Maps()
         self._counts = Counts()
         self._looking = False  # at a trial that was chosen on the page while a run goes on
@@ -135,7 +146,7 @@ class Probe(PageState):
         take_any_shell(self.comm)
         self._observe_inside(self._stimulus_set, "stimulus")
         self._observe_inside(self._state_set, ["document", "observation_index", "shown"])
-        self._observe_inside(self._input_changed, ["stimulus", "settings", "model", "run_on_change"])
+        self._observe_inside(self._input_changed, ["stimulus", "settings", "model", "judge", "run_on_change"])
         self.on_msg(self._receive)
 
     @property
@@ -150,6 +161,22 @@ class Probe(PageState):
     def vlm(self, vlm: VLM) -> None:
         self._controller.put(_checked_vlm(vlm))
         self._show_model()
+
+    @property
+    def entailment(self) -> Entailment | str:
+        """Which model compares the meanings, as it was set.
+
+        A name is loaded with the next run that needs it, and downloaded where it is not on the disk. Raises
+        `InputError` for what is neither a name nor an entailment model.
+        """
+        return self._controller.entailment
+
+    @entailment.setter
+    def entailment(self, entailment: Entailment | str | Path | None) -> None:
+        judge = judges.checked(entailment)
+        self._controller.entailment = judge
+        with self._exclusive():
+            self.set_trait("judge", judges.name_of(judge))
 
     # ---- Python twins of the page
     def run(self, what: str | Sequence[str] = "everything", **settings: Any) -> Trial:
@@ -302,7 +329,7 @@ class Probe(PageState):
         """Python that makes the current stimulus and runs it with the current settings."""
         stimulus = self.stimulus
         planned = Trial(stimulus, None, None, None, self.model, Settings(**self.settings))
-        code = planned.code(self._editor.expression(stimulus))
+        code = trial_code(planned, self._editor.expression(stimulus), entailment=self.judge)
         return code.replace("# trial.stimulus", "# probe.stimulus")  # there is no trial yet to save images of
 
     # ---- trials, each named by its number or given as itself
@@ -674,6 +701,20 @@ class Probe(PageState):
         with self._exclusive():
             self._send_whole_document()
 
+    def _on_judges(self, asked: messages.Judges) -> None:
+        self._later("judges", lambda: self.send({"kind": "judges", **judges.offer(self.vlm)}))
+
+    def _on_judge(self, asked: messages.Judge) -> None:
+        def take() -> None:
+            self.entailment = asked.name
+
+        if asked.name in (AUTO, RULES, EMBEDDED):
+            take()
+            return
+        with self._exclusive():
+            self.error = None
+        self._controller.load_judge(asked.id, asked.name, take)
+
     def _on_restore(self, asked: messages.Restore) -> None:
         self.restore(asked.trial)
 
@@ -828,6 +869,8 @@ class Probe(PageState):
             return None
         if trial is not None and trial.stimulus.key == stimulus.key:
             same = label(trial.model) == self.model["label"]
+            if "judge" in changed and trial.uncertainty is not None:
+                same = False
             if "settings" in changed:
                 same = same and all(
                     getattr(trial.settings, name) == value for name, value in self.settings.items()

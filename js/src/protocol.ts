@@ -227,6 +227,23 @@ export interface Offer {
   device: string;
 }
 
+/** An entailment model that can compare the meanings; sizes in bytes. */
+export interface JudgeEntry {
+  name: string;
+  parameters: number;
+  download: number;
+  memory: number;
+  licence: string;
+  languages: string;
+  /** "shipped", "loaded", "on disk", "to be downloaded" */
+  state: string;
+}
+/** The entailment models to choose from. `automatic`: which of them "auto" takes now. */
+export interface Judges {
+  models: JudgeEntry[];
+  automatic: string;
+}
+
 /** How many tokens the prompt has by segment, for the input with this key and the model with this label. */
 export interface Tokens {
   key: string;
@@ -309,6 +326,8 @@ export interface UncertaintyView {
   temperature: number;
   entropies: EntropyView[];
   clusters: ClusterView[];
+  /** who compared the meanings, and why not to rely on it */
+  judge: { label: string; doubts: string[] };
   /** as it would have come out of fewer of the same answers; null where there are too few */
   curve: CurveView | null;
   caveats: string[];
@@ -387,6 +406,8 @@ export type Outgoing =
   | { kind: "map"; id: string; trial: number; token: number }
   | { kind: "color"; id: string; x: number; y: number }
   | { kind: "load"; id: string; name: string; quantization: string | null }
+  | { kind: "judges" }
+  | { kind: "judge"; id: string; name: string }
   | { kind: "restore" | "delete"; trial: number }
   | { kind: "note"; trial: number; text: string }
   | { kind: "export"; id: string; trials: number[]; format: Format };
@@ -407,4 +428,5 @@ export type Incoming =
   | ({ kind: "tokens"; id: null } & Tokens)
   | { kind: "export"; id: string; name: string; type: string }
   | ({ kind: "partial" } & Partly)
+  | ({ kind: "judges"; id: null } & Judges)
   | ({ kind: "models"; id: null } & Offer);

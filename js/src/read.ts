@@ -18,6 +18,7 @@ import type {
   ImageChoice,
   Incoming,
   Inputs,
+  JudgeEntry,
   Kept,
   Line,
   ModelEntry,
@@ -239,6 +240,11 @@ const readEntry = shape<ModelEntry>(
   (x) => typeof x.name === "string",
 );
 
+const readJudge = shape<JudgeEntry>(
+  { name: text, parameters: zero, download: zero, memory: zero, licence: text, languages: text, state: text },
+  (x) => typeof x.name === "string",
+);
+
 const told = { text, logprob: number };
 
 const readAnswer = shape<AnswerView>(
@@ -265,6 +271,7 @@ const readUncertainty = shape<UncertaintyView>({
   samples: zero,
   temperature: zero,
   caveats: strings,
+  judge: filled({ label: text, doubts: strings }),
   curve: readCurve,
   entropies: many(
     shape<EntropyView>(
@@ -346,6 +353,7 @@ const MESSAGES: Record<string, Reader<Incoming | null>> = {
   tokens: shape({ kind: is("tokens"), id: is(null), key: text, model: text, counts: (x) => (isDict(x) ? shares(x) : null), problem: text }),
   export: shape({ kind: is("export"), id: text, name: str("trials"), type: text }),
   partial: shape({ kind: is("partial"), id: text, answer: string, samples: strings }),
+  judges: shape({ kind: is("judges"), id: is(null), models: many(readJudge), automatic: text }),
   models: shape({ kind: is("models"), id: is(null), models: many(readEntry), free: number, held: zero, device: text }),
 };
 

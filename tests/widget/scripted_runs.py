@@ -58,4 +58,5 @@ class Script:
         if self.error is not None:
             raise self.error
         answer = Answer("Yes", (5,), ("Yes",), (-0.1,))
-        return Trial(stimulus, answer, None, None, vlm.info(), Settings(what=what or WHAT, **settings))
+        of_settings = {name: value for name, value in settings.items() if name != "entailment"}
+        return Trial(stimulus, answer, None, None, vlm.info(), Settings(what=what or WHAT, **of_settings))

@@ -99,6 +99,7 @@ def victim(vlm: VLM) -> Iterator[Victim]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(controller, "run_trial", script)
         patch.setattr(ModelSlot, "exchange", no_loading)
+        patch.setattr(controller, "choose", no_loading)
         made = Victim(vlm)
         yield made
         made.close()

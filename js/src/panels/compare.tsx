@@ -88,7 +88,7 @@ function entropyOf(views: TrialView[], name: string): Cell[] {
   const apart = (a: EntropyView, b: EntropyView | undefined): boolean =>
     b !== undefined && a.low !== null && a.high !== null && b.low !== null && b.high !== null && (a.low > b.high || a.high < b.low);
   const most = Math.max(...found.map((entropy) => entropy?.maximum ?? entropy?.high ?? entropy?.value ?? 0)) || 1;
-  return found.map((entropy) => {
+  return found.map((entropy, i) => {
     if (!entropy) return { differs: false, view: null };
     const { value, low, high, label } = entropy;
     const differs = apart(entropy, found[0]);
@@ -97,8 +97,32 @@ function entropyOf(views: TrialView[], name: string): Cell[] {
       differs,
       view: (
         <>
-          <Marked differs={differs}>{decimals(value)}</Marked> {interval && <span class="isi-muted">{`[${interval.map((x) => decimals(x)).join(", ")}]`}</span>}
+          <Marked differs={differs}>{decimals(value)}</Marked> {doubted(views[i]) && "(!) "}
+          {interval && <span class="isi-muted">{`[${interval.map((x) => decimals(x)).join(", ")}]`}</span>}
           <Bar value={value / most} interval={interval && [interval[0] / most, interval[1] / most]} label={`${label} ${decimals(value)}`} />
+        </>
+      ),
+    };
+  });
+}
+
+const doubted = (view: TrialView | undefined): boolean => (view?.uncertainty?.judge.doubts.length ?? 0) > 0;
+
+/** Who compared the meanings, and why not to rely on it. */
+function judgesOf(views: TrialView[]): Cell[] {
+  const first = views[0]?.uncertainty?.judge.label;
+  return views.map(({ uncertainty }) => {
+    if (!uncertainty) return { differs: false, view: null };
+    const { label, doubts } = uncertainty.judge;
+    const differs = first !== undefined && label !== first;
+    return {
+      differs,
+      view: (
+        <>
+          <Marked differs={differs}>{label}</Marked>
+          {doubts.map((doubt) => (
+            <div key={doubt}>(!) {doubt}</div>
+          ))}
         </>
       ),
     };
@@ -163,6 +187,7 @@ export function rowsOf(trials: Trial[], notes: Partial<Record<string, string>>):
   if (views.some((view) => view.answer?.yes_no)) rows.push({ name: "p(yes), p(no)", cells: chances(views) });
   const entropies = new Map(views.flatMap((view) => view.uncertainty?.entropies ?? []).map(({ name, label, unit }) => [name, unit ? `${label}, ${unit}` : label]));
   for (const [name, label] of entropies) rows.push({ name: label, cells: entropyOf(views, name) });
+  if (views.some((view) => view.uncertainty)) rows.push({ name: "meanings compared by", cells: judgesOf(views) });
   text("clusters", (view) => (view.uncertainty ? String(view.uncertainty.clusters.length) : null));
   if (views.some((view) => view.attention)) rows.push({ name: "attention on the inputs", cells: sharesOf(views) });
   const settings = [...new Set(views.flatMap((view) => Object.keys(view.settings)))];

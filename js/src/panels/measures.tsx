@@ -205,6 +205,11 @@ export function Uncertainty({ uncertainty, averages, partly }: UncertaintyProps)
         <Samples samples={partly} />
       ) : uncertainty && (
         <div class="isi-wide">
+          {uncertainty.judge.doubts.map((doubt) => (
+            <p key={doubt} class="isi-changed" data-testid="doubt">
+              <Icon name="warning" /> {doubt}
+            </p>
+          ))}
           {uncertainty.entropies.map((entropy) => (
             <Entropy key={entropy.name} entropy={entropy} averages={averages} />
           ))}
@@ -223,6 +228,7 @@ export function Uncertainty({ uncertainty, averages, partly }: UncertaintyProps)
               <Cluster key={cluster.id} cluster={cluster} total={uncertainty.samples} />
             ))}
           </ul>
+          {uncertainty.judge.label && <p class="isi-muted" data-testid="judge">{`Meanings compared by ${uncertainty.judge.label}`}</p>}
           {uncertainty.caveats.map((caveat) => (
             <p key={caveat} class="isi-muted">
               {caveat}

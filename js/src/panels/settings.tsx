@@ -4,6 +4,7 @@ import type { ComponentChildren } from "preact";
 import type { Settings } from "../protocol";
 import { readSettings } from "../read";
 import { useView } from "../view";
+import { JudgeChoice } from "./judges";
 import { NumberField } from "./number";
 import { Button, Popover } from "./parts";
 
@@ -89,6 +90,7 @@ const Panel = live(function Panel() {
       </Setting>
       <Flag name="strict" label="Strict entailment" title="Two answers mean the same only if each entails the other. Else: if neither contradicts the other and not both are neutral." />
       <Flag name="prepend_question" label="Question prepended" title="The entailment model reads question and answer. Else: the answer alone." />
+      <JudgeChoice />
       <Button test="settings-reset" label="Back to the defaults" text="Reset" why={own.length === 0 && "all settings are at their defaults"} onClick={() => store.configure(DEFAULTS)} />
     </Popover>
   );

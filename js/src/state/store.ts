@@ -5,7 +5,7 @@ import { batch, computed, signal, type ReadonlySignal, type Signal } from "@prea
 import * as documents from "../document";
 import { choiceOf, pictured, same } from "../document";
 import * as read from "../read";
-import type { Choice, Document, Failure, Heat, Format, Incoming, Measure, Offer, Operation, Outgoing, Partly, Rectangle, Settings, Status, Tokens, Trial } from "../protocol";
+import type { Choice, Document, Failure, Heat, Format, Incoming, Judges, Measure, Offer, Operation, Outgoing, Partly, Rectangle, Settings, Status, Tokens, Trial } from "../protocol";
 import { Pace } from "./pace";
 import { decode, PictureLoader, type Detail, type Picture } from "./picture";
 
@@ -47,6 +47,8 @@ export class Store {
   readonly shown;
   readonly modelInfo;
   readonly runOnChange;
+  /** which entailment model compares the meanings: its name, or "auto" */
+  readonly judge;
   readonly #pinned: Signal<number[]>;
   /** numbers of the trials to compare, rising */
   readonly pinned: ReadonlySignal<number[]>;
@@ -70,6 +72,8 @@ export class Store {
   readonly code: Signal<{ id: string; text: string } | null> = signal(null);
   /** The models that can be loaded, as of the last time that they were asked for. */
   readonly offer: Signal<Offer | null> = signal(null);
+  /** The entailment models that can be chosen, as of the last time that they were asked for. */
+  readonly judges: Signal<Judges | null> = signal(null);
   /** Small pictures of observations by index, as far as they were asked for; null: it has none that can be read. */
   readonly thumbnails: Signal<ReadonlyMap<number, Uint8Array<ArrayBuffer> | null>> = signal(new Map());
   /** The last count of tokens that came. */
@@ -139,6 +143,7 @@ export class Store {
     this.shown = this.#trait("shown", (x) => (typeof x === "number" ? x : -1));
     this.modelInfo = this.#trait("model", read.readModel);
     this.runOnChange = this.#trait("run_on_change", (x) => x === true);
+    this.judge = this.#trait("judge", (x) => (typeof x === "string" && x ? x : "auto"));
     this.notes = this.#trait("notes", read.readNotes);
     this.#pinned = this.#trait("pinned", read.readNumbers);
     this.pinned = computed(() => this.#pinned.value.filter((id) => this.trials.value.some((trial) => trial.id === id)));
@@ -416,6 +421,17 @@ export class Store {
     this.#wait("The list of models was not returned by the kernel.");
   }
 
+  /** Asks for the entailment models; they arrive in `judges`. */
+  askJudges(): void {
+    this.#send({ kind: "judges" });
+  }
+
+  /** Has another entailment model compare the meanings, and downloads it where it is not on the disk. */
+  takeJudge(name: string): void {
+    this.dismiss();
+    this.#send({ kind: "judge", id: identifier(), name });
+  }
+
   /** Tells Python tool and selection: those of the view that was used last. */
   tell(view: { tool: string; selected: readonly number[] }): void {
     this.#own = true;
@@ -522,6 +538,9 @@ export class Store {
       }
       case "models":
         this.offer.value = message;
+        break;
+      case "judges":
+        this.judges.value = message;
         break;
       case "thumbnails":
         this.thumbnails.value = new Map([...this.thumbnails.value, ...message.indexes.map((index, i) => [index, buffers[i]?.length ? buffers[i] : null] as const)]);
@@ -668,7 +687,7 @@ export class Store {
 }
 
 /** What is going on, in words. */
-export const doing = ({ what, stage, note }: Status): string => (what[0] === "load" ? note || "Loading the model" : `Running${stage && `: ${stage}`}`);
+export const doing = ({ what, stage, note }: Status): string => note || (what[0] === "load" ? "Loading the model" : `Running${stage && `: ${stage}`}`);
 
 export function identifier(): string {
   const words = crypto.getRandomValues(new Uint32Array(3));

@@ -1,0 +1,82 @@
+// Which entailment model compares the meanings, in the settings: those that are known, where they are, and what a download takes. Part of the editor.
+import { live } from "../live";
+import { useEffect, useRef } from "preact/hooks";
+import { composing } from "../keys";
+import type { JudgeEntry } from "../protocol";
+import { useView } from "../view";
+import { Button } from "./parts";
+
+/** Names that are no models. */
+const FIXED: [name: string, text: string, help: string][] = [
+  ["auto", "automatic", "The embedded model for the embedded VLM; for any other the best listed model that is on the disk and fits into memory, else rules. Nothing is downloaded"],
+  ["rules", "rules of wording", "No model: yes against no, and answers that are the same but for spelling; all else counts as different"],
+];
+
+const size = (bytes: number): string => (bytes >= 1e9 ? `${(bytes / 1e9).toFixed(1)} GB` : `${Math.ceil(bytes / 1e6)} MB`);
+
+export const JudgeChoice = live(function JudgeChoice() {
+  const { store } = useView();
+  const chosen = store.judge.value;
+  const list = store.judges.value;
+  const field = useRef<HTMLInputElement>(null);
+  useEffect(() => store.askJudges(), []);
+  const take = (name: string | undefined): void => {
+    if (name && name !== chosen) store.takeJudge(name);
+  };
+  const known = FIXED.some(([name]) => name === chosen) || list?.models.some(({ name }) => name === chosen);
+  return (
+    <details class={chosen === "auto" ? "isi-setting isi-judges" : "isi-setting isi-judges isi-differs"} data-testid="settings-judge">
+      <summary title="The model that says which answers mean the same">
+        <span class="isi-muted">Meanings compared by</span> <strong class="isi-cut">{chosen === "auto" ? `auto${list ? `: ${list.automatic}` : ""}` : chosen}</strong>
+      </summary>
+      <ul>
+        {FIXED.map(([name, text, help]) => (
+          <li key={name}>
+            <Button test={`judge-${name}`} label={help} text={text} pressed={chosen === name} onClick={() => take(name)} />
+            <span class="isi-muted">{name === "auto" && list ? `takes ${list.automatic} now` : ""}</span>
+          </li>
+        ))}
+        {!known && list && (
+          <li>
+            <Button test="judge-own" label="Chosen by its name, or in Python" text={chosen} pressed onClick={() => undefined} />
+          </li>
+        )}
+        {list?.models.map((entry) => (
+          <Entry key={entry.name} entry={entry} chosen={chosen === entry.name} take={take} />
+        ))}
+      </ul>
+      <div class="isi-search">
+        <input
+          ref={field}
+          type="text"
+          class="isi-grow"
+          aria-label="Another entailment model: a name on the hub, which is downloaded, or a folder"
+          placeholder="Another one: hub name or folder"
+          data-testid="judge-other"
+          onKeyDown={(event) => {
+            if (event.key === "Enter" && !composing(event)) take(field.current?.value.trim());
+          }}
+        />
+        <Button test="judge-load" label="Load the entailment model of this name; one on the hub is downloaded" text="Load" onClick={() => take(field.current?.value.trim())} />
+      </div>
+    </details>
+  );
+});
+
+function Entry({ entry, chosen, take }: { entry: JudgeEntry; chosen: boolean; take: (name: string) => void }) {
+  const { name, parameters, download, memory, licence, languages, state } = entry;
+  const missing = state === "to be downloaded";
+  const facts = [`${(parameters / 1e6).toFixed(parameters < 1e7 ? 1 : 0)} M`, languages, licence, `memory ${size(memory)}`, missing ? "" : state];
+  return (
+    <li>
+      <Button
+        test={`judge-${name}`}
+        label={missing ? `Download ${size(download)} from the hub, and have ${name} compare the meanings` : `Have ${name} compare the meanings`}
+        text={missing ? `${name}: download ${size(download)}` : name}
+        pressed={chosen}
+        onClick={() => take(name)}
+      />
+      <span class="isi-muted">{facts.filter(Boolean).join(" · ")}</span>
+    </li>
+  );
+}
