@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
+from isi_widget import records
 from isi_widget.errors import InputError
 
 
@@ -122,6 +123,7 @@ class Answer:
         return {**record, "alternatives": places} if places else record
 
     @classmethod
+    @records.reader("an answer", shown=("log_likelihood", "whole_log_likelihood"))
     def from_dict(cls, record: Mapping[str, Any]) -> Answer:
         """The inverse of `to_dict`."""
         values: dict[str, Any] = {
@@ -204,6 +206,7 @@ class Enumeration:
         return record | {"answers": answers, "probabilities": list(self.probabilities)}
 
     @classmethod
+    @records.reader("an enumeration")
     def from_dict(cls, record: Mapping[str, Any]) -> Enumeration:
         """The inverse of `to_dict`."""
         answers = tuple(Answer.from_dict(answer) for answer in record["answers"])

@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from isi_widget import records
 from isi_widget.errors import InputError
 
 WHAT = ("answer", "uncertainty", "attention")
@@ -153,6 +154,7 @@ class Settings:
         return {**asdict(self), "what": list(self.what)}
 
     @classmethod
+    @records.reader("settings", names=False)
     def from_dict(cls, record: Mapping[str, Any]) -> Settings:
         """The inverse of `to_dict`; what an older record lacks gets its default."""
         check_fields("settings", record, required=(), known=cls.__dataclass_fields__)

@@ -17,13 +17,14 @@ from functools import cache
 from importlib import metadata
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from isi_widget import records
 from isi_widget.answer import Answer
 from isi_widget.attribution import AttentionShares, measure_attention
 from isi_widget.correctness import Judgement, judge
 from isi_widget.errors import InputError, OutOfMemory
 from isi_widget.settings import WHAT, Settings, check_fields, names_of
 from isi_widget.stages import Cancel, Progress, Stages
-from isi_widget.stimulus import Stimulus
+from isi_widget.stimulus import Picture, Stimulus
 from isi_widget.text import repaired
 from isi_widget.uncertainty import Uncertainty, uncertainty_of
 from isi_widget.uncertainty.judge import Chosen, Entailment
@@ -76,6 +77,23 @@ def _unpack(value: Any) -> Any:
     if isinstance(value, list):
         return [_unpack(item) for item in value]
     return repaired(value) if isinstance(value, str) else value
+
+
+def _check_parts(record: Mapping[str, Any]) -> None:
+    """Refuse what of a trial's own fields could not be shown; its other parts check themselves."""
+    yes_no = record.get("yes_no")
+    if yes_no is not None and (
+        set(yes_no) != {"yes", "no", "rest"} or not all(0 <= p <= 1 + 1e-6 for p in yes_no.values())
+    ):
+        raise InputError(
+            "This record of a trial is damaged: 'yes_no' must hold the probabilities of yes, no and rest."
+        )
+    for name, seconds in record.get("seconds", {}).items():
+        if not 0 <= seconds < math.inf:
+            raise InputError(
+                f"This record of a trial is damaged: it took {seconds!r:.40} seconds for {name!r:.40}."
+            )
+    records.check_model("a trial", record["model"])
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -144,8 +162,11 @@ class Trial:
         return packed
 
     @classmethod
-    def from_dict(cls, record: Mapping[str, Any]) -> Trial:
+    @records.reader("a trial", names=False, values=False, shown=("correct",))
+    def from_dict(cls, record: Mapping[str, Any], pictures: Mapping[str, Picture] | None = None) -> Trial:
         """The inverse of `to_dict`; what an older record lacks gets its default.
+
+        `pictures` by SHA-256 are taken as they are, and not read once more.
 
         Raises `InputError` if it is no record of a trial, or has fields of a newer version.
         """
@@ -160,14 +181,16 @@ class Trial:
         check_fields("a trial", record, needed, {"schema", *(item.name for item in every)})
         data = _unpack(dict(record))
         del data["schema"]
+        records.check_values(cls, "a trial", data)
         readers: dict[str, Callable[[Any], Any]] = {
-            "stimulus": Stimulus.from_dict,
+            "stimulus": lambda value: Stimulus.from_dict(value, pictures),
             "answer": Answer.from_dict,
             "uncertainty": Uncertainty.from_dict,
             "attention": AttentionShares.from_dict,
             "settings": Settings.from_dict,
             "notes": tuple,
         }
+        _check_parts(data)
         trial = cls(
             **{
                 name: readers[name](value) if name in readers and value is not None else value

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from isi_widget import records
 from isi_widget.errors import InputError
 
 if TYPE_CHECKING:
@@ -130,9 +131,15 @@ class AttentionShares:
         }
 
     @classmethod
+    @records.reader("attention shares", shown=("modality_dominance_index",))
     def from_dict(cls, record: Mapping[str, Any]) -> AttentionShares:
         """The inverse of `to_dict`."""
         mass = np.asarray(record["mass"], dtype=np.float32)
+        segments, counts = record["segments"], record["token_counts"]
+        if not set(INPUTS) <= set(segments) or len(set(segments)) < len(segments):
+            raise InputError(f"Attention shares need the segments {', '.join(INPUTS)}, each once.")
+        if set(segments) - set(counts) or not all(0 <= count < 2**53 for count in counts.values()):
+            raise InputError("Attention shares need the number of tokens of each segment.")
         return cls(mass, record["token_counts"], tuple(record["tokens"]), tuple(record["segments"]))
 
 

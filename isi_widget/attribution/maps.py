@@ -23,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from isi_widget import records
 from isi_widget.attribution.heat import check_opacity, levels, rgba_image
 from isi_widget.attribution.places import Places
 from isi_widget.errors import InputError
@@ -210,6 +211,7 @@ class AttentionMap:
         }
 
     @classmethod
+    @records.reader("an attention map", names=False)
     def from_dict(cls, record: Mapping[str, Any]) -> AttentionMap:
         """The inverse of `to_dict`.
 

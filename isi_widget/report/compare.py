@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from isi_widget import records
 from isi_widget.errors import Cancelled, InputError
 from isi_widget.report.html import picture_html, shares_of, verdict
 from isi_widget.report.labels import labels_of
@@ -85,10 +86,16 @@ class Comparison:
         return record
 
     @classmethod
+    @records.reader("a comparison", names=False)
     def from_dict(cls, record: Mapping[str, Any]) -> Comparison:
-        """The inverse of `to_dict`."""
+        """The inverse of `to_dict`. Raises `InputError` if it is no such record."""
         skipped = tuple((str(label), str(reason)) for label, reason in record.get("skipped", ()))
-        return cls(tuple(map(Trial.from_dict, record["trials"])), tuple(record["labels"]), skipped)
+        trials, labels = record["trials"], tuple(record["labels"])
+        if len(trials) != len(labels):
+            raise InputError(
+                f"A comparison needs a label for each of {len(trials)} trials; got {len(labels)}."
+            )
+        return cls(tuple(map(Trial.from_dict, trials)), labels, skipped)
 
     def plot(self) -> Figure:
         """Thumbnails above, semantic entropies with intervals and relative attention shares below."""

@@ -9,14 +9,17 @@ from __future__ import annotations
 import io
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
+from isi_widget import records
 from isi_widget.errors import InputError
 from isi_widget.report.compare import Comparison
 from isi_widget.report.labels import labels_of
+from isi_widget.stimulus import Picture
 from isi_widget.trial import Trial
 from isi_widget.writing import write_file
 
@@ -26,8 +29,9 @@ if TYPE_CHECKING:
 #: What a report is made of.
 Trials = Trial | Comparison | Iterable[Trial]
 _NAME = re.compile(r"trial(-\d+)?\.json")
-#: Bytes of one attached trial, at most, when a report is read: a file of a stranger must not fill the memory.
-_LARGEST = 1_000_000_000
+#: What is read of a report, at most: bytes of its trials, trials, pixels of their pictures. A file of a
+#: stranger must not fill the memory.
+_LARGEST, _MOST, _MOST_PIXELS = 1_000_000_000, 1000, 1_000_000_000
 #: Where a trial does not say when it ended, the document gets this date, so that it stays the same.
 _UNDATED = datetime(2000, 1, 1, tzinfo=UTC)
 
@@ -229,7 +233,6 @@ def open_report(source: str | Path | bytes) -> Trial | list[Trial]:
     no trials are attached to it.
     """
     from pypdf import PdfReader, apply_configuration
-    from pypdf.errors import PyPdfError
 
     if isinstance(source, bytes | bytearray | memoryview):
         name, data = "These bytes are", bytes(source)
@@ -239,31 +242,70 @@ def open_report(source: str | Path | bytes) -> Trial | list[Trial]:
         raise InputError(f"open_report takes a path or the bytes of a PDF; got {type(source).__name__}.")
     if b"%PDF-" not in data[:1024]:
         raise InputError(f"{name} not a PDF. Give a report made by isi.report.")
-    try:
-        with apply_configuration(
-            zlib_maximum_output_length=_LARGEST,
-            maximum_declared_stream_length=_LARGEST,
-            stream_decoding_work_maximum_length=2 * _LARGEST,
-        ):
-            attached = {
-                key: files[0]
-                for key, files in PdfReader(io.BytesIO(data)).attachments.items()
-                if _NAME.fullmatch(key)
-            }
-    except (PyPdfError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        # pypdf's own errors, and what a damaged object makes of its readers
-        raise InputError(f"{name} a damaged PDF: {error}. Make the report again.") from None
-    if not attached:
+    trials: list[Trial] = []
+    pictures: dict[str, Picture] = {}  # several trials mostly show the same one
+    with (
+        _readable(name),
+        apply_configuration(
+            zlib_maximum_output_length=records.MOST_BYTES,
+            maximum_declared_stream_length=records.MOST_BYTES,
+            stream_decoding_work_maximum_length=2 * records.MOST_BYTES,
+        ),
+    ):
+        attached = PdfReader(io.BytesIO(data)).attachments
+        keys = sorted((key for key in attached if _NAME.fullmatch(key)), key=_number)
+        if len(keys) > _MOST:
+            raise InputError(f"{name} a report of {len(keys)} trials; at most {_MOST} are read.")
+        size = 0
+        for key in keys:  # one at a time: each is read, checked and let go
+            content = attached[key][0]
+            size += len(content)
+            if size > _LARGEST:
+                raise InputError(f"{name} a report with more than {_LARGEST >> 20} MB of trials inside.")
+            record = records.parse_json(
+                content, f"{key} inside {name.removesuffix(' is').removesuffix(' are')}"
+            )
+            trials.append(Trial.from_dict(record, pictures))
+            pictures |= trials[-1].stimulus.pictures
+            if sum(picture.width * picture.height for picture in pictures.values()) > _MOST_PIXELS:
+                raise InputError(
+                    f"{name} a report with pictures of more than {_MOST_PIXELS // 10**6} megapixels."
+                )
+    if not keys:
         raise InputError(
             f"{name} a PDF without trials inside. Give a report made by isi.report, as it was written: some "
             "programs drop attachments when they print or save a PDF again."
         )
-    trials = [_trial(name, key, attached[key]) for key in sorted(attached, key=_number)]
-    return trials[0] if list(attached) == ["trial.json"] else trials
+    return trials[0] if keys == ["trial.json"] else trials
+
+
+@contextmanager
+def _readable(name: str) -> Iterator[None]:
+    """Turn pypdf's own errors, and what a damaged object makes of its readers, into an `InputError`."""
+    from pypdf.errors import PyPdfError
+
+    try:
+        yield
+    except InputError:
+        raise
+    except (
+        PyPdfError,
+        ValueError,
+        LookupError,
+        TypeError,
+        AttributeError,
+        ArithmeticError,
+        RecursionError,
+        AssertionError,
+        NotImplementedError,
+    ) as error:
+        raise InputError(f"{name} a damaged PDF: {error!s:.200}. Make the report again.") from None
 
 
 def _read(path: Path) -> bytes:
     try:
+        if (size := path.stat().st_size) > _LARGEST:
+            raise InputError(f"The report {path} has {size >> 20} MB; at most {_LARGEST >> 20} MB are read.")
         return path.read_bytes()
     except OSError as error:
         raise InputError(f"The report {path} cannot be read: {error.strerror or error}.") from None
@@ -272,11 +314,3 @@ def _read(path: Path) -> bytes:
 def _number(name: str) -> int:
     digits = re.findall(r"\d+", name)
     return int(digits[0]) if digits else 0
-
-
-def _trial(name: str, key: str, content: bytes) -> Trial:
-    try:
-        record = json.loads(content)
-    except ValueError as error:
-        raise InputError(f"{name} a damaged report: {key} inside it is no JSON ({error}).") from None
-    return Trial.from_dict(record)

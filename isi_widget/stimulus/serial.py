@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from isi_widget import records
 from isi_widget.errors import InputError
 from isi_widget.stimulus.core import Stimulus
 from isi_widget.stimulus.loading import load_image
@@ -21,6 +22,7 @@ from isi_widget.stimulus.picture import Picture
 from isi_widget.stimulus.presets import Presets
 
 FORMAT = "isi_widget.stimulus"
+_MOST_PIXELS = 500_000_000  # of all pictures of one stimulus: 1.5 GB
 VERSION = 1
 
 _KEYS = {"format", "version", "image", "question", "context", "answer", "presets", "operations", "pictures"}
@@ -36,16 +38,9 @@ def schema() -> dict[str, Any]:
 
 def parse_json(text: str | bytes) -> dict[str, Any]:
     """A JSON object from text; NaN and Infinity, which are no JSON, are refused."""
-
-    def refuse(constant: str) -> None:
-        raise InputError(f"The stimulus is no valid JSON: it holds {constant}, which JSON does not have.")
-
     if not isinstance(text, (str, bytes)):
         raise InputError(f"from_json needs JSON text, got {type(text).__name__}; from_dict takes a dict.")
-    try:
-        record = json.loads(text, parse_constant=refuse)
-    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise InputError(f"The stimulus is no valid JSON: {error}.") from None
+    record = records.parse_json(text, "The stimulus")
     if not isinstance(record, dict):
         raise InputError(f"The stimulus must be a JSON object, got {type(record).__name__}.")
     return record
@@ -83,14 +78,18 @@ def stimulus_from_dict(record: Any, pictures: Mapping[str, Picture] | None = Non
     InputError : unknown or missing keys, wrong types, another version, damaged or unknown pictures, or a
         bad operation.
     """
-    record = _object(record, "The stimulus", _KEYS, _KEYS - _OPTIONAL)
+    with records.damaged("a stimulus"):
+        return _from_dict(_object(record, "The stimulus", _KEYS, _KEYS - _OPTIONAL), pictures)
+
+
+def _from_dict(record: Mapping[str, Any], pictures: Mapping[str, Picture] | None) -> Stimulus:
     if record["format"] != FORMAT:
         raise InputError(f'"format" must be {FORMAT!r}, got {record["format"]!r}.')
     if record["version"] != VERSION or isinstance(record["version"], bool):
         raise InputError(
             f'"version" must be {VERSION}, got {record["version"]!r}; it needs another version of isi_widget.'
         )
-    known = {**(pictures or {}), **_decoded(record.get("pictures", {}))}
+    known = {**(pictures or {}), **_decoded(record.get("pictures", {}), pictures or {})}
     presets = _object(record.get("presets", {}), '"presets"', {"images", "contexts"})
     images = _object(presets.get("images", {}), '"presets.images"')
     operations = record.get("operations", [])
@@ -126,10 +125,13 @@ def _object(
     return value
 
 
-def _decoded(value: Any) -> dict[str, Picture]:
-    """The embedded pictures, each checked against the SHA-256 that names it."""
+def _decoded(value: Any, known: Mapping[str, Picture]) -> dict[str, Picture]:
+    """The embedded pictures, each checked against the SHA-256 that names it; known ones are skipped."""
     result: dict[str, Picture] = {}
+    pixels = 0
     for digest, text in _object(value, '"pictures"').items():
+        if digest in known:
+            continue
         try:
             data = base64.b64decode(text, validate=True)
         except (binascii.Error, TypeError, ValueError):
@@ -140,6 +142,9 @@ def _decoded(value: Any) -> dict[str, Picture]:
                 f'"pictures": the image under {str(digest)[:12]!r} has other content than its SHA-256 says.'
             )
         result[digest] = picture
+        pixels += picture.width * picture.height
+        if pixels > _MOST_PIXELS:
+            raise InputError(f"The pictures of a stimulus have at most {_MOST_PIXELS // 10**6} megapixels.")
     return result
 
 

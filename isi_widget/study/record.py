@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from isi_widget import records
 from isi_widget.attribution.attention import INPUTS, SEGMENTS
 from isi_widget.errors import InputError
 from isi_widget.settings import Settings, check_fields
@@ -341,11 +342,17 @@ def _row(values: Sequence[Any]) -> Row:
     named = dict(zip(_COLUMNS, values, strict=True))
     for name in _NUMBERS:
         named[name] = math.nan if named[name] is None else float(named[name])
+    records.check_values(Row, _TITLE, named)
     return Row(**named)
 
 
 def read(record: Mapping[str, Any]) -> tuple[Averages, int]:
     """The averages of a record, of an unfinished run too, and the size of its data set."""
+    with records.damaged(_TITLE):
+        return _read(record)
+
+
+def _read(record: Mapping[str, Any]) -> tuple[Averages, int]:
     check_fields(_TITLE, record, ("schema",), record)
     if record["schema"] != SCHEMA:
         raise InputError(
@@ -354,6 +361,9 @@ def read(record: Mapping[str, Any]) -> tuple[Averages, int]:
         )
     known = {item.name for item in fields(Averages)} | {"schema", "size", "columns"}
     check_fields(_TITLE, record, known - {"skipped"}, known)
+    own = {name: value for name, value in record.items() if name not in ("rows", "skipped")}
+    records.check_values(Averages, _TITLE, own)
+    records.check_model(_TITLE, record["model"])
     if list(record["columns"]) != list(_COLUMNS):
         raise InputError(
             f"These averages have the columns {record['columns']}; expected {list(_COLUMNS)}. Make them "
@@ -378,11 +388,13 @@ def read(record: Mapping[str, Any]) -> tuple[Averages, int]:
 def read_json(path: str | Path) -> dict[str, Any]:
     """The JSON object in a file; `InputError` if there is none."""
     try:
-        record = json.loads(Path(path).read_text(encoding="utf-8"))
+        content = Path(path).read_bytes()
     except OSError as error:
         raise InputError(f"The averages in {str(path)!r} cannot be read: {error.strerror}.") from None
-    except ValueError:
-        record = None
+    try:
+        record = records.parse_json(content, f"The file {str(path)!r}")
+    except InputError as error:
+        raise InputError(f"The file {str(path)!r} holds no averages: {error}") from None
     if not isinstance(record, dict):
         raise InputError(f"The file {str(path)!r} holds no averages: it is no JSON object.")
     return record

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from isi_widget import records
 from isi_widget.errors import InputError
 from isi_widget.uncertainty._checks import Floats
 from isi_widget.uncertainty.clusters import ENTAILMENT, NEUTRAL
@@ -159,6 +160,7 @@ class Judge:
         return {f.name: getattr(self, f.name) for f in fields(self)} | {"unknown": list(self.unknown)}
 
     @classmethod
+    @records.reader("who compared the meanings", names=False)
     def from_dict(cls, record: Mapping[str, Any]) -> Judge:
         """The inverse of `to_dict`; what an older record lacks gets its default."""
         kinds = {f.name: type(f.default) for f in fields(cls)}

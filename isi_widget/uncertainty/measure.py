@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from isi_widget import records
 from isi_widget.answer import Answer
 from isi_widget.errors import InputError
 from isi_widget.uncertainty._checks import Floats, contiguous
@@ -39,6 +40,10 @@ from isi_widget.uncertainty.order import OrderDependence, order_dependence
 Likelihood = Literal["raw", "sampled"]
 WEIGHTED = ("semantic_entropy", "predictive_entropy", "rao_quadratic_entropy")
 """The entropies that need likelihoods: NaN where the model does not tell them."""
+
+
+#: What every display of an uncertainty computes.
+_SHOWN = ("log_likelihoods", "cluster_names", "cluster_probabilities", "caveats")
 
 
 @dataclass(frozen=True, eq=False)
@@ -211,8 +216,14 @@ class Uncertainty:
         return record | {name: _number(record[name]) for name in NAMES}
 
     @classmethod
+    @records.reader("an uncertainty", texts=True, shown=_SHOWN)
     def from_dict(cls, record: Mapping[str, Any]) -> Uncertainty:
         """The inverse of `to_dict`, without loss; what an older record lacks gets its default."""
+        number = len(record["answers"])
+        if not number or not all(0 <= cluster < number for cluster in record["cluster_ids"]):
+            raise InputError("An uncertainty needs at least one answer, and a cluster from 0 on for each.")
+        if not 0 < record.get("level", 0.95) < 1:
+            raise InputError(f"The level of an interval lies between 0 and 1; got {record['level']!r:.40}.")
         values = dict(record)
         values["answers"] = tuple(Answer.from_dict(answer) for answer in record["answers"])
         values["cluster_ids"] = tuple(record["cluster_ids"])

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from isi_widget import records
 from isi_widget.errors import InputError
 from isi_widget.uncertainty._checks import Ints, entailment_probabilities, whole_number
 from isi_widget.uncertainty.clusters import CONTRADICTION, ENTAILMENT, NEUTRAL
@@ -50,6 +51,7 @@ class OrderDependence:
         return asdict(self)
 
     @classmethod
+    @records.reader("a dependence on the order")
     def from_dict(cls, record: Mapping[str, Any]) -> OrderDependence:
         """The inverse of `to_dict`."""
         return cls(**record)
