@@ -262,10 +262,7 @@ def open_report(source: str | Path | bytes) -> Trial | list[Trial]:
             size += len(content)
             if size > _LARGEST:
                 raise InputError(f"{name} a report with more than {_LARGEST >> 20} MB of trials inside.")
-            record = records.parse_json(
-                content, f"{key} inside {name.removesuffix(' is').removesuffix(' are')}"
-            )
-            trials.append(Trial.from_dict(record, pictures))
+            trials.append(Trial.from_dict(_record(name, key, content), pictures))
             pictures |= trials[-1].stimulus.pictures
             if sum(picture.width * picture.height for picture in pictures.values()) > _MOST_PIXELS:
                 raise InputError(
@@ -277,6 +274,14 @@ def open_report(source: str | Path | bytes) -> Trial | list[Trial]:
             "programs drop attachments when they print or save a PDF again."
         )
     return trials[0] if keys == ["trial.json"] else trials
+
+
+def _record(name: str, key: str, content: bytes) -> Any:
+    try:
+        return records.parse_json(content, f"{key} inside it")
+    except InputError as error:
+        reason = str(error).replace("is no valid JSON", "is no JSON")
+        raise InputError(f"{name} a damaged report: {reason}") from None
 
 
 @contextmanager
