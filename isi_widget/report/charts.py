@@ -6,9 +6,12 @@ figure once, a script saves it with `figure.savefig`. Not for the page (see `htm
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from isi_widget import fonts
 from isi_widget.report.style import INPUTS, NEUTRAL, SEGMENT_COLORS, SEGMENTS
 from isi_widget.report.view import doubts_of
 
@@ -37,7 +40,7 @@ def plot_trial(trial: Trial) -> Figure:
     figure.suptitle(_title(view), fontsize=10)
     if view["notes"]:
         figure.supxlabel("\n".join(_wrapped(plain(note, 400), 150) for note in view["notes"]), fontsize=7)
-    return figure
+    return _lettered(figure)
 
 
 def new_figure(size: tuple[float, float]) -> Figure:
@@ -184,6 +187,43 @@ def plain(text: str, longest: int = _LONGEST_LABEL) -> str:
     return short.replace("$", r"\$")
 
 
+def _lettered(figure: Figure) -> Figure:
+    """The figure with fonts for all of its letters: those of this computer where matplotlib's own have none.
+
+    Warns
+    -----
+    UserWarning : no font draws some of them; U+FFFD stands in their place.
+    """
+    from matplotlib.font_manager import FontProperties, findfont, fontManager
+    from matplotlib.text import Text
+    from matplotlib.ticker import FixedFormatter
+
+    texts: list[Any] = figure.findobj(Text)
+    ticks = [axis.get_major_formatter() for axes in figure.get_axes() for axis in (axes.xaxis, axes.yaxis)]
+    labels = [ticker for ticker in ticks if isinstance(ticker, FixedFormatter)]
+    written = {text.get_text() for text in texts} | {line for ticker in labels for line in ticker.seq}
+    letters = {letter for line in written for letter in line if letter.isprintable()}
+    usual = [Path(findfont(FontProperties())), Path(findfont("DejaVu Sans"))]
+    drawn = frozenset().union(*map(fonts.characters, usual))
+    others = fonts.find({ord(letter) for letter in letters} - drawn)
+    drawn = drawn.union(*map(fonts.characters, others))
+    families = ["DejaVu Sans"]
+    for path in others:
+        fontManager.addfont(path)
+        families.append(FontProperties(fname=path).get_name())
+    missing = {letter for letter in letters if ord(letter) not in drawn}
+    if others or missing:
+        instead = str.maketrans(dict.fromkeys(missing, fonts.UNDRAWABLE))
+        for ticker in labels:
+            ticker.seq = [line.translate(instead) for line in ticker.seq]
+        for text in texts:
+            text.set_text(text.get_text().translate(instead))
+            text.set_fontfamily([*text.get_fontfamily(), *families])
+    if missing:
+        warnings.warn(fonts.advice(missing), UserWarning, stacklevel=4)
+    return figure
+
+
 def _wrapped(text: str, width: int = 46) -> str:
     import textwrap
 
@@ -223,7 +263,7 @@ def plot_comparison(trials: Sequence[Trial], labels: Sequence[str]) -> Figure:
         if trial.answer is not None:
             judged = {True: " (right)", False: " (wrong)", None: ""}[trial.correct]
             axis.set_xlabel(_wrapped(plain(trial.answer.text, 60), 26) + judged, fontsize=8)
-    return figure
+    return _lettered(figure)
 
 
 def _draw_spread(axis: Axes, views: Sequence[dict[str, Any]], labels: Sequence[str]) -> None:

@@ -1,46 +1,24 @@
-"""Fonts of the PDF report: which there are, what each can draw, and what is written where none can.
+"""Fonts of the PDF report: those it always has, and what is written where no font draws a character.
 
-The DejaVu fonts that matplotlib brings draw Latin, Greek, Cyrillic, Arabic, Hebrew and many signs. For the
-rest (Chinese, Japanese, Korean, emoji, ...) the fonts of the computer are looked through, and only then: a
-package cannot carry them. Not for laying out text (see `pdf_sheet`).
+Not for finding fonts (`isi_widget.fonts`) nor for laying out text (see `pdf_sheet`).
 """
 
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-#: Stands for a character that no font draws; the page that has one says so.
-UNDRAWABLE = "\N{REPLACEMENT CHARACTER}"
+from isi_widget import fonts
+from isi_widget.fonts import UNDRAWABLE, characters
+
 #: Stands for the number of pages. Noncharacters: `clean` lets none through, so no text can contain it.
 PAGES = "\ufdd0\ufdd0\ufdd0"
 SANS, MONO = "isi sans", "isi mono"
 
 _LONGEST_RUN = 30
-#: Parts of names of fonts that cover much and look calm; others come after them, by name.
-_PREFERRED = (
-    "notosanscjk",
-    "notosans",
-    "sourcehansans",
-    "droidsansfallback",
-    "wqy",
-    "pingfang",
-    "hiraginosans",
-    "yugoth",
-    "msyh",
-    "malgun",
-    "applesdgothic",
-    "arialuni",
-    "segoeui",
-    "symbola",
-    "notoemoji",
-    "unifont",
-)
-#: Drawn as bitmaps or in layers of colour, which a page of outlines cannot hold.
-_PAINTED = ("CBDT", "sbix", "SVG ")
 
 
 @dataclass(frozen=True)
@@ -71,41 +49,7 @@ def others(wanted: frozenset[int], paths: Iterable[Path] | None = None) -> list[
 
     paths : files to look through; None: those that matplotlib finds installed.
     """
-    found: list[Face] = []
-    left = set(wanted)
-    for path in _installed() if paths is None else paths:
-        if not left:
-            break
-        drawn = left & characters(path)
-        if drawn:
-            found.append(Face(f"isi other {len(found)}", path))
-            left -= drawn
-    return found
-
-
-def _installed() -> Sequence[Path]:
-    from matplotlib.font_manager import findSystemFonts
-
-    def rank(path: Path) -> tuple[int, bool, str]:
-        name = path.name.lower().replace("-", "").replace(" ", "")
-        place = next((i for i, part in enumerate(_PREFERRED) if part in name), len(_PREFERRED))
-        return place, "regular" not in name, str(path)
-
-    return sorted(map(Path, findSystemFonts()), key=rank)
-
-
-@cache
-def characters(path: Path) -> frozenset[int]:
-    """Code points that a font draws as outlines; none if it cannot be read."""
-    from fontTools.ttLib import TTFont, TTLibError
-
-    try:
-        with TTFont(path, lazy=True, fontNumber=0) as font:
-            if any(table in font for table in _PAINTED) or not ("glyf" in font or "CFF " in font):
-                return frozenset()
-            return frozenset(font.getBestCmap() or ())
-    except (OSError, TTLibError, KeyError, AssertionError, ValueError):  # one of many files of a stranger
-        return frozenset()
+    return [Face(f"isi other {number}", path) for number, path in enumerate(fonts.find(wanted, paths))]
 
 
 @cache

@@ -17,12 +17,11 @@ from fpdf import FPDF, ViewerPreferences
 from fpdf.enums import MethodReturnValue, XPos, YPos
 
 from isi_widget._version import __version__
+from isi_widget.fonts import UNDRAWABLE, characters
 from isi_widget.report.pdf_fonts import (
     MONO,
     PAGES,
     SANS,
-    UNDRAWABLE,
-    characters,
     clean,
     goes_left,
     others,

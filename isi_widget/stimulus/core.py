@@ -48,7 +48,7 @@ from isi_widget.stimulus.operations import (
 from isi_widget.stimulus.picture import Picture
 from isi_widget.stimulus.presets import Presets
 from isi_widget.stimulus.regions import Region
-from isi_widget.stimulus.rendering import cache, shown, warn_unseen
+from isi_widget.stimulus.rendering import cache, shown, warn_of
 
 _O = TypeVar("_O", bound=Operation)
 
@@ -237,7 +237,7 @@ class Stimulus:
         image or has no size.
         """
         made = replace(self, operations=(*self.operations, *operations))
-        warn_unseen(operations, made.current_image.size)
+        warn_of(operations, made.current_image.size)
         return made
 
     def undo(self) -> Stimulus:
@@ -250,7 +250,7 @@ class Stimulus:
         """With the operation at `index` replaced; negative indices count from the end."""
         at = self._index(index)
         made = replace(self, operations=(*self.operations[:at], operation, *self.operations[at + 1 :]))
-        warn_unseen([operation], made.current_image.size)
+        warn_of([operation], made.current_image.size)
         return made
 
     def without(self, index: int) -> Stimulus:

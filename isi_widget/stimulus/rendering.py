@@ -15,7 +15,8 @@ from typing import TypeAlias
 
 from PIL import Image
 
-from isi_widget.stimulus.drawing import Drawing, Patch
+from isi_widget.stimulus.drawing import Arrow, Drawing, Patch, Text
+from isi_widget.stimulus.lettering import unwritten
 from isi_widget.stimulus.operations import Operation
 from isi_widget.stimulus.picture import Picture
 
@@ -37,8 +38,10 @@ def unseen(drawing: Drawing, size: tuple[int, int]) -> bool:
     return drawing.bounds(size) == (0, 0, 0, 0)
 
 
-def warn_unseen(operations: Iterable[Operation], size: tuple[int, int]) -> None:
-    """Say which of the operations are drawings that paint nothing, hidden ones aside."""
+def warn_of(operations: Sequence[Operation], size: tuple[int, int]) -> None:
+    """Say which of the operations are drawings that paint nothing, and which letters have no shape; hidden
+    drawings aside.
+    """
     lost = [
         item.op for item in operations if isinstance(item, Drawing) and not item.hidden and unseen(item, size)
     ]
@@ -49,6 +52,24 @@ def warn_unseen(operations: Iterable[Operation], size: tuple[int, int]) -> None:
             UserWarning,
             stacklevel=4,
         )
+    missing = unwritten_in(item for item in operations if isinstance(item, Drawing) and not item.hidden)
+    if missing:
+        warnings.warn(
+            f"The font of drawn text has no letters for {missing[:40]}: the model is shown empty boxes in "
+            "their place. Draw such text with a font of your own (PIL.ImageDraw), and give that image.",
+            UserWarning,
+            stacklevel=4,
+        )
+
+
+def unwritten_in(drawings: Iterable[Operation]) -> str:
+    """The letters of drawn texts and labels that the font has no shape for."""
+    texts = [
+        item.text if isinstance(item, Text) else item.label
+        for item in drawings
+        if isinstance(item, Text | Arrow)
+    ]
+    return unwritten("\n".join(texts)) if any(not text.isascii() for text in texts) else ""
 
 
 def paint(image: Image.Image, drawings: Sequence[Drawing]) -> Image.Image:

@@ -14,9 +14,8 @@ from typing import Any
 
 from isi_widget.datasets import Dataset, Observation
 from isi_widget.errors import InputError
-from isi_widget.stimulus import Arrow, Drawing, Patch, Picture, Presets, Stimulus, Text, checks
-from isi_widget.stimulus.lettering import unwritten
-from isi_widget.stimulus.rendering import unseen
+from isi_widget.stimulus import Drawing, Patch, Picture, Presets, Stimulus, checks
+from isi_widget.stimulus.rendering import unseen, unwritten_in
 from isi_widget.widget import document as doc
 from isi_widget.widget import preview as pictures
 
@@ -334,12 +333,7 @@ def inputs(stimulus: Stimulus) -> dict[str, Any]:
 
 def _unwritten(stimulus: Stimulus) -> str:
     """What is to be said of texts on the picture that the font cannot write; "": nothing."""
-    texts = [
-        drawing.text if isinstance(drawing, Text) else drawing.label
-        for drawing in stimulus.drawings
-        if isinstance(drawing, Text | Arrow)
-    ]
-    missing = unwritten("\n".join(texts)) if any(not text.isascii() for text in texts) else ""
+    missing = unwritten_in(stimulus.drawings)
     if not missing:
         return ""
     return f"The font has no letters for {missing[:40]}: the model is shown empty boxes in their place."

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from isi_widget.errors import InputError
+from isi_widget.tables import to_csv
 from isi_widget.trial import Trial
 
 KEPT = 50  # views that the page gets, which are sent and saved whole; the trials themselves are all kept
@@ -118,7 +119,7 @@ def file_of(trials: Mapping[int, Trial], notes: Mapping[int, str], format: str) 
 
     json : {"schema", "trials": [{"id", "note", "trial"}]}, without loss: `Trial.from_dict(entry["trial"])`
     gives a trial back, its image inside. csv : one row per trial, its number and its note first, then as
-    `Trial.to_frame`. pdf : as `isi_widget.report.pdf.report`.
+    `Trial.to_frame`; `isi_widget.tables.read_csv` reads it back. pdf : as `isi_widget.report.pdf.report`.
     """
     if format == "json":
         entries = [
@@ -133,8 +134,7 @@ def file_of(trials: Mapping[int, Trial], notes: Mapping[int, str], format: str) 
         frame = pd.concat([trial.to_frame() for trial in trials.values()], ignore_index=True)
         frame.insert(0, "trial", list(trials))
         frame.insert(1, "note", [notes.get(number, "") for number in trials])
-        made: str = frame.to_csv(index=False)
-        return made.encode()
+        return to_csv(frame).encode()
     from isi_widget.report.pdf import report
 
     return report(list(trials.values()), notes=notes, numbers=list(trials))

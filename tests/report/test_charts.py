@@ -6,8 +6,10 @@ import warnings
 
 import matplotlib as mpl
 import pytest
+from made_fonts import make_font
 from made_trials import HOSTILE, make_trial
 
+from isi_widget import fonts
 from isi_widget.report.compare import Comparison
 from isi_widget.report.style import SEGMENT_COLORS
 
@@ -125,3 +127,42 @@ def test_the_legend_of_a_comparison_does_not_cover_the_numbers_of_its_axis():
         axis = drawn(figure)["Attention, relative to the inputs"]
         legend = axis.get_legend().get_window_extent()
         assert all(not legend.overlaps(label.get_window_extent()) for label in axis.get_xticklabels())
+
+
+CHINESE = "\u56fe\u4e2d\u6709\u661f\u5417"
+
+
+def shown_texts(figure):
+    figure.canvas.draw()
+    return "".join(text.get_text() for text in figure.findobj(mpl.text.Text))
+
+
+def test_letters_that_the_usual_font_has_not_are_drawn_by_a_font_of_the_computer(tmp_path, monkeypatch):
+    path = make_font(tmp_path, {ord(c): f"g{ord(c):x}" for c in CHINESE}, "Made Han")
+    (tmp_path / "broken.ttf").write_bytes(b"no font")
+    monkeypatch.setattr(fonts, "installed", lambda: [tmp_path / "broken.ttf", path])
+    trial = make_trial(question=CHINESE + "?", texts=(CHINESE, "No.", "No.", "No."))
+    both = Comparison((trial, trial), (CHINESE, "b"))
+    for figure in (trial.plot(), both.plot()):
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # matplotlib warns of each letter that it has no shape for
+            assert CHINESE in shown_texts(figure) and fonts.UNDRAWABLE not in shown_texts(figure)
+
+
+def test_letters_that_no_font_has_are_warned_of_once(monkeypatch):
+    monkeypatch.setattr(fonts, "installed", lambda: [])
+    trial = make_trial(question=CHINESE + "?", texts=(CHINESE, "No.", "No.", "No."))
+    for made in (trial, Comparison((trial, trial), (CHINESE, "b"))):
+        with pytest.warns(UserWarning, match="No font of this computer draws .*fonts-noto-cjk") as caught:
+            figure = made.plot()
+        assert len(caught) == 1 and all(letter in str(caught[0].message) for letter in CHINESE)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            assert fonts.UNDRAWABLE * 5 in shown_texts(figure) and CHINESE not in shown_texts(figure)
+
+
+def test_no_font_is_looked_for_where_the_usual_ones_do(trial, monkeypatch):
+    monkeypatch.setattr(fonts, "installed", lambda: pytest.fail("not needed"))
+    make_trial(
+        question="\u0395\u03bb\u03bb\u03ac\u03b4\u03b1 \u0420\u043e\u0441\u0441\u0438\u044f \u2713"
+    ).plot()

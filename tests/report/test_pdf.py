@@ -18,11 +18,13 @@ import pytest
 from fontTools.ttLib import TTFont
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from made_fonts import make_font
 from made_trials import HOSTILE, make_answer, make_silent_trial, make_trial
 from PIL import Image
 from pypdf.generic import ContentStream
 
 import isi_widget as isi
+from isi_widget import fonts
 from isi_widget.errors import InputError
 from isi_widget.report import pdf_fonts
 from isi_widget.report.compare import Comparison
@@ -430,7 +432,7 @@ def test_the_first_word_of_a_hebrew_line_is_its_rightmost():
 
 @pytest.fixture
 def no_other_fonts(monkeypatch):
-    monkeypatch.setattr(pdf_fonts, "_installed", lambda: [])
+    monkeypatch.setattr(fonts, "installed", lambda: [])
 
 
 def test_what_no_font_draws_is_said_on_its_page_and_only_there(no_other_fonts):
@@ -462,33 +464,14 @@ def test_thousands_of_signs_without_a_direction_are_no_trouble(sign):
 
 
 def test_a_font_of_the_computer_draws_what_the_shipped_ones_cannot(tmp_path, monkeypatch):
-    from fontTools.fontBuilder import FontBuilder
-    from fontTools.pens.ttGlyphPen import TTGlyphPen
-
-    pen = TTGlyphPen(None)
-    pen.moveTo((100, 0))
-    pen.lineTo((900, 0))
-    pen.lineTo((500, 800))
-    pen.closePath()
-    glyph = pen.glyph()
-    builder = FontBuilder(1000, isTTF=True)
-    builder.setupGlyphOrder([".notdef", "zhong"])
-    builder.setupCharacterMap({0x4E2D: "zhong"})
-    builder.setupGlyf({".notdef": glyph, "zhong": glyph})
-    builder.setupHorizontalMetrics({".notdef": (1000, 0), "zhong": (1000, 100)})
-    builder.setupHorizontalHeader(ascent=800, descent=-200)
-    builder.setupNameTable({"familyName": "Made", "styleName": "Regular", "fullName": "Made Regular"})
-    builder.setupOS2(sTypoAscender=800, sTypoDescender=-200)
-    builder.setupPost()
-    path = tmp_path / "made.ttf"
-    builder.save(path)
+    path = make_font(tmp_path, {0x4E2D: "zhong"})
     (tmp_path / "broken.ttf").write_bytes(b"no font")
-    monkeypatch.setattr(pdf_fonts, "_installed", lambda: [tmp_path / "broken.ttf", path])
+    monkeypatch.setattr(fonts, "installed", lambda: [tmp_path / "broken.ttf", path])
     data = report(make_trial(question="中 星"))
     assert "中 \ufffd" in text_of(data, slice(1)) and "U+661F." in squeezed(text_of(data, slice(1)))
     assert "U+4E2D" not in text_of(data)
-    fonts = [font.get_object()["/BaseFont"] for font in read(data).pages[0]["/Resources"]["/Font"].values()]
-    assert any("Made" in name for name in fonts)
+    used = [font.get_object()["/BaseFont"] for font in read(data).pages[0]["/Resources"]["/Font"].values()]
+    assert any("Made" in name for name in used)
 
 
 # ------------------------------------------------------------------------------------------- security

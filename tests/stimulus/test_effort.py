@@ -206,3 +206,10 @@ def test_a_drawing_that_is_seen_or_hidden_does_not_warn(recwarn: pytest.Warnings
     assert not recwarn.list and seen.key != before.key
     larger = seen.with_image(np.zeros((9, 9), np.uint8))  # now it lies outside
     assert larger.key == before.with_image(np.zeros((9, 9), np.uint8)).key
+
+
+def test_letters_that_the_font_of_drawn_text_has_not_warn() -> None:
+    for draw in (lambda s: s.text(5, 5, "\u4e2d a"), lambda s: s.arrow((5, 5), (90, 90), label="\u4e2d")):
+        with pytest.warns(UserWarning, match="has no letters for \u4e2d") as caught:
+            draw(blank())
+        assert len(caught) == 1 and caught[0].filename == __file__
