@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from isi_widget import fonts
-from isi_widget.report.style import INPUTS, NEUTRAL, SEGMENT_COLORS, SEGMENTS
+from isi_widget.report.style import INPUTS, NEUTRAL, SCALES, SEGMENT_COLORS, SEGMENTS
 from isi_widget.report.view import doubts_of
 
 if TYPE_CHECKING:
@@ -74,14 +74,14 @@ def draw_entropies(axis: Axes, view: dict[str, Any]) -> None:
             axis.text(0.0, row, f" {entropy['missing']}", va="center", fontsize=8)
             continue
         _draw_interval(axis, row, entropy)
-        if entropy["maximum"]:
+        if entropy["maximum"] and entropy["maximum"] <= SCALES["nats"]:
             axis.plot([entropy["maximum"]], [row], "|", color=NEUTRAL, markersize=12)
     labels = [
         entropy["label"] + (f"\n({entropy['unit']})" if entropy["unit"] else "") for entropy in entropies
     ]
     axis.set_yticks(range(len(entropies)), labels, fontsize=8)
     axis.set_ylim(len(entropies) - 0.5, -0.5)
-    axis.set_xlim(left=min(0.0, axis.get_xlim()[0]))
+    _scale(axis)
     uncertainty = view["uncertainty"]
     axis.set_title(
         f"Uncertainty: {uncertainty['samples']} samples, T = {uncertainty['temperature']:g},\n"
@@ -101,8 +101,17 @@ def _draw_doubts(axis: Axes, doubts: Sequence[str], width: int = 46) -> None:
 
 def _draw_interval(axis: Axes, row: int, entropy: dict[str, Any]) -> None:
     low, high = (entropy[name] if entropy[name] is not None else entropy["value"] for name in ("low", "high"))
-    axis.plot([low, high], [row, row], color=NEUTRAL, linewidth=2, solid_capstyle="butt")
-    axis.plot([entropy["value"]], [row], "o", color="black", markersize=5)
+    end = SCALES["nats"]
+    axis.plot([min(low, end), min(high, end)], [row, row], color=NEUTRAL, linewidth=2, solid_capstyle="butt")
+    if max(high, entropy["value"]) > end:  # it goes on beyond the axis, which is the same in every figure
+        axis.plot([end], [row], ">", color="black", markersize=6, clip_on=False)
+    if entropy["value"] <= end:
+        axis.plot([entropy["value"]], [row], "o", color="black", markersize=5, clip_on=False)
+
+
+def _scale(axis: Axes) -> None:
+    """The one axis of all figures of entropies, a little room before 0 so that a dot there is whole."""
+    axis.set_xlim(-0.04 * SCALES["nats"], SCALES["nats"])
 
 
 def draw_clusters(axis: Axes, view: dict[str, Any], most: int = 8) -> None:
@@ -233,7 +242,7 @@ def _wrapped(text: str, width: int = 46) -> str:
 def _title(view: dict[str, Any]) -> str:
     answer, parts = view["answer"], [view["model"]]
     if answer is not None:
-        judged = {True: ", right", False: ", wrong", None: ""}[answer["correct"]]
+        judged = f", {answer['judged']}" if answer["judged"] else ""
         parts.append(f"“{plain(answer['text'], 80)}”{judged}")
     return plain(parts[0], 60) + ("" if len(parts) == 1 else f": {parts[1]}")
 
@@ -256,13 +265,14 @@ def plot_comparison(trials: Sequence[Trial], labels: Sequence[str]) -> Figure:
         top, bottom = halves
         for axis, draw in zip(bottom.subplots(1, len(shown), squeeze=False)[0], shown, strict=True):
             draw(axis, views, [_wrapped(plain(label), 24) for label in labels])
-    for axis, trial, label in zip(
-        top.subplots(1, len(trials), squeeze=False)[0], trials, labels, strict=True
+    for axis, trial, view, label in zip(
+        top.subplots(1, len(trials), squeeze=False)[0], trials, views, labels, strict=True
     ):
         draw_stimulus(axis, trial, plain(label))
         if trial.answer is not None:
-            judged = {True: " (right)", False: " (wrong)", None: ""}[trial.correct]
-            axis.set_xlabel(_wrapped(plain(trial.answer.text, 60), 26) + judged, fontsize=8)
+            mark = view["answer"]["mark"]
+            words = _wrapped(plain(trial.answer.text, 60), 26) + (f" ({mark})" if mark else "")
+            axis.set_xlabel(words, fontsize=8)
     return _lettered(figure)
 
 
@@ -277,7 +287,7 @@ def _draw_spread(axis: Axes, views: Sequence[dict[str, Any]], labels: Sequence[s
     marked = [f"{label} (!)" if doubts_of([view]) else label for view, label in pairs]
     axis.set_yticks(range(len(views)), marked, fontsize=8)
     axis.set_ylim(len(views) - 0.5, -0.5)
-    axis.set_xlim(left=min(0.0, axis.get_xlim()[0]))
+    _scale(axis)
     _draw_doubts(axis, doubts_of(views), 60)
     level = next(view["uncertainty"]["level"] for view in views if view["uncertainty"])
     axis.set_title(f"{measured[0][which]['label']} (nats)\n{level:.0%} intervals", fontsize=9)

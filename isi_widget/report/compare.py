@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from isi_widget.vlm import VLM
 
-#: A share of attention that differs by at least this much is marked.
+#: A probability, or a share of attention, that differs by at least this much is marked.
 SHARE_DIFFERENCE = 0.05
 _CELL = (
     "padding:3px 12px 3px 0;border:none;background:none;vertical-align:top;text-align:start;max-width:22em;"
@@ -202,7 +202,7 @@ def comparison_html(comparison: Comparison) -> str:
         rows.append(_row("answer", [_answer(view["answer"], first["answer"]) for view in views]))
         rows.append(_row("", [_judged(view) for view in views]))
         if any(view["answer"] and view["answer"]["yes_no"] for view in views):
-            rows.append(_row("p(yes), p(no)", [_yes_no(view["answer"]) for view in views]))
+            rows.append(_row("p(yes), p(no)", [_yes_no(view["answer"], first["answer"]) for view in views]))
     if any(view["uncertainty"] for view in views):
         for index, entropy in enumerate(
             next(view["uncertainty"] for view in views if view["uncertainty"])["entropies"]
@@ -258,9 +258,11 @@ def caption(views: Sequence[dict[str, Any]]) -> str:
     if doubts := doubts_of(views):
         parts.append(f"(!): {' '.join(doubts)}")
     parts.append(
-        "Marked: another text than the first's; an entropy whose interval does not meet the first's; a share "
-        f"of attention at least {SHARE_DIFFERENCE} away."
+        "Marked: another text than the first's; an entropy whose interval does not meet the first's; a "
+        f"probability or a share of attention at least {SHARE_DIFFERENCE} away."
     )
+    if runs:
+        parts.append(runs[0]["scale_note"])
     return " ".join(parts)
 
 
@@ -286,12 +288,15 @@ def _answer(answer: dict[str, Any] | None, first: dict[str, Any] | None) -> str:
 
 
 def _judged(view: dict[str, Any]) -> str:
-    return escape(verdict(view["answer"]["correct"])) if view["answer"] else ""
+    return escape(verdict(view["answer"])) if view["answer"] else ""
 
 
-def _yes_no(answer: dict[str, Any] | None) -> str:
-    shares = answer and answer["yes_no"]
-    return f"{shares['yes']:.2f}, {shares['no']:.2f}" if shares else ""
+def _yes_no(answer: dict[str, Any] | None, first: dict[str, Any] | None) -> str:
+    shares, others = answer and answer["yes_no"], first and first["yes_no"]
+    if not shares:
+        return ""
+    away = max(abs(shares[name] - others[name]) for name in ("yes", "no")) if others else 0.0
+    return _mark(f"{shares['yes']:.2f}, {shares['no']:.2f}", away >= SHARE_DIFFERENCE)
 
 
 def _entropy(view: dict[str, Any], first: dict[str, Any], index: int) -> str:
@@ -302,20 +307,17 @@ def _entropy(view: dict[str, Any], first: dict[str, Any], index: int) -> str:
     if value is None:
         return str(entropy["missing"])
     if low is None or high is None:
-        return f"{value:.2f}" + (" (!)" if doubts_of([view]) else "")
+        doubted = " (!)" if doubts_of([view]) else ""
+        return f"{value:.2f}{doubted}" + bar(value, entropy["scale"], NEUTRAL)
     other = first["uncertainty"]["entropies"][index] if first["uncertainty"] else entropy
     apart = (
         other["low"] is not None
         and other["high"] is not None
         and (low > other["high"] or high < other["low"])
     )
-    scale = entropy["maximum"] or max(high, other["high"] or 0.0)
     doubted = " (!)" if doubts_of([view]) else ""
-    return (
-        _mark(f"{value:.2f}", apart)
-        + f"{doubted} [{low:.2f}, {high:.2f}]"
-        + bar(value, scale, NEUTRAL, low, high)
-    )
+    shown = bar(value, entropy["scale"], NEUTRAL, low, high)
+    return _mark(f"{value:.2f}", apart) + f"{doubted} [{low:.2f}, {high:.2f}]" + shown
 
 
 def _judge(view: dict[str, Any], first: dict[str, Any]) -> str:

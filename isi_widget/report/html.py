@@ -47,9 +47,10 @@ def picture_html(stimulus: Stimulus, longest: int = 320) -> str:
     return f'<img src="{source}" alt="the image as the model was shown it" style="{_IMAGE}"/>'
 
 
-def verdict(correct: bool | None) -> str:
-    """Right or wrong, in a sign and a word."""
-    return {True: "\N{CHECK MARK} right", False: "\N{BALLOT X} wrong", None: ""}[correct]
+def verdict(answer: dict[str, Any], full: bool = True) -> str:
+    """How the answer of a view is judged, with a sign: in full, or in one word; empty where it is not."""
+    sign = {True: "\N{CHECK MARK} ", False: "\N{BALLOT X} ", None: ""}[answer["correct"]]
+    return f"{sign}{answer['judged' if full else 'mark']}"
 
 
 def _marked(segment: str, text: str) -> str:
@@ -82,7 +83,7 @@ def _answer(answer: dict[str, Any] | None, truth: str | None) -> str:
         text += f' <span style="{QUIET}">(cut off by max_new_tokens)</span>'
     judged = ""
     if truth is not None:
-        judged = f"{verdict(answer['correct']) or 'not judged'}; truth: {escape(truth)}"
+        judged = f"{verdict(answer) or 'not judged'}; truth: {escape(truth)}"
     parts = [
         f'<div style="{HEADING}">Answer</div>',
         f'<div dir="auto" style="{_TEXT};font-size:1.15em">{text}</div>',
@@ -110,6 +111,7 @@ def _uncertainty(uncertainty: dict[str, Any] | None) -> str:
     samples, temperature = uncertainty["samples"], uncertainty["temperature"]
     level = f"{uncertainty['level']:.0%}"
     rows = bar_table([_entropy(entropy) for entropy in uncertainty["entropies"]])
+    rows += f'<div style="{QUIET}">{escape(uncertainty["scale_note"])}</div>'
     clusters = [
         Bar(
             cluster["name"] or "(empty answer)",
@@ -160,9 +162,8 @@ def _entropy(entropy: dict[str, Any]) -> Bar:
         return Bar(entropy["label"], None, entropy["missing"], NEUTRAL, note=entropy["definition"])
     unit = f" {entropy['unit']}" if entropy["unit"] else ""
     interval = "" if low is None or high is None else f" [{low:.2f}, {high:.2f}]"
-    scale = entropy["maximum"] or high or value  # without a bound, the interval's end
     text = f"{value:.2f}{interval}{unit}"
-    return Bar(entropy["label"], value, text, NEUTRAL, low, high, entropy["definition"], scale)
+    return Bar(entropy["label"], value, text, NEUTRAL, low, high, entropy["definition"], entropy["scale"])
 
 
 def _attention(attention: dict[str, Any] | None) -> str:

@@ -43,13 +43,19 @@ def interval_bar(
     color: str = _PALE,
     height: float = 7.0,
 ) -> None:
-    """A bar from 0 to `value` on a track that ends at `maximum`, the interval as a whisker over it."""
+    """A bar from 0 to `value` on a track that ends at `maximum`, the interval as a whisker over it; an arrow
+    at the end of what goes on beyond it.
+    """
 
     def at(amount: float) -> float:
         return x + width * min(max(amount / maximum, 0.0), 1.0) if maximum > 0 else x
 
     box(sheet, x, y, width, height, _TRACK)
     box(sheet, x, y, at(value) - x, height, color)
+    if max(value, high or value) > maximum:
+        end, middle = x + width, y + height / 2
+        sheet.set_fill_color(*rgb(INK))
+        sheet.polygon([(end + 1, y), (end + 1 + height / 2, middle), (end + 1, y + height)], style="F")
     if low is not None and high is not None:
         sheet.set_draw_color(*rgb(INK))
         sheet.set_line_width(0.9)
@@ -97,18 +103,23 @@ def layer_columns(
 
 
 def curve(
-    sheet: Sheet, x: float, y: float, width: float, height: float, points: Mapping[str, Sequence[float]]
+    sheet: Sheet,
+    x: float,
+    y: float,
+    width: float,
+    height: float,
+    points: Mapping[str, Sequence[float]],
+    top: float,
 ) -> None:
-    """A mean over numbers of samples as a line in the band from `low` to `high`, on an axis from 0.
+    """A mean over numbers of samples as a line in the band from `low` to `high`, on an axis from 0 to `top`.
 
     points : "samples", "mean", "low", "high", each of the same length of at least 2.
     """
     samples = points["samples"]
-    top = max(*points["high"], *points["mean"]) or 1.0
 
     def at(sample: float, value: float) -> tuple[float, float]:
         along = (sample - samples[0]) / (samples[-1] - samples[0])
-        return x + width * along, y + height * (1 - value / top)
+        return x + width * along, y + height * (1 - min(value / top, 1.0))
 
     def line(name: str) -> list[tuple[float, float]]:
         return [at(*point) for point in zip(samples, points[name], strict=True)]
@@ -124,7 +135,7 @@ def curve(
     for sample in (samples[0], samples[-1]):
         place = at(sample, 0.0)[0]
         sheet.line_of(str(sample), place - 10, y + height + 1, 20, SMALL, "C")
-    sheet.line_of(f"{top:.2f}", x - 44, y - 4, 40, SMALL, "R")
+    sheet.line_of(f"{top:g}", x - 44, y - 4, 40, SMALL, "R")
     sheet.line_of("0", x - 44, y + height - 5, 40, SMALL, "R")
 
 

@@ -125,10 +125,14 @@ def _answer_cell(sheet: Sheet, view: dict[str, Any], first: dict[str, Any]) -> N
     differs = reference is not None and answer["text"] != reference["text"]
     _lines(sheet, answer["text"] or "(empty answer)", _ANSWER, _WIDTHS[1], 3, BODY, marked=differs)
     if answer["correct"] is not None:
-        _lines(sheet, verdict(answer["correct"]), _ANSWER, _WIDTHS[1], 1, _VALUE)
+        _lines(sheet, verdict(answer, full=False), _ANSWER, _WIDTHS[1], 1, _VALUE)
     if answer["yes_no"] is not None:
         shares = answer["yes_no"]
-        _lines(sheet, f"yes {shares['yes']:.2f}, no {shares['no']:.2f}", _ANSWER, _WIDTHS[1], 1, LABEL)
+        others = reference["yes_no"] if reference is not None else None
+        away = max(abs(shares[name] - others[name]) for name in ("yes", "no")) if others else 0.0
+        words = f"yes {shares['yes']:.2f}, no {shares['no']:.2f}"
+        apart = away >= SHARE_DIFFERENCE
+        _lines(sheet, words, _ANSWER, _WIDTHS[1], 1, _VALUE if apart else LABEL, marked=apart)
 
 
 def _entropy_cell(sheet: Sheet, view: dict[str, Any], first: dict[str, Any], which: int) -> None:
@@ -144,8 +148,7 @@ def _entropy_cell(sheet: Sheet, view: dict[str, Any], first: dict[str, Any], whi
     apart = None not in ends and (low > other["high"] or high < other["low"])
     doubted = " (!)" if doubts_of([view]) else ""
     _lines(sheet, f"{value:.2f}{doubted}", _ENTROPY, _WIDTHS[2], 1, BODY, marked=apart)
-    scale = entropy["maximum"] or high or value or 1.0
-    charts.interval_bar(sheet, _ENTROPY, sheet.y + 2, _WIDTHS[2], value, scale, low, high)
+    charts.interval_bar(sheet, _ENTROPY, sheet.y + 2, _WIDTHS[2], value, entropy["scale"], low, high)
     sheet.y += 12
     if low is not None and high is not None:
         _lines(sheet, f"[{low:.2f}, {high:.2f}]", _ENTROPY, _WIDTHS[2], 1, LABEL)

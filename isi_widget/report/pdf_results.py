@@ -67,6 +67,8 @@ def write_uncertainty(sheet: Sheet, trial: Trial, view: Mapping[str, Any], defin
         sheet.y += 3
     for entropy in uncertainty["entropies"]:
         _entropy(sheet, entropy, entropy["definition"] if definitions else "")
+    sheet.write_text(uncertainty["scale_note"], SMALL)
+    sheet.y += 4
     if uncertainty["curve"] is not None and any(uncertainty["curve"]["high"]):  # a line at 0 shows nothing
         _curve(sheet, uncertainty["curve"], definitions)
     _clusters(sheet, uncertainty)
@@ -107,8 +109,7 @@ def _entropy(sheet: Sheet, entropy: Mapping[str, Any], definition: str) -> None:
     if value is None:
         sheet.line_of(entropy["missing"], _PLOT_X, top, 100, _VALUE)
     else:
-        scale = entropy["maximum"] or high or value or 1.0
-        charts.interval_bar(sheet, _PLOT_X, top + 2.5, _PLOT_WIDTH, value, scale, low, high)
+        charts.interval_bar(sheet, _PLOT_X, top + 2.5, _PLOT_WIDTH, value, entropy["scale"], low, high)
         interval = "" if low is None or high is None else f" [{low:.3f}, {high:.3f}]"
         unit = f" {entropy['unit']}" if entropy["unit"] else ""
         x = _PLOT_X + _PLOT_WIDTH + 10
@@ -125,7 +126,7 @@ def _curve(sheet: Sheet, curve: Mapping[str, Any], definitions: bool) -> None:
     sheet.need(62 + (sheet.height_of(definition, sheet.epw, SMALL) if definition else 0))
     top = sheet.y
     sheet.write_text(f"{curve['label']} by number of samples", BODY, MARGIN, _PLOT_X - MARGIN - 50)
-    charts.curve(sheet, _PLOT_X, top + 5, _PLOT_WIDTH, 38, curve)
+    charts.curve(sheet, _PLOT_X, top + 5, _PLOT_WIDTH, 38, curve, curve["scale"])
     sheet.y = top + 57
     if definition:
         sheet.write_text(definition, SMALL)

@@ -172,7 +172,7 @@ def _inputs(sheet: Sheet, entry: Entry, definitions: bool) -> None:
         item(f"answer{cut}", answer["text"], _ANSWER)
         if answer["correct"] is not None:
             sheet.y -= 3
-            sheet.write_text(verdict(answer["correct"]), BOLD, x, width)
+            sheet.write_text(verdict(answer), BOLD, x, width)
             sheet.y += 5
         if answer["yes_no"] is not None:
             sheet.y += 3

@@ -17,6 +17,13 @@ SEGMENTS = (*INPUTS, "other")
 NEUTRAL = "#7A7A7A"
 
 
+#: Where bars and axes end, by the unit of what they show: the same for every trial and every picture of it
+#: (page, static page, figure, PDF), so that the same number is the same length. 3 nats are twenty equally
+#: likely meanings; what is beyond has an arrow at the end.
+SCALES = {"nats": 3.0, "nats/token": 3.0, "": 1.0}
+SCALE_NOTE = "Bars of entropies end at 3 nats (twenty equally likely meanings), Rao's at 1, in every trial."
+
+
 @dataclass(frozen=True)
 class Measure:
     """How one entropy is presented."""
@@ -25,6 +32,11 @@ class Measure:
     label: str
     unit: str
     definition: str
+
+    @property
+    def scale(self) -> float:
+        """The value at the end of its bar."""
+        return SCALES[self.unit]
 
     def maximum(self, samples: int) -> float | None:
         """The largest value that `samples` answers can give, or None where there is no bound."""
@@ -64,6 +76,21 @@ ENTROPIES = (
         "mean the same, near 1 if all differ. It is as good as the entailment model's probabilities.",
     ),
 )
+
+
+def verdict(correct: bool | None, edited: bool) -> tuple[str, str]:
+    """How an answer is judged: a word for a mark, and in full; both empty where it is not judged.
+
+    edited : the picture was drawn on, which may have changed what is true of it; the truth is that of the
+        original.
+    """
+    if correct is None:
+        return "", ""
+    if edited:
+        short = "agrees" if correct else "differs"
+        return short, f"{short} {'with' if correct else 'from'} the original picture's truth"
+    return ("right", "right") if correct else ("wrong", "wrong")
+
 
 ATTENTION_CAVEAT = (
     "Attention, not importance: where the model reads from, averaged over layers, heads and answer "

@@ -56,7 +56,9 @@ def number(value: float) -> str:
 def bar(
     value: float | None, maximum: float, color: str, low: float | None = None, high: float | None = None
 ) -> str:
-    """One bar as an SVG: track, bar from 0 to `value`, the interval as a whisker; clipped at `maximum`."""
+    """One bar as an SVG: track, bar from 0 to `value`, the interval as a whisker; what is beyond `maximum` is
+    cut off there, and an arrow says so.
+    """
     scale = (_WIDTH - 2) / maximum if maximum > 0 else 0.0
 
     def x(amount: float) -> float:
@@ -65,6 +67,9 @@ def bar(
     parts = [_box(1, _WIDTH - 2, "currentColor", ' opacity="0.08"')]
     if value is not None and math.isfinite(value):
         parts.append(_box(1, x(value) - 1, color))
+        if max(value, high or value) > maximum:
+            tip = f"M{_WIDTH - 7} 1L{_WIDTH - 1} {number(_HEIGHT / 2)}L{_WIDTH - 7} {_HEIGHT - 1}z"
+            parts.append(f'<path d="{tip}" fill="currentColor"/>')
     if low is not None and high is not None:
         left, right, middle = number(x(low)), number(x(high)), _HEIGHT / 2
         parts.append(

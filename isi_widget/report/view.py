@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from isi_widget.attribution import by_head
-from isi_widget.report.style import ENTROPIES, INPUTS, SEGMENTS, Measure
+from isi_widget.report.style import ENTROPIES, INPUTS, SCALE_NOTE, SEGMENTS, Measure, verdict
 from isi_widget.uncertainty.curve import entropy_curve
 from isi_widget.uncertainty.lexical import WITHOUT_CLUSTERS
 
@@ -75,9 +75,12 @@ def _answer(trial: Trial) -> dict[str, Any] | None:
     ]
     for token, others in zip(tokens, answer.alternatives, strict=False):  # none for beams and servers
         token["alternatives"] = [{"text": text, "logprob": finite(logprob)} for text, logprob in others]
+    mark, judged = verdict(trial.correct, bool(trial.stimulus.drawings))
     return {
         "text": answer.text,
         "correct": trial.correct,
+        "mark": mark,
+        "judged": judged,
         "finished": answer.finished,
         "missing": answer.missing,
         "reasoning": shortened(answer.reasoning),
@@ -109,6 +112,7 @@ def _uncertainty(uncertainty: Uncertainty, trial: Trial) -> dict[str, Any]:
                 "low": finite(low),
                 "high": finite(high),
                 "maximum": measure.maximum(samples),
+                "scale": measure.scale,
                 "unit": measure.unit,
                 "definition": " ".join([measure.definition, *_bounds(measure, uncertainty)]),
             }
@@ -122,6 +126,7 @@ def _uncertainty(uncertainty: Uncertainty, trial: Trial) -> dict[str, Any]:
         "curve": _curve(uncertainty),
         "caveats": list(uncertainty.caveats),
         "judge": _judge(uncertainty),
+        "scale_note": SCALE_NOTE,
     }
 
 
@@ -159,6 +164,7 @@ def _curve(uncertainty: Uncertainty) -> dict[str, Any] | None:
         "name": measure.name,
         "label": measure.label,
         "unit": measure.unit,
+        "scale": measure.scale,
         "samples": list(curve.samples),
         **lines,
         "definition": (

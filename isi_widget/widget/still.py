@@ -126,7 +126,7 @@ class Still:
         number, view = entry["id"], entry["view"]
         answer, uncertainty, note = view["answer"], view["uncertainty"], self.notes.get(number, "")
         said = "no answer asked" if answer is None else _cut(answer["text"], 60)
-        marks = [f"{number}", verdict(answer["correct"]) if answer else ""]
+        marks = [f"{number}", verdict(answer, full=False) if answer else ""]
         facts = []
         if uncertainty is not None:
             entropy = uncertainty["entropies"][0]

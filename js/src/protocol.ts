@@ -286,6 +286,9 @@ export interface Token extends Told {
 export interface AnswerView {
   text: string;
   correct: boolean | null;
+  /** how it is judged, in a word and in full; empty where it is not */
+  mark: string;
+  judged: string;
   /** false: it was cut off at the largest number of tokens */
   finished: boolean | null;
   /** what a model behind a server wrote before its answer; never judged */
@@ -299,7 +302,8 @@ export interface EntropyView {
   value: number;
   low: number | null;
   high: number | null;
-  maximum: number | null;
+  /** the value at the end of its bar: the same in every trial */
+  scale: number;
   unit: string;
   /** what it is, what its interval is, its largest value */
   definition: string;
@@ -319,6 +323,8 @@ export interface CurveView {
   mean: number[];
   low: number[];
   high: number[];
+  /** the value at the top: that of the entropy's bar */
+  scale: number;
   definition: string;
 }
 export interface UncertaintyView {
@@ -331,6 +337,8 @@ export interface UncertaintyView {
   /** as it would have come out of fewer of the same answers; null where there are too few */
   curve: CurveView | null;
   caveats: string[];
+  /** where the bars end */
+  scale_note: string;
 }
 export interface AttentionView {
   segments: string[];

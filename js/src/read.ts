@@ -251,6 +251,8 @@ const readAnswer = shape<AnswerView>(
   {
     text,
     correct: flag,
+    mark: text,
+    judged: text,
     finished: flag,
     reasoning: text,
     tokens: many(shape<Token>({ ...told, alternatives: many(shape<Told>(told)) })),
@@ -261,7 +263,7 @@ const readAnswer = shape<AnswerView>(
 
 const line = many(number);
 
-const readCurve = shape<CurveView>({ label: text, unit: text, samples: line, mean: line, low: line, high: line, definition: text }, (x) => {
+const readCurve = shape<CurveView>({ label: text, unit: text, samples: line, mean: line, low: line, high: line, scale: num(1), definition: text }, (x) => {
   const lines = [x.samples, x.mean, x.low, x.high];
   const n = Array.isArray(x.samples) ? x.samples.length : 0;
   return n > 1 && lines.every((values) => tuple(values, n));
@@ -272,10 +274,11 @@ const readUncertainty = shape<UncertaintyView>({
   temperature: zero,
   caveats: strings,
   judge: filled({ label: text, doubts: strings }),
+  scale_note: text,
   curve: readCurve,
   entropies: many(
     shape<EntropyView>(
-      { name: text, label: text, value: zero, low: number, high: number, maximum: number, unit: text, definition: text },
+      { name: text, label: text, value: zero, low: number, high: number, scale: num(1), unit: text, definition: text },
       numbers("value"),
     ),
   ),

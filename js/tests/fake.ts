@@ -103,6 +103,8 @@ export function trial(id = 1, key = "k0", view: Traits = {}): unknown {
       answer: {
         text: "No star.",
         correct: false,
+        mark: "wrong",
+        judged: "wrong",
         finished: true,
         tokens: [{ text: "No", logprob: Math.log(0.5) }],
         yes_no: { yes: 0.27, no: 0.71, rest: 0.02 },
@@ -112,7 +114,7 @@ export function trial(id = 1, key = "k0", view: Traits = {}): unknown {
         temperature: 0.9,
         caveats: [],
         entropies: [
-          { name: "semantic_entropy", label: "Semantic entropy", value: 0.61, low: 0.33, high: 0.69, maximum: 2.3, unit: "nats", definition: "Entropy over meanings." },
+          { name: "semantic_entropy", label: "Semantic entropy", value: 0.61, low: 0.33, high: 0.69, scale: 3, unit: "nats", definition: "Entropy over meanings." },
         ],
         clusters: [
           { id: 0, name: "no star", count: 7, probability: 0.7, answers: [{ text: "No star.", count: 5 }, { text: "No.", count: 2 }] },

@@ -22,6 +22,8 @@ const told = (text: string, p: number, ...others: [string, number][]): unknown =
 const ANSWER = {
   text: "No star.",
   correct: false,
+  mark: "wrong",
+  judged: "wrong",
   finished: true,
   tokens: [told("No", 0.6, ["Yes", 0.39], ["", 0.001]), told(" star", 0.9, [" sun", 0.05]), told(".", 1)],
   yes_no: null,
@@ -30,7 +32,7 @@ const base = (trial() as { view: Traits }).view;
 const uncertainty = (over: Traits = {}): Traits => ({ ...(base.uncertainty as Traits), ...over });
 const attention = (over: Traits = {}): Traits => ({ ...(base.attention as Traits), ...over });
 const HEADS = { by_head: [[0.1, 0.2], [0.05, 0.7]], by_token: [{ image: 0.1, context: 0, question: 0.3, other: 0.6 }, { image: 0.6, context: 0, question: 0.2, other: 0.2 }, { image: 0.05, context: 0, question: 0.25, other: 0.7 }] };
-const CURVE = { label: "Semantic entropy", unit: "nats", samples: [1, 2, 3], mean: [0, 0.4, 0.6], low: [0, 0, 0.6], high: [0, 0.7, 0.6], definition: "As of fewer." };
+const CURVE = { label: "Semantic entropy", unit: "nats", samples: [1, 2, 3], mean: [0, 0.4, 0.6], low: [0, 0, 0.6], high: [0, 0.7, 0.6], scale: 3, definition: "As of fewer." };
 
 async function show(...trials: unknown[]): Promise<void> {
   const list = trials.length > 0 ? trials : [trial(1, "k0", { answer: ANSWER, attention: attention(HEADS) })];
@@ -112,7 +114,7 @@ describe("charts", () => {
     const figure = page.find("curve");
     expect(figure.querySelector("svg")?.getAttribute("aria-label")).toBe("Semantic entropy by number of samples: 0.00 of 1, 0.60 nats of 3");
     const numbers = (name: string): number[] => [...(figure.querySelector(name)?.getAttribute("d") ?? "").matchAll(/-?\d+(\.\d+)?/g)].map(([x]) => Number(x));
-    const expected = [0, 0, 50, 0.4, 100, 0.6].map((x, i) => (i % 2 ? 100 - (100 * x) / 0.7 : x));
+    const expected = [0, 0, 50, 0.4, 100, 0.6].map((x, i) => (i % 2 ? 100 - (100 * x) / 3 : x));
     numbers(".isi-line").forEach((x, i) => expect(x).toBeCloseTo(expected[i] ?? NaN, 6));
     expect(numbers(".isi-line")).toHaveLength(6);
     expect(numbers(".isi-band")).toHaveLength(12);
@@ -130,13 +132,22 @@ describe("charts", () => {
     const figure = page.find("attention-heads");
     expect(figure.textContent).toContain("most in layer 2, head 2: 0.70");
     // Every cell is drawn once, whatever its shade: a path is a "M" for each of its cells.
-    const cells = [...figure.querySelectorAll("path")].flatMap((path) => path.getAttribute("d")?.match(/M/g) ?? []);
+    const shade = [...figure.querySelectorAll("path")];
+    const cells = shade.flatMap((path) => path.getAttribute("d")?.match(/M/g) ?? []);
     expect(cells).toHaveLength(4);
-    const shades = [...figure.querySelectorAll("path")].map((path) => Number(path.getAttribute("fill-opacity")));
-    expect(Math.max(...shades)).toBe(1);
+    // The shade is the share itself, so that it is the same in every trial: 0.7 is 8 of 12 steps.
+    expect(shade.map((path) => Number(path.getAttribute("fill-opacity"))).at(-1)).toBeCloseTo(0.06 + (0.94 * 8) / 12, 6);
+    expect(page.text("attention-heads")).toMatch(/0\s+1/);
     figure.querySelector("svg")?.dispatchEvent(new PointerEvent("pointermove", { clientX: 300, clientY: 100, bubbles: true }));
     await settle();
     expect(figure.textContent).toContain("layer 2, head 1: 0.05");
+    // The same by key.
+    const chart = figure.querySelector("svg") as SVGSVGElement;
+    for (const key of ["ArrowDown", "ArrowDown", "ArrowLeft"]) {
+      chart.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true, cancelable: true }));
+      await settle();
+    }
+    expect(figure.textContent).toContain("layer 1, head 2: 0.20");
     expect(largest([[0.1], [0.3, 0.2]])).toEqual({ layer: 1, head: 0 });
   });
 });
@@ -154,8 +165,13 @@ describe("averages", () => {
   it("are a tick on the bar, and words in the tip", async () => {
     await show(trial(1, "k0", { averages }));
     const row = page.find("entropy-semantic_entropy");
-    expect(row.querySelector(".isi-usual")?.getAttribute("x1")).toBe("10%");
-    expect(row.textContent).toContain("more uncertain than 83 % of the observations, equal ones counted half. Averages of 200 scenes.");
+    expect(Number.parseFloat(row.querySelector(".isi-usual")?.getAttribute("x1") ?? "")).toBeCloseTo((100 * 0.23) / 3, 6);
+    // Said on the tick itself, which stands where the line is.
+    const tick = page.find("entropy-semantic_entropy-tick");
+    expect(Number.parseFloat(tick.style.left)).toBeCloseTo((100 * 0.23) / 3, 6);
+    expect(tick.tabIndex).toBe(0);
+    expect(tick.textContent).toContain("Average 0.23");
+    expect(tick.textContent).toContain("more uncertain than 83 % of the observations, equal ones counted half. Averages of 200 scenes.");
     expect(row.querySelector("svg")?.getAttribute("aria-label")).toBe("Semantic entropy: 0.61, on average 0.23");
     expect(page.text("clusters-tip")).toContain("1.4 on average; this is more than in 70 %");
     expect(page.find("attention-image").querySelector(".isi-usual")?.getAttribute("x1")).toBe("40%");
@@ -167,6 +183,49 @@ describe("averages", () => {
     await show(trial(1, "k0", { averages: "broken" }));
     expect(page.el.querySelector(".isi-usual")).toBeNull();
     expect(page.maybe("clusters-tip")).toBeNull();
+  });
+});
+
+describe("scales", () => {
+  const at = (value: number, high: number, samples: number): unknown =>
+    uncertainty({
+      samples,
+      scale_note: "Bars end at 3 nats.",
+      entropies: [{ name: "semantic_entropy", label: "Semantic entropy", value, low: 0, high, maximum: Math.log(samples), scale: 3, unit: "nats", definition: "Over meanings." }],
+    });
+  const width = (root: ParentNode): number => Number.parseFloat(root.querySelector(".isi-value")?.getAttribute("width") ?? "");
+
+  it("give the same number the same length, on the panel and side by side, whatever the samples and the others", async () => {
+    const trials = [trial(1, "k1", { uncertainty: at(0.6, 0.9, 4) }), trial(2, "k2", { uncertainty: at(0.6, 2.4, 50) }), trial(3, "k0", { uncertainty: at(0.3, 0.4, 10) })];
+    page = await open(new FakeModel(traits({ trials, shown: 3, notes: {}, pinned: [1, 2, 3] })));
+    const lengths: number[] = [];
+    for (const id of [1, 2, 3]) {
+      await page.click(`trial-${id}`);
+      lengths.push(width(page.find("entropy-semantic_entropy")));
+    }
+    expect(lengths).toEqual([20, 20, 10].map((x) => expect.closeTo(x, 6) as number));
+    expect(page.text("uncertainty-panel")).toContain("Bars end at 3 nats.");
+    await page.click("compare");
+    const row = [...page.find("compare-panel").querySelectorAll("tbody tr")].find((line) => line.textContent.startsWith("Semantic entropy"));
+    expect([...(row?.querySelectorAll("td") ?? [])].map(width)).toEqual(lengths);
+  });
+
+  it("say with an arrow where a bar goes on beyond its end", async () => {
+    await show(trial(1, "k0", { uncertainty: at(0.6, 2.9, 50) }));
+    expect(page.find("entropy-semantic_entropy").querySelector(".isi-beyond")).toBeNull();
+    await show(trial(1, "k0", { uncertainty: at(3.4, 3.8, 50) }));
+    expect(page.find("entropy-semantic_entropy").querySelector(".isi-beyond")).not.toBeNull();
+  });
+});
+
+describe("the judgement of a picture that was drawn on", () => {
+  it("is of the original picture's truth, in a word and in full", async () => {
+    await show(trial(1, "k0", { answer: { ...ANSWER, mark: "differs", judged: "differs from the original picture's truth" }, truth: "Yes" }));
+    expect(page.text("answer-panel")).toContain("differs");
+    expect(page.find("mark").title).toBe("differs from the original picture's truth");
+    expect(page.text("answer-truth")).toBe("Truth of the original picture: Yes");
+    expect(page.text("trial-1")).toContain("differs");
+    expect(page.text("answer-panel")).not.toContain("wrong");
   });
 });
 

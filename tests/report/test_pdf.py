@@ -244,8 +244,7 @@ def test_the_curve_of_the_entropy_is_drawn_where_it_is_not_flat():
         elif operator == b"S":
             lines.append(points)
     (mean,) = [line for line in lines if len(line) == len(curve["samples"])]
-    top = max(curve["high"])
-    heights = [38 * value / top for value in curve["mean"]]
+    heights = [38 * value / curve["scale"] for value in curve["mean"]]
     assert [y - mean[0][1] for _, y in mean] == pytest.approx([h - heights[0] for h in heights], abs=0.02)
     assert "bynumberof" not in body_of(report(make_trial(texts=("a",) * 5)))
 

@@ -31,6 +31,7 @@ def test_the_view_has_the_agreed_form(trial):
             "low",
             "high",
             "maximum",
+            "scale",
             "unit",
             "definition",
             "missing",
@@ -40,9 +41,11 @@ def test_the_view_has_the_agreed_form(trial):
 
 def test_the_numbers_are_those_of_the_trial(trial):
     view = trial.view()
-    assert view["answer"] == {
+    assert {key: view["answer"][key] for key in view["answer"] if key not in ("missing", "reasoning")} == {
         "text": "Yes.",
         "correct": True,
+        "mark": "right",
+        "judged": "right",
         "finished": True,
         "tokens": [{"text": "t0", "logprob": -0.25}, {"text": "t1", "logprob": -0.75}],
         "yes_no": {"yes": 0.7, "no": 0.2, "rest": 0.1},

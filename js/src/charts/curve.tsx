@@ -2,10 +2,10 @@
 import type { CurveView } from "../protocol";
 import { decimals } from "../panels/parts";
 
-export function Curve({ curve: { samples, mean, low, high, label, unit }, top }: { curve: CurveView; top: number }) {
+export function Curve({ curve: { samples, mean, low, high, scale, label, unit } }: { curve: CurveView }) {
   const first = samples[0] ?? 0;
   const last = samples.at(-1) ?? 1;
-  const at = (values: number[]) => samples.map((n, i) => `${(100 * (n - first)) / (last - first || 1)} ${100 * (1 - (values[i] ?? 0) / (top || 1))}`);
+  const at = (values: number[]) => samples.map((n, i) => `${(100 * (n - first)) / (last - first || 1)} ${100 * (1 - Math.min(1, (values[i] ?? 0) / scale))}`);
   const end = mean.at(-1) ?? 0;
   return (
     <svg

@@ -1,4 +1,5 @@
-// A share by layer (across, as in the chart of layers) and head (down), the darker the larger. Hand-made SVG that fills its box.
+// A share by layer (across, as in the chart of layers) and head (down), the darker the larger: from none to all, in every trial the same.
+// Hand-made SVG that fills its box.
 const STEPS = 12;
 
 export interface Place {
@@ -18,19 +19,20 @@ export function largest(shares: number[][]): Place {
 interface Props {
   shares: number[][];
   label: string;
-  /** which cell the pointer is over; null: none */
+  /** the cell that is looked at, and which one the pointer or an arrow key comes to; null: none */
+  over: Place | null;
   onPoint: (place: Place | null) => void;
 }
 
 /** One path for each of a few shades: thousands of heads stay a dozen elements. */
-export function Heads({ shares, label, onPoint }: Props) {
+export function Heads({ shares, label, over, onPoint }: Props) {
   const rows = Math.max(...shares.map((heads) => heads.length));
-  const most = Math.max(...shares.flat()) || 1;
   const paths = Array.from({ length: STEPS + 1 }, () => "");
   shares.forEach((heads, layer) => heads.forEach((share, head) => {
-    const step = Math.round((STEPS * Math.max(0, share)) / most);
+    const step = Math.round(STEPS * Math.min(1, Math.max(0, share)));
     paths[step] = `${paths[step] ?? ""}M${layer + 0.1} ${head + 0.04}h.8v.92h-.8z`;
   }));
+  const arrows: Record<string, [number, number]> = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
   return (
     <svg
       class="isi-heads"
@@ -46,8 +48,20 @@ export function Heads({ shares, label, onPoint }: Props) {
         onPoint(shares[layer]?.[head] === undefined ? null : { layer, head });
       }}
       onPointerLeave={() => onPoint(null)}
+      tabIndex={0}
+      onFocus={() => onPoint(over ?? largest(shares))}
+      onBlur={() => onPoint(null)}
+      onKeyDown={(event) => {
+        const step = arrows[event.key];
+        if (!step || !over) return;
+        const next = { layer: over.layer + step[0], head: over.head + step[1] };
+        if (shares[next.layer]?.[next.head] !== undefined) onPoint(next);
+        event.preventDefault();
+        event.stopPropagation();
+      }}
     >
       {paths.map((d, step) => d && <path key={step} class="isi-value" fill-opacity={0.06 + (0.94 * step) / STEPS} d={d} />)}
+      {over && <path class="isi-here" d={`M${over.layer + 0.1} ${over.head + 0.04}h.8v.92h-.8z`} />}
     </svg>
   );
 }

@@ -87,10 +87,9 @@ function entropyOf(views: TrialView[], name: string): Cell[] {
   const found = views.map((view) => view.uncertainty?.entropies.find((entropy) => entropy.name === name));
   const apart = (a: EntropyView, b: EntropyView | undefined): boolean =>
     b !== undefined && a.low !== null && a.high !== null && b.low !== null && b.high !== null && (a.low > b.high || a.high < b.low);
-  const most = Math.max(...found.map((entropy) => entropy?.maximum ?? entropy?.high ?? entropy?.value ?? 0)) || 1;
   return found.map((entropy, i) => {
     if (!entropy) return { differs: false, view: null };
-    const { value, low, high, label } = entropy;
+    const { value, low, high, label, scale } = entropy;
     const differs = apart(entropy, found[0]);
     const interval: [number, number] | null = low === null || high === null ? null : [low, high];
     return {
@@ -99,7 +98,7 @@ function entropyOf(views: TrialView[], name: string): Cell[] {
         <>
           <Marked differs={differs}>{decimals(value)}</Marked> {doubted(views[i]) && "(!) "}
           {interval && <span class="isi-muted">{`[${interval.map((x) => decimals(x)).join(", ")}]`}</span>}
-          <Bar value={value / most} interval={interval && [interval[0] / most, interval[1] / most]} label={`${label} ${decimals(value)}`} />
+          <Bar value={value / scale} interval={interval && [interval[0] / scale, interval[1] / scale]} label={`${label} ${decimals(value)}`} />
         </>
       ),
     };
@@ -182,7 +181,7 @@ export function rowsOf(trials: Trial[], notes: Partial<Record<string, string>>):
   text("answer", (view) => view.answer?.text ?? null);
   if (views.some((view) => view.answer && view.answer.correct !== null)) {
     const first = views.find((view) => view.answer)?.answer?.correct;
-    rows.push({ name: "", cells: views.map(({ answer }) => ({ differs: answer !== null && answer.correct !== first, view: answer && <Mark correct={answer.correct} /> })) });
+    rows.push({ name: "", cells: views.map(({ answer }) => ({ differs: answer !== null && answer.correct !== first, view: answer && <Mark answer={answer} /> })) });
   }
   if (views.some((view) => view.answer?.yes_no)) rows.push({ name: "p(yes), p(no)", cells: chances(views) });
   const entropies = new Map(views.flatMap((view) => view.uncertainty?.entropies ?? []).map(({ name, label, unit }) => [name, unit ? `${label}, ${unit}` : label]));

@@ -41,8 +41,8 @@ interface RowProps {
   value: number;
   max?: number;
   interval?: Interval | null;
-  /** the mean over a data set */
-  usual?: number | undefined;
+  /** the mean over a data set, and what it is of */
+  usual?: { value: number; note: ComponentChildren } | undefined;
   segment?: string;
   children?: ComponentChildren;
 }
@@ -58,12 +58,20 @@ function Row({ test, name, tip, value, max = 1, interval = null, usual, segment,
       ) : (
         <span>{name}</span>
       )}
-      <Bar
-        value={value / max}
-        interval={interval && [interval[0] / max, interval[1] / max]}
-        usual={usual === undefined ? null : usual / max}
-        label={`${name}: ${decimals(value)}${usual === undefined ? "" : `, on average ${decimals(usual)}`}`}
-      />
+      <span class="isi-barbox">
+        <Bar
+          value={value / max}
+          interval={interval && [interval[0] / max, interval[1] / max]}
+          usual={usual && usual.value / max}
+          label={`${name}: ${decimals(value)}${usual === undefined ? "" : `, on average ${decimals(usual.value)}`}`}
+        />
+        {usual && (
+          <Tip test={`${test}-tick`} term="" classes="isi-tick" label={`Average ${decimals(usual.value)}`} style={{ left: `${100 * Math.min(1, usual.value / max)}%` }}>
+            <strong>{`Average ${decimals(usual.value)}`}</strong>
+            <span class="isi-more">{usual.note}</span>
+          </Tip>
+        )}
+      </span>
       <span class="isi-figure">
         <strong>{decimals(value)}</strong> <span class="isi-muted">{children}</span>
       </span>
@@ -71,13 +79,14 @@ function Row({ test, name, tip, value, max = 1, interval = null, usual, segment,
   );
 }
 
-export function Mark({ correct }: { correct: boolean | null }) {
+/** A word for how the answer is judged; of a picture that was drawn on it says no more than that it agrees with the original's truth. */
+export function Mark({ answer: { correct, mark, judged } }: { answer: AnswerView }) {
   if (correct === null) return null;
-  const word = correct ? "right" : "wrong";
+  const look = correct ? "right" : "wrong";
   return (
-    <span class={`isi-mark isi-${word}`} data-testid="mark" data-correct={correct}>
-      <Icon name={word} />
-      {word}
+    <span class={`isi-mark isi-${look}`} data-testid="mark" data-correct={correct} title={judged}>
+      <Icon name={look} />
+      {mark}
     </span>
   );
 }
@@ -116,10 +125,10 @@ export function Answer({ answer, truth, partly, growing }: AnswerProps) {
             <q data-testid="answer" dir="auto">
               <Tokens answer={answer} />
             </q>
-            <Mark correct={answer.correct} />
+            <Mark answer={answer} />
           </p>
           <p class="isi-under isi-muted">
-            <span data-testid="answer-truth">{truth ? `Truth: ${truth}` : "No truth is known for this input"}</span>
+            <span data-testid="answer-truth">{!truth ? "No truth is known for this input" : answer.judged.includes("original") ? `Truth of the original picture: ${truth}` : `Truth: ${truth}`}</span>
             {known && (
               <Tip test="answer-probability" term={`p ${chance.toPrecision(2)}`}>
                 Probability of the whole answer, {tokens}. It falls with length: it says how expected these words are, not how true.
@@ -213,6 +222,7 @@ export function Uncertainty({ uncertainty, averages, partly }: UncertaintyProps)
           {uncertainty.entropies.map((entropy) => (
             <Entropy key={entropy.name} entropy={entropy} averages={averages} />
           ))}
+          <p class="isi-muted isi-small">{uncertainty.scale_note}</p>
           {uncertainty.curve && <Samplesize curve={uncertainty.curve} />}
           <h4>
             {number ? (
@@ -244,7 +254,7 @@ export function Uncertainty({ uncertainty, averages, partly }: UncertaintyProps)
 const place = (percentile: number): string => `${percentile.toFixed(0)} % of the observations, equal ones counted half`;
 
 function Entropy({ entropy, averages }: { entropy: EntropyView; averages: AveragesView | null | undefined }) {
-  const { name, label, value, low, high, maximum, unit, definition } = entropy;
+  const { name, label, value, low, high, scale, unit, definition } = entropy;
   const interval: Interval | null = low === null || high === null ? null : [low, high];
   const usual = averages?.measures[name];
   return (
@@ -252,19 +262,10 @@ function Entropy({ entropy, averages }: { entropy: EntropyView; averages: Averag
       test={`entropy-${name}`}
       name={label}
       value={value}
-      max={maximum ?? Math.max(value, high ?? 0, usual?.mean ?? 0, 1)}
+      max={scale}
       interval={interval}
-      usual={usual?.mean}
-      tip={
-        <>
-          {definition}
-          {usual && (
-            <span class="isi-more">
-              {`The tick is the average, ${decimals(usual.mean)}; this is more uncertain than ${place(usual.percentile)}. ${averages.note}`}
-            </span>
-          )}
-        </>
-      }
+      usual={usual && { value: usual.mean, note: `This trial is more uncertain than ${place(usual.percentile)}. ${averages.note}` }}
+      tip={definition}
     >
       {unit} {interval && `[${interval.map((x) => decimals(x)).join(", ")}]`}
     </Row>
@@ -273,16 +274,15 @@ function Entropy({ entropy, averages }: { entropy: EntropyView; averages: Averag
 
 /** How the entropy came about as the samples did: whether more of them would find more. */
 function Samplesize({ curve }: { curve: CurveView }) {
-  const top = Math.max(...curve.high, 0.1);
   return (
     <figure class="isi-samplesize" data-testid="curve">
       <figcaption>
         <Tip test="curve-tip" term="By number of samples">
           {curve.definition}
         </Tip>
-        <span class="isi-muted">{`up to ${decimals(top)} ${curve.unit}`}</span>
+        <span class="isi-muted">{`0 to ${curve.scale} ${curve.unit}`}</span>
       </figcaption>
-      <Curve curve={curve} top={top} />
+      <Curve curve={curve} />
       <div class="isi-ends isi-muted">
         <span>{curve.samples[0]}</span>
         <span>{curve.samples.at(-1)}</span>
@@ -383,13 +383,8 @@ export const Attention = live(function Attention({ attention, averages, answer }
                 name={segment}
                 segment={segment}
                 value={share}
-                usual={usual}
-                tip={
-                  <>
-                    {`${each}${over}${relative ? ", among the three inputs" : ""}. Where attention goes is not what decides the answer: cover it and see.`}
-                    {usual !== undefined && <span class="isi-more">{`The tick is the average, ${decimals(usual)}. ${averages?.note ?? ""}`}</span>}
-                  </>
-                }
+                usual={usual === undefined ? undefined : { value: usual, note: averages?.note ?? "" }}
+                tip={`${each}${over}${relative ? ", among the three inputs" : ""}. Where attention goes is not what decides the answer: cover it and see.`}
               >
                 {tokens}
               </Row>
@@ -406,17 +401,34 @@ export const Attention = live(function Attention({ attention, averages, answer }
           )}
           {attention.by_layer.length > 1 && (
             <figure class="isi-layerchart">
-              <Stack columns={attention.by_layer.map(rescaled)} label={`Attention by layer, ${attention.by_layer.length} layers`} />
-              <figcaption class="isi-muted">
-                <span>layer 1</span>
-                <span>{attention.by_layer.length}</span>
-              </figcaption>
+              <ByLayer layers={attention.by_layer.map(rescaled)} />
             </figure>
           )}
           {attention.by_head.length > 0 && <ByHead shares={attention.by_head} />}
         </>
       )}
     </Section>
+  );
+});
+
+/** The shares of each layer; those of the layer that is pointed at in numbers. */
+const ByLayer = live(function ByLayer({ layers }: { layers: Shares[] }) {
+  const over = useSignal<number | null>(null);
+  const at = over.value === null ? undefined : layers[over.value];
+  return (
+    <>
+      <Stack columns={layers} label={`Attention by layer, ${layers.length} layers`} over={over.value} onPoint={(layer) => (over.value = layer)} />
+      <figcaption class="isi-muted" data-testid="attention-layers">
+        {at ? (
+          <span>{`layer ${(over.value ?? 0) + 1}: ${Object.entries(at).map(([name, share]) => `${name} ${decimals(share ?? 0)}`).join(", ")}`}</span>
+        ) : (
+          <>
+            <span>layer 1</span>
+            <span>{layers.length}</span>
+          </>
+        )}
+      </figcaption>
+    </>
   );
 });
 
@@ -427,11 +439,14 @@ const ByHead = live(function ByHead({ shares }: { shares: number[][] }) {
   const say = ({ layer, head }: Place): string => `layer ${layer + 1}, head ${head + 1}: ${decimals(shares[layer]?.[head] ?? 0)}`;
   return (
     <figure class="isi-layerchart" data-testid="attention-heads">
-      <Heads shares={shares} label={`Share of the image by layer and head. Most in ${say(most)}`} onPoint={(place) => (over.value = place)} />
+      <Heads shares={shares} label={`Share of the image by layer and head. Most in ${say(most)}`} over={over.value} onPoint={(place) => (over.value = place)} />
       <figcaption class="isi-muted">
         <Tip test="heads-tip" term="image by head">
-          The absolute share of the image in each head, mean over answer tokens: across the layers, down the heads. The darker, the more.
+          The absolute share of the image in each head, mean over answer tokens: across the layers, down the heads. The darker, the more. Point at a head, or go there with the arrow keys, for its number.
         </Tip>
+        <span class="isi-scale">
+          0 <i class="isi-ramp isi-shades" /> 1
+        </span>
         <span>{over.value ? say(over.value) : `most in ${say(most)}`}</span>
       </figcaption>
     </figure>

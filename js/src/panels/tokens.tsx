@@ -1,7 +1,8 @@
 // An answer token by token: under each the bar of its probability; on hover or focus what else might have stood there; a press chooses it.
 import { Bar } from "../charts/bars";
 import { live, useSignal } from "../live";
-import { useRef } from "preact/hooks";
+import { useLayoutEffect, useRef } from "preact/hooks";
+import { float } from "../float";
 import type { AnswerView, Told, Token } from "../protocol";
 import { useView } from "../view";
 import { decimals } from "./parts";
@@ -10,8 +11,8 @@ const STEPS: Record<string, number> = { ArrowLeft: -1, ArrowRight: 1, Home: -Inf
 
 const chance = (told: Told): number => Math.exp(told.logprob ?? -Infinity);
 const said = (text: string): string => (text === "" ? "end of the answer" : text.trim() || "␣");
-/** Small numbers as what they are: below a hundredth two digits, never 0.00. */
-const probability = (p: number): string => (p >= 0.01 || p === 0 ? decimals(p) : p.toPrecision(1));
+/** Small numbers as what they are, and short: never 0.00, nor a row of zeros. */
+const probability = (p: number): string => (p >= 0.01 || p === 0 ? decimals(p) : p >= 0.001 ? p.toPrecision(1) : p.toExponential(0));
 
 /** The tokens as the text has them: those that say nothing of their own (parts of a character) are left out; null where they are not the text. */
 function pieces({ text, tokens }: AnswerView): { token: Token; index: number; before: string; word: string }[] | null {
@@ -22,20 +23,19 @@ function pieces({ text, tokens }: AnswerView): { token: Token; index: number; be
 }
 
 export const Tokens = live(function Tokens({ answer }: { answer: AnswerView }) {
-  const { screen } = useView();
-  const open = useSignal<{ index: number; left: number } | null>(null);
+  const { screen, root } = useView();
+  const open = useSignal<{ index: number; element: Element } | null>(null);
+  const panel = useRef<HTMLSpanElement>(null);
   const at = useSignal(0);
   const group = useRef<HTMLSpanElement>(null);
   const found = pieces(answer);
+  useLayoutEffect(() => {
+    if (panel.current && open.value) float(panel.current, open.value.element, root, true);
+  }, [open.value]);
   if (!found) return answer.text;
   const words = found.filter(({ word }) => word);
   const look = (index: number, element: Element): void => {
-    const panel = element.closest<HTMLElement>(".isi-answer");
-    const room = panel?.offsetWidth ?? 0;
-    const shown = panel?.getBoundingClientRect();
-    // In pixels as laid out, whatever the scale at which the page is shown.
-    const left = ((element.getBoundingClientRect().left - (shown?.left ?? 0)) * room) / (shown?.width || 1);
-    open.value = { index, left: Math.max(0, Math.min(left, room - WIDTH)) };
+    open.value = { index, element };
   };
   const close = (): void => {
     open.value = null;
@@ -91,7 +91,7 @@ export const Tokens = live(function Tokens({ answer }: { answer: AnswerView }) {
         ];
       })}
       {told && open.value && (
-        <span class="isi-bubble isi-told" data-testid="token-told" aria-hidden="true" style={{ left: `${open.value.left}px` }}>
+        <span ref={panel} class="isi-bubble isi-told" popover="manual" data-testid="token-told" aria-hidden="true">
           {[told, ...told.alternatives]
             .map((other, i) => ({ ...other, taken: i === 0 }))
             .sort((a, b) => chance(b) - chance(a))
@@ -107,6 +107,3 @@ export const Tokens = live(function Tokens({ answer }: { answer: AnswerView }) {
     </span>
   );
 });
-
-/** Of the panel of alternatives, px: it stays within the results. */
-const WIDTH = 230;

@@ -28,7 +28,7 @@ export const Tools = live(function Tools() {
         <Button
           key={tool}
           test={`tool-${tool}`}
-          label={`${NAMES[tool] ?? "Select"} (${key.toUpperCase()})`}
+          label={`${NAMES[tool] ?? "Select"} (${key.toUpperCase()}). ${HINTS[tool]}`}
           icon={tool}
           kind="bare"
           pressed={screen.tool.value === tool}
@@ -122,7 +122,7 @@ export const Properties = live(function Properties() {
           </label>
         )}
         {isEffect && !selection && kind !== "erase" && <Whole kind={kind as DragTool} />}
-        {!selection && several === 0 && <span class="isi-muted isi-cut">{HINTS[tool]}</span>}
+        {!selection && several === 0 && <span class="isi-hint" data-testid="hint">{HINTS[tool]}</span>}
       </div>
       <div class="isi-group">
         <Button test="undo" label="Undo (Ctrl+Z)" icon="undo" kind="bare" why={past.length === 0 && "nothing has been changed"} onClick={() => store.undo()} />

@@ -85,7 +85,7 @@ const Item = live(function Item({ trial, shown }: { trial: Trial; shown: boolean
         <span class="isi-trialtext">
           <span class="isi-trialhead">
             <span class="isi-muted">{id}</span>
-            {answer && <Mark correct={answer.correct} />}
+            {answer && <Mark answer={answer} />}
           </span>
           <span class="isi-cut" dir="auto">
             {answer?.text ?? "no answer asked"}

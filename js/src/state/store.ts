@@ -590,7 +590,7 @@ export class Store {
 
   #sentence(id: number): string {
     const view = this.trials.value.find((t) => t.id === id)?.view;
-    const marks = view?.answer ? (view.answer.correct === null ? "" : view.answer.correct ? ", right" : ", wrong") : "";
+    const marks = view?.answer?.judged ? `, ${view.answer.judged}` : "";
     const entropy = view?.uncertainty?.entropies[0];
     return [
       view?.answer ? `Answer: ${view.answer.text}${marks}.` : "Result.",
