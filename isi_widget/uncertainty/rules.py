@@ -1,8 +1,10 @@
 """What the wording of two answers settles without a model: yes against no, and the same but for spelling.
 
 It stands before every entailment model, and in its place where there is none. A rule settles only what a
-reader would settle at once; the rest is left open. Not for what words mean (see `isi_widget.wording` for what
-counts as the same).
+reader would settle at once, in both directions or not at all; the rest is left open. That "Yes, a dog"
+entails "Yes" is left to the model: settled by rule, it would tie all that say yes to the bare word but not to
+each other, and the clusters would hang on the order of the answers. Not for what words mean (see
+`isi_widget.wording` for what counts as the same).
 """
 
 from __future__ import annotations
@@ -24,9 +26,8 @@ _ONE_HOT = np.eye(3)
 def relation_by_rule(question: str, premise: str, hypothesis: str) -> int | None:
     """The relation of two answers to one question as far as their wording settles it; None where it does not.
 
-    Entailment (2): the same after `wording.normalised`, or a premise that says yes (or no) and more, and the
-    bare yes (no). Contradiction (0): a clear yes and a clear no; two different numbers where the question
-    asks how many.
+    Entailment (2): the same after `wording.normalised`. Contradiction (0): a clear yes and a clear no; two
+    different numbers where the question asks how many.
     """
     found = settled(question, [premise, hypothesis])[0, 1]
     return None if np.isnan(found[0]) else int(np.argmax(found))
@@ -39,7 +40,6 @@ def settled(question: str, answers: Sequence[str]) -> Floats:
     same |= _equal([answer.strip() for answer in answers])
     said, other = _said(answers, "yes"), _said(answers, "no")
     bare = np.array([len(tokens) == 1 for tokens in words])
-    more = ~same & (_both(said) | _both(other)) & bare[None, :]
     # "Yes, it is red" and "No, it is red": the rest says the same, so something is odd
     odd = _equal([tokens[1:] for tokens in words]) & ~bare[:, None]
     opposite = (said[:, None] & other[None, :] | other[:, None] & said[None, :]) & ~odd
@@ -48,7 +48,7 @@ def settled(question: str, answers: Sequence[str]) -> Floats:
         opposite |= _both(counts)
     found = np.full((*same.shape, 3), np.nan)
     found[opposite & ~same] = _ONE_HOT[CONTRADICTION]
-    found[same | more] = _ONE_HOT[ENTAILMENT]
+    found[same] = _ONE_HOT[ENTAILMENT]
     return found
 
 

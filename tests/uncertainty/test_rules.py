@@ -106,10 +106,10 @@ def test_a_token_that_reads_yes_or_no(token, said):
     assert yes_or_no(token) == said
 
 
-def test_a_clear_yes_contradicts_a_clear_no_and_entails_the_bare_one():
+def test_a_clear_yes_contradicts_a_clear_no():
     question = "Is there a dog?"
     assert relation_by_rule(question, "Yes, a brown one.", "No, I see none.") == 0
-    assert relation_by_rule(question, "Yes, a brown one.", "Yes") == 2
+    assert relation_by_rule(question, "Yes, a brown one.", "Yes") is None  # what they add is the model's
     assert relation_by_rule(question, "Yes", "Yes, a brown one.") is None
     assert relation_by_rule(question, "Yes, it is red", "No, it is red") is None  # odd: the rest is the same
     assert relation_by_rule(question, "Yes", "There is a dog.") is None
@@ -143,8 +143,8 @@ def test_the_rules_are_a_relation_that_can_be_relied_on(answers, question):
     settled_pairs = ~np.isnan(found[:, :, 0])
     relations = np.where(settled_pairs, np.argmax(np.nan_to_num(found), axis=2), -1)
     assert (np.diagonal(relations) == 2).all()
-    assert ((relations == 0) == (relations == 0).T).all()  # contradiction has no direction
-    equal = (relations == 2) & (relations == 2).T
+    assert (relations == relations.T).all()  # a rule has no direction
+    equal = relations == 2
     assert not (np.einsum("ij,jk->ik", equal, equal) > 0)[~equal].any()  # meaning the same is transitive
     for i, one in enumerate(answers):
         assert normalised(one, question) == normalised(one, question)
