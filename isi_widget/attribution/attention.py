@@ -22,6 +22,7 @@ import numpy.typing as npt
 
 from isi_widget import records
 from isi_widget.errors import InputError
+from isi_widget.readable import html_table
 
 if TYPE_CHECKING:
     from isi_widget.answer import Answer
@@ -33,7 +34,7 @@ SEGMENTS = ("image", "context", "question", "other")
 INPUTS = SEGMENTS[:3]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class AttentionShares:
     """Attention mass of one answer, per answer token, layer, head and segment.
 
@@ -77,6 +78,34 @@ class AttentionShares:
 
     def __hash__(self) -> int:
         return hash((self.segments, self.tokens, self.mass.tobytes()))
+
+    def __repr__(self) -> str:
+        tokens, layers, heads, _ = self.mass.shape
+        shares = ", ".join(f"{name} {share:.3f}" for name, share in self.absolute().items())
+        return f"AttentionShares({tokens} answer tokens x {layers} layers x {heads} heads; {shares})"
+
+    def _repr_html_(self) -> str:
+        tokens, layers, heads, _ = self.mass.shape
+        absolute, relative = self.absolute(), self.relative()
+        rows = [
+            (
+                name,
+                f"{absolute[name]:.3f}",
+                f"{relative[name]:.3f}" if name in relative and not math.isnan(relative[name]) else "",
+                str(self.token_counts.get(name, "")),
+            )
+            for name in self.segments
+        ]
+        return html_table(
+            f"Attention shares of {tokens} answer tokens",
+            ("segment", "share", "of the inputs", "tokens"),
+            rows,
+            [
+                f"Mean over answer tokens, {layers} layers and {heads} heads; by layer: per_layer(), by "
+                "token: per_token(), all of it: mass [answer tokens, layers, heads, segments].",
+                "Attention says where the model read, not what its answer depends on.",
+            ],
+        )
 
     def _named(self, shares: npt.NDArray[Any]) -> dict[str, float]:
         return dict(zip(self.segments, shares.tolist(), strict=True))

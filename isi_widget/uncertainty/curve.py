@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from isi_widget.errors import InputError
+from isi_widget.readable import html_table
 from isi_widget.uncertainty._checks import Floats, Ints, contiguous, distance_matrix, whole_number
 from isi_widget.uncertainty.bootstrap import NAMES, check_level, entropies_of_counts, percentile_interval
 from isi_widget.uncertainty.measure import WEIGHTED, Uncertainty
@@ -22,9 +23,10 @@ from isi_widget.uncertainty.measure import WEIGHTED, Uncertainty
 _CELLS = 2_000_000  # sets x answers held at once: 16 MB per intermediate array
 _MOST = 1_000_000  # samples; beyond them a number means nothing
 _SIZES = 100
+_ROWS = 12  # of a table in a notebook
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class EntropyCurve:
     """One entropy as it would have come out of fewer of the same answers.
 
@@ -45,8 +47,34 @@ class EntropyCurve:
     exact: tuple[bool, ...]
     level: float
 
+    def __repr__(self) -> str:
+        ends = {0, len(self.samples) - 1}
+        points = ", ".join(
+            f"n={self.samples[i]}: {self.mean[i]:.3f} [{self.low[i]:.3f}, {self.high[i]:.3f}]"
+            for i in sorted(ends)
+        )
+        return f"EntropyCurve({self.name!r}, {len(self.samples)} points; {points})"
 
-@dataclass(frozen=True)
+    def _repr_html_(self) -> str:
+        shown = range(0, len(self.samples), max(1, -(-len(self.samples) // _ROWS)))
+        rows = [
+            (
+                str(self.samples[i]),
+                f"{self.mean[i]:.3f}",
+                f"[{self.low[i]:.3f}, {self.high[i]:.3f}]",
+                "all" if self.exact[i] else "random",
+            )
+            for i in sorted({*shown, len(self.samples) - 1})
+        ]
+        return html_table(
+            f"{self.name.replace('_', ' ')} against the number of samples (nats)",
+            ("samples", "mean", f"{self.level:.0%} of the subsets", "subsets"),
+            rows,
+            ["Subsets of the answers there are. Where the mean still rises, more samples find more."],
+        )
+
+
+@dataclass(frozen=True, repr=False)
 class SamplesNeeded:
     """How many samples would make the interval of an entropy narrow enough.
 
@@ -64,6 +92,22 @@ class SamplesNeeded:
     total: int | None
     more: int | None
     basis: str
+
+    def __repr__(self) -> str:
+        total = "not to be estimated" if self.total is None else f"{self.total} samples ({self.more} more)"
+        return f"SamplesNeeded({self.name!r}: {total} for an interval of {self.width:g}. {self.basis})"
+
+    def _repr_html_(self) -> str:
+        rows = [
+            (
+                "asked for",
+                f"{self.width:.3f}",
+                "" if self.total is None else f"{self.total} ({self.more} more)",
+            ),
+            ("now", f"{self.width_now:.3f}", ""),
+        ]
+        title = f"Samples for an interval of the {self.name.replace('_', ' ')}"
+        return html_table(title, ("interval", "width (nats)", "samples"), rows, [self.basis])
 
 
 def entropy_curve(
