@@ -18,6 +18,7 @@ import numpy as np
 from isi_widget import records
 from isi_widget.answer import Answer
 from isi_widget.errors import InputError
+from isi_widget.readable import html_table
 from isi_widget.uncertainty._checks import Floats, contiguous
 from isi_widget.uncertainty.bootstrap import NAMES, Interval, bootstrap_intervals
 from isi_widget.uncertainty.clusters import cluster
@@ -44,9 +45,10 @@ WEIGHTED = ("semantic_entropy", "predictive_entropy", "rao_quadratic_entropy")
 
 #: What every display of an uncertainty computes.
 _SHOWN = ("log_likelihoods", "cluster_names", "cluster_probabilities", "caveats")
+_ROWS = 12  # clusters in a notebook's table
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Uncertainty:
     """Clusters and entropies of N sampled answers.
 
@@ -109,6 +111,42 @@ class Uncertainty:
 
     def __hash__(self) -> int:
         return hash((self.question, self.cluster_ids, tuple(a.text for a in self.answers), self.seed))
+
+    def __repr__(self) -> str:
+        name = next((name for name in NAMES if not math.isnan(getattr(self, name))), NAMES[0])
+        low, high = self.interval(name)
+        number = self.number_of_clusters
+        return (
+            f"Uncertainty({len(self.answers)} answers, {number} meaning{'s' * (number != 1)}; "
+            f"{name} {getattr(self, name):.3f} [{low:.3f}, {high:.3f}])"
+        )
+
+    def _repr_html_(self) -> str:
+        """The entropies with their intervals, then the meanings: a table of each."""
+        entropies = [
+            (name, _figure(getattr(self, name)), _span(self.interval(name)), self._unit(name))
+            for name in NAMES
+        ]
+        meanings = sorted(
+            zip(self.cluster_names, self.cluster_counts, self.cluster_probabilities, strict=True),
+            key=lambda meaning: -meaning[1],
+        )
+        count = len(self.answers)
+        rows = [
+            (_shortened(name) or "(empty)", f"{n} of {count}", _figure(p)) for name, n, p in meanings[:_ROWS]
+        ]
+        left = len(meanings) - len(rows)
+        notes = [f"{left} more meanings: cluster_names"] if left else []
+        return html_table(
+            f"Uncertainty of {count} sampled answers",
+            ("entropy", "value", f"{self.level:.0%} interval", "unit"),
+            entropies,
+        ) + html_table("Meanings", ("meaning", "answers", "probability"), rows, [*notes, *self.caveats])
+
+    def _unit(self, name: str) -> str:
+        if name == "predictive_entropy":
+            return "nats/token" if self.length == "mean" else "nats/answer"
+        return "0 to 1" if name == "rao_quadratic_entropy" else "nats"
 
     def interval(self, name: str) -> Interval:
         """Interval (low, high) of one entropy, for example "semantic_entropy"; of level `level`."""
@@ -387,3 +425,15 @@ def _number(value: float) -> float | str:
 
 def _text(uncertainty: Uncertainty) -> str:
     return json.dumps(uncertainty.to_dict(), sort_keys=True)
+
+
+def _figure(value: float) -> str:
+    return "not available" if math.isnan(value) else f"{value:.3f}"
+
+
+def _span(interval: Interval) -> str:
+    return "" if any(map(math.isnan, interval)) else f"[{interval[0]:.3f}, {interval[1]:.3f}]"
+
+
+def _shortened(text: str, longest: int = 80) -> str:
+    return text if len(text) <= longest else text[: longest - 1].rstrip() + "\N{HORIZONTAL ELLIPSIS}"
