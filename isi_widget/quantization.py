@@ -59,7 +59,7 @@ def quantization_config(quantization: str, compute: torch.dtype, kept: Sequence[
     """
     from transformers import BitsAndBytesConfig
 
-    _quieten()
+    quieten()
     if quantization == "int8":
         return BitsAndBytesConfig(load_in_8bit=True, llm_int8_skip_modules=list(kept))
     return BitsAndBytesConfig(
@@ -71,7 +71,7 @@ def quantization_config(quantization: str, compute: torch.dtype, kept: Sequence[
     )
 
 
-def _quieten() -> None:
+def quieten() -> None:
     """Mute warnings about an optional kernel, at import, and at every int8 layer of every forward."""
     logger = logging.getLogger("bitsandbytes")
     if logger.level == logging.NOTSET:

@@ -17,6 +17,7 @@ from isi_widget.hub import Cancel, Progress, find, progress_bars
 from isi_widget.quantization import check_quantization, keep_layout, quantization_config
 from isi_widget.uncertainty._deberta import use_fast_positions
 from isi_widget.uncertainty._files import Files, fetch
+from isi_widget.weights import INDEX, named_in
 
 REFERENCE = "microsoft/deberta-v2-xlarge-mnli"
 """The model of Farquhar et al. (Nature 630, 2024), for answers in natural language."""
@@ -97,6 +98,8 @@ def load_classifier(
     weights = source
     if files is not None:
         source, weights, where = files.folder, files.weights, {}
+    if Path(weights).is_dir():
+        _check_index(Path(weights), use_safetensors)
     arguments: dict[str, Any] = {**where, "use_safetensors": use_safetensors, "output_loading_info": True}
     arguments["dtype"] = "float32" if dtype == "auto" and place.type == "cpu" else dtype
     if quantization is not None:
@@ -132,6 +135,14 @@ def load_classifier(
         keep_layout(model)
     use_fast_positions(model)
     return model.eval(), tokenizer
+
+
+def _check_index(folder: Path, use_safetensors: bool) -> None:
+    """Refuse an index that names pickles or files outside its folder, before anything of it is fetched or
+    read.
+    """
+    if (folder / INDEX).is_file() and not (folder / "model.safetensors").is_file():
+        named_in(folder / INDEX, allow_pickle=not use_safetensors)
 
 
 def _checked_folder(folder: Path, use_safetensors: bool) -> str:

@@ -208,7 +208,7 @@ class EntailmentModel:
                 logits = self.model(**inputs).logits[:, list(self.order)]
                 values = torch.softmax(logits.double(), dim=-1).cpu().numpy()
                 if not np.isfinite(values).all():
-                    raise InputError(f"{self.name} gave NaN; load it with dtype='float32'.")
+                    raise InputError(f"{self.name} gave NaN. {_nan_advice(self.model)}")
                 found.update(zip((pairs[k] for k in bucket), values, strict=True))
         return found
 
@@ -307,3 +307,12 @@ def _local(name: str, revision: str | None) -> Files | None:
             "and local_files_only=True asks no network. Load it once without local_files_only."
         )
     return files
+
+
+def _nan_advice(model: Any) -> str:
+    """What helps against NaN: another precision only where it is low."""
+    if str(model.dtype) in ("torch.float16", "torch.bfloat16"):
+        return "Load it with dtype='float32'."
+    if getattr(model.config, "quantization_config", None) is not None:
+        return "Load it without quantization."
+    return "It computes in float32, so its weights are damaged: download it again, or choose another one."
