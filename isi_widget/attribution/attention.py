@@ -41,7 +41,8 @@ class AttentionShares:
     Attributes
     ----------
     mass : [answer tokens, layers, heads, segments] float32, read-only; sums to 1 over segments.
-    segments : names of the last axis: image, context, question, other.
+    segments : names of the last axis: image, context, question, other; between the last two, where the model
+        was given them, its system prompt ("system") and earlier turns ("history").
     token_counts : number of prompt tokens of each segment ("other": template and BOS).
     tokens : text of each answer token.
     """
@@ -206,9 +207,9 @@ def measure_attention(
             mass = answer.mass
         if mass is None:
             mass = vlm.teacher_force(prefill, answer.token_ids)[1]
-        counts = prefill.prompt.token_counts()
+        counts, segments = prefill.prompt.token_counts(), prefill.prompt.groups
     counts["other"] = counts.pop("template")
-    return AttentionShares(mass, {name: counts[name] for name in SEGMENTS}, tuple(answer.tokens))
+    return AttentionShares(mass, {name: counts[name] for name in segments}, tuple(answer.tokens), segments)
 
 
 def check_answer(answer: Answer, prefill: Prefill) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from isi_widget import fonts
-from isi_widget.report.style import INPUTS, NEUTRAL, SCALES, SEGMENT_COLORS, SEGMENTS
+from isi_widget.report.style import INPUTS, NEUTRAL, SCALES, SEGMENT_COLORS
 from isi_widget.report.view import doubts_of
 
 if TYPE_CHECKING:
@@ -140,7 +140,8 @@ def draw_clusters(axis: Axes, view: dict[str, Any], most: int = 8) -> None:
 def draw_attention(axis: Axes, view: dict[str, Any]) -> None:
     """Absolute shares as full bars; shares of the three inputs as hatched bars below them."""
     attention = view["attention"]
-    for row, name in enumerate(SEGMENTS):
+    segments = attention["segments"]
+    for row, name in enumerate(segments):
         absolute, relative = attention["absolute"][name] or 0.0, attention["relative"].get(name)
         axis.barh(row - 0.2, absolute, color=SEGMENT_COLORS[name], height=0.36)
         axis.text(absolute, row - 0.2, f" {absolute:.2f}", va="center", fontsize=8)
@@ -151,9 +152,9 @@ def draw_attention(axis: Axes, view: dict[str, Any]) -> None:
             axis.text(relative, row + 0.2, f" {relative:.2f}", va="center", fontsize=8)
     counts = attention["token_counts"]
     axis.set_yticks(
-        range(len(SEGMENTS)), [f"{name}\n{counts.get(name, 0)} tokens" for name in SEGMENTS], fontsize=8
+        range(len(segments)), [f"{name}\n{counts.get(name, 0)} tokens" for name in segments], fontsize=8
     )
-    axis.set_ylim(len(SEGMENTS) - 0.5, -0.5)
+    axis.set_ylim(len(segments) - 0.5, -0.5)
     axis.set_xlim(0, 1.12)
     axis.set_title("Attention (not importance)\nfull: absolute, hatched: of the inputs", fontsize=9)
 

@@ -118,6 +118,7 @@ def _switches(model: Mapping[str, Any], received: bool) -> tuple[Any, dict[str, 
     given["dtype"] = None if automatic or dtype == usual else dtype
     if name == "embedded" and str(model.get("device", "cpu")) != "cpu":
         given["device"] = model["device"]  # it is on the CPU unless one asks
+    given |= {key: model[key] for key in ("adapter", "processor_args", "system", "history") if model.get(key)}
     switches = model.get("loaded_with", {})
     if not isinstance(switches, Mapping):
         raise NoLiteral("how it was loaded is not said by name")

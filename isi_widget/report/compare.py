@@ -14,7 +14,7 @@ from isi_widget import records
 from isi_widget.errors import Cancelled, InputError
 from isi_widget.report.html import picture_html, shares_of, verdict
 from isi_widget.report.labels import labels_of
-from isi_widget.report.style import NEUTRAL, SEGMENT_COLORS
+from isi_widget.report.style import NEUTRAL, SEGMENT_COLORS, SEGMENTS
 from isi_widget.report.svg import NO_FORMULAS, QUIET, TABLE, bar, escape, stack
 from isi_widget.report.view import doubts_of
 from isi_widget.stimulus import Stimulus, checks
@@ -231,7 +231,7 @@ def comparison_html(comparison: Comparison) -> str:
         )
     legend = " ".join(
         f'<span style="border-left:8px solid {color};padding-left:4px">{name}</span>'
-        for name, color in SEGMENT_COLORS.items()
+        for name, color in ((name, SEGMENT_COLORS[name]) for name in SEGMENTS)
         if name != "other"
     )
     notes = dict.fromkeys(note for view in views for note in view["notes"])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from isi_widget.report.labels import before_lines
 from isi_widget.report.pictures import data_uri, thumbnail
 from isi_widget.report.style import ATTENTION_CAVEAT, DOMINANCE_CAVEAT, INPUTS, NEUTRAL, SEGMENT_COLORS
 from isi_widget.report.svg import HEADING, NO_FORMULAS, QUIET, Bar, bar_table, escape
@@ -200,6 +201,7 @@ def _details(trial: Trial, view: dict[str, Any]) -> str:
         if trial.model.get(key)
     )
     note = f"<br/>{escape(trial.model['note'])}" if trial.model.get("note") else ""
+    note = "".join(f"<br/>{escape(line)}" for line in before_lines(trial.model)) + note
     settings = ", ".join(f"{name} {value}" for name, value in view["settings"].items() if name != "what")
     versions = ", ".join(f"{name} {version}" for name, version in trial.versions.items())
     seconds = ", ".join(f"{name} {value:.2f} s" for name, value in trial.seconds.items())

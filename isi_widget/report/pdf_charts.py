@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 from isi_widget.report.pdf_sheet import INK, LABEL, MARGIN, SMALL, Sheet, Style, rgb
-from isi_widget.report.style import NEUTRAL, SEGMENT_COLORS, SEGMENTS
+from isi_widget.report.style import NEUTRAL, SEGMENT_COLORS, STACKED
 
 _TRACK, _PALE = "#EDEDED", "#B4B4B4"
 _TOKEN = Style(8.0, 11.0, mono=True)
@@ -71,7 +71,7 @@ def share_stack(
     """Shares of the segments that stand in `shares`, side by side."""
     box(sheet, x, y, width, height, _TRACK)
     start = x
-    for name in SEGMENTS:
+    for name in STACKED:
         part = width * max(shares.get(name) or 0.0, 0.0)
         box(sheet, start, y, part, height, SEGMENT_COLORS[name])
         start += part
@@ -91,7 +91,7 @@ def layer_columns(
     every = max(1, math.ceil(len(layers) * 14 / width))
     for index, shares in enumerate(layers):
         bottom = y + height
-        for name in SEGMENTS:
+        for name in STACKED:
             part = height * max(shares.get(name) or 0.0, 0.0)
             box(sheet, x + index * step, bottom - part, step - gap, part, SEGMENT_COLORS[name])
             bottom -= part

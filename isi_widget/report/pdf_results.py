@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from isi_widget.report import pdf_charts as charts
 from isi_widget.report.pdf_sheet import BODY, BOLD, INK, LABEL, MARGIN, SMALL, Sheet
 from isi_widget.report.pdf_words import ANSWER_SCOPE, GRAPH, GRAPH_SCOPE, LAYERS, OTHERS, RELATIVE
-from isi_widget.report.style import ATTENTION_CAVEAT, DOMINANCE_CAVEAT, NEUTRAL, SEGMENT_COLORS, SEGMENTS
+from isi_widget.report.style import ATTENTION_CAVEAT, DOMINANCE_CAVEAT, NEUTRAL, SEGMENT_COLORS
 from isi_widget.report.view import missing, shortened
 
 if TYPE_CHECKING:
@@ -180,7 +180,7 @@ def write_attention(sheet: Sheet, attention: Mapping[str, Any] | None, definitio
     sheet.heading("Attention", "where the model reads from, not what its answer depends on", below=150)
     top = sheet.y
     bar_x, bar_width = MARGIN + 62, 120.0
-    for name in SEGMENTS:
+    for name in attention["segments"]:
         absolute, relative = attention["absolute"][name] or 0.0, attention["relative"].get(name)
         y = sheet.y
         sheet.line_of(name, MARGIN, y, 60, BODY)
@@ -194,7 +194,7 @@ def write_attention(sheet: Sheet, attention: Mapping[str, Any] | None, definitio
     x = bar_x + bar_width + 50
     sheet.line_of("by layer", x, top - 1, 60, LABEL)
     charts.layer_columns(sheet, x, top + 12, sheet.w - MARGIN - x, 66, layers)
-    sheet.y = top + 96
+    sheet.y = top + 4 + 23 * len(attention["segments"])
     index = attention["modality_dominance_index"]
     if index is not None:
         words = DOMINANCE_CAVEAT.partition(": ")[2]

@@ -247,6 +247,8 @@ def _model_value(key: str, value: Any) -> str:
         return "none"
     if key == "parameters" and isinstance(value, int):
         return f"{value:,}"
+    if key == "history":
+        return "; ".join(" \N{RIGHTWARDS ARROW} ".join(map(str, turn)) for turn in value)
     if isinstance(value, Mapping):
         return ", ".join(f"{name}={item!r}" for name, item in value.items())
     return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)

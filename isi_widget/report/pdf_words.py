@@ -263,6 +263,11 @@ MODEL = {
     "not_quantized": "not quantised",
     "compute_dtype": "computes in",
     "revision": "revision",
+    "adapter": "adapter",
+    "processor_args": "processor",
+    "system": "system prompt",
+    "history": "earlier turns",
+    "device_map": "devices of its parts",
     "loaded_with": "loaded with",
     "note": "what it is for",
 }

@@ -10,9 +10,18 @@ import math
 from dataclasses import dataclass
 
 #: One colour per segment everywhere, safe for colour-blind readers (Okabe & Ito, 2008).
-SEGMENT_COLORS = {"image": "#0072B2", "context": "#D55E00", "question": "#009E73", "other": "#999999"}
+SEGMENT_COLORS = {
+    "image": "#0072B2",
+    "context": "#D55E00",
+    "question": "#009E73",
+    "system": "#CC79A7",
+    "history": "#E69F00",
+    "other": "#999999",
+}
 INPUTS = ("image", "context", "question")
 SEGMENTS = (*INPUTS, "other")
+#: The order in which shares are stacked; most models have no system prompt and no earlier turns.
+STACKED = tuple(SEGMENT_COLORS)
 #: Bars that belong to no segment.
 NEUTRAL = "#7A7A7A"
 

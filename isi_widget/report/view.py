@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from isi_widget.attribution import by_head
+from isi_widget.report.labels import model_label
 from isi_widget.report.style import ENTROPIES, INPUTS, SCALE_NOTE, SEGMENTS, Measure, verdict
 from isi_widget.uncertainty.curve import entropy_curve
 from isi_widget.uncertainty.lexical import WITHOUT_CLUSTERS
@@ -48,7 +49,7 @@ def trial_view(trial: Trial) -> dict[str, Any]:
         "context_preset": trial.stimulus.context_preset,
         "truth": trial.stimulus.truth,
         "operations": [operation.to_dict() for operation in trial.stimulus.operations],
-        "model": str(trial.model.get("name", "")),
+        "model": model_label(trial.model),
         "settings": trial.settings.to_dict(),
         "seconds": dict(trial.seconds),
         "created": trial.created,
@@ -217,14 +218,14 @@ def _attention(trial: Trial) -> dict[str, Any] | None:
     if attention is None:
         return None
     return {
-        "segments": list(SEGMENTS),
-        "absolute": _shares(attention.absolute(), SEGMENTS),
+        "segments": list(attention.segments),
+        "absolute": _shares(attention.absolute(), attention.segments),
         "relative": _shares(attention.relative(), INPUTS),
         "token_counts": {name: int(count) for name, count in attention.token_counts.items()},
         "modality_dominance_index": finite(attention.modality_dominance_index),
-        "by_layer": [_shares(layer, SEGMENTS) for layer in attention.per_layer()],
+        "by_layer": [_shares(layer, attention.segments) for layer in attention.per_layer()],
         "by_head": [[round(share, 4) for share in layer] for layer in by_head(attention)],
-        "by_token": [_shares(token, SEGMENTS) for token in attention.per_token()],
+        "by_token": [_shares(token, attention.segments) for token in attention.per_token()],
     }
 
 
@@ -275,6 +276,9 @@ def trial_row(trial: Trial) -> dict[str, Any]:
     row["modality_dominance_index"] = math.nan if index is None else index
     for name in ("name", "family", "parameters", "device", "dtype", "quantization", "revision"):
         row["model" if name == "name" else f"model_{name}"] = model.get(name)
+    row["model_adapter"], row["model_system"] = model.get("adapter"), model.get("system")
+    for name in ("history", "processor_args"):
+        row[f"model_{name}"] = json.dumps(model[name], ensure_ascii=False) if model.get(name) else None
     row |= {
         name: getattr(settings, name)
         for name in (

@@ -18,6 +18,9 @@ _LOADED = (
     "revision",
     "fingerprint",
 )
+# What else may make it another one; where there is none of it, it is left out. Of a loaded one the
+# fingerprint knows it too; here it has a name.
+_GIVEN = ("adapter", "processor_args", "system", "history")
 # Not a server's own fingerprint: some change it from one request to the next.
 _SERVED = ("name", "family", "server", "served", "fields", "extra_body")
 #: What a server tells only with its first answer.
@@ -26,7 +29,8 @@ _LEARNED = ("served",)
 
 def identity(info: Mapping[str, Any]) -> dict[str, Any]:
     """What of `VLM.info()` tells this model from another; JSON-ready."""
-    return {name: info.get(name) for name in (_SERVED if info.get("server") else _LOADED)}
+    known = {name: info.get(name) for name in (_SERVED if info.get("server") else _LOADED)}
+    return {**known, **{name: info[name] for name in _GIVEN if info.get(name)}}
 
 
 def is_same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:

@@ -24,7 +24,6 @@ from isi_widget.errors import Cancelled, InputError
 from isi_widget.vlm.check_report import FAILED, NOT_AVAILABLE, PASSED, CheckReport, CheckRow
 from isi_widget.vlm.memory import is_out_of_memory
 from isi_widget.vlm.plain import Plain
-from isi_widget.vlm.recording import GROUPS
 
 if TYPE_CHECKING:
     from isi_widget.answer import Answer
@@ -215,7 +214,20 @@ class _Checks:
                 given = (text, f"{text}{self.vlm.family.separator}")
                 if decoded not in given and decoded.strip() != alone.strip():
                     wrong.append(f"{segment} {text!r} reads {decoded!r}")
+        wrong += self._before()
         return self._within(float(len(wrong)), 0.0, "; ".join(wrong[:2]) or f"{2 * len(_TEXTS)} texts")
+
+    def _before(self) -> list[str]:
+        """What is wrong with the segments of the system prompt and the earlier turns."""
+        vlm = self.vlm
+        texts = {"system": [vlm.system or ""], "history": [text for turn in vlm.history for text in turn]}
+        wrong = []
+        for segment, expected in texts.items():
+            if "".join(expected) and segment in self.prompt.segments:
+                decoded = _decode(vlm.tokenizer, self.prompt.segment_token_ids(segment))
+                if "".join(decoded.split()) != "".join("".join(expected).split()):
+                    wrong.append(f"{segment} reads {decoded!r}")
+        return wrong
 
     def several_images(self) -> CheckRow:
         """Two images in one prompt are refused."""
@@ -281,11 +293,12 @@ class _Checks:
             raise _NotAvailable("All sampled answers were empty.")
         token_ids = self.samples[0].token_ids
         _, mass = self.vlm.teacher_force(self.prefill, token_ids)
+        names = self.prompt.groups
         groups = torch.tensor(
-            [GROUPS.index(label) if label in GROUPS else len(GROUPS) - 1 for label in self.prompt.labels]
+            [names.index(label if label in names else "other") for label in self.prompt.labels]
         )
         try:
-            expected = self.plain.attention(self.inputs, self.prompt, token_ids, groups)
+            expected = self.plain.attention(self.inputs, self.prompt, token_ids, groups, len(names))
         except torch.OutOfMemoryError:
             raise _NotAvailable("Eager attention did not fit into memory: choose a smaller image.") from None
         difference = _largest(torch.from_numpy(mass) - expected)

@@ -337,16 +337,22 @@ def next_logits(prefill: Prefill, tokens: torch.Tensor, cache: Any) -> torch.Ten
     return checked_logits(output.logits[:, -1])
 
 
+class NanLogits(RuntimeError):
+    """A model gave NaN; `VLM` says why, see `nan.py`."""
+
+    def __init__(self, dtype: torch.dtype) -> None:
+        super().__init__(f"The model gave NaN logits in {dtype}.")
+        self.dtype = dtype
+
+
 def checked_logits(logits: torch.Tensor) -> torch.Tensor:
     """Logits as float32.
 
     Raises
     ------
-    RuntimeError
-        If there is a NaN: half precision has overflowed in the model, and every answer would be made up.
+    NanLogits
+        If there is a NaN: every answer would be made up.
     """
     if bool(logits.isnan().any()):
-        raise RuntimeError(
-            f"The model gave NaN logits in {logits.dtype}. Load it with dtype='bfloat16' or dtype='float32'."
-        )
+        raise NanLogits(logits.dtype)
     return logits.float()

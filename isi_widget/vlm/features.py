@@ -17,6 +17,7 @@ import torch
 from isi_widget.errors import InputError
 from isi_widget.vlm.families import Family
 from isi_widget.vlm.families.base import embeddings
+from isi_widget.vlm.placement import input_device
 from isi_widget.vlm.prompt import Prompt
 
 #: Pictures whose features are kept.
@@ -49,7 +50,7 @@ class ImageFeatures:
         if not self._takes_features:
             return {**images, **tokens}
         # A model may be moved: model.to("cuda"), model.to(torch.bfloat16).
-        key = (content_key(prompt.images), self._model.device, self._model.dtype)
+        key = (content_key(prompt.images), input_device(self._model), self._model.dtype)
         if key not in self._kept:
             self._kept[key] = self._family.encode_image(self._model, images)
             while len(self._kept) > KEPT:
@@ -66,7 +67,7 @@ class ImageFeatures:
 
     def _placed(self, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         """On the model's device; floating point in its type."""
-        device, dtype = self._model.device, self._model.dtype
+        device, dtype = input_device(self._model), self._model.dtype
         return {
             name: value.to(device, dtype) if value.is_floating_point() else value.to(device)
             for name, value in tensors.items()

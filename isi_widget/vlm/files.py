@@ -5,13 +5,12 @@ Not for the hub itself (see `isi_widget.hub`) nor for reading weights (see `load
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from isi_widget import hub
 from isi_widget.errors import InputError
+from isi_widget.weights import INDEX, json_object, named_in
 
 #: What a processor and a tokenizer are made of; also in sub-folders (InstructBLIP has two tokenizers).
 _SMALL = (".json", ".txt", ".model", ".jinja", ".tiktoken")
@@ -45,7 +44,11 @@ def download(
     small = [
         file
         for file, count in found.files.items()
-        if file.endswith(suffixes) and not file.startswith(_IDLE) and (count or 0) <= _SMALL_BYTES
+        if file.endswith(suffixes)
+        and not file.startswith(_IDLE)
+        and (count or 0) <= _SMALL_BYTES
+        # transformers would put an adapter that lies beside a model on it, unasked
+        and file != "adapter_config.json"
     ]
     folder = hub.fetch(found, _first("config.json", small), cancel=cancel)
     weights = _weights(folder, found.files, allow_pickle)
@@ -65,25 +68,15 @@ def _first(file: str, files: list[str]) -> list[str]:
 
 def _weights(folder: Path, files: Mapping[str, object], allow_pickle: bool) -> list[str] | None:
     """The files that hold the weights, as transformers would choose them; None if there are none."""
-    kinds = [("model.safetensors", "model.safetensors.index.json")]
+    kinds = [("model.safetensors", INDEX)]
     if allow_pickle:
         kinds.append(("pytorch_model.bin", "pytorch_model.bin.index.json"))
     for single, index in kinds:
         if single in files:
             return [single]
         if index in files:
-            return _named(folder / index)
+            return named_in(folder / index, allow_pickle=allow_pickle)
     return None
-
-
-def _named(index: Path) -> list[str]:
-    """The files that an index names."""
-    named = json_object(index).get("weight_map", {})
-    if not isinstance(named, dict) or not all(isinstance(file, str) for file in named.values()):
-        raise InputError(
-            f"{str(index)!r} does not say which file holds which weight. Download the checkpoint again."
-        )
-    return sorted(set(named.values()))
 
 
 def _no_weights(subject: str, files: Mapping[str, object]) -> str:
@@ -105,6 +98,14 @@ def check_folder(folder: Path, label: str, allow_pickle: bool) -> None:
     if (folder / "generation_config.json").is_file():
         json_object(folder / "generation_config.json")
     files = {path.name: None for path in folder.iterdir()}
+    if "adapter_config.json" in files:
+        raise InputError(
+            f"The folder {str(folder)!r} holds a model and an adapter, which transformers would put on it "
+            f"unasked. "
+            "Move adapter_config.json and adapter_model.safetensors to a folder of their own, and load the "
+            "model "
+            "with adapter=<that folder>, or without it."
+        )
     weights = _weights(folder, files, allow_pickle)
     if weights is None:
         raise InputError(_no_weights(f"The folder {str(folder)!r}", files))
@@ -115,16 +116,3 @@ def check_folder(folder: Path, label: str, allow_pickle: bool) -> None:
             f"The folder {str(folder)!r} lacks {lacks}: the download of {label} is incomplete. Download it "
             "again."
         )
-
-
-def json_object(path: Path) -> dict[str, Any]:
-    """A JSON object from a file of a checkpoint."""
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(record, dict):
-            raise ValueError(f"it holds {type(record).__name__}, not an object")
-    except (ValueError, OSError) as error:
-        raise InputError(
-            f"{str(path)!r} is not valid JSON ({error}). Download the checkpoint again."
-        ) from None
-    return record

@@ -1,14 +1,20 @@
 """A fingerprint of a model's weights: numbers of one model are never taken for those of another of its name.
 
-It knows the parameters only. Hooks, adapters that are switched off, and prompt templates are not seen by it.
+It knows the parameters, those of an adapter among them, and what was given beside them (system prompt,
+earlier turns, settings of the processor). Hooks, adapters that are switched off, and prompt templates are
+not seen by it.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
+from collections.abc import Mapping
 from typing import Any
 
 import torch
+
+from isi_widget.vlm.placement import offloaded
 
 #: Models up to this size are read whole; of larger ones, so many elements of each parameter.
 _WHOLE_BYTES = 64 * 2**20
@@ -19,19 +25,29 @@ _STEP = 2_654_435_761
 
 
 class Fingerprint:
-    """The fingerprint of one model; its weights are read again only after they have changed."""
+    """The fingerprint of one model; its weights are read again only after they have changed.
 
-    def __init__(self, model: torch.nn.Module) -> None:
+    Parameters
+    ----------
+    beside : what else makes its numbers others; JSON. Where all is empty, the fingerprint is that of the
+        weights.
+    """
+
+    def __init__(self, model: torch.nn.Module, beside: Mapping[str, Any] | None = None) -> None:
         self._model = model
+        self._beside = {name: value for name, value in (beside or {}).items() if value}
         self._state: tuple[tuple[int, int], ...] | None = None
         self._text: str | None = None
 
     def __call__(self) -> str | None:
-        """16 hexadecimal digits, or None where weights cannot be read (on the meta device, or offloaded)."""
+        """16 hexadecimal digits, or None where weights cannot be read (on the meta device)."""
         state = tuple((p.data_ptr(), _version(p)) for p in self._model.parameters())
         if state != self._state:
             self._text, self._state = fingerprint(self._model), state
-        return self._text
+        if self._text is None or not self._beside:
+            return self._text
+        record = json.dumps([self._text, self._beside], sort_keys=True)
+        return hashlib.sha256(record.encode()).hexdigest()[:16]
 
 
 def fingerprint(model: torch.nn.Module) -> str | None:
@@ -42,11 +58,14 @@ def fingerprint(model: torch.nn.Module) -> str | None:
     """
     named = sorted(model.named_parameters())
     whole = sum(p.numel() * p.element_size() for _, p in named) <= _WHOLE_BYTES
-    found = hashlib.sha256()
+    found, elsewhere = hashlib.sha256(), offloaded(model)
     for name, parameter in named:
         values = parameter.data.reshape(-1)
         if values.is_meta:
-            return None
+            try:
+                values = elsewhere[name].to(parameter.dtype).reshape(-1)
+            except KeyError:
+                return None
         if not whole and len(values) > _ELEMENTS:
             places = torch.arange(_ELEMENTS, device=values.device) * _STEP % len(values)
             values = values[places]

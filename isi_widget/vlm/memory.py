@@ -11,7 +11,7 @@ import copy
 import gc
 import math
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +22,8 @@ import torch
 from isi_widget import embedded, hub
 from isi_widget.errors import InputError, OutOfMemory
 from isi_widget.quantization import check_name
+from isi_widget.vlm import placement
+from isi_widget.vlm.configuration import configuration, first_line
 from isi_widget.vlm.machine import free_memory
 from isi_widget.vlm.quantization import is_kept, is_quantized, kept_modules
 
@@ -42,6 +44,7 @@ __all__ = [
     "size",
     "skeleton",
     "weight_bytes",
+    "weights_bytes",
 ]
 
 #: What an estimate assumes of the work unless told otherwise: see `estimate`.
@@ -124,6 +127,30 @@ def estimate(
     dtype = dtype or torch.bfloat16
     is_model = isinstance(source, torch.nn.Module)
     model: Any = source if is_model else skeleton(source, dtype, trust_remote_code)
+    try:
+        return _counted(
+            model, quantization, dtype, quantize_vision, prompt_tokens, samples, new_tokens, entailment
+        )
+    except InputError:
+        raise
+    except Exception as error:  # a configuration may say anything
+        raise InputError(
+            f"What a model of type {model.config.model_type!r} needs cannot be told from its configuration, "
+            f"whose "
+            f"sizes do not go together: {first_line(error)}."
+        ) from error
+
+
+def _counted(
+    model: Any,
+    quantization: str | None,
+    dtype: torch.dtype,
+    quantize_vision: bool,
+    prompt_tokens: int,
+    samples: int,
+    new_tokens: int,
+    entailment: str | Path | None,
+) -> MemoryNeed:
     text = model.config.get_text_config(decoder=True)
     prompt = cache_bytes(model.config, prompt_tokens, dtype)
     answers = answers_bytes(model.config, prompt_tokens, new_tokens, samples, dtype)
@@ -145,34 +172,38 @@ def skeleton(source: Any, dtype: torch.dtype, trust_remote_code: bool = False) -
             return AutoModelForImageTextToText.from_config(
                 copy.deepcopy(config), dtype=dtype, trust_remote_code=trust_remote_code
             )
-    except (ValueError, KeyError, TypeError, AttributeError, ImportError, RuntimeError) as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
+    except Exception as error:  # sizes that do not go together fail in many ways
+        if is_out_of_memory(error):
+            raise
         raise InputError(
             f"transformers builds no image-text-to-text model from a configuration of type "
-            f"{getattr(config, 'model_type', None)!r}: {reason}."
+            f"{getattr(config, 'model_type', None)!r}: {first_line(error)}."
         ) from None
 
 
 def _config(source: Any, trust_remote_code: bool) -> Any:
-    from transformers import AutoConfig, PretrainedConfig
+    from transformers import PretrainedConfig
 
     if isinstance(source, PretrainedConfig):
         return source
     folder = Path(source).expanduser()
     if not folder.exists():
         folder = hub.fetch(hub.find(str(source)), ["config.json"])
-    try:
-        return AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code)
-    except (ValueError, KeyError, OSError) as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
-        raise InputError(f"The configuration of {str(source)!r} cannot be read: {reason}.") from None
+    return configuration(folder, str(source), trust_remote_code)
 
 
 def weight_bytes(model: Any, quantization: str | None, dtype: torch.dtype, quantize_vision: bool) -> int:
     """Bytes of parameters and buffers once loaded, from a model that is not quantised."""
+    return sum(weights_bytes(model, quantization, dtype, quantize_vision).values())
+
+
+def weights_bytes(
+    model: Any, quantization: str | None, dtype: torch.dtype, quantize_vision: bool
+) -> dict[str, int]:
+    """The same for each parameter and buffer, by name; one that is shared counts once."""
     kept = kept_modules(model, quantize_vision)
     seen: set[int] = set()
-    total = 0
+    found: dict[str, int] = {}
     for name, module in model.named_modules():
         # bitsandbytes replaces plain linear layers only, not what is derived from them.
         packed = quantization is not None and type(module) is torch.nn.Linear and not is_kept(name, kept)
@@ -180,13 +211,14 @@ def weight_bytes(model: Any, quantization: str | None, dtype: torch.dtype, quant
             if id(tensor) in seen:
                 continue
             seen.add(id(tensor))
+            path = f"{name}.{key}" if name else key
             if packed and key == "weight":
                 rows, columns = tensor.shape
-                total += packed_bytes(rows, columns, str(quantization))
+                found[path] = packed_bytes(rows, columns, str(quantization))
             else:
                 is_weight = isinstance(tensor, torch.nn.Parameter) and tensor.is_floating_point()
-                total += tensor.numel() * (dtype.itemsize if is_weight else tensor.element_size())
-    return total
+                found[path] = tensor.numel() * (dtype.itemsize if is_weight else tensor.element_size())
+    return found
 
 
 def packed_bytes(rows: int, columns: int, quantization: str) -> int:
@@ -275,15 +307,17 @@ def entailment_bytes(name: str | Path) -> int:
     return sum(weight.numel() * weight.element_size() for weight in model.parameters())
 
 
-def model_bytes(model: Any) -> int:
+def model_bytes(model: Any, device: torch.device | None = None) -> int:
     """Bytes that a loaded model holds: parameters, buffers, and the scales of what bitsandbytes quantised.
 
-    Tensors that share memory count once.
+    Tensors that share memory count once. With `device`, what it holds there.
     """
-    tensors: list[torch.Tensor] = [*model.parameters(), *model.buffers()]
+    tensors: list[torch.Tensor] = [t for t in (*model.parameters(), *model.buffers()) if not t.is_meta]
     for module in model.modules():
         if is_quantized(module):
             tensors += _scales(module)
+    if device is not None:
+        tensors = [tensor for tensor in tensors if tensor.device == device]
     storages = {tensor.untyped_storage().data_ptr(): tensor.untyped_storage().nbytes() for tensor in tensors}
     return sum(storages.values())
 
@@ -307,21 +341,37 @@ def check_fits(
     quantization: str | None,
     dtype: torch.dtype,
     quantize_vision: bool,
+    device_map: placement.DeviceMap | None = None,
 ) -> None:
     """Refuse, before anything large is read, a model that cannot even read one prompt and answer it once.
 
     Parameters
     ----------
     model : without weights, see `skeleton`.
+    device : where its inputs go.
+    device_map : how it is spread over several devices. An automatic one has the room of all together; of a
+        map by modules, each device must hold its weights, and the one of the inputs the rest too.
 
     Raises
     ------
     InputError
         It says what is needed, what is free, and what would fit.
     """
-    free = free_memory(device)
-    if free is None:
+    if isinstance(device_map, dict):
+        weights = weights_bytes(model, quantization, dtype, quantize_vision)
+        _check_each(
+            name,
+            estimate(model, quantization=quantization, dtype=dtype, samples=1),
+            device,
+            device_map,
+            weights,
+        )
         return
+    places = (device,) if device_map is None else placement.devices(device_map)
+    rooms = [room for place in places if (room := free_memory(place)) is not None]
+    if not rooms:
+        return
+    free = sum(rooms)
 
     def need(quantization: str | None, vision: bool) -> MemoryNeed:
         return estimate(
@@ -347,9 +397,35 @@ def check_fits(
     would = f"What would fit: {'; '.join(ways)}." if ways else "No known model fits but the embedded one."
     raise InputError(
         f"{name} needs about {needed} for one prompt of {PROMPT_TOKENS} tokens and one answer, but "
-        f"{size(free)} are free on {device}. {would} Close what else uses memory, or pass check_memory=False "
+        f"{size(free)} are free on {_listed(places)}. {would} Close what else uses memory, or pass "
+        f"check_memory=False "
         "to try all the same."
     )
+
+
+def _listed(devices: Sequence[torch.device]) -> str:
+    *others, last = map(str, devices)
+    return f"{', '.join(others)} and {last} together" if others else last
+
+
+def _check_each(
+    name: str,
+    need: MemoryNeed,
+    device: torch.device,
+    device_map: Mapping[str, str],
+    weights: Mapping[str, int],
+) -> None:
+    on = placement.weights_on(device_map, weights)
+    on[str(device)] = on.get(str(device), 0) + need.cache + need.working
+    for place, count in on.items():
+        free = free_memory(place)
+        if free is not None and count > free:
+            raise InputError(
+                f"What device_map puts of {name} on {place} needs about {size(count)}, but {size(free)} are "
+                f"free "
+                "there. Give it fewer modules, the others to another device or to 'disk', or pass "
+                "check_memory=False to try all the same."
+            )
 
 
 def _smaller_checkpoint(name: str, model_type: str, free: int) -> list[str]:

@@ -8,7 +8,8 @@ from __future__ import annotations
 import math
 import threading
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
@@ -28,9 +29,12 @@ from isi_widget.vlm.features import ImageFeatures
 from isi_widget.vlm.fingerprint import Fingerprint
 from isi_widget.vlm.machine import free_memory
 from isi_widget.vlm.memory import forget, is_out_of_memory, out_of_memory_as_error
-from isi_widget.vlm.prompt import SEGMENTS, Prompt, PromptEncoder, StimulusLike
+from isi_widget.vlm.nan import nan_reason
+from isi_widget.vlm.placement import devices_of, input_device, placed_on
+from isi_widget.vlm.prompt import Prompt, PromptEncoder, StimulusLike
 from isi_widget.vlm.quantization import computes_in, not_quantized
-from isi_widget.vlm.recording import GROUPS, AttentionRecorder, reason_against, recording
+from isi_widget.vlm.recording import AttentionRecorder, reason_against, recording
+from isi_widget.vlm.turns import checked_history, checked_system
 from isi_widget.wording import yes_or_no
 
 if TYPE_CHECKING:
@@ -49,6 +53,9 @@ class VLM:
     ----------
     model, processor : a transformers image-text-to-text model, in evaluation mode, and its processor.
     model_id : hub name or folder.
+    system, history : system prompt and earlier turns, as for `load_vlm`.
+    processor_args, adapter : what was set on the processor, and the name of the adapter that is on the
+        model; for the record.
 
     Attributes
     ----------
@@ -65,12 +72,18 @@ class VLM:
         revision: str | None = None,
         quantization: str | None = None,
         is_embedded: bool = False,
+        system: str | None = None,
+        history: Sequence[Any] | None = None,
+        processor_args: Mapping[str, Any] | None = None,
+        adapter: str | None = None,
     ) -> None:
         self.model, self.processor = model, processor
         self.model_id, self.revision = model_id, revision
         self.quantization, self.is_embedded = quantization, is_embedded
         #: The arguments of `load_vlm` that made it, to load it again; None for a model made by hand.
         self.loaded_with: dict[str, Any] | None = None
+        self.system, self.history = checked_system(system), checked_history(history)
+        self.processor_args, self.adapter = dict(processor_args or {}), adapter
         self.family: Family = family_of(model.config)
         self.family.prepare(model)
         self.lock = threading.RLock()
@@ -82,9 +95,12 @@ class VLM:
             self.family,
             self.family.image_token_id(model),
             getattr(text_config, "max_position_embeddings", None),
+            limits=self.family.limits(model),
+            system=self.system,
+            history=self.history,
         )
         self.image_features = ImageFeatures(model, self.family)
-        self._fingerprint = Fingerprint(model)
+        self._fingerprint = Fingerprint(model, self._given)
         if not self.family.strict:
             from isi_widget.vlm.check import try_answers
 
@@ -97,8 +113,10 @@ class VLM:
 
     @property
     def device(self) -> torch.device:
-        """Where the model's inputs go."""
-        return torch.device(self.model.device)
+        """Where the model's inputs go; a model may be spread over more devices, see
+        `load_vlm(device_map=...)`.
+        """
+        return input_device(self.model)
 
     @property
     def dtype(self) -> torch.dtype:
@@ -127,16 +145,40 @@ class VLM:
             "compute_dtype": self._compute_dtype,
             "revision": self.revision,
             "fingerprint": self._fingerprint(),
+            **self._given,
+            **({} if self._device_map is None else {"device_map": self._device_map}),
             "loaded_with": self._loaded_with,
             "note": _SCENES_ONLY if self.is_embedded else "",
         }
 
     @property
-    def _loaded_with(self) -> dict[str, bool] | None:
-        """The switches of `load_vlm` that were on; None for a model made by hand, which it cannot load."""
+    def _given(self) -> dict[str, Any]:
+        """What else than weights makes this model's numbers what they are; only what there is. JSON-ready."""
+        given = {
+            "adapter": self.adapter,
+            "processor_args": self.processor_args,
+            "system": self.system,
+            "history": [list(turn) for turn in self.history],
+        }
+        return {name: value for name, value in given.items() if value}
+
+    @property
+    def _device_map(self) -> dict[str, str] | None:
+        """Where its parts are, if it is spread over several devices."""
+        placed = getattr(self.model, "hf_device_map", None) or {}
+        plain = {module: placed_on(device) for module, device in placed.items()}
+        return plain if len(set(plain.values())) > 1 else None
+
+    @property
+    def _loaded_with(self) -> dict[str, Any] | None:
+        """The arguments of `load_vlm` that are not told elsewhere; None for a model that it did not load."""
         if self.loaded_with is None:
             return None
-        return {name: value for name, value in self.loaded_with.items() if value is True}
+        switches = {name: value for name, value in self.loaded_with.items() if value is True}
+        device_map = self.loaded_with.get("device_map")
+        if isinstance(device_map, Mapping):
+            device_map = {module: placed_on(device) for module, device in device_map.items()}
+        return {**switches, **({} if device_map is None else {"device_map": device_map})}
 
     @cached_property
     def _not_quantized(self) -> tuple[str, ...]:
@@ -251,7 +293,7 @@ class VLM:
         """
         if recorder is not None:
             self._check_attention()
-        with self.lock, torch.no_grad(), out_of_memory_as_error("reading the prompt"):
+        with self.lock, torch.no_grad(), self._explained("reading the prompt"):
             inputs: dict[str, Any] = {
                 "input_ids": prompt.input_ids.to(self.device),
                 **self.image_features.inputs(prompt),
@@ -269,11 +311,8 @@ class VLM:
             )
 
     def recorder(self, prompt: Prompt) -> AttentionRecorder:
-        """An attention recorder for a prompt: its segments are the groups, the template is "other"."""
-        groups = [GROUPS.index(name) if name in GROUPS else GROUPS.index("other") for name in SEGMENTS]
-        return AttentionRecorder(
-            torch.tensor([groups[index] for index in prompt.segment_ids], dtype=torch.long)
-        )
+        """An attention recorder for a prompt: its segments are the groups (`Prompt.groups`)."""
+        return AttentionRecorder(torch.tensor(prompt.group_ids, dtype=torch.long), len(prompt.groups))
 
     # Answering ----------------------------------------------------------------------------------------------
 
@@ -318,7 +357,7 @@ class VLM:
         choose: decoding.Choose = decoding.greedy
         if do_sample:
             choose = Sampler(temperature=temperature, top_k=top_k, top_p=top_p, seed=seed)
-        with self.lock, out_of_memory_as_error("answering"):
+        with self.lock, self._explained("answering"):
             prefill = self.prefill(stimulus, attention=attention)
             first = self._first_row(prefill) if attention else None
             lengths = {
@@ -384,7 +423,7 @@ class VLM:
         decoding.check_samples(n)
         decoding.check_lengths(max_new_tokens, min_new_tokens)
         choose = Sampler(temperature=temperature, top_k=top_k, top_p=top_p, seed=seed)
-        with self.lock, out_of_memory_as_error("drawing answers"):
+        with self.lock, self._explained("drawing answers"):
             prefill = self.prefill(stimulus, attention=False)
             answers: dict[int, Answer] = {}
 
@@ -500,7 +539,7 @@ class VLM:
         """How many answers to decode side by side, at most `wanted`, so that their caches fit."""
         # Looking for free memory takes longer than a token of a tiny model, whose caches need none
         small = wanted * row_bytes(prefill.cache, new_tokens) < decoding.SMALL
-        free = None if small else free_memory(self.device)
+        free = None if small else self._free_memory()
         return decoding.rows_at_once(prefill.cache, new_tokens, free)
 
     def yes_no(self, stimulus: StimulusLike | Prefill, *, cancel: Cancel | None = None) -> dict[str, float]:
@@ -549,7 +588,7 @@ class VLM:
         """
         if not token_ids:
             raise InputError("The answer has no tokens, so there is no row of attention to measure.")
-        with self.lock, torch.no_grad(), out_of_memory_as_error("measuring attention"):
+        with self.lock, torch.no_grad(), self._explained("measuring attention"):
             prefill = self.prefill(stimulus)
             mass = self._first_row(prefill)
             logits = prefill.logits[None]
@@ -566,7 +605,7 @@ class VLM:
 
         `recorder` sees the row of each of these tokens.
         """
-        with self.lock, torch.no_grad(), out_of_memory_as_error("measuring attention"):
+        with self.lock, torch.no_grad(), self._explained("measuring attention"):
             fed = torch.tensor([list(token_ids)], device=self.device)
             recorder.begin(len(prefill.prompt) + fed.shape[1], rows=fed.shape[1])
             with recording(self.model, self.family.text_config, recorder):
@@ -607,6 +646,20 @@ class VLM:
             rows = decoding.decode_rows(prefill, [0], choose, emit=emit, cancel=cancel, step=step, **lengths)
         # The row that predicted the end of the answer is not an answer token's.
         return rows[0], torch.cat(masses)[: len(rows[0].ids)].numpy()
+
+    @contextmanager
+    def _explained(self, doing: str) -> Iterator[None]:
+        """Within it, running out of memory and NaN are errors that say what to do. May be nested."""
+        with out_of_memory_as_error(doing):
+            try:
+                yield
+            except decoding.NanLogits as error:
+                raise RuntimeError(nan_reason(self.model, error.dtype)) from None
+
+    def _free_memory(self) -> int | None:
+        """Bytes that caches may take: of a model on several devices, what the fullest has left."""
+        known = [free_memory(device) for device in devices_of(self.model)]
+        return min((free for free in known if free is not None), default=None)
 
     def _emitter(self, on_token: OnToken | None) -> Any:
         if on_token is None:

@@ -41,7 +41,7 @@ class Plain:
         ]
         if getattr(self.processor, "chat_template", None) or getattr(vlm.tokenizer, "chat_template", None):
             turns = [
-                [{"role": "user", "content": [_image(shown), {"type": "text", "text": text}]}]
+                vlm._encoder.messages(text, image=shown.render())
                 for shown, text in zip(stimuli, texts, strict=True)
             ]
             extra = {"processor_kwargs": arguments} if arguments else {}
@@ -61,7 +61,7 @@ class Plain:
                 return_tensors="pt",
                 **arguments,
             )
-        placed = outputs.to(self.model.device, dtype=self.model.dtype)
+        placed = outputs.to(vlm.device, dtype=vlm.dtype)
         return {name: value for name, value in placed.items() if name != "labels"}
 
     @torch.no_grad()
@@ -95,7 +95,12 @@ class Plain:
         return logits[:, 0].log_softmax(-1).gather(1, chosen).squeeze(1).cpu()
 
     def attention(
-        self, inputs: dict[str, Any], prompt: Prompt, token_ids: Sequence[int], groups: torch.Tensor
+        self,
+        inputs: dict[str, Any],
+        prompt: Prompt,
+        token_ids: Sequence[int],
+        groups: torch.Tensor,
+        count: int,
     ) -> torch.Tensor:
         """Eager attention mass [T, layers, heads, groups] of the rows that predict given answer tokens.
 
@@ -103,9 +108,10 @@ class Plain:
 
         Parameters
         ----------
-        groups : [prompt tokens] int64, the group of each prompt token; the last group takes the answer.
+        groups : [prompt tokens] int64, the group of each prompt token.
+        count : number of groups; the last takes the answer.
         """
-        family, count = self.vlm.family, int(groups.max()) + 1
+        family = self.vlm.family
         steps: list[dict[int, torch.Tensor]] = []
         seen: dict[int, torch.Tensor] = {}
 
@@ -165,10 +171,6 @@ class _Forced:
         only = torch.full_like(scores, float("-inf"))
         only[:, self._left.pop(0)] = 0.0
         return only
-
-
-def _image(shown: StimulusLike) -> dict[str, Any]:
-    return {"type": "image", "image": shown.render()}
 
 
 def _padding(vlm: VLM) -> int:

@@ -71,8 +71,10 @@ def is_kept(name: str, kept: Sequence[str]) -> bool:
 
 
 def is_quantized(module: Any) -> bool:
-    """Whether a layer holds a weight that bitsandbytes quantised."""
-    return type(getattr(module, "weight", None)).__name__ in ("Params4bit", "Int8Params")
+    """Whether a layer holds a weight that bitsandbytes quantised; a layer around it, of an adapter, does
+    not.
+    """
+    return type(module._parameters.get("weight")).__name__ in ("Params4bit", "Int8Params")
 
 
 def computes_in(model: Any) -> str | None:
@@ -87,15 +89,15 @@ def computes_in(model: Any) -> str | None:
 def not_quantized(model: Any) -> tuple[str, ...]:
     """Paths of the largest modules with matrices, none of which is quantised; found in the loaded model.
 
-    Embeddings and convolutions count, norms and biases (never quantised) do not. Empty for a model without
-    any quantised layer.
+    Embeddings and convolutions count; norms, biases and the matrices of an adapter (never quantised) do not.
+    Empty for a model without any quantised layer.
     """
     plain: set[str] = set()
     touched: set[str] = set()
     for name, module in model.named_modules():
         if is_quantized(module):
             touched |= set(_ancestors(name))
-        elif name and any(weight.ndim > 1 for weight in module.parameters(recurse=False)):
+        elif name and "lora_" not in name and any(w.ndim > 1 for w in module.parameters(recurse=False)):
             plain.add(name)
     if not touched:
         return ()

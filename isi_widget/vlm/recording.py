@@ -26,9 +26,9 @@ from isi_widget.errors import InputError
 
 #: The recorded twin of each attention implementation that can be recorded.
 RECORDED = {"sdpa": "isi_widget_recorded_sdpa", "eager": "isi_widget_recorded_eager"}
-#: The token groups attention is summed over. "other": template, BOS and the answer generated so far.
+#: The token groups attention is summed over; the last, "other": template, BOS and the answer generated so
+#: far. Prompts with a system prompt or earlier turns have groups of their own for them, see `Prompt.groups`.
 GROUPS = ("image", "context", "question", "other")
-_OTHER = GROUPS.index("other")
 # Rows whose weights are held at once: a long answer that is fed back would need heads x rows x keys.
 _ROWS_AT_ONCE = 64
 
@@ -38,15 +38,16 @@ class AttentionRecorder:
 
     Parameters
     ----------
-    groups : [prompt tokens] int64, the group of each prompt token; later keys are "other".
+    groups : [prompt tokens] int64, the group of each prompt token.
+    count : number of groups; keys after the prompt belong to the last.
     """
 
-    def __init__(self, groups: torch.Tensor) -> None:
-        self._groups = groups
+    def __init__(self, groups: torch.Tensor, count: int = len(GROUPS)) -> None:
+        self._groups, self._count = groups, count
         self._keys = 0
         self._rows = 1
         self._layers: dict[int, torch.Tensor] = {}
-        self._members: dict[int, list[torch.Tensor]] = {}
+        self._members: dict[tuple[int, torch.device], list[torch.Tensor]] = {}
 
     def begin(self, keys: int, rows: int = 1) -> None:
         """Announce a forward pass: number of keys in all (cached and new), of last query rows to record."""
@@ -114,11 +115,11 @@ class AttentionRecorder:
 
     def _groups_of(self, keys: int, device: torch.device) -> list[torch.Tensor]:
         """Which of the last keys belong to each group, [keys] each; a sliding window keeps only those."""
-        if keys not in self._members:
-            generated = self._groups.new_full((self._keys - len(self._groups),), _OTHER)
+        if (keys, device) not in self._members:  # the layers of one model may be on several devices
+            generated = self._groups.new_full((self._keys - len(self._groups),), self._count - 1)
             groups = torch.cat([self._groups, generated])[self._keys - keys :].to(device)
-            self._members[keys] = [groups == group for group in range(len(GROUPS))]
-        return self._members[keys]
+            self._members[keys, device] = [groups == group for group in range(self._count)]
+        return self._members[keys, device]
 
     def take(self, layer: int, weights: torch.Tensor) -> None:
         """Sum the weights [1, heads, queries, keys] that one layer has computed itself."""
@@ -133,6 +134,8 @@ class AttentionRecorder:
     def mass(self) -> torch.Tensor:
         """Of the last forward pass: [rows, layers, heads, groups], float32 on the CPU; rows sum to 1."""
         layers = [self._layers[layer] for layer in sorted(self._layers)]
+        if len({layer.device for layer in layers}) > 1:
+            layers = [layer.cpu() for layer in layers]
         return torch.stack(layers).permute(2, 0, 1, 3).cpu()
 
 

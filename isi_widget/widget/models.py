@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,10 +17,11 @@ from typing import Any
 import torch
 
 from isi_widget import hub
+from isi_widget.attended import attended
 from isi_widget.devices import choose_device
 from isi_widget.errors import Cancelled, InputError
 from isi_widget.hub import Cancel, Progress
-from isi_widget.vlm import VLM, files, load_vlm, memory, models
+from isi_widget.vlm import VLM, files, load_vlm, memory, models, placement
 from isi_widget.vlm.machine import free_memory
 from isi_widget.widget import messages
 
@@ -50,8 +51,18 @@ class Source:
         return cls(known.pop("name"), known) if known else None
 
     @property
+    def devices(self) -> tuple[torch.device, ...]:
+        """Where `load_vlm` will put it, or its parts."""
+        device_map = self.arguments.get("device_map")
+        if device_map is None:
+            return (self.device,)
+        return placement.devices(placement.checked_map(device_map, "auto") or "auto")
+
+    @property
     def device(self) -> torch.device:
-        """Where `load_vlm` will put it."""
+        """Where `load_vlm` will put it, or what its inputs go to."""
+        if (device_map := self.arguments.get("device_map")) is not None:
+            return _indexed(placement.main_device(placement.checked_map(device_map, "auto")))
         asked = self.arguments.get("device", "auto")
         return _indexed(choose_device("cpu" if str(asked) == "auto" and self.title == EMBEDDED else asked))
 
@@ -115,9 +126,12 @@ class ModelSlot:
     def held(self, device: torch.device) -> int:
         """Bytes of `device` that become free if the present model makes room; 0 if it never does."""
         vlm = self._vlm
-        if vlm is None or Source.of(vlm) is None or _indexed(vlm.device) != device:
+        if vlm is None or Source.of(vlm) is None:
             return 0
-        return memory.model_bytes(vlm.model)
+        places = placement.devices_of(vlm.model)
+        if device not in map(_indexed, places):
+            return 0
+        return memory.model_bytes(vlm.model) if len(places) == 1 else memory.model_bytes(vlm.model, device)
 
     def exchange(self, source: Source, progress: Progress, cancel: Cancel) -> VLM:
         """Load a model and make it the present one; if that fails, the old one is in place as before.
@@ -127,7 +141,7 @@ class ModelSlot:
         else holds too, such as a variable of the notebook, is not freed by letting it go.)
         """
         progress(0.0, f"loading {source.title}")
-        needed, free, held = source.needed(), free_memory(source.device), self.held(source.device)
+        needed, free, held = attended(lambda call: self._room(source), _polled(cancel, source))
         if needed is not None and free is not None and free < needed <= free + held:
             vlm = self._make_room_for(source, progress, cancel)
         else:
@@ -139,6 +153,14 @@ class ModelSlot:
             self._vlm, self._lost = vlm, ""
         memory.free_caches()
         return vlm
+
+    def _room(self, source: Source) -> tuple[int | None, int | None, int]:
+        """Bytes that a model needs, that are free where it will be, and that the present one would leave
+        there.
+        """
+        rooms = [free_memory(device) for device in source.devices]
+        known = [room for room in rooms if room is not None]
+        return source.needed(), sum(known) if known else None, sum(map(self.held, source.devices))
 
     def _make_room_for(self, source: Source, progress: Progress, cancel: Cancel) -> VLM:
         before = Source.of(self.vlm)
@@ -167,6 +189,14 @@ class ModelSlot:
             if self._vlm is None:  # nobody put another one there meanwhile
                 self._vlm = again
         raise failure
+
+
+def _polled(cancel: Cancel, source: Source) -> Callable[[], None]:
+    def attend() -> None:
+        if cancel():
+            raise Cancelled(f"Loading {source.title} was cancelled.")
+
+    return attend
 
 
 def _again(progress: Progress, source: Source) -> Progress:
@@ -200,11 +230,6 @@ def _entry(checkpoint: Any, device: torch.device) -> dict[str, Any]:
         "licence": f"{checkpoint.licence}, gated" if checkpoint.gated else checkpoint.licence,
         "memory": {kind or "none": checkpoint.memory(kind, samples=1, number_bytes=width) for kind in kinds},
     }
-
-
-def label(info: Mapping[str, Any]) -> str:
-    """The name of a model beside a result: a quantised one is another one."""
-    return " ".join(str(info[key]) for key in ("name", "quantization") if info.get(key))
 
 
 def _indexed(device: Any) -> torch.device:

@@ -22,6 +22,7 @@ from isi_widget.datasets import Dataset, Observation
 from isi_widget.errors import InputError
 from isi_widget.report.code import trial_code
 from isi_widget.report.compare import Comparison
+from isi_widget.report.labels import model_label as label
 from isi_widget.settings import WHAT, Settings
 from isi_widget.stimulus import ImageSource, Stimulus, load_image
 from isi_widget.stimulus.lettering import FONT
@@ -42,7 +43,7 @@ from isi_widget.widget.controller import Controller, explain, format_traceback
 from isi_widget.widget.counts import Counts
 from isi_widget.widget.jobs import Job, Worker
 from isi_widget.widget.maps import Maps
-from isi_widget.widget.models import ModelSlot, Source, label, offer
+from isi_widget.widget.models import ModelSlot, Source, offer
 from isi_widget.widget.shells import take_any_shell
 from isi_widget.widget.still import Still, still_picture
 from isi_widget.widget.traits import Followed, PageState

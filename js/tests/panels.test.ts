@@ -247,6 +247,29 @@ describe("results", () => {
     expect(page.maybe("attention-other")).toBeNull();
   });
 
+  it("show a system prompt and earlier turns as segments of their own, never among the inputs", async () => {
+    const shares = { image: 0.2, context: 0, question: 0.2, system: 0.1, history: 0.05, other: 0.45 };
+    const attention = {
+      segments: ["image", "context", "question", "system", "history", "other"],
+      absolute: shares,
+      relative: { image: 0.5, context: 0, question: 0.5 },
+      token_counts: { image: 64, context: 0, question: 6, system: 9, history: 21, other: 12 },
+      modality_dominance_index: null,
+      by_layer: [shares],
+      by_head: [[0.2]],
+      by_token: [shares],
+    };
+    page.model.kernel({ trials: [trial(2, "k0", { attention })], shown: 2 });
+    await settle();
+    expect(page.text("attention-system")).toContain("system prompt");
+    expect(page.text("attention-system")).toContain("9 tokens");
+    expect(page.text("attention-history")).toContain("0.05");
+    await page.click("attention-relative");
+    expect(page.maybe("attention-system")).toBeNull();
+    expect(page.text("attention-image")).toContain("0.50");
+    expect(page.text("attention-panel")).toContain("earlier turns left out");
+  });
+
   it("what was not run is not shown, and says what it would be", async () => {
     page.model.kernel({ trials: [trial(2, "k0", { uncertainty: null, attention: null })], shown: 2 });
     await settle();

@@ -106,8 +106,8 @@ def test_attention_bars_have_the_lengths_and_colours_of_their_shares(trial):
     html = trial._repr_html_()
     found = {color: width for width, color in rects(html) if color in SEGMENT_COLORS.values()}
     shares = trial.attention.absolute()
-    for name, color in SEGMENT_COLORS.items():
-        assert found[color] == pytest.approx(178 * shares[name], abs=0.01)
+    for name, share in shares.items():
+        assert found[SEGMENT_COLORS[name]] == pytest.approx(178 * share, abs=0.01)
 
 
 @given(st.floats(0, 10), st.floats(0.1, 10))

@@ -294,7 +294,8 @@ def test_attention_bars_have_their_lengths_and_colours(trial):
     data = plain()
     page = next(page for page in read(data).pages if "by layer" in page.extract_text())
     shares = trial.attention.absolute()
-    for name, color in SEGMENT_COLORS.items():
+    for name in shares:
+        color = SEGMENT_COLORS[name]
         found = boxes(page, color)
         bars = [
             box

@@ -115,6 +115,8 @@ def test_the_colours_are_okabe_and_ito_s():
         "image": "#0072B2",
         "context": "#D55E00",
         "question": "#009E73",
+        "system": "#CC79A7",
+        "history": "#E69F00",
         "other": "#999999",
     }
 

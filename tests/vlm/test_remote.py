@@ -35,6 +35,7 @@ from tiny_models import Shown
 from isi_widget import datasets
 from isi_widget.attribution import measure_attention
 from isi_widget.errors import Cancelled, InputError
+from isi_widget.study.identity import identity
 from isi_widget.trial import Trial, run_trial
 from isi_widget.vlm.remote import (
     BadReply,
@@ -93,6 +94,43 @@ def test_the_request_holds_the_exact_pixels_and_one_text(script, url, stream):
 def test_without_a_context_the_text_is_the_question(script, url):
     quiet(url).answer(Shown(current_question="Why? ", current_context="  "))
     assert script.bodies[0]["messages"][0]["content"][1]["text"] == "Why?"
+
+
+def test_a_system_prompt_and_earlier_turns_stand_before_the_question(script, url):
+    given = {"system": " Be brief. ", "history": [("What is this?", "A star.")]}
+    vlm = quiet(url, **given)
+    trial = run_trial(vlm, datasets.scenes()[3].stimulus(), what=("answer",))
+    *before, last = script.bodies[0]["messages"]
+    assert before == [
+        {"role": "system", "content": "Be brief."},
+        {"role": "user", "content": "What is this?"},
+        {"role": "assistant", "content": "A star."},
+    ]
+    assert last["role"] == "user" and last["content"][1]["text"] == datasets.scenes()[3].question
+    assert (trial.model["system"], trial.model["history"]) == ("Be brief.", [["What is this?", "A star."]])
+    assert "system='Be brief.', history=[['What is this?', 'A star.']]" in trial.code()
+    assert trial.view()["model"] == "seer, system prompt, 1 earlier turn"
+    assert identity(vlm.info()) != identity(quiet(url).info())
+    assert "system" not in quiet(url).info()
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"adapter": "a/b"}, "takes no adapter: start the server with it"),
+        ({"processor_args": {"max_pixels": 5}}, "takes no processor_args: .*mm_processor_kwargs"),
+        ({"device_map": "auto"}, "takes no device_map: set it at the server"),
+        ({"quantization": "nf4"}, "takes no quantization"),
+        ({"system": ""}, "system is ''"),
+        ({"history": "a"}, "history is str"),
+    ],
+)
+def test_what_only_the_server_can_be_given_is_refused(script, url, given, words):
+    with pytest.raises(InputError, match=words):
+        connect(url, "seer", **given)
+    assert not script.bodies
+    with pytest.raises(TypeError, match="unexpected keyword argument 'nonsense'"):
+        connect(url, "seer", nonsense=1)
 
 
 def test_an_image_is_encoded_once_for_each_stimulus(url):

@@ -93,6 +93,12 @@ class Family:
             {name: outputs[name] for name in self.token_inputs},
         )
 
+    def limits(self, model: Any) -> dict[str, int]:
+        """How many tokens the model can read of other outputs of the processor than the prompt: name ->
+        most.
+        """
+        return {}
+
     # The model ----------------------------------------------------------------------------------------------
 
     def prepare(self, model: Any) -> None:

@@ -18,6 +18,7 @@ import torch
 
 from isi_widget.errors import InputError
 from isi_widget.vlm.families.base import Family, without_video
+from isi_widget.vlm.placement import input_device
 from isi_widget.vlm.quantization import computes_in
 
 _PROBE_TOKENS = 8
@@ -156,7 +157,7 @@ class Generic(Family):
             if name.endswith(("_token_id", "_token_index")) and isinstance(value, int)
         }
         free = [token for token in range(20, 200) if token not in reserved]
-        ids = torch.tensor([free[:_PROBE_TOKENS]], device=model.device)
+        ids = torch.tensor([free[:_PROBE_TOKENS]], device=input_device(model))
         groups = torch.arange(_PROBE_TOKENS) % len(GROUPS)
         recorder = AttentionRecorder(groups)
         recorder.begin(_PROBE_TOKENS, rows=_PROBE_TOKENS)
@@ -171,7 +172,7 @@ class Generic(Family):
         finally:
             model.set_attn_implementation({self.text_config: previous})
             self.restore(state)
-        eager = torch.stack(list(attentions))[:, 0].float().cpu()  # [layers, heads, rows, keys]
+        eager = torch.stack([layer[0].float().cpu() for layer in attentions])  # [layers, heads, rows, keys]
         sums = [eager[..., groups == group].sum(-1) for group in range(len(GROUPS))]
         return float((torch.stack(sums, dim=-1).permute(2, 0, 1, 3) - recorder.mass()).abs().max())
 

@@ -57,6 +57,10 @@ class InstructBlip(Family):
             plain[1] += [(low + start, high + start) for low, high in offsets]
         return plain[0], plain[1]
 
+    def limits(self, model: Any) -> dict[str, int]:
+        """The Q-Former reads the text too, in a tokenizer of its own."""
+        return {"qformer_input_ids": int(model.config.qformer_config.max_position_embeddings)}
+
     def prepare(self, model: Any) -> None:
         """Refuse an encoder-decoder language model."""
         if not model.config.use_decoder_only_language_model:

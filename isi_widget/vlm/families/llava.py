@@ -30,7 +30,8 @@ class Llava(Family):
     image_inputs: tuple[str, ...] = ("pixel_values",)
     # The turn format of the LLaVA-1.5 checkpoints on the hub (Vicuna's).
     chat_template = (
-        "{% for message in messages %}{{ message['role'].upper() + ': ' }}"
+        "{% for message in messages %}"
+        "{% if message['role'] != 'system' %}{{ message['role'].upper() + ': ' }}{% endif %}"
         "{% for part in message['content'] if part['type'] == 'image' %}{{ '<image>\n' }}{% endfor %}"
         "{% for part in message['content'] if part['type'] == 'text' %}{{ part['text'] }}{% endfor %}"
         "{{ ' ' }}{% endfor %}{% if add_generation_prompt %}{{ 'ASSISTANT:' }}{% endif %}"

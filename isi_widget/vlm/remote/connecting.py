@@ -6,7 +6,7 @@ import inspect
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from isi_widget.errors import InputError
@@ -14,7 +14,19 @@ from isi_widget.text import repaired
 from isi_widget.vlm import decoding
 from isi_widget.vlm.remote.model import FIELDS, RemoteVLM
 from isi_widget.vlm.remote.server import Server, check_openai
+from isi_widget.vlm.turns import checked_history, checked_system
 
+_AT_THE_SERVER = {
+    "adapter": "start the server with it, and give its name as the model",
+    "processor_args": "set it at the server, or in the fields that it knows (vLLM: "
+    "extra_body={'mm_processor_kwargs': {...}})",
+    "device_map": "set it at the server",
+    "device": "set it at the server",
+    "dtype": "set it at the server",
+    "quantization": "set it at the server",
+    "quantize_vision": "set it at the server",
+    "revision": "start the server with it",
+}
 _OURS = ("model", "messages", "stream", "temperature", "top_p", "logprobs", "top_logprobs")
 
 
@@ -28,10 +40,13 @@ def connect(
     concurrency: int = 4,
     stream: bool = True,
     detail: str | None = None,
+    system: str | None = None,
+    history: Sequence[Any] | None = None,
     fields: Mapping[str, str | None] | None = None,
     extra_body: Mapping[str, Any] | None = None,
     insecure: bool = False,
     check: bool = True,
+    **of_loading: Any,
 ) -> RemoteVLM:
     """Use a vision-language model behind an OpenAI-compatible server in place of a loaded one.
 
@@ -47,6 +62,9 @@ def connect(
     concurrency : requests at a time, 1 to 64.
     stream : receive answers in chunks, so that tokens show as they come; False for servers that cannot.
     detail : "low", "high" or "auto" where the server knows the protocol's image detail.
+    system : a system prompt.
+    history : earlier turns, pairs (user, model) or messages; both stand before every question, see
+        `load_vlm`.
     fields : our names of settings -> the server's, beyond or in place of `FIELDS`; for example
         {"top_k": "top_k", "min_new_tokens": "min_tokens"} (vLLM),
         {"max_new_tokens": "max_completion_tokens"}, {"seed": None} (the server takes none).
@@ -54,6 +72,7 @@ def connect(
     insecure : allow the key to travel over http to another machine.
     check : ask for one token of a grey image at once: a wrong address, key or model shows here, and
         `unavailable` is known from the start. Without it they show at the first use.
+    of_loading : nothing: what `load_vlm` takes beside these is refused with a word on where to set it.
 
     Raises
     ------
@@ -62,6 +81,7 @@ def connect(
     RemoteError
         When the server cannot be reached or fails.
     """
+    _refuse(of_loading)
     check_openai()
     given: dict[str, Any] = {
         "timeout": timeout,
@@ -69,6 +89,8 @@ def connect(
         "concurrency": concurrency,
         "stream": stream,
         "detail": detail,
+        "system": checked_system(system),
+        "history": [list(turn) for turn in checked_history(history)] or None,
         "fields": None if fields is None else dict(fields),
         "extra_body": None if extra_body is None else dict(extra_body),
         "insecure": insecure,
@@ -93,11 +115,26 @@ def connect(
         fields={**FIELDS, **(fields or {})},
         extra_body=extra_body or {},
         detail=detail,
+        system=given["system"],
+        history=given["history"] or (),
         code=f"isi.connect({server.base_url!r}, {model!r}{options})",
     )
     if check:
         vlm.check()
     return vlm
+
+
+def _refuse(of_loading: Mapping[str, Any]) -> None:
+    """Refuse arguments of `load_vlm`, which only the server can be given."""
+    for name in of_loading:
+        if name not in _AT_THE_SERVER:
+            raise TypeError(f"connect() got an unexpected keyword argument {name!r}")
+    if of_loading:
+        named = ", ".join(of_loading)
+        raise InputError(
+            f"A server loads its model itself, so connect takes no {named}: "
+            f"{_AT_THE_SERVER[next(iter(of_loading))]}."
+        )
 
 
 def _check_arguments(model: object, api_key_env: object, **given: Any) -> None:

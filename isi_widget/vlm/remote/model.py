@@ -14,7 +14,7 @@ import threading
 import uuid
 import warnings
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
@@ -93,7 +93,10 @@ class RemoteVLM:
         extra_body: Mapping[str, Any],
         detail: str | None,
         code: str,
+        system: str | None = None,
+        history: Sequence[Sequence[str]] = (),
     ) -> None:
+        self.system, self.history = system, tuple((asked, answered) for asked, answered in history)
         self.server = server
         self.model_id = server.model
         self.identity = uuid.uuid4().hex
@@ -158,6 +161,8 @@ class RemoteVLM:
             "fingerprint": self._known.fingerprint,
             "fields": dict(self._fields),
             "extra_body": json.loads(json.dumps(self._extra_body)),
+            **({} if self.system is None else {"system": self.system}),
+            **({"history": [list(turn) for turn in self.history]} if self.history else {}),
             "code": self._code,
         }
 
@@ -495,7 +500,10 @@ class RemoteVLM:
     def _messages(self, prefill: RemotePrefill) -> list[dict[str, Any]]:
         image = {"url": prefill.image} | ({} if self._detail is None else {"detail": self._detail})
         content = [{"type": "image_url", "image_url": image}, {"type": "text", "text": prefill.text}]
-        return [{"role": "user", "content": content}]
+        before = [] if self.system is None else [{"role": "system", "content": self.system}]
+        for asked, answered in self.history:
+            before += [{"role": "user", "content": asked}, {"role": "assistant", "content": answered}]
+        return [*before, {"role": "user", "content": content}]
 
 
 def _data_url(image: Image.Image) -> str:

@@ -330,6 +330,8 @@ const Cluster = live(function Cluster({ cluster, total }: { cluster: ClusterView
 });
 
 const INPUTS = SEGMENTS.slice(0, 3);
+/** What a model may have been given before every question. */
+const GIVEN: Partial<Record<string, string>> = { system: "system prompt", history: "earlier turns" };
 
 interface AttentionProps {
   attention: AttentionView | null | undefined;
@@ -340,7 +342,7 @@ interface AttentionProps {
 export const Attention = live(function Attention({ attention, averages, answer }: AttentionProps) {
   const { screen, store } = useView();
   const relative = screen.relative.value;
-  const segments: readonly string[] = relative ? INPUTS : SEGMENTS;
+  const segments: readonly string[] = relative || !attention ? INPUTS : attention.segments;
   const rescaled = (part: Shares): Shares => {
     const sum = segments.reduce((total, segment) => total + (part[segment] ?? 0), 0) || 1;
     return Object.fromEntries(segments.map((segment) => [segment, (part[segment] ?? 0) / (relative ? sum : 1)]));
@@ -380,7 +382,7 @@ export const Attention = live(function Attention({ attention, averages, answer }
               <Row
                 key={segment}
                 test={`attention-${segment}`}
-                name={segment}
+                name={GIVEN[segment] ?? segment}
                 segment={segment}
                 value={share}
                 usual={usual === undefined ? undefined : { value: usual, note: averages?.note ?? "" }}
@@ -390,8 +392,8 @@ export const Attention = live(function Attention({ attention, averages, answer }
               </Row>
             );
           })}
-          {/* keeps the height when "other" is not shown */}
-          {relative && <div class="isi-barrow isi-muted isi-filler">other is left out</div>}
+          {/* keep the height of what is not shown */}
+          {relative && attention.segments.slice(INPUTS.length).map((left) => <div key={left} class="isi-barrow isi-muted isi-filler">{`${GIVEN[left] ?? left} left out`}</div>)}
           {attention.modality_dominance_index !== null && (
             <p class="isi-under isi-muted">
               <Tip test="mdi" term={`Modality dominance ${decimals(attention.modality_dominance_index)}`}>
