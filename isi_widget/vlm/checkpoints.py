@@ -7,6 +7,7 @@ weights and counts again). Not for loading (see `loading.py`), nor for models th
 
 from __future__ import annotations
 
+import html
 import math
 import re
 from dataclasses import dataclass
@@ -119,6 +120,54 @@ class Checkpoint:
             (r"(?<![\d.])" if word[0].isdigit() else "") + re.escape(word) for word in text.lower().split()
         )
         return all(re.search(start, about) for start in starts)
+
+
+class Checkpoints(tuple[Checkpoint, ...]):
+    """Checkpoints as a tuple that shows itself as a table."""
+
+    __slots__ = ()
+
+    def _rows(self) -> list[tuple[str, ...]]:
+        """A heading, and a line for each checkpoint."""
+        kinds = ("none", *QUANTIZATIONS)
+        rows = [("name", "family", "parameters", *(f"memory, {kind}" for kind in kinds), "licence")]
+        for one in self:
+            # There is nothing to gain from a quantised embedded model.
+            known = (None,) if one.name == "embedded" else (None, *QUANTIZATIONS)
+            sizes = [size(one.memory(kind)) for kind in known]
+            licence = f"{one.licence}, gated" if one.gated else one.licence
+            rows.append(
+                (one.name, one.family, one._count, *sizes, *[""] * (len(kinds) - len(sizes)), licence)
+            )
+        return rows
+
+    def __repr__(self) -> str:
+        """One line each, in columns, to be read in a terminal or a notebook without HTML."""
+        if not self:
+            return "no known checkpoint matches; isi.models() lists all"
+        rows = self._rows()
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        lines = (
+            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows
+        )
+        return "\n".join(line.rstrip() for line in lines)
+
+    def _repr_html_(self) -> str:
+        if not self:
+            return f"<p>{html.escape(repr(self))}</p>"
+        heading, *rows = self._rows()
+
+        def line(cells: tuple[str, ...], tag: str) -> str:
+            style = "text-align:left;padding:2px 10px 2px 0;white-space:nowrap"
+            return "".join(f'<{tag} style="{style}">{html.escape(cell)}</{tag}>' for cell in cells)
+
+        body = "".join(f"<tr>{line(row, 'td')}</tr>" for row in rows)
+        note = "Weights by quantisation, as a GPU holds them; float32 on a CPU takes twice the first column."
+        return (
+            '<div style="overflow-x:auto"><table>'
+            f'<caption style="caption-side:bottom;text-align:left">{note}</caption>'
+            f"<thead><tr>{line(heading, 'th')}</tr></thead><tbody>{body}</tbody></table></div>"
+        )
 
 
 def _family(
@@ -293,8 +342,8 @@ _KNOWN = (
 )
 
 
-def models(text: str = "") -> tuple[Checkpoint, ...]:
-    """The known checkpoints of the supported families, the embedded one first.
+def models(text: str = "") -> Checkpoints:
+    """The known checkpoints of the supported families, the embedded one first: a tuple that shows as a table.
 
     Parameters
     ----------
@@ -306,7 +355,7 @@ def models(text: str = "") -> tuple[Checkpoint, ...]:
         )
     families = supported_families()
     known = (_embedded(), *(one for one in _KNOWN if one.model_type in families))
-    return tuple(one for one in known if one.matches(text))
+    return Checkpoints(one for one in known if one.matches(text))
 
 
 @cache

@@ -22,12 +22,14 @@ from isi_widget.attribution.heat import check_opacity, rgba_image
 from isi_widget.attribution.maps import AttentionMap, Choice, Scale
 from isi_widget.attribution.measuring import measure_attention_map
 from isi_widget.errors import InputError
+from isi_widget.report.labels import model_label
 from isi_widget.report.style import SEGMENT_COLORS
 from isi_widget.stimulus import Stimulus
 from isi_widget.stimulus.drawing import FONT
 from isi_widget.trial import Trial
 
 if TYPE_CHECKING:
+    from isi_widget.answer import Answer
     from isi_widget.vlm import VLM
 
 #: Longer side of the picture on the page, in pixels: at most, and (by a whole factor) at least.
@@ -274,8 +276,8 @@ def _ipycanvas() -> Any:
     except ImportError as error:
         raise InputError(
             "AttentionPlayer needs ipycanvas, which is not installed. Install it with "
-            '`pip install "isi-widget[player]"` and restart the notebook\'s kernel; '
-            "AttentionMap.image() shows the same without it."
+            '`pip install "isi-widget[player]"` and reload the page of the notebook; without it, '
+            "isi.measure_attention_map(vlm, stimulus).image() gives the layer of one step."
         ) from error
     return ipycanvas
 
@@ -302,7 +304,11 @@ def _check_choices(over: str, token: Choice, layer: Choice, scale: str) -> None:
     if over not in ("tokens", "layers"):
         raise InputError(f"over is {over!r}; expected 'tokens' or 'layers'.")
     if (token if over == "tokens" else layer) is not None:
-        raise InputError(f"It plays over all {over}: {over[:-1]}=... can only be given for the other axis.")
+        other = "layers" if over == "tokens" else "tokens"
+        raise InputError(
+            f"It plays over all {over}, so {over[:-1]}=... has no meaning: leave it out, or play "
+            f"over={other!r}."
+        )
     if scale not in ("relative", "absolute"):
         raise InputError(f"scale is {scale!r}; expected 'relative' or 'absolute'.")
 
@@ -314,10 +320,19 @@ def _measured(
     if isinstance(source, Trial):
         if stimulus is not None:
             raise InputError("A trial brings its own stimulus: AttentionPlayer(trial, vlm=vlm).")
-        measured = measure_attention_map(_model_of(source, vlm), source.stimulus, source.answer)
+        measured = _map_of(_model_of(source, vlm), source.stimulus, source.answer)
         return measured, source.stimulus.render()
+    given: Any = source
+    if isinstance(getattr(given, "trials", None), tuple) and hasattr(given, "vlm"):
+        raise InputError("A Probe holds trials: AttentionPlayer(probe.trial, vlm=probe.vlm).")
+    if isinstance(given, Stimulus) or hasattr(given, "stimulus"):
+        shown = "stimulus" if isinstance(given, Stimulus) else "observation.stimulus()"
+        raise InputError(f"The model comes first: AttentionPlayer(vlm, {shown}).")
     if vlm is not None:
-        raise InputError("vlm=... goes with a trial: AttentionPlayer(trial, vlm=vlm).")
+        raise InputError(
+            "vlm=... goes with a trial: AttentionPlayer(trial, vlm=vlm). A model and a stimulus are "
+            "AttentionPlayer(vlm, stimulus); a measured map needs no model: AttentionPlayer(map, stimulus)."
+        )
     if not isinstance(stimulus, Stimulus):
         hint = " Call .stimulus() on the observation." if hasattr(stimulus, "stimulus") else ""
         raise InputError(
@@ -326,7 +341,7 @@ def _measured(
         )
     picture = stimulus.render()
     if not isinstance(source, AttentionMap):
-        return measure_attention_map(source, stimulus), picture
+        return _map_of(source, stimulus), picture
     if picture.size != source.image_size:
         raise InputError(
             f"This attention map is of a picture of {source.image_size[0]} x {source.image_size[1]} pixels, "
@@ -335,19 +350,51 @@ def _measured(
     return source, picture
 
 
+def _map_of(vlm: VLM, stimulus: Stimulus, answer: Answer | None = None) -> AttentionMap:
+    """A map of all layers and heads; where it cannot be, what `measure_attention_map` advises is not for
+    here.
+    """
+    try:
+        return measure_attention_map(vlm, stimulus, answer)
+    except InputError as error:
+        if "layers=[...]" not in str(error):
+            raise
+        raise InputError(
+            f"{error} AttentionPlayer itself takes no such choice, but a map that was measured with it: "
+            "AttentionPlayer(isi.measure_attention_map(vlm, stimulus, layers=[...]), stimulus)."
+        ) from error
+
+
 def _model_of(trial: Trial, vlm: VLM | None) -> VLM:
-    name = trial.model.get("name")
+    """The model that a trial is of: as given, or the embedded one, and the very same."""
+    name = model_label(trial.model)
+    if trial.model.get("server"):
+        raise InputError(
+            f"This trial is of {name}, which ran behind a server: a server shows only text. Load the model "
+            f"itself, "
+            "and play AttentionPlayer(vlm, trial.stimulus)."
+        )
     if vlm is None:
-        if name != "embedded":
+        if trial.model.get("name") != "embedded":
             raise InputError(
                 "A trial keeps no model, and an attention map needs it: AttentionPlayer(trial, vlm=...) with "
                 f"the model of the trial, {name}."
             )
         from isi_widget.vlm import load_vlm
 
-        return load_vlm()
-    if callable(getattr(vlm, "prefill", None)) and vlm.model_id != name:
-        raise InputError(f"This trial is of {name}, vlm is {vlm.model_id}. Give the model of the trial.")
+        vlm = load_vlm()
+    if not callable(getattr(vlm, "prefill", None)):
+        return vlm  # refused with a word on what it is where it is measured
+    info = vlm.info()
+    known = trial.model.get("fingerprint"), info.get("fingerprint")
+    if model_label(info) != name:
+        raise InputError(f"This trial is of {name}, vlm is {model_label(info)}. Give the model of the trial.")
+    if all(known) and known[0] != known[1]:
+        raise InputError(
+            f"This trial is of {name} with other weights, precision or prompt than vlm has. Give the model "
+            f"of the "
+            "trial (its Python loads it: trial.code()), or play AttentionPlayer(vlm, trial.stimulus)."
+        )
     return vlm
 
 

@@ -479,3 +479,17 @@ def test_a_model_is_usable_after_it_ran_out(monkeypatch):
     with pytest.raises(OutOfMemory), memory.out_of_memory_as_error("drawing answers"):
         vlm.model(input_ids=torch.zeros((3, 4), dtype=torch.long))
     assert vlm.sample(prefill, n=2, max_new_tokens=4) == expected
+
+
+def test_the_known_checkpoints_show_as_a_table():
+    every = models()
+    assert isinstance(every, tuple) and every == tuple(every) and type(every[1:3]) is tuple
+    heading, first, *others = repr(every).splitlines()
+    assert heading.split()[:3] == ["name", "family", "parameters"] and first.startswith("embedded ")
+    assert len(others) == len(every) - 1
+    assert all(one.name in line for one, line in zip(every[1:], others, strict=True))
+    page = every._repr_html_()
+    assert page.count("<tr>") == len(every) + 1
+    assert all(f">{one.name}</td>" in page for one in every) and "gated" in page
+    assert "no known checkpoint matches" in repr(models("no such thing"))
+    assert "no known checkpoint" in models("no such thing")._repr_html_()

@@ -338,12 +338,49 @@ def test_a_trial_of_another_model_is_refused():
         AttentionPlayer(trial, stimulus)
 
 
+def test_advice_fits_the_case(monkeypatch):
+    vlm, stimulus, _ = measured()
+    trial = isi.run_trial(vlm, stimulus, what=["answer"])
+    probe = isi.Probe(vlm, isi.datasets.scenes()[0])
+    for source, arguments, words in (
+        (stimulus, {}, r"model comes first: AttentionPlayer\(vlm, stimulus\)"),
+        (isi.datasets.scenes()[0], {}, r"AttentionPlayer\(vlm, observation\.stimulus\(\)\)"),
+        (probe, {}, r"AttentionPlayer\(probe\.trial, vlm=probe\.vlm\)"),
+        (vlm, {"stimulus": stimulus, "vlm": vlm}, r"AttentionPlayer\(vlm, stimulus\)"),
+    ):
+        with pytest.raises(InputError, match=words):
+            AttentionPlayer(source, **arguments)
+    probe.close()
+
+    def of(**model):
+        record = trial.to_dict()
+        record["model"] |= model
+        return isi.Trial.from_dict(record)
+
+    with pytest.raises(InputError, match=r"a server shows only text. Load the model itself"):
+        AttentionPlayer(of(server="http://a/v1", name="some-vlm"))
+    with pytest.raises(InputError, match="This trial is of embedded nf4, vlm is embedded"):
+        AttentionPlayer(of(quantization="nf4"), vlm=vlm)
+    for given in ({"vlm": vlm}, {}):
+        with pytest.raises(InputError, match="with other weights, precision or prompt than vlm has"):
+            AttentionPlayer(of(fingerprint="0123456789abcdef"), **given)
+    # what measure_attention_map advises is for itself: the player has no layers=
+    monkeypatch.setattr("isi_widget.attribution.measuring.LARGEST", 10)
+    with pytest.raises(
+        InputError, match=r"AttentionPlayer\(isi\.measure_attention_map\(vlm, stimulus, layers="
+    ):
+        AttentionPlayer(vlm, stimulus)
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
         ({"over": "heads"}, "over is 'heads'"),
-        ({"token": 0}, "plays over all tokens: token="),
-        ({"over": "layers", "layer": 0}, "plays over all layers: layer="),
+        (
+            {"token": 0},
+            "plays over all tokens, so token=... has no meaning: leave it out, or play over='layers'",
+        ),
+        ({"over": "layers", "layer": 0}, "plays over all layers, so layer=.*over='tokens'"),
         ({"scale": "log"}, "scale is 'log'"),
         ({"opacity": 2}, "opacity is 2"),
         ({"interval": 0}, "interval is 0"),
