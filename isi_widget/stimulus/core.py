@@ -10,9 +10,9 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from PIL import Image
 
@@ -75,6 +75,8 @@ class Stimulus:
     answer: str | None = None
     presets: Presets = field(default_factory=Presets, hash=False, repr=False)
     operations: tuple[Operation, ...] = ()
+    #: What the drawings take, of all operations so far.
+    _load: ClassVar[effort.Load]
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "image", load_image(self.image))
@@ -86,7 +88,8 @@ class Stimulus:
         object.__setattr__(self, "operations", tuple(self.operations))
         for operation in self.operations:
             _check(operation)
-        effort.check(self.operations, self._painted(), self.current_image.size)
+        load = effort.load(len(self.operations), self._painted(), self.current_image.size)
+        object.__setattr__(self, "_load", load)
 
     # Interventions on the image ------------------------------------------------------------------------
 
@@ -236,8 +239,22 @@ class Stimulus:
         """Append operations; with a warning for a drawing that paints nothing, since it lies outside the
         image or has no size.
         """
-        made = replace(self, operations=(*self.operations, *operations))
+        made = self._longer(operations)
         warn_of(operations, made.current_image.size)
+        return made
+
+    def _longer(self, operations: tuple[Operation, ...]) -> Stimulus:
+        """With more operations; only these are checked, so that a list costs no more the longer it is."""
+        for operation in operations:
+            _check(operation)
+        every = (*self.operations, *operations)
+        if any(isinstance(item, ReplaceImage) for item in operations):
+            return replace(self, operations=every)  # what drawings take depends on the size of the image
+        painted = [item for item in operations if isinstance(item, Drawing) and not item.hidden]
+        load = effort.load(len(every), painted, self.current_image.size, self._load)
+        made = object.__new__(type(self))
+        values = {item.name: getattr(self, item.name) for item in fields(self)}
+        made.__dict__.update(values, operations=every, _load=load, current_image=self.current_image)
         return made
 
     def undo(self) -> Stimulus:
@@ -292,7 +309,7 @@ class Stimulus:
 
     # What it comes to ----------------------------------------------------------------------------------
 
-    @property
+    @cached_property
     def current_image(self) -> Picture:
         """The image that is drawn on: the original or its last replacement."""
         last = self._last(ReplaceImage)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -16,7 +16,6 @@ from isi_widget.errors import InputError
 
 if TYPE_CHECKING:
     from isi_widget.stimulus.base import Drawing
-    from isi_widget.stimulus.operations import Operation
 
 #: For each pixel of: a filled area, noise, a blur, squares, a patch, an erased region, an in-painted one
 #: (whose memory it bounds, too).
@@ -44,31 +43,45 @@ def crossings(points: Sequence[tuple[float, float]], height: float, size: tuple[
     return min(height + len(points), len(points) * float(size[1]))
 
 
-def check(operations: Sequence[Operation], drawings: Sequence[Drawing], size: tuple[int, int]) -> None:
-    """Refuse operations that are too many, or whose drawings would take too long on an image of `size`.
+class Load(NamedTuple):
+    """What drawings take: points of their polygons and regions, and nanoseconds by estimate."""
+
+    corners: int = 0
+    nanoseconds: float = 0.0
+
+
+_NOTHING = Load()
+
+
+def load(
+    operations: int, drawings: Sequence[Drawing], size: tuple[int, int], before: Load = _NOTHING
+) -> Load:
+    """What `drawings` take on an image of `size`, added to what those before them take.
 
     Raises
     ------
-    InputError : says which of them takes longest.
+    InputError : there are too many operations in all, or painting takes too long; says which of the drawings
+        takes longest.
     """
-    if len(operations) > MOST_OPERATIONS:
+    if operations > MOST_OPERATIONS:
         raise InputError(
-            f"A stimulus may have at most {MOST_OPERATIONS} operations, got {len(operations)}; start from "
-            "what is rendered: Stimulus(s.render(), ...)."
+            f"A stimulus may have at most {MOST_OPERATIONS} operations, got {operations}; start from what is "
+            "rendered: Stimulus(s.render(), ...)."
         )
-    corners = sum(item.corners for item in drawings)
+    corners = before.corners + sum(item.corners for item in drawings)
     if corners > MOST_CORNERS:
         raise InputError(
             f"The polygons and regions of a stimulus may have at most {MOST_CORNERS} points in all, got "
             f"{corners}; use fewer points, or start from what is rendered: Stimulus(s.render(), ...)."
         )
     efforts = [item.effort(size) for item in drawings]
-    total, most = sum(efforts), MOST + MOST_OF_A_PIXEL * size[0] * size[1]
+    total, most = before.nanoseconds + sum(efforts), MOST + MOST_OF_A_PIXEL * size[0] * size[1]
     if total > most:
-        index = efforts.index(max(efforts))
-        points = f" of {drawings[index].corners} points" if drawings[index].corners else ""
+        longest = drawings[efforts.index(max(efforts))]
+        points = f" of {longest.corners} points" if longest.corners else ""
         raise InputError(
             f"These drawings would take too long to paint: {total / 1e9:.0f} s by a rough estimate, at most "
-            f"{most / 1e9:.0f} s are allowed. The longest takes drawing {index}, {drawings[index].op!r}"
-            f"{points}: {max(efforts) / 1e9:.1f} s. Draw fewer or smaller ones, or use fewer points."
+            f"{most / 1e9:.0f} s are allowed. The longest of what was added is {longest.op!r}{points}: "
+            f"{max(efforts) / 1e9:.1f} s. Draw fewer or smaller ones, or use fewer points."
         )
+    return Load(corners, total)

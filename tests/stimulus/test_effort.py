@@ -144,6 +144,30 @@ def test_too_many_operations_or_points_are_counted() -> None:
     assert len(blank().apply(*hidden).operations) == 5  # not painted
 
 
+def test_what_is_drawn_one_by_one_is_added_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    together = blank().apply(*[GaussianNoise(0.1, seed) for seed in range(9)])
+    one_by_one = blank()
+    for seed in range(9):
+        one_by_one = one_by_one.noise(0.1, seed)
+    assert one_by_one == together and one_by_one._load == pytest.approx(together._load)
+    assert one_by_one._load.nanoseconds == 9 * 35 * 640 * 480
+    for made in (one_by_one, together.with_question("a"), pickle.loads(pickle.dumps(one_by_one))):
+        with pytest.raises(InputError, match="would take too long"):
+            for _ in range(1000):
+                made = made.blur(3)
+    larger = one_by_one.with_image(np.zeros((960, 640, 3), np.uint8))
+    assert larger._load.nanoseconds == 2 * one_by_one._load.nanoseconds
+    assert larger.undo() == one_by_one and larger.undo()._load == one_by_one._load
+
+
+def test_adding_a_drawing_does_not_look_at_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    many = blank().apply(*[Box(0, 0, 9, 9)] * 500)
+    seen = []
+    monkeypatch.setattr(Box, "effort", lambda self, size: seen.append(self) or 0.0)
+    many.box(1, 2, 3, 4)
+    assert len(seen) == 1
+
+
 def test_points_checked_all_at_once_are_those_checked_one_by_one() -> None:
     slow = [(np.float32(1.5), 2), (3, -0.0), (4.25, 5)]
     fast = [[1.5, 2], [3, -0.0], (4.25, 5.0)]
