@@ -265,14 +265,17 @@ def check_pinned(value: Any, numbers: Collection[int]) -> list[int]:
 
 def check_keys(where: str, value: Mapping[Any, Any], required: set[str], optional: set[str]) -> None:
     """Refuse missing and unknown keys of an object."""
+    several = where.endswith("settings")
     missing = sorted(required - set(value))
     if missing:
-        raise InputError(f"{where[0].upper()}{where[1:]} lacks {', '.join(missing)}.")
+        lacks = "lack" if several else "lacks"
+        raise InputError(f"{where[0].upper()}{where[1:]} {lacks} {', '.join(missing)}.")
     unknown = sorted(str(key) for key in set(value) - required - optional)
     if unknown:
         known = ", ".join(sorted(required | optional))
         raise InputError(
-            f"{where[0].upper()}{where[1:]} has unknown keys: {short(', '.join(unknown))}; known: {known}."
+            f"{where[0].upper()}{where[1:]} {'have' if several else 'has'} unknown keys: "
+            f"{short(', '.join(unknown))}; known: {known}."
         )
 
 

@@ -9,7 +9,6 @@ import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from types import MappingProxyType
 from typing import Any
 
 import anywidget
@@ -23,6 +22,7 @@ from isi_widget.widget import protocol
 from isi_widget.widget.assets import source
 from isi_widget.widget.controller import IDLE
 from isi_widget.widget.editor import OWN
+from isi_widget.widget.notes import Notes
 from isi_widget.widget.revisions import Revisions
 from isi_widget.widget.trials import History
 
@@ -99,9 +99,7 @@ class PageState(anywidget.AnyWidget):
     stimulus = t.Instance(Stimulus)
     trial = _Same(Trial, allow_none=True, default_value=None, read_only=True)
     trials = _Trials(read_only=True).tag(sync=True, to_json=_views)
-    notes = t.Instance(Mapping, args=None, default_value=MappingProxyType({}), read_only=True).tag(
-        sync=True, to_json=_notes
-    )
+    notes = t.Instance(Notes, args=(), read_only=True).tag(sync=True, to_json=_notes)
 
     observations = t.List(read_only=True).tag(sync=True)
     observation_index = t.Int(OWN).tag(sync=True)
@@ -271,4 +269,4 @@ class PageState(anywidget.AnyWidget):
         with self._exclusive():
             rest = {other: note for other, note in self.notes.items() if other != number}
             notes = {**rest, number: text} if text else rest
-            self.set_trait("notes", MappingProxyType(dict(sorted(notes.items()))))
+            self.set_trait("notes", Notes(notes))

@@ -267,6 +267,13 @@ def test_known_steps_are_taken_as_they_are_and_new_ones_checked() -> None:
             check_document(bad, known)
 
 
+def test_messages_agree_with_what_they_are_of() -> None:
+    with pytest.raises(InputError, match=r"^The settings have unknown keys"):
+        check_settings({"shadow": 1})
+    with pytest.raises(InputError, match=r"^The document has unknown keys"):
+        check_document(document(extra=1))
+
+
 def test_a_huge_history_is_cut_before_it_is_looked_at() -> None:
     checked = check_document(document(past=[cut(0, 0, BOX)] * 100_000, future=[cut(0, 0)] * 100_000))
     assert len(checked["past"]) == len(checked["future"]) == doc.MAX_STEPS

@@ -8,6 +8,7 @@ import csv
 import io
 import json
 import math
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from isi_widget.report.pdf import open_report
 from isi_widget.uncertainty import entropy_curve
 from isi_widget.vlm import VLM
 from isi_widget.widget import messages, protocol
+from isi_widget.widget.notes import Notes
 from isi_widget.widget.trials import History, file_name
 
 BOX = {
@@ -97,6 +99,23 @@ def test_restoring_an_image_of_the_users_own(run: Any, tmp_path: Path) -> None:
 
 
 # ------------------------------------------------------------------------------------------ notes, delete
+def test_the_notes_are_a_dict_that_one_can_read_and_write_as_json() -> None:
+    notes = Notes({12: "<b>b</b>", 2: "a"})
+    assert notes == {2: "a", 12: "<b>b</b>"} and list(notes) == [2, 12] and isinstance(notes, dict)
+    assert json.loads(json.dumps(notes)) == {"2": "a", "12": "<b>b</b>"}
+    assert repr(notes) == "{2: 'a', 12: '<b>b</b>'}" and pickle.loads(pickle.dumps(notes)) == notes
+    assert "trial 12" in notes._repr_html_() and "&lt;b&gt;" in notes._repr_html_()
+    assert "probe.note(" in Notes()._repr_html_()
+    for change in (
+        lambda: notes.pop(2),
+        lambda: notes.update({3: "c"}),
+        notes.clear,
+        lambda: notes.__delitem__(2),
+    ):
+        with pytest.raises(TypeError, match=r"read-only.*probe\.note"):
+            change()
+
+
 def test_notes_are_synced_and_read_only(run: Any) -> None:
     probe, page, made = run
     page.send({"kind": "note", "trial": 2, "text": "  covers the star "})
