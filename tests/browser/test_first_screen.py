@@ -161,6 +161,39 @@ def test_an_error_stands_over_what_it_is_about(notebook: Notebook, probe: Probe)
         resize(probe, None)
 
 
+def test_what_a_tick_or_a_token_says_is_in_the_window(notebook: Notebook, probe: Probe) -> None:
+    notebook.execute("scene = isi.Probe(vlm, isi.datasets.scenes()[3])")
+    notebook.run_cell(1, "scene")
+    shown = notebook.probe().ready()
+    shown.part("run").click()
+    shown.finished(1)
+    to_top(shown)
+    size = shown.page.viewport_size
+    assert size is not None
+    window = (0.0, 0.0, float(size["width"]), float(size["height"]))
+    ticks = shown.root.locator(".isi-tick")
+    assert ticks.count() > 3  # the averages of the embedded model are shipped
+    for tick in (ticks.first, ticks.last):
+        tick.hover()
+        bubble = tick.locator(".isi-bubble")
+        expect(bubble).to_be_visible()
+        expect(bubble).to_contain_text("Average")
+        box = bubble.bounding_box()
+        assert box is not None
+        edges = (box["x"], box["y"], box["x"] + box["width"], box["y"] + box["height"])
+        assert within(edges, window), edges
+    to_top(shown)
+    token = shown.part("answer-panel").locator("[data-token]").first
+    token.hover()
+    expect(shown.part("token-told")).to_be_visible()
+    told, at = boxes(shown, "token-told")["token-told"], token.bounding_box()
+    assert at is not None and within(told, window)
+    assert abs(told[0] - at["x"]) < 240 and abs(told[3] - at["y"]) < 12  # beside its token
+    notebook.execute("scene.close()")
+    notebook.run_cell(1, "probe")
+    notebook.probe().ready()
+
+
 def test_popovers_and_tips_are_never_cut_off(notebook: Notebook, probe: Probe) -> None:
     while notebook.value("len(probe.trials)") < 2:
         notebook.execute("t = probe.run()")
