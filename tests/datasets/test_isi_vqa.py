@@ -177,3 +177,15 @@ def test_a_folder_of_another_layout_is_refused(tmp_path: Path) -> None:
         InputError, match=r"does not have the ISI layout: vlm_dataset.csv, natural_images, annotated_images"
     ):
         isi_vqa(tmp_path)
+
+
+def test_a_row_without_its_photograph_can_be_left_out(tmp_path: Path) -> None:
+    for folder in ("natural_images", "annotated_images"):
+        (tmp_path / folder).mkdir()
+        Image.new("RGB", (4, 3)).save(tmp_path / folder / "a.png")
+    (tmp_path / "vlm_dataset.csv").write_text("image,question,answer\na.png,Is it?,1\nlost.png,Is it?,0\n")
+    with pytest.raises(InputError, match=r"there is no file 'lost\.png'"):
+        isi_vqa(tmp_path)
+    with pytest.warns(UserWarning, match="1 of 2 rows was skipped"):
+        data = isi_vqa(tmp_path, on_error="skip")
+    assert len(data) == 1 and all("row 3" in line for line in data.skipped)
