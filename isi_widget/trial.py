@@ -27,6 +27,7 @@ from isi_widget.stages import Cancel, Progress, Stages
 from isi_widget.stimulus import Picture, Stimulus
 from isi_widget.text import repaired
 from isi_widget.uncertainty import Uncertainty, uncertainty_of
+from isi_widget.uncertainty.bootstrap import LEADING
 from isi_widget.uncertainty.judge import Chosen, Entailment
 from isi_widget.uncertainty.judges import AUTO, choose
 
@@ -256,8 +257,7 @@ class Trial:
         if self.correct is not None:
             parts.append(f"correct={self.correct}")
         if self.uncertainty is not None:
-            name = "semantic_entropy" if self.uncertainty.has_likelihoods else "discrete_semantic_entropy"
-            parts.append(f"{name}={getattr(self.uncertainty, name):.3f}")
+            parts.append(f"{LEADING}={self.uncertainty.bayesian_semantic_entropy:.3f}")
         if self.attention is not None:
             shares = ", ".join(f"{name} {share:.2f}" for name, share in self.attention.relative().items())
             parts.append(f"attention=({shares})")

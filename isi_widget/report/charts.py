@@ -278,12 +278,11 @@ def plot_comparison(trials: Sequence[Trial], labels: Sequence[str]) -> Figure:
 
 
 def _draw_spread(axis: Axes, views: Sequence[dict[str, Any]], labels: Sequence[str]) -> None:
-    """The semantic entropy; the discrete one for all where one of the models tells no likelihoods."""
+    """The entropy that leads."""
     measured = [view["uncertainty"]["entropies"] for view in views if view["uncertainty"]]
-    which = 0 if all(entropies[0]["value"] is not None for entropies in measured) else 1
     for row, view in enumerate(views):
         if view["uncertainty"] is not None:
-            _draw_interval(axis, row, view["uncertainty"]["entropies"][which])
+            _draw_interval(axis, row, view["uncertainty"]["entropies"][0])
     pairs = zip(views, labels, strict=True)
     marked = [f"{label} (!)" if doubts_of([view]) else label for view, label in pairs]
     axis.set_yticks(range(len(views)), marked, fontsize=8)
@@ -291,7 +290,7 @@ def _draw_spread(axis: Axes, views: Sequence[dict[str, Any]], labels: Sequence[s
     _scale(axis)
     _draw_doubts(axis, doubts_of(views), 60)
     level = next(view["uncertainty"]["level"] for view in views if view["uncertainty"])
-    axis.set_title(f"{measured[0][which]['label']} (nats)\n{level:.0%} intervals", fontsize=9)
+    axis.set_title(f"{measured[0][0]['label']} (nats)\n{level:.0%} intervals", fontsize=9)
 
 
 def _draw_inputs(axis: Axes, views: Sequence[dict[str, Any]], labels: Sequence[str]) -> None:

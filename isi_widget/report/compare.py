@@ -254,7 +254,7 @@ def caption(views: Sequence[dict[str, Any]]) -> str:
     runs = [view["uncertainty"] for view in views if view["uncertainty"]]
     samples = {f"{run['samples']} samples at temperature {run['temperature']:g}" for run in runs}
     if runs:
-        parts.append(f"{', '.join(sorted(samples))}; in brackets {runs[0]['level']:.0%} bootstrap intervals.")
+        parts.append(f"{', '.join(sorted(samples))}; in brackets {runs[0]['level']:.0%} intervals.")
     if doubts := doubts_of(views):
         parts.append(f"(!): {' '.join(doubts)}")
     parts.append(

@@ -145,7 +145,7 @@ def _uncertainty(uncertainty: dict[str, Any] | None) -> str:
     meanings = "clusters of one meaning" + (f", compared by {escape(judge)}" if judge else "")
     return (
         f'<div style="{HEADING}">Uncertainty <span style="{QUIET}">{samples} samples at temperature '
-        f"{temperature:g}, {level} bootstrap intervals</span></div>{doubts}{rows}"
+        f"{temperature:g}, {level} intervals</span></div>{doubts}{rows}"
         f'<div style="{QUIET}">{meanings}: {"probability, " if known else ""}answers</div>'
         f"{bar_table(clusters, maximum=1.0)}{caveats}"
         '<details style="margin-bottom:8px"><summary style="cursor:pointer">answers per cluster</summary>'

@@ -42,13 +42,12 @@ _WIDTHS = (130.0, 86.0, 82.0)
 def write_comparison(sheet: Sheet, entries: Sequence[Entry]) -> None:
     """The table, its key and what its marks mean."""
     first = entries[0].view
-    which = _entropy_of_all([entry.view for entry in entries])
-    _head(sheet, entries, which)
+    _head(sheet, entries)
     for entry in entries:
         if sheet.y + _ROW > sheet.page_break_trigger:
             sheet.add_page()
-            _head(sheet, entries, which)
-        _row(sheet, entry, first, which)
+            _head(sheet, entries)
+        _row(sheet, entry, first)
     sheet.skip(2)
     if any(entry.view["attention"] for entry in entries):
         sheet.need(14)
@@ -57,16 +56,10 @@ def write_comparison(sheet: Sheet, entries: Sequence[Entry]) -> None:
     sheet.write_text(caption([entry.view for entry in entries]), SMALL)
 
 
-def _entropy_of_all(views: Sequence[dict[str, Any]]) -> int:
-    """0, the semantic entropy; 1, the discrete one, where one of the models tells no likelihoods."""
-    measured = [view["uncertainty"]["entropies"][0] for view in views if view["uncertainty"]]
-    return 0 if all(entropy["value"] is not None for entropy in measured) else 1
-
-
-def _head(sheet: Sheet, entries: Sequence[Entry], which: int) -> None:
+def _head(sheet: Sheet, entries: Sequence[Entry]) -> None:
     top = sheet.y
-    unit = f" ({ENTROPIES[which].unit})"
-    names = ("condition", "answer", ENTROPIES[which].label.lower() + unit, "attention on the inputs")
+    unit = f" ({ENTROPIES[0].unit})"
+    names = ("condition", "answer", ENTROPIES[0].label.lower() + unit, "attention on the inputs")
     high = 0.0
     for name, x, width in zip(
         names, (_CONDITION, _ANSWER, _ENTROPY, _ATTENTION), (*_WIDTHS, 84.0), strict=True
@@ -79,7 +72,7 @@ def _head(sheet: Sheet, entries: Sequence[Entry], which: int) -> None:
     sheet.y += 5
 
 
-def _row(sheet: Sheet, entry: Entry, first: dict[str, Any], which: int) -> None:
+def _row(sheet: Sheet, entry: Entry, first: dict[str, Any]) -> None:
     top, view = sheet.y, entry.view
     begins = view is first
     wide, high = entry.draw(sheet, MARGIN, top, _PICTURE, _PICTURE)
@@ -97,7 +90,7 @@ def _row(sheet: Sheet, entry: Entry, first: dict[str, Any], which: int) -> None:
     sheet.y = top
     _answer_cell(sheet, view, first)
     sheet.y = top
-    _entropy_cell(sheet, view, first, which)
+    _entropy_cell(sheet, view, first)
     sheet.y = top
     _attention_cell(sheet, view, first)
     sheet.y = top + _ROW
@@ -135,15 +128,15 @@ def _answer_cell(sheet: Sheet, view: dict[str, Any], first: dict[str, Any]) -> N
         _lines(sheet, words, _ANSWER, _WIDTHS[1], 1, _VALUE if apart else LABEL, marked=apart)
 
 
-def _entropy_cell(sheet: Sheet, view: dict[str, Any], first: dict[str, Any], which: int) -> None:
+def _entropy_cell(sheet: Sheet, view: dict[str, Any], first: dict[str, Any]) -> None:
     if view["uncertainty"] is None:
         return
-    entropy = view["uncertainty"]["entropies"][which]
+    entropy = view["uncertainty"]["entropies"][0]
     value, low, high = entropy["value"], entropy["low"], entropy["high"]
     if value is None:
         sheet.write_text(entropy["missing"], LABEL, _ENTROPY, _WIDTHS[2])
         return
-    other = first["uncertainty"]["entropies"][which] if first["uncertainty"] else entropy
+    other = first["uncertainty"]["entropies"][0] if first["uncertainty"] else entropy
     ends = (low, high, other["low"], other["high"])
     apart = None not in ends and (low > other["high"] or high < other["low"])
     doubted = " (!)" if doubts_of([view]) else ""

@@ -59,7 +59,7 @@ def write_uncertainty(sheet: Sheet, trial: Trial, view: Mapping[str, Any], defin
     samples = uncertainty["samples"]
     sheet.heading(
         "Uncertainty",
-        f"{samples} samples at temperature {uncertainty['temperature']:g}; {level} bootstrap intervals",
+        f"{samples} samples at temperature {uncertainty['temperature']:g}; {level} intervals",
         below=80,
     )
     for doubt in uncertainty["judge"]["doubts"]:

@@ -51,24 +51,32 @@ class Measure:
         """The largest value that `samples` answers can give, or None where there is no bound."""
         if self.name in ("semantic_entropy", "discrete_semantic_entropy"):
             return math.log(samples)
-        return 1.0 - 1.0 / samples if self.name == "rao_quadratic_entropy" else None
+        return 1.0 if self.name == "rao_quadratic_entropy" else None
 
 
 ENTROPIES = (
     Measure(
-        "semantic_entropy",
-        "Semantic entropy",
+        "bayesian_semantic_entropy",
+        "Semantic entropy, Bayesian",
         "nats",
-        "How far the sampled answers spread over different meanings, each meaning weighted by the "
-        "likelihood of its answers: 0 if all mean the same, at most ln(number of samples). Few "
-        "samples miss rare meanings, so it tends to be too low.",
+        "How far the answers that the model gives spread over different meanings, those that were not "
+        "sampled with them: 0 if all mean the same. Estimated from the samples and, where the model tells "
+        "them, from the probabilities of the answers; each different answer is weighed once.",
     ),
     Measure(
         "discrete_semantic_entropy",
-        "Discrete semantic entropy",
+        "Semantic entropy, discrete",
         "nats",
-        "The same, each meaning weighted by how many of the samples have it; it needs no likelihoods. "
-        "Few samples miss rare meanings, so it tends to be too low.",
+        "How far the sampled answers alone spread over different meanings, each meaning weighted by how "
+        "many of the samples have it. Few samples miss rare meanings, so it tends to be too low.",
+    ),
+    Measure(
+        "semantic_entropy",
+        "Semantic entropy, likelihood-weighted",
+        "nats",
+        "The same, each sample weighted by its likelihood, as Farquhar et al. (2024) compute it. It does not "
+        "estimate the entropy over meanings: likely answers are sampled often and weigh much each time, so "
+        "it stays too low however many samples there are.",
     ),
     Measure(
         "predictive_entropy",
@@ -81,8 +89,8 @@ ENTROPIES = (
         "rao_quadratic_entropy",
         "Rao's quadratic entropy",
         "",
-        "The mean distance in meaning of two sampled answers, weighted by their likelihoods: 0 if all "
-        "mean the same, near 1 if all differ. It is as good as the entailment model's probabilities.",
+        "The mean distance in meaning of two different ones of the sampled answers: 0 if all mean the same, "
+        "near 1 if all differ. It is as good as the entailment model's probabilities.",
     ),
 )
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from isi_widget.attribution import by_head
 from isi_widget.report.labels import model_label
 from isi_widget.report.style import ENTROPIES, INPUTS, SCALE_NOTE, SEGMENTS, Measure, verdict
+from isi_widget.uncertainty.bootstrap import LEADING
 from isi_widget.uncertainty.curve import entropy_curve
 from isi_widget.uncertainty.lexical import WITHOUT_CLUSTERS
 
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
     from isi_widget.uncertainty import Uncertainty
 
 
-# Of the curve of an entropy against the number of samples: at most 20 points, in milliseconds.
-_POINTS, _SUBSETS, _FEWEST = 20, 200, 3
+# Of the curve of the entropy against the number of samples: at most 10 points, in milliseconds.
+_POINTS, _DRAWS, _FEWEST = 10, 400, 3
 _MOST_SHOWN = 8000  # characters of reasoning
 
 
@@ -146,21 +147,17 @@ def doubts_of(views: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def _curve(uncertainty: Uncertainty) -> dict[str, Any] | None:
-    """The entropy that the page shows first, as it would have come out of fewer of the same answers; None
-    where there are too few, or where it is not finite.
+    """The entropy that the page shows first, as it was after the first answers; None where there are too
+    few.
     """
     number = len(uncertainty.answers)
-    measure = ENTROPIES[0 if uncertainty.has_likelihoods else 1]
+    measure = ENTROPIES[0]
     if number < _FEWEST:
         return None
     steps = min(number, _POINTS) - 1
     sizes = sorted({1 + round(step * (number - 1) / steps) for step in range(steps + 1)})
-    curve = entropy_curve(
-        uncertainty, measure.name, sizes=sizes, subsamples=_SUBSETS, level=uncertainty.level
-    )
+    curve = entropy_curve(uncertainty, measure.name, sizes=sizes, subsamples=_DRAWS, level=uncertainty.level)
     lines = {name: [round(value, 5) for value in getattr(curve, name)] for name in ("mean", "low", "high")}
-    if not all(map(math.isfinite, (value for line in lines.values() for value in line))):
-        return None
     return {
         "name": measure.name,
         "label": measure.label,
@@ -169,9 +166,8 @@ def _curve(uncertainty: Uncertainty) -> dict[str, Any] | None:
         "samples": list(curve.samples),
         **lines,
         "definition": (
-            f"{measure.label} as it would have come out of fewer of these {number} answers: the mean over "
-            f"subsets of them, and where {curve.level:.0%} of the subsets lie. Where the line still rises "
-            "at its end, more samples would find more meanings."
+            f"{measure.label} as the {number} answers came in: its estimate after so many of them, and its "
+            f"{curve.level:.0%} interval. Where the band is still wide at its end, more samples would help."
         ),
     }
 
@@ -180,11 +176,23 @@ def _bounds(measure: Measure, uncertainty: Uncertainty) -> Iterator[str]:
     """What the interval is, and the largest value that there can be."""
     low, high = uncertainty.interval(measure.name)
     maximum = measure.maximum(len(uncertainty.answers))
-    if math.isfinite(low) and math.isfinite(high):
+    if measure.name == LEADING:
+        yield (
+            f"Interval: {uncertainty.level:.0%} credible; it allows for meanings that were not sampled. "
+            f"{_known(uncertainty)}"
+        )
+    elif math.isfinite(low) and math.isfinite(high):
         bias = "" if maximum is None else "; a resample misses meanings too, so it sits too low"
         yield f"Interval: {uncertainty.level:.0%}, bootstrap over the samples{bias}."
     if maximum is not None:
         yield f"Largest possible here: {maximum:.2f}{' ' + measure.unit if measure.unit else ''}."
+
+
+def _known(uncertainty: Uncertainty) -> str:
+    rest = uncertainty.posterior.rest
+    if rest == 1.0 and math.isnan(uncertainty.drawn_probabilities[0]):
+        return "The model does not tell how probable each answer was: the samples are counted."
+    return f"The sampled answers hold {1.0 - rest:.0%} of the probability of all that could be sampled."
 
 
 def clusters_of(uncertainty: Uncertainty) -> list[dict[str, Any]]:

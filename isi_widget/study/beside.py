@@ -32,10 +32,11 @@ _MEANING = ("strict", "prepend_question", "entailment")
 #: bounds the number of meanings and biases what counts them; it only changes how noisy the predictive entropy
 #: is. The seed is chance and enters none.
 _ENTER: dict[str, tuple[str, ...]] = {
+    "bayesian_semantic_entropy": ("samples", *_SAMPLING, *_MEANING),
     "semantic_entropy": ("samples", *_SAMPLING, "likelihood", *_MEANING),
     "discrete_semantic_entropy": ("samples", *_SAMPLING, *_MEANING),
     "predictive_entropy": (*_SAMPLING, "likelihood"),
-    "rao_quadratic_entropy": ("samples", *_SAMPLING, "likelihood", *_MEANING),
+    "rao_quadratic_entropy": ("samples", *_SAMPLING, *_MEANING),
     "clusters": ("samples", *_SAMPLING, *_MEANING),
     "attention": ("do_sample", "num_beams"),
 }
@@ -107,8 +108,8 @@ def tell(averages: Averages, view: Mapping[str, Any], entailment: str | None = N
 
     Returns
     -------
-    {"semantic_entropy", "discrete_semantic_entropy", "predictive_entropy", "rao_quadratic_entropy",
-    "clusters": {"mean", "percentile"}; "attention_absolute", "attention_relative": {segment: mean};
+    {each name of `isi_widget.uncertainty.bootstrap.NAMES`, "clusters": {"mean", "percentile"};
+    "attention_absolute", "attention_relative": {segment: mean};
     "note": one sentence}. mean : over the data set. percentile : of the trial's value in it, 0 to 100, see
     `Averages.percentile`. In the place of a measure None where the trial or the data set has none, and where
     a setting that enters the measure differs, which the note then says.

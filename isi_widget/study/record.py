@@ -22,7 +22,7 @@ from isi_widget import records
 from isi_widget.attribution.attention import INPUTS, SEGMENTS
 from isi_widget.errors import InputError
 from isi_widget.settings import Settings, check_fields
-from isi_widget.uncertainty.bootstrap import NAMES, Interval, check_level, percentile_interval
+from isi_widget.uncertainty.bootstrap import LEADING, NAMES, Interval, check_level, percentile_interval
 from isi_widget.writing import write_file
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class Row:
     stimulus : says which stimulus and truth the numbers are of, see `stimulus_id`.
     correct : None without a truth.
     answer_probability : exp of the shown answer's log-likelihood; NaN for an empty answer.
-    semantic_entropy, ..., rao_quadratic_entropy : as in `Uncertainty`. clusters : their number.
+    bayesian_semantic_entropy, ..., rao_quadratic_entropy : as in `Uncertainty`. clusters : their number.
     attention_image, ..., attention_other : absolute shares of the shown answer, as in `AttentionShares`.
     tokens : of the longest answer, shown or sampled. cut : how many answers max_new_tokens cut off.
     """
@@ -67,6 +67,7 @@ class Row:
     stimulus: str
     correct: bool | None
     answer_probability: float
+    bayesian_semantic_entropy: float
     semantic_entropy: float
     discrete_semantic_entropy: float
     predictive_entropy: float
@@ -315,11 +316,9 @@ class Averages:
             parts.append(f"{len(self.skipped)} skipped")
         if not math.isnan(self.accuracy):
             parts.append(f"accuracy={self.accuracy:.3f}")
-        for name in ("semantic_entropy", "discrete_semantic_entropy"):
-            if not math.isnan(self.mean(name)):
-                low, high = self.interval(name)
-                parts.append(f"{name}={self.mean(name):.3f} [{low:.3f}, {high:.3f}]")
-                break
+        if not math.isnan(self.mean(LEADING)):
+            low, high = self.interval(LEADING)
+            parts.append(f"{LEADING}={self.mean(LEADING):.3f} [{low:.3f}, {high:.3f}]")
         return f"Averages({', '.join(parts)})"
 
     def _repr_html_(self) -> str:

@@ -23,7 +23,16 @@ from isi_widget.uncertainty._checks import Floats, Ints, distance_matrix, ids_an
 from isi_widget.uncertainty.entropy import ROUNDING
 
 Interval = tuple[float, float]
-NAMES = ("semantic_entropy", "discrete_semantic_entropy", "predictive_entropy", "rao_quadratic_entropy")
+LEADING = "bayesian_semantic_entropy"
+"""The entropy that is shown first: `posterior` estimates it, with the unseen meanings in it."""
+RESAMPLED = (
+    "discrete_semantic_entropy",
+    "semantic_entropy",
+    "predictive_entropy",
+    "rao_quadratic_entropy",
+)
+"""The entropies of the answers as they are, whose intervals come from resampling them."""
+NAMES = (LEADING, *RESAMPLED)
 _CELLS = 2_000_000  # resamples x answers held at once: 16 MB per intermediate array
 
 
@@ -46,7 +55,7 @@ def bootstrap_entropies(
 
     Returns
     -------
-    {name: float [B]} for the names in `NAMES`; nats, Rao's in [0, 1].
+    {name: float [B]} for the names in `RESAMPLED`; nats, Rao's in [0, 1].
     """
     ids, ll = ids_and_values(cluster_ids, log_likelihoods)
     d = distance_matrix(distances, len(ll))
@@ -58,7 +67,7 @@ def bootstrap_entropies(
     for start in range(0, resamples, step):
         counts = random.multinomial(n, np.full(n, 1.0 / n), size=min(step, resamples - start))
         parts.append(entropies_of_counts(counts, ids, ll, d))
-    return {name: np.concatenate([part[name] for part in parts]) for name in NAMES}
+    return {name: np.concatenate([part[name] for part in parts]) for name in RESAMPLED}
 
 
 def entropies_of_counts(counts: Ints, ids: Ints, ll: Floats, d: Floats | None) -> dict[str, Floats]:
@@ -78,7 +87,9 @@ def entropies_of_counts(counts: Ints, ids: Ints, ll: Floats, d: Floats | None) -
         "predictive_entropy": -total / n + 0.0,
     }
     if d is not None:
-        found["rao_quadratic_entropy"] = np.einsum("bi,bi->b", p @ d, p)
+        shares = times / n[:, None]
+        other = n / np.maximum(n - 1.0, 1.0)  # two different answers: of themselves they say nothing
+        found["rao_quadratic_entropy"] = other * np.einsum("bi,bi->b", shares @ d, shares)
     return found
 
 

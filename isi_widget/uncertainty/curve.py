@@ -1,14 +1,15 @@
 """An entropy against the number of samples, and how many samples an interval of a given width would take.
 
-Both look at the answers there are: clusters, likelihoods and distances are kept, and a meaning that was never
-sampled cannot show. Not for the intervals of the entropies themselves (`bootstrap`).
+For the Bayesian semantic entropy both follow from its posterior (`posterior`), in which unseen meanings have
+their share. For the others they look at the answers there are, and a meaning that was never sampled cannot
+show. Not for the intervals of the entropies themselves (`posterior`, `bootstrap`).
 """
 
 from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,13 +18,21 @@ import numpy.typing as npt
 from isi_widget.errors import InputError
 from isi_widget.readable import html_table
 from isi_widget.uncertainty._checks import Floats, Ints, contiguous, distance_matrix, whole_number
-from isi_widget.uncertainty.bootstrap import NAMES, check_level, entropies_of_counts, percentile_interval
+from isi_widget.uncertainty.bootstrap import (
+    LEADING,
+    NAMES,
+    check_level,
+    entropies_of_counts,
+    percentile_interval,
+)
 from isi_widget.uncertainty.measure import WEIGHTED, Uncertainty
+from isi_widget.uncertainty.posterior import MeaningPosterior
 
 _CELLS = 2_000_000  # sets x answers held at once: 16 MB per intermediate array
 _MOST = 1_000_000  # samples; beyond them a number means nothing
 _SIZES = 100
 _ROWS = 12  # of a table in a notebook
+_FUTURES, _DRAWS = 12, 400
 
 
 @dataclass(frozen=True, repr=False)
@@ -33,10 +42,12 @@ class EntropyCurve:
     Attributes
     ----------
     name : of the entropy. samples : numbers n of answers, rising to N.
-    mean : mean over subsets of n of the N answers; rises with n where the estimate is biased low.
+    mean : mean over subsets of n of the N answers; rises with n where the estimate is biased low. Of the
+        Bayesian semantic entropy: its estimate after the first n answers.
     low, high : interval that holds `level` of the subsets. The subsets overlap, so it is too narrow for n
-        near N, and a point at N: it shows how far n answers can lead astray, not how sure N are.
-    exact : for each n, True if all subsets were looked at, False for random ones.
+        near N, and a point at N: it shows how far n answers can lead astray, not how sure N are. Of the
+        Bayesian semantic entropy: its interval after the first n answers.
+    exact : for each n, True if all subsets (or the first n answers) were looked at, False for random ones.
     """
 
     name: str
@@ -112,7 +123,7 @@ class SamplesNeeded:
 
 def entropy_curve(
     uncertainty: Uncertainty,
-    name: str = "semantic_entropy",
+    name: str = LEADING,
     *,
     sizes: Sequence[int] | None = None,
     subsamples: int = 1000,
@@ -120,13 +131,15 @@ def entropy_curve(
     seed: int = 0,
     distances: npt.ArrayLike | None = None,
 ) -> EntropyCurve:
-    """An entropy against the number of samples, by subsets of the answers drawn without replacement.
+    """An entropy against the number of samples: the Bayesian semantic entropy as the answers came in, the
+    others by subsets of the answers drawn without replacement.
 
     Parameters
     ----------
-    uncertainty : of N answers. name : of one of its four entropies.
+    uncertainty : of N answers. name : of one of its entropies.
     sizes : numbers of answers, each 1 to N; default all, or 100 spread evenly where N is larger.
-    subsamples : random subsets of each size; all subsets are taken where they are not more.
+    subsamples : random subsets of each size; all subsets are taken where they are not more. For the Bayesian
+        semantic entropy the draws of its posterior.
     level, seed : of the interval, of the choice of subsets.
     distances : float [N, N], for Rao's entropy only (`entropy.meaning_distances`): an `Uncertainty` does not
         keep them.
@@ -144,6 +157,8 @@ def entropy_curve(
         sizes = sorted(set(np.linspace(1, n, min(n, _SIZES)).round().astype(int).tolist()))
     if not len(sizes) or any(whole_number(size, "A size", 1) > n for size in sizes):
         raise InputError(f"sizes are numbers of answers from 1 to {n}; got {list(sizes)}.")
+    if name == LEADING:
+        return _curve_of_posterior(uncertainty, [int(size) for size in sizes], level, subsamples, seed)
     random = np.random.default_rng(seed)
     # One set of orders for all sizes: the subsets are nested and the curve is smooth
     places = random.permuted(np.tile(np.arange(n), (subsamples, 1)), axis=1)
@@ -161,7 +176,7 @@ def entropy_curve(
 def samples_needed(
     uncertainty: Uncertainty,
     width: float,
-    name: str = "semantic_entropy",
+    name: str = LEADING,
     *,
     resamples: int = 2000,
     seed: int = 0,
@@ -169,20 +184,23 @@ def samples_needed(
 ) -> SamplesNeeded:
     """How many samples it takes until the interval of an entropy is at most `width` wide.
 
-    The answers there are stand for the model: m of them are drawn with replacement, for m = N, 2N, 4N, ...,
-    until the percentile interval (at the level of `uncertainty`) is narrow enough; between the last two m the
-    logarithm of the width is taken as linear in that of m. For large m the width falls as 1 / sqrt(m).
+    For the Bayesian semantic entropy futures are drawn from its posterior, further answers from each of them,
+    and the width of the interval that they would give is averaged. For the others the answers there are stand
+    for the model: m of them are drawn with replacement. In both cases for m = N, 2N, 4N, ..., until the
+    interval (at the level of `uncertainty`) is narrow enough; between the last two m the logarithm of the
+    width is taken as linear in that of m. For large m the width falls as 1 / sqrt(m).
 
     Parameters
     ----------
     uncertainty : of N answers. width : wanted, in the unit of the entropy, > 0. name : of the entropy.
-    resamples, seed : of the bootstrap. distances : as in `entropy_curve`.
+    resamples, seed : of the bootstrap; of the futures the seed. distances : as in `entropy_curve`.
 
     Returns
     -------
-    SamplesNeeded. `total` and `more` are None, and `basis` says why, where the answers show no spread (one
-    cluster), the entropy is infinite, or more than a million samples would be needed. Ten answers give the
-    order of magnitude, not more: docs/uncertainty.md has the measured errors.
+    SamplesNeeded. `total` and `more` are None, and `basis` says why, where more than a million samples would
+    be needed and, for the others than the Bayesian semantic entropy, where the answers show no spread (one
+    cluster) or the entropy is infinite. Ten answers give the order of magnitude, not more:
+    docs/uncertainty.md has the measured errors.
 
     Raises
     ------
@@ -194,6 +212,15 @@ def samples_needed(
     whole_number(resamples, "resamples", 1)
     whole_number(seed, "seed", 0)
     n = len(ids)
+    if name == LEADING:
+        posterior, level = uncertainty.posterior, uncertainty.level
+        basis = (
+            f"Futures of {n} answers in {ids.max() + 1} clusters, drawn from what these say of all meanings."
+        )
+        low, high = percentile_interval(posterior.entropies(seed=uncertainty.seed), level)
+        return _search(
+            name, width, n, high - low, lambda m: _future_width(posterior, m - n, level, seed), basis
+        )
 
     def width_at(m: int) -> float:
         counts = np.random.default_rng(seed).multinomial(m, np.full(n, 1.0 / n), size=resamples)
@@ -222,6 +249,13 @@ def samples_needed(
             f" About {unseen:.0%} of the model's answers may mean something that was not sampled yet "
             "(Good-Turing): take the number as a lower bound."
         )
+    return _search(name, width, n, now, width_at, basis)
+
+
+def _search(
+    name: str, width: float, n: int, now: float, width_at: Callable[[int], float], basis: str
+) -> SamplesNeeded:
+    """The number of samples at which the interval, `now` wide with n, is `width` wide."""
     if now <= width:
         return SamplesNeeded(name, width, now, n, 0, basis)
     before, wide, m = n, now, n
@@ -234,6 +268,27 @@ def samples_needed(
             return SamplesNeeded(name, width, now, total, total - n, basis)
         before, wide = m, narrow
     return SamplesNeeded(name, width, now, None, None, f"Not estimable: more than a million samples. {basis}")
+
+
+def _future_width(posterior: MeaningPosterior, more: int, level: float, seed: int) -> float:
+    """Width of the interval after `more` further samples, the mean over possible futures."""
+    widths = []
+    for future in range(_FUTURES):
+        after = posterior.after(more, seed=seed + future)
+        low, high = percentile_interval(after.entropies(_DRAWS, seed=seed + future), level)
+        widths.append(high - low)
+    return float(np.mean(widths))
+
+
+def _curve_of_posterior(
+    uncertainty: Uncertainty, sizes: list[int], level: float, draws: int, seed: int
+) -> EntropyCurve:
+    rows = []
+    for size in sizes:
+        entropies = uncertainty.posterior_after(size).entropies(draws, seed=seed)
+        rows.append((float(np.median(entropies)), *percentile_interval(entropies, level)))
+    median, low, high = zip(*rows, strict=True)
+    return EntropyCurve(LEADING, tuple(sizes), median, low, high, (True,) * len(sizes), level)
 
 
 def _parts(

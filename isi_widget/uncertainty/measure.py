@@ -10,7 +10,7 @@ import json
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -20,11 +20,16 @@ from isi_widget.answer import Answer
 from isi_widget.errors import InputError
 from isi_widget.readable import html_table
 from isi_widget.uncertainty._checks import Floats, contiguous
-from isi_widget.uncertainty.bootstrap import NAMES, Interval, bootstrap_intervals
+from isi_widget.uncertainty.bootstrap import (
+    LEADING,
+    NAMES,
+    Interval,
+    bootstrap_intervals,
+    percentile_interval,
+)
 from isi_widget.uncertainty.clusters import cluster
 from isi_widget.uncertainty.entropy import (
     Length,
-    answer_probabilities,
     cluster_log_probabilities,
     discrete_semantic_entropy,
     meaning_distances,
@@ -37,9 +42,10 @@ from isi_widget.uncertainty.graphs import graph_measures
 from isi_widget.uncertainty.judge import Chosen, Entailment, Judge, compare
 from isi_widget.uncertainty.lexical import lexical_similarity
 from isi_widget.uncertainty.order import OrderDependence, order_dependence
+from isi_widget.uncertainty.posterior import MeaningPosterior, posterior_of
 
 Likelihood = Literal["raw", "sampled"]
-WEIGHTED = ("semantic_entropy", "predictive_entropy", "rao_quadratic_entropy")
+WEIGHTED = ("semantic_entropy", "predictive_entropy")
 """The entropies that need likelihoods: NaN where the model does not tell them."""
 
 
@@ -55,12 +61,17 @@ class Uncertainty:
     Attributes
     ----------
     answers : the N sampled answers. cluster_ids : the cluster of each, numbered by first appearance.
-    semantic_entropy, discrete_semantic_entropy : nats, 0 to ln(number of clusters); see
+    bayesian_semantic_entropy : nats, the entropy over all meanings that the model could give as it was
+        sampled, unseen ones too: the median of a posterior, see `isi_widget.uncertainty.posterior`. It leads.
+    discrete_semantic_entropy : nats, 0 to ln(number of clusters), of the sampled answers alone; see
         `isi_widget.uncertainty.entropy`.
+    semantic_entropy : nats, 0 to ln(number of clusters), each sample weighted by its likelihood, as Farquhar
+        et al. do. With more samples it tends to the entropy of p^2 / sum p^2, not of p: a likely answer is
+        sampled often and weighs much each time.
     predictive_entropy : nats per token (length "mean") or per answer ("sum").
-    rao_quadratic_entropy : 0 to 1, the mean distance in meaning of two answers, weighted by likelihood.
-    intervals : {name of the entropy: (low, high)}, bootstrap percentile intervals at `level`, biased low for
-        few samples.
+    rao_quadratic_entropy : 0 to 1, the mean distance in meaning of two different ones of the sampled answers.
+    intervals : {name of the entropy: (low, high)} at `level`: of the posterior for the Bayesian one,
+        bootstrap percentiles for the others, biased low for few samples.
     question : what the answers answer. strict : rule of the clusters. length : of the log-likelihoods, "mean"
         or "sum".
     seed : of the bootstrap and of the orders. entailment : name of the entailment model.
@@ -73,8 +84,8 @@ class Uncertainty:
     judge : who compared the meanings, how it was chosen, and what it could not read; None in records of
         before it was kept.
 
-    Where the model does not tell log-probabilities (`has_likelihoods` is False), semantic, predictive and
-    Rao's entropy, their intervals and the probabilities of the clusters are NaN. Equal by content.
+    Where the model does not tell log-probabilities (`has_likelihoods` is False), likelihood-weighted and
+    predictive entropy, their intervals and the probabilities of the clusters are NaN. Equal by content.
     """
 
     answers: tuple[Answer, ...]
@@ -96,6 +107,7 @@ class Uncertainty:
     graph_measures: Mapping[str, float] = field(default_factory=dict)
     include_end: bool = False
     judge: Judge | None = None
+    bayesian_semantic_entropy: float = math.nan
 
     def __post_init__(self) -> None:
         if len(self.answers) != len(self.cluster_ids):
@@ -168,6 +180,27 @@ class Uncertainty:
         return not math.isnan(self.log_likelihoods[0])
 
     @property
+    def drawn_probabilities(self) -> tuple[float, ...]:
+        """The probability with which each whole answer, its end with it, is drawn by the sampling; NaN where
+        it is not known. Of one that max_new_tokens cut, that of all answers which begin like it.
+        """
+        return tuple(map(_drawn_probability, self.answers))
+
+    @property
+    def posterior(self) -> MeaningPosterior:
+        """What the answers say of the masses of all meanings; `bayesian_semantic_entropy` is its median."""
+        return self.posterior_after(len(self.answers))
+
+    def posterior_after(self, samples: int) -> MeaningPosterior:
+        """The posterior as it was after the first so many answers, at least 1."""
+        first = slice(samples)
+        return posterior_of(
+            self.cluster_ids[first],
+            self.drawn_probabilities[first],
+            [answer.token_ids for answer in self.answers[first]],
+        )
+
+    @property
     def number_of_clusters(self) -> int:
         """How many meanings the sampled answers have."""
         return len(set(self.cluster_ids))
@@ -209,16 +242,15 @@ class Uncertainty:
         n, notes = len(self.answers), [] if self.judge is None else [*self.judge.caveats]
         if not self.has_likelihoods:
             notes.append(
-                "The model does not tell the log-probabilities of its answers: semantic, predictive and "
-                "Rao's entropy are not available; the discrete semantic entropy and the graph measures need "
-                "none."
+                "The model does not tell the log-probabilities of its answers: likelihood-weighted and "
+                "predictive entropy are not available; the others need none."
             )
         if self.number_of_clusters == 1:
             missed = 1.0 - 0.05 ** (1.0 / n)
             subject = f"All {n} answers mean the same" if n > 1 else "There is only one answer"
             notes.append(
-                f"{subject}, so the semantic entropies and their intervals are 0; a meaning of probability "
-                f"{missed:.2f} would be missed by so many samples one time in twenty."
+                f"{subject}, so the entropies of the sampled answers and their bootstrap intervals are 0; a "
+                f"meaning of probability {missed:.2f} would be missed by so many samples one time in twenty."
             )
         if self.order is not None and self.order.changed > 0:
             low, high = self.order.entropy_low, self.order.entropy_high
@@ -229,7 +261,7 @@ class Uncertainty:
         if self.has_likelihoods and (empty := sum(not a.logprobs for a in self.answers)):
             notes.append(
                 f"{empty} of {n} answers are empty: without tokens they count as certain (l = 0) in "
-                "the semantic, predictive and Rao's entropy; the discrete semantic entropy is not affected."
+                "the likelihood-weighted and predictive entropy; the others are not affected."
             )
         if self.has_likelihoods and self.length == "sum" and not self.include_end:
             notes.append(
@@ -271,7 +303,15 @@ class Uncertainty:
             values["order"] = OrderDependence.from_dict(order)
         if (judge := record.get("judge")) is not None:
             values["judge"] = Judge.from_dict(judge)
-        return cls(**values | {name: float(record[name]) for name in NAMES})
+        values |= {name: float(record[name]) for name in NAMES if name in record}
+        if LEADING in record:
+            return cls(**values)
+        values["intervals"][LEADING] = (math.nan, math.nan)  # made before it was measured
+        older = cls(**values)
+        value, interval = _bayesian(older.posterior, older.level, older.seed)
+        return replace(
+            older, bayesian_semantic_entropy=value, intervals={**older.intervals, LEADING: interval}
+        )
 
 
 def uncertainty_of(
@@ -338,9 +378,12 @@ def uncertainty_of(
     relations = np.argmax(probabilities, axis=2)
     ids = cluster(lambda i, j: int(relations[i, j]), len(answers), strict)
     entropies, intervals = _entropies(ids, values, distances, level, resamples, seed)
+    posterior = posterior_of(ids, list(map(_drawn_probability, answers)), [a.token_ids for a in answers])
+    leading, intervals[LEADING] = _bayesian(posterior, level, seed)
     return Uncertainty(
         answers=answers,
         cluster_ids=tuple(ids),
+        bayesian_semantic_entropy=leading,
         **entropies,
         intervals=intervals,
         question=question,
@@ -403,20 +446,42 @@ def _log_likelihoods(
 def _entropies(
     ids: Sequence[int], values: Floats, distances: Floats, level: float, resamples: int, seed: int
 ) -> tuple[dict[str, float], dict[str, Interval]]:
-    """The four entropies and their intervals; NaN for those that need likelihoods where there are none."""
+    """The entropies of the answers alone and their intervals; NaN for those that need likelihoods where
+    there are none.
+    """
     known = not np.isnan(values).any()
-    weights = values if known else np.zeros(len(values))  # any will do for the discrete entropy
+    weights = values if known else np.zeros(len(values))  # any will do for those that need none
     intervals = bootstrap_intervals(ids, weights, distances, level=level, resamples=resamples, seed=seed)
     entropies = {
         "semantic_entropy": semantic_entropy(ids, weights),
         "discrete_semantic_entropy": discrete_semantic_entropy(ids),
         "predictive_entropy": predictive_entropy(weights),
-        "rao_quadratic_entropy": rao_quadratic_entropy(answer_probabilities(weights), distances),
+        "rao_quadratic_entropy": _mean_distance(distances),
     }
     if not known:
         entropies |= dict.fromkeys(WEIGHTED, math.nan)
         intervals |= dict.fromkeys(WEIGHTED, (math.nan, math.nan))
     return entropies, intervals
+
+
+def _mean_distance(distances: Floats) -> float:
+    """Rao's entropy of what the answers were drawn from, without bias: the mean over pairs of two answers."""
+    n = len(distances)
+    return rao_quadratic_entropy(np.full(n, 1.0 / n), distances) * n / (n - 1) if n > 1 else 0.0
+
+
+def _bayesian(posterior: MeaningPosterior, level: float, seed: int) -> tuple[float, Interval]:
+    """Median of the entropy over all meanings, and its central interval."""
+    entropies = posterior.entropies(seed=seed)
+    return float(np.median(entropies)), percentile_interval(entropies, level)
+
+
+def _drawn_probability(answer: Answer) -> float:
+    """Of the whole answer, as it was sampled; NaN where one of its tokens or its end has none."""
+    ended = answer.sampled_end_logprob if answer.finished else 0.0
+    if ended is None or len(answer.sampled_logprobs) != len(answer.token_ids):
+        return math.nan
+    return math.exp(math.fsum(answer.sampled_logprobs) + ended)
 
 
 def _number(value: float) -> float | str:

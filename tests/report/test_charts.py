@@ -90,9 +90,11 @@ def test_a_comparison_shows_every_condition(bare):
     axes = drawn(Comparison(trials, ("first", "second", "third")).plot())
     assert {"first", "second", "third"} <= set(axes)
     points = [
-        line.get_xdata()[0] for line in axes["Semantic entropy (nats)"].lines if line.get_marker() == "o"
+        line.get_xdata()[0]
+        for line in axes["Semantic entropy, Bayesian (nats)"].lines
+        if line.get_marker() == "o"
     ]
-    assert points == pytest.approx([trials[0].uncertainty.semantic_entropy] * 2)
+    assert points == pytest.approx([trials[0].uncertainty.bayesian_semantic_entropy] * 2)
     widths = [bar.get_width() for bar in axes["Attention, relative to the inputs"].patches]
     assert widths[:3] == pytest.approx(list(trials[0].attention.relative().values()))
     assert widths[3:6] == pytest.approx(list(trials[1].attention.relative().values()))
@@ -108,17 +110,16 @@ def test_without_likelihoods_the_bars_are_shares_of_the_answers(silent):
         0.25,
     ]
     texts = [text.get_text().strip() for text in axes["Uncertainty: 4 samples, T = 0.9,"].texts]
-    assert texts == ["not available"] * 3
+    assert texts == ["not available"] * 2
     assert "A server shows only text." in figure.get_supxlabel()
 
 
-def test_conditions_of_which_one_has_no_likelihoods_are_compared_by_the_discrete_entropy(silent):
+def test_conditions_of_which_one_has_no_likelihoods_are_compared_all_the_same(silent):
     told = make_trial()
     axes = drawn(Comparison((told, silent), ("a", "b")).plot())
-    axis = axes["Discrete semantic entropy (nats)"]
+    axis = axes["Semantic entropy, Bayesian (nats)"]
     points = [line.get_xdata()[0] for line in axis.lines if line.get_marker() == "o"]
-    assert points == [trial.uncertainty.discrete_semantic_entropy for trial in (told, silent)]
-    assert "Semantic entropy (nats)" in drawn(Comparison((told,), ("a",)).plot())
+    assert points == [trial.uncertainty.bayesian_semantic_entropy for trial in (told, silent)]
 
 
 def test_the_legend_of_a_comparison_does_not_cover_the_numbers_of_its_axis():

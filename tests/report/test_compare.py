@@ -178,7 +178,7 @@ def test_repr_has_one_line_per_condition(trial):
 def test_the_caption_says_how_the_entropies_were_sampled_and_only_what_holds_for_all():
     same = Comparison((make_trial(), make_trial()), ("a", "b"))._repr_html_()
     assert "Same settings and seed (7) for all, model embedded." in same
-    assert "4 samples at temperature 0.9; in brackets 95% bootstrap intervals." in same
+    assert "4 samples at temperature 0.9; in brackets 95% intervals." in same
     assert ">model<" not in same
     silent = dataclasses.replace(make_silent_trial(), model={"name": "remote"})
     other = Comparison((make_trial(), silent), ("a", "b"))._repr_html_()

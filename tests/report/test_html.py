@@ -151,9 +151,9 @@ def test_dollar_signs_are_no_formulas_for_a_notebook(trial):
 def test_a_trial_without_likelihoods_says_so_and_shows_its_notes(silent):
     html = silent._repr_html_()
     text = text_of(check_safe(html))
-    assert text.count("not available") == 4  # three entropies, and the caveat about them
+    assert text.count("not available") == 3  # two entropies, and the caveat about them
     assert "nan" not in text.lower() and "infinite" not in text
     assert "No.2 of 4" in text and "probability, answers" not in text
     assert "Not available: attention. A server shows only text." in text
     table = text_of(check_safe(Comparison((make_trial(), silent), ("a", "b"))._repr_html_()))
-    assert table.count("not available") == 3 and "nan" not in table.lower() and "infinite" not in table
+    assert table.count("not available") == 2 and "nan" not in table.lower() and "infinite" not in table

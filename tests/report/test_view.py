@@ -56,12 +56,15 @@ def test_the_numbers_are_those_of_the_trial(trial):
     assert entropies["semantic_entropy"]["value"] == pytest.approx(expected)
     assert entropies["discrete_semantic_entropy"]["value"] == pytest.approx(expected)
     assert entropies["predictive_entropy"]["value"] == pytest.approx(0.5)
-    assert entropies["rao_quadratic_entropy"]["value"] == pytest.approx(1 - 0.25 - 0.0625 - 0.0625)
+    assert entropies["rao_quadratic_entropy"]["value"] == pytest.approx(
+        10 / 12
+    )  # of the 12 ordered pairs, 2 are equal
     for name, entropy in entropies.items():
         assert (entropy["low"], entropy["high"]) == trial.uncertainty.interval(name)
         assert entropy["label"] and entropy["definition"].endswith(".")
     assert entropies["semantic_entropy"]["maximum"] == pytest.approx(math.log(4))
-    assert entropies["rao_quadratic_entropy"]["maximum"] == pytest.approx(0.75)
+    assert entropies["rao_quadratic_entropy"]["maximum"] == 1.0
+    assert entropies["bayesian_semantic_entropy"]["maximum"] is None
     assert entropies["predictive_entropy"]["maximum"] is None
     attention = view["attention"]
     assert attention["absolute"] == pytest.approx(
@@ -99,7 +102,7 @@ def test_numbers_that_json_does_not_have_are_null(trial):
     uncertainty = dataclasses.replace(trial.uncertainty, predictive_entropy=math.inf)
     view = dataclasses.replace(trial, answer=answer, uncertainty=uncertainty).view()
     assert view["answer"]["tokens"][0]["logprob"] is None
-    assert view["uncertainty"]["entropies"][2]["value"] is None
+    assert view["uncertainty"]["entropies"][3]["value"] is None
     json.dumps(view, allow_nan=False)
 
 
@@ -125,25 +128,29 @@ def test_without_likelihoods_nothing_is_shown_as_zero(silent):
     uncertainty = silent.view()["uncertainty"]
     json.dumps(uncertainty, allow_nan=False)
     assert [entropy["missing"] for entropy in uncertainty["entropies"]] == [
-        "not available",
+        "",
         "",
         "not available",
         "not available",
+        "",
     ]
     clusters = [(c["name"], c["count"], c["probability"], c["share"]) for c in uncertainty["clusters"]]
     assert clusters == [("No.", 2, None, 0.5), ("Yes.", 1, None, 0.25), ("Maybe.", 1, None, 0.25)]
-    assert "discrete_semantic_entropy=1.040" in repr(silent)
+    assert f"bayesian_semantic_entropy={silent.uncertainty.bayesian_semantic_entropy:.3f}" in repr(silent)
 
 
 def test_infinite_is_not_unknown(trial):
     uncertainty = dataclasses.replace(trial.uncertainty, predictive_entropy=math.inf)
     entropies = dataclasses.replace(trial, uncertainty=uncertainty).view()["uncertainty"]["entropies"]
-    assert [entropy["missing"] for entropy in entropies] == ["", "", "infinite", ""]
+    assert [entropy["missing"] for entropy in entropies] == ["", "", "", "infinite", ""]
 
 
 def test_a_definition_tells_the_interval_and_the_largest_value(trial, silent):
-    semantic, _, predictive, _ = trial.view()["uncertainty"]["entropies"]
+    leading, _, semantic, predictive, _ = trial.view()["uncertainty"]["entropies"]
+    assert (
+        "Interval: 95% credible" in leading["definition"] and "samples are counted" in leading["definition"]
+    )
     assert "Interval: 95%, bootstrap" in semantic["definition"]
     assert semantic["definition"].endswith(f"Largest possible here: {math.log(4):.2f} nats.")
     assert predictive["definition"].endswith("Interval: 95%, bootstrap over the samples.")
-    assert "Interval" not in silent.view()["uncertainty"]["entropies"][0]["definition"]
+    assert "Interval" not in silent.view()["uncertainty"]["entropies"][2]["definition"]

@@ -43,6 +43,7 @@ def make_row(semantic=0.5, index=0, **other):
         "stimulus": f"{index:016x}",
         "correct": True,
         "answer_probability": 0.8,
+        "bayesian_semantic_entropy": 0.625,
         "semantic_entropy": semantic,
         "discrete_semantic_entropy": 0.25,
         "predictive_entropy": 0.75,

@@ -39,8 +39,9 @@ def test_the_entropies_are_those_of_the_kept_answers(trial):
         -sum(n / 12 * math.log(n / 12) for n in counts.values())
     )
     assert uncertainty.predictive_entropy == pytest.approx(-sum(means) / 12)
-    # 0/1 distances between clusters: one minus the sum of squares
-    assert uncertainty.rao_quadratic_entropy == pytest.approx(1 - sum(p * p for p in shares.values()))
+    # 0/1 distances between clusters: the share of pairs of different samples that lie in different ones
+    equal = sum(n * (n - 1) for n in counts.values())
+    assert uncertainty.rao_quadratic_entropy == pytest.approx(1 - equal / (12 * 11))
 
 
 def test_the_answer_and_the_samples_are_those_of_the_model_alone(trial, vlm, stimulus):

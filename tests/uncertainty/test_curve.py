@@ -11,9 +11,10 @@ import pytest
 from isi_widget.answer import Answer
 from isi_widget.errors import InputError
 from isi_widget.uncertainty import entropy as e
-from isi_widget.uncertainty.bootstrap import NAMES, bootstrap_intervals
+from isi_widget.uncertainty.bootstrap import LEADING, NAMES, RESAMPLED, bootstrap_intervals
 from isi_widget.uncertainty.curve import entropy_curve, samples_needed
 from isi_widget.uncertainty.measure import Uncertainty
+from isi_widget.uncertainty.posterior import posterior_of
 
 DISCRETE = "discrete_semantic_entropy"
 
@@ -41,10 +42,11 @@ def plain(name, chosen, ids=IDS, ll=LL):
         return e.discrete_semantic_entropy(ids)
     if name == "predictive_entropy":
         return e.predictive_entropy(values)
-    return e.rao_quadratic_entropy(e.answer_probabilities(values), D[np.ix_(chosen, chosen)])
+    pairs = [D[i, j] for i, j in itertools.permutations(chosen, 2)]
+    return np.mean(pairs) if pairs else 0.0
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", RESAMPLED)
 def test_all_subsets_by_brute_force(name):
     curve = entropy_curve(uncertain(IDS, LL), name, level=0.8, distances=D)
     assert curve.samples == (1, 2, 3, 4, 5, 6) and all(curve.exact) and curve.level == 0.8
@@ -81,19 +83,31 @@ def test_the_mean_predictive_entropy_is_flat():
 
 def test_curves_are_seeded_and_sizes_can_be_chosen():
     u = uncertain(np.random.default_rng(0).choice(4, 30))
-    first = entropy_curve(u, sizes=[5, 10, 30], seed=1, subsamples=100)
+    first = entropy_curve(u, DISCRETE, sizes=[5, 10, 30], seed=1, subsamples=100)
     assert first.samples == (5, 10, 30) and first.exact == (False, False, True)
-    assert first == entropy_curve(u, sizes=[5, 10, 30], seed=1, subsamples=100)
-    assert first != entropy_curve(u, sizes=[5, 10, 30], seed=2, subsamples=100)
-    many = entropy_curve(uncertain([0, 1] * 200), subsamples=20)
+    assert first == entropy_curve(u, DISCRETE, sizes=[5, 10, 30], seed=1, subsamples=100)
+    assert first != entropy_curve(u, DISCRETE, sizes=[5, 10, 30], seed=2, subsamples=100)
+    many = entropy_curve(uncertain([0, 1] * 200), DISCRETE, subsamples=20)
     assert len(many.samples) == 100 and many.samples[0] == 1 and many.samples[-1] == 400
 
 
 def test_chunks_do_not_change_the_curve(monkeypatch):
     u = uncertain(IDS, LL)
-    whole = entropy_curve(u)
+    whole = entropy_curve(u, DISCRETE)
     monkeypatch.setattr("isi_widget.uncertainty.curve._CELLS", 13)
-    assert entropy_curve(u) == whole
+    assert entropy_curve(u, DISCRETE) == whole
+
+
+def test_the_leading_curve_is_the_posterior_as_the_answers_came():
+    u = uncertain([0, 1, 0, 0, 2, 0, 0, 1, 0, 0] * 8)
+    curve = entropy_curve(u, sizes=[1, 10, 80], seed=3)
+    assert curve.name == LEADING and curve.exact == (True, True, True)
+    for k, n in enumerate(curve.samples):
+        entropies = posterior_of(u.cluster_ids[:n]).entropies(seed=3)
+        assert curve.mean[k] == np.median(entropies)
+        assert curve.low[k] <= curve.mean[k] <= curve.high[k]
+    width = np.subtract(curve.high, curve.low)
+    assert width[2] < width[1] < width[0]
 
 
 # -------------------------------------------------------------------------------------------- samples needed
@@ -114,7 +128,7 @@ def test_predictive_entropy_follows_the_standard_error():
 
 def test_interval_with_that_many_answers_is_that_wide():
     ids = [0] * 5 + [1] * 3 + [2] * 2
-    found = samples_needed(uncertain(ids), 0.3)
+    found = samples_needed(uncertain(ids), 0.3, "semantic_entropy")
     times = round(found.total / 10)
     again = bootstrap_intervals(ids * times, [-1.0] * 10 * times, np.zeros((10 * times,) * 2))
     low, high = again["semantic_entropy"]
@@ -131,22 +145,44 @@ def test_narrow_enough_already():
 
 
 def test_not_estimable():
-    found = samples_needed(uncertain([0] * 10), 0.1)
+    found = samples_needed(uncertain([0] * 10), 0.1, DISCRETE)
     assert found.total is None and found.more is None and found.width_now == 0.0
     assert found.basis.startswith("Not estimable: all answers mean the same")
     flat = samples_needed(uncertain([0, 1]), 0.1, "predictive_entropy")
     assert flat.total is None and "show no spread" in flat.basis
     lost = samples_needed(uncertain([0, 1], [-1.0, -math.inf]), 0.1, "predictive_entropy")
     assert lost.total is None and "probability zero" in lost.basis
-    far = samples_needed(uncertain([0] * 6 + [1] * 4), 1e-5)
+    far = samples_needed(uncertain([0] * 6 + [1] * 4), 1e-5, DISCRETE)
     assert far.total is None and "more than a million" in far.basis
 
 
 def test_unseen_meanings_are_mentioned():
-    assert (
-        "40% of the model's answers may mean" in samples_needed(uncertain([0] * 6 + [1, 2, 3, 4]), 0.2).basis
+    many, few = (samples_needed(uncertain([0] * 6 + rest), 0.2, DISCRETE) for rest in ([1, 2, 3, 4], [1] * 4))
+    assert "40% of the model's answers may mean" in many.basis
+    assert "may mean" not in few.basis
+
+
+@pytest.mark.parametrize("probabilities", [[0.7, 0.3], [0.5, 0.3, 0.2]])
+def test_the_posterior_is_that_wide_with_that_many_answers(probabilities):
+    """Of the samples that it names, drawn from the true distribution, the interval is as wide as asked."""
+    random = np.random.default_rng(0)
+    draw = lambda n: random.choice(len(probabilities), n, p=probabilities)  # noqa: E731
+    needed = [samples_needed(uncertain(draw(40)), 0.25).total for _ in range(6)]
+    widths = []
+    for _ in range(12):
+        values = posterior_of(draw(int(np.median(needed)))).entropies()
+        widths.append(np.subtract(*np.percentile(values, [97.5, 2.5])))
+    assert np.mean(widths) == pytest.approx(0.25, rel=0.3)
+
+
+def test_where_all_mass_is_known_no_sample_is_needed():
+    answers = tuple(
+        Answer(text, (i,), (text,), (p,), sampled_logprobs=(p,), sampled_end_logprob=0.0)
+        for i, (text, p) in enumerate([("Yes", math.log(0.7)), ("No", math.log(0.3))])
     )
-    assert "may mean" not in samples_needed(uncertain([0] * 6 + [1] * 4), 0.2).basis
+    u = Uncertainty(answers, (0, 1), 0, 0, 0, 0, dict.fromkeys(NAMES, (0.0, 0.0)))
+    found = samples_needed(u, 0.01)
+    assert (found.total, found.more) == (2, 0) and found.width_now == 0.0
 
 
 def documented():
@@ -217,10 +253,11 @@ def test_bad_width(width):
         samples_needed(uncertain(IDS, LL), width)
 
 
-def test_without_likelihoods_only_the_discrete_entropy():
+def test_without_likelihoods_only_those_that_need_none():
     u = uncertain(IDS, [math.nan] * 6)
+    assert entropy_curve(u) == entropy_curve(uncertain(IDS, LL))
     for function in (entropy_curve, lambda u, name: samples_needed(u, 0.1, name)):
-        for name in ("semantic_entropy", "predictive_entropy", "rao_quadratic_entropy"):
+        for name in ("semantic_entropy", "predictive_entropy"):
             with pytest.raises(InputError, match="does not tell log-probabilities"):
                 function(u, name)
     assert entropy_curve(u, DISCRETE) == entropy_curve(uncertain(IDS, LL), DISCRETE)

@@ -77,7 +77,7 @@ const Item = live(function Item({ trial, shown }: { trial: Trial; shown: boolean
   const entropy = uncertainty?.entropies[0];
   const note = store.notes.value[id];
   const pinned = store.pinned.value.includes(id);
-  const facts = [entropy && `${entropy.name[0] === "d" ? "discrete " : ""}SE ${decimals(entropy.value)}${uncertainty.judge.doubts.length ? " (!)" : ""}`, store.otherModel(trial) && trial.view.model].filter(Boolean).join(" · ");
+  const facts = [entropy && `SE ${decimals(entropy.value)}${uncertainty.judge.doubts.length ? " (!)" : ""}`, store.otherModel(trial) && trial.view.model].filter(Boolean).join(" · ");
   return (
     <li class="isi-card">
       <button type="button" class="isi-trial" aria-pressed={shown} data-testid={`trial-${id}`} title={told(trial, note)} onClick={(event) => still(event.currentTarget, () => store.show(id))}>
