@@ -318,7 +318,7 @@ describe("results", () => {
     expect(page.text("cluster-0")).toContain("3 of 4");
     expect(page.text("cluster-0")).not.toContain("0.00");
     expect(page.find("cluster-0").querySelector(".isi-value")?.getAttribute("width")).toBe("75%");
-    expect(page.text("trial-2")).toContain("discrete SE 0.56");
+    expect(page.text("trial-2")).toContain("SE 0.56");
   });
 
   it("say under them what could not be measured", async () => {
