@@ -34,10 +34,10 @@ describe("the list of entailment models", () => {
 
   it("says where each is, and the size of a download on the button that starts it", async () => {
     await list();
-    expect(page.text("judge-org/xlarge")).toContain("download 1.8 GB");
-    expect(page.text("judge-org/base")).toBe("org/base");
+    expect(page.text("judge-org/xlarge")).toBe("Download 1.8 GB");
+    expect(page.text("judge-org/base")).toBe("Use");
     const row = page.find("judge-org/base").closest("li")?.textContent ?? "";
-    for (const word of ["184 M", "English", "apache-2.0", "memory 738 MB", "on disk"]) expect(row).toContain(word);
+    for (const word of ["org/base", "184 M", "English", "apache-2.0", "memory 738 MB", "on disk"]) expect(row).toContain(word);
   });
 
   it("asks the kernel for what is pressed, once", async () => {

@@ -66,17 +66,23 @@ export const JudgeChoice = live(function JudgeChoice() {
 function Entry({ entry, chosen, take }: { entry: JudgeEntry; chosen: boolean; take: (name: string) => void }) {
   const { name, parameters, download, memory, licence, languages, state } = entry;
   const missing = state === "to be downloaded";
-  const facts = [`${(parameters / 1e6).toFixed(parameters < 1e7 ? 1 : 0)} M`, languages, licence, `memory ${size(memory)}`, missing ? "" : state];
+  const facts = [`${(parameters / 1e6).toFixed(parameters < 1e7 ? 1 : 0)} M`, languages, licence, `memory ${size(memory)}`, !missing && state];
+  const [owner, rest] = name.split("/");
   return (
     <li>
+      <span class="isi-grow">
+        {rest ? <span class="isi-muted">{owner}/</span> : owner}
+        {rest}
+        <br />
+        <span class="isi-muted">{facts.filter(Boolean).join(" · ")}</span>
+      </span>
       <Button
         test={`judge-${name}`}
         label={missing ? `Download ${size(download)} from the hub, and have ${name} compare the meanings` : `Have ${name} compare the meanings`}
-        text={missing ? `${name}: download ${size(download)}` : name}
+        text={missing ? `Download ${size(download)}` : chosen ? "in use" : "Use"}
         pressed={chosen}
         onClick={() => take(name)}
       />
-      <span class="isi-muted">{facts.filter(Boolean).join(" · ")}</span>
     </li>
   );
 }

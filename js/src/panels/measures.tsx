@@ -215,8 +215,9 @@ export function Uncertainty({ uncertainty, averages, partly }: UncertaintyProps)
       ) : uncertainty && (
         <div class="isi-wide">
           {uncertainty.judge.doubts.map((doubt) => (
-            <p key={doubt} class="isi-changed" data-testid="doubt">
-              <Icon name="warning" /> {doubt}
+            <p key={doubt} class="isi-doubt isi-changed" data-testid="doubt">
+              <Icon name="warning" />
+              {doubt}
             </p>
           ))}
           {uncertainty.entropies.map((entropy) => (
