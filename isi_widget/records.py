@@ -22,7 +22,7 @@ from isi_widget.errors import InputError
 
 MOST_BYTES = 300_000_000  # of one record as JSON text
 MOST_VALUES = 20_000_000  # numbers, texts, lists and objects in one record
-LONGEST = 300_000_000  # characters of one text: a picture is one
+LONGEST = 1_000_000  # characters of one text of a field
 DEEPEST = 40
 _LARGEST = 10**300  # of a whole number: it fits into a float
 #: What of `VLM.info()` is shown as a text.

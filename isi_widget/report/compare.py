@@ -18,6 +18,7 @@ from isi_widget.report.style import NEUTRAL, SEGMENT_COLORS, SEGMENTS
 from isi_widget.report.svg import NO_FORMULAS, QUIET, TABLE, bar, escape, stack
 from isi_widget.report.view import doubts_of
 from isi_widget.stimulus import Stimulus, checks
+from isi_widget.text import all_repaired
 from isi_widget.trial import Trial, run_trial
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ class Comparison:
     def from_dict(cls, record: Mapping[str, Any]) -> Comparison:
         """The inverse of `to_dict`. Raises `InputError` if it is no such record."""
         skipped = tuple((str(label), str(reason)) for label, reason in record.get("skipped", ()))
-        trials, labels = record["trials"], tuple(record["labels"])
+        trials, labels = record["trials"], tuple(all_repaired(record["labels"]))
         if len(trials) != len(labels):
             raise InputError(
                 f"A comparison needs a label for each of {len(trials)} trials; got {len(labels)}."

@@ -14,7 +14,8 @@ from collections.abc import Mapping
 from typing import Any
 
 _DEEPEST = 6
-_LONGEST = 100_000  # characters of the code of one value
+_LONGEST = 20_000_000  # characters of the code of one value: that of every text that a record may have
+_CALL = 100_000  # characters of a call that is read
 
 
 class NoLiteral(ValueError):
@@ -27,7 +28,7 @@ def literal(value: Any, depth: int = 0) -> str:
 
     Raises
     ------
-    NoLiteral : it is anything else, nested deeper than six times, or longer than 100,000 characters.
+    NoLiteral : it is anything else, nested deeper than six times, or longer than 20 million characters.
     """
     if depth > _DEEPEST:
         raise NoLiteral("nested too deeply")
@@ -71,7 +72,7 @@ def read_call(text: Any, function: str) -> tuple[list[Any], dict[str, Any]]:
     NoLiteral : it is anything else.
     """
     try:
-        if type(text) is not str or len(text) > _LONGEST:
+        if type(text) is not str or len(text) > _CALL:
             raise ValueError
         node = ast.parse(text, mode="eval").body
         if not isinstance(node, ast.Call) or ast.unparse(node.func) != function:

@@ -22,6 +22,7 @@ from isi_widget import records
 from isi_widget.attribution.attention import INPUTS, SEGMENTS
 from isi_widget.errors import InputError
 from isi_widget.settings import Settings, check_fields
+from isi_widget.text import all_repaired
 from isi_widget.uncertainty.bootstrap import LEADING, NAMES, Interval, check_level, percentile_interval
 from isi_widget.writing import write_file
 
@@ -348,7 +349,7 @@ def _row(values: Sequence[Any]) -> Row:
 def read(record: Mapping[str, Any]) -> tuple[Averages, int]:
     """The averages of a record, of an unfinished run too, and the size of its data set."""
     with records.damaged(_TITLE):
-        return _read(record)
+        return _read(all_repaired(record))
 
 
 def _read(record: Mapping[str, Any]) -> tuple[Averages, int]:

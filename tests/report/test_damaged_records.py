@@ -329,6 +329,13 @@ def test_halves_of_characters_are_repaired() -> None:
     assert trial.answer is not None and trial.answer.text == "a\ufffd"
     assert trial.notes == ("\U0001f600", "\ufffd")
     show_trial(trial, True)
+    averages = json.loads(json.dumps(_averages().to_dict()))
+    averages["condition"] = averages["versions"]["python"] = averages["model"]["family"] = "a\ud800"
+    found = Averages.from_dict(averages)
+    assert found.condition == "a\ufffd"
+    show_averages(found, True)
+    labelled = {**Comparison((trial,), ("a",)).to_dict(), "labels": ["a\ud800"]}
+    show_comparison(Comparison.from_dict(labelled), True)
 
 
 def test_a_new_field_is_covered_by_its_annotation() -> None:

@@ -155,7 +155,7 @@ class Sly(str):
 
 @pytest.mark.parametrize(
     "value",
-    [object(), float("nan"), float("inf"), Sly("a"), {1, 2}, b"a", 10**31, [[[[[[[1]]]]]]], "a" * 100_001],
+    [object(), float("nan"), float("inf"), Sly("a"), {1, 2}, b"a", 10**31, [[[[[[[1]]]]]]], "a" * 20_000_001],
 )
 def test_what_is_no_literal(value: Any) -> None:
     with pytest.raises(NoLiteral):
@@ -169,3 +169,9 @@ def test_calls() -> None:
         call("f", **{"a b": 1})
     with pytest.raises(NoLiteral):
         read_call("g(1)", "f")
+
+
+def test_the_longest_texts_are_code() -> None:
+    stimulus = isi.Stimulus(np.full((8, 9, 3), 200, np.uint8), "q" * 100_000, "\u202e" * 100_000)
+    trial = Trial(stimulus, None, None, None, {"name": "a"}, Settings())
+    assert "q" * 100_000 in trial.code() and trial.view()["code"] == trial.code()
