@@ -20,6 +20,7 @@ import numpy as np
 from isi_widget import embedded
 from isi_widget.errors import InputError
 from isi_widget.hub import Cancel, Progress
+from isi_widget.listening import warnings_wait
 from isi_widget.quantization import Quantization
 from isi_widget.uncertainty._checks import Floats, Ints
 from isi_widget.uncertainty._files import Files, on_disk
@@ -264,18 +265,19 @@ def load_entailment(
     """
     global _embedded
     if name is not None and str(name) != "embedded":
-        model, tokenizer = load_classifier(
-            name,
-            str(name),
-            quantization=quantization,
-            device=device,
-            dtype=dtype,
-            revision=revision,
-            use_safetensors=use_safetensors,
-            files=_local(str(name), revision) if local_files_only else None,
-            progress=progress,
-            cancel=cancel,
-        )
+        with warnings_wait():
+            model, tokenizer = load_classifier(
+                name,
+                str(name),
+                quantization=quantization,
+                device=device,
+                dtype=dtype,
+                revision=revision,
+                use_safetensors=use_safetensors,
+                files=_local(str(name), revision) if local_files_only else None,
+                progress=progress,
+                cancel=cancel,
+            )
         commit: str | None = getattr(model.config, "_commit_hash", None)
         return EntailmentModel(model, tokenizer, str(name), revision=commit)
     if quantization is not None:

@@ -216,7 +216,16 @@ def refuse_original(record: Mapping[str, Any], label: str) -> None:
     architecture = str(names[0]) if isinstance(names, list) and names else ""
     own = record.get("auto_map")
     offered = [name for name in own if name.startswith("AutoModel")] if isinstance(own, dict) else []
-    if _in_transformers(architecture) or "AutoModelForImageTextToText" in offered:
+    if "AutoModelForImageTextToText" in offered:
+        return
+    packed = record.get("quantization")
+    if isinstance(packed, dict) and "group_size" in packed and "quantization_config" not in record:
+        raise InputError(
+            f"{label} is in the format of MLX, for its own program on Apple's chips. Load the checkpoint "
+            f"that it was "
+            "made from."
+        )
+    if _in_transformers(architecture):
         return
     found = next((one for one in ORIGINALS if one.fits(model_type, architecture, record)), None)
     if found is not None:

@@ -15,6 +15,8 @@ from isi_widget.weights import INDEX, json_object, named_in
 #: What a processor and a tokenizer are made of; also in sub-folders (InstructBLIP has two tokenizers).
 _SMALL = (".json", ".txt", ".model", ".jinja", ".tiktoken")
 _SMALL_BYTES = 64 * 2**20
+#: Weights of llama.cpp, ONNX Runtime, JAX and TensorFlow.
+_FOREIGN = (".gguf", ".ggml", ".onnx", ".npz", ".msgpack", ".h5", ".tflite")
 _IDLE = ("onnx/", "original/", "openvino/", "runs/")
 
 
@@ -87,6 +89,8 @@ def _no_weights(subject: str, files: Mapping[str, object]) -> str:
         if other
         else ""
     )
+    if not other and (foreign := sorted(file for file in files if file.endswith(_FOREIGN))):
+        found = f" It has {foreign[0]}, which is for another program: choose a checkpoint for transformers."
     return f"{subject} has no safetensors weights.{found}"
 
 

@@ -20,12 +20,12 @@ from isi_widget import hub
 from isi_widget.attended import Call, attended
 from isi_widget.devices import choose_device
 from isi_widget.errors import Cancelled, InputError
+from isi_widget.listening import heard, warnings_wait
 from isi_widget.quantization import QUANTIZATIONS, check_quantization, keep_layout, quantization_config
 from isi_widget.vlm import files, memory, placement
 from isi_widget.vlm.adapters import find_adapter, put_on
 from isi_widget.vlm.configuration import configuration, first_line
 from isi_widget.vlm.families import family_of
-from isi_widget.vlm.listening import heard, warnings_wait
 from isi_widget.vlm.model import VLM
 from isi_widget.vlm.placement import DeviceMap, checked_map
 from isi_widget.vlm.processors import checked_arguments, load_processor, set_arguments, try_reading

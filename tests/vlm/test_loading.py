@@ -359,6 +359,22 @@ def test_a_hub_that_never_answers_is_given_up(monkeypatch):
             load_vlm("owner/model")
 
 
+def test_an_adapter_of_the_hub_is_recorded_with_its_commit(hub, checkpoint, tmp_path):
+    peft = pytest.importorskip("peft")
+    answers, _ = hub
+    model, _ = BUILDERS[checkpoint[0]]()
+    settings = peft.LoraConfig(target_modules=["q_proj"], r=2, init_lora_weights=False)
+    peft.get_peft_model(model, settings).save_pretrained(tmp_path / "adapter")
+    answers.folder = tmp_path / "adapter"
+    vlm = load_vlm(checkpoint[1], adapter="owner/model@main")
+    assert vlm.info()["adapter"] == f"owner/model@{COMMIT}"
+    again = load_vlm(checkpoint[1], adapter=vlm.info()["adapter"])
+    assert again.info()["fingerprint"] == vlm.info()["fingerprint"]
+    (answers.folder / "adapter_model.safetensors").rename(answers.folder / "adapter_model.bin")
+    with pytest.raises(InputError, match=r"has adapter_model\.bin, a pickle"):
+        load_vlm(checkpoint[1], adapter="owner/model@other")
+
+
 def test_a_checkpoint_of_the_hub_is_fetched_once_and_then_works_offline(hub, checkpoint):
     answers, server = hub
     answers.folder = checkpoint[1]

@@ -89,6 +89,14 @@ ORIGINALS = {
         {"model_type": "multi_modality", "architectures": ["MultiModalityCausalLM"]},
         "'deepseek-community/Janus-Pro-1B'",
     ),
+    "mlx-community/llava": (
+        {
+            "model_type": "llava",
+            "architectures": ["LlavaForConditionalGeneration"],
+            "quantization": {"group_size": 64, "bits": 4},
+        },
+        "format of MLX",
+    ),
     "someone/own": (
         {"model_type": "own", "architectures": ["OwnVL"], "auto_map": {"AutoModelForCausalLM": "a.B"}},
         "offers AutoModelForCausalLM but no AutoModelForImageTextToText: trust_remote_code=True does not "
@@ -137,6 +145,12 @@ def test_a_name_without_its_owner():
         load_vlm("llava")
     with pytest.raises(InputError, match=r"'unheard-of' is neither .*isi\.models\(\) lists"):
         load_vlm("unheard-of")
+
+
+def test_weights_of_another_program_are_named(folder):
+    (folder / "model.safetensors").rename(folder / "model-q4.gguf")
+    with pytest.raises(InputError, match=r"It has model-q4\.gguf, which is for another program"):
+        load_vlm(folder)
 
 
 # ---- warnings
@@ -441,6 +455,21 @@ def test_attended_work_gives_its_result_and_its_error():
     with pytest.raises(ZeroDivisionError):
         attended(lambda call: 1 // 0, lambda: None)
     assert within(5, lambda: "done", TimeoutError) == "done"
+
+
+# ---- an entailment model
+def test_no_warning_of_transformers_before_an_error_of_an_entailment_model(tmp_path, capfd, monkeypatch):
+    from isi_widget import embedded
+
+    def talkative(*args, **kwargs):
+        logging.getLogger("transformers.modeling_utils").warning("something about rope")
+        raise ValueError("broken")
+
+    folder = shutil.copytree(embedded.ENTAILMENT, tmp_path / "model")
+    monkeypatch.setattr("transformers.AutoModelForSequenceClassification.from_pretrained", talkative)
+    with pytest.raises(InputError, match="broken"):
+        load_entailment(str(folder))
+    assert "rope" not in "".join(capfd.readouterr())
 
 
 # ---- NaN

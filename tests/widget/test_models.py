@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import json
+import shutil
 import threading
 import time
 import weakref
@@ -230,6 +232,44 @@ def test_loading_can_be_cancelled(probe: Probe, loader: Loader, folder: Path) ->
         probe.load(folder)
     timer.join()
     assert probe.vlm is old
+
+
+@pytest.mark.parametrize(
+    "where", ["AutoConfig.from_pretrained", "AutoModelForImageTextToText.from_pretrained"]
+)
+def test_a_load_that_hangs_is_cancelled_and_everything_goes_on(
+    probe: Probe, folder: Path, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    """In what is asked before (how much it needs) and in the load itself."""
+    page, old, hanging = Page(probe), probe.vlm, threading.Event()
+    monkeypatch.setattr("isi_widget.attended._GRACE", 0.05)
+    monkeypatch.setattr("isi_widget.vlm.loading._PATIENCE", 0.1)
+
+    def hang(*_: Any, **__: Any) -> None:
+        hanging.set()
+        while True:
+            sum(range(1000))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(f"transformers.{where}", hang)
+        page.send({"kind": "load", "id": "l1", "name": str(folder)})
+        assert hanging.wait(60)
+        page.send({"kind": "cancel", "id": ""})
+        page.wait(idle, 60)
+    assert page.of_kind("error") == [] and probe.vlm is old
+    assert probe.run("answer", max_new_tokens=2).model["name"] == "embedded"
+    assert probe.load(folder).model_id == str(folder)
+
+
+def test_an_absurd_config_is_one_error_at_once(probe: Probe, folder: Path, tmp_path: Path) -> None:
+    broken = shutil.copytree(folder, tmp_path / "broken")
+    record = json.loads((broken / "config.json").read_text())
+    record["text_config"]["num_hidden_layers"] = 10**6
+    (broken / "config.json").write_text(json.dumps(record))
+    page, old = Page(probe), probe.vlm
+    page.send({"kind": "load", "id": "l1", "name": str(broken)})
+    page.wait(lambda page: page.of_kind("error"), 60)
+    assert "num_hidden_layers = 1,000,000" in page.state["error"]["message"] and probe.vlm is old
 
 
 def test_load_in_an_observer_is_refused_instead_of_waiting_for_itself(probe: Probe, script: Script) -> None:
