@@ -46,7 +46,7 @@ EARLY, FINAL = 0.2, 0.65  # shares of the steps: first mixture of kinds and larg
 POOL = 12  # batches that are drawn, sorted by length and dealt together
 CHECKPOINT = 400  # steps between checkpoints and validations
 VALIDATION = 300  # pairs of each kind
-LATER = 0.4  # of the steps: where a training that goes on from an exported model begins
+LATER = 0.4  # share of the steps at which a training that goes on from an exported model begins
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -58,13 +58,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--start", type=Path, default=None, help="folder of an exported model to go on from")
+    parser.add_argument(
+        "--begin", type=float, default=LATER, help="with --start: share of the steps that count as done"
+    )
     parser.add_argument("--rate", type=float, default=1e-3, help="highest learning rate")
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Train, or continue an interrupted training, and export to <output>/model."""
     train(
-        arguments.output, arguments.steps, arguments.seed, arguments.threads, arguments.rate, arguments.start
+        arguments.output,
+        arguments.steps,
+        arguments.seed,
+        arguments.threads,
+        arguments.rate,
+        arguments.start,
+        arguments.begin,
     )
 
 
@@ -75,8 +84,11 @@ def train(
     threads: int = 1,
     rate: float = 1e-3,
     start: Path | None = None,
+    begin: float = LATER,
 ) -> Path:
-    """Train to `steps`, from nothing or from the exported model `start`, and export; returns its folder."""
+    """Train to `steps`, from nothing or from the exported model `start` at the share `begin` of them, and
+    export; returns the folder of the exported model.
+    """
     torch.set_num_threads(threads)
     _keep_memory()
     folder.mkdir(parents=True, exist_ok=True)
@@ -87,7 +99,7 @@ def train(
     checkpoint, first = folder / "checkpoint.pt", 0
     if start is not None:
         start_from(network, tokenizer, start)
-        first = int(LATER * steps)
+        first = int(begin * steps)
     begun = first
     if checkpoint.exists():
         state = torch.load(checkpoint, weights_only=True)
@@ -101,6 +113,8 @@ def train(
     validation = {kind: draw_validation(kind, VALIDATION) for kind in PAIR_KINDS}
     validation |= {f"natural {kind}": draw_validation(kind, VALIDATION, 1.0) for kind in grammar.KINDS}
     log = (folder / "log.jsonl").open("a", encoding="utf-8")
+    if not log.tell():
+        log.write(json.dumps({"begun": begun}) + "\n")
     started, since = time.perf_counter(), {"loss": 0.0, "heads": 0.0, "right": 0.0, "steps": 0.0}
     for step, pairs in batches(seed, first, steps):
         share = step / steps
@@ -160,7 +174,7 @@ def batches(seed: int, first: int, steps: int) -> Iterator[tuple[int, list[Pair]
     """Batches of pairs of similar length; batch number `step` depends on seed, step and steps alone."""
     for pool in range(first // POOL, -(-steps // POOL)):
         draw = Draw(f"{seed}:{pool}")
-        draw.natural, draw.sizes = NATURAL, 0.4
+        draw.natural, draw.sizes = NATURAL, 0.5
         early = pool * POOL < EARLY * steps
         draw.simple, draw.alone = (0.0, 0.0) if early else (0.4, 0.5)
         weights, size = (WEIGHTS, BATCH) if early else (LATER_WEIGHTS, BATCH // 2)

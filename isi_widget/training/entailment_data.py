@@ -18,8 +18,8 @@ from typing import Literal
 
 from isi_widget.datasets import grammar
 from isi_widget.datasets.grammar import COLOURS, INVERSE, NUMBERS, RELATIONS, SHAPES, SIZES, Ask, Claim, Noun
-from isi_widget.training.entailment_natural import compare, natural_answer
-from isi_widget.training.entailment_noise import add_unknown, digit, filler
+from isi_widget.training.entailment_natural import compare, framed, natural_answer
+from isi_widget.training.entailment_noise import add_unknown, digit, filler, unknown
 from isi_widget.training.entailment_phrases import (
     AFFIRM,
     DENY,
@@ -71,10 +71,11 @@ LATER_WEIGHTS = (
     22,
     15,
 )  # who is left of whom, and what covers what, is learnt last
-FINAL_WEIGHTS = (14, 17, 7, 7, 14, 13, 18, 12, 30)
+FINAL_WEIGHTS = (14, 22, 7, 9, 16, 12, 18, 18, 26)
 
 
-NATURAL = 0.5  # share of the training answers that are worded as people word them
+NATURAL = 0.45  # share of the training answers that are worded as people word them
+FRAMED = 0.2  # of the training answers full sentences with verbs of all sorts
 
 
 @dataclass(frozen=True)
@@ -209,6 +210,8 @@ def draw_answer(draw: Draw, ask: Ask, truth: Claim, forms: Forms, *, full: bool 
     """
     if forms == "new":
         return _new_answer(draw, ask, truth, full)
+    if forms != "held out" and draw.natural and truth.positive | (not ask.is_open) and draw.random() < FRAMED:
+        return _framed(draw, ask, truth, full)
     if forms != "held out" and draw.natural and not full:
         denied = ask.is_open and not truth.positive  # the grammar has no denials for open questions
         if denied or draw.random() < draw.natural:
@@ -232,6 +235,21 @@ def draw_answer(draw: Draw, ask: Ask, truth: Claim, forms: Forms, *, full: bool 
     claim, text = phrase.claim, phrase.text.lower()
     turned = claim.other is not None and -1 < text.find(claim.other.the) < text.find(claim.noun.the)
     return Statement(phrase.text, claim, turned)
+
+
+def _framed(draw: Draw, ask: Ask, truth: Claim, full: bool) -> Statement:
+    """A full sentence of `entailment_natural`, for a yes/no question often with yes or no before it."""
+    told, turned = truth, False
+    if truth.other is not None and draw.random() < 0.35:  # the second object first
+        told = replace(truth, noun=truth.other, value=INVERSE[truth.value or ""], other=truth.noun)
+        turned = True
+    text = framed(draw, told, lambda: unknown(draw))
+    if ask.is_open or full or draw.random() < 0.6:
+        return Statement(text, truth, turned)
+    yes = grammar.compare(truth, ask.claim) == grammar.ENTAILMENT
+    polar = ask.claim if yes else ask.claim.denied()
+    text = f"{'Yes' if yes else 'No'}, {text[0].lower()}{text[1:]}"
+    return Statement(text, truth, turned, also=None if truth == polar else polar)
 
 
 def _new_answer(draw: Draw, ask: Ask, truth: Claim, full: bool) -> Statement:

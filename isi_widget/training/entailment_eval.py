@@ -12,6 +12,7 @@ import argparse
 import json
 import math
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ import numpy as np
 from isi_widget import embedded
 from isi_widget.datasets import grammar
 from isi_widget.training import entailment_data as data
+from isi_widget.training.entailment_natural import compare
 from isi_widget.uncertainty.clusters import cluster
 from isi_widget.uncertainty.entailment import EntailmentModel, load_entailment
 
@@ -53,13 +55,63 @@ EXAMPLES = (
 )
 
 
+BY_HAND = Path(__file__).parent / "entailment_by_hand.txt"
+
+
+@dataclass(frozen=True)
+class Written:
+    """Two answers to a question, written by hand, and what the first says about the second (0, 1, 2)."""
+
+    half: str
+    kind: str
+    question: str
+    premise: str
+    hypothesis: str
+    label: int
+
+
+def by_hand() -> list[Written]:
+    """All pairs of `BY_HAND`, in both directions; what its lines mean stands in the file."""
+    found: list[Written] = []
+    half = kind = question = ""
+    for line in BY_HAND.read_text(encoding="utf-8").splitlines():
+        if line.startswith("= "):
+            head, question = line[2:].split(" | ")
+            half, kind = head.split()
+        elif line and not line.startswith("#"):
+            one, two, relations = line.split(" | ")
+            for first, second, relation in ((one, two, relations[0]), (two, one, relations[1])):
+                found.append(Written(half, kind, question, first, second, "CNE".index(relation)))
+    return found
+
+
+def score_by_hand(model: EntailmentModel) -> dict[str, dict[str, list[int]]]:
+    """{half: {kind: [right, all]}} over the pairs written by hand."""
+    scores: dict[str, dict[str, list[int]]] = {}
+    pairs = by_hand()
+    texts = [(f"{p.question} {p.premise}", f"{p.question} {p.hypothesis}") for p in pairs]
+    found = model.pairs(texts)
+    for pair, text in zip(pairs, texts, strict=True):
+        score = scores.setdefault(pair.half, {}).setdefault(pair.kind, [0, 0])
+        score[0] += int(np.argmax(found[text])) == pair.label
+        score[1] += 1
+    return scores
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the evaluation command."""
     parser.add_argument("--model", type=Path, default=embedded.ENTAILMENT, help="folder of the model")
     parser.add_argument("--pairs", type=int, default=1000, help="pairs of each kind in each set")
     parser.add_argument("--sets", type=int, default=50, help="sets of ten answers of each kind to cluster")
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--training", type=Path, default=None, help="training log (log.jsonl), for the card")
+    parser.add_argument(
+        "--training",
+        type=Path,
+        nargs="*",
+        default=None,
+        help="logs of the training (log.jsonl) in their order, for the card; where the first went on from "
+        "the model measured before, that one's training stays in the card",
+    )
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -69,10 +121,12 @@ def run(arguments: argparse.Namespace) -> None:
     torch.set_num_threads(arguments.threads)
     measured = evaluate(arguments.model, arguments.pairs, arguments.sets)
     target = arguments.model / "evaluation.json"
-    if arguments.training is not None:
-        measured["training"] = training_facts(arguments.training)
-    elif target.exists():  # the training has not changed because the model is measured again
-        measured["training"] = json.loads(target.read_text(encoding="utf-8")).get("training", {})
+    before = json.loads(target.read_text(encoding="utf-8")).get("training", {}) if target.exists() else {}
+    measured["training"] = before  # it has not changed because the model is measured again
+    if arguments.training:
+        stages = [training_facts(log) for log in arguments.training]
+        first = [] if stages[0]["begun"] == 0 else before.get("stages", [])
+        measured["training"] = {"stages": [*first, *stages]}
     target.write_text(json.dumps(measured, indent=1) + "\n", encoding="utf-8")
     text = card(measured)
     (arguments.model / "README.md").write_text(text, encoding="utf-8")
@@ -92,6 +146,7 @@ def evaluate(folder: Path, pairs: int, sets: int) -> dict[str, Any]:
     return {
         "pairs_per_kind": pairs,
         "accuracy": accuracy,
+        "by_hand": score_by_hand(model),
         "clustering": {name: score_clusters(model, forms, sets) for name, forms in SETS.items()},
         "examples": {
             question: list(relations_hold(model, question, *groups)) for question, *groups in EXAMPLES
@@ -140,7 +195,7 @@ def score_clusters(model: EntailmentModel, forms: data.Forms, number: int) -> di
         for _ in range(number):
             question, statements = draw_set(draw, kind, forms)
             found = model.relations(question, [s.text for s in statements])
-            logic = [[grammar.compare(a.claim, b.claim) for b in statements] for a in statements]
+            logic = [[compare(a.claims, b.claims) for b in statements] for a in statements]
             for rule in right:
                 right[rule] += _clusters(found.tolist(), rule) == _clusters(logic, rule)
     return {rule: [count, number * len(grammar.KINDS)] for rule, count in right.items()}
@@ -182,12 +237,13 @@ def wilson(right: int, number: int, z: float = 1.959964) -> tuple[float, float]:
 
 def training_facts(log: Path) -> dict[str, Any]:
     """What the card says about the training, from its log."""
-    rows = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
+    begun, *rows = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
     minutes, last = 0.0, 0.0
     for row in rows:  # the clock starts again when a run is continued
         minutes += (row["seconds"] - (last if row["seconds"] >= last else 0.0)) / 60
         last = row["seconds"]
-    return {"steps": rows[-1]["step"], "minutes": round(minutes, 1)}
+    done = rows[-1]["step"] - begun["begun"]
+    return {"begun": begun["begun"], "steps": done, "minutes": round(minutes, 1)}
 
 
 def card(measured: dict[str, Any]) -> str:
@@ -208,12 +264,20 @@ def card(measured: dict[str, Any]) -> str:
     examples = [
         f"| {question} | {right} of {number} |" for question, (right, number) in measured["examples"].items()
     ]
+    halves = measured["by_hand"]
+    written = ["| pairs | " + " | ".join(halves) + " |\n|---|" + "---|" * len(halves)]
+    for kind in next(iter(halves.values())):
+        written.append(f"| {kind} | " + " | ".join(_share(found[kind]) for found in halves.values()) + " |")
+    sums = [[sum(column) for column in zip(*found.values(), strict=True)] for found in halves.values()]
+    written.append("| all | " + " | ".join(map(_share, sums)) + " |")
+    stages = [f"{stage['steps']} steps in {stage['minutes']} minutes" for stage in training.get("stages", [])]
     return _CARD.format(
         parameters=f"{measured['parameters'] / 1e6:.2f}",
         megabytes=f"{measured['bytes'] / 1e6:.2f}",
         vocabulary=measured["vocabulary"],
-        steps=training.get("steps", "?"),
-        minutes=training.get("minutes", "?"),
+        stages=", then ".join(stages) or "?",
+        written="\n".join(written),
+        lines=sum(number for _, number in sums) // 2,
         number=measured["pairs_per_kind"],
         sets=next(iter(measured["clustering"].values()))["strict"][1],
         accuracy="\n".join([header, *rows]),
@@ -248,18 +312,22 @@ any other word is [UNK].
 
 ## Training
 
-{steps} steps of 128, later 64, pairs drawn from the grammar (`isi_widget/training/entailment_data.py`),
-{minutes} minutes on one thread of two cores shared with other work; labels by logic from the meanings of both
-answers. While it learns, linear heads on its [CLS] output name the values and objects of both answers and
-compare them; they are dropped at export. Again: `python -m isi_widget.training entailment`,
-then `python -m isi_widget.training evaluate-entailment`.
+{stages}, on one thread of two cores shared with other work; 128, later 64, pairs a step, drawn from the
+grammar (`isi_widget/training/entailment_data.py`) and from answers as people word them
+(`entailment_natural.py`); labels by logic from the meanings of both answers. While it learns, linear heads on
+its [CLS] output name the values and objects of both answers and compare them; they are dropped at export.
+Again: `python -m isi_widget.training entailment`, then `python -m isi_widget.training evaluate-entailment`.
 
-These weights come from a single run (seed 0) whose recipe was corrected at checkpoints while it ran: mixture
-of kinds, further sentences, rates, targets of the heads for relations, groups without a question. The command
-follows the final recipe from its first step; that run has not been made: expect similar numbers, not the same
-weights. After step 6800 of 8000 the errors on the held-out templates and on the new wordings below were read,
-and training sentences with the value first ("red is the star") were added, none of them in either set; the
-pairs counted here are other draws of the same templates.
+The first stage (seed 0) is a single run whose recipe was corrected at checkpoints while it ran: mixture of
+kinds, further sentences, rates, targets of the heads for relations, groups without a question. After step
+6800 of 8000 the errors on the held-out templates and on the new wordings below were read, and training
+sentences with the value first ("red is the star") were added. The later stages go on from its weights
+(`--start`, `--begin`) and add answers as people word them: ellipsis, contrasts, corrections after a no,
+number words, synonyms. Before the last one the errors of the stage before on the tuning half of the pairs
+written by hand, and on other draws of the held-out templates and new wordings, were read, and sentences with
+unknown verbs ("no star can be ...", "does not ...") were added; none of the evaluated sentences was. The
+final half of the pairs written by hand was only counted. The command follows the final recipe from its first
+step; that run has not been made: expect similar numbers, not the same weights.
 
 ## Measured
 
@@ -272,6 +340,12 @@ consist of words that occur in other training sentences: no model trained from n
 has never met.
 
 {accuracy}
+
+{lines} pairs of answers written by hand (`isi_widget/training/entailment_by_hand.txt`), in both directions;
+no template made them and none was trained on, though short answers ("None.") are the same wherever they come
+from:
+
+{written}
 
 Sets of ten random answers whose clusters are exactly those that logic gives ({sets} sets per cell, all six
 kinds of questions):

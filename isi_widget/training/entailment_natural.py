@@ -9,7 +9,7 @@ with the claims that it makes, so that labels stay a matter of logic. Training o
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from isi_widget.datasets import grammar
@@ -432,13 +432,129 @@ CONTENT = (
 
 def sentences() -> Iterator[str]:
     """Every template as it stands: for the vocabulary."""
-    for table in (EXISTS, *VALUE.values()):
+    for table in (EXISTS, *VALUE.values(), *FRAMES.values()):
         yield from (*table[0], *table[1])
     for forms in (*AMOUNTS.values(), *PLACES.values(), *SYNONYMS.values()):
         yield from forms
     for forms in (YES, NO, WIDER, CONTRAST, COUNT_CONTRAST, PLACED, TURNED, PLACE_CONTRAST, SWAPPED):
         yield from forms
     yield from (*BEFORE, *AFTER, *YES_LEADS, *NO_LEADS, CONTENT)
+
+
+# Full sentences with verbs of all sorts, (affirmed, denied); {u} is a verb that the model has never met: what
+# decides is "not" and "no", whatever is said to be done.
+FRAMES = {
+    "exists": (
+        (
+            "there seems to be {a}.",
+            "one can see {a}.",
+            "the picture has {a}.",
+            "I notice {a}.",
+            "{a} can be {u}.",
+            "I {u} {a}.",
+            "the picture {u} {a}.",
+            "{a} is {u}.",
+            "you can {u} {a} there.",
+        ),
+        (
+            "there does not seem to be {a}.",
+            "one cannot see {a}.",
+            "the picture does not have {a}.",
+            "I do not notice {a}.",
+            "no {w} can be {u}.",
+            "I do not {u} {a}.",
+            "I {u} no {w}.",
+            "the picture does not {u} {a}.",
+            "no {w} is {u}.",
+            "you cannot {u} {a} there.",
+            "I cannot {u} {a}.",
+        ),
+    ),
+    "colour": (
+        (
+            "{the} seems {v}.",
+            "{the} appears {v}.",
+            "{the} {u} {v}.",
+            "{the} has a {v} colour.",
+            "{the} has {v} as its colour.",
+            "{the} has the {u} {v}.",
+            "{the} {u} the {u} {v}.",
+            "{the} is {u} {v}.",
+        ),
+        (
+            "{the} does not seem {v}.",
+            "{the} does not appear {v}.",
+            "{the} does not {u} {v}.",
+            "{the} does not have a {v} colour.",
+            "{the} does not have {v} as its colour.",
+            "{the} does not have the {u} {v}.",
+            "{the} does not {u} the {u} {v}.",
+            "{the} is not {u} {v}.",
+        ),
+    ),
+    "size": (
+        (
+            "{the} seems {v}.",
+            "{the} appears {v}.",
+            "{the} {u} {v}.",
+            "{the} has a {v} size.",
+            "{the} is {u} {v}.",
+        ),
+        (
+            "{the} does not seem {v}.",
+            "{the} does not appear {v}.",
+            "{the} does not {u} {v}.",
+            "{the} does not have a {v} size.",
+            "{the} is not {u} {v}.",
+        ),
+    ),
+    "shape": (
+        ("{the} seems to be a {v}.", "{the} looks like a {v}.", "{the} {u} a {v}.", "{the} is {u} a {v}."),
+        (
+            "{the} does not seem to be a {v}.",
+            "{the} does not look like a {v}.",
+            "{the} does not {u} a {v}.",
+            "{the} is not {u} a {v}.",
+            "{the} cannot {u} a {v}.",
+        ),
+    ),
+    "relation": (
+        (
+            "{the} seems to be {v} {other}.",
+            "{the} {u} {v} {other}.",
+            "{the} appears {v} {other}.",
+            "one can see {the} {v} {other}.",
+            "you {u} {the} {v} {other}.",
+            "I {u} {the} {v} {other}.",
+        ),
+        (
+            "{the} does not seem to be {v} {other}.",
+            "{the} does not {u} {v} {other}.",
+            "{the} does not appear {v} {other}.",
+            "one cannot see {the} {v} {other}.",
+            "you do not {u} {the} {v} {other}.",
+            "I do not {u} {the} {v} {other}.",
+        ),
+    ),
+    "count": (
+        (
+            "one can see {n} {o}.",
+            "I find {n} {o}.",
+            "{n} {o} can be {u}.",
+            "I {u} {n} {o}.",
+            "there seem to be {n} {o}.",
+            "you can {u} {n} {o} there.",
+        ),
+        (
+            "one cannot see {n} {o}.",
+            "I do not find {n} {o}.",
+            "not {n} {o} can be {u}.",
+            "I do not {u} {n} {o}.",
+            "there do not seem to be {n} {o}.",
+            "you cannot {u} {n} {o} there.",
+        ),
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -593,6 +709,24 @@ def _place(draw: random.Random, claim: Claim) -> Wording:
             form = "{v} {other}."
     text = form.format(other="{other}", **slots).format(other=(claim.other or Noun()).the)
     return Wording(text[0].upper() + text[1:], claim, turned=turned)
+
+
+def framed(draw: random.Random, claim: Claim, verb: Callable[[], str]) -> str:
+    """A full sentence that makes the claim with a verb of any sort; `verb` makes one up."""
+    form = draw.choice(FRAMES[claim.kind][not claim.positive])
+    while "{u}" in form:
+        form = form.replace("{u}", verb(), 1)
+    value = claim.value or ""
+    text = form.format(
+        a=claim.noun.a,
+        the=claim.noun.the,
+        w=claim.noun.words(),
+        v=value,
+        other=claim.other.the if claim.other else "",
+        n=value,
+        o=claim.noun.words(plural=value != "one"),
+    )
+    return text[0].upper() + text[1:]
 
 
 def _filled(form: str, claim: Claim, draw: random.Random | None = None, x: str = "") -> str:
