@@ -312,8 +312,9 @@ any other word is [UNK].
 
 ## Training
 
-{stages}, on one thread of two cores shared with other work; 128, later 64, pairs a step, drawn from the
-grammar (`isi_widget/training/entailment_data.py`) and from answers as people word them
+{stages},
+on one thread of two cores shared with other work; 128, later 64, pairs a step, drawn from the grammar
+(`isi_widget/training/entailment_data.py`) and from answers as people word them
 (`entailment_natural.py`); labels by logic from the meanings of both answers. While it learns, linear heads on
 its [CLS] output name the values and objects of both answers and compare them; they are dropped at export.
 Again: `python -m isi_widget.training entailment`, then `python -m isi_widget.training evaluate-entailment`.
@@ -326,7 +327,9 @@ sentences with the value first ("red is the star") were added. The later stages 
 number words, synonyms. Before the last one the errors of the stage before on the tuning half of the pairs
 written by hand, and on other draws of the held-out templates and new wordings, were read, and sentences with
 unknown verbs ("no star can be ...", "does not ...") were added; none of the evaluated sentences was. The
-final half of the pairs written by hand was only counted. The command follows the final recipe from its first
+final half of the pairs written by hand was only counted, not read. What was paid for natural wordings: sets of
+ten answers in held-out templates are clustered exactly less often than before the later stages (0.98 strict
+then). The command follows the final recipe from its first
 step; that run has not been made: expect similar numbers, not the same weights.
 
 ## Measured
