@@ -327,8 +327,8 @@ sentences with the value first ("red is the star") were added. The later stages 
 number words, synonyms. Before the last one the errors of the stage before on the tuning half of the pairs
 written by hand, and on other draws of the held-out templates and new wordings, were read, and sentences with
 unknown verbs ("no star can be ...", "does not ...") were added; none of the evaluated sentences was. The
-final half of the pairs written by hand was only counted, not read. What was paid for natural wordings: sets of
-ten answers in held-out templates are clustered exactly less often than before the later stages (0.98 strict
+final half of the pairs written by hand was only counted, not read. What natural wordings cost: sets of ten
+answers in held-out templates are clustered exactly less often than before the later stages (0.98 strict
 then). The command follows the final recipe from its first
 step; that run has not been made: expect similar numbers, not the same weights.
 
