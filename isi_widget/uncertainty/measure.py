@@ -128,9 +128,10 @@ class Uncertainty:
         name = next((name for name in NAMES if not math.isnan(getattr(self, name))), NAMES[0])
         low, high = self.interval(name)
         number = self.number_of_clusters
+        doubts = "" if self.judge is None else "".join(f"; (!) {doubt}" for doubt in self.judge.doubts)
         return (
             f"Uncertainty({len(self.answers)} answers, {number} meaning{'s' * (number != 1)}; "
-            f"{name} {getattr(self, name):.3f} [{low:.3f}, {high:.3f}])"
+            f"{name} {getattr(self, name):.3f} [{low:.3f}, {high:.3f}]{doubts})"
         )
 
     def _repr_html_(self) -> str:

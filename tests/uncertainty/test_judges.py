@@ -315,6 +315,7 @@ def test_rules_alone_raise_one_for_what_they_leave_open():
         2,
         3,
     )  # "cat" and "A cat" are two
+    assert "(!) No entailment model" in repr(u) and "No entailment model" in u._repr_html_()
     assert "2 of 3 pairs" in u.caveats[0] and "entailment_models" in u.caveats[0]
     u = judged("¿Hay un perro?", ["Sí.", "Sí", "Si, claro"], "rules", scenes=False)
     assert u.cluster_ids == (0, 0, 1) and u.judge.asked == 2  # Spanish is left open, and said
