@@ -124,7 +124,8 @@ def test_a_row_keeps_what_the_trials_own_frame_says():
 def test_what_a_model_does_not_tell_is_nan_not_zero():
     row = Row.of(make_silent_trial(), "a", None)
     told = {name for name in METRICS if not math.isnan(row.get(name))}
-    assert told == {"correct", "discrete_semantic_entropy", "clusters"}
+    known = {"bayesian_semantic_entropy", "discrete_semantic_entropy", "rao_quadratic_entropy"}
+    assert told == {"correct", "clusters", *known}
     made = make_averages(row)
     assert math.isnan(made.mean("semantic_entropy")) and math.isnan(made.percentile("semantic_entropy", 1))
     assert all(map(math.isnan, made.interval("semantic_entropy")))
@@ -268,9 +269,11 @@ def test_the_page_escapes_every_text():
 
 def test_the_page_and_the_line_show_means_with_intervals():
     made = make_averages()
-    low, high = made.interval("semantic_entropy")
-    text = f"{made.mean('semantic_entropy'):.3f} [{low:.3f}, {high:.3f}]"
-    assert f"{text} nats" in made._repr_html_() and f"semantic_entropy={text}" in repr(made)
+    for name in ("bayesian_semantic_entropy", "semantic_entropy"):
+        low, high = made.interval(name)
+        text = f"{made.mean(name):.3f} [{low:.3f}, {high:.3f}]"
+        assert f"{text} nats" in made._repr_html_()
+        assert (f"{name}={text}" in repr(made)) == (name == "bayesian_semantic_entropy")
     assert "accuracy=1.000" in repr(made) and "4 observations" in repr(made)
     assert "0.50 of the inputs" in made._repr_html_()
 
