@@ -13,7 +13,7 @@
       .filter((e) => e.tabIndex >= 0 && e.getClientRects().length > 0)
       .map((e, i) => {
         e.dataset.stop = i;
-        return e.dataset.testid ?? e.className;
+        return e.dataset.testid ?? e.getAttribute('class');
       });
   },
 
@@ -32,7 +32,7 @@
       const c = n.getBoundingClientRect();
       if (r.left - by < c.left || r.right + by > c.right || r.top - by < c.top || r.bottom + by > c.bottom) seen = false;
     }
-    return { stop: Number(e.dataset.stop), seen: seen || e === root, name: e.dataset.testid ?? e.className };
+    return { stop: Number(e.dataset.stop), seen: seen || e === root, name: e.dataset.testid ?? e.getAttribute('class') };
   },
 
   /** Boxes and lines of text that stick out of the root to the left or right, as far as nothing cuts them off. */

@@ -48,7 +48,7 @@ interface StackProps {
 /** One column per layer, its parts stacked from the bottom. */
 export function Stack({ columns, label, over = null, onPoint }: StackProps) {
   const asked = onPoint && {
-    tabIndex: 0,
+    tabindex: 0,
     onPointerMove: (event: PointerEvent) => {
       const box = (event.currentTarget as Element).getBoundingClientRect();
       onPoint(Math.min(columns.length - 1, Math.max(0, Math.floor(((event.clientX - box.left) / box.width) * columns.length))));

@@ -48,7 +48,7 @@ export function Heads({ shares, label, over, onPoint }: Props) {
         onPoint(shares[layer]?.[head] === undefined ? null : { layer, head });
       }}
       onPointerLeave={() => onPoint(null)}
-      tabIndex={0}
+      tabindex={0}
       onFocus={() => onPoint(over ?? largest(shares))}
       onBlur={() => onPoint(null)}
       onKeyDown={(event) => {
