@@ -221,16 +221,26 @@ class Trial:
 
         return pd.DataFrame([trial_row(self)])
 
-    def code(self, observation: str | None = None) -> str:
-        """Python that repeats this trial.
+    def code(
+        self, observation: str | None = None, *, write_pictures: bool = False, reuse: bool = False
+    ) -> str:
+        """Python that repeats this trial and ends in it, to be pasted into a cell.
 
-        `observation` is a Python expression of the observation, such as "isi.datasets.scenes()[3]", which
-        is found without your help if it is one of these. Else, without it, the code reads the image from a
-        file, and says how to write that file.
+        Parameters
+        ----------
+        observation : a Python expression of the observation, such as "isi.datasets.scenes()[3]", which is
+            found without your help if it is one of these. Without it the picture is the file that it was read
+            from, stands in the code itself if it is small, or is a file in the folder `isi_pictures`.
+        write_pictures : write such files, in the present folder; else a comment says what writes them.
+        reuse : take a model that is loaded already, instead of loading it a second time.
+
+        Raises
+        ------
+        InputError : a picture cannot be written.
         """
         from isi_widget.report.code import trial_code
 
-        return trial_code(self, observation)
+        return trial_code(self, observation, write_pictures=write_pictures, reuse=reuse)
 
     # ---- as pictures
     def plot(self) -> Figure:

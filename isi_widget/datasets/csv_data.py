@@ -106,7 +106,13 @@ def from_csv(
             UserWarning,
             stacklevel=2,
         )
-    return Dataset(observations, table.stem if name is None else name, skipped=errors)
+    given = {"name": name, "delimiter": delimiter, "on_error": on_error}
+    usual = {"name": None, "delimiter": ",", "on_error": "raise"}
+    folders = [folder for folder in (images, annotated) if folder is not None]
+    arguments = [repr(os.fspath(argument)) for argument in (path, *folders)]
+    arguments += [f"{key}={value!r}" for key, value in given.items() if value != usual[key]]
+    code = f"isi.datasets.from_csv({', '.join(arguments)})"
+    return Dataset(observations, table.stem if name is None else name, skipped=errors, code=code)
 
 
 def _observation(

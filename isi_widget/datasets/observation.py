@@ -169,6 +169,12 @@ class Observation:
         return self._index
 
     @property
+    def code(self) -> str | None:
+        """Python that gets it, such as "isi.datasets.scenes()[3]"; None if its data set was made by hand."""
+        code = None if self._dataset is None else self._dataset.code
+        return None if code is None else f"{code}[{self._index}]"
+
+    @property
     def presets(self) -> Presets:
         """The presets that can be chosen, without loading any image."""
         others = self._dataset is not None and len(self._dataset) > 1
@@ -285,12 +291,20 @@ class Dataset(Sequence[Observation]):
         its random presets from that one.
     name : for tables and menus.
     skipped : what was left out when it was read, and why; one text each.
+    code : Python that makes it again, if any does.
     """
 
-    __slots__ = ("_name", "_observations", "_skipped")
+    __slots__ = ("_code", "_name", "_observations", "_skipped")
 
-    def __init__(self, observations: Iterable[Observation], name: str, skipped: Iterable[str] = ()) -> None:
+    def __init__(
+        self,
+        observations: Iterable[Observation],
+        name: str,
+        skipped: Iterable[str] = (),
+        code: str | None = None,
+    ) -> None:
         self._name = checks.text(name, "name")
+        self._code = code
         self._skipped = tuple(skipped)
         self._observations = tuple(
             item if item.dataset is not None else item._placed(self, index)
@@ -301,6 +315,11 @@ class Dataset(Sequence[Observation]):
     def name(self) -> str:
         """The name."""
         return self._name
+
+    @property
+    def code(self) -> str | None:
+        """Python that makes it again, such as "isi.datasets.scenes()"; None if it was made by hand."""
+        return self._code
 
     @property
     def skipped(self) -> tuple[str, ...]:
@@ -342,7 +361,7 @@ class Dataset(Sequence[Observation]):
         return hash((self._name, self._observations))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Dataset, (list(self._observations), self._name, self._skipped)
+        return Dataset, (list(self._observations), self._name, self._skipped, self._code)
 
     def __repr__(self) -> str:
         skipped = f", {len(self._skipped)} skipped" if self._skipped else ""

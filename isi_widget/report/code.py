@@ -11,8 +11,9 @@ import inspect
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from isi_widget.report.code_pictures import PictureCode
 from isi_widget.report.literals import NoLiteral, call, literal, read_call
-from isi_widget.stimulus import Picture, ReplaceContext, ReplaceImage
+from isi_widget.stimulus import Patch, Picture, ReplaceContext, ReplaceImage
 
 if TYPE_CHECKING:
     from isi_widget.stimulus import Stimulus
@@ -22,35 +23,50 @@ if TYPE_CHECKING:
 _DANGEROUS = frozenset({"trust_remote_code", "allow_pickle", "check_memory", "progress", "cancel", "name"})
 
 
-def trial_code(trial: Trial, observation: str | None = None, entailment: str = "auto") -> str:
-    """Python that repeats `trial`; `observation` is an expression of its observation, if there is one.
+def trial_code(
+    trial: Trial,
+    observation: str | None = None,
+    entailment: str = "auto",
+    *,
+    write_pictures: bool = False,
+    reuse: bool = False,
+) -> str:
+    """Python that repeats `trial` and ends in it; `observation` is an expression of its observation, if there
+    is one, and it is found for the built-in scenes.
 
     entailment : who shall compare the meanings, where the trial has none yet that did.
 
-    Without it, and if it is none of the built-in scenes, images come from files; a comment says how to write
-    each. A stimulus with something random from its data set cannot be built without that data set: it comes
-    whole, from its JSON.
+    Without it pictures are what `code_pictures` says. A stimulus with something random from its data set
+    cannot be built without that data set: it comes whole, from its JSON. With `reuse` a model that is loaded
+    already is taken.
     """
-    lines = ["import isi_widget as isi", "", *_load(trial)]
-    stimulus = trial.stimulus
+    stimulus, pictures = trial.stimulus, PictureCode(write_pictures)
     if observation is None:
         observation = _scene(stimulus)
     if observation is None and any(
         isinstance(operation, ReplaceImage | ReplaceContext) and operation.preset == "random"
         for operation in stimulus.operations
     ):
-        lines = ["from pathlib import Path", "", *lines]
-        lines += ['# Path("stimulus.json").write_text(trial.stimulus.to_json()) writes it']
-        lines += ['s = isi.Stimulus.from_json(Path("stimulus.json").read_text())']
+        made = [f"s = {pictures.of_stimulus(stimulus)}"]
     else:
-        lines += _pictures(stimulus)
-        lines += [f"obs = {observation}"] if observation is not None else _observation(stimulus)
-        lines += [stimulus.code("s")]
+        made = _pictures(stimulus, pictures)
+        made += [f"obs = {observation or _observation(stimulus, pictures)}", stimulus.code("s")]
     settings = trial.settings.changed()
     settings |= _entailment(trial, entailment)
     changed = "".join(f", {name}={literal(value)}" for name, value in settings.items())
-    lines += [f"trial = isi.run_trial(vlm, s{changed})"]
-    return "\n".join(lines)
+    imports = [f"import {name}" for name in sorted(pictures.imports)]
+    return "\n".join(
+        [
+            *([*imports, ""] if imports else []),
+            "import isi_widget as isi",
+            "",
+            *_load(trial, reuse),
+            *pictures.comments,
+            *made,
+            f"trial = isi.run_trial(vlm, s{changed})",
+            "trial",
+        ]
+    )
 
 
 def _entailment(trial: Trial, planned: str) -> dict[str, str]:
@@ -75,7 +91,7 @@ def _scene(stimulus: Stimulus) -> str | None:
     return None
 
 
-def _load(trial: Trial) -> list[str]:
+def _load(trial: Trial, reuse: bool) -> list[str]:
     """How the model is loaded or reached. What a received record asks for beyond that is a comment."""
     model, received = trial.model, trial.received
     try:
@@ -88,6 +104,7 @@ def _load(trial: Trial) -> list[str]:
             ]
         name, given, asked = _switches(model, received)
         arguments = [] if name == "embedded" else [name]
+        given |= {"reuse": True} if reuse else {}
         return [*asked, f"vlm = {call('isi.load_vlm', *arguments, **given)}"]
     except NoLiteral as problem:
         return [f"# The record of the model cannot be written as Python ({problem}): make vlm yourself."]
@@ -142,45 +159,34 @@ def _harmless(name: Any) -> bool:
     return name in inspect.signature(load_vlm).parameters and name not in _DANGEROUS
 
 
-def _file(picture: Picture) -> str:
-    return f"image-{picture.sha256[:8]}.png"
-
-
-def _save(picture: Picture) -> str:
-    return f"# trial.stimulus.pictures[{picture.sha256!r}].pil().save({_file(picture)!r}) writes it"
-
-
-def _pictures(stimulus: Stimulus) -> list[str]:
+def _pictures(stimulus: Stimulus, pictures: PictureCode) -> list[str]:
     """The dict of own images that the stimulus' code looks into; nothing if there are none."""
-    own = {
-        operation.picture.sha256: operation.picture
-        for operation in stimulus.operations
-        if isinstance(operation, ReplaceImage) and operation.preset == "custom"
-    }
-    if not own:
-        return []
-    entries = ", ".join(f"{digest!r}: {_file(picture)!r}" for digest, picture in own.items())
-    saves = [_save(picture) for picture in own.values()]
-    return [*saves, f"pictures = {{{entries}}}"]
+    own: dict[str, Picture] = {}
+    for operation in stimulus.operations:
+        custom = isinstance(operation, ReplaceImage) and operation.preset == "custom"
+        seen = isinstance(operation, Patch) and not operation.hidden
+        if isinstance(operation, ReplaceImage | Patch) and (custom or seen) and operation.picture is not None:
+            own[operation.picture.sha256] = operation.picture
+    entries = ", ".join(f"{digest!r}: {pictures.of(picture)}" for digest, picture in own.items())
+    return [f"pictures = {{{entries}}}"] if own else []
 
 
-def _observation(stimulus: Stimulus) -> list[str]:
-    picture = stimulus.image
-    arguments = [repr(_file(picture)), repr(stimulus.question)]
+def _observation(stimulus: Stimulus, pictures: PictureCode) -> str:
+    arguments = [pictures.of(stimulus.image), literal(stimulus.question)]
     if stimulus.context:
-        arguments.append(f"context={stimulus.context!r}")
+        arguments.append(f"context={literal(stimulus.context)}")
     if stimulus.answer is not None:
-        arguments.append(f"answer={stimulus.answer!r}")
-    saves = [f"# trial.stimulus.image.pil().save({_file(picture)!r}) writes it"]
-    used = {operation.preset for operation in stimulus.operations if isinstance(operation, ReplaceImage)}
-    if "annotated" in used:
-        annotated = next(
+        arguments.append(f"answer={literal(stimulus.answer)}")
+    annotated = next(
+        (
             operation.picture
             for operation in stimulus.operations
             if isinstance(operation, ReplaceImage) and operation.preset == "annotated"
-        )
-        saves.append(_save(annotated))
-        arguments.append(f"annotated={_file(annotated)!r}")
+        ),
+        None,
+    )
+    if annotated is not None:
+        arguments.append(f"annotated={pictures.of(annotated)}")
     if stimulus.presets.contexts:
-        arguments.append(f"contexts={stimulus.presets.contexts!r}")
-    return [*saves, f"obs = isi.Observation({', '.join(arguments)})"]
+        arguments.append(f"contexts={literal(stimulus.presets.contexts)}")
+    return f"isi.Observation({', '.join(arguments)})"

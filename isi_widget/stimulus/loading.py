@@ -143,7 +143,7 @@ def _from_path(source: str) -> Picture:
                 raise InputError(f"An image is needed, but the file {_short(str(path))} is empty (0 bytes).")
             file.seek(0)
             with _opened(file, f"the file {_short(str(path))}") as image:
-                return _from_pil(image, f"the file {_short(str(path))}", own=True)
+                return _from_pil(image, f"the file {_short(str(path))}", own=True).read_from(source)
     except FileNotFoundError:
         raise InputError(
             f"There is no image file {_short(str(path))} (looked from {str(Path.cwd())!r})."

@@ -26,9 +26,10 @@ class Picture:
     image : a Pillow image of mode RGB that is not empty; it is copied.
     """
 
-    __slots__ = ("__weakref__", "_image", "_png", "_sha256")
+    __slots__ = ("__weakref__", "_image", "_path", "_png", "_sha256")
 
     _image: Image.Image
+    _path: str | None
     _sha256: str | None
     _png: bytes | None
 
@@ -52,6 +53,7 @@ class Picture:
     def _take(self, image: Image.Image) -> None:
         image.info = {}  # a profile left there would be applied a second time by a later reader
         object.__setattr__(self, "_image", image)
+        object.__setattr__(self, "_path", None)
         object.__setattr__(self, "_sha256", None)
         object.__setattr__(self, "_png", None)
 
@@ -75,6 +77,19 @@ class Picture:
     def height(self) -> int:
         """Height in pixels."""
         return self._image.height
+
+    @property
+    def path(self) -> str | None:
+        """The file that it was read from, as it was named; None: from no file. It may hold another by now."""
+        return self._path
+
+    def read_from(self, path: str) -> Picture:
+        """The same picture, with the name of the file that it was read from."""
+        picture = Picture.of(self._image)
+        object.__setattr__(picture, "_path", path)
+        object.__setattr__(picture, "_sha256", self._sha256)
+        object.__setattr__(picture, "_png", self._png)
+        return picture
 
     @property
     def sha256(self) -> str:

@@ -10,6 +10,7 @@ import importlib.util
 import re
 import threading
 import time
+import weakref
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -59,6 +60,7 @@ def load_vlm(
     trust_remote_code: bool = False,
     allow_pickle: bool = False,
     check_memory: bool = True,
+    reuse: bool = False,
     progress: hub.Progress | None = None,
     cancel: hub.Cancel | None = None,
 ) -> VLM:
@@ -87,6 +89,8 @@ def load_vlm(
     allow_pickle : read pickled weights where there is no safetensors file. They can run code: only from a
         trusted source.
     check_memory : refuse, before the weights are read, a model that is too large for the memory that is free.
+    reuse : take a model that was loaded in this process and is still there, if these arguments fit it,
+        instead of loading it a second time: what code does that is copied from a probe.
     progress : called with a fraction between 0 and 1 and a text, in this thread.
     cancel : polled all the time; once it returns True, `Cancelled` is raised, whatever the load is at.
 
@@ -100,6 +104,7 @@ def load_vlm(
         After either, nothing stays allocated.
     """
     asked = dict(locals())
+    del asked["reuse"]
     given = {
         **asked,
         "device_map": checked_map(device_map, device),
@@ -110,6 +115,8 @@ def load_vlm(
     while not _loading.acquire(timeout=0.2):
         _poll(cancel, name)
     try:
+        if reuse and (there := _there(asked)) is not None:
+            return there
         with memory.out_of_memory_as_error(
             f"loading {name}",
             "Try quantization='nf4', a smaller checkpoint (isi.models()), or device='cpu'.",
@@ -122,6 +129,7 @@ def load_vlm(
     finally:
         _loading.release()
     vlm.loaded_with = {key: value for key, value in asked.items() if key not in _OF_THE_CALL}
+    _loaded[id(vlm)] = vlm
     return vlm
 
 
@@ -154,6 +162,30 @@ def _load_attended(given: Mapping[str, Any]) -> VLM:
         return _load_here({**given, **mine})
 
     return attended(work, attend, f"loading {name}")
+
+
+#: Those that are still there, by their `id`.
+_loaded: weakref.WeakValueDictionary[int, VLM] = weakref.WeakValueDictionary()
+
+
+def _there(asked: dict[str, Any]) -> VLM | None:
+    """A loaded model that these arguments of `load_vlm` fit: it was loaded by the same, or is what they say
+    (a revision, a precision, a device that was found out then).
+    """
+    for vlm in list(_loaded.values()):
+        info, given = vlm.info(), vlm.loaded_with or {}
+        same = all(
+            _plain(value) in (_plain(given[key]), _plain(info.get(key)))
+            for key, value in asked.items()
+            if key in given and key != "name" and (key, value) != ("device", "auto")
+        )
+        if same and str(asked["name"] or "embedded") == str(info["name"]):
+            return vlm
+    return None
+
+
+def _plain(value: Any) -> str:
+    return str(value).removeprefix("torch.")
 
 
 def _load(

@@ -19,7 +19,6 @@ from isi_widget.stimulus.rendering import unseen, unwritten_in
 from isi_widget.widget import document as doc
 from isi_widget.widget import preview as pictures
 
-SPLITS = ("demo", "validation", "test")  # of the built-in scenes; the first one is the default
 OWN = -1  # the index of a stimulus that is not of the data set
 _SEEDS = 1_000_000  # of random presets, as the page draws them
 _TRIES = 20  # seeds that are tried for an item that was not seen yet
@@ -311,11 +310,10 @@ class Editor:
         }
 
     def expression(self, stimulus: Stimulus) -> str | None:
-        """Python that gets the observation of a stimulus, if it is the chosen one of a built-in data set."""
-        split = self.data.name.removeprefix("scenes ")
-        if self.index == OWN or split not in SPLITS or stimulus.with_operations([]) != self.base:
-            return None
-        return f"isi.datasets.scenes({'' if split == SPLITS[0] else repr(split)})[{self.index}]"
+        """Python that gets the observation of a stimulus, if it is of a data set that can be made again."""
+        base = stimulus.with_operations([])
+        index = self.index if base == self.base else self._index_of(base)
+        return self.data[index].code if 0 <= index < len(self.data) else None
 
 
 def inputs(stimulus: Stimulus) -> dict[str, Any]:

@@ -156,9 +156,10 @@ class Reshuffle:
 
 @dataclass(frozen=True)
 class Code:
-    """Asks for the Python that does what was clicked."""
+    """Asks for the Python that does what was clicked, or that repeats a trial."""
 
     id: str = _checked(_id)
+    trial: int | None = _checked(_trial, None)
 
 
 @dataclass(frozen=True)

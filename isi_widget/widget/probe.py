@@ -326,12 +326,21 @@ class Probe(PageState):
         t.dlink((self, name), (followed, "value"))
         return followed
 
-    def code(self) -> str:
-        """Python that makes the current stimulus and runs it with the current settings."""
-        stimulus = self.stimulus
-        planned = Trial(stimulus, None, None, None, self.model, Settings(**self.settings))
-        code = trial_code(planned, self._editor.expression(stimulus), entailment=self.judge)
-        return code.replace("# trial.stimulus", "# probe.stimulus")  # there is no trial yet to save images of
+    def code(self, trial: int | Trial | None = None) -> str:
+        """Python that makes the current stimulus and runs it with the current settings, or that repeats a
+        trial; to be pasted into a cell, or run elsewhere.
+
+        It takes the model that is loaded already. A picture of your own that came from no file and is too
+        large to stand in the code is written to the folder `isi_pictures`, beside the notebook. Raises
+        `InputError` if there is no such trial, or that cannot be written.
+        """
+        if trial is None:
+            stimulus = self._editor.resolve(self.document)
+            found = Trial(stimulus, None, None, None, self.model, Settings(**self.settings))
+        else:
+            found = self._trial(self._history.number(trial))
+        observation = self._editor.expression(found.stimulus)
+        return trial_code(found, observation, self.judge, write_pictures=True, reuse=True)
 
     # ---- trials, each named by its number or given as itself
     def restore(self, trial: int | Trial) -> Stimulus:
@@ -677,7 +686,7 @@ class Probe(PageState):
         self.truth = asked.text.strip() or None
 
     def _on_code(self, asked: messages.Code) -> None:
-        self.send({"kind": "code", "id": asked.id, "text": self.code()})
+        self._later("code", lambda: self._send_code(asked), asked.id)
 
     def _on_editor(self, asked: messages.Editor) -> None:
         self.send({"kind": "editor", "text": asset("editor.js").read_text(encoding="utf-8")})
@@ -813,6 +822,9 @@ class Probe(PageState):
         found = [self._editor.thumbnail(index) for index in indexes]
         self.send({"kind": "thumbnails", "indexes": list(indexes)}, found)
 
+    def _send_code(self, asked: messages.Code) -> None:
+        self.send({"kind": "code", "id": asked.id, "text": self.code(asked.trial)})
+
     def _send_still(self) -> None:
         still = self._still()
         self.send({"kind": "still", "number": still.number, "data": still.bundle()})
@@ -912,7 +924,7 @@ class Probe(PageState):
                 **view,
                 **({} if averages is None else {"averages": averages}),
                 "model": label(trial.model),
-                "code": trial.code(self._editor.expression(trial.stimulus)),
+                "code": trial.code(self._editor.expression(trial.stimulus), reuse=True),
             },
             "thumbnail": pictures.thumbnail(pictures.shown(trial.stimulus)),
         }

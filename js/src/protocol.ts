@@ -400,7 +400,7 @@ export type Outgoing =
   | { kind: "upload"; name: string; id: string; part: number; parts: number }
   | { kind: "undo" | "redo" }
   | { kind: "truth"; text: string }
-  | { kind: "code"; id: string }
+  | { kind: "code"; id: string; trial?: number }
   | { kind: "models" }
   | { kind: "thumbnails"; indexes: number[] }
   | { kind: "tokens" }

@@ -103,7 +103,8 @@ def scenes(split: str = "demo", seed: int = 0) -> Dataset | Iterator[Observation
 
 @lru_cache(maxsize=4)
 def _dataset(split: str) -> Dataset:
-    return Dataset((case.observation() for case in cases(split)), f"scenes {split}")
+    code = f"isi.datasets.scenes({'' if split == 'demo' else repr(split)})"
+    return Dataset((case.observation() for case in cases(split)), f"scenes {split}", code=code)
 
 
 def cases(split: str) -> Iterator[Case]:

@@ -62,11 +62,12 @@ export const Trials = live(function Trials() {
     store.askCode(screen.asked);
   }
 
-  /** What the kernel sent with the result: works without one, too. */
-  function copyTrial({ view }: Trial): void {
+  /** As the kernel says now; without one what it sent with the result. */
+  function copyTrial({ id, view }: Trial): void {
     screen.copied.value = null;
     screen.asked = identifier();
-    store.code.value = { id: screen.asked, text: view.code };
+    if (editor) store.askCode(screen.asked, id);
+    else store.code.value = { id: screen.asked, text: view.code };
   }
 });
 

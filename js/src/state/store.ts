@@ -388,9 +388,9 @@ export class Store {
     return [this.#model.widget_manager, this.#model.get("widget_id")];
   }
 
-  /** Asks for the Python that rebuilds the current input; the answer arrives in `code` with this id. */
-  askCode(id: string): void {
-    this.#send({ kind: "code", id });
+  /** Asks for the Python that rebuilds the current input, or a trial; the answer arrives in `code` with this id. */
+  askCode(id: string, trial?: number): void {
+    this.#send({ kind: "code", id, ...(trial !== undefined && { trial }) });
     this.#wait("The Python was not returned by the kernel.");
   }
 
