@@ -31,14 +31,17 @@ def trial_code(
     write_pictures: bool = False,
     reuse: bool = False,
 ) -> str:
-    """Python that repeats `trial` and ends in it; `observation` is an expression of its observation, if there
-    is one, and it is found for the built-in scenes.
+    """Python that repeats `trial` and ends in it.
 
+    A stimulus with something random from a data set that cannot be named comes whole, from its JSON.
+
+    Parameters
+    ----------
+    observation : an expression of its observation; that of a built-in scene is found without you. Without
+        it pictures are what `code_pictures` says.
     entailment : who shall compare the meanings, where the trial has none yet that did.
-
-    Without it pictures are what `code_pictures` says. A stimulus with something random from its data set
-    cannot be built without that data set: it comes whole, from its JSON. With `reuse` a model that is loaded
-    already is taken.
+    write_pictures : write pictures that the code reads from files.
+    reuse : take a model that is loaded already.
     """
     stimulus, pictures = trial.stimulus, PictureCode(write_pictures)
     if observation is None:
