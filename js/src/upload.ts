@@ -53,8 +53,9 @@ export function imageOf(data: DataTransfer | null): File | null {
 
 /** Where the image of another page is that was dropped or pasted, if one was. To be read while the event is. */
 export function addressOf(data: DataTransfer | null): string | null {
-  const html = data?.getData("text/html") ?? "";
-  const image = html && new DOMParser().parseFromString(html, "text/html").querySelector("img")?.getAttribute("src");
+  // Only read, never made into elements.
+  const [, double, single, bare] = /<img\b[^>]*?\ssrc\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s"'>]+))/i.exec(data?.getData("text/html") ?? "") ?? [];
+  const image = (double ?? single ?? bare)?.replaceAll("&amp;", "&");
   const listed = data?.getData("text/uri-list").split(/\r?\n/).find((line) => line && !line.startsWith("#"));
   return image || listed || null;
 }

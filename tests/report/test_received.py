@@ -18,7 +18,7 @@ from isi_widget.report.literals import NoLiteral, call, literal, read_call
 from isi_widget.settings import Settings
 from isi_widget.vlm import load_vlm
 
-ALLOWED = {"load_vlm", "connect", "Observation", "stimulus", "run_trial"}
+ALLOWED = {"load_vlm", "connect", "Observation", "b64decode", "stimulus", "run_trial"}
 HOSTILE: list[Any] = [
     "__import__('os').system('touch pwned')",
     "isi.connect('http://a/v1', 'm')\nimport os",

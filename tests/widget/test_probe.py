@@ -402,6 +402,7 @@ def test_the_page_asks_for_code(probe: Probe) -> None:
     page = Page(probe)
     page.draw(BOX)
     page.send({"kind": "code", "id": "c1"})
+    page.wait(lambda page: page.of_kind("code"))
     assert page.of_kind("code") == [{"kind": "code", "id": "c1", "text": probe.code()}]
     assert ".box(10, 20, 100, 50" in probe.code()
 

@@ -47,9 +47,7 @@ def calls(code: str) -> set[str]:
 
 def rebuilt(code: str, stimulus: isi.Stimulus) -> isi.Stimulus:
     """What the lines up to `trial = ...` make of a stimulus: the images come from the stimulus itself."""
-    lines = [
-        line for line in code.splitlines() if not line.startswith(("vlm =", "trial =", "import", "obs ="))
-    ]
+    lines = [line for line in code.splitlines() if not line.startswith(("vlm =", "trial", "import", "obs ="))]
     names: dict[str, Any] = {
         "isi": isi,
         "obs": isi.Observation(PIXELS, stimulus.question, context=stimulus.context),
@@ -69,7 +67,15 @@ def test_texts_of_a_stimulus_are_literals(question: str, context: str, drawn: st
     except isi.InputError:  # of nothing but white space, say
         return
     code = Trial(stimulus, None, None, None, {"name": "embedded"}, Settings()).code()
-    assert calls(code) <= {"load_vlm", "Observation", "stimulus", "text", "with_context", "run_trial"}
+    assert calls(code) <= {
+        "load_vlm",
+        "Observation",
+        "b64decode",
+        "stimulus",
+        "text",
+        "with_context",
+        "run_trial",
+    }
     tree = ast.parse(code)
     literals = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)}
     assert {question, drawn, drawn + context} <= literals
@@ -87,7 +93,7 @@ def test_what_a_model_says_of_itself_is_a_literal(text: str) -> None:
         {"name": text, "loaded_with": {"attention": text}},
     ):
         code = Trial(stimulus, None, None, None, told, Settings()).code()
-        assert calls(code) <= {"load_vlm", "Observation", "stimulus", "run_trial"}
+        assert calls(code) <= {"load_vlm", "Observation", "b64decode", "stimulus", "run_trial"}
 
 
 @pytest.mark.parametrize("text", BREAKOUTS)
@@ -96,7 +102,7 @@ def test_an_observation_with_a_hostile_name(vlm: VLM, text: str) -> None:
     observation = isi.Observation(PIXELS, "Is there a star?", id=text, level=text, answer="Yes")
     probe = Probe(vlm, observation)
     try:
-        assert calls(probe.code()) <= {"load_vlm", "Observation", "stimulus", "run_trial"}
+        assert calls(probe.code()) <= {"load_vlm", "Observation", "b64decode", "stimulus", "run_trial"}
         assert "pwned" not in probe.code()
     finally:
         probe.close()
