@@ -21,13 +21,10 @@ from isi_widget.embedded import VLM as FOLDER
 from isi_widget.settings import Settings
 from isi_widget.study import averages_for, for_trial, tell
 from isi_widget.uncertainty import load_entailment
+from isi_widget.uncertainty.bootstrap import NAMES
+from isi_widget.uncertainty.measure import WEIGHTED
 
-ENTROPIES = (
-    "semantic_entropy",
-    "discrete_semantic_entropy",
-    "predictive_entropy",
-    "rao_quadratic_entropy",
-)
+ENTROPIES = NAMES
 MEASURES = (*ENTROPIES, "clusters", "attention_absolute", "attention_relative")
 SERVER = {
     "name": "served-model",
@@ -147,7 +144,7 @@ MEANT = SAMPLED - {"predictive_entropy"}
         ({"top_p": 0.5}, SAMPLED, "top_p 1.0 (not 0.5)"),
         ({"strict": True}, MEANT, "strict False (not True)"),
         ({"prepend_question": False}, MEANT, "prepend_question True (not False)"),
-        ({"likelihood": "sampled"}, SAMPLED - {"discrete_semantic_entropy", "clusters"}, "likelihood raw"),
+        ({"likelihood": "sampled"}, set(WEIGHTED), "likelihood raw"),
         ({"num_beams": 2}, ATTENTION, "num_beams 1 (not 2)"),
         ({"do_sample": True}, ATTENTION, "do_sample False (not True)"),
         ({"max_new_tokens": 3}, set(), "max_new_tokens 64 (not 3), which changes no average"),
@@ -208,7 +205,7 @@ def test_a_condition_is_named():
 def test_what_a_trial_or_a_data_set_lacks_is_none():
     silent = told_of(make_silent_trial(), make_averages())
     none = {name for name in MEASURES if silent[name] is None}
-    assert none == {*ENTROPIES, *ATTENTION} - {"discrete_semantic_entropy"}
+    assert none == {*WEIGHTED, *ATTENTION}
     answered = dataclasses.replace(make_trial(), uncertainty=None)
     told = tell(make_averages(), answered.view())
     assert {name for name in MEASURES if told[name] is None} == SAMPLED
