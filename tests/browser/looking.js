@@ -85,12 +85,12 @@
       return { left, top, right, bottom };
     };
     const controls = [...over.querySelectorAll('button, input, textarea, select, label, .isi-tip')]
-      .filter((e) => e.getClientRects().length > 0 && !e.closest('.isi-stage'))
+      .filter((e) => e.getClientRects().length > 0 && e.checkVisibility() && !e.closest('.isi-stage')) // closed details have boxes
       .map((e) => [e, e.getBoundingClientRect(), e.dataset.testid ?? e.className]);
     const texts = [];
     const walker = document.createTreeWalker(over, NodeFilter.SHOW_TEXT);
     for (let node = walker.nextNode(); node; node = walker.nextNode()) {
-      if (node.parentElement.closest('.isi-stage, .isi-spoken, .isi-bubble, textarea, select')) continue;
+      if (!node.parentElement.checkVisibility() || node.parentElement.closest('.isi-stage, .isi-spoken, .isi-bubble, textarea, select')) continue;
       const range = document.createRange();
       range.selectNodeContents(node);
       for (const box of range.getClientRects()) texts.push([node.parentElement, box, `"${node.data.slice(0, 30)}"`]);
