@@ -22,6 +22,7 @@ SUBJECTS = {
     "loading": "Loading",
     "trials": "Answers and trials (embedded models)",
     "sampling": "Sampling",
+    "enumerating": "Enumeration of answers",
     "attention": "Attention",
     "entailment_bench": "Clustering",
     "rendering": "Rendering",

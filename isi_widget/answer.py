@@ -206,7 +206,7 @@ class Enumeration:
         return record | {"answers": answers, "probabilities": list(self.probabilities)}
 
     @classmethod
-    @records.reader("an enumeration")
+    @records.reader("an enumeration", texts=True)
     def from_dict(cls, record: Mapping[str, Any]) -> Enumeration:
         """The inverse of `to_dict`."""
         answers = tuple(Answer.from_dict(answer) for answer in record["answers"])

@@ -16,6 +16,7 @@ from isi_widget.errors import InputError
 
 WHAT = ("answer", "uncertainty", "attention")
 LIKELIHOODS = ("raw", "sampled")
+METHODS = ("sampled", "enumerated")
 
 
 def _integer(name: str, value: object, low: int, high: int, hint: str = "") -> int:
@@ -93,6 +94,10 @@ class Settings:
     likelihood : which log-probabilities weigh the sampled answers in the entropies: "raw", the model's own,
         comparable across temperatures, or "sampled", after temperature, top-k and top-p.
     prepend_question : True lets the entailment model read question and answer, False the answer alone.
+    method : where the uncertainty comes from: "sampled" answers, or "enumerated" ones, all that are probable
+        with their exact probabilities, for short answers; then samples, seed and likelihood do not matter.
+    mass, budget : of the enumeration: the probability to find, above 0, at most 1; how many beginnings of
+        answers to look at, 1 to 100,000.
     do_sample, num_beams : how the shown answer is made: greedy (False, 1), sampled with the settings
         above, or by beam search.
     """
@@ -109,6 +114,9 @@ class Settings:
     num_beams: int = 1
     likelihood: Literal["raw", "sampled"] = "raw"
     prepend_question: bool = True
+    method: Literal["sampled", "enumerated"] = "sampled"
+    mass: float = 0.99
+    budget: int = 512
 
     def __post_init__(self) -> None:
         what = names_of(self.what)
@@ -136,12 +144,16 @@ class Settings:
             "seed": _integer("seed", self.seed, 0, 2**63 - 1),
             "max_new_tokens": _integer("max_new_tokens", self.max_new_tokens, 1, 4096),
             "num_beams": _integer("num_beams", self.num_beams, 1, 64),
+            "mass": _real("mass", self.mass, "a probability above 0, at most 1", lambda x: 0 < x <= 1),
+            "budget": _integer("budget", self.budget, 1, 100_000),
             **{
                 name: _flag(name, getattr(self, name)) for name in ("strict", "do_sample", "prepend_question")
             },
         }
         if self.likelihood not in LIKELIHOODS:
             raise InputError(f"likelihood must be 'raw' or 'sampled'; got {self.likelihood!r}.")
+        if self.method not in METHODS:
+            raise InputError(f"method must be 'sampled' or 'enumerated'; got {self.method!r}.")
         if values["do_sample"] and values["num_beams"] > 1:
             raise InputError(
                 "do_sample and num_beams > 1 exclude each other: choose sampling or beam search."
@@ -164,6 +176,11 @@ class Settings:
         """The keyword arguments of `VLM.sample`."""
         names = ("temperature", "top_k", "top_p", "seed", "max_new_tokens")
         return {"n": self.samples, **{name: getattr(self, name) for name in names}}
+
+    def enumerating(self) -> dict[str, Any]:
+        """The keyword arguments of `VLM.enumerate_answers`."""
+        names = ("mass", "budget", "temperature", "top_k", "top_p", "max_new_tokens")
+        return {name: getattr(self, name) for name in names}
 
     def changed(self) -> dict[str, Any]:
         """The settings that differ from their defaults, as `run_trial` takes them."""

@@ -18,7 +18,7 @@ from importlib import metadata
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from isi_widget import records
-from isi_widget.answer import Answer
+from isi_widget.answer import Answer, Enumeration
 from isi_widget.attribution import AttentionShares, measure_attention
 from isi_widget.correctness import Judgement, judge
 from isi_widget.errors import InputError, OutOfMemory
@@ -26,7 +26,7 @@ from isi_widget.settings import WHAT, Settings, check_fields, names_of
 from isi_widget.stages import Cancel, Progress, Stages
 from isi_widget.stimulus import Picture, Stimulus
 from isi_widget.text import repaired
-from isi_widget.uncertainty import Uncertainty, uncertainty_of
+from isi_widget.uncertainty import Uncertainty, uncertainty_of, uncertainty_of_enumeration
 from isi_widget.uncertainty.bootstrap import LEADING
 from isi_widget.uncertainty.judge import Chosen, Entailment
 from isi_widget.uncertainty.judges import AUTO, choose
@@ -320,10 +320,58 @@ def _check_likelihood(vlm: object, settings: Settings) -> None:
         )
 
 
+def _check_method(vlm: object, settings: Settings) -> None:
+    """Refuse to enumerate with a model that cannot."""
+    if "uncertainty" not in settings.what or settings.method != "enumerated":
+        return
+    reason = getattr(vlm, "unavailable", {}).get("enumeration", "")
+    if reason or not callable(getattr(vlm, "enumerate_answers", None)):
+        raise InputError(
+            f"method='enumerated' is not possible with {getattr(vlm, 'model_id', 'this model')}. "
+            f"{reason or 'It has no enumerate_answers.'} Use method='sampled'."
+        )
+
+
+def _draw(
+    vlm: VLM,
+    shown: Stimulus | Prefill,
+    settings: Settings,
+    run: Stages,
+    on_text: OnText | None,
+    cancel: Cancel | None,
+) -> list[Answer] | Enumeration:
+    """The answers that the uncertainty is measured from: sampled ones, or all probable ones."""
+    on_answer = None if on_text is None else lambda row, answer: on_text("sample", row, answer.text)
+    if settings.method == "enumerated":
+        with run.stage("samples", 100):  # as far as the mass that was found
+            return vlm.enumerate_answers(
+                shown,
+                **settings.enumerating(),
+                on_answer=on_answer,
+                on_batch=lambda _, mass: run.report("samples", min(99, int(100 * mass / settings.mass)), 100),
+                cancel=cancel,
+            )
+    with run.stage("samples", _sampling_steps(settings)) as step:
+        return vlm.sample(shown, **settings.sampling(), on_token=step, on_answer=on_answer, cancel=cancel)
+
+
 def _uncertainty(
-    run: Stages, answers: Sequence[Answer], stimulus: Stimulus, settings: Settings, judge: Chosen
+    run: Stages,
+    answers: Sequence[Answer] | Enumeration,
+    stimulus: Stimulus,
+    settings: Settings,
+    judge: Chosen,
 ) -> Uncertainty:
     with run.stage("clusters"):
+        if isinstance(answers, Enumeration):
+            return uncertainty_of_enumeration(
+                answers,
+                stimulus.current_question,
+                judge,
+                strict=settings.strict,
+                seed=settings.seed,
+                prepend_question=settings.prepend_question,
+            )
         return uncertainty_of(
             answers,
             stimulus.current_question,
@@ -348,12 +396,15 @@ def measure_uncertainty(
     max_new_tokens: int = 64,
     likelihood: Literal["raw", "sampled"] = "raw",
     prepend_question: bool = True,
+    method: Literal["sampled", "enumerated"] = "sampled",
+    mass: float = 0.99,
+    budget: int = 512,
     entailment: Chosen | Entailment | str | Path | None = AUTO,
     progress: Progress | None = None,
     cancel: Cancel | None = None,
 ) -> Uncertainty:
     """Sample answers, cluster them by meaning, measure how far they spread (Farquhar et al., Nature 630,
-    2024).
+    2024); with method="enumerated", list all probable answers instead, for short answers.
 
     The settings are those of `Settings`, the rest as in `run_trial`. Raises `InputError` on values out of
     range, `Cancelled` when asked to stop.
@@ -369,13 +420,16 @@ def measure_uncertainty(
         strict,
         likelihood=likelihood,
         prepend_question=prepend_question,
+        method=method,
+        mass=mass,
+        budget=budget,
     )
     _check_inputs(vlm, stimulus)
     _check_likelihood(vlm, settings)
+    _check_method(vlm, settings)
     run = Stages(progress, cancel)
     judge = choose_judge(vlm, entailment, progress, cancel)
-    with run.stage("samples", _sampling_steps(settings)) as step:
-        sampled = vlm.sample(stimulus, **settings.sampling(), on_token=step, cancel=cancel)
+    sampled = _draw(vlm, stimulus, settings, run, None, cancel)
     answers, note = _answered(sampled)
     if not answers:
         raise InputError(note)
@@ -400,6 +454,9 @@ def run_trial(
     num_beams: int = 1,
     likelihood: Literal["raw", "sampled"] = "raw",
     prepend_question: bool = True,
+    method: Literal["sampled", "enumerated"] = "sampled",
+    mass: float = 0.99,
+    budget: int = 512,
     entailment: Chosen | Entailment | str | Path | None = AUTO,
     progress: Progress | None = None,
     on_text: OnText | None = None,
@@ -411,7 +468,7 @@ def run_trial(
     attention is that of the very answer that is shown.
 
     what names the measures; None: all that this VLM can give, and the trial's `notes` say what it cannot.
-    what, samples, ..., prepend_question are the fields of `Settings`. entailment says which model compares
+    what, samples, ..., budget are the fields of `Settings`. entailment says which model compares
     the meanings: "auto" (the embedded one for the embedded VLM; for any other the best of
     `isi.entailment_models()` that is on the disk and fits, else rules of wording and a caveat), a hub name,
     which is downloaded, a folder, "embedded", "rules", or a loaded `EntailmentModel`. progress is called as
@@ -438,15 +495,19 @@ def run_trial(
         num_beams,
         likelihood,
         prepend_question,
+        method,
+        mass,
+        budget,
     )
     _check_likelihood(vlm, settings)
+    _check_method(vlm, settings)
     # Loaded before the model runs: a wrong name must not cost minutes of sampling.
     run = Stages(progress, cancel)
     judge = choose_judge(vlm, entailment, progress, cancel) if "uncertainty" in settings.what else None
     attend = "attention" in settings.what
     answer: Answer | None = None
     yes_no: Mapping[str, float] | None = None
-    sampled: list[Answer] = []
+    sampled: list[Answer] | Enumeration = []
     notes: tuple[str, ...] = ()
     attention: AttentionShares | None = None
     with vlm.lock:  # some families keep state on the model between prefill and decoding
@@ -472,14 +533,7 @@ def run_trial(
                 attention = measure_attention(vlm, prefill, answer)
         if "uncertainty" in settings.what:
             try:
-                with run.stage("samples", _sampling_steps(settings)) as step:
-                    sampled = vlm.sample(
-                        prefill,
-                        **settings.sampling(),
-                        on_token=step,
-                        on_answer=None if on_text is None else lambda row, a: on_text("sample", row, a.text),
-                        cancel=cancel,
-                    )
+                sampled = _draw(vlm, prefill, settings, run, on_text, cancel)
             except OutOfMemory as error:
                 if answer is None:
                     raise
@@ -491,10 +545,10 @@ def run_trial(
         if what is None:  # asked at the end: what a server tells is known when it has answered
             notes = (*_missing(vlm), *notes)
         notes = (*notes, *_remarks(vlm))
-    sampled, note = _answered(sampled)
+    drawn, note = _answered(sampled)
     if note:
         notes = (*notes, note)
-    uncertainty = _uncertainty(run, sampled, stimulus, settings, judge) if sampled and judge else None
+    uncertainty = _uncertainty(run, drawn, stimulus, settings, judge) if drawn and judge else None
     run.check()
     created = datetime.now(UTC).isoformat(timespec="milliseconds")
     return Trial(
@@ -518,8 +572,15 @@ def _remarks(vlm: VLM) -> tuple[str, ...]:
     return taken
 
 
-def _answered(sampled: Sequence[Answer]) -> tuple[list[Answer], str]:
+def _answered(sampled: Sequence[Answer] | Enumeration) -> tuple[list[Answer] | Enumeration, str]:
     """The samples that hold an answer, and a sentence about the others, if any."""
+    if isinstance(sampled, Enumeration):
+        if sampled.answers:
+            return sampled, ""
+        return [], (
+            f"The uncertainty was not measured: {sampled.prefixes} beginnings of answers were looked at, and "
+            "no answer ended there. Raise budget, or use method='sampled'."
+        )
     answers = [answer for answer in sampled if not answer.missing]
     lost = [answer.missing for answer in sampled if answer.missing]
     if not lost:

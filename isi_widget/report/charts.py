@@ -83,9 +83,9 @@ def draw_entropies(axis: Axes, view: dict[str, Any]) -> None:
     axis.set_ylim(len(entropies) - 0.5, -0.5)
     _scale(axis)
     uncertainty = view["uncertainty"]
+    basis = uncertainty["basis"].replace(" at temperature ", ", T = ")
     axis.set_title(
-        f"Uncertainty: {uncertainty['samples']} samples, T = {uncertainty['temperature']:g},\n"
-        f"{uncertainty['level']:.0%} intervals; | maximum",
+        f"Uncertainty: {basis},\n{uncertainty['intervals']}; | maximum",
         fontsize=9,
     )
     _draw_doubts(axis, uncertainty["judge"]["doubts"])
@@ -123,7 +123,8 @@ def draw_clusters(axis: Axes, view: dict[str, Any], most: int = 8) -> None:
     shown = clusters[:most]
     axis.barh(range(len(shown)), [cluster["share"] for cluster in shown], color=NEUTRAL, height=0.65)
     for row, cluster in enumerate(shown):
-        axis.text(cluster["share"], row, f" {cluster['count']}", va="center", fontsize=8)
+        number = f"{cluster['share']:.3f}" if cluster["count"] is None else str(cluster["count"])
+        axis.text(cluster["share"], row, f" {number}", va="center", fontsize=8)
     axis.set_yticks(
         range(len(shown)),
         [_wrapped(plain(cluster["name"]) or "(empty)", 22) for cluster in shown],
@@ -133,7 +134,8 @@ def draw_clusters(axis: Axes, view: dict[str, Any], most: int = 8) -> None:
     axis.set_xlim(0, 1.1)
     left = len(clusters) - len(shown)
     known = any(cluster["probability"] is not None for cluster in clusters)
-    title = f"Clusters: {'probability' if known else 'share of the answers'}, count"
+    counted = ", count" if any(cluster["count"] is not None for cluster in clusters) else ""
+    title = f"Clusters: {'probability' if known else 'share of the answers'}{counted}"
     axis.set_title(title + (f"\n({left} more not shown)" if left else ""), fontsize=9)
 
 
@@ -289,8 +291,9 @@ def _draw_spread(axis: Axes, views: Sequence[dict[str, Any]], labels: Sequence[s
     axis.set_ylim(len(views) - 0.5, -0.5)
     _scale(axis)
     _draw_doubts(axis, doubts_of(views), 60)
-    level = next(view["uncertainty"]["level"] for view in views if view["uncertainty"])
-    axis.set_title(f"{measured[0][0]['label']} (nats)\n{level:.0%} intervals", fontsize=9)
+    kinds = dict.fromkeys(view["uncertainty"]["intervals"] for view in views if view["uncertainty"])
+    labels_of = dict.fromkeys(entropies[0]["label"] for entropies in measured)
+    axis.set_title(f"{' / '.join(labels_of)} (nats)\n{', '.join(kinds)}", fontsize=9)
 
 
 def _draw_inputs(axis: Axes, views: Sequence[dict[str, Any]], labels: Sequence[str]) -> None:

@@ -253,9 +253,10 @@ def caption(views: Sequence[dict[str, Any]]) -> str:
     else:
         parts = ["Not all have the same model and settings."]
     runs = [view["uncertainty"] for view in views if view["uncertainty"]]
-    samples = {f"{run['samples']} samples at temperature {run['temperature']:g}" for run in runs}
+    bases = {run["basis"] for run in runs}
     if runs:
-        parts.append(f"{', '.join(sorted(samples))}; in brackets {runs[0]['level']:.0%} intervals.")
+        kinds = dict.fromkeys(run["intervals"] for run in runs)
+        parts.append(f"{', '.join(sorted(bases))}; in brackets {' or '.join(kinds)}.")
     if doubts := doubts_of(views):
         parts.append(f"(!): {' '.join(doubts)}")
     parts.append(

@@ -12,6 +12,7 @@ from isi_widget.report.labels import before_lines
 from isi_widget.report.pictures import data_uri, thumbnail
 from isi_widget.report.style import ATTENTION_CAVEAT, DOMINANCE_CAVEAT, INPUTS, NEUTRAL, SEGMENT_COLORS
 from isi_widget.report.svg import HEADING, NO_FORMULAS, QUIET, Bar, bar_table, escape
+from isi_widget.report.view import how_many, how_often
 
 if TYPE_CHECKING:
     from isi_widget.stimulus import Stimulus
@@ -109,16 +110,15 @@ def _answer(answer: dict[str, Any] | None, truth: str | None) -> str:
 def _uncertainty(uncertainty: dict[str, Any] | None) -> str:
     if uncertainty is None:
         return ""
-    samples, temperature = uncertainty["samples"], uncertainty["temperature"]
-    level = f"{uncertainty['level']:.0%}"
+    samples = uncertainty["samples"]
     rows = bar_table([_entropy(entropy) for entropy in uncertainty["entropies"]])
     rows += f'<div style="{QUIET}">{escape(uncertainty["scale_note"])}</div>'
     clusters = [
         Bar(
             cluster["name"] or "(empty answer)",
             cluster["share"],
-            f"{_probability(cluster)}{cluster['count']} of {samples}",
-            note="; ".join(f"{answer['count']} x {answer['text']}" for answer in cluster["answers"]),
+            ", ".join(filter(None, [_probability(cluster), how_many(cluster, samples)])),
+            note="; ".join(f"{how_often(answer)} {answer['text']}" for answer in cluster["answers"]),
         )
         for cluster in uncertainty["clusters"]
     ]
@@ -126,10 +126,7 @@ def _uncertainty(uncertainty: dict[str, Any] | None) -> str:
     answers = "".join(
         '<li dir="auto">'
         + f"{escape(cluster['name']) or '(empty answer)'}: "
-        + "; ".join(
-            f"{answer['count']} \N{MULTIPLICATION SIGN} {escape(answer['text'])}"
-            for answer in cluster["answers"]
-        )
+        + "; ".join(f"{how_often(answer)} {escape(answer['text'])}" for answer in cluster["answers"])
         + "</li>"
         for cluster in uncertainty["clusters"]
     )
@@ -144,8 +141,8 @@ def _uncertainty(uncertainty: dict[str, Any] | None) -> str:
     judge = uncertainty["judge"]["label"]
     meanings = "clusters of one meaning" + (f", compared by {escape(judge)}" if judge else "")
     return (
-        f'<div style="{HEADING}">Uncertainty <span style="{QUIET}">{samples} samples at temperature '
-        f"{temperature:g}, {level} intervals</span></div>{doubts}{rows}"
+        f'<div style="{HEADING}">Uncertainty <span style="{QUIET}">{uncertainty["basis"]}, '
+        f"{uncertainty['intervals']}</span></div>{doubts}{rows}"
         f'<div style="{QUIET}">{meanings}: {"probability, " if known else ""}answers</div>'
         f"{bar_table(clusters, maximum=1.0)}{caveats}"
         '<details style="margin-bottom:8px"><summary style="cursor:pointer">answers per cluster</summary>'
@@ -154,7 +151,7 @@ def _uncertainty(uncertainty: dict[str, Any] | None) -> str:
 
 
 def _probability(cluster: dict[str, Any]) -> str:
-    return "" if cluster["probability"] is None else f"{cluster['probability']:.2f}, "
+    return "" if cluster["probability"] is None else f"{cluster['probability']:.2f}"
 
 
 def _entropy(entropy: dict[str, Any]) -> Bar:

@@ -15,7 +15,7 @@ from isi_widget.report import pdf_charts as charts
 from isi_widget.report.pdf_sheet import BODY, BOLD, INK, LABEL, MARGIN, SMALL, Sheet
 from isi_widget.report.pdf_words import ANSWER_SCOPE, GRAPH, GRAPH_SCOPE, LAYERS, OTHERS, RELATIVE
 from isi_widget.report.style import ATTENTION_CAVEAT, DOMINANCE_CAVEAT, NEUTRAL, SEGMENT_COLORS
-from isi_widget.report.view import missing, shortened
+from isi_widget.report.view import how_many, how_often, missing, shortened
 
 if TYPE_CHECKING:
     from isi_widget.trial import Trial
@@ -55,13 +55,7 @@ def write_uncertainty(sheet: Sheet, trial: Trial, view: Mapping[str, Any], defin
     uncertainty, record = view["uncertainty"], trial.uncertainty
     if uncertainty is None or record is None:
         return
-    level = f"{uncertainty['level']:.0%}"
-    samples = uncertainty["samples"]
-    sheet.heading(
-        "Uncertainty",
-        f"{samples} samples at temperature {uncertainty['temperature']:g}; {level} intervals",
-        below=80,
-    )
+    sheet.heading("Uncertainty", f"{uncertainty['basis']}; {uncertainty['intervals']}", below=80)
     for doubt in uncertainty["judge"]["doubts"]:
         sheet.write_text(f"(!) {doubt}", BOLD)
         sheet.y += 3
@@ -86,6 +80,7 @@ def write_uncertainty(sheet: Sheet, trial: Trial, view: Mapping[str, Any], defin
         sheet.write_text(GRAPH_SCOPE, SMALL)
     if record.order is not None:
         order = record.order
+        entropy = "discrete semantic entropy" if record.method == "sampled" else "entropy of what was found"
         tried = "every order" if order.exact else f"{order.permutations} random orders"
         sheet.skip(6)
         _measure(
@@ -94,8 +89,7 @@ def write_uncertainty(sheet: Sheet, trial: Trial, view: Mapping[str, Any], defin
             f"{order.changed:.0%} of {tried}",
             "Share of the orders of the same answers that give other clusters; these disagree with the "
             f"clusters above by {order.disagreement:.3f} (1 - adjusted Rand index, mean over the orders). "
-            f"The discrete semantic entropy goes from {order.entropy_low:.3f} to {order.entropy_high:.3f} "
-            "nats.",
+            f"The {entropy} goes from {order.entropy_low:.3f} to {order.entropy_high:.3f} nats.",
         )
 
 
@@ -150,7 +144,7 @@ def _clusters(sheet: Sheet, uncertainty: Mapping[str, Any]) -> None:
     known = any(cluster["probability"] is not None for cluster in clusters)
     what = "probability" if known else "share of the answers"
     count = len(clusters)
-    meanings = f"{count} meaning{'s' * (count != 1)} among the sampled answers; bars: {what}"
+    meanings = f"{count} meaning{'s' * (count != 1)} among the {uncertainty['method']} answers; bars: {what}"
     sheet.heading("Clusters of one meaning", meanings)
     name_width = _PLOT_X - MARGIN - 8
     for cluster in clusters:
@@ -160,13 +154,13 @@ def _clusters(sheet: Sheet, uncertainty: Mapping[str, Any]) -> None:
         top = sheet.y
         sheet.write_text(name, BODY, MARGIN, name_width)
         charts.interval_bar(sheet, _PLOT_X, top + 2.5, _PLOT_WIDTH, cluster["share"], 1.0, color=NEUTRAL)
-        number = f"{cluster['probability']:.3f}, " if cluster["probability"] is not None else ""
+        number = f"{cluster['probability']:.3f}" if cluster["probability"] is not None else ""
+        number = ", ".join(filter(None, [number, how_many(cluster, uncertainty["samples"])]))
         x = _PLOT_X + _PLOT_WIDTH + 10
-        sheet.line_of(f"{number}{cluster['count']} of {uncertainty['samples']}", x, top, 130, BODY)
+        sheet.line_of(number, x, top, 130, BODY)
         sheet.y = top + high
         answers = "; ".join(
-            f"{answer['count']} \N{MULTIPLICATION SIGN} {answer['text'] or '(empty answer)'}"
-            for answer in cluster["answers"]
+            f"{how_often(answer)} {answer['text'] or '(empty answer)'}" for answer in cluster["answers"]
         )
         sheet.write_text(answers, SMALL, MARGIN + 9)
         sheet.y += 3

@@ -252,6 +252,9 @@ SETTINGS = {
     "num_beams": "beams of the shown answer; 1: none",
     "likelihood": "log-probabilities that weigh the samples: the model's own (raw) or as sampled",
     "prepend_question": "the entailment model reads the question before the answer",
+    "method": "answers for the uncertainty: sampled, or all probable ones enumerated",
+    "mass": "probability to enumerate, where answers are",
+    "budget": "beginnings of answers to look at, where answers are enumerated",
 }
 MODEL = {
     "name": "model",

@@ -109,6 +109,24 @@ def verdict(correct: bool | None, edited: bool) -> tuple[str, str]:
     return ("right", "right") if correct else ("wrong", "wrong")
 
 
+#: The same of enumerated answers: those that do not count samples.
+ENUMERATED = (
+    Measure(
+        "bayesian_semantic_entropy",
+        "Semantic entropy, enumerated",
+        "nats",
+        "How far the answers that the model gives spread over different meanings: 0 if all mean the same. "
+        "From the exact probabilities of the answers; what was not looked at is divided as they are.",
+    ),
+    Measure(
+        "rao_quadratic_entropy",
+        "Rao's quadratic entropy",
+        "",
+        "The mean distance in meaning of two answers of the model: 0 if all mean the same, near 1 if all "
+        "differ. It is as good as the entailment model's probabilities.",
+    ),
+)
+
 ATTENTION_CAVEAT = (
     "Attention, not importance: where the model reads from, averaged over layers, heads and answer "
     "tokens; it does not say what the answer depends on."

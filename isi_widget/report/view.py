@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import json
 import math
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from isi_widget.attribution import by_head
 from isi_widget.report.labels import model_label
-from isi_widget.report.style import ENTROPIES, INPUTS, SCALE_NOTE, SEGMENTS, Measure, verdict
+from isi_widget.report.style import ENTROPIES, ENUMERATED, INPUTS, SCALE_NOTE, SEGMENTS, Measure, verdict
 from isi_widget.uncertainty.bootstrap import LEADING
 from isi_widget.uncertainty.curve import entropy_curve
 from isi_widget.uncertainty.lexical import WITHOUT_CLUSTERS
@@ -102,7 +101,8 @@ def shortened(text: str) -> str:
 def _uncertainty(uncertainty: Uncertainty, trial: Trial) -> dict[str, Any]:
     samples = len(uncertainty.answers)
     entropies = []
-    for measure in ENTROPIES:
+    enumerated = uncertainty.method == "enumerated"
+    for measure in ENUMERATED if enumerated else ENTROPIES:
         low, high = uncertainty.interval(measure.name)
         value = getattr(uncertainty, measure.name)
         entropies.append(
@@ -120,9 +120,12 @@ def _uncertainty(uncertainty: Uncertainty, trial: Trial) -> dict[str, Any]:
             }
         )
     return {
+        "method": uncertainty.method,
         "samples": samples,
         "temperature": trial.settings.temperature,
         "level": uncertainty.level,
+        "basis": _basis(uncertainty, trial.settings.temperature),
+        "intervals": "bounds" if enumerated else f"{uncertainty.level:.0%} intervals",
         "entropies": entropies,
         "clusters": clusters_of(uncertainty),
         "curve": _curve(uncertainty),
@@ -146,13 +149,22 @@ def doubts_of(views: Sequence[Mapping[str, Any]]) -> list[str]:
     return list(dict.fromkeys(doubt for judge in judges for doubt in judge["doubts"]))
 
 
+def _basis(uncertainty: Uncertainty, temperature: float) -> str:
+    """What the numbers come from."""
+    number = len(uncertainty.answers)
+    if uncertainty.method == "enumerated":
+        answers = f"{number} answer{'s' * (number != 1)}"
+        return f"{answers} with {1 - uncertainty.rest:.1%} of the probability at temperature {temperature:g}"
+    return f"{number} samples at temperature {temperature:g}"
+
+
 def _curve(uncertainty: Uncertainty) -> dict[str, Any] | None:
     """The entropy that the page shows first, as it was after the first answers; None where there are too
     few.
     """
     number = len(uncertainty.answers)
     measure = ENTROPIES[0]
-    if number < _FEWEST:
+    if number < _FEWEST or uncertainty.method == "enumerated":
         return None
     steps = min(number, _POINTS) - 1
     sizes = sorted({1 + round(step * (number - 1) / steps) for step in range(steps + 1)})
@@ -176,6 +188,9 @@ def _bounds(measure: Measure, uncertainty: Uncertainty) -> Iterator[str]:
     """What the interval is, and the largest value that there can be."""
     low, high = uncertainty.interval(measure.name)
     maximum = measure.maximum(len(uncertainty.answers))
+    if uncertainty.method == "enumerated":
+        yield f"In brackets: what the {uncertainty.rest:.1%} of the probability not looked at leaves open."
+        return
     if measure.name == LEADING:
         yield (
             f"Interval: {uncertainty.level:.0%} credible; it allows for meanings that were not sampled. "
@@ -198,6 +213,8 @@ def _known(uncertainty: Uncertainty) -> str:
 def clusters_of(uncertainty: Uncertainty) -> list[dict[str, Any]]:
     """The clusters, most probable first: id, name, count, probability, and each wording with its count.
 
+    Enumerated answers have no counts but exact probabilities, each wording too.
+
     Where the model tells no likelihoods, the probability is None and the largest comes first; `share` is the
     probability where there is one, else the share of the answers.
     """
@@ -205,20 +222,44 @@ def clusters_of(uncertainty: Uncertainty) -> list[dict[str, Any]]:
         uncertainty.cluster_names, uncertainty.cluster_counts, uncertainty.cluster_probabilities, strict=True
     )
     clusters = []
+    enumerated = uncertainty.method == "enumerated"
+    weights: Sequence[float] = uncertainty.probabilities if enumerated else (1,) * len(uncertainty.answers)
     for index, (name, count, probability) in enumerate(parts):
-        members = zip(uncertainty.answers, uncertainty.cluster_ids, strict=True)
-        wordings = Counter(answer.text for answer, cluster in members if cluster == index)
+        wordings: dict[str, float] = {}
+        for answer, cluster, weight in zip(
+            uncertainty.answers, uncertainty.cluster_ids, weights, strict=True
+        ):
+            if cluster == index:
+                wordings[answer.text] = wordings.get(answer.text, 0) + weight
+        ranked = sorted(wordings.items(), key=lambda item: -item[1])
         clusters.append(
             {
                 "id": index,
                 "name": name,
-                "count": count,
+                "count": None if enumerated else count,
                 "probability": finite(probability),
                 "share": count / len(uncertainty.answers) if math.isnan(probability) else probability,
-                "answers": [{"text": text, "count": number} for text, number in wordings.most_common()],
+                "answers": [
+                    {"text": text, "count": None, "probability": weight}
+                    if enumerated
+                    else {"text": text, "count": weight}
+                    for text, weight in ranked
+                ],
             }
         )
     return sorted(clusters, key=lambda cluster: (-cluster["share"], cluster["id"]))
+
+
+def how_many(cluster: Mapping[str, Any], samples: int) -> str:
+    """How many of the samples are in a cluster; "" where answers were enumerated."""
+    return "" if cluster["count"] is None else f"{cluster['count']} of {samples}"
+
+
+def how_often(answer: Mapping[str, Any]) -> str:
+    """How often a wording was sampled, or its exact probability."""
+    if answer["count"] is None:
+        return f"{answer['probability']:.3f}"
+    return f"{answer['count']} \N{MULTIPLICATION SIGN}"
 
 
 def _attention(trial: Trial) -> dict[str, Any] | None:
@@ -266,6 +307,7 @@ def trial_row(trial: Trial) -> dict[str, Any]:
         low, high = (math.nan, math.nan) if uncertainty is None else uncertainty.interval(measure.name)
         row[measure.name] = math.nan if uncertainty is None else getattr(uncertainty, measure.name)
         row[f"{measure.name}_low"], row[f"{measure.name}_high"] = low, high
+    row["rest"] = math.nan if uncertainty is None else uncertainty.rest
     row["clusters"] = math.nan if uncertainty is None else uncertainty.number_of_clusters
     for name in WITHOUT_CLUSTERS:
         row[name] = math.nan if uncertainty is None else uncertainty.graph_measures.get(name, math.nan)
@@ -301,6 +343,9 @@ def trial_row(trial: Trial) -> dict[str, Any]:
             "num_beams",
             "likelihood",
             "prepend_question",
+            "method",
+            "mass",
+            "budget",
         )
     }
     judge = None if uncertainty is None else uncertainty.judge

@@ -30,14 +30,15 @@ _SAMPLING = ("temperature", "top_k", "top_p")
 _MEANING = ("strict", "prepend_question", "entailment")
 #: The settings that enter each measure, besides max_new_tokens, which enters all. The number of samples
 #: bounds the number of meanings and biases what counts them; it only changes how noisy the predictive entropy
-#: is. The seed is chance and enters none.
+#: is. The seed is chance and enters none. Enumerated answers are no samples: `method` enters all that comes
+#: of either.
 _ENTER: dict[str, tuple[str, ...]] = {
-    "bayesian_semantic_entropy": ("samples", *_SAMPLING, *_MEANING),
-    "semantic_entropy": ("samples", *_SAMPLING, "likelihood", *_MEANING),
-    "discrete_semantic_entropy": ("samples", *_SAMPLING, *_MEANING),
-    "predictive_entropy": (*_SAMPLING, "likelihood"),
-    "rao_quadratic_entropy": ("samples", *_SAMPLING, *_MEANING),
-    "clusters": ("samples", *_SAMPLING, *_MEANING),
+    "bayesian_semantic_entropy": ("samples", "method", *_SAMPLING, *_MEANING),
+    "semantic_entropy": ("samples", "method", *_SAMPLING, "likelihood", *_MEANING),
+    "discrete_semantic_entropy": ("samples", "method", *_SAMPLING, *_MEANING),
+    "predictive_entropy": ("method", *_SAMPLING, "likelihood"),
+    "rao_quadratic_entropy": ("samples", "method", *_SAMPLING, *_MEANING),
+    "clusters": ("samples", "method", *_SAMPLING, *_MEANING),
     "attention": ("do_sample", "num_beams"),
 }
 _NAMED = tuple(dict.fromkeys(name for names in _ENTER.values() for name in names))

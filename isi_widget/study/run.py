@@ -47,6 +47,9 @@ def averages(
     top_p: float = 1.0,
     likelihood: Literal["raw", "sampled"] = "raw",
     prepend_question: bool = True,
+    method: Literal["sampled", "enumerated"] = "sampled",
+    mass: float = 0.99,
+    budget: int = 512,
     entailment: Entailment | str | Path | None = AUTO,
     store: str | Path | None = None,
     on_error: Literal["raise", "skip"] = "raise",
@@ -106,6 +109,9 @@ def averages(
         strict=strict,
         likelihood=likelihood,
         prepend_question=prepend_question,
+        method=method,
+        mass=mass,
+        budget=budget,
     )
     if not callable(getattr(vlm, "info", None)):
         raise InputError(f"Averages need a VLM, as load_vlm() returns it; got {type(vlm).__name__}.")
@@ -168,6 +174,9 @@ _SETTINGS = (
     "strict",
     "likelihood",
     "prepend_question",
+    "method",
+    "mass",
+    "budget",
 )
 
 

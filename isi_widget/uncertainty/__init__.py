@@ -17,6 +17,7 @@ from isi_widget.uncertainty.entropy import (
     rao_quadratic_entropy,
     semantic_entropy,
 )
+from isi_widget.uncertainty.enumerated import uncertainty_of_enumeration
 from isi_widget.uncertainty.graphs import (
     GRAPH_MEASURES,
     degree_matrix,
@@ -65,4 +66,5 @@ __all__ = [
     "semantic_entropy",
     "semantic_sets",
     "uncertainty_of",
+    "uncertainty_of_enumeration",
 ]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 
@@ -45,6 +45,7 @@ from isi_widget.uncertainty.order import OrderDependence, order_dependence
 from isi_widget.uncertainty.posterior import MeaningPosterior, posterior_of
 
 Likelihood = Literal["raw", "sampled"]
+Method = Literal["sampled", "enumerated"]
 WEIGHTED = ("semantic_entropy", "predictive_entropy")
 """The entropies that need likelihoods: NaN where the model does not tell them."""
 
@@ -84,6 +85,12 @@ class Uncertainty:
     judge : who compared the meanings, how it was chosen, and what it could not read; None in records of
         before it was kept.
 
+    method : "sampled", or "enumerated" where the answers are all probable ones, each once, see
+        `isi_widget.uncertainty.enumerated`. Then the interval of the leading entropy is certain (`level` 1),
+        and measures that count samples are NaN.
+    probabilities : exact, of each enumerated answer with its end; empty where answers were sampled.
+    target : the mass that was to be enumerated; NaN where answers were sampled.
+
     Where the model does not tell log-probabilities (`has_likelihoods` is False), likelihood-weighted and
     predictive entropy, their intervals and the probabilities of the clusters are NaN. Equal by content.
     """
@@ -108,8 +115,16 @@ class Uncertainty:
     include_end: bool = False
     judge: Judge | None = None
     bayesian_semantic_entropy: float = math.nan
+    method: Method = "sampled"
+    probabilities: tuple[float, ...] = ()
+    target: float = math.nan
 
     def __post_init__(self) -> None:
+        if len(self.probabilities) != (len(self.answers) if self.method == "enumerated" else 0):
+            raise InputError(
+                f"{len(self.answers)} {self.method} answers have {len(self.probabilities)} exact "
+                "probabilities; each enumerated answer has one, a sampled one none."
+            )
         if len(self.answers) != len(self.cluster_ids):
             raise InputError(
                 f"{len(self.answers)} answers have {len(self.cluster_ids)} cluster ids; one each is needed."
@@ -194,6 +209,11 @@ class Uncertainty:
 
     def posterior_after(self, samples: int) -> MeaningPosterior:
         """The posterior as it was after the first so many answers, at least 1."""
+        if self.method == "enumerated":
+            raise InputError(
+                "Enumerated answers have exact probabilities: no posterior, no curve, no number of samples "
+                "that is needed. Raise mass or budget to narrow the bounds."
+            )
         first = slice(samples)
         return posterior_of(
             self.cluster_ids[first],
@@ -215,8 +235,11 @@ class Uncertainty:
     def cluster_probabilities(self) -> tuple[float, ...]:
         """p(c) of each cluster from the likelihoods of its answers, as in the semantic entropy; sums to 1.
 
-        NaN for each without likelihoods (`cluster_counts` over N are the shares).
+        Of enumerated answers the exact probabilities; they sum to what was found, below 1. NaN for each
+        without likelihoods (`cluster_counts` over N are the shares).
         """
+        if self.method == "enumerated":
+            return tuple(np.bincount(contiguous(self.cluster_ids), weights=self.probabilities).tolist())
         if not self.has_likelihoods:
             return (math.nan,) * self.number_of_clusters
         return tuple(np.exp(cluster_log_probabilities(self.cluster_ids, self.log_likelihoods)).tolist())
@@ -224,14 +247,18 @@ class Uncertainty:
     @property
     def cluster_names(self) -> tuple[str, ...]:
         """The text that each cluster has most often; of equally frequent ones that of the most likely answer
-        (largest l_i), or the first.
+        (largest l_i), or the first. Of enumerated answers the most probable text.
         """
+        weights: Sequence[float] = self.probabilities or (1,) * len(self.answers)
         members: dict[int, list[tuple[str, float]]] = {}
-        for c, value, answer in zip(self.cluster_ids, self.log_likelihoods, self.answers, strict=True):
+        frequent: dict[int, Counter[str]] = {}
+        parts = zip(self.cluster_ids, self.log_likelihoods, self.answers, weights, strict=True)
+        for c, value, answer, weight in parts:
             members.setdefault(c, []).append((answer.text, -math.inf if math.isnan(value) else value))
+            frequent.setdefault(c, Counter())[answer.text] += weight  # type: ignore[assignment]
         names = []
-        for _, answers in sorted(members.items()):
-            often = Counter(text for text, _ in answers)
+        for c, answers in sorted(members.items()):
+            often = frequent[c]
             names.append(max(answers, key=lambda answer: (often[answer[0]], answer[1]))[0])
         return tuple(names)
 
@@ -241,6 +268,8 @@ class Uncertainty:
         out.
         """
         n, notes = len(self.answers), [] if self.judge is None else [*self.judge.caveats]
+        if self.method == "enumerated":
+            return (*notes, *self._enumerated_caveats())
         if not self.has_likelihoods:
             notes.append(
                 "The model does not tell the log-probabilities of its answers: likelihood-weighted and "
@@ -253,12 +282,7 @@ class Uncertainty:
                 f"{subject}, so the entropies of the sampled answers and their bootstrap intervals are 0; a "
                 f"meaning of probability {missed:.2f} would be missed by so many samples one time in twenty."
             )
-        if self.order is not None and self.order.changed > 0:
-            low, high = self.order.entropy_low, self.order.entropy_high
-            notes.append(
-                f"The clusters depend on the order of the answers: {self.order.changed:.0%} of other orders "
-                f"give other clusters (discrete semantic entropy from {low:.2f} to {high:.2f})."
-            )
+        notes += self._order_caveats("discrete semantic entropy")
         if self.has_likelihoods and (empty := sum(not a.logprobs for a in self.answers)):
             notes.append(
                 f"{empty} of {n} answers are empty: without tokens they count as certain (l = 0) in "
@@ -273,6 +297,44 @@ class Uncertainty:
             notes.append(f"{cut} of {n} answers were cut off by max_new_tokens; their meaning may be lost.")
         return tuple(notes)
 
+    @property
+    def rest(self) -> float:
+        """Probability of the answers that were not enumerated; NaN where answers were sampled."""
+        return max(0.0, 1.0 - math.fsum(self.probabilities)) if self.method == "enumerated" else math.nan
+
+    def _order_caveats(self, entropy: str) -> Iterator[str]:
+        if self.order is not None and self.order.changed > 0:
+            low, high = self.order.entropy_low, self.order.entropy_high
+            yield (
+                f"The clusters depend on the order of the answers: {self.order.changed:.0%} of other orders "
+                f"give other clusters ({entropy} from {low:.2f} to {high:.2f})."
+            )
+
+    def _enumerated_caveats(self) -> Iterator[str]:
+        found = 1.0 - self.rest
+        if found < self.target - 1e-9:
+            yield (
+                "The answers are too long or too many to be enumerated: those listed have "
+                f"{found:.1%} of the probability, not the {self.target:.1%} that were asked for, and the "
+                "bounds are wide. Sample instead, or raise budget."
+            )
+        meanings = self.number_of_clusters
+        yield (
+            f"{self.rest:.1%} of the probability was not looked at. The lower bound is certain; the upper "
+            f"one holds if that has at most {meanings} further meaning{'s' * (meanings != 1)}."
+        )
+        yield (
+            "Discrete, likelihood-weighted and predictive entropy and the measures without clusters are of "
+            "samples: there are none."
+        )
+        yield from self._order_caveats("semantic entropy of what was found")
+        parts = zip(self.answers, self.probabilities, strict=True)
+        if cut := math.fsum(p for answer, p in parts if not answer.finished):
+            yield (
+                f"Answers of {cut:.1%} of the probability were cut off by max_new_tokens; their meaning may "
+                "be lost."
+            )
+
     def to_dict(self) -> dict[str, Any]:
         """As a dict; entropies that are infinite or NaN become strings, since JSON has neither. The
         log-probabilities of the answers stay as they are.
@@ -280,6 +342,8 @@ class Uncertainty:
         record = {f.name: getattr(self, f.name) for f in fields(self)}
         record["answers"] = [answer.to_dict() for answer in self.answers]
         record["cluster_ids"] = list(self.cluster_ids)
+        record["probabilities"] = list(self.probabilities)
+        record["target"] = _number(self.target)
         record["intervals"] = {k: [_number(low), _number(high)] for k, (low, high) in self.intervals.items()}
         record["graph_measures"] = {k: _number(v) for k, v in self.graph_measures.items()}
         record["order"] = None if self.order is None else self.order.to_dict()
@@ -293,11 +357,17 @@ class Uncertainty:
         number = len(record["answers"])
         if not number or not all(0 <= cluster < number for cluster in record["cluster_ids"]):
             raise InputError("An uncertainty needs at least one answer, and a cluster from 0 on for each.")
-        if not 0 < record.get("level", 0.95) < 1:
-            raise InputError(f"The level of an interval lies between 0 and 1; got {record['level']!r:.40}.")
+        level = record.get("level", 0.95)
+        if not (0 < level < 1 or (level == 1 and record.get("method") == "enumerated")):
+            raise InputError(f"The level of an interval lies between 0 and 1; got {level!r:.40}.")
+        chances = record.get("probabilities", ())
+        if not all(0 <= p <= 1 for p in chances) or math.fsum(chances) > 1 + 1e-6:
+            raise InputError("The exact probabilities of answers lie from 0 to 1 and sum to at most 1.")
         values = dict(record)
         values["answers"] = tuple(Answer.from_dict(answer) for answer in record["answers"])
         values["cluster_ids"] = tuple(record["cluster_ids"])
+        values["probabilities"] = tuple(record.get("probabilities", ()))
+        values["target"] = float(record.get("target", math.nan))
         values["intervals"] = {k: (float(low), float(high)) for k, (low, high) in record["intervals"].items()}
         values["graph_measures"] = {k: float(v) for k, v in record.get("graph_measures", {}).items()}
         if (order := record.get("order")) is not None:
@@ -385,7 +455,7 @@ def uncertainty_of(
         answers=answers,
         cluster_ids=tuple(ids),
         bayesian_semantic_entropy=leading,
-        **entropies,
+        **entropies,  # type: ignore[arg-type]
         intervals=intervals,
         question=question,
         strict=strict,

@@ -18,9 +18,9 @@ import numpy.typing as npt
 
 from isi_widget import records
 from isi_widget.errors import InputError
-from isi_widget.uncertainty._checks import Ints, entailment_probabilities, whole_number
+from isi_widget.uncertainty._checks import Floats, Ints, entailment_probabilities, vector, whole_number
 from isi_widget.uncertainty.clusters import CONTRADICTION, ENTAILMENT, NEUTRAL
-from isi_widget.uncertainty.entropy import discrete_semantic_entropy
+from isi_widget.uncertainty.entropy import semantic_entropy
 
 Bools = npt.NDArray[np.bool_]
 
@@ -34,7 +34,8 @@ class OrderDependence:
     changed : share of the orders whose clusters differ from those of the given order, 0 to 1.
     disagreement : mean over the orders of 1 - adjusted Rand index with the clusters of the given order; 0
         where nothing changes, about 1 where the clusters agree no better than by chance.
-    entropy_low, entropy_high : smallest and largest discrete semantic entropy among the orders, nats.
+    entropy_low, entropy_high : smallest and largest discrete semantic entropy among the orders, nats; of
+        weighted answers the entropy of the clusters' shares of the weights.
     permutations : orders that were tried; 0 where the relation is transitive, so that none can differ.
     exact : True if every order is covered (all N! were tried, or none can differ), False for random ones.
     """
@@ -58,7 +59,12 @@ class OrderDependence:
 
 
 def order_dependence(
-    judgements: npt.ArrayLike, strict: bool = False, *, permutations: int = 200, seed: int = 0
+    judgements: npt.ArrayLike,
+    strict: bool = False,
+    *,
+    permutations: int = 200,
+    seed: int = 0,
+    weights: npt.ArrayLike | None = None,
 ) -> OrderDependence:
     """Cluster the same answers in other orders and compare.
 
@@ -68,6 +74,7 @@ def order_dependence(
         probabilities, float [N, N, 3], of which the likeliest relation counts. The diagonal is not looked at.
     strict : rule of the clusters, see `clusters.same_meaning`.
     permutations : orders to try, >= 1; all N! are tried where they are not more. seed : of their choice.
+    weights : float [N], positive: of each answer in the entropies; None: all alike, as samples are.
 
     Raises
     ------
@@ -77,9 +84,12 @@ def order_dependence(
     whole_number(permutations, "permutations", 1)
     whole_number(seed, "seed", 0)
     n = len(same)
+    shares = np.ones(n) if weights is None else vector(weights, "weights")
+    if len(shares) != n or (shares <= 0).any():
+        raise InputError(f"One positive weight for each of the {n} answers is needed.")
     given = partitions(same, np.arange(n)[None])[0]
     if (same == (given[:, None] == given)).all():  # an equivalence: its classes are found in every order
-        entropy = discrete_semantic_entropy(given)
+        entropy = _weighted_entropy(given, shares)
         return OrderDependence(0.0, 0.0, entropy, entropy, 0, True)
     exact = n <= 20 and math.factorial(n) <= permutations
     if exact:
@@ -87,16 +97,21 @@ def order_dependence(
     else:
         orders = np.random.default_rng(seed).permuted(np.tile(np.arange(n), (permutations, 1)), axis=1)
     found, counts = np.unique(partitions(same, orders), axis=0, return_counts=True)
-    shares = counts / counts.sum()
-    entropies = [discrete_semantic_entropy(row) for row in found]
+    often = counts / counts.sum()
+    entropies = [_weighted_entropy(row, shares) for row in found]
     return OrderDependence(
         changed=int(counts[(found != given).any(axis=1)].sum()) / len(orders),
-        disagreement=float(shares @ [1.0 - adjusted_rand_index(row, given) for row in found]),
+        disagreement=float(often @ [1.0 - adjusted_rand_index(row, given) for row in found]),
         entropy_low=min(entropies),
         entropy_high=max(entropies),
         permutations=len(orders),
         exact=exact,
     )
+
+
+def _weighted_entropy(labels: Ints, weights: Floats) -> float:
+    """Entropy of the clusters' shares of the weights; of equal weights the discrete semantic entropy."""
+    return semantic_entropy(labels, np.log(weights))
 
 
 def same_meanings(judgements: npt.ArrayLike, strict: bool) -> Bools:

@@ -182,6 +182,9 @@ export interface Settings {
   num_beams: number;
   likelihood: "raw" | "sampled";
   prepend_question: boolean;
+  method: "sampled" | "enumerated";
+  mass: number;
+  budget: number;
 }
 export interface Status {
   state: "idle" | "running" | "cancelling";
@@ -311,10 +314,11 @@ export interface EntropyView {
 export interface ClusterView {
   id: number;
   name: string;
-  count: number;
+  /** null: the answers were enumerated, each once */
+  count: number | null;
   /** null: the model tells no likelihoods */
   probability: number | null;
-  answers: { text: string; count: number }[];
+  answers: { text: string; count: number | null; probability: number | null }[];
 }
 export interface CurveView {
   label: string;
@@ -330,6 +334,8 @@ export interface CurveView {
 export interface UncertaintyView {
   samples: number;
   temperature: number;
+  /** what the numbers come from, in words; "" in older records */
+  basis: string;
   entropies: EntropyView[];
   clusters: ClusterView[];
   /** who compared the meanings, and why not to rely on it */

@@ -205,6 +205,9 @@ export const readSettings = filled<Settings>({
   num_beams: num(1),
   likelihood: (x) => (x === "sampled" ? x : "raw"),
   prepend_question: (x) => x !== false,
+  method: (x) => (x === "enumerated" ? x : "sampled"),
+  mass: num(0.99),
+  budget: num(512),
 });
 
 export const readStatus = filled<Status>({
@@ -272,6 +275,7 @@ const readCurve = shape<CurveView>({ label: text, unit: text, samples: line, mea
 const readUncertainty = shape<UncertaintyView>({
   samples: zero,
   temperature: zero,
+  basis: text,
   caveats: strings,
   judge: filled({ label: text, doubts: strings }),
   scale_note: text,
@@ -283,7 +287,7 @@ const readUncertainty = shape<UncertaintyView>({
     ),
   ),
   clusters: many(
-    shape<ClusterView>({ id: zero, name: text, count: zero, probability: number, answers: many(shape({ text, count: num(1) })) }),
+    shape<ClusterView>({ id: zero, name: text, count: number, probability: number, answers: many(shape({ text, count: number, probability: number })) }),
   ),
 });
 

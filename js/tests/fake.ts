@@ -30,6 +30,9 @@ export const SETTINGS = {
   num_beams: 1,
   likelihood: "raw",
   prepend_question: true,
+  method: "sampled",
+  mass: 0.99,
+  budget: 512,
 };
 
 export const CONTEXTS = ["empty", "complementary", "contradictory", "random"];

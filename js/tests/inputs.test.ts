@@ -284,7 +284,7 @@ describe("settings", () => {
   it("have the defaults of isi_widget.Settings", () => {
     const source = readFileSync("isi_widget/settings.py", "utf8");
     const fields = Array.from(source.matchAll(/^ {4}(\w+): [^\n=]+ = ([^\n]+)$/gm), ([, name, value]) => [name, value]).filter(([name]) => name !== "what");
-    expect(fields).toHaveLength(11);
+    expect(fields).toHaveLength(14);
     const python = (value: unknown): string => (typeof value === "boolean" ? (value ? "True" : "False") : JSON.stringify(value));
     for (const [name, value] of fields) {
       const here = python(DEFAULTS[name as keyof typeof DEFAULTS]);
@@ -310,6 +310,32 @@ describe("settings", () => {
     await page.click("run");
     expect(page.model.last("run")?.settings).toEqual(set());
     expect(Object.keys(set()).sort()).toEqual(Object.keys(DEFAULTS).sort());
+  });
+
+  it("draw answers or enumerate them, and show what enters either", async () => {
+    await start();
+    await page.click("settings");
+    expect(page.maybe("settings-mass")).toBeNull();
+    await page.click("settings-method-enumerated");
+    expect(set()).toMatchObject({ method: "enumerated", mass: 0.99, budget: 512 });
+    expect(page.maybe("settings-samples")).toBeNull();
+    for (const [name, value] of Object.entries({ mass: 0.95, budget: 100 })) {
+      await page.type(`settings-${name}`, String(value), "none");
+      expect(set()[name]).toBe(value);
+    }
+    expect(page.text("settings")).toContain("mass 0.95 × T 0.9");
+    await page.click("settings-method-sampled");
+    expect(page.maybe("settings-samples")).not.toBeNull();
+  });
+
+  it("say why a server's answers cannot be enumerated", async () => {
+    await start();
+    page.model.kernel({ model: { ...(page.model.get("model") as object), unavailable: { enumeration: "A server shows only text." } } });
+    await settle();
+    await page.click("settings");
+    expect(page.find("settings-method-enumerated").title).toContain("A server shows only text.");
+    await page.click("settings-method-enumerated");
+    expect(set().method).toBe("sampled");
   });
 
   it("make the shown answer in one of three ways, never two at once", async () => {

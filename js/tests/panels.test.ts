@@ -321,6 +321,25 @@ describe("results", () => {
     expect(page.text("trial-2")).toContain("SE 0.56");
   });
 
+  it("of enumerated answers show probabilities and what they come from, no counts", async () => {
+    const uncertainty = {
+      samples: 2,
+      temperature: 1,
+      basis: "2 answers with 99.0% of the probability at temperature 1",
+      caveats: [],
+      entropies: [{ name: "bayesian_semantic_entropy", label: "Semantic entropy, enumerated", value: 0.2, low: 0.1, high: 0.3, unit: "nats", definition: "S" }],
+      clusters: [{ id: 0, name: "no", count: null, probability: 0.95, answers: [{ text: "no", count: null, probability: 0.94 }, { text: "none", count: null, probability: 0.01 }] }],
+    };
+    page.model.kernel({ trials: [trial(2, "k0", { uncertainty })], shown: 2 });
+    await settle();
+    expect(page.text("uncertainty-panel")).toContain("99.0% of the probability");
+    expect(page.text("cluster-0")).toContain("0.95");
+    expect(page.text("cluster-0")).not.toMatch(/ of 2|null/);
+    await page.click("cluster-0-toggle");
+    expect(page.text("cluster-0-answers")).toContain("0.940");
+    expect(page.text("cluster-0-answers")).not.toMatch(/×|null/);
+  });
+
   it("say under them what could not be measured", async () => {
     expect(page.maybe("notes")).toBeNull();
     page.model.kernel({ trials: [trial(2, "k0", { attention: null, notes: ["attention is not available: no recorder."] })], shown: 2 });

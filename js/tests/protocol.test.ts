@@ -81,7 +81,7 @@ describe("traits", () => {
     expect(p.readModel({ name: "old" })).toMatchObject({ name: "old", label: "", quantization: null, unavailable: {} });
     expect(p.readPreview(t.preview)).toMatchObject({ width: 400, image_width: 800 });
     expect(p.readPreview(t.preview)?.data).toBeInstanceOf(Uint8Array);
-    expect(p.readTrials([trial()])[0]?.view.uncertainty?.clusters[1]?.answers[0]).toEqual({ text: "A star.", count: 3 });
+    expect(p.readTrials([trial()])[0]?.view.uncertainty?.clusters[1]?.answers[0]).toEqual({ text: "A star.", count: 3, probability: null });
   });
 
   it("of any other shape become nothing, never an exception", () => {

@@ -145,6 +145,7 @@ MEANT = SAMPLED - {"predictive_entropy"}
         ({"strict": True}, MEANT, "strict False (not True)"),
         ({"prepend_question": False}, MEANT, "prepend_question True (not False)"),
         ({"likelihood": "sampled"}, set(WEIGHTED), "likelihood raw"),
+        ({"method": "enumerated"}, SAMPLED, "method sampled (not enumerated)"),
         ({"num_beams": 2}, ATTENTION, "num_beams 1 (not 2)"),
         ({"do_sample": True}, ATTENTION, "do_sample False (not True)"),
         ({"max_new_tokens": 3}, set(), "max_new_tokens 64 (not 3), which changes no average"),

@@ -23,10 +23,11 @@ GUIDE = (DOCS / "uncertainty.md").read_text(encoding="utf-8")
 def test_the_examples_run():
     space = {}
     blocks = re.findall(r"```python\n(.*?)```", GUIDE, re.S)
-    assert len(blocks) == 2
+    assert len(blocks) == 3
     for block in blocks:
         exec(block, space)
     assert isinstance(space["u"], Uncertainty) and len(space["u"].answers) == 10
+    assert space["exact"].method == "enumerated" and space["exact"].rest <= 0.01
 
 
 def test_every_number_has_its_formula():

@@ -204,7 +204,7 @@ export function Uncertainty({ uncertainty, averages, partly }: UncertaintyProps)
       aside={
         <>
           <Wait measure="uncertainty" />
-          {uncertainty && !coming && <span class="isi-muted">{`${plural(uncertainty.samples, "sample")}, T ${uncertainty.temperature}`}</span>}
+          {uncertainty && !coming && <span class="isi-muted">{uncertainty.basis || `${plural(uncertainty.samples, "sample")}, T ${uncertainty.temperature}`}</span>}
         </>
       }
       busy={coming}
@@ -311,16 +311,16 @@ const Cluster = live(function Cluster({ cluster, total }: { cluster: ClusterView
             {name}
           </span>
         </span>
-        <Bar value={probability ?? count / total} label="share" />
+        <Bar value={probability ?? (count ?? 0) / total} label="share" />
         <span class="isi-figure">
-          {probability !== null && <strong>{decimals(probability)}</strong>} <span class="isi-muted">{`${count} of ${total}`}</span>
+          {probability !== null && <strong>{decimals(probability)}</strong>} {count !== null && <span class="isi-muted">{`${count} of ${total}`}</span>}
         </span>
       </button>
       {open.value && (
         <ul class="isi-answers" data-testid={`cluster-${id}-answers`}>
           {answers.map((answer) => (
             <li key={answer.text}>
-              <span class="isi-muted">{answer.count}×</span>
+              <span class="isi-muted">{answer.count === null ? decimals(answer.probability ?? 0, 3) : `${answer.count}×`}</span>
               <span dir="auto">{answer.text}</span>
             </li>
           ))}

@@ -13,12 +13,18 @@ export const DEFAULTS = readSettings({});
 /** Numbers, and what they may be: the page holds them to it, the kernel checks again. */
 const NUMBERS = [
   { name: "samples", label: "Samples", title: "How many answers are drawn for the uncertainty", low: 1, high: 1000, step: 1 },
+  { name: "mass", label: "Mass", title: "Probability of all answers to find before the enumeration stops", low: 0.01, high: 1, step: 0.01 },
+  { name: "budget", label: "Budget", title: "Beginnings of answers to look at, at most", low: 1, high: 100000, step: 1 },
   { name: "temperature", label: "Temperature", title: "Of sampled answers: below 1 the likely ones come more often, above 1 less", low: 0.05, high: 5, step: 0.05 },
   { name: "top_k", label: "Top-k", title: "Only the k most likely tokens are drawn; 0 is off", low: 0, high: 2 ** 31 - 1, step: 1 },
   { name: "top_p", label: "Top-p", title: "Only the most likely tokens that together have this probability are drawn; 1 is off", low: 0.01, high: 1, step: 0.01 },
   { name: "seed", label: "Seed", title: "The same seed draws the same answers", low: 0, high: 2 ** 31 - 1, step: 1 },
   { name: "max_new_tokens", label: "Max tokens", title: "Longest answer, in tokens", low: 1, high: 4096, step: 1 },
 ] as const;
+const METHODS = {
+  sampled: "The uncertainty is measured from answers that are drawn",
+  enumerated: "All probable answers with exact probabilities and certain bounds, without drawing: for short answers, such as yes or no",
+};
 const BEAMS = { low: 2, high: 64, start: 4 };
 
 /** How the shown answer is made, in one word. */
@@ -32,14 +38,14 @@ export const SettingsButton = live(function SettingsButton() {
   const open = screen.popover.value === "settings";
   const settings = store.settings.value;
   const own = changed(settings);
-  const more = own.filter((name) => name !== "samples" && name !== "temperature").length;
+  const more = own.filter((name) => !["samples", "temperature", "method", "mass"].includes(name)).length;
   return (
     <div class="isi-anchor">
       <Button
         test="settings"
         label={["Settings of a run", ...own.map((name) => `${name} ${settings[name]}, default ${DEFAULTS[name]}`)].join("\n")}
         icon="gear"
-        text={`${settings.samples} × T ${settings.temperature}${more > 0 ? ` · ${more} more` : ""}`}
+        text={`${settings.method === "enumerated" ? `mass ${settings.mass}` : settings.samples} × T ${settings.temperature}${more > 0 ? ` · ${more} more` : ""}`}
         expanded={open}
         onClick={() => screen.toggle("settings")}
       />
@@ -55,7 +61,17 @@ const Panel = live(function Panel() {
   const own = changed(settings);
   return (
     <Popover test="settings-panel" label="Settings of a run" classes="isi-settings">
-      {NUMBERS.map(({ name, ...rest }) => (
+      <Setting names={["method"]} said={DEFAULTS.method}>
+        <Choice
+          name="method"
+          label="Answers"
+          chosen={settings.method}
+          options={METHODS}
+          why={{ enumerated: store.modelInfo.value.unavailable.enumeration }}
+          choose={(name) => set({ method: name as Settings["method"] })}
+        />
+      </Setting>
+      {NUMBERS.filter(({ name }) => !(settings.method === "enumerated" ? ["samples"] : ["mass", "budget"]).includes(name)).map(({ name, ...rest }) => (
         <Setting key={name} names={[name]} said={String(DEFAULTS[name])}>
           <NumberField {...rest} test={`settings-${name}`} value={settings[name]} onChange={(value) => set({ [name]: value })} />
         </Setting>
@@ -131,15 +147,17 @@ interface ChoiceProps {
   /** word -> what it means */
   options: Record<string, string>;
   choose: (name: string) => void;
+  /** word -> why it cannot be chosen */
+  why?: Record<string, string | undefined>;
 }
 
-function Choice({ name, label, chosen, options, choose }: ChoiceProps) {
+function Choice({ name, label, chosen, options, choose, why = {} }: ChoiceProps) {
   return (
     <div class="isi-option">
       <span class="isi-muted">{label}</span>
       <div class="isi-toggles" role="group" aria-label={label}>
         {Object.entries(options).map(([word, help]) => (
-          <Button key={word} test={`settings-${name}-${word}`} label={help} text={word} pressed={chosen === word} onClick={() => word !== chosen && choose(word)} />
+          <Button key={word} test={`settings-${name}-${word}`} label={help} text={word} pressed={chosen === word} why={why[word]} onClick={() => word !== chosen && choose(word)} />
         ))}
       </div>
     </div>

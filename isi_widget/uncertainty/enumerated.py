@@ -1,0 +1,110 @@
+"""`Uncertainty` from answers that were enumerated: exact probabilities, certain bounds, no samples.
+
+Each answer stands once with its own probability, and the mass of a meaning is the sum over its answers; the
+entropy over meanings follows with bounds (`bounds`). Measures that count samples do not exist here: they are
+NaN, and a caveat says so. Not for enumerating (`VLM.enumerate_answers`) nor for samples (`measure`).
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from isi_widget.answer import Enumeration
+from isi_widget.errors import InputError
+from isi_widget.uncertainty._checks import Floats, contiguous
+from isi_widget.uncertainty.bootstrap import LEADING, NAMES, Interval
+from isi_widget.uncertainty.bounds import entropy_bounds
+from isi_widget.uncertainty.clusters import cluster
+from isi_widget.uncertainty.entropy import meaning_distances
+from isi_widget.uncertainty.judge import Chosen, Entailment, compare
+from isi_widget.uncertainty.measure import Uncertainty
+from isi_widget.uncertainty.order import order_dependence
+
+#: Answers whose meanings are compared, each with each, at most; less probable ones go into the rest.
+MOST_COMPARED = 64
+
+
+def uncertainty_of_enumeration(
+    enumeration: Enumeration,
+    question: str,
+    entailment: Entailment | Chosen,
+    *,
+    strict: bool = False,
+    seed: int = 0,
+    prepend_question: bool = True,
+    permutations: int = 200,
+    rules: bool = True,
+) -> Uncertainty:
+    """Cluster enumerated answers by meaning and bound the entropy over meanings.
+
+    Parameters
+    ----------
+    enumeration : of `VLM.enumerate_answers`. Of its answers the most probable are taken until they have the
+        mass that was asked for, 64 at most; the others count as not looked at.
+    question, entailment, strict, prepend_question, permutations, rules : as in `uncertainty_of`.
+    seed : of the orders that are tried.
+
+    Returns
+    -------
+    Uncertainty with method "enumerated". Its leading entropy is the point estimate of `entropy_bounds`, the
+    interval of that its bounds, of level 1: the lower one is certain, the upper one if the rest has at most
+    as many further meanings as were found. Rao's entropy and its interval treat the rest alike. The discrete,
+    likelihood-weighted and predictive entropy and the measures without clusters are of samples: NaN, or
+    left out.
+
+    Raises
+    ------
+    InputError : an enumeration without any answer.
+    """
+    kept = _most_probable(enumeration)
+    answers = enumeration.answers[:kept]
+    if not answers:
+        raise InputError("No answer was found to measure: raise budget, or max_new_tokens.")
+    p = np.asarray(enumeration.probabilities[:kept])
+    texts = [answer.text for answer in answers]
+    judged, judge = compare(question, texts, entailment, prepend_question=prepend_question, rules=rules)
+    relations = np.argmax(judged, axis=2)
+    ids = cluster(lambda i, j: int(relations[i, j]), len(answers), strict)
+    bounds = entropy_bounds(np.bincount(contiguous(ids), weights=p))
+    rao, rao_interval = _rao(p, meaning_distances(judged, strict))
+    nothing = (math.nan, math.nan)
+    return Uncertainty(
+        answers=answers,
+        cluster_ids=tuple(ids),
+        bayesian_semantic_entropy=bounds.point,
+        discrete_semantic_entropy=math.nan,
+        semantic_entropy=math.nan,
+        predictive_entropy=math.nan,
+        rao_quadratic_entropy=rao,
+        intervals={
+            **dict.fromkeys(NAMES, nothing),
+            LEADING: (bounds.low, bounds.high),
+            "rao_quadratic_entropy": rao_interval,
+        },
+        question=question,
+        strict=strict,
+        level=1.0,
+        seed=seed,
+        entailment=judge.name,
+        judge=judge,
+        prepend_question=prepend_question,
+        order=order_dependence(relations, strict, permutations=permutations, seed=seed, weights=p),
+        method="enumerated",
+        probabilities=tuple(p.tolist()),
+        target=enumeration.target,
+    )
+
+
+def _most_probable(enumeration: Enumeration) -> int:
+    """How many answers to take: as few as have the mass that was asked for."""
+    found = np.cumsum(enumeration.probabilities)
+    enough = int(np.searchsorted(found, enumeration.target - 1e-12)) + 1
+    return min(enough, len(found), MOST_COMPARED)
+
+
+def _rao(p: Floats, distances: Floats) -> tuple[float, Interval]:
+    """Rao's entropy with the rest divided like the known, and its bounds: distances lie between 0 and 1."""
+    known, total = float(p @ distances @ p), float(p.sum())
+    return known / total**2, (known, min(1.0, known + max(0.0, 1.0 - total**2)))
