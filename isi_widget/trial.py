@@ -267,7 +267,9 @@ class Trial:
         if self.correct is not None:
             parts.append(f"correct={self.correct}")
         if self.uncertainty is not None:
-            parts.append(f"{LEADING}={self.uncertainty.bayesian_semantic_entropy:.3f}")
+            doubtful = self.uncertainty.judge is not None and self.uncertainty.judge.doubtful
+            entropy = f"{self.uncertainty.bayesian_semantic_entropy:.3f}"
+            parts.append(f"{LEADING}={entropy}{' (!) see uncertainty.caveats' * doubtful}")
         if self.attention is not None:
             shares = ", ".join(f"{name} {share:.2f}" for name, share in self.attention.relative().items())
             parts.append(f"attention=({shares})")

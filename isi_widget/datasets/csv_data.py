@@ -25,6 +25,8 @@ from isi_widget.stimulus import checks, load_image
 NEEDED = ("image", "question")
 CONTEXTS = ("complementary", "contradictory", "irrelevant")
 KNOWN = (*NEEDED, "annotated", "context", "answer", *CONTEXTS, "level", "id")
+#: What programs write into a cell without a value, lower case.
+_NO_VALUE = frozenset({"", "nan", "na", "n/a", "#n/a", "<na>", "none", "null"})
 #: As many row errors are printed; the rest are counted.
 MOST_ERRORS = 50
 
@@ -43,13 +45,14 @@ def from_csv(
     Columns: ``image`` (file name in `images`) and ``question`` are needed. ``answer``, ``context``,
     ``complementary``, ``contradictory``, ``irrelevant``, ``level``, ``id`` and ``annotated`` (file name in
     the folder `annotated`) may be there; an empty cell only disables what it would give. All others are
-    kept as metadata. Cells are text, as they stand ("NA", "None" and "nan" too); only the white space around
-    them is stripped.
+    kept as metadata. Cells are text, as they stand ("NA", "None" and "nan" too, except in a column of yes/no
+    truths); only the white space around them is stripped.
 
     An ``answer`` column that holds nothing but yes / no, true / false, y / n, t / f and 1 / 0 (also written
     1.0 or 1,0, as spreadsheets and pandas do beside an empty cell) is one of yes/no truths, except where the
-    question of a row asks for something else ("How many ...?"). In any other column "1" is the text "1"; what
-    that is compared with is said in `isi_widget.correctness.judge`.
+    question of a row asks for something else ("How many ...?"). There, what programs write into a cell
+    without a value ("nan", "NA", "None", "null") is an empty cell. In any other column "1" is the text "1";
+    what that is compared with is said in `isi_widget.correctness.judge`.
 
     Parameters
     ----------
@@ -83,8 +86,8 @@ def from_csv(
         raise InputError(
             f"{table}: there is a column 'annotated', so its folder is needed: from_csv(..., annotated=...)."
         )
-    answers = {row.get("answer", "") for _, row in rows} - {""}
-    binary = all(map(is_yes_no_cell, answers))
+    answers = {cell for _, row in rows if (cell := row.get("answer", "")).casefold() not in _NO_VALUE}
+    binary = bool(answers) and all(map(is_yes_no_cell, answers))
     seen: Counter[str] = Counter()
     observations: list[Observation] = []
     errors: list[str] = []
@@ -154,13 +157,18 @@ def _observation(
         image=partial(load_image, files["image"]),
         question=row["question"],
         context=row.get("context", ""),
-        answer=truth_of_cell(answer, row["question"]) if binary else answer,
+        answer=_truth(answer, row["question"]) if binary else answer,
         annotated=partial(load_image, files["annotated"]) if "annotated" in files else None,
         contexts={column: row[column] for column in CONTEXTS if row.get(column)},
         level=row.get("level") or None,
         id=id,
         metadata={"image": row["image"]} | {key: cell for key, cell in row.items() if key not in KNOWN},
     )
+
+
+def _truth(cell: str, question: str) -> str | None:
+    """The truth in a column of yes/no truths."""
+    return None if cell.casefold() in _NO_VALUE else truth_of_cell(cell, question)
 
 
 def _read(table: Path, delimiter: str) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:

@@ -48,6 +48,11 @@ class ImageFolder:
             raise InputError(f"{name!r} is no file name.")
         if self._is_plain(name):
             return self._home / name
+        if "://" in name or name.startswith("data:"):
+            raise InputError(
+                f"{name[:80]!r} is a URL, and nothing is fetched from a network here. Save the image in "
+                f"{self._shown!r} and give its name."
+            )
         posix, windows = PurePosixPath(name), PureWindowsPath(name)
         if posix.is_absolute() or windows.drive or windows.root:
             raise InputError(f"{name!r} is an absolute path; give the name of a file in {self._shown!r}.")

@@ -51,7 +51,7 @@ WEIGHTED = ("semantic_entropy", "predictive_entropy")
 
 
 #: What every display of an uncertainty computes.
-_SHOWN = ("log_likelihoods", "cluster_names", "cluster_probabilities", "caveats")
+_SHOWN = ("log_likelihoods", "posterior", "cluster_names", "cluster_probabilities", "caveats")
 _ROWS = 12  # clusters in a notebook's table
 
 

@@ -44,8 +44,10 @@ def settled(question: str, answers: Sequence[str]) -> Floats:
     odd = _equal([tokens[1:] for tokens in words]) & ~bare[:, None]
     opposite = (said[:, None] & other[None, :] | other[:, None] & said[None, :]) & ~odd
     if re.match(r"\W*how many\b", question.lower()):
-        counts = np.array([len(tokens) == 1 and bool(_COUNT.fullmatch(tokens[0])) for tokens in words])
-        opposite |= _both(counts)
+        counts = [float(w[0]) if len(w) == 1 and _COUNT.fullmatch(w[0]) else None for w in words]
+        counted = _both(np.array([count is not None for count in counts]))
+        same |= counted & _equal(counts)  # "2.0" is "two"
+        opposite |= counted
     found = np.full((*same.shape, 3), np.nan)
     found[opposite & ~same] = _ONE_HOT[CONTRADICTION]
     found[same] = _ONE_HOT[ENTAILMENT]

@@ -87,6 +87,9 @@ def test_two_images_may_differ_in_their_ending_only(home: Path) -> None:
         (["Y", "n", "T"], ["Yes", "No", "Yes"]),
         (["3.0", "1.0", ""], ["3.0", "1.0", None]),
         (["NA", "None", "nan"], ["NA", "None", "nan"]),
+        (["1.0", "0.0", "nan", "<NA>"], ["Yes", "No", None, None]),  # what programs write for no value
+        (["yes", "None", "null", "N/A"], ["Yes", None, None, None]),
+        (["red", "None", "1"], ["red", "None", "1"]),
         (["null", "", "N/A"], ["null", None, "N/A"]),
         (["", "", ""], [None, None, None]),
     ],
@@ -96,6 +99,12 @@ def test_an_answer_column_is_yes_or_no_only_if_all_of_it_is(
 ) -> None:
     data = load(home, "image,question,answer\n" + "".join(f"a.png,q,{cell}\n" for cell in cells))
     assert [obs.answer for obs in data] == answers
+
+
+@pytest.mark.parametrize("cell", ["https://x.org/a.png", "s3://bucket/a.png", "data:image/png;base64_AAAA"])
+def test_a_url_in_place_of_a_file_is_called_one(home: Path, cell: str) -> None:
+    with pytest.raises(InputError, match=r"row 2.*is a URL, and nothing is fetched.*give its name"):
+        load(home, f"image,question\n{cell},q\n")
 
 
 def test_a_one_is_a_count_where_the_question_counts(home: Path) -> None:

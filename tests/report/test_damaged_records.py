@@ -228,6 +228,23 @@ def test_a_changed_record_is_refused_or_shown(kind: str) -> None:
     assert refused > times / 10
 
 
+@pytest.mark.parametrize("number", [float("inf"), float("nan"), 1e308, -1e308, 5.0])
+@pytest.mark.parametrize("name", ["end_logprob", "sampled_end_logprob", "sampled_logprobs", "logprobs"])
+def test_an_odd_probability_of_an_answer_is_refused_or_shown(name: str, number: float) -> None:
+    make, read, show, _ = KINDS["trial"]
+    record = copy.deepcopy(make().to_dict())
+    for answer in record["uncertainty"]["answers"]:
+        answer["sampled_logprobs"] = answer["logprobs"]
+        answer["end_logprob"] = answer["sampled_end_logprob"] = -0.1 if answer["finished"] else None
+        answer[name] = [number] * len(answer["logprobs"]) if name.endswith("s") else number
+    try:
+        found = read(record)
+    except InputError:
+        return
+    show(found, False)
+    _ = found.uncertainty.posterior, found.uncertainty.drawn_probabilities
+
+
 # ---- files
 def test_a_changed_report_is_refused_or_read() -> None:
     trial = _trial()

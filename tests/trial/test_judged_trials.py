@@ -125,6 +125,11 @@ def test_the_doubt_stands_beside_the_number_wherever_it_is_shown(doubted, trial)
     assert [tick.get_text() for tick in spread.get_yticklabels()] == ["sure", "doubted (!)"]
 
 
+def test_the_repr_marks_the_number(doubted, trial):
+    assert "bayesian_semantic_entropy=" in repr(doubted) and "(!) see uncertainty.caveats" in repr(doubted)
+    assert "(!)" not in repr(trial)
+
+
 def test_reports_say_it_too(doubted, trial):
     import io
 

@@ -118,7 +118,10 @@ def test_a_clear_yes_contradicts_a_clear_no():
 def test_counts_contradict_each_other_only_where_they_are_asked_for():
     assert relation_by_rule("How many stars are there?", "Two.", "3") == 0
     assert relation_by_rule("How many stars are there?", "None", "zero") == 2
+    assert relation_by_rule("How many stars are there?", "Two.", "2.0") == 2
+    assert relation_by_rule("How many stars are there?", "2.5", "2.50") == 2
     assert relation_by_rule("How many stars are there?", "at least 2", "3") is None
+    assert relation_by_rule("Which version is it?", "2", "2.0") is None
     assert relation_by_rule("Which tram goes there?", "2", "3") is None
     assert relation_by_rule("Who is there?", "None", "zero") is None
 
