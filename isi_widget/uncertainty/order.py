@@ -20,7 +20,7 @@ from isi_widget import records
 from isi_widget.errors import InputError
 from isi_widget.uncertainty._checks import Floats, Ints, entailment_probabilities, vector, whole_number
 from isi_widget.uncertainty.clusters import CONTRADICTION, ENTAILMENT, NEUTRAL
-from isi_widget.uncertainty.entropy import semantic_entropy
+from isi_widget.uncertainty.entropy import discrete_semantic_entropy, semantic_entropy
 
 Bools = npt.NDArray[np.bool_]
 
@@ -84,12 +84,12 @@ def order_dependence(
     whole_number(permutations, "permutations", 1)
     whole_number(seed, "seed", 0)
     n = len(same)
-    shares = np.ones(n) if weights is None else vector(weights, "weights")
-    if len(shares) != n or (shares <= 0).any():
+    shares = None if weights is None else vector(weights, "weights")
+    if shares is not None and (len(shares) != n or (shares <= 0).any()):
         raise InputError(f"One positive weight for each of the {n} answers is needed.")
     given = partitions(same, np.arange(n)[None])[0]
     if (same == (given[:, None] == given)).all():  # an equivalence: its classes are found in every order
-        entropy = _weighted_entropy(given, shares)
+        entropy = _entropy(given, shares)
         return OrderDependence(0.0, 0.0, entropy, entropy, 0, True)
     exact = n <= 20 and math.factorial(n) <= permutations
     if exact:
@@ -98,7 +98,7 @@ def order_dependence(
         orders = np.random.default_rng(seed).permuted(np.tile(np.arange(n), (permutations, 1)), axis=1)
     found, counts = np.unique(partitions(same, orders), axis=0, return_counts=True)
     often = counts / counts.sum()
-    entropies = [_weighted_entropy(row, shares) for row in found]
+    entropies = [_entropy(row, shares) for row in found]
     return OrderDependence(
         changed=int(counts[(found != given).any(axis=1)].sum()) / len(orders),
         disagreement=float(often @ [1.0 - adjusted_rand_index(row, given) for row in found]),
@@ -109,8 +109,10 @@ def order_dependence(
     )
 
 
-def _weighted_entropy(labels: Ints, weights: Floats) -> float:
-    """Entropy of the clusters' shares of the weights; of equal weights the discrete semantic entropy."""
+def _entropy(labels: Ints, weights: Floats | None) -> float:
+    """Entropy of the clusters' shares of the weights; without weights the discrete semantic entropy."""
+    if weights is None:
+        return discrete_semantic_entropy(labels)
     return semantic_entropy(labels, np.log(weights))
 
 

@@ -268,6 +268,9 @@ def test_every_setting_goes_from_the_page_into_the_run(probe: Probe, script: Scr
         "num_beams": 1,
         "likelihood": "sampled",
         "prepend_question": False,
+        "method": "enumerated",
+        "mass": 0.9,
+        "budget": 100,
     }
     assert set(wanted) == set(protocol.SETTINGS)
     page.set(settings=wanted)
