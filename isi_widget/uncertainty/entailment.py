@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import threading
+import unicodedata
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -103,8 +104,9 @@ class EntailmentModel:
         -------
         float [N, N, 3], premise row i, hypothesis column j. Answers that are the same tokens to the model
         entail each other with probability 1 without being asked; where they are so only because it does not
-        know their words, or reads only their beginnings, they are neutral: it cannot tell. Both directions of
-        all other pairs are run once, in buckets of similar length, and kept by content for the next call.
+        know the words in which they differ, or reads only their beginnings, they are neutral: it cannot tell.
+        Both directions of all other pairs are run once, in buckets of similar length, and kept by content for
+        the next call.
         """
         reading = self.read(question if prepend_question else "", answers)
         first = {text: k for k, text in reversed(list(enumerate(reading.texts)))}
@@ -146,7 +148,7 @@ class EntailmentModel:
         for i, j in [*wanted, *((k, k) for k in range(n))]:
             same = reading.texts[i] == reading.texts[j]
             blind = not same and self._looks_the_same(reading, i, j)
-            if same or (blind and not (reading.unknown[i] or reading.cut[i])):
+            if same or (blind and not reading.cut[i] and self._same_unknown_words(reading, i, j)):
                 found[i, j] = (0.0, 0.0, 1.0)
             elif blind:
                 found[i, j] = (0.0, 1.0, 0.0)
@@ -162,6 +164,18 @@ class EntailmentModel:
         if reading.cut[i] and reading.cut[j]:
             room = (self.longest - self.tokenizer.num_special_tokens_to_add(pair=True)) // 2
             one, two = one[:room], two[:room]
+        return one == two
+
+    def _same_unknown_words(self, reading: Reading, i: int, j: int) -> bool:
+        """Whether two texts have the same unknown words in the same order, but for case and punctuation.
+
+        Those of the question stand in both. A word with an emoji counts as unknown: a tokenizer may drop it.
+        """
+        unknown = {*reading.unknown[i], *reading.unknown[j]}
+        one, two = (
+            [_bare(word) for word in reading.texts[k].split() if word in unknown or _has_emoji(word)]
+            for k in (i, j)
+        )
         return one == two
 
     def _tokens(self, texts: Sequence[str]) -> list[list[int]]:
@@ -296,6 +310,15 @@ def load_entailment(
             _embedded = EntailmentModel(model, tokenizer, "embedded")
             _embedded.longest = min(_embedded.longest, _TRAINED_LENGTH)
         return _embedded
+
+
+def _bare(word: str) -> str:
+    """A word without its punctuation, whatever its case."""
+    return "".join(c for c in word.casefold() if not unicodedata.category(c).startswith("P"))
+
+
+def _has_emoji(word: str) -> bool:
+    return any(unicodedata.category(c) == "So" for c in word)
 
 
 def _local(name: str, revision: str | None) -> Files | None:
