@@ -8,6 +8,7 @@ its one shipped font, so that the pixels are the same everywhere. Not for laying
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path
@@ -61,8 +62,16 @@ def advice(missing: Iterable[str]) -> str:
     more = f" and {len(named) - 40} more" if len(named) > 40 else ""
     return (
         f"No font of this computer draws {named[:40]}{more}: {UNDRAWABLE} stands in their place. Install one "
-        "that does (Debian: apt install fonts-noto-cjk)."
+        f"that does (Debian: apt install {' '.join(sorted(set(map(_package, named))))})."
     )
+
+
+def _package(character: str) -> str:
+    """The package of Debian that draws a character, as far as its name says it."""
+    name = unicodedata.name(character, "")
+    if any(part in name for part in ("CJK", "HIRAGANA", "KATAKANA", "HANGUL", "BOPOMOFO", "FULLWIDTH")):
+        return "fonts-noto-cjk"
+    return "fonts-symbola" if unicodedata.category(character).startswith("S") else "fonts-noto-core"
 
 
 def installed() -> Sequence[Path]:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from isi_widget import fonts
+from isi_widget.report.pdf_fonts import clean
 from isi_widget.report.style import INPUTS, NEUTRAL, SCALES, SEGMENT_COLORS
 from isi_widget.report.view import doubts_of
 
@@ -201,6 +202,7 @@ def plain(text: str, longest: int = _LONGEST_LABEL) -> str:
 
 def _lettered(figure: Figure) -> Figure:
     """The figure with fonts for all of its letters: those of this computer where matplotlib's own have none.
+    Control characters stand as Python writes them, as in the PDF.
 
     Warns
     -----
@@ -208,13 +210,21 @@ def _lettered(figure: Figure) -> Figure:
     """
     from matplotlib.font_manager import FontProperties, findfont, fontManager
     from matplotlib.text import Text
-    from matplotlib.ticker import FixedFormatter
+    from matplotlib.ticker import FuncFormatter
 
+    # Labels that were given to ticks are written anew, by their formatter, whenever the figure is drawn
+    named = [
+        axis
+        for axes in figure.get_axes()
+        for axis in (axes.xaxis, axes.yaxis)
+        if isinstance(axis.get_major_formatter(), FuncFormatter)
+    ]
+    for axis in named:
+        axis.set_ticks(axis.get_ticklocs(), [clean(label.get_text()) for label in axis.get_ticklabels()])
     texts: list[Any] = figure.findobj(Text)
-    ticks = [axis.get_major_formatter() for axes in figure.get_axes() for axis in (axes.xaxis, axes.yaxis)]
-    labels = [ticker for ticker in ticks if isinstance(ticker, FixedFormatter)]
-    written = {text.get_text() for text in texts} | {line for ticker in labels for line in ticker.seq}
-    letters = {letter for line in written for letter in line if letter.isprintable()}
+    for text in texts:
+        text.set_text(clean(text.get_text()))
+    letters = {letter for text in texts for letter in text.get_text() if letter.isprintable()}
     usual = [Path(findfont(FontProperties())), Path(findfont("DejaVu Sans"))]
     drawn = frozenset().union(*map(fonts.characters, usual))
     others = fonts.find({ord(letter) for letter in letters} - drawn)
@@ -226,8 +236,9 @@ def _lettered(figure: Figure) -> Figure:
     missing = {letter for letter in letters if ord(letter) not in drawn}
     if others or missing:
         instead = str.maketrans(dict.fromkeys(missing, fonts.UNDRAWABLE))
-        for ticker in labels:
-            ticker.seq = [line.translate(instead) for line in ticker.seq]
+        for axis in named:
+            labels = [label.get_text().translate(instead) for label in axis.get_ticklabels()]
+            axis.set_ticks(axis.get_ticklocs(), labels)
         for text in texts:
             text.set_text(text.get_text().translate(instead))
             text.set_fontfamily([*text.get_fontfamily(), *families])

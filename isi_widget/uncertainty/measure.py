@@ -51,7 +51,7 @@ WEIGHTED = ("semantic_entropy", "predictive_entropy")
 
 
 #: What every display of an uncertainty computes.
-_SHOWN = ("log_likelihoods", "posterior", "cluster_names", "cluster_probabilities", "caveats")
+_SHOWN = ("log_likelihoods", "cluster_names", "cluster_probabilities", "caveats")
 _ROWS = 12  # clusters in a notebook's table
 
 
@@ -376,7 +376,10 @@ class Uncertainty:
             values["judge"] = Judge.from_dict(judge)
         values |= {name: float(record[name]) for name in NAMES if name in record}
         if LEADING in record:
-            return cls(**values)
+            made = cls(**values)
+            if made.method == "sampled":
+                _ = made.posterior  # so that probabilities that are none are found here
+            return made
         values["intervals"][LEADING] = (math.nan, math.nan)  # made before it was measured
         older = cls(**values)
         value, interval = _bayesian(older.posterior, older.level, older.seed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import warnings
 
 import matplotlib as mpl
@@ -17,7 +18,7 @@ mpl.use("agg")
 
 
 def drawn(figure):
-    figure.canvas.draw()
+    figure.draw_without_rendering()
     return {axis.get_title().split("\n")[0]: axis for axis in figure.get_axes()}
 
 
@@ -134,7 +135,7 @@ CHINESE = "\u56fe\u4e2d\u6709\u661f\u5417"
 
 
 def shown_texts(figure):
-    figure.canvas.draw()
+    figure.savefig(io.BytesIO())  # the canvas of a figure without a backend draws nothing
     return "".join(text.get_text() for text in figure.findobj(mpl.text.Text))
 
 
@@ -160,6 +161,31 @@ def test_letters_that_no_font_has_are_warned_of_once(monkeypatch):
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             assert fonts.UNDRAWABLE * 5 in shown_texts(figure) and CHINESE not in shown_texts(figure)
+
+
+@pytest.mark.parametrize(
+    ("letters", "package"),
+    [
+        ("\u56fe", "cjk"),
+        ("\uac83", "cjk"),
+        ("\u0e14", "core"),
+        ("\u0915\u093e", "core"),
+        ("\U0001f468", "symbola"),
+    ],
+)
+def test_the_package_that_is_named_draws_the_letters(letters, package):
+    assert fonts.advice(letters).endswith(
+        f"(Debian: apt install fonts-{'noto-' * (package != 'symbola')}{package})."
+    )
+
+
+def test_control_characters_are_drawn_as_python_writes_them():
+    odd = "a\x00b\x1b[31m"
+    trial = make_trial(question=odd, texts=(odd, "No.", "No.", "No."))
+    for figure in (trial.plot(), Comparison((trial, trial), (odd, "b")).plot()):
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            assert r"\x1b[31m" in shown_texts(figure)
 
 
 def test_no_font_is_looked_for_where_the_usual_ones_do(trial, monkeypatch):

@@ -115,6 +115,24 @@ def test_reasoning_in_a_field_of_its_own_is_kept_beside_the_answer(script, url, 
     assert "".join(told) == "No"
 
 
+@pytest.mark.parametrize(
+    ("field", "thought"),
+    [
+        ("reasoning_details", [{"type": "reasoning.text", "text": "Let me "}, {"text": "look."}]),
+        ("reasoning", {"content": "Let me look."}),
+        ("thinking", ["Let me ", "look."]),
+        ("thought", "Let me look."),
+    ],
+)
+def test_reasoning_in_parts_or_objects_is_reasoning(script, url, field, thought):
+    delta = {"choices": [{"index": 0, "delta": {field: thought}, "finish_reason": None}]}
+    cut = {"choices": [{"index": 0, "delta": {}, "finish_reason": "length"}]}
+    script.broken = [streams(*(f"data: {json.dumps(part)}\n\n" for part in (delta, cut)))]
+    answer = quiet(url).answer(SHOWN)
+    assert (answer.text, answer.reasoning) == ("", "Let me look.")
+    assert answer.missing == "Only reasoning came, and no answer; raise max_new_tokens."
+
+
 TAGGED = {
     "<think>I see.</think>\n\nNo": ("No", "I see."),
     "<think>\nI see.\n</think>No": ("No", "I see."),

@@ -30,7 +30,7 @@ _WITHHELD = {"content_filter", "safety", "refusal", "recitation", "blocklist", "
 _FAILED = {"tool_calls", "tool_call", "tool_use", "function_call", "error", "abort", "aborted", "cancelled"}
 _FAILED |= {"canceled", "malformed_function_call"}
 #: Where servers put reasoning, beside the content.
-_REASONING = ("reasoning_content", "reasoning", "reasoning_text", "thinking")
+_REASONING = ("reasoning_content", "reasoning", "reasoning_text", "thinking", "thought", "reasoning_details")
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ def read(reply: Any, *, streamed: bool) -> Iterator[Piece]:
         if refusal := _get(message, "refusal"):
             raise ContentFiltered(f"The server gave a refusal in place of an answer: {_shown(refusal)}.")
         text, reasoning = content
-        reasoning += next((t for name in _REASONING if isinstance(t := _get(message, name), str) and t), "")
+        reasoning += next((t for name in _REASONING if (t := _thought(_get(message, name)))), "")
         # Tokens beside nothing but reasoning are those of the reasoning.
         tokens = () if reasoning and not text else _tokens(choice)
         ended, unknown = _finish(finish, streamed)
@@ -137,14 +137,19 @@ def _content(content: Any) -> tuple[str, str] | None:
         if kind in ("text", "output_text") and isinstance(told := _get(part, "text"), str):
             text += told
         elif kind in ("thinking", "reasoning"):
-            told = _get(part, kind)
-            parts = told if isinstance(told, list) else [told]
-            reasoning += "".join(
-                t for p in parts if isinstance(t := p if isinstance(p, str) else _get(p, "text"), str)
-            )
+            reasoning += _thought(_get(part, kind))
         else:
             return None
     return text, reasoning
+
+
+def _thought(told: Any) -> str:
+    """Reasoning as servers send it: a text, an object that holds one, or a list of these; "" for others."""
+    if isinstance(told, str):
+        return told
+    if isinstance(told, list):
+        return "".join(map(_thought, told))
+    return next((t for name in ("text", "content", "summary") if isinstance(t := _get(told, name), str)), "")
 
 
 def _get(part: Any, name: str) -> Any:
