@@ -15,30 +15,11 @@ from scripted_server import END, GOOD, KEY, SHOWN, WHOLE, Script, quiet, sends, 
 
 from isi_widget.errors import Cancelled, InputError
 from isi_widget.vlm.remote import BadReply, RemoteTimeout, connect, gathering, watch
-from isi_widget.vlm.remote import server as remote_server
 from isi_widget.vlm.remote.replies import Piece, Reply
 
 pytest.importorskip("openai", reason="the openai client is not installed (pip install 'isi-widget[remote]')")
 
 MIB = 2**20
-
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch):
-    monkeypatch.setattr(remote_server, "FIRST_WAIT", 0.01)
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1,localhost")
-    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
-
-
-@pytest.fixture
-def script():
-    return Script()
-
-
-@pytest.fixture
-def url(script):
-    with serving(script) as address:
-        yield address
 
 
 @pytest.fixture

@@ -6,36 +6,17 @@ import json
 import math
 
 import pytest
-from scripted_server import END, GOOD, SAID, SHOWN, WHOLE, Script, quiet, sends, serving, streams
+from scripted_server import END, GOOD, SAID, SHOWN, WHOLE, quiet, sends, streams
 
 from isi_widget import datasets
 from isi_widget.answer import Answer
 from isi_widget.errors import InputError
 from isi_widget.trial import Trial, measure_uncertainty, run_trial
 from isi_widget.vlm.remote import BadReply, ContentFiltered, ServerFailed, connect
-from isi_widget.vlm.remote import server as remote_server
 from isi_widget.vlm.remote.reasoning import Speech, split_reasoning
 from isi_widget.vlm.remote.replies import Piece, Reply
 
 pytest.importorskip("openai", reason="the openai client is not installed (pip install 'isi-widget[remote]')")
-
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch):
-    monkeypatch.setattr(remote_server, "FIRST_WAIT", 0.01)
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1,localhost")
-    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
-
-
-@pytest.fixture
-def script():
-    return Script()
-
-
-@pytest.fixture
-def url(script):
-    with serving(script) as address:
-        yield address
 
 
 both = pytest.mark.parametrize("stream", [True, False])
