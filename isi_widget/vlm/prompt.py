@@ -204,6 +204,9 @@ class PromptEncoder:
     ) -> None:
         self.processor = processor
         self.tokenizer = processor.tokenizer
+        # A prompt that is too long is refused here; the tokenizer's own warning would come before that
+        if isinstance(warned := getattr(self.tokenizer, "deprecation_warnings", None), dict):
+            warned["sequence-length-is-longer-than-the-specified-maximum"] = True
         self.family = family
         self.image_token_id = image_token_id
         self.max_length, self.limits = max_length, dict(limits or {})

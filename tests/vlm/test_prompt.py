@@ -144,6 +144,17 @@ def test_texts_that_cannot_be_asked(shown, message):
         tiny_models.vlm().encode(shown)
 
 
+def test_nothing_is_warned_of_before_a_long_text_is_refused(monkeypatch):
+    from transformers.tokenization_utils_base import logger
+
+    vlm, told = tiny_models.vlm(), []
+    monkeypatch.setattr(vlm.processor.tokenizer, "model_max_length", 100)
+    monkeypatch.setattr(logger, "warning", told.append)
+    with pytest.raises(InputError, match="reads at most"):
+        vlm.encode(Shown("word " * 3000))
+    assert told == []
+
+
 @pytest.mark.parametrize("size", [(32, 32), (64, 64), (200, 40), (40, 200), (97, 33), (480, 480)])
 def test_any_resolution_gives_as_many_tokens_as_embeddings(size):
     vlm = tiny_models.vlm("llava_next")
