@@ -1,4 +1,5 @@
-"""`python -m isi_widget.training vlm | evaluate | card | entailment | evaluate-entailment`.
+"""`python -m isi_widget.training vlm | evaluate | card`, or `entailment`, `blend-entailment`,
+`evaluate-entailment`.
 
 Trains and measures the embedded models.
 """
@@ -21,6 +22,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     entailment_room.add_arguments(entailment)
     entailment.set_defaults(run=entailment_room.run)
+    blends = rooms.add_parser("blend-entailment", help="mean of the weights of entailment models")
+    from isi_widget.training import entailment_blend
+
+    entailment_blend.add_arguments(blends)
+    blends.set_defaults(run=entailment_blend.run)
     measures = rooms.add_parser("evaluate-entailment", help="measure the entailment model, write its card")
     from isi_widget.training import entailment_eval
 

@@ -271,7 +271,9 @@ def card(measured: dict[str, Any]) -> str:
     sums = [[sum(column) for column in zip(*found.values(), strict=True)] for found in halves.values()]
     written.append("| all | " + " | ".join(map(_share, sums)) + " |")
     stages = [f"{stage['steps']} steps in {stage['minutes']} minutes" for stage in training.get("stages", [])]
+    weights = [f"{weight:g}" for weight in training.get("blend", [])]
     return _CARD.format(
+        blend=" : ".join(weights) or "?",
         parameters=f"{measured['parameters'] / 1e6:.2f}",
         megabytes=f"{measured['bytes'] / 1e6:.2f}",
         vocabulary=measured["vocabulary"],
@@ -327,10 +329,15 @@ sentences with the value first ("red is the star") were added. The later stages 
 number words, synonyms. Before the last one the errors of the stage before on the tuning half of the pairs
 written by hand, and on other draws of the held-out templates and new wordings, were read, and sentences with
 unknown verbs ("no star can be ...", "does not ...") were added; none of the evaluated sentences was. The
-final half of the pairs written by hand was only counted, not read. What natural wordings cost: sets of ten
-answers in held-out templates are clustered exactly less often than before the later stages (0.98 strict
-then). The command follows the final recipe from its first
-step; that run has not been made: expect similar numbers, not the same weights.
+final half of the pairs written by hand was only counted, not read.
+
+Later stages forget a part of what the first one knew, so the model is a blend of the weights at the end of
+the first, the third and the last stage, {blend}
+(`python -m isi_widget.training blend-entailment`; WiSE-FT, Wortsman et al., CVPR 2022; model soups, Wortsman
+et al., ICML 2022): the best of 17 blends and single stages by the mean of two shares, that of the tuning half
+of the pairs written by hand, and that of held-out templates in other draws than those below (there the mean
+of pairs, strict and non-strict clusters). The command follows the final recipe from its first step; that run
+has not been made: expect similar numbers, not the same weights.
 
 ## Measured
 
@@ -370,7 +377,7 @@ work ran on the machine).
 ## Limits
 
 - English sentences about shapes, colours, sizes, positions and numbers up to five. Everything else is [UNK]:
-  two sentences of unknown words come out as neutral unless they are the same string.
+  two sentences of unknown words come out as neutral unless they are the same words.
 - "The star is red" and "there is a red star" count as neutral, as the grammar has it: claims of different
   kinds are not derived from each other, except existence from counts.
 - "Not left of" counts as "right of": questions about positions are asked only where the axis decides.

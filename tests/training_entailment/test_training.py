@@ -176,3 +176,11 @@ def test_embedded_model_on_fresh_pairs(kind):
         found = model.pairs(texts)
         right = sum(int(np.argmax(found[t])) == p.label for t, p in zip(texts, pairs, strict=True))
         assert entailment_eval.wilson(right, len(pairs))[1] >= 0.98, (forms, right)
+
+
+@trained
+def test_embedded_model_clusters_answers_in_held_out_templates():
+    """Learning new wordings once cost a third of these sets; questions with unknown words are among them."""
+    scores = entailment_eval.score_clusters(load_entailment(), "held out", 4)
+    assert scores.keys() == {"strict", "non-strict"}
+    assert all(right >= 0.9 * number for right, number in scores.values()), scores
