@@ -37,7 +37,7 @@ def completions(draw):
     )
     rest = 1 - math.fsum(masses)
     padded = [*masses, *[0.0] * further]
-    whole = [m + rest * w / math.fsum(weights) for m, w in zip(padded, weights, strict=True)]
+    whole = [m + rest * (w / math.fsum(weights)) for m, w in zip(padded, weights, strict=True)]
     return masses, further, whole
 
 
