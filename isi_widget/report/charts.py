@@ -116,9 +116,8 @@ def _scale(axis: Axes) -> None:
 
 
 def draw_clusters(axis: Axes, view: dict[str, Any], most: int = 8) -> None:
-    """Probability and count of each cluster; of many, the most probable ones and how many are left.
-
-    Without likelihoods, the share of the answers stands for the probability, and the title says so.
+    """Share and count of each cluster of sampled answers, or probability of each of enumerated ones, as the
+    title says; of many, the largest ones and how many are left.
     """
     clusters = view["uncertainty"]["clusters"]
     shown = clusters[:most]

@@ -211,12 +211,11 @@ def _known(uncertainty: Uncertainty) -> str:
 
 
 def clusters_of(uncertainty: Uncertainty) -> list[dict[str, Any]]:
-    """The clusters, most probable first: id, name, count, probability, and each wording with its count.
+    """The clusters, largest first: id, name, count, probability, share, and each wording with its count.
 
-    Enumerated answers have no counts but exact probabilities, each wording too.
-
-    Where the model tells no likelihoods, the probability is None and the largest comes first; `share` is the
-    probability where there is one, else the share of the answers.
+    Sampled answers are counted, and `share` is the share of the samples: weights of likelihood would count
+    frequent answers twice (`Uncertainty.cluster_probabilities` has them). Enumerated answers have no counts
+    but exact probabilities, each wording too.
     """
     parts = zip(
         uncertainty.cluster_names, uncertainty.cluster_counts, uncertainty.cluster_probabilities, strict=True
@@ -237,8 +236,8 @@ def clusters_of(uncertainty: Uncertainty) -> list[dict[str, Any]]:
                 "id": index,
                 "name": name,
                 "count": None if enumerated else count,
-                "probability": finite(probability),
-                "share": count / len(uncertainty.answers) if math.isnan(probability) else probability,
+                "probability": finite(probability) if enumerated else None,
+                "share": probability if enumerated else count / len(uncertainty.answers),
                 "answers": [
                     {"text": text, "count": None, "probability": weight}
                     if enumerated

@@ -163,13 +163,14 @@ class Uncertainty:
         rows = [
             (_shortened(name) or "(empty)", f"{n} of {count}", _figure(p)) for name, n, p in meanings[:_ROWS]
         ]
+        mass = "probability" if self.method == "enumerated" else "weight by likelihood"
         left = len(meanings) - len(rows)
         notes = [f"{left} more meanings: cluster_names"] if left else []
         return html_table(
             f"Uncertainty of {count} sampled answers",
             ("entropy", "value", f"{self.level:.0%} interval", "unit"),
             entropies,
-        ) + html_table("Meanings", ("meaning", "answers", "probability"), rows, [*notes, *self.caveats])
+        ) + html_table("Meanings", ("meaning", "answers", mass), rows, [*notes, *self.caveats])
 
     def _unit(self, name: str) -> str:
         if name == "predictive_entropy":

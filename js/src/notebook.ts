@@ -20,5 +20,5 @@ export function cellBelow([manager, id]: [manager: unknown, id: unknown]): ((sou
   const { cells, insertCell } = model?.sharedModel ?? {};
   if (!cells || !insertCell || model?.readOnly) return null;
   const at = !id ? -1 : cells.findIndex((cell) => cell.toJSON().outputs?.some(({ data }) => data?.[VIEW]?.model_id === id));
-  return at < 0 ? null : (source) => insertCell.call(model?.sharedModel, at + 1, { cell_type: "code", source, metadata: {} });
+  return at < 0 ? null : (source) => insertCell.call(model?.sharedModel, at + 1, { cell_type: "code", source, metadata: { trusted: true } });
 }

@@ -316,7 +316,7 @@ export interface ClusterView {
   name: string;
   /** null: the answers were enumerated, each once */
   count: number | null;
-  /** null: the model tells no likelihoods */
+  /** null: the answers were sampled; they are counted */
   probability: number | null;
   answers: { text: string; count: number | null; probability: number | null }[];
 }

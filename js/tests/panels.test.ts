@@ -302,7 +302,7 @@ describe("results", () => {
     expect(page.maybe("answer-probability")).toBeNull();
   });
 
-  it("of a model that tells no likelihoods show counts, not a probability of 0", async () => {
+  it("of sampled answers show counts, never another probability beside them", async () => {
     const uncertainty = {
       samples: 4,
       temperature: 1,
@@ -393,7 +393,7 @@ describe("results", () => {
     await ask();
     const { value } = page.find("code") as HTMLTextAreaElement;
     await page.click("insert-cell");
-    expect(insertCell).toHaveBeenCalledExactlyOnceWith(3, { cell_type: "code", source: value, metadata: {} });
+    expect(insertCell).toHaveBeenCalledExactlyOnceWith(3, { cell_type: "code", source: value, metadata: { trusted: true } });
     expect(page.maybe("code")).toBeNull();
     context.model.readOnly = true;
     await ask();

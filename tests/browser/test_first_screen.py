@@ -100,6 +100,17 @@ def test_picture_question_run_and_answer_are_on_one_screen(notebook: Notebook, p
     assert right - left >= 400 and bottom - top >= 290  # and the picture is no stamp
 
 
+def test_the_corner_that_resizes_a_text_is_the_corner_of_its_field(probe: Probe) -> None:
+    for name in ("context", "question"):
+        text = probe.part(name)
+        field = text.locator("xpath=..").bounding_box()
+        box, count = text.bounding_box(), probe.part(f"tokens-{name}").bounding_box()
+        assert box and field and count
+        assert box["x"] + box["width"] >= field["x"] + field["width"] - 1.5
+        padding = text.evaluate("e => parseFloat(getComputedStyle(e).paddingInlineEnd)")
+        assert box["x"] + box["width"] - padding <= count["x"]  # and no word runs under the count
+
+
 def test_nothing_moves(notebook: Notebook, probe: Probe) -> None:
     before = boxes(probe, *NEEDED, *OTHERS)
     moved: list[str] = []

@@ -70,6 +70,10 @@ def test_comparing_and_exporting(bench: Notebook, run: Probe, tmp_path: Path) ->
     run.part("compare").click()
     expect(run.part("compare-panel")).to_contain_text("There is a sun.")
     expect(run.part("compare-panel").locator("mark").filter(has_text="There is a sun.")).to_be_visible()
+    # bars of one measure have one scale: as long, whatever else is in their columns
+    bars = run.part("compare-panel").locator(".isi-bar")
+    widths = bars.evaluate_all("bars => bars.map(bar => bar.getBoundingClientRect().width)")
+    assert len(widths) > 4 and max(widths) - min(widths) < 0.5 and min(widths) > 100, widths
     box, root = run.part("compare-panel").bounding_box(), run.root.bounding_box()
     assert box is not None and root is not None
     assert root["x"] <= box["x"] and box["x"] + box["width"] <= root["x"] + root["width"] + 1

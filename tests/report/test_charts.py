@@ -27,7 +27,7 @@ def test_a_trial_has_a_panel_for_each_result(trial, bare):
     assert list(drawn(trial.plot())) == [
         "",
         "Uncertainty: 4 samples, T = 0.9,",
-        "Clusters: probability, count",
+        "Clusters: share of the answers, count",
         "Attention (not importance)",
     ]
     visible = [axis for axis in bare.plot().get_axes() if axis.axison]
@@ -64,11 +64,11 @@ def test_entropies_stand_at_their_values_with_their_intervals(trial):
     assert spans == [(entropy["low"], entropy["high"]) for entropy in view]
 
 
-def test_cluster_bars_are_probabilities_and_the_rest_is_counted():
-    axis = drawn(make_trial(texts=("a", "b", "b")).plot())["Clusters: probability, count"]
+def test_cluster_bars_are_shares_and_the_rest_is_counted():
+    axis = drawn(make_trial(texts=("a", "b", "b")).plot())["Clusters: share of the answers, count"]
     assert [bar.get_width() for bar in axis.patches] == pytest.approx([2 / 3, 1 / 3])
     many = make_trial(texts=tuple(f"answer {i}" for i in range(11)))
-    axis = drawn(many.plot())["Clusters: probability, count"]
+    axis = drawn(many.plot())["Clusters: share of the answers, count"]
     assert len(axis.patches) == 8 and "(3 more not shown)" in axis.get_title()
 
 

@@ -251,7 +251,7 @@ def test_the_curve_of_the_entropy_is_drawn_where_it_is_not_flat():
 
 def test_answers_stand_in_their_clusters(trial):
     text = body_of(report(make_trial(texts=("Yes.", "Yes.", "No.", "Maybe."))))
-    assert "Yes.0.500,2of42×Yes." in text and "No.0.250,1of41×No." in text
+    assert "Yes.2of42×Yes." in text and "No.1of41×No." in text
 
 
 def test_a_trial_without_likelihoods_says_so(silent):

@@ -7,9 +7,11 @@ import json
 import math
 
 import pytest
-from made_trials import make_trial
+from made_trials import SameText, make_answer, make_trial
 
 from isi_widget.report.style import SEGMENT_COLORS
+from isi_widget.report.view import clusters_of
+from isi_widget.uncertainty import uncertainty_of
 
 
 def test_the_view_has_the_agreed_form(trial):
@@ -83,12 +85,20 @@ def test_the_maxima_are_reached_when_every_answer_differs():
     )
 
 
-def test_clusters_are_sorted_by_probability_with_every_answer_in_one():
+def test_clusters_are_sorted_by_size_with_every_answer_in_one():
     view = make_trial(texts=("b", "a", "a", "c", "a", "b")).view()["uncertainty"]
     assert [(c["name"], c["count"]) for c in view["clusters"]] == [("a", 3), ("b", 2), ("c", 1)]
-    assert sum(c["probability"] for c in view["clusters"]) == pytest.approx(1)
+    assert [c["share"] for c in view["clusters"]] == pytest.approx([3 / 6, 2 / 6, 1 / 6])
     assert sum(answer["count"] for c in view["clusters"] for answer in c["answers"]) == 6
     assert [c["id"] for c in view["clusters"]] == [1, 0, 2]  # ids are those of the record
+
+
+def test_sampled_clusters_are_counted_whatever_their_likelihoods():
+    answers = [make_answer("a", -0.1), make_answer("a", -0.1), make_answer("b", -5.0), make_answer("b", -5.0)]
+    uncertainty = uncertainty_of(answers, "Which?", SameText(), seed=1)
+    assert uncertainty.cluster_probabilities[0] > 0.9  # a weight of likelihood, not what "2 of 4" stands for
+    found = [(c["name"], c["count"], c["share"], c["probability"]) for c in clusters_of(uncertainty)]
+    assert found == [("a", 2, 0.5, None), ("b", 2, 0.5, None)]
 
 
 def test_what_was_not_run_is_null(bare):

@@ -17,7 +17,7 @@ def test_every_entropy_stands_there_with_interval_and_unit_and_every_meaning_wit
         low, high = found.interval(name)
         assert name in page
         assert f">{getattr(found, name):.3f}</td>" in page and f">[{low:.3f}, {high:.3f}]</td>" in page
-    assert ">2 of 4</td>" in page and ">nats/token</td>" in page
+    assert ">2 of 4</td>" in page and ">nats/token</td>" in page and "weight by likelihood" in page
     assert "&lt;b&gt;Maybe" in page and "<b>Maybe" not in page
     # One entropy leads, with its interval.
     leading = line.split("; ")[1].split()[0]

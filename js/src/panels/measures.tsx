@@ -8,7 +8,7 @@ import type { AnswerView, AttentionView, AveragesView, ClusterView, CurveView, E
 import { SEGMENTS } from "../protocol";
 import { useView } from "../view";
 import { Icon } from "./icons";
-import { Button, Section, Tip, decimals, plural } from "./parts";
+import { Button, Section, Tip, decimals, plural, probability } from "./parts";
 import { Tokens } from "./tokens";
 
 // In the order in which the kernel runs them.
@@ -130,7 +130,7 @@ export function Answer({ answer, truth, partly, growing }: AnswerProps) {
           <p class="isi-under isi-muted">
             <span data-testid="answer-truth">{!truth ? "No truth is known for this input" : answer.judged.includes("original") ? `Truth of the original picture: ${truth}` : `Truth: ${truth}`}</span>
             {known && (
-              <Tip test="answer-probability" term={`p ${chance.toPrecision(2)}`}>
+              <Tip test="answer-probability" term={`p ${probability(chance)}`}>
                 Probability of the whole answer, {tokens}. It falls with length: it says how expected these words are, not how true.
               </Tip>
             )}
@@ -311,9 +311,9 @@ const Cluster = live(function Cluster({ cluster, total }: { cluster: ClusterView
             {name}
           </span>
         </span>
-        <Bar value={probability ?? (count ?? 0) / total} label="share" />
+        <Bar value={count === null ? (probability ?? 0) : count / total} label="share" />
         <span class="isi-figure">
-          {probability !== null && <strong>{decimals(probability)}</strong>} {count !== null && <span class="isi-muted">{`${count} of ${total}`}</span>}
+          <strong>{count ?? decimals(probability ?? 0)}</strong> {count !== null && <span class="isi-muted">{`of ${total}`}</span>}
         </span>
       </button>
       {open.value && (

@@ -5,14 +5,12 @@ import { useLayoutEffect, useRef } from "preact/hooks";
 import { float } from "../float";
 import type { AnswerView, Told, Token } from "../protocol";
 import { useView } from "../view";
-import { decimals } from "./parts";
+import { probability } from "./parts";
 
 const STEPS: Record<string, number> = { ArrowLeft: -1, ArrowRight: 1, Home: -Infinity, End: Infinity };
 
 const chance = (told: Told): number => Math.exp(told.logprob ?? -Infinity);
 const said = (text: string): string => (text === "" ? "end of the answer" : text.trim() || "␣");
-/** Small numbers as what they are, and short: never 0.00, nor a row of zeros. */
-const probability = (p: number): string => (p >= 0.01 || p === 0 ? decimals(p) : p >= 0.001 ? p.toPrecision(1) : p.toExponential(0));
 
 /** The tokens as the text has them: those that say nothing of their own (parts of a character) are left out; null where they are not the text. */
 function pieces({ text, tokens }: AnswerView): { token: Token; index: number; before: string; word: string }[] | null {
