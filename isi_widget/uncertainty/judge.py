@@ -128,8 +128,8 @@ class Judge:
             why = f" {self.reason}" if self.reason else ""
             found.append(
                 f"No entailment model compared these answers, only rules of wording.{why} They leave {of} "
-                "open. Where no other pair joins them they count as different meanings, and the entropies may "
-                f"be too high. {_ADVICE}"
+                "open. Where no other pair joins them they count as different meanings, and the entropies "
+                f"may be too high. {_ADVICE}"
             )
         if self.foreign:
             found.append(

@@ -323,7 +323,7 @@ describe("settings", () => {
       await page.type(`settings-${name}`, String(value), "none");
       expect(set()[name]).toBe(value);
     }
-    expect(page.text("settings")).toContain("mass 0.95 × T 0.9");
+    expect(page.text("settings")).toContain("95 % × T 0.9");
     await page.click("settings-method-sampled");
     expect(page.maybe("settings-samples")).not.toBeNull();
   });

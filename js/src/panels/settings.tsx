@@ -45,7 +45,7 @@ export const SettingsButton = live(function SettingsButton() {
         test="settings"
         label={["Settings of a run", ...own.map((name) => `${name} ${settings[name]}, default ${DEFAULTS[name]}`)].join("\n")}
         icon="gear"
-        text={`${settings.method === "enumerated" ? `mass ${settings.mass}` : settings.samples} × T ${settings.temperature}${more > 0 ? ` · ${more} more` : ""}`}
+        text={`${settings.method === "enumerated" ? `${Number((100 * settings.mass).toPrecision(4))} %` : settings.samples} × T ${settings.temperature}${more > 0 ? ` · ${more} more` : ""}`}
         expanded={open}
         onClick={() => screen.toggle("settings")}
       />
