@@ -9,13 +9,14 @@ from __future__ import annotations
 import io
 import json
 import re
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
-from isi_widget import records
+from isi_widget import fonts, records
 from isi_widget.errors import InputError
 from isi_widget.report.compare import Comparison
 from isi_widget.report.labels import labels_of
@@ -173,7 +174,10 @@ def _document(entries: list[Entry], title: str | None) -> bytes:
         write_trial(sheet, entries[0])
     for entry in entries:
         _attach(sheet, entry.trial, f"trial-{entry.number:02d}.json" if several else "trial.json")
-    return bytes(sheet.output())
+    data = bytes(sheet.output())
+    if sheet.undrawn:
+        warnings.warn(fonts.advice(sheet.undrawn), UserWarning, stacklevel=4)
+    return data
 
 
 def _title(entries: list[Entry]) -> str:

@@ -78,7 +78,8 @@ class Sheet(FPDF):
         for face in shipped():
             self.add_font(face.family, face.style, face.path)
         self._drawn = readable() | self._find_more(texts)
-        self._missing: dict[str, None] = {}  # characters of this page that no font draws
+        self.undrawn: set[str] = set()  # characters that no font draws
+        self._missing: dict[str, None] = {}  # those of this page
         self._going_on: dict[str, None] = {}  # those of the paragraph that is being written
         self._bar: tuple[float, float, str] | None = None  # x, top on this page, colour
         self.section = ""
@@ -127,6 +128,7 @@ class Sheet(FPDF):
                 f"{UNDRAWABLE} stands for what no font of the computer that made this report draws: "
                 f"{', '.join(names[:_NAMED_AT_MOST])}{more}. The attached file has the text."
             )
+            self.undrawn |= self._missing.keys()
             self._missing = {}
             self._use(SMALL)
             self.set_xy(MARGIN, y)

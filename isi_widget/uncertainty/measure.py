@@ -319,11 +319,12 @@ class Uncertainty:
                 f"{found:.1%} of the probability, not the {self.target:.1%} that were asked for, and the "
                 "bounds are wide. Sample instead, or raise budget."
             )
-        meanings = self.number_of_clusters
-        yield (
-            f"{self.rest:.1%} of the probability was not looked at. The lower bound is certain; the upper "
-            f"one holds if that has at most {meanings} further meaning{'s' * (meanings != 1)}."
-        )
+        if self.rest > 1e-9:
+            meanings = self.number_of_clusters
+            yield (
+                f"{self.rest:.2g} of the probability was not looked at. The lower bound is certain; the "
+                f"upper one holds if that has at most {meanings} further meaning{'s' * (meanings != 1)}."
+            )
         yield (
             "Discrete, likelihood-weighted and predictive entropy and the measures without clusters are of "
             "samples: there are none."

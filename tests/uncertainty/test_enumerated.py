@@ -96,8 +96,10 @@ def test_what_counts_samples_does_not_exist():
 
 def test_the_assumption_of_the_upper_bound_is_said_and_so_is_a_mass_that_was_not_reached():
     said = " ".join(measured().caveats)
-    assert "0.5% of the probability was not looked at" in said and "at most 3 further meanings" in said
+    assert "0.005 of the probability was not looked at" in said and "at most 3 further meanings" in said
     assert "too long or too many" not in said
+    everything = measured(enumerated(("Yes", 0.75), ("No", 0.25)))
+    assert not any("looked at" in caveat for caveat in everything.caveats)
     short = measured(enumerated(("It is a", 0.3), ("No", 0.1)))
     assert "those listed have 40.0% of the probability, not the 99.0%" in " ".join(short.caveats)
     low, high = short.interval("bayesian_semantic_entropy")
