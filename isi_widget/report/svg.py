@@ -95,9 +95,11 @@ def _box(x: float, width: float, color: str, more: str = "") -> str:
 
 
 def _svg(parts: Sequence[str]) -> str:
+    # No page may shrink it to its column, as JupyterLab does: the same number is the same length in each.
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{_WIDTH}" height="{_HEIGHT}" '
-        f'viewBox="0 0 {_WIDTH} {_HEIGHT}" aria-hidden="true" style="display:block">{"".join(parts)}</svg>'
+        f'viewBox="0 0 {_WIDTH} {_HEIGHT}" aria-hidden="true" '
+        f'style="display:block;max-width:none">{"".join(parts)}</svg>'
     )
 
 

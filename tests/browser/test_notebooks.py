@@ -33,6 +33,10 @@ ImageDraw.Draw(expected).rectangle((x, y, x + w - 1, y + h - 1), fill=(0, 0, 0))
 def test_the_first_notebook_by_hand(lab: Lab, open_notebook: Callable[..., Notebook]) -> None:
     notebook = open_notebook(name=lab.copy(NOTEBOOKS / "01_first_probe.ipynb"))
     notebook.run_all()
+    # bars side by side are of one length, whatever the widths of their columns
+    bars = notebook.page.locator(".isi-comparison svg")
+    assert bars.count() > 20
+    assert set(bars.evaluate_all("bars => bars.map(bar => bar.getBoundingClientRect().width)")) == {180}
     probe = notebook.probe().ready()
     assert notebook.value("probe.stimulus == chained and len(probe.trials) == 1")
     expect(probe.part("layer-0")).to_be_attached()
