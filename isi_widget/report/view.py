@@ -140,7 +140,8 @@ def _judge(uncertainty: Uncertainty) -> dict[str, Any]:
     judge = uncertainty.judge
     if judge is None:
         return {"label": uncertainty.entailment, "reason": "", "doubts": []}
-    return {"label": judge.label, "reason": judge.reason, "doubts": list(judge.doubts)}
+    label = "the embedded model" if judge.label == "embedded" else judge.label
+    return {"label": label, "reason": judge.reason, "doubts": list(judge.doubts)}
 
 
 def doubts_of(views: Sequence[Mapping[str, Any]]) -> list[str]:
