@@ -172,7 +172,7 @@ def _there(asked: dict[str, Any]) -> VLM | None:
     """A loaded model that these arguments of `load_vlm` fit: it was loaded by the same, or is what they say
     (a revision, a precision, a device that was found out then).
     """
-    for vlm in list(_loaded.values()):
+    for vlm in reversed(list(_loaded.values())):  # the latest is most likely the one that is meant
         info, given = vlm.info(), vlm.loaded_with or {}
         same = all(
             _plain(value) in (_plain(given[key]), _plain(info.get(key)))

@@ -16,7 +16,7 @@ from fake_page import Page
 from PIL import Image
 
 from isi_widget import Observation, Probe, Trial, datasets, load_vlm
-from isi_widget.vlm import VLM
+from isi_widget.vlm import VLM, loading
 
 
 def executed(code: str) -> dict[str, Any]:
@@ -98,8 +98,10 @@ KINDS = (of_scene, of_csv, of_slice, of_vqa, of_path, of_changed_path, of_bytes,
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def folder(tmp_path: Path, vlm: VLM, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder to run copied code in, as in a notebook that has loaded this one model."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(loading, "_loaded", {id(vlm): vlm})
     return tmp_path
 
 
@@ -168,8 +170,6 @@ def test_of_pictures_from_elsewhere_and_random_ones(vlm: VLM, folder: Path) -> N
 def test_no_second_model_is_loaded_where_one_is(
     vlm: VLM, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from isi_widget.vlm import loading
-
     def never(**_: Any) -> VLM:
         raise AssertionError("loaded again")
 
@@ -187,8 +187,6 @@ def test_no_second_model_is_loaded_where_one_is(
 
 def test_without_one_it_is_loaded(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import weakref
-
-    from isi_widget.vlm import loading
 
     monkeypatch.setattr(loading, "_loaded", weakref.WeakValueDictionary())
     probe = Probe(load_vlm(), datasets.scenes()[0])

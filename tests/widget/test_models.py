@@ -148,7 +148,7 @@ def test_loading_from_python(probe: Probe, folder: Path) -> None:
     assert probe.trials == (before, after) and after.model["name"] == str(folder)
     assert [entry["view"]["model"] for entry in page.state["trials"]] == ["embedded", str(folder)]
     assert repr(str(folder)) in probe.code() and "load_vlm()" not in probe.code()
-    assert probe.load().is_embedded and "isi.load_vlm()" in probe.code()
+    assert probe.load().is_embedded and "isi.load_vlm(reuse=True)" in probe.code()
 
 
 def test_loading_from_the_page(probe: Probe, folder: Path) -> None:
