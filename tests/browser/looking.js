@@ -84,9 +84,15 @@
       }
       return { left, top, right, bottom };
     };
+    // Beside the text of a field, in its padding, something else may stand.
+    const room = (e) => {
+      const { left, top, right, bottom } = e.getBoundingClientRect();
+      const { paddingLeft, paddingRight } = getComputedStyle(e);
+      return e.matches('textarea') ? { left: left + parseFloat(paddingLeft), top, right: right - parseFloat(paddingRight), bottom } : { left, top, right, bottom };
+    };
     const controls = [...over.querySelectorAll('button, input, textarea, select, label, .isi-tip')]
       .filter((e) => e.getClientRects().length > 0 && e.checkVisibility() && !e.closest('.isi-stage')) // closed details have boxes
-      .map((e) => [e, e.getBoundingClientRect(), e.dataset.testid ?? e.className]);
+      .map((e) => [e, room(e), e.dataset.testid ?? e.className]);
     const texts = [];
     const walker = document.createTreeWalker(over, NodeFilter.SHOW_TEXT);
     for (let node = walker.nextNode(); node; node = walker.nextNode()) {

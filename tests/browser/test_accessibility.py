@@ -256,7 +256,9 @@ def test_what_happens_is_spoken(bench: Notebook, probe: Probe) -> None:
     probe.page.keyboard.press("Control+Enter")
     probe.finished(1)
     expect(spoken).to_contain_text(bench.value("'Answer: ' + probe.trial.answer.text"))
-    expect(spoken).to_contain_text(bench.value("f'{probe.trial.uncertainty.semantic_entropy:.2f} nats'"))
+    expect(spoken).to_contain_text(
+        bench.value("f'{probe.trial.uncertainty.bayesian_semantic_entropy:.2f} nats'")
+    )
     bench.execute("probe.error = {'message': 'It failed.', 'hint': '', 'id': None}")
     expect(probe.root.get_by_role("alert")).to_contain_text("It failed.")
     assert spoken.evaluate("e => e.getBoundingClientRect().width") <= 1  # for ears only

@@ -240,7 +240,7 @@ def test_an_image_of_ones_own(bench: Notebook, probe: Probe) -> None:
     expect(probe.part("image-annotated")).to_have_attribute("aria-disabled", "true")
     expect(probe.part("truth")).to_have_attribute("data-truth", "")
     probe.draw("box", (10, 10), (200, 100))
-    bench.until("probe.stimulus.operations[0].width == 190")
+    bench.until("[drawn.width for drawn in probe.stimulus.operations] == [190]")
     probe.part("file").set_input_files(
         {"name": "text.png", "mimeType": "image/png", "buffer": b"no image at all"}
     )
