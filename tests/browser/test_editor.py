@@ -142,6 +142,7 @@ def test_what_the_page_draws_is_what_the_kernel_renders(bench: Notebook, probe: 
 
 
 def test_zoom_shows_the_pixels_and_drawing_hits_them(bench: Notebook, probe: Probe) -> None:
+    probe.part("overlay").scroll_into_view_if_needed()
     probe.page.mouse.move(*probe.on_screen(320, 240))
     probe.page.keyboard.down("Control")
     for _ in range(2):
