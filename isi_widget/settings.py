@@ -177,6 +177,10 @@ class Settings:
         names = ("temperature", "top_k", "top_p", "seed", "max_new_tokens")
         return {"n": self.samples, **{name: getattr(self, name) for name in names}}
 
+    def comparing(self) -> dict[str, Any]:
+        """The keyword arguments that `uncertainty_of` and `uncertainty_of_enumeration` share."""
+        return {name: getattr(self, name) for name in ("strict", "seed", "prepend_question")}
+
     def enumerating(self) -> dict[str, Any]:
         """The keyword arguments of `VLM.enumerate_answers`."""
         names = ("mass", "budget", "temperature", "top_k", "top_p", "max_new_tokens")

@@ -367,21 +367,14 @@ def _uncertainty(
     with run.stage("clusters"):
         if isinstance(answers, Enumeration):
             return uncertainty_of_enumeration(
-                answers,
-                stimulus.current_question,
-                judge,
-                strict=settings.strict,
-                seed=settings.seed,
-                prepend_question=settings.prepend_question,
+                answers, stimulus.current_question, judge, **settings.comparing()
             )
         return uncertainty_of(
             answers,
             stimulus.current_question,
             judge,
-            strict=settings.strict,
-            seed=settings.seed,
             likelihood=settings.likelihood,
-            prepend_question=settings.prepend_question,
+            **settings.comparing(),
         )
 
 

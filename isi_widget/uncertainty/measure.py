@@ -215,12 +215,7 @@ class Uncertainty:
                 "Enumerated answers have exact probabilities: no posterior, no curve, no number of samples "
                 "that is needed. Raise mass or budget to narrow the bounds."
             )
-        first = slice(samples)
-        return posterior_of(
-            self.cluster_ids[first],
-            self.drawn_probabilities[first],
-            [answer.token_ids for answer in self.answers[first]],
-        )
+        return _posterior(self.cluster_ids[:samples], self.answers[:samples])
 
     @property
     def number_of_clusters(self) -> int:
@@ -454,8 +449,7 @@ def uncertainty_of(
     relations = np.argmax(probabilities, axis=2)
     ids = cluster(lambda i, j: int(relations[i, j]), len(answers), strict)
     entropies, intervals = _entropies(ids, values, distances, level, resamples, seed)
-    posterior = posterior_of(ids, list(map(_drawn_probability, answers)), [a.token_ids for a in answers])
-    leading, intervals[LEADING] = _bayesian(posterior, level, seed)
+    leading, intervals[LEADING] = _bayesian(_posterior(ids, answers), level, seed)
     return Uncertainty(
         answers=answers,
         cluster_ids=tuple(ids),
@@ -544,6 +538,11 @@ def _mean_distance(distances: Floats) -> float:
     """Rao's entropy of what the answers were drawn from, without bias: the mean over pairs of two answers."""
     n = len(distances)
     return rao_quadratic_entropy(np.full(n, 1.0 / n), distances) * n / (n - 1) if n > 1 else 0.0
+
+
+def _posterior(ids: Sequence[int], answers: Sequence[Answer]) -> MeaningPosterior:
+    """What sampled answers say of the masses of all meanings; equal answers are known by their tokens."""
+    return posterior_of(ids, list(map(_drawn_probability, answers)), [a.token_ids for a in answers])
 
 
 def _bayesian(posterior: MeaningPosterior, level: float, seed: int) -> tuple[float, Interval]:
