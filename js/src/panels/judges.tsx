@@ -1,9 +1,9 @@
 // Which entailment model compares the meanings, in the settings: those that are known, where they are, and what a download takes. Part of the editor.
 import { live } from "../live";
-import { useEffect, useRef } from "preact/hooks";
-import { composing } from "../keys";
+import { useEffect } from "preact/hooks";
 import type { JudgeEntry } from "../protocol";
 import { useView } from "../view";
+import { ByName } from "./byname";
 import { Button } from "./parts";
 
 /** Names that are no models. */
@@ -18,10 +18,9 @@ export const JudgeChoice = live(function JudgeChoice() {
   const { store } = useView();
   const chosen = store.judge.value;
   const list = store.judges.value;
-  const field = useRef<HTMLInputElement>(null);
   useEffect(() => store.askJudges(), []);
-  const take = (name: string | undefined): void => {
-    if (name && name !== chosen) store.takeJudge(name);
+  const take = (name: string): void => {
+    if (name !== chosen) store.takeJudge(name);
   };
   const known = FIXED.some(([name]) => name === chosen) || list?.models.some(({ name }) => name === chosen);
   return (
@@ -45,20 +44,13 @@ export const JudgeChoice = live(function JudgeChoice() {
           <Entry key={entry.name} entry={entry} chosen={chosen === entry.name} take={take} />
         ))}
       </ul>
-      <div class="isi-search">
-        <input
-          ref={field}
-          type="text"
-          class="isi-grow"
-          aria-label="Another entailment model: a name on the hub, which is downloaded, or a folder"
-          placeholder="Another one: hub name or folder"
-          data-testid="judge-other"
-          onKeyDown={(event) => {
-            if (event.key === "Enter" && !composing(event)) take(field.current?.value.trim());
-          }}
-        />
-        <Button test="judge-load" label="Load the entailment model of this name; one on the hub is downloaded" text="Load" onClick={() => take(field.current?.value.trim())} />
-      </div>
+      <ByName
+        test="judge"
+        label="Another entailment model: a name on the hub, which is downloaded, or a folder"
+        placeholder="Another one: hub name or folder"
+        help="Load the entailment model of this name; one on the hub is downloaded"
+        load={take}
+      />
     </details>
   );
 });

@@ -1,10 +1,9 @@
 // Which model is probed, and the list of those that could be: family, size, what it needs of the memory that there is.
 import { Bar } from "../charts/bars";
-import { composing } from "../keys";
 import { live, useSignal } from "../live";
-import { useRef } from "preact/hooks";
 import type { ModelEntry } from "../protocol";
 import { useView } from "../view";
+import { ByName } from "./byname";
 import { Choices } from "./choices";
 import { Icon } from "./icons";
 import { Button, Popover } from "./parts";
@@ -56,7 +55,6 @@ const Models = live(function Models() {
   const { screen, store } = useView();
   const present = store.modelInfo.value;
   const precision = useSignal(present.quantization);
-  const field = useRef<HTMLInputElement>(null);
   const offer = store.offer.value;
   const room = offer?.free == null ? null : offer.free + offer.held;
   const load = (name: string, quantization: string | null): void => {
@@ -65,10 +63,6 @@ const Models = live(function Models() {
   };
   // What is not offered in the chosen precision is taken as it is.
   const fitting = ({ memory }: ModelEntry): string | null => (memory[precision.value ?? ""] ? precision.value : null);
-  const other = (): void => {
-    const name = field.current?.value.trim();
-    if (name) load(name, precision.value);
-  };
   return (
     <Popover test="model-list" label="Models" classes="isi-picking isi-models">
       <div class="isi-toggles" role="group" aria-label="Precision of the weights">
@@ -113,20 +107,13 @@ const Models = live(function Models() {
           load(name, entry ? fitting(entry) : null);
         }}
       />
-      <div class="isi-search">
-        <input
-          ref={field}
-          type="text"
-          class="isi-grow"
-          aria-label="Another model: a name on the hub, or a folder"
-          placeholder="Another one: hub name or folder"
-          data-testid="model-other"
-          onKeyDown={(event) => {
-            if (event.key === "Enter" && !composing(event)) other();
-          }}
-        />
-        <Button test="model-load" label="Load the model of this name" text="Load" onClick={other} />
-      </div>
+      <ByName
+        test="model"
+        label="Another model: a name on the hub, or a folder"
+        placeholder="Another one: hub name or folder"
+        help="Load the model of this name"
+        load={(name) => load(name, precision.value)}
+      />
     </Popover>
   );
 });
