@@ -1,6 +1,6 @@
 // The stage and its tools, by pointer and keyboard. The fake browser shows an image of 800 x 600 at half size: screen = image / 2.
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { browser, FakeModel, open, preview, settle, traits, type Page } from "./fake";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { browser, FakeModel, leave, open, preview, settle, traits, type Page } from "./fake";
 
 let page: Awaited<ReturnType<typeof open>>;
 const operations = (): Record<string, unknown>[] => page.model.operations() as Record<string, unknown>[];
@@ -10,12 +10,7 @@ beforeEach(async () => {
   browser();
   page = await open();
 });
-afterEach(() => {
-  page.end();
-  document.body.replaceChildren();
-  vi.restoreAllMocks();
-  vi.unstubAllGlobals();
-});
+afterEach(() => leave(page));
 
 const BOX = { op: "box", x: 20, y: 40, width: 200, height: 100, color: "#000000", fill: true, line_width: 3 };
 

@@ -1,7 +1,7 @@
 // What the stage does beyond drawing one shape: masks and effects, several at once, turning, order, hiding, zoom, before and after.
 // The fake browser shows an image of 800 x 600 at half size: screen = image / 2.
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { browser, FakeModel, open, PIXEL, settle, traits, trial } from "./fake";
+import { browser, FakeModel, leave, open, PIXEL, settle, traits, trial } from "./fake";
 
 let page: Awaited<ReturnType<typeof open>>;
 type Op = Record<string, unknown>;
@@ -34,12 +34,7 @@ beforeEach(async () => {
   browser();
   page = await open();
 });
-afterEach(() => {
-  page.end();
-  document.body.replaceChildren();
-  vi.restoreAllMocks();
-  vi.unstubAllGlobals();
-});
+afterEach(() => leave(page));
 
 describe("masks and effects", () => {
   it("a polygon is clicked corner by corner and closed on its first corner", async () => {

@@ -226,6 +226,14 @@ export interface Page {
 
 type Definition = ReturnType<typeof widget>;
 
+/** After a test: the page goes, with all that was faked for it. */
+export function leave(page: Page): void {
+  page.end();
+  document.body.replaceChildren();
+  vi.restoreAllMocks();
+  vi.unstubAllGlobals();
+}
+
 /** One view; give the definition of another page to open a second view of the same model. */
 export async function open(model = new FakeModel(), definition?: Definition): Promise<Page & { definition: Definition }> {
   const abort = new AbortController();

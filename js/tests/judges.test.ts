@@ -1,6 +1,6 @@
 // Which entailment model compares the meanings: the list in the settings, what it asks of the kernel, and the doubt beside the numbers.
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { browser, FakeModel, open, settle, traits, trial, type Traits } from "./fake";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { browser, FakeModel, leave, open, settle, traits, trial, type Traits } from "./fake";
 
 let page: Awaited<ReturnType<typeof open>>;
 
@@ -8,12 +8,7 @@ beforeEach(async () => {
   browser();
   page = await open(new FakeModel(traits({ trials: [trial(1)], shown: 1 })));
 });
-afterEach(() => {
-  page.end();
-  document.body.replaceChildren();
-  vi.restoreAllMocks();
-  vi.unstubAllGlobals();
-});
+afterEach(() => leave(page));
 
 const entry = (name: string, state: string, over: Traits = {}): Traits => ({ name, parameters: 184e6, download: 738e6, memory: 738e6, licence: "apache-2.0", languages: "English", state, ...over });
 const MODELS = [entry("embedded", "shipped", { parameters: 4.4e5, download: 0 }), entry("org/xlarge", "to be downloaded", { download: 1.77e9 }), entry("org/base", "on disk")];

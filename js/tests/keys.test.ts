@@ -1,7 +1,7 @@
 // Shortcuts on other keyboards than an American one, while a text is composed, and where words are selected.
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { composing, meant, modifiers } from "../src/keys";
-import { browser, FakeModel, open, settle, traits } from "./fake";
+import { browser, FakeModel, leave, open, settle, traits } from "./fake";
 
 /** happy-dom takes Alt for AltGr; browsers tell them apart. */
 const press = (key: string, code: string, more: KeyboardEventInit = {}): KeyboardEvent =>
@@ -171,12 +171,7 @@ describe("an emptied question", () => {
     browser();
     page = await open();
   });
-  afterEach(() => {
-    page.end();
-    document.body.replaceChildren();
-    vi.restoreAllMocks();
-    vi.unstubAllGlobals();
-  });
+  afterEach(() => leave(page));
 
   it.each(["", "   "])("%j stays empty, says what is needed, and runs nothing", async (text) => {
     await page.type("question", text);

@@ -1,6 +1,6 @@
 // What a run says while it goes on: shown where its results will stand, replaced by them, gone with a cancel or a failure.
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { browser, FakeModel, open, settle, traits, trial } from "./fake";
+import { browser, FakeModel, leave, open, settle, traits, trial } from "./fake";
 
 let page: Awaited<ReturnType<typeof open>>;
 const ALL = ["answer", "uncertainty", "attention"];
@@ -9,12 +9,7 @@ beforeEach(async () => {
   browser();
   page = await open(new FakeModel(traits({ trials: [trial(1)], shown: 1 })));
 });
-afterEach(() => {
-  page.end();
-  document.body.replaceChildren();
-  vi.restoreAllMocks();
-  vi.unstubAllGlobals();
-});
+afterEach(() => leave(page));
 
 const run = async (stage: string, id = "r", state = "running"): Promise<void> => {
   page.model.kernel({ status: { state, id, what: ALL, stage, done: 1, total: 10, queued: 0 } });

@@ -3,16 +3,11 @@ import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { largest } from "../src/charts/heads";
 import { words } from "../src/panels/compare";
 import type { Operation } from "../src/protocol";
-import { browser, FakeModel, open, settle, traits, trial, type Traits } from "./fake";
+import { browser, FakeModel, leave, open, settle, traits, trial, type Traits } from "./fake";
 
 let page: Awaited<ReturnType<typeof open>>;
 beforeEach(browser);
-afterEach(() => {
-  page.end();
-  document.body.replaceChildren();
-  vi.restoreAllMocks();
-  vi.unstubAllGlobals();
-});
+afterEach(() => leave(page));
 
 const told = (text: string, p: number, ...others: [string, number][]): unknown => ({
   text,

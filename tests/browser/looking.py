@@ -11,6 +11,15 @@ from harness import ROOT, Probe
 from playwright.sync_api import Locator, Page
 
 _AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
+#: What opens a pop-over, and the pop-over; some are there with results only.
+POPOVERS = {
+    "observation-picker": "observation-list",
+    "model": "model-list",
+    "settings": "settings-panel",
+    "help": "keys",
+    "copy-code": "code-panel",
+}
+WITH_RESULTS = {**POPOVERS, "export": "export-panel", "compare": "compare-panel"}
 _LOOKS = Path(__file__).with_suffix(".js").read_text("utf-8").partition("\n")[2]
 
 

@@ -15,18 +15,10 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 from harness import ROOT, Notebook, Probe
-from looking import bring_axe, look_at, resize, settle
+from looking import POPOVERS, WITH_RESULTS, bring_axe, look_at, resize, settle
 from PIL import Image
 from playwright.sync_api import Locator, expect
 
-POPOVERS = {
-    "observation-picker": "observation-list",
-    "model": "model-list",
-    "settings": "settings-panel",
-    "help": "keys",
-    "copy-code": "code-panel",
-}
-WITH_RESULTS = {**POPOVERS, "export": "export-panel", "compare": "compare-panel"}
 HEBREW, ARABIC = "האם יש כוכב אדום?", "هل توجد نجمة حمراء؟"
 MADE = f"""
 import dataclasses, sys

@@ -8,21 +8,12 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from harness import Lab, Notebook, Probe
-from looking import resize, settle
+from looking import WITH_RESULTS, resize, settle
 from playwright.sync_api import Browser, expect
 
 SIZES = [(1366, 768), (1600, 1000)]
 NEEDED = ("stage", "question", "run", "answer-panel")
 OTHERS = ("image-natural", "context", "run-on-change", "layers", "sent", "status", "uncertainty-panel")
-POPOVERS = {
-    "observation-picker": "observation-list",
-    "model": "model-list",
-    "settings": "settings-panel",
-    "help": "keys",
-    "copy-code": "code-panel",
-    "export": "export-panel",
-    "compare": "compare-panel",
-}
 # Pictures of every shape, a long context, a question of the usual length.
 CELLS = (
     "import numpy as np\nimport isi_widget as isi\nvlm = isi.load_vlm()\n"
@@ -229,7 +220,7 @@ def test_popovers_and_tips_are_never_cut_off(notebook: Notebook, probe: Probe) -
     try:
         for width in (None, 700, 420, 320):
             resize(probe, width)
-            for opener, panel in POPOVERS.items():
+            for opener, panel in WITH_RESULTS.items():
                 for block in ("start", "center", "end"):
                     probe.part(opener).evaluate("(e, block) => e.scrollIntoView({ block })", block)
                     probe.part(opener).click()
