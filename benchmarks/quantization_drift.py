@@ -18,11 +18,11 @@ from transformers import LlavaForConditionalGeneration
 
 import isi_widget as isi
 from benchmarks import midsize
-from isi_widget.quantization import QUANTIZATIONS
+from isi_widget.pretrained.quantization import QUANTIZATIONS
 from isi_widget.stimulus import Stimulus
 from isi_widget.vlm import VLM
-from isi_widget.vlm.memory import model_bytes
-from isi_widget.vlm.quantization import quantization_drift
+from isi_widget.vlm.check.drift import quantization_drift
+from isi_widget.vlm.loading.memory import model_bytes
 
 TOKENS = 8
 #: (quantisation, type of what is not quantised and of the multiplication; "auto": as load_vlm chooses)

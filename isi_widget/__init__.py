@@ -75,7 +75,7 @@ _HOMES: dict[str, str | None] = {
     "measure_attention_map": "isi_widget.attribution",
     "measure_uncertainty": "isi_widget.trial",
     "models": "isi_widget.vlm",
-    "open_report": "isi_widget.report.pdf",
+    "open_report": "isi_widget.report.pdf.document",
     "register_family": "isi_widget.vlm",
     "report": None,
     "run_trial": "isi_widget.trial",

@@ -287,7 +287,7 @@ def choose_judge(
 
     As the stage "entailment" where it has to be loaded. Raises what `run_trial` raises for it.
     """
-    from isi_widget.vlm.machine import free_memory
+    from isi_widget.pretrained.machine import free_memory
 
     def report(part: float, _: str) -> None:
         if progress is not None:
@@ -299,7 +299,7 @@ def choose_judge(
 
 def _sampling_steps(settings: Settings) -> int:
     """Decoding steps of all batches of samples, at most."""
-    from isi_widget.vlm.decoding import ROWS_AT_ONCE
+    from isi_widget.vlm.decoding.loop import ROWS_AT_ONCE
 
     return settings.max_new_tokens * -(-settings.samples // ROWS_AT_ONCE)
 

@@ -27,7 +27,7 @@ from isi_widget.readable import html_table
 if TYPE_CHECKING:
     from isi_widget.answer import Answer
     from isi_widget.vlm import VLM, Prefill
-    from isi_widget.vlm.prompt import StimulusLike
+    from isi_widget.vlm.prompts.prompt import StimulusLike
 
 #: The three inputs, and everything else: template, BOS, and the answer generated so far.
 SEGMENTS = ("image", "context", "question", "other")
@@ -195,7 +195,7 @@ def measure_attention(
     InputError
         If the answer has no tokens, was given to another prompt, or the model's attention cannot be recorded.
     """
-    from isi_widget.vlm.answers import AttendedAnswer
+    from isi_widget.vlm.decoding.answers import AttendedAnswer
 
     with vlm.lock:
         prefill = vlm.prefill(stimulus)

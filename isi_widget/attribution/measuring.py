@@ -15,7 +15,7 @@ from isi_widget.errors import InputError
 if TYPE_CHECKING:
     from isi_widget.answer import Answer
     from isi_widget.vlm import VLM
-    from isi_widget.vlm.prompt import StimulusLike
+    from isi_widget.vlm.prompts.prompt import StimulusLike
 
 #: A record of more bytes keeps the mean over the heads instead of each head.
 LARGEST = 2**28
@@ -55,7 +55,7 @@ def measure_attention_map(
     """
     import torch
 
-    from isi_widget.vlm.recording import TokenRecorder
+    from isi_widget.vlm.inside.attention import TokenRecorder
 
     _check_available(vlm)
     text = getattr(vlm.model.config, vlm.family.text_config)
@@ -110,7 +110,7 @@ def measure_attention_map(
 
 def _words(vlm: VLM, ids: Sequence[int]) -> list[str]:
     """The text of each token of a segment; begun anew now and then, since every step decodes from there."""
-    from isi_widget.vlm.decoding import Pieces
+    from isi_widget.vlm.decoding.loop import Pieces
 
     words: list[str] = []
     shown, begun = Pieces(vlm.tokenizer), 0

@@ -11,7 +11,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from isi_widget.report.pdf import Trials
+    from isi_widget.report.pdf.document import Trials
 
 
 class _Report(ModuleType):

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from isi_widget import fonts
-from isi_widget.report.pdf_fonts import clean
+from isi_widget.report.pdf.fonts import clean
 from isi_widget.report.style import INPUTS, NEUTRAL, SCALES, SEGMENT_COLORS
 from isi_widget.report.view import doubts_of
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from isi_widget import hub
+from isi_widget.pretrained import hub
 
 _SINGLE, _INDEX = "model.safetensors", "model.safetensors.index.json"
 _SMALL = (".json", ".txt", ".model")

@@ -11,13 +11,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from isi_widget.devices import choose_device
 from isi_widget.errors import InputError
-from isi_widget.hub import Cancel, Progress, find, progress_bars
-from isi_widget.quantization import check_quantization, keep_layout, quantization_config
+from isi_widget.pretrained.devices import choose_device
+from isi_widget.pretrained.hub import Cancel, Progress, find, progress_bars
+from isi_widget.pretrained.quantization import check_quantization, keep_layout, quantization_config
+from isi_widget.pretrained.weights import INDEX, named_in
 from isi_widget.uncertainty._deberta import use_fast_positions
 from isi_widget.uncertainty._files import Files, fetch
-from isi_widget.weights import INDEX, named_in
 
 REFERENCE = "microsoft/deberta-v2-xlarge-mnli"
 """The model of Farquhar et al. (Nature 630, 2024), for answers in natural language."""

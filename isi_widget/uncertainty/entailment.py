@@ -20,9 +20,9 @@ import numpy as np
 
 from isi_widget import embedded
 from isi_widget.errors import InputError
-from isi_widget.hub import Cancel, Progress
-from isi_widget.listening import warnings_wait
-from isi_widget.quantization import Quantization
+from isi_widget.pretrained.hub import Cancel, Progress
+from isi_widget.pretrained.listening import warnings_wait
+from isi_widget.pretrained.quantization import Quantization
 from isi_widget.uncertainty._checks import Floats, Ints
 from isi_widget.uncertainty._files import Files, on_disk
 from isi_widget.uncertainty._loading import (

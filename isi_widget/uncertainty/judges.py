@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from isi_widget import embedded
-from isi_widget.devices import choose_device
 from isi_widget.errors import Cancelled, InputError
-from isi_widget.hub import Cancel, Progress
+from isi_widget.pretrained.devices import choose_device
+from isi_widget.pretrained.hub import Cancel, Progress
 from isi_widget.uncertainty._files import on_disk
 from isi_widget.uncertainty._loading import REFERENCE
 from isi_widget.uncertainty.entailment import EntailmentModel, load_entailment

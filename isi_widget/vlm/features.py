@@ -15,10 +15,10 @@ from typing import Any
 import torch
 
 from isi_widget.errors import InputError
+from isi_widget.pretrained.placement import input_device
 from isi_widget.vlm.families import Family
 from isi_widget.vlm.families.base import embeddings
-from isi_widget.vlm.placement import input_device
-from isi_widget.vlm.prompt import Prompt
+from isi_widget.vlm.prompts.prompt import Prompt
 
 #: Pictures whose features are kept.
 KEPT = 8

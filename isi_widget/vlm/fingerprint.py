@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from isi_widget.vlm.placement import offloaded
+from isi_widget.pretrained.placement import offloaded
 
 #: Models up to this size are read whole; of larger ones, so many elements of each parameter.
 _WHOLE_BYTES = 64 * 2**20

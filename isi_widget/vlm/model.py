@@ -18,23 +18,24 @@ import torch
 
 from isi_widget.answer import Answer, Enumeration
 from isi_widget.errors import InputError
-from isi_widget.vlm import decoding, enumeration
-from isi_widget.vlm.answers import AttendedAnswer, make_answer, pieces
-from isi_widget.vlm.beams import beam_search
-from isi_widget.vlm.cache import fork, row_bytes
-from isi_widget.vlm.decoding import Cancel, OnToken, Pieces, Prefill, Row, Sampler
-from isi_widget.vlm.enumeration import Found
+from isi_widget.pretrained.machine import free_memory
+from isi_widget.pretrained.placement import devices_of, input_device, placed_on
+from isi_widget.pretrained.quantization import computes_in, not_quantized
+from isi_widget.vlm.decoding import enumeration
+from isi_widget.vlm.decoding import loop as decoding
+from isi_widget.vlm.decoding.answers import AttendedAnswer, make_answer, pieces
+from isi_widget.vlm.decoding.beams import beam_search
+from isi_widget.vlm.decoding.cache import fork, row_bytes
+from isi_widget.vlm.decoding.enumeration import Found
+from isi_widget.vlm.decoding.loop import Cancel, OnToken, Pieces, Prefill, Row, Sampler
+from isi_widget.vlm.decoding.nan import nan_reason
 from isi_widget.vlm.families import Family, family_of
 from isi_widget.vlm.features import ImageFeatures
 from isi_widget.vlm.fingerprint import Fingerprint
-from isi_widget.vlm.machine import free_memory
-from isi_widget.vlm.memory import forget, is_out_of_memory, out_of_memory_as_error
-from isi_widget.vlm.nan import nan_reason
-from isi_widget.vlm.placement import devices_of, input_device, placed_on
-from isi_widget.vlm.prompt import Prompt, PromptEncoder, StimulusLike
-from isi_widget.vlm.quantization import computes_in, not_quantized
-from isi_widget.vlm.recording import AttentionRecorder, reason_against, recording
-from isi_widget.vlm.turns import checked_history, checked_system
+from isi_widget.vlm.inside.attention import AttentionRecorder, reason_against, recording
+from isi_widget.vlm.loading.memory import forget, is_out_of_memory, out_of_memory_as_error
+from isi_widget.vlm.prompts.prompt import Prompt, PromptEncoder, StimulusLike
+from isi_widget.vlm.prompts.turns import checked_history, checked_system
 from isi_widget.wording import yes_or_no
 
 if TYPE_CHECKING:
@@ -102,7 +103,7 @@ class VLM:
         self.image_features = ImageFeatures(model, self.family)
         self._fingerprint = Fingerprint(model, self._given)
         if not self.family.strict:
-            from isi_widget.vlm.check import try_answers
+            from isi_widget.vlm.check.run import try_answers
 
             try_answers(self)
 

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from isi_widget.errors import InputError
+from isi_widget.pretrained.machine import free_memory
 from isi_widget.uncertainty.judge import Entailment
 from isi_widget.uncertainty.judges import AUTO, check_name, listed, planned
 from isi_widget.vlm import VLM
-from isi_widget.vlm.machine import free_memory
 
 
 def checked(entailment: Entailment | str | Path | None) -> Entailment | str:

@@ -2,7 +2,7 @@
 
 `Source` says how a model is loaded, so that it can be loaded again; `ModelSlot` holds the present model and
 exchanges it; `offer` lists what the page can choose from. Not for loading itself (`load_vlm`), nor for
-counting memory (`isi_widget.vlm.memory`), nor for threads (`controller.py`).
+counting memory (`isi_widget.vlm.loading.memory`), nor for threads (`controller.py`).
 """
 
 from __future__ import annotations
@@ -16,13 +16,14 @@ from typing import Any
 
 import torch
 
-from isi_widget import hub
 from isi_widget.attended import attended
-from isi_widget.devices import choose_device
 from isi_widget.errors import Cancelled, InputError
-from isi_widget.hub import Cancel, Progress
-from isi_widget.vlm import VLM, files, load_vlm, memory, models, placement
-from isi_widget.vlm.machine import free_memory
+from isi_widget.pretrained import hub, placement
+from isi_widget.pretrained.devices import choose_device
+from isi_widget.pretrained.hub import Cancel, Progress
+from isi_widget.pretrained.machine import free_memory
+from isi_widget.vlm import VLM, load_vlm, models
+from isi_widget.vlm.loading import files, memory
 from isi_widget.widget import messages
 
 EMBEDDED = "embedded"  # what `VLM.info()` and `models()` call the model of this package, and the page too

@@ -36,8 +36,8 @@ from isi_widget.attribution import measuring as measuring_module
 from isi_widget.attribution.places import Places
 from isi_widget.errors import InputError
 from isi_widget.vlm import load_vlm
-from isi_widget.vlm.answers import pieces
-from isi_widget.vlm.recording import TokenRecorder
+from isi_widget.vlm.decoding.answers import pieces
+from isi_widget.vlm.inside.attention import TokenRecorder
 from isi_widget.vlm.remote.model import RemoteVLM
 
 SHOWN = Shown(current_context="The star is red.", size=(90, 40))

@@ -300,7 +300,7 @@ def test_what_is_attached_is_checked(content: bytes, words: str) -> None:
 
 def test_a_report_cannot_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     from isi_widget import records
-    from isi_widget.report import pdf
+    from isi_widget.report.pdf import document as pdf
 
     text = json.dumps(_trial().to_dict()).encode()
     several = with_attachments(trial_01=text, trial_02=text, trial_03=text)

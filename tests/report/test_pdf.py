@@ -26,11 +26,11 @@ from pypdf.generic import ContentStream
 import isi_widget as isi
 from isi_widget import fonts
 from isi_widget.errors import InputError
-from isi_widget.report import pdf_fonts
 from isi_widget.report.compare import Comparison
+from isi_widget.report.pdf import fonts as pdf_fonts
 from isi_widget.report.pdf import open_report, report
-from isi_widget.report.pdf_sheet import BOTTOM, MARGIN, MARK
-from isi_widget.report.pdf_words import GRAPH, SETTINGS
+from isi_widget.report.pdf.sheet import BOTTOM, MARGIN, MARK
+from isi_widget.report.pdf.words import GRAPH, SETTINGS
 from isi_widget.report.style import ATTENTION_CAVEAT, ENTROPIES, SEGMENT_COLORS
 from isi_widget.uncertainty.lexical import WITHOUT_CLUSTERS
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import isi_widget as isi
-from isi_widget.report.pdf_words import _WRITERS, in_words, interventions
+from isi_widget.report.pdf.words import _WRITERS, in_words, interventions
 from isi_widget.stimulus.operations import OPERATIONS
 
 

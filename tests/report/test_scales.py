@@ -9,9 +9,11 @@ import matplotlib
 import pytest
 from made_trials import make_trial
 
-from isi_widget.report import html, pdf_charts, pdf_results, style, svg
+from isi_widget.report import html, style, svg
 from isi_widget.report.charts import draw_entropies, new_figure, plot_comparison
 from isi_widget.report.compare import Comparison, comparison_html
+from isi_widget.report.pdf import charts as pdf_charts
+from isi_widget.report.pdf import results as pdf_results
 from isi_widget.stimulus import Arrow, Box
 
 matplotlib.use("Agg")

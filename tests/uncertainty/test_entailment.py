@@ -22,7 +22,7 @@ from transformers import (
 
 from isi_widget import embedded
 from isi_widget.errors import InputError
-from isi_widget.hub import PATIENCE
+from isi_widget.pretrained.hub import PATIENCE
 from isi_widget.uncertainty import EntailmentModel, load_entailment
 from isi_widget.uncertainty.clusters import cluster
 from isi_widget.uncertainty.entailment import REFERENCE, label_order

@@ -193,7 +193,7 @@ class Hub:
     def __init__(self, monkeypatch, cache, files, requests=()):
         from types import SimpleNamespace
 
-        from isi_widget import hub
+        from isi_widget.pretrained import hub
 
         self.fetched = []
 

@@ -13,7 +13,7 @@ from tiny_models import VLM, Shown
 import isi_widget as isi
 from isi_widget.answer import Answer
 from isi_widget.errors import InputError
-from isi_widget.vlm.decoding import ALTERNATIVES, decode
+from isi_widget.vlm.decoding.loop import ALTERNATIVES, decode
 
 SHOWN = Shown(current_context="The star is red.", size=(90, 40))
 

@@ -14,11 +14,12 @@ import torch
 from tiny_models import VLM, Shown
 
 from isi_widget.errors import InputError
-from isi_widget.vlm import check_vlm, decoding, load_vlm
-from isi_widget.vlm.check import TOLERANCES
-from isi_widget.vlm.check_report import FAILED, NOT_AVAILABLE, PASSED, CheckReport, CheckRow
+from isi_widget.vlm import check_vlm, load_vlm
+from isi_widget.vlm.check.report import FAILED, NOT_AVAILABLE, PASSED, CheckReport, CheckRow
+from isi_widget.vlm.check.run import TOLERANCES
+from isi_widget.vlm.decoding import loop as decoding
 from isi_widget.vlm.families import base
-from isi_widget.vlm.recording import AttentionRecorder
+from isi_widget.vlm.inside.attention import AttentionRecorder
 
 ALL = {**tiny_models.BUILDERS, **tiny_models.UNLISTED}
 quantised = pytest.mark.skipif(

@@ -11,7 +11,7 @@ from isi_widget import Observation, run_trial
 from isi_widget.attribution import AttentionShares, measure_attention
 from isi_widget.errors import InputError
 from isi_widget.vlm import check_vlm, load_vlm
-from isi_widget.vlm.turns import checked_history
+from isi_widget.vlm.prompts.turns import checked_history
 
 SYSTEM = "You are careful. Answer briefly."
 HISTORY = [("What is this?", "A picture."), ("Is it large?", "No, it is small.")]

@@ -17,10 +17,10 @@ from transformers import TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWa
 import isi_widget as isi
 from isi_widget.answer import Answer
 from isi_widget.errors import Cancelled, InputError, OutOfMemory
-from isi_widget.vlm import decoding
-from isi_widget.vlm.cache import SharedPromptLayer, fork, row_bytes
-from isi_widget.vlm.decoding import Pieces, Row, Sampler, decode
-from isi_widget.vlm.recording import implementation
+from isi_widget.vlm.decoding import loop as decoding
+from isi_widget.vlm.decoding.cache import SharedPromptLayer, fork, row_bytes
+from isi_widget.vlm.decoding.loop import Pieces, Row, Sampler, decode
+from isi_widget.vlm.inside.attention import implementation
 
 FAMILIES = [("llava", {}), ("llava_next", {}), ("llava", {"num_key_value_heads": 2})]
 families = pytest.mark.parametrize(("family", "text"), FAMILIES)
@@ -245,7 +245,7 @@ def test_samples_repeat_by_seed_whatever_their_number_and_their_batch(monkeypatc
     assert [answer.token_ids for answer in vlm.sample(SHOWN, n=12, max_new_tokens=10, seed=5)] == ids
     assert [answer.token_ids for answer in vlm.sample(SHOWN, n=4, max_new_tokens=10, seed=5)] == ids[:4]
     assert [answer.token_ids for answer in vlm.sample(SHOWN, n=12, max_new_tokens=10, seed=6)] != ids
-    monkeypatch.setattr("isi_widget.vlm.decoding.ROWS_AT_ONCE", 5)
+    monkeypatch.setattr("isi_widget.vlm.decoding.loop.ROWS_AT_ONCE", 5)
     assert [answer.token_ids for answer in vlm.sample(SHOWN, n=12, max_new_tokens=10, seed=5)] == ids
     assert len(set(ids)) > 6
 

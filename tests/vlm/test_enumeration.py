@@ -17,8 +17,8 @@ from transformers import TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWa
 import isi_widget as isi
 from isi_widget.answer import Answer, Enumeration
 from isi_widget.errors import Cancelled, InputError, OutOfMemory
-from isi_widget.vlm import enumeration
-from isi_widget.vlm.cache import PrefixCache
+from isi_widget.vlm.decoding import enumeration
+from isi_widget.vlm.decoding.cache import PrefixCache
 
 SHOWN = Shown(current_context="The star is red.", size=(90, 40))
 FAMILIES = sorted(tiny_models.BUILDERS)

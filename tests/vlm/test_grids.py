@@ -39,7 +39,7 @@ from transformers.models.siglip.image_processing_pil_siglip import SiglipImagePr
 from transformers.models.smolvlm.image_processing_pil_smolvlm import SmolVLMImageProcessorPil
 
 from isi_widget.errors import InputError
-from isi_widget.vlm import grids
+from isi_widget.vlm.families import grids
 
 SIZES = {"square": (64, 64), "wide": (150, 40), "tall": (37, 160), "tiny": (5, 7), "odd": (63, 41)}
 SIDE = 32

@@ -19,11 +19,11 @@ from tiny_models import BUILDERS, Shown
 from transformers import AutoProcessor
 from transformers.utils import logging
 
-from isi_widget import hub as isi_hub
 from isi_widget.errors import Cancelled, InputError, OutOfMemory
+from isi_widget.pretrained import hub as isi_hub
 from isi_widget.vlm import load_vlm
 from isi_widget.vlm.families import family_of
-from isi_widget.vlm.loading import EMBEDDED
+from isi_widget.vlm.loading.load import EMBEDDED
 
 SHOWN = Shown(current_context="The star is red.", size=(90, 40))
 

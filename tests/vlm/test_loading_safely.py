@@ -19,10 +19,13 @@ from tiny_models import Shown
 from isi_widget import attended as attending
 from isi_widget.attended import attended, within
 from isi_widget.errors import Cancelled, InputError
+from isi_widget.pretrained.weights import INDEX, named_in
 from isi_widget.uncertainty import load_entailment
-from isi_widget.vlm import load_vlm, loading, memory, prompt
-from isi_widget.vlm.configuration import refuse_original
-from isi_widget.weights import INDEX, named_in
+from isi_widget.vlm import load_vlm
+from isi_widget.vlm.loading import load as loading
+from isi_widget.vlm.loading import memory
+from isi_widget.vlm.loading.configuration import refuse_original
+from isi_widget.vlm.prompts import prompt
 
 SHOWN = Shown(current_context="The star is red.")
 

@@ -22,10 +22,12 @@ from transformers import (
 )
 
 from isi_widget.errors import InputError, OutOfMemory
+from isi_widget.pretrained import machine
 from isi_widget.uncertainty.entailment import load_entailment
-from isi_widget.vlm import load_vlm, machine, memory, models, supported_families
-from isi_widget.vlm.cache import row_bytes
-from isi_widget.vlm.loading import EMBEDDED
+from isi_widget.vlm import load_vlm, models, supported_families
+from isi_widget.vlm.decoding.cache import row_bytes
+from isi_widget.vlm.loading import memory
+from isi_widget.vlm.loading.load import EMBEDDED
 
 KINDS = [None, "int8", "nf4", "nf4-double"]
 SHOWN = Shown(current_context="The star is red.", size=(90, 40))

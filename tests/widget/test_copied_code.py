@@ -16,7 +16,8 @@ from fake_page import Page
 from PIL import Image
 
 from isi_widget import Observation, Probe, Trial, datasets, load_vlm
-from isi_widget.vlm import VLM, loading
+from isi_widget.vlm import VLM
+from isi_widget.vlm.loading import load as loading
 
 
 def executed(code: str) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import torch
 
 from isi_widget.errors import InputError
-from isi_widget.vlm.grids import Boxes
+from isi_widget.vlm.families.grids import Boxes
 
 IMAGE_TOKEN = "<image>"
 #: What is kept of an image encoder's output: the embeddings, and Qwen3-VL's, which enter deeper layers.

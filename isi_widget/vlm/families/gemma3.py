@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from isi_widget.vlm import grids
+from isi_widget.vlm.families import grids
 from isi_widget.vlm.families.base import Family, register_family
 
 

@@ -17,9 +17,9 @@ from typing import Any
 import torch
 
 from isi_widget.errors import InputError
+from isi_widget.pretrained.placement import input_device
+from isi_widget.pretrained.quantization import computes_in
 from isi_widget.vlm.families.base import Family, without_video
-from isi_widget.vlm.placement import input_device
-from isi_widget.vlm.quantization import computes_in
 
 _PROBE_TOKENS = 8
 # Cache layers of transformers that grow by new tensors, never in place.
@@ -149,7 +149,7 @@ class Generic(Family):
     @torch.no_grad()
     def _difference_from_eager(self, model: Any, layers: int) -> float:
         """Largest difference of recorded masses from transformers' own attentions, on a few text tokens."""
-        from isi_widget.vlm.recording import GROUPS, AttentionRecorder, implementation, recording
+        from isi_widget.vlm.inside.attention import GROUPS, AttentionRecorder, implementation, recording
 
         reserved = {
             value

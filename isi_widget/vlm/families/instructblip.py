@@ -23,7 +23,7 @@ from typing import Any
 import torch
 
 from isi_widget.errors import InputError
-from isi_widget.vlm import grids
+from isi_widget.vlm.families import grids
 from isi_widget.vlm.families.base import Family, register_family
 
 

@@ -11,10 +11,10 @@ from typing import Any
 
 from isi_widget.errors import InputError
 from isi_widget.text import repaired
-from isi_widget.vlm import decoding
+from isi_widget.vlm.decoding import loop as decoding
+from isi_widget.vlm.prompts.turns import checked_history, checked_system
 from isi_widget.vlm.remote.model import FIELDS, RemoteVLM
 from isi_widget.vlm.remote.server import Server, check_openai
-from isi_widget.vlm.turns import checked_history, checked_system
 
 _AT_THE_SERVER = {
     "adapter": "start the server with it, and give its name as the model",

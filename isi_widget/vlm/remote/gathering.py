@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from queue import Empty, Full, Queue
 
 from isi_widget.answer import Answer
-from isi_widget.vlm.decoding import Cancel, OnToken, poll
+from isi_widget.vlm.decoding.loop import Cancel, OnToken, poll
 from isi_widget.vlm.remote.errors import NO_ANSWER, BadReply, ContentFiltered, RemoteError
 from isi_widget.vlm.remote.replies import Piece, Reply
 from isi_widget.vlm.remote.watch import Watch

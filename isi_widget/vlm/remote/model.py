@@ -24,9 +24,9 @@ from PIL import Image
 from isi_widget.answer import Answer
 from isi_widget.errors import InputError
 from isi_widget.text import repaired
-from isi_widget.vlm import decoding
-from isi_widget.vlm.decoding import Cancel, OnToken
-from isi_widget.vlm.prompt import StimulusLike
+from isi_widget.vlm.decoding import loop as decoding
+from isi_widget.vlm.decoding.loop import Cancel, OnToken
+from isi_widget.vlm.prompts.prompt import StimulusLike
 from isi_widget.vlm.remote.errors import Refused
 from isi_widget.vlm.remote.gathering import Gathered, Rows, Work, gather
 from isi_widget.vlm.remote.known import Known

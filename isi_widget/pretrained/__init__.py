@@ -1,0 +1,1 @@
+"""What VLMs and entailment models share about pretrained weights: hub, devices, memory, quantisation."""

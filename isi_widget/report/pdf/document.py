@@ -1,0 +1,325 @@
+"""`report` and `open_report`: trials as a PDF to read, print and file, with the trials themselves inside.
+
+Every trial is attached as JSON (`trial.json`, or `trial-01.json`, ...), so that a report can be read back.
+The same trials give the same bytes on the same computer. Not for drawing (see `pdf_trial` and `pdf_compare`).
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, overload
+
+from isi_widget import fonts, records
+from isi_widget.errors import InputError
+from isi_widget.report.compare import Comparison
+from isi_widget.report.labels import labels_of
+from isi_widget.stimulus import Picture
+from isi_widget.trial import Trial
+from isi_widget.writing import write_file
+
+if TYPE_CHECKING:
+    from isi_widget.report.pdf.trial import Entry
+
+#: What a report is made of.
+Trials = Trial | Comparison | Iterable[Trial]
+_NAME = re.compile(r"trial(-\d+)?\.json")
+#: What is read of a report, at most: bytes of its trials, trials, pixels of their pictures. A file of a
+#: stranger must not fill the memory.
+_LARGEST, _MOST, _MOST_PIXELS = 1_000_000_000, 1000, 1_000_000_000
+#: Where a trial does not say when it ended, the document gets this date, so that it stays the same.
+_UNDATED = datetime(2000, 1, 1, tzinfo=UTC)
+
+
+@overload
+def report(
+    trials: Trials,
+    path: None = None,
+    *,
+    title: str | None = None,
+    notes: Mapping[int, str] | None = None,
+    numbers: Sequence[int] | None = None,
+) -> bytes: ...
+@overload
+def report(
+    trials: Trials,
+    path: str | Path,
+    *,
+    title: str | None = None,
+    notes: Mapping[int, str] | None = None,
+    numbers: Sequence[int] | None = None,
+) -> Path: ...
+@overload
+def report(
+    trials: Trials,
+    path: str | Path | None,
+    *,
+    title: str | None = None,
+    notes: Mapping[int, str] | None = None,
+    numbers: Sequence[int] | None = None,
+) -> bytes | Path: ...
+def report(
+    trials: Trials,
+    path: str | Path | None = None,
+    *,
+    title: str | None = None,
+    notes: Mapping[int, str] | None = None,
+    numbers: Sequence[int] | None = None,
+) -> bytes | Path:
+    """A PDF of one trial, or of several with a first page that compares them.
+
+    Parameters
+    ----------
+    trials : a trial, several of them, or a `Comparison`, whose labels are kept. The first one is what the
+        others are compared with.
+    path : the file to write, at once or not at all, or None to get the bytes.
+    title : None for one made of the question.
+    numbers : by which the trials are known, one for each; None: 1, 2, ...
+    notes : {number: what is to be said of that trial}.
+
+    Returns
+    -------
+    The path that was written, or the bytes. The trials are attached: `open_report` reads them back.
+
+    Raises
+    ------
+    InputError : no trials, something else than trials, or a path that cannot be written.
+    """
+    listed, labels = _listed(trials)
+    known = list(range(1, len(listed) + 1)) if numbers is None else list(numbers)
+    if len(set(known)) != len(listed):
+        raise InputError(f"A report needs one number for each of {len(listed)} trials, all different.")
+    if title is not None and not isinstance(title, str):
+        raise InputError(f"The title of a report must be a text or None; got {type(title).__name__}.")
+    made = _document(_named(listed, labels, known, notes or {}), title)
+    if path is None:
+        return made
+    target = Path(path)
+    try:
+        write_file(target, made)
+    except OSError as error:
+        raise InputError(
+            f"The report cannot be written to {target}: {error.strerror or error}. Give a file in a folder "
+            "that exists and may be written to."
+        ) from None
+    return target
+
+
+def _listed(trials: Trials) -> tuple[list[Trial], list[str]]:
+    if isinstance(trials, Comparison):
+        return list(trials.trials), list(trials.labels)
+    given: Any = trials  # anything, until it is checked
+    single = isinstance(given, Trial | str | bytes) or not isinstance(given, Iterable)
+    listed = [given] if single else list(given)
+    wrong = [type(item).__name__ for item in listed if not isinstance(item, Trial)]
+    if wrong or not listed:
+        raise InputError(
+            "A report needs a Trial, or a list of at least one; "
+            f"got {', '.join(wrong[:3]) or 'an empty list'}. run_trial(vlm, stimulus) makes one."
+        )
+    return listed, labels_of([trial.stimulus for trial in listed])
+
+
+def _named(
+    trials: list[Trial], labels: list[str], numbers: list[int], notes: Mapping[int, str]
+) -> list[Entry]:
+    from isi_widget.report.pdf.trial import Entry
+
+    given = zip(trials, labels, numbers, strict=True)
+    return [Entry.of(trial, label, number, notes.get(number, "")) for trial, label, number in given]
+
+
+def _document(entries: list[Entry], title: str | None) -> bytes:
+    from isi_widget.report.pdf.comparison import write_comparison, write_definitions
+    from isi_widget.report.pdf.sheet import LABEL, SECTION, TITLE, Sheet
+    from isi_widget.report.pdf.trial import write_model, write_settings, write_trial
+
+    trials = [entry.trial for entry in entries]
+    several = len(entries) > 1
+    name = _title(entries) if title is None else " ".join(title.split())
+    sheet = Sheet(
+        name, max(map(_date, trials)), [name, *(text for entry in entries for text in entry.texts())]
+    )
+    sheet.section = "Comparison" if several else entries[0].label
+    sheet.add_page()
+    sheet.write_text(name, TITLE)
+    sheet.write_text(_byline(trials), LABEL)
+    sheet.y += 10
+    same_model, same_settings = (_all_equal(part, trials) for part in (_model, _settings))
+    if several:
+        sheet.start_section("Comparison")
+        write_comparison(sheet, entries)
+        if same_model:
+            write_model(sheet, entries[0])
+        if same_settings:
+            write_settings(sheet, entries[0])
+        for entry in entries:
+            sheet.section = f"{entry.number}  {entry.label}"
+            sheet.add_page()
+            sheet.start_section(sheet.drawable(sheet.section))
+            sheet.write_text(sheet.section, SECTION)
+            sheet.y += 6
+            write_trial(sheet, entry, definitions=False, model=not same_model, settings=not same_settings)
+        sheet.section = ""
+        sheet.add_page()
+        sheet.start_section("What the numbers mean")
+        write_definitions(sheet)
+    else:
+        write_trial(sheet, entries[0])
+    for entry in entries:
+        _attach(sheet, entry.trial, f"trial-{entry.number:02d}.json" if several else "trial.json")
+    data = bytes(sheet.output())
+    if sheet.undrawn:
+        warnings.warn(fonts.advice(sheet.undrawn), UserWarning, stacklevel=4)
+    return data
+
+
+def _title(entries: list[Entry]) -> str:
+    question = " ".join(entries[0].view["question"].split())
+    short = question if len(question) <= 80 else question[:79].rstrip() + "\N{HORIZONTAL ELLIPSIS}"
+    if len(entries) == 1:
+        return short
+    same = all(entry.view["question"] == entries[0].view["question"] for entry in entries)
+    return f"{len(entries)} trials" + (f": {short}" if same else "")
+
+
+def _byline(trials: list[Trial]) -> str:
+    models = dict.fromkeys(str(trial.model.get("name", "")) for trial in trials)
+    days = sorted({date.date().isoformat() for date in map(_date, trials) if date != _UNDATED})
+    when = [f"{' to '.join(dict.fromkeys((days[0], days[-1])))} (UTC)."] if days else []
+    return " ".join(["Report of isi_widget. Model:", f"{', '.join(models)}.", *when])
+
+
+def _date(trial: Trial) -> datetime:
+    """When the trial ended, if it says so."""
+    try:
+        found = datetime.fromisoformat(trial.created)
+    except ValueError:
+        return _UNDATED
+    return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+def _model(trial: Trial) -> Any:
+    return dict(trial.model), None if trial.uncertainty is None else trial.uncertainty.entailment
+
+
+def _settings(trial: Trial) -> Any:
+    return trial.settings
+
+
+def _all_equal(part: Callable[[Trial], Any], trials: list[Trial]) -> bool:
+    return all(part(trial) == part(trials[0]) for trial in trials)
+
+
+def _attach(sheet: Any, trial: Trial, name: str) -> None:
+    text = json.dumps(trial.to_dict(), allow_nan=False, separators=(",", ":"))
+    sheet.embed_file(
+        bytes=text.encode(),
+        basename=name,
+        mime_type="application/json",
+        compress=True,
+        checksum=True,
+        modification_date=sheet.creation_date,
+        desc="The trial; isi.open_report reads it back.",
+    )
+
+
+def open_report(source: str | Path | bytes) -> Trial | list[Trial]:
+    """The trials of a report made by `report`: one trial, or the list of several, equal to those reported.
+
+    source : the path of the PDF, or its bytes. Raises `InputError` if there is no such file, it is no PDF, or
+    no trials are attached to it.
+    """
+    from pypdf import PdfReader, apply_configuration
+
+    if isinstance(source, bytes | bytearray | memoryview):
+        name, data = "These bytes are", bytes(source)
+    elif isinstance(source, str | Path):
+        name, data = f"{source} is", _read(Path(source))
+    else:
+        raise InputError(f"open_report takes a path or the bytes of a PDF; got {type(source).__name__}.")
+    if b"%PDF-" not in data[:1024]:
+        raise InputError(f"{name} not a PDF. Give a report made by isi.report.")
+    trials: list[Trial] = []
+    pictures: dict[str, Picture] = {}  # several trials mostly show the same one
+    with (
+        _readable(name),
+        apply_configuration(
+            zlib_maximum_output_length=records.MOST_BYTES,
+            maximum_declared_stream_length=records.MOST_BYTES,
+            stream_decoding_work_maximum_length=2 * records.MOST_BYTES,
+        ),
+    ):
+        attached = PdfReader(io.BytesIO(data)).attachments
+        keys = sorted((key for key in attached if _NAME.fullmatch(key)), key=_number)
+        if len(keys) > _MOST:
+            raise InputError(f"{name} a report of {len(keys)} trials; at most {_MOST} are read.")
+        size = 0
+        for key in keys:  # one at a time: each is read, checked and let go
+            content = attached[key][0]
+            size += len(content)
+            if size > _LARGEST:
+                raise InputError(f"{name} a report with more than {_LARGEST >> 20} MB of trials inside.")
+            trials.append(Trial.from_dict(_record(name, key, content), pictures))
+            pictures |= trials[-1].stimulus.pictures
+            if sum(picture.width * picture.height for picture in pictures.values()) > _MOST_PIXELS:
+                raise InputError(
+                    f"{name} a report with pictures of more than {_MOST_PIXELS // 10**6} megapixels."
+                )
+    if not keys:
+        raise InputError(
+            f"{name} a PDF without trials inside. Give a report made by isi.report, as it was written: some "
+            "programs drop attachments when they print or save a PDF again."
+        )
+    return trials[0] if keys == ["trial.json"] else trials
+
+
+def _record(name: str, key: str, content: bytes) -> Any:
+    try:
+        return records.parse_json(content, f"{key} inside it")
+    except InputError as error:
+        reason = str(error).replace("is no valid JSON", "is no JSON")
+        raise InputError(f"{name} a damaged report: {reason}") from None
+
+
+@contextmanager
+def _readable(name: str) -> Iterator[None]:
+    """Turn pypdf's own errors, and what a damaged object makes of its readers, into an `InputError`."""
+    from pypdf.errors import PyPdfError
+
+    try:
+        yield
+    except InputError:
+        raise
+    except (
+        PyPdfError,
+        ValueError,
+        LookupError,
+        TypeError,
+        AttributeError,
+        ArithmeticError,
+        RecursionError,
+        AssertionError,
+        NotImplementedError,
+    ) as error:
+        raise InputError(f"{name} a damaged PDF: {error!s:.200}. Make the report again.") from None
+
+
+def _read(path: Path) -> bytes:
+    try:
+        if (size := path.stat().st_size) > _LARGEST:
+            raise InputError(f"The report {path} has {size >> 20} MB; at most {_LARGEST >> 20} MB are read.")
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(f"The report {path} cannot be read: {error.strerror or error}.") from None
+
+
+def _number(name: str) -> int:
+    digits = re.findall(r"\d+", name)
+    return int(digits[0]) if digits else 0

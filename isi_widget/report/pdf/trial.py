@@ -1,0 +1,294 @@
+"""One trial in the PDF report: inputs, answer, uncertainty, attention, how it was run, and the Python for it.
+
+Every number comes from `Trial.view`, every definition from `style` and `pdf_words`. Not for several side by
+side (see `pdf_compare`).
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from isi_widget.report.html import verdict
+from isi_widget.report.pdf import charts as charts
+from isi_widget.report.pdf.results import write_answer, write_attention, write_uncertainty
+from isi_widget.report.pdf.sheet import (
+    BODY,
+    BOLD,
+    INK,
+    LABEL,
+    MARGIN,
+    QUIET,
+    SMALL,
+    Sheet,
+    Style,
+)
+from isi_widget.report.pdf.words import (
+    MODEL,
+    SETTINGS,
+    YES_NO,
+    interventions,
+)
+from isi_widget.report.style import (
+    NEUTRAL,
+    SEGMENT_COLORS,
+)
+from isi_widget.report.view import finite
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from isi_widget.trial import Trial
+
+#: Pictures of more pixels stand on the page reduced to `_LONGEST` and as JPEG.
+_LOSSLESS, _LONGEST, _QUALITY = 1_500_000, 1600, 90
+_PICTURE = 190.0
+_ANSWER = Style(11.0, 15.0)
+_VALUE = replace(LABEL, color=INK)
+_MANY = 600  # more characters are set below the picture, not beside it
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A trial with its label and its views, which are costly enough to be made once.
+
+    Attributes
+    ----------
+    number, note : by which the trial is known, and what its user said of it ("": nothing).
+    picture : the encoded image of the page. size : of that image, in pixels.
+    """
+
+    trial: Trial
+    label: str
+    number: int
+    note: str
+    view: dict[str, Any]
+    picture: bytes
+    size: tuple[int, int]
+
+    @classmethod
+    def of(cls, trial: Trial, label: str, number: int, note: str) -> Entry:
+        """The entry of a trial."""
+        return cls(trial, label, number, note, trial.view(), *_encoded(trial.stimulus.render()))
+
+    def texts(self) -> list[str]:
+        """Every text that may come to paper, for finding fonts."""
+        return [
+            self.label,
+            self.note,
+            _all_of(self.view),
+            _all_of(self.trial.model),
+            *interventions(self.trial.stimulus),
+        ]
+
+    def draw(self, sheet: Sheet, x: float, y: float, width: float, height: float) -> tuple[float, float]:
+        """The image inside a box, top left in it; its size on paper."""
+        scale = min(width / self.size[0], height / self.size[1])
+        wide, high = self.size[0] * scale, self.size[1] * scale
+        sheet.image(
+            io.BytesIO(self.picture), x, y, wide, high, alt_text="the image as the model was shown it"
+        )
+        return wide, high
+
+
+def _all_of(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return "".join(_all_of(item) for pair in value.items() for item in pair)
+    if isinstance(value, list | tuple):
+        return "".join(map(_all_of, value))
+    return str(value)
+
+
+def _encoded(image: Image.Image) -> tuple[bytes, tuple[int, int]]:
+    """Every pixel as PNG, or of a large image a reduced JPEG; and the size in pixels."""
+    buffer = io.BytesIO()
+    if image.width * image.height <= _LOSSLESS:
+        image.save(buffer, "PNG")
+    else:
+        image.thumbnail((_LONGEST, _LONGEST))
+        image.save(buffer, "JPEG", quality=_QUALITY)
+    return buffer.getvalue(), image.size
+
+
+def write_trial(
+    sheet: Sheet, entry: Entry, *, definitions: bool = True, model: bool = True, settings: bool = True
+) -> None:
+    """The whole trial from the present height on.
+
+    definitions, model, settings : False where they stand elsewhere in the document, once for all trials.
+    """
+    _inputs(sheet, entry, definitions)
+    write_answer(sheet, entry.trial)
+    write_uncertainty(sheet, entry.trial, entry.view, definitions)
+    write_attention(sheet, entry.view["attention"], definitions)
+    if entry.view["notes"]:
+        sheet.heading("Notes", below=12)
+        for note in entry.view["notes"]:
+            sheet.write_text(note)
+    if model:
+        write_model(sheet, entry)
+    if settings:
+        write_settings(sheet, entry)
+    _record(sheet, entry)
+    _code(sheet, entry)
+
+
+# ---------------------------------------------------------------------------------------------- inputs
+def _inputs(sheet: Sheet, entry: Entry, definitions: bool) -> None:
+    """Picture at the left; question, truth and answer beside it; the rest below where it is long."""
+    view, top = entry.view, sheet.y
+    wide, high = entry.draw(sheet, MARGIN, top, _PICTURE, _PICTURE)
+    charts.outline(sheet, MARGIN, top, wide, high, "#BBBBBB")
+    below: list[tuple[str, str]] = []
+    x = MARGIN + _PICTURE + 18
+    width = sheet.w - MARGIN - x
+
+    def item(name: str, text: str, style: Style = BODY, color: str | None = None) -> None:
+        shown = text if text.strip() else "(empty)"
+        room = _PICTURE * 1.6 + top - sheet.y - 60
+        long = len(shown) > _MANY or sheet.height_of(shown, width - 10, style) > room
+        if long:
+            below.append((name, text))
+            shown = f"{len(text):,} characters, below."
+        start = sheet.y
+        sheet.line_of(name, x, sheet.y, width, LABEL)
+        sheet.y += LABEL.leading
+        quiet = long or not text.strip()
+        sheet.write_text(shown, replace(style, color=QUIET) if quiet else style, x, width)
+        if color is not None:
+            charts.box(sheet, x - 8, start + 1, 2.5, sheet.y - start - 1, color)
+        sheet.y += 5
+
+    item("question", view["question"], color=SEGMENT_COLORS["question"])
+    item("context" + _preset(view["context_preset"]), view["context"], color=SEGMENT_COLORS["context"])
+    item("truth", "not known" if view["truth"] is None else view["truth"])
+    if entry.note:
+        item("your note", entry.note)
+    answer = view["answer"]
+    if answer is not None:
+        cut = "" if answer["finished"] else " (cut off by max_new_tokens)"
+        item(f"answer{cut}", answer["text"], _ANSWER)
+        if answer["correct"] is not None:
+            sheet.y -= 3
+            sheet.write_text(verdict(answer), BOLD, x, width)
+            sheet.y += 5
+        if answer["yes_no"] is not None:
+            sheet.y += 3
+            for name, share in answer["yes_no"].items():
+                sheet.line_of(f"p({name})", x, sheet.y, 50, LABEL)
+                charts.interval_bar(sheet, x + 50, sheet.y + 2, 110, share, 1.0, color=NEUTRAL)
+                sheet.line_of(f"{share:.3f}", x + 168, sheet.y, 60, _VALUE)
+                sheet.y += LABEL.leading + 1
+            if definitions:
+                sheet.write_text(YES_NO, SMALL, x, width)
+    sheet.y = max(sheet.y, top + high + 4)
+    _done(sheet, entry)
+    for name, text in below:
+        color = SEGMENT_COLORS.get(name.split()[0], NEUTRAL)
+        sheet.heading(name.capitalize(), f"{len(text):,} characters", below=24)
+        with sheet.bar_beside(color):
+            sheet.write_text(text, BODY, MARGIN + 9)
+
+
+def _preset(name: str | None) -> str:
+    return "" if name is None else f" (preset {name})"
+
+
+def _done(sheet: Sheet, entry: Entry) -> None:
+    """The caption of the picture: its size, and what was done, in words."""
+    stimulus = entry.trial.stimulus
+    width, height = stimulus.current_image.size
+    reduced = (
+        ""
+        if entry.size == (width, height)
+        else (
+            f" On this page it is reduced to {entry.size[0]} \N{MULTIPLICATION SIGN} {entry.size[1]} px; the "
+            "attached file has every pixel."
+        )
+    )
+    lines = interventions(stimulus)
+    sheet.skip(4)
+    sheet.write_text(
+        f"The image as the model was shown it: {entry.view['image_preset']}, {width} \N{MULTIPLICATION SIGN} "
+        f"{height} px.{reduced} " + ("Interventions, in their order:" if lines else "No interventions."),
+        LABEL,
+    )
+    for number, (line, operation) in enumerate(zip(lines, stimulus.operations, strict=True), 1):
+        sheet.need(LABEL.leading)
+        color = operation.to_dict().get("color")
+        sheet.line_of(f"{number}", MARGIN, sheet.y, 16, LABEL)
+        if isinstance(color, str) and len(color) == 7 and color.startswith("#"):
+            charts.box(sheet, MARGIN + 17, sheet.y + 2, 6.5, 6.5, color)
+            charts.outline(sheet, MARGIN + 17, sheet.y + 2, 6.5, 6.5, "#999999")
+        sheet.write_text(line, _VALUE, MARGIN + 28)
+
+
+# ------------------------------------------------------------------------------------------ how it was run
+def write_model(sheet: Sheet, entry: Entry) -> None:
+    """The model under study and the one that compared the meanings."""
+    model, rows = entry.trial.model, []
+    for key, value in model.items():
+        if value in (None, "", [], {}, ()) and key != "quantization":
+            continue
+        name = MODEL.get(str(key), str(key))
+        rows.append((name, _model_value(str(key), value), ""))
+    if entry.trial.uncertainty is not None:
+        judge = entry.view["uncertainty"]["judge"]
+        chosen = f" Chosen automatically. {judge['reason']}" if judge["reason"] else ""
+        rows.append(("entailment model", f"{judge['label'] or 'not recorded'}.{chosen}", ""))
+    sheet.heading("Model", below=LABEL.leading * min(len(rows), 14))
+    sheet.pairs(rows)
+
+
+def _model_value(key: str, value: Any) -> str:
+    if key == "quantization" and value is None:
+        return "none"
+    if key == "parameters" and isinstance(value, int):
+        return f"{value:,}"
+    if key == "history":
+        return "; ".join(" \N{RIGHTWARDS ARROW} ".join(map(str, turn)) for turn in value)
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name}={item!r}" for name, item in value.items())
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+
+
+def write_settings(sheet: Sheet, entry: Entry) -> None:
+    """Every setting with what it is."""
+    settings = entry.view["settings"]
+    sheet.heading("Settings", below=LABEL.leading * (len(settings) + 2))
+    sheet.pairs(
+        [
+            (
+                name,
+                ", ".join(value) if isinstance(value, list | tuple) else str(value),
+                SETTINGS.get(name, ""),
+            )
+            for name, value in settings.items()
+        ],
+        (100.0, 130.0),
+    )
+
+
+def _record(sheet: Sheet, entry: Entry) -> None:
+    """When, how long, with which versions."""
+    trial = entry.trial
+    seconds = ", ".join(
+        f"{name} {value:.3f}" for name, value in trial.seconds.items() if finite(value) is not None
+    )
+    versions = ", ".join(f"{name} {version}" for name, version in trial.versions.items())
+    rows = [("ended", trial.created, ""), ("seconds", seconds, ""), ("versions", versions, "")]
+    rows.append(("stimulus", trial.stimulus.key, ""))
+    sheet.heading("Record")
+    sheet.pairs([row for row in rows if row[1]])
+
+
+def _code(sheet: Sheet, entry: Entry) -> None:
+    sheet.heading(
+        "Python that repeats it",
+        "trial = isi.open_report(...) reads it back; trial.code() is this text",
+        below=30,
+    )
+    with sheet.bar_beside("#D8D8D8"):
+        sheet.write_code(entry.view["code"], MARGIN + 9)

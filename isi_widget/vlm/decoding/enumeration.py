@@ -1,0 +1,298 @@
+"""Answers in the order of their probability, without sampling: a best-first search over prefixes.
+
+Every prefix of an answer has a known probability, and its next token's distribution splits that probability
+exactly: into the answer that ends here, and longer prefixes. So the probabilities of the answers found and of
+what was not looked at always sum to 1. The most probable prefixes are looked at first, many in one forward
+pass over the shared prompt; what answers have in common is computed once and held once (`cache.PrefixCache`).
+
+Good for short answers: a distribution over long free texts has too many answers to list, and the record says
+how much was not seen. Not for sampling nor for one answer (see `decoding.py`).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from isi_widget.errors import InputError
+from isi_widget.vlm.decoding.cache import PrefixCache
+from isi_widget.vlm.decoding.loop import (
+    ROWS_AT_ONCE,
+    Cancel,
+    Prefill,
+    Row,
+    Sampler,
+    checked_logits,
+    is_real,
+    is_whole,
+    poll,
+)
+from isi_widget.vlm.loading.memory import forget, is_out_of_memory
+
+BUDGET = 512
+MAX_BUDGET = 100_000
+#: Prefixes that a batch holds at least, where there are so many: a pass over few costs as much.
+ROWS_AT_LEAST = 4
+#: A forward pass costs about as much as reading so many more tokens in another.
+PASS_TOKENS = 48
+#: Share of the mass that may be left unseen in which answers of tiny probability are not listed one by one.
+UNLISTED = 0.01
+
+_FRONTIER = np.dtype([("mass", "f8"), ("parent", "i8"), ("token", "i8"), ("logprob", "f8"), ("q", "f8")])
+
+
+def check_enumeration(mass: float, budget: int) -> None:
+    """Refuse a mass or a budget that has no meaning."""
+    if not is_real(mass) or not 0 < mass <= 1:
+        raise InputError(f"mass is {mass!r}; give the probability to find, above 0 and at most 1.")
+    if not is_whole(budget) or not 1 <= budget <= MAX_BUDGET:
+        raise InputError(
+            f"budget is {budget!r}; give the number of prefixes to look at, a whole number from 1 to "
+            f"{MAX_BUDGET}."
+        )
+
+
+def unlisted(mass: float) -> float:
+    """The probability that may go into the rest though it was found: of many answers that weigh nothing."""
+    return UNLISTED * (1.0 - mass)
+
+
+@dataclass(eq=False)
+class Found:
+    """A decoded row and its probability."""
+
+    row: Row
+    probability: float
+
+
+@dataclass
+class Search:
+    """What a search has come to. `prefixes`, `batches` : looked at so far, forward passes so far."""
+
+    found: list[Found] = field(default_factory=list)
+    prefixes: int = 0
+    batches: int = 0
+
+    @property
+    def mass(self) -> float:
+        """Probability of all answers found."""
+        return math.fsum(item.probability for item in self.found)
+
+
+class _Tree:
+    """The prefixes that were looked at; number 0 is the empty one."""
+
+    def __init__(self) -> None:
+        self.parent, self.token, self.depth = [-1], [-1], [0]
+        self.logprob, self.sampled, self.mass = [0.0], [0.0], [1.0]
+
+    def add(self, child: np.void) -> int:
+        parent = int(child["parent"])
+        self.parent.append(parent)
+        self.token.append(int(child["token"]))
+        self.depth.append(self.depth[parent] + 1)
+        self.logprob.append(float(child["logprob"]))
+        self.sampled.append(math.log(child["q"]))
+        self.mass.append(float(child["mass"]))
+        return len(self.parent) - 1
+
+    def path(self, node: int) -> list[int]:
+        """The nodes from the first token to this one."""
+        nodes = []
+        while node > 0:
+            nodes.append(node)
+            node = self.parent[node]
+        return nodes[::-1]
+
+    def row(self, node: int, end: float | None, sampled_end: float | None) -> Row:
+        path = self.path(node)
+        return Row(
+            index=0,
+            ids=[self.token[i] for i in path],
+            logprobs=[self.logprob[i] for i in path],
+            sampled_logprobs=[self.sampled[i] for i in path],
+            finished=end is not None,
+            end_logprob=end,
+            sampled_end_logprob=sampled_end,
+        )
+
+
+@torch.no_grad()
+def search(
+    prefill: Prefill,
+    *,
+    mass: float,
+    budget: int,
+    temperature: float,
+    top_k: int,
+    top_p: float,
+    eos_ids: frozenset[int],
+    max_new_tokens: int,
+    rows_at_once: int = ROWS_AT_ONCE,
+    on_found: Callable[[Found], None] | None = None,
+    on_batch: Callable[[int, float], None] | None = None,
+    cancel: Cancel | None = None,
+) -> Search:
+    """Look at prefixes, most probable first, until answers of a total probability `mass` are found.
+
+    Parameters
+    ----------
+    budget : prefixes to look at, at most. mass, temperature, ... : see `VLM.enumerate_answers`.
+    rows_at_once : prefixes in one forward pass, at most; halved where memory runs out.
+    on_found : called with each answer, in the order of discovery. on_batch : called with the number of
+        prefixes and the mass found, after each forward pass.
+    """
+    distribution = Sampler(temperature=temperature, top_k=top_k, top_p=top_p, seed=0).probabilities
+    tree, result, keys = _Tree(), Search(), PrefixCache(prefill.cache)
+    ends = torch.tensor(sorted(eos_ids), dtype=torch.long, device=prefill.logits.device)
+    goal = mass + unlisted(mass)
+    frontier = np.empty(0, _FRONTIER)
+    known = 0.0
+
+    def note(node: int, probability: float, end: float | None, sampled_end: float | None) -> None:
+        nonlocal known
+        if probability > 0:
+            known += probability
+            result.found.append(Found(tree.row(node, end, sampled_end), probability))
+            if on_found is not None:
+                on_found(result.found[-1])
+
+    def open_up(nodes: list[int], logits: torch.Tensor) -> npt.NDArray[np.void]:
+        """Note the answers that end at these nodes; returns their children, from logits [nodes, V]."""
+        result.prefixes += len(nodes)
+        total = logits.logsumexp(dim=-1)
+        q = distribution(logits)
+        raw_ends = (logits[:, ends].logsumexp(dim=-1) - total).tolist()
+        q_ends = q[:, ends.to(q.device)].sum(dim=-1).tolist()
+        for node, raw, of_end in zip(nodes, raw_ends, q_ends, strict=True):
+            if of_end > 0:
+                note(node, tree.mass[node] * of_end, raw, math.log(of_end))
+        q[:, ends.to(q.device)] = 0.0
+        # No more of them than the budget can ever be looked at
+        best = q.topk(min(max(budget - result.prefixes, 1), q.shape[1]), dim=-1)
+        chosen = logits.gather(1, best.indices.to(logits.device)) - total[:, None]
+        children = np.empty(best.values.shape, _FRONTIER)
+        children["q"] = best.values.cpu().numpy()
+        children["token"] = best.indices.cpu().numpy()
+        children["logprob"] = chosen.double().cpu().numpy()
+        children["parent"] = np.array(nodes)[:, None]
+        children["mass"] = children["q"] * np.array([tree.mass[node] for node in nodes])[:, None]
+        # The least probable, which together weigh next to nothing, are never looked at
+        behind = children["mass"][:, ::-1].cumsum(axis=1)[:, ::-1]
+        return children[(behind > unlisted(mass) / MAX_BUDGET) & (children["mass"] > 0)]
+
+    poll(cancel)
+    fresh = open_up([0], prefill.logits[None])
+    while True:
+        left = budget - result.prefixes
+        frontier = np.concatenate([frontier, fresh])
+        frontier = frontier[np.argsort(-frontier["mass"], kind="stable")][: max(left, 0)]
+        if on_batch is not None:
+            on_batch(result.prefixes, known)
+        if known >= goal or not len(frontier):
+            break
+        poll(cancel)
+        count = min(_needed(frontier["mass"], goal - known), rows_at_once)
+        chosen = [tree.add(child) for child in frontier[:count]]
+        frontier = frontier[count:]
+        for leaf in (node for node in chosen if tree.depth[node] == max_new_tokens):
+            result.prefixes += 1
+            note(leaf, tree.mass[leaf], None, None)
+        nodes = [node for node in chosen if tree.depth[node] < max_new_tokens]
+        batches = _passes(nodes, tree, keys.shares)
+        fresh = np.empty(0, _FRONTIER)
+        while batches:
+            batch = batches.pop()
+            try:
+                logits = _read(prefill, tree, keys, batch)
+            except (RuntimeError, MemoryError) as error:
+                if len(batch) == 1 or not is_out_of_memory(error):
+                    raise
+                forget(error)
+                rows_at_once = len(batch) // 2
+                batches += [batch[rows_at_once:], batch[:rows_at_once]]
+                continue
+            result.batches += 1
+            fresh = np.concatenate([fresh, open_up(batch, logits)])
+    return result
+
+
+def listed(found: list[Found], mass: float) -> list[Found]:
+    """The answers to list, by falling probability: all but the least probable, within `unlisted`."""
+    ranked = sorted(found, key=lambda item: -item.probability)
+    behind = 0.0
+    while ranked and behind + ranked[-1].probability <= unlisted(mass):
+        behind += ranked.pop().probability
+    return ranked
+
+
+def _needed(masses: npt.NDArray[np.float64], missing: float) -> int:
+    """How many of the open prefixes, most probable first, to look at next, where `missing` is still to find.
+
+    All but the least probable that may stay unseen together: each of them has to be looked at sooner or
+    later, since looking at one only splits it into smaller ones. Does not depend on the budget, so that a
+    larger one never finds less.
+    """
+    needed = int(np.searchsorted(masses.cumsum(), missing)) + 1
+    return min(len(masses), max(needed, ROWS_AT_LEAST))
+
+
+def _passes(nodes: list[int], tree: _Tree, shares: bool) -> list[list[int]]:
+    """The prefixes to read, split by length into passes so that few tokens are read for nothing."""
+    by_depth = sorted(nodes, key=lambda node: tree.depth[node])
+    depths = [tree.depth[node] for node in by_depth]
+    starts = [i for i in range(len(depths)) if i == 0 or depths[i] != depths[i - 1]] + [len(depths)]
+    # best[k]: fewest tokens, and where the last pass begins, for the prefixes of the first k lengths
+    best: list[tuple[int, int]] = [(0, 0)]
+    for k in range(1, len(starts)):
+        longest = depths[starts[k] - 1]
+        best.append(
+            min(
+                (
+                    best[j][0]
+                    + PASS_TOKENS
+                    + (starts[k] - starts[j]) * (longest - (depths[starts[j]] - 1 if shares else 0)),
+                    j,
+                )
+                for j in range(k)
+            )
+        )
+    passes, k = [], len(starts) - 1
+    while k:
+        j = best[k][1]
+        passes.append(by_depth[starts[j] : starts[k]])
+        k = j
+    return passes
+
+
+def _read(prefill: Prefill, tree: _Tree, keys: PrefixCache, nodes: list[int]) -> torch.Tensor:
+    """Raw logits [nodes, vocabulary] after each prefix, in one pass.
+
+    What all have in the cache is not read again. Shorter rows are filled up at their right end, which no
+    token before it sees.
+    """
+    paths = [tree.path(node) for node in nodes]
+    depths = [len(path) for path in paths]
+    shared = min(depths) - 1 if keys.shares else 0
+    device, width = prefill.logits.device, max(depths) - shared
+    tokens = torch.tensor(
+        [
+            [tree.token[i] for i in path[shared:]] + [tree.token[path[-1]]] * (shared + width - len(path))
+            for path in paths
+        ],
+        device=device,
+    )
+    cache = keys.fork([path[:shared] for path in paths], device)
+    same = min(depths) == max(depths)
+    output = prefill.resume(
+        input_ids=tokens, past_key_values=cache, use_cache=True, logits_to_keep=1 if same else width
+    )
+    rows = torch.arange(len(nodes), device=device)
+    last = torch.tensor(depths, device=device) - 1
+    keys.keep(nodes, cache, last)
+    return checked_logits(output.logits[:, -1] if same else output.logits[rows, last - shared])

@@ -1,0 +1,1 @@
+"""The inside of a language model: recording its attention."""
