@@ -20,6 +20,7 @@ from isi_widget.attribution import measure_attention
 from isi_widget.errors import InputError
 from isi_widget.pretrained.quantization import check_quantization
 from isi_widget.vlm import load_vlm
+from isi_widget.vlm.check.drift import quantization_drift
 from isi_widget.vlm.inside.attention import GROUPS
 from isi_widget.vlm.loading import quantization
 
@@ -376,7 +377,7 @@ STIMULI = [SHOWN, Shown("What colour is it?", size=(40, 40), seed=3)]
 
 def test_a_model_does_not_drift_from_itself(loaded):
     vlm = loaded("llava")
-    drift = quantization.quantization_drift(vlm, vlm, STIMULI, max_new_tokens=6)
+    drift = quantization_drift(vlm, vlm, STIMULI, max_new_tokens=6)
     assert (drift.token_agreement, drift.max_logit_difference, drift.same_answers) == (1, 0, 1)
     assert drift.tokens == sum(len(vlm.answer(shown, 6).token_ids) for shown in STIMULI)
 
@@ -401,30 +402,30 @@ def shifted(saved):
 def test_drift_of_a_known_shift(loaded, shifted):
     reference = loaded("llava")
     unlikely = int(reference.prefill(SHOWN).logits.argmin())
-    small = quantization.quantization_drift(shifted(unlikely, 1e-3), reference, [SHOWN], max_new_tokens=5)
+    small = quantization_drift(shifted(unlikely, 1e-3), reference, [SHOWN], max_new_tokens=5)
     assert small.max_logit_difference == pytest.approx(1e-3, rel=1e-2)
     size = len(reference.prefill(SHOWN).logits)
     assert small.mean_logit_difference == pytest.approx(1e-3 / size, rel=1e-2)
     assert (small.token_agreement, small.same_answers) == (1, 1)
     # A token that always wins: it agrees only where the reference takes it too.
-    large = quantization.quantization_drift(shifted(unlikely, 1e4), reference, [SHOWN], max_new_tokens=5)
+    large = quantization_drift(shifted(unlikely, 1e4), reference, [SHOWN], max_new_tokens=5)
     chosen = reference.answer(SHOWN, 5).token_ids
     assert large.token_agreement == chosen.count(unlikely) / len(chosen) < 1
 
 
 def test_drift_shrinks_with_the_bits(loaded):
     reference = loaded("llava")
-    four = quantization.quantization_drift(loaded("llava", "nf4"), reference, STIMULI)
-    eight = quantization.quantization_drift(loaded("llava", "int8"), reference, STIMULI)
+    four = quantization_drift(loaded("llava", "nf4"), reference, STIMULI)
+    eight = quantization_drift(loaded("llava", "int8"), reference, STIMULI)
     assert 0 < eight.mean_logit_difference < four.mean_logit_difference
     assert eight.token_agreement >= 0.8
 
 
 def test_drift_needs_stimuli_and_one_vocabulary(loaded):
     with pytest.raises(InputError, match="at least one stimulus"):
-        quantization.quantization_drift(loaded("llava"), loaded("llava"), [])
+        quantization_drift(loaded("llava"), loaded("llava"), [])
     with pytest.raises(InputError, match="two versions of one checkpoint"):
-        quantization.quantization_drift(loaded("llava"), tiny_models.vlm("llava", "piece"), [SHOWN])
+        quantization_drift(loaded("llava"), tiny_models.vlm("llava", "piece"), [SHOWN])
 
 
 def test_an_unlisted_model_keeps_its_attention_where_products_are_rounded(tmp_path):

@@ -17,6 +17,7 @@ from typing import Any
 
 import torch
 
+from isi_widget import embedded
 from isi_widget.attended import Call, attended
 from isi_widget.errors import Cancelled, InputError
 from isi_widget.pretrained import hub, placement
@@ -38,7 +39,7 @@ from isi_widget.vlm.loading.quantization import compute_dtype, kept_modules
 from isi_widget.vlm.model import VLM
 from isi_widget.vlm.prompts.turns import checked_history, checked_system
 
-EMBEDDED = Path(__file__).resolve().parent.parent / "embedded" / "vlm"
+EMBEDDED = embedded.VLM
 #: One model is loaded at a time: what is free is looked up before. Held by whoever waits for a load, never
 #: by the thread that loads, so that a load that hangs keeps nobody from loading another model.
 _loading = threading.RLock()
