@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from isi_widget.report.code_pictures import PictureCode
 from isi_widget.report.literals import NoLiteral, call, literal, read_call
-from isi_widget.stimulus import Patch, Picture, ReplaceContext, ReplaceImage
+from isi_widget.stimulus import CopiedPatch, Picture, ReplaceContext, ReplaceImage
 
 if TYPE_CHECKING:
     from isi_widget.stimulus import Stimulus
@@ -85,7 +85,7 @@ def _scene(stimulus: Stimulus) -> str | None:
     """The built-in scene that a stimulus begins with, as an expression."""
     from isi_widget.datasets import scenes
 
-    texts = (stimulus.question, stimulus.context, stimulus.answer)
+    texts = (stimulus.question, stimulus.context, stimulus.true_answer)
     for number, scene in enumerate(scenes()):
         if (scene.question, scene.context, scene.answer) != texts:
             continue  # before its image, which would be rendered
@@ -167,8 +167,12 @@ def _pictures(stimulus: Stimulus, pictures: PictureCode) -> list[str]:
     own: dict[str, Picture] = {}
     for operation in stimulus.operations:
         custom = isinstance(operation, ReplaceImage) and operation.preset == "custom"
-        seen = isinstance(operation, Patch) and not operation.hidden
-        if isinstance(operation, ReplaceImage | Patch) and (custom or seen) and operation.picture is not None:
+        seen = isinstance(operation, CopiedPatch) and not operation.hidden
+        if (
+            isinstance(operation, ReplaceImage | CopiedPatch)
+            and (custom or seen)
+            and operation.picture is not None
+        ):
             own[operation.picture.sha256] = operation.picture
     entries = ", ".join(f"{digest!r}: {pictures.of(picture)}" for digest, picture in own.items())
     return [f"pictures = {{{entries}}}"] if own else []
@@ -178,8 +182,8 @@ def _observation(stimulus: Stimulus, pictures: PictureCode) -> str:
     arguments = [pictures.of(stimulus.image), literal(stimulus.question)]
     if stimulus.context:
         arguments.append(f"context={literal(stimulus.context)}")
-    if stimulus.answer is not None:
-        arguments.append(f"answer={literal(stimulus.answer)}")
+    if stimulus.true_answer is not None:
+        arguments.append(f"answer={literal(stimulus.true_answer)}")
     annotated = next(
         (
             operation.picture

@@ -1,6 +1,6 @@
 """`Drawing`: an operation that paints pixels, and what every drawing has.
 
-Not for any one drawing: see `shapes`, `lettering`, `effects` and `patch`.
+Not for any one drawing: see `shapes`, `lettering`, `effects` and `copied_patch`.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from dataclasses import MISSING, fields
 from typing import TYPE_CHECKING, Any
 
 from isi_widget.errors import InputError
-from isi_widget.stimulus.drawing import Drawing, Patch
+from isi_widget.stimulus.drawing import CopiedPatch, Drawing
 from isi_widget.stimulus.operations import Operation, ReplaceContext, ReplaceImage, ReplaceQuestion
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def _call(stimulus: Stimulus, operation: Operation) -> str:
             return f".with_context({_preset(operation)})"
         values = ", ".join(repr(getattr(operation, item.name)) for item in fields(operation))
         return f".apply(isi.stimulus.ReplaceContext({values}))"
-    if isinstance(operation, Patch):
+    if isinstance(operation, CopiedPatch):
         return _patch(operation)
     arguments = []
     for item in fields(operation):
@@ -64,7 +64,7 @@ def _call(stimulus: Stimulus, operation: Operation) -> str:
     return f".{operation.op}({', '.join(arguments)})"
 
 
-def _patch(patch: Patch) -> str:
+def _patch(patch: CopiedPatch) -> str:
     arguments = [_literal(patch.source), _literal(patch.x), _literal(patch.y)]
     if patch.width != patch.source[2]:
         arguments.append(f"width={_literal(patch.width)}")

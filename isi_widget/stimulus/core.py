@@ -22,12 +22,12 @@ from isi_widget.stimulus.drawing import (
     Arrow,
     Blur,
     Box,
+    CopiedPatch,
     Drawing,
     Ellipse,
     Erase,
     GaussianNoise,
     Line,
-    Patch,
     Pixelate,
     Polygon,
     Text,
@@ -64,7 +64,7 @@ class Stimulus:
     ----------
     image : the original image; anything that `load_image` takes.
     question, context : the original texts; an empty context is a valid condition.
-    answer : the true answer of the original question on the original image, or None.
+    true_answer : the true answer of the original question on the original image, or None.
     presets : the images and contexts that presets stand for.
     operations : what was done, oldest first.
     """
@@ -72,7 +72,7 @@ class Stimulus:
     image: Picture
     question: str
     context: str = ""
-    answer: str | None = None
+    true_answer: str | None = None
     presets: Presets = field(default_factory=Presets, hash=False, repr=False)
     operations: tuple[Operation, ...] = ()
     #: What the drawings take, of all operations so far.
@@ -82,7 +82,7 @@ class Stimulus:
         object.__setattr__(self, "image", load_image(self.image))
         object.__setattr__(self, "question", checks.text(self.question, "question"))
         object.__setattr__(self, "context", checks.text(self.context, "context"))
-        object.__setattr__(self, "answer", checks.truth(self.answer))
+        object.__setattr__(self, "true_answer", checks.truth(self.true_answer, "true_answer"))
         if not isinstance(self.presets, Presets):
             raise InputError(f"presets must be a Presets, got {type(self.presets).__name__}.")
         object.__setattr__(self, "operations", tuple(self.operations))
@@ -201,7 +201,7 @@ class Stimulus:
             is drawn on it.
         """
         picture = None if image is None else load_image(image)
-        return self.apply(Patch(source, x, y, width, height, picture))
+        return self.apply(CopiedPatch(source, x, y, width, height, picture))
 
     def with_image(
         self, image: ImageSource | None = None, *, preset: str | None = None, seed: int | None = None
@@ -347,7 +347,7 @@ class Stimulus:
             and self.context_preset != "random"
             and self.current_question == self.question
         )
-        return self.answer if kept else None
+        return self.true_answer if kept else None
 
     @cached_property
     def drawings(self) -> tuple[Drawing, ...]:
@@ -362,7 +362,7 @@ class Stimulus:
     @property
     def pictures(self) -> dict[str, Picture]:
         """Every picture of the operations and the original, by SHA-256."""
-        used = [item.picture for item in self.operations if isinstance(item, ReplaceImage | Patch)]
+        used = [item.picture for item in self.operations if isinstance(item, ReplaceImage | CopiedPatch)]
         return {picture.sha256: picture for picture in (self.image, *used) if picture is not None}
 
     def render(self) -> Image.Image:
@@ -434,7 +434,7 @@ class Stimulus:
         kind = operation_kind(record, optional=("image", "text") if has_preset else ("image",))
         if kind is ReplaceImage:
             return self._resolve_image(record, known)
-        if kind is Patch:
+        if kind is CopiedPatch:
             return self._resolve_patch(record, known)
         if kind is ReplaceContext and "text" not in record:
             preset = checks.one_of(record["preset"], 'context: "preset"', CONTEXT_PRESETS)
@@ -465,7 +465,7 @@ class Stimulus:
             )
         return ReplaceImage(preset, found, seed)
 
-    def _resolve_patch(self, record: Mapping[str, Any], known: Mapping[str, Picture]) -> Patch:
+    def _resolve_patch(self, record: Mapping[str, Any], known: Mapping[str, Picture]) -> CopiedPatch:
         digest, picture = record.get("image"), None
         if digest is not None:
             checks.text(digest, 'patch: "image"')
@@ -478,7 +478,7 @@ class Stimulus:
                     f"{digest[:12]!r} is not known here."
                 )
         values = {name: value for name, value in record.items() if name not in ("op", "image")}
-        return Patch(**values, picture=picture)
+        return CopiedPatch(**values, picture=picture)
 
 
 def _check(operation: Any) -> None:

@@ -6,9 +6,9 @@ caching (see `rendering`).
 """
 
 from isi_widget.stimulus.base import Drawing
+from isi_widget.stimulus.copied_patch import CopiedPatch
 from isi_widget.stimulus.effects import Blur, Erase, GaussianNoise, Pixelate
 from isi_widget.stimulus.lettering import FONT, LARGEST_TEXT_SIZE, Text
-from isi_widget.stimulus.patch import Patch
 from isi_widget.stimulus.shapes import HEAD_LENGTH, HEAD_WIDTH, Arrow, Box, Ellipse, Line, Polygon
 
 __all__ = [
@@ -19,12 +19,12 @@ __all__ = [
     "Arrow",
     "Blur",
     "Box",
+    "CopiedPatch",
     "Drawing",
     "Ellipse",
     "Erase",
     "GaussianNoise",
     "Line",
-    "Patch",
     "Pixelate",
     "Polygon",
     "Text",

@@ -1,7 +1,7 @@
 """How long drawings take to paint, roughly: what would hold a kernel for minutes is refused beforehand.
 
 The times are estimates from above in nanoseconds, measured on one core of an ordinary machine. Not for the
-painting itself (see `shapes`, `effects`, `patch`, `lettering`).
+painting itself (see `shapes`, `effects`, `copied_patch`, `lettering`).
 """
 
 from __future__ import annotations

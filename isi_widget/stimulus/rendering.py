@@ -15,7 +15,7 @@ from typing import TypeAlias
 
 from PIL import Image
 
-from isi_widget.stimulus.drawing import Arrow, Drawing, Patch, Text
+from isi_widget.stimulus.drawing import Arrow, CopiedPatch, Drawing, Text
 from isi_widget.stimulus.lettering import unwritten
 from isi_widget.stimulus.operations import Operation
 from isi_widget.stimulus.picture import Picture
@@ -29,7 +29,7 @@ def shown(drawings: Iterable[Drawing], picture: Picture) -> tuple[Drawing, ...]:
     """
     seen = (item for item in drawings if not item.hidden)
     unlocked = (replace(item, locked=False) if item.locked else item for item in seen)
-    filled = (item.of(picture) if isinstance(item, Patch) else item for item in unlocked)
+    filled = (item.of(picture) if isinstance(item, CopiedPatch) else item for item in unlocked)
     return tuple(item for item in filled if not unseen(item, picture.size))
 
 
@@ -76,7 +76,7 @@ def paint(image: Image.Image, drawings: Sequence[Drawing]) -> Image.Image:
     """A copy of an RGB image with the drawings on it, in order; not cached (for training)."""
     result = image.copy()
     for drawing in drawings:
-        if isinstance(drawing, Patch) and drawing.picture is None:
+        if isinstance(drawing, CopiedPatch) and drawing.picture is None:
             drawing = drawing.of(Picture(image))
         if not drawing.hidden:
             drawing.draw(result)

@@ -25,8 +25,9 @@ FORMAT = "isi_widget.stimulus"
 _MOST_PIXELS = 500_000_000  # of all pictures of one stimulus: 1.5 GB
 VERSION = 1
 
-_KEYS = {"format", "version", "image", "question", "context", "answer", "presets", "operations", "pictures"}
-_OPTIONAL = {"context", "answer", "presets", "operations", "pictures"}
+#: "answer" is the former name of "true_answer": read, never written.
+_OPTIONAL = {"context", "true_answer", "answer", "presets", "operations", "pictures"}
+_KEYS = {"format", "version", "image", "question"} | _OPTIONAL
 
 
 def schema() -> dict[str, Any]:
@@ -55,7 +56,7 @@ def stimulus_to_dict(stimulus: Stimulus, *, embed: bool = True) -> dict[str, Any
         "image": stimulus.image.sha256,
         "question": stimulus.question,
         "context": stimulus.context,
-        "answer": stimulus.answer,
+        "true_answer": stimulus.true_answer,
         "presets": {
             "images": {name: picture.sha256 for name, picture in annotated.items()},
             "contexts": stimulus.presets.contexts,
@@ -95,13 +96,16 @@ def _from_dict(record: Mapping[str, Any], pictures: Mapping[str, Picture] | None
     operations = record.get("operations", [])
     if not isinstance(operations, list):
         raise InputError(f'"operations" must be a list, got {type(operations).__name__}.')
-    if record.get("answer") is not None and not isinstance(record["answer"], str):
-        raise InputError(f'"answer" must be text or null, got {record["answer"]!r}.')
+    if {"answer", "true_answer"} <= record.keys():
+        raise InputError('"answer" is the former name of "true_answer"; give only one of them.')
+    truth = "answer" if "answer" in record else "true_answer"
+    if record.get(truth) is not None and not isinstance(record[truth], str):
+        raise InputError(f'"{truth}" must be text or null, got {record[truth]!r}.')
     plain = Stimulus(
         image=_picture(record["image"], "image", known),
         question=record["question"],
         context=record.get("context", ""),
-        answer=record.get("answer"),
+        true_answer=record.get(truth),
         presets=Presets(
             {name: _picture(digest, f"presets.images.{name}", known) for name, digest in images.items()},
             _object(presets.get("contexts", {}), '"presets.contexts"'),

@@ -14,7 +14,7 @@ from typing import Any
 
 from isi_widget.datasets import Dataset, Observation
 from isi_widget.errors import InputError
-from isi_widget.stimulus import Drawing, Patch, Picture, Presets, Stimulus, checks
+from isi_widget.stimulus import CopiedPatch, Drawing, Picture, Presets, Stimulus, checks
 from isi_widget.stimulus.rendering import unseen, unwritten_in
 from isi_widget.widget import document as doc
 from isi_widget.widget import preview as pictures
@@ -154,7 +154,7 @@ class Editor:
                 "of your own: probe.open_image(image, question, answer=...)."
             )
         now, base = self.resolve(document), self.base
-        self.base = replace(base, question=now.current_question, answer=checks.truth(answer))
+        self.base = replace(base, question=now.current_question, true_answer=checks.truth(answer))
         if self.index != OWN:
             self._keep_texts()
         rest = [operation for operation in document["operations"] if operation["op"] != "question"]
@@ -163,7 +163,7 @@ class Editor:
     def _keep_texts(self) -> None:
         """Put texts and truth of the base into the own observation that is looked at."""
         place, base = self.index - len(self.data), self.base
-        self.observation = self._own[place].with_texts(base.question, base.context, base.answer)
+        self.observation = self._own[place].with_texts(base.question, base.context, base.true_answer)
         self._own[place] = self.observation
 
     def reshuffled(self, current: Stimulus, part: str) -> doc.Operation:
@@ -213,7 +213,7 @@ class Editor:
         """
         count = len(current.operations)
         patch = current.operations[operation] if 0 <= operation < count else None
-        if not isinstance(patch, Patch):
+        if not isinstance(patch, CopiedPatch):
             raise InputError(f"Operation {operation} is no patch; only a patch is cut from an image.")
         if not 0 <= observation < self.count:
             raise InputError(f"There is no observation {observation}; there are {self.count}, from 0.")
@@ -255,7 +255,7 @@ class Editor:
         """
         for index, observation in enumerate(self.data):
             texts = (observation.question, observation.context, observation.answer)
-            if texts == (base.question, base.context, base.answer) and observation.image == base.image:
+            if texts == (base.question, base.context, base.true_answer) and observation.image == base.image:
                 return index
         # Texts and truth of an own picture are whatever the user last said of it.
         own = (place for place, observation in enumerate(self._own) if observation.image == base.image)
@@ -294,14 +294,14 @@ class Editor:
                 "index": OWN,
                 "id": self.name,
                 "question": base.question,
-                "answer": base.answer,
+                "answer": base.true_answer,
                 "level": None,
             }
         return {
             **row,
             "own": self.is_own,
             "question": base.question,
-            "answer": base.answer,
+            "answer": base.true_answer,
             "context": base.context,
             "width": base.image.width,
             "height": base.image.height,

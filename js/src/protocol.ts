@@ -80,7 +80,7 @@ export interface Erase extends Effect {
   fill: string;
 }
 /** A piece of an image, pasted: of the image itself (null) or of another one, by its checksum. */
-export interface Patch extends Common {
+export interface CopiedPatch extends Common {
   op: "patch";
   image: string | null;
   source: Rectangle;
@@ -89,7 +89,7 @@ export interface Patch extends Common {
   width: number;
   height: number;
 }
-export type Drawing = Box | Ellipse | Polygon | Line | Arrow | Text | Noise | Blur | Pixelate | Erase | Patch;
+export type Drawing = Box | Ellipse | Polygon | Line | Arrow | Text | Noise | Blur | Pixelate | Erase | CopiedPatch;
 
 /** Last one of each kind wins. The page sends a preset (and seed) only; the kernel fills in the text or the image. */
 export interface ImageChoice {

@@ -27,7 +27,7 @@ import type {
   Observation,
   ObservationRow,
   Operation,
-  Patch,
+  CopiedPatch,
   Pixelate,
   Point,
   Polygon,
@@ -123,7 +123,7 @@ const OPERATIONS: Record<string, Reader<Operation | null>> = {
   blur: shape<Blur>({ op: is("blur"), radius: zero, region, ...common }, affected("radius")),
   pixelate: shape<Pixelate>({ op: is("pixelate"), size: zero, region, ...common }, affected("size")),
   erase: shape<Erase>({ op: is("erase"), fill: text, region, ...common }, (x) => typeof x.fill === "string" && isRegion(x.region)),
-  patch: shape<Patch>({ op: is("patch"), image: string, source: as<Rectangle>(), ...sized, ...common }, (x) => rectangular(x) && tuple(x.source, 4)),
+  patch: shape<CopiedPatch>({ op: is("patch"), image: string, source: as<Rectangle>(), ...sized, ...common }, (x) => rectangular(x) && tuple(x.source, 4)),
   image: shape<ImageChoice>({ op: is("image"), preset: text, seed: number, image: maybe }, (x) => typeof x.preset === "string"),
   context: shape<ContextChoice>(
     { op: is("context"), text: maybe, preset: string, seed: number },

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from isi_widget.errors import InputError
-from isi_widget.stimulus import Box, Erase, GaussianNoise, Patch, Picture, Pixelate, Polygon, Stimulus
+from isi_widget.stimulus import Box, CopiedPatch, Erase, GaussianNoise, Picture, Pixelate, Polygon, Stimulus
 from isi_widget.stimulus.coverage import centers_inside, rows_at_once
 from isi_widget.stimulus.regions import check_points
 
@@ -115,7 +115,7 @@ def test_what_a_hand_draws_is_never_refused() -> None:
         [GaussianNoise(0.1, seed, scattered(2_000, seed)) for seed in range(120)],
         [GaussianNoise(0.1, seed) for seed in range(3000)],
         [Box(0, 0, 640, 480, angle=1)] * 9000,
-        [Patch((0, 0, 640, 480), 0, 0)] * 5000,
+        [CopiedPatch((0, 0, 640, 480), 0, 0)] * 5000,
     ],
     ids=["outlines", "areas", "masks", "noise", "boxes", "patches"],
 )

@@ -16,13 +16,13 @@ from isi_widget.stimulus import (
     Arrow,
     Blur,
     Box,
+    CopiedPatch,
     Drawing,
     Ellipse,
     Erase,
     GaussianNoise,
     Line,
     Operation,
-    Patch,
     Pixelate,
     Polygon,
     Presets,
@@ -84,7 +84,7 @@ def drawings_with(flags: dict[str, st.SearchStrategy[bool]]) -> st.SearchStrateg
         st.builds(Erase, st.none() | regions, st.just("mean") | colors, **flags),
         st.builds(Erase, regions, st.just("inpaint"), **flags),
         st.builds(
-            Patch,
+            CopiedPatch,
             rectangles,
             places,
             places,
@@ -245,8 +245,8 @@ def test_what_sticks_out_of_the_image_is_cut_off_and_changes_nothing_else(
                 Polygon(polygon, "red", False, 3.5),
                 Arrow(start, end, "red", 3, "label", 14),
                 Text(x, y, "turned\ntext", 15, "red", angle),
-                Patch((1.5, 2, 9, 7.25), x, y, width, height, SMALL),
-                Patch((1, 2, 9, 7), round(x), round(y), 9, 7, SMALL),
+                CopiedPatch((1.5, 2, 9, 7.25), x, y, width, height, SMALL),
+                CopiedPatch((1, 2, 9, 7), round(x), round(y), 9, 7, SMALL),
             ]
         )
     )

@@ -267,6 +267,18 @@ def test_the_text_is_self_contained_or_not_as_asked(stimulus: Stimulus) -> None:
         Stimulus.from_dict(bare)
 
 
+def test_the_former_key_of_the_true_answer_is_read(stimulus: Stimulus) -> None:
+    record = stimulus.to_dict()
+    assert record["true_answer"] == "No" and "answer" not in record
+    record["answer"] = record.pop("true_answer")
+    assert VALIDATOR.is_valid(record)
+    assert Stimulus.from_dict(record) == stimulus
+    record["answer"] = 1
+    with pytest.raises(InputError, match='"answer" must be text or null'):
+        Stimulus.from_dict(record)
+    assert not VALIDATOR.is_valid(stimulus.to_dict() | {"answer": "No"})
+
+
 def test_a_stimulus_from_json_still_has_its_presets_but_no_random_ones(stimulus: Stimulus) -> None:
     again = Stimulus.from_json(stimulus.to_json())
     assert again.with_context(preset="complementary").current_context == "It helps."
@@ -284,7 +296,8 @@ def test_a_stimulus_from_json_still_has_its_presets_but_no_random_ones(stimulus:
         (lambda r: r.pop("question"), "missing key 'question'"),
         (lambda r: r.update(question=None), "question must be text"),
         (lambda r: r.update(context=3), "context must be text"),
-        (lambda r: r.update(answer=1), '"answer" must be text or null'),
+        (lambda r: r.update(true_answer=1), '"true_answer" must be text or null'),
+        (lambda r: r.update(answer="No"), 'former name of "true_answer"'),
         (lambda r: r.update(operations={}), '"operations" must be a list'),
         (lambda r: r.update(image=5), '"image" must be the SHA-256'),
         (lambda r: r.update(image="0" * 64), '"image" names the picture'),

@@ -137,7 +137,7 @@ def test_an_empty_answer_has_no_probability_and_no_truth_no_verdict():
     empty = dataclasses.replace(trial.answer, text="", token_ids=(), tokens=(), logprobs=())
     silent = dataclasses.replace(trial, answer=empty, attention=None)
     assert math.isnan(Row.of(silent, "a", None).answer_probability)
-    free = dataclasses.replace(trial, stimulus=dataclasses.replace(trial.stimulus, answer=None))
+    free = dataclasses.replace(trial, stimulus=dataclasses.replace(trial.stimulus, true_answer=None))
     row = Row.of(free, "a", None)
     assert row.correct is None and math.isnan(row.get("correct"))
     assert math.isnan(make_averages(row).accuracy)
@@ -157,7 +157,7 @@ def test_cut_answers_and_the_longest_one_are_counted():
 
 def test_the_id_of_a_stimulus_tells_what_is_shown_and_what_is_true():
     one = make_trial().stimulus
-    others = (one.box(0, 0, 2, 2), one.with_context(""), dataclasses.replace(one, answer="No"))
+    others = (one.box(0, 0, 2, 2), one.with_context(""), dataclasses.replace(one, true_answer="No"))
     ids = {record.stimulus_id(stimulus) for stimulus in (one, *others)}
     assert len(ids) == 4 and record.stimulus_id(dataclasses.replace(one)) in ids
 

@@ -220,7 +220,7 @@ def test_a_wrong_entailment_model_is_refused_before_the_model_runs(vlm, stimulus
 
 
 def test_a_trial_of_text_truth_is_judged_by_the_stimulus_truth(vlm, rule):
-    shown = Stimulus(datasets.scenes()[0].stimulus().image, "What is there?", answer="red star")
+    shown = Stimulus(datasets.scenes()[0].stimulus().image, "What is there?", true_answer="red star")
     trial = run_trial(vlm, shown, what="answer", max_new_tokens=1)
     assert trial.correct is ("red star" in trial.answer.text.lower())
     assert run_trial(vlm, shown.with_question("Why?"), what="answer", max_new_tokens=1).correct is None

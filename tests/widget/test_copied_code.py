@@ -149,7 +149,7 @@ def test_of_a_pasted_picture_from_the_page(vlm: VLM, folder: Path, size: tuple[i
         code = page.of_kind("code")[-1]["text"]
         again = executed(code)["shown"]
         assert again.stimulus.key == trial.stimulus.key and again.answer.text == trial.answer.text  # type: ignore[union-attr]
-        assert again.stimulus.answer == "No"
+        assert again.stimulus.true_answer == "No"
     assert (folder / "isi_pictures").exists() == (size[0] > 100)
     probe.close()
 

@@ -121,7 +121,7 @@ def test_own_pictures_stay_with_question_context_and_truth(vlm: VLM) -> None:
     assert page.state["inputs"]["truth"] is None
     page.send({"kind": "truth", "text": " yes "})
     page.wait(lambda page: page.state["inputs"]["truth"] == "Yes")
-    assert probe.truth == "Yes" and probe.stimulus.answer == "Yes"
+    assert probe.truth == "Yes" and probe.stimulus.true_answer == "Yes"
     assert probe.stimulus.current_question == "Is there a cat?"
     trial = probe.run("answer")
     assert trial.answer is not None and trial.correct is not None
@@ -166,7 +166,7 @@ def test_the_truth_of_the_data_set_is_the_data_sets(probe: Probe) -> None:
         probe.truth = "No"
     page.send({"kind": "truth", "text": "No"})
     page.wait(lambda page: page.state["error"] is not None)
-    assert probe.truth == probe.stimulus.answer
+    assert probe.truth == probe.stimulus.true_answer
 
 
 def test_open_image_takes_what_an_observation_takes(probe: Probe, tmp_path: Any) -> None:

@@ -104,7 +104,7 @@ def test_the_first_state_is_complete(probe: Probe) -> None:
         state["inputs"]["key"] == probe.stimulus.key
         and state["inputs"]["question"] == probe.stimulus.question
     )
-    assert state["inputs"]["truth"] == probe.stimulus.answer
+    assert state["inputs"]["truth"] == probe.stimulus.true_answer
     assert shows(state["preview"], probe.stimulus) and shows(state["base_preview"], probe.stimulus)
     assert (state["preview"]["image_width"], state["preview"]["image_height"]) == probe.stimulus.image.size
     assert state["status"]["state"] == "idle" and state["error"] is None and state["shown"] == -1

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from isi_widget.errors import InputError
-from isi_widget.stimulus import Box, Erase, Patch, Stimulus, load_image, paint
+from isi_widget.stimulus import Box, CopiedPatch, Erase, Stimulus, load_image, paint
 
 WIDTH, HEIGHT = 60, 44
 RANDOM = np.random.default_rng(5).integers(0, 256, (HEIGHT, WIDTH, 3), dtype=np.uint8)
@@ -47,7 +47,7 @@ def moved(source, x: int, y: int, picture: np.ndarray) -> np.ndarray:
     ],
 )
 def test_pixels_are_copied_exactly(source, x: int, y: int) -> None:
-    patch = Patch(source, x, y, picture=PICTURE)
+    patch = CopiedPatch(source, x, y, picture=PICTURE)
     expected = moved(source, x, y, OTHER)
     assert (after(patch) == expected).all()
     changed = np.argwhere((expected != RANDOM).any(axis=2))
@@ -65,14 +65,14 @@ def test_other_sizes_are_resized_as_pillow_does(size: tuple[int, int]) -> None:
     piece = smooth.crop((4, 3, 24, 15)).resize(size, Image.Resampling.BICUBIC)
     expected = RANDOM.copy()
     expected[10 : 10 + size[1], 8 : 8 + size[0]] = np.asarray(piece)
-    got = after(Patch((4, 3, 20, 12), 8, 10, *size, load_image(smooth)))
+    got = after(CopiedPatch((4, 3, 20, 12), 8, 10, *size, load_image(smooth)))
     assert np.abs(got.astype(int) - expected.astype(int)).max() <= 1
 
 
 def test_a_resized_patch_that_is_cut_off_keeps_its_scale() -> None:
     base = np.zeros((60, 120, 3), np.uint8)
-    whole = after(Patch((4, 3, 20, 12), 20, 10, 60, 36, PICTURE), base=base)
-    cut = after(Patch((4, 3, 20, 12), -20, -5, 60, 36, PICTURE), base=base)
+    whole = after(CopiedPatch((4, 3, 20, 12), 20, 10, 60, 36, PICTURE), base=base)
+    cut = after(CopiedPatch((4, 3, 20, 12), -20, -5, 60, 36, PICTURE), base=base)
     assert np.abs(cut[:31, :40].astype(int) - whole[15:46, 40:80]).max() <= 1
     assert not cut[31:].any() and not cut[:, 40:].any()
 
@@ -80,13 +80,13 @@ def test_a_resized_patch_that_is_cut_off_keeps_its_scale() -> None:
 @pytest.mark.parametrize(
     "patch",
     [
-        Patch((2.5, 3.25, 20, 12), 10.5, 8.25, 30.25, 20.5, PICTURE),
-        Patch((2.5, 3.25, 40, 24), 10.3, 8.7, 11.4, 5.2, PICTURE),
-        Patch((2, 3, 40, 24), 10.9, 8.9, 0.4, 20.2, PICTURE),
-        Patch((-5, 3, 40, 40), 10.3, 8.7, 33.4, 25.2, PICTURE),
+        CopiedPatch((2.5, 3.25, 20, 12), 10.5, 8.25, 30.25, 20.5, PICTURE),
+        CopiedPatch((2.5, 3.25, 40, 24), 10.3, 8.7, 11.4, 5.2, PICTURE),
+        CopiedPatch((2, 3, 40, 24), 10.9, 8.9, 0.4, 20.2, PICTURE),
+        CopiedPatch((-5, 3, 40, 40), 10.3, 8.7, 33.4, 25.2, PICTURE),
     ],
 )
-def test_places_between_pixels_are_covered_in_part(patch: Patch) -> None:
+def test_places_between_pixels_are_covered_in_part(patch: CopiedPatch) -> None:
     """A patch of one colour is a box of that colour, wherever it lies."""
     plain = load_image(np.full((30, 50, 3), (10, 200, 90), np.uint8))
     x, y, width, height = patch.source
@@ -99,7 +99,7 @@ def test_places_between_pixels_are_covered_in_part(patch: Patch) -> None:
         (min(y + height, 30) - top) * scale[1],
         "#0ac85a",
     )
-    got = after(Patch(patch.source, patch.x, patch.y, patch.width, patch.height, plain))
+    got = after(CopiedPatch(patch.source, patch.x, patch.y, patch.width, patch.height, plain))
     assert np.abs(got.astype(int) - after(box).astype(int)).max() <= 1
     assert patch.bounds((WIDTH, HEIGHT)) == box.bounds((WIDTH, HEIGHT))
 
@@ -109,7 +109,7 @@ def test_a_ramp_stays_where_it_belongs(width: float, height: float) -> None:
     """What a pixel shows is what its centre points to, to a part of a source pixel."""
     ys, xs = np.mgrid[0:30, 0:50]
     ramp = np.stack([xs * 4 + 20, ys * 6 + 20, xs * 0 + 77], axis=2).astype(np.uint8)
-    patch = Patch((5.5, 4, 40, 20.5), 3.3, 5.7, width, height, load_image(ramp))
+    patch = CopiedPatch((5.5, 4, 40, 20.5), 3.3, 5.7, width, height, load_image(ramp))
     got = after(patch).astype(float)
     left, top = int(np.ceil(patch.x)) + 1, int(np.ceil(patch.y)) + 1
     right = min(WIDTH, int(patch.x + width) - 1)
@@ -145,29 +145,31 @@ def test_a_patch_of_the_image_itself_is_the_same_stimulus_as_one_that_names_it()
 
 
 def test_width_and_height_are_those_of_the_source_unless_given() -> None:
-    assert Patch((1, 2, 30, 40), 0, 0) == Patch((1, 2, 30, 40), 0, 0, 30, 40)
-    assert not (after(Patch((1, 2, 30, 40), 0, 0, 0, 9, PICTURE)) != RANDOM).any()
-    assert (after(Erase((0, 0, 9, 9)), Patch((0, 0, 9, 9), 0, 0, picture=load_image(RANDOM))) == RANDOM).all()
+    assert CopiedPatch((1, 2, 30, 40), 0, 0) == CopiedPatch((1, 2, 30, 40), 0, 0, 30, 40)
+    assert not (after(CopiedPatch((1, 2, 30, 40), 0, 0, 0, 9, PICTURE)) != RANDOM).any()
+    assert (
+        after(Erase((0, 0, 9, 9)), CopiedPatch((0, 0, 9, 9), 0, 0, picture=load_image(RANDOM))) == RANDOM
+    ).all()
 
 
 def test_extremes_take_neither_time_nor_memory() -> None:
     for patch in (
-        Patch((0, 0, 50, 30), -500_000, -500_000, 1_000_000, 1_000_000, PICTURE),
-        Patch((0, 0, 50, 30), 10.5, 10, 1e-9, 1e6, PICTURE),
-        Patch((0, 0, 1e6, 1e6), 0, 0, 60, 44, PICTURE),
-        Patch((-1e6, -1e6, 1e6, 1e6), 0, 0, 60, 44, PICTURE),
-        Patch((10, 10, 1e-9, 1e-9), 0, 0, 60, 44, PICTURE),
-        Patch((10, 10, 5e-324, 5), 0, 0, 5e-324, 5e-324, PICTURE),
-        Patch((10.5, 10, 1e6, 5), 0.5, 0, 1e-3, 5e-4, PICTURE),
+        CopiedPatch((0, 0, 50, 30), -500_000, -500_000, 1_000_000, 1_000_000, PICTURE),
+        CopiedPatch((0, 0, 50, 30), 10.5, 10, 1e-9, 1e6, PICTURE),
+        CopiedPatch((0, 0, 1e6, 1e6), 0, 0, 60, 44, PICTURE),
+        CopiedPatch((-1e6, -1e6, 1e6, 1e6), 0, 0, 60, 44, PICTURE),
+        CopiedPatch((10, 10, 1e-9, 1e-9), 0, 0, 60, 44, PICTURE),
+        CopiedPatch((10, 10, 5e-324, 5), 0, 0, 5e-324, 5e-324, PICTURE),
+        CopiedPatch((10.5, 10, 1e6, 5), 0.5, 0, 1e-3, 5e-4, PICTURE),
     ):
         assert after(patch).shape == RANDOM.shape
-    assert (after(Patch((10, 10, 1e-9, 1e-9), 0, 0, 60, 44, PICTURE)) == RANDOM).all()
-    dot = after(Patch((10.2, 10.2, 1e-3, 1e-3), 0, 0, 60, 44, PICTURE))
+    assert (after(CopiedPatch((10, 10, 1e-9, 1e-9), 0, 0, 60, 44, PICTURE)) == RANDOM).all()
+    dot = after(CopiedPatch((10.2, 10.2, 1e-3, 1e-3), 0, 0, 60, 44, PICTURE))
     assert (dot == dot[0, 0]).all()
 
 
 def test_what_is_no_picture_is_refused() -> None:
     with pytest.raises(InputError, match='patch: "picture" must be a Picture or None, got str'):
-        Patch((0, 0, 1, 1), 0, 0, picture="a.png")
+        CopiedPatch((0, 0, 1, 1), 0, 0, picture="a.png")
     with pytest.raises(InputError, match="There is no image file"):
         Stimulus(RANDOM, "q").patch((0, 0, 1, 1), 0, 0, image="missing.png")

@@ -1,4 +1,4 @@
-"""`Patch`: a rectangle cut from a picture and pasted, at any size.
+"""`CopiedPatch`: a rectangle cut from a picture and pasted, at any size.
 
 Not for replacing the whole image (see `operations.ReplaceImage`) nor for finding pictures by their SHA-256
 (see `core.Stimulus`).
@@ -27,7 +27,7 @@ _RIM = 2  # cells that a pixel on the edge of the target may reach beyond it
 
 @register
 @dataclass(frozen=True)
-class Patch(Drawing):
+class CopiedPatch(Drawing):
     """The rectangle `source` of a picture, pasted at (x, y) and resized (bicubic) to width x height.
 
     Whole coordinates and no change of size copy pixels exactly. What of `source` lies outside the picture
@@ -66,7 +66,7 @@ class Patch(Drawing):
                 f"{self._name('picture')} must be a Picture or None, got {type(self.picture).__name__}."
             )
 
-    def of(self, picture: Picture) -> Patch:
+    def of(self, picture: Picture) -> CopiedPatch:
         """The same patch, cut from `picture` unless it has its own."""
         return self if self.picture is not None else replace(self, picture=picture)
 
