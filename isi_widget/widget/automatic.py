@@ -1,7 +1,7 @@
 """`Automatic`: runs that follow changes by themselves, a moment after the last one.
 
 The last change wins: one that comes while a run of an older input is going cancels that run. Runs that
-somebody asked for are left alone. Not for what is run, nor whether it is worth it (`probe.py`).
+somebody asked for are left alone. Not for what is run, nor whether it is worth it (`runs.py`).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Runs of the model, and its loading: one worker thread, progress, cancel and errors, told through callbacks.
 
-The page's clicks and their Python twins both end here. Knows no traits: `probe.py` puts what it is told on
+The page's clicks and their Python twins both end here. Knows no traits: `runs.py` puts what it is told on
 the page.
 
 Thread model. `start` and `cancel` only hand over and return at once, from whatever thread a comm message

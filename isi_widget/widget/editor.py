@@ -1,7 +1,7 @@
 """What a probe is looking at: the data set, the chosen observation, and the stimulus that a document of
 operations stands for.
 
-No traits, no threads of its own: `probe.py` shows what is decided here. Not for drawing or checking
+No traits, no threads of its own: `sync.py` shows what is decided here. Not for drawing or checking
 operations (`isi_widget.stimulus`).
 """
 

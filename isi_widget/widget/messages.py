@@ -1,7 +1,7 @@
 """The messages of a page: what it may ask for beside setting synced values, and the check of each field.
 
 Pure: an object in, a checked message (or one `InputError`) out. What is done with a message stands in
-`probe.py`, what the synced values may be in `protocol.py`.
+`requests.py`, what the synced values may be in `protocol.py`.
 """
 
 from __future__ import annotations

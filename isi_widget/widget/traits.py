@@ -1,6 +1,6 @@
 """What a probe shares with its page: the synced traits, their defaults, and changing them from any thread.
 
-Not for what the values mean or follow from (`probe.py`), nor for what a page may send (`protocol.py`).
+Not for what the values mean or follow from (`sync.py`), nor for what a page may send (`protocol.py`).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from isi_widget.trial import Trial
 from isi_widget.widget import document as doc
 from isi_widget.widget import protocol
 from isi_widget.widget.assets import source
-from isi_widget.widget.controller import IDLE
+from isi_widget.widget.controller import IDLE, explain, format_traceback
 from isi_widget.widget.editor import OWN
 from isi_widget.widget.notes import Notes
 from isi_widget.widget.revisions import Revisions
@@ -137,6 +137,7 @@ class PageState(anywidget.AnyWidget):
         self._revisions = Revisions()
         self._replying = False  # to a page that has changed the document, which is not to be sent once more
         self._failing = threading.local()
+        self.last_traceback = ""
 
     # ---- what somebody else's code raises stops nothing here
     def observe(self, handler: Any, names: Any = t.All, type: Any = "change") -> None:
@@ -188,7 +189,14 @@ class PageState(anywidget.AnyWidget):
         hint: str = "",
         what: str = "",
     ) -> None:
-        raise NotImplementedError
+        """Show a failure under the widget, after `what` it is of; the state stays as it was before."""
+        self.last_traceback = format_traceback(error)
+        found, otherwise = explain(error)
+        found = f"{what}: {found}" if what else found
+        failure = {"message": message or found, "hint": hint or otherwise, "id": id}
+        with self._exclusive():
+            self.error = failure
+        self.send({"kind": "error", **failure})
 
     @contextmanager
     def _for_page(self) -> Iterator[None]:

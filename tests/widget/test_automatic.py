@@ -54,7 +54,7 @@ def test_several_changes_are_one_run_of_the_last_input(live: tuple[Probe, Page, 
     assert probe.trials[-1].stimulus == probe.stimulus and probe.run_on_change
     page.set(run_on_change=False)
     page.draw(BOX)
-    assert probe._automatic._timer is None and len(probe.trials) == 2
+    assert probe._runs.automatic._timer is None and len(probe.trials) == 2
 
 
 def test_a_change_cancels_the_run_of_an_older_input(live: tuple[Probe, Page, Script]) -> None:
@@ -102,7 +102,7 @@ def test_nothing_runs_for_what_is_shown_already_nor_without_a_question(
     script.free = True
     asked: list[frozenset[str]] = []
     fired = threading.Event()
-    run = probe._automatic._run
+    run = probe._runs.automatic._run
 
     def told(changed: frozenset[str]) -> Job | None:
         asked.append(changed)
@@ -110,7 +110,7 @@ def test_nothing_runs_for_what_is_shown_already_nor_without_a_question(
         fired.set()
         return job
 
-    probe._automatic._run = told
+    probe._runs.automatic._run = told
     probe.run("answer")
     probe.run_on_change = True
     assert fired.wait(20) and asked == [frozenset({"run_on_change"})]

@@ -200,7 +200,7 @@ def test_without_a_question_or_without_segments_nothing_is_counted(
     page.draw({"op": "question", "text": "  "})
     assert (counted(page)["counts"], counted(page)["problem"]) == (None, "")
     probe.undo()
-    monkeypatch.setattr(type(probe._slot), "unavailable", {"segments": "only text"})
+    monkeypatch.setattr(type(probe._runs.slot), "unavailable", {"segments": "only text"})
     assert (counted(page)["counts"], counted(page)["problem"]) == (None, "")
 
 

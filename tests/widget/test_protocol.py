@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from isi_widget import Probe
 from isi_widget.errors import InputError
 from isi_widget.settings import Settings
 from isi_widget.widget import document as doc
@@ -35,10 +34,11 @@ from isi_widget.widget.messages import (
     parse_message,
 )
 from isi_widget.widget.protocol import check_document, check_selected, check_settings, check_tool
+from isi_widget.widget.requests import Requests
 
 
 def test_the_probe_has_an_answer_to_every_kind_of_message() -> None:
-    handlers = {name.removeprefix("_on_") for name in dir(Probe) if name.startswith("_on_")}
+    handlers = {name.removeprefix("_on_") for name in dir(Requests) if name.startswith("_on_")}
     assert {kind for kind in KINDS if kind not in handlers} == set()
 
 

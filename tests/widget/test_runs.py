@@ -349,7 +349,7 @@ def test_a_closed_probe_stops_its_run_and_keeps_its_results(vlm: VLM, script: Sc
     page = Page(probe)
     run(page, "r1")
     page.wait(lambda page: page.state["status"]["stage"] == "samples")
-    job = probe._controller._worker.running
+    job = probe._runs.controller._worker.running
     assert job is not None
     probe.close()
     assert job.wait(10) and isinstance(job.error, Cancelled)

@@ -15,7 +15,7 @@ from scripted_runs import Script
 
 from isi_widget import Observation, Probe
 from isi_widget.vlm import VLM
-from isi_widget.widget import probe as module
+from isi_widget.widget import outputs as module
 from isi_widget.widget import still
 
 
@@ -85,7 +85,7 @@ def test_it_is_small_whatever_is_in_it(vlm: VLM, script: Script, answer: str) ->
     assert trial is not None and trial.answer is not None
     object.__setattr__(trial.answer, "text", answer)
     probe.note(20, "x" * 2_000)
-    made = probe._still()
+    made = probe._outputs.still()
     page = made.page()
     assert len(page.encode()) <= still.MAX_PAGE
     assert "<b>" not in page and "<script" not in page
@@ -98,7 +98,7 @@ def test_it_is_small_whatever_is_in_it(vlm: VLM, script: Script, answer: str) ->
 
 def test_before_any_run_it_shows_the_input_as_it_is(probe: Probe) -> None:
     probe.stimulus = probe.stimulus.with_context("A context of its own.").with_question("And a question?")
-    page = probe._still().page()
+    page = probe._outputs.still().page()
     assert "A context of its own." in page and "And a question?" in page and page.count("<img") == 1
     assert "Run All Above Selected Cell" in page
 

@@ -393,7 +393,7 @@ def test_what_the_page_gets_of_tokens_heads_and_the_curve(measured: Probe) -> No
 def test_averages_stand_beside_a_trial_of_their_model_only(
     probe: Probe, script: Script, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from isi_widget.widget import probe as module
+    from isi_widget.widget import runs as module
 
     script.free, script.steps = True, 1
     told = {"semantic_entropy": {"mean": 0.2, "percentile": 83.0}, "note": "Averages of 200 scenes."}

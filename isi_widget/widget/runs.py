@@ -1,0 +1,145 @@
+"""`Runs`: how a probe starts its runs, and what happens when one has ended.
+
+Between the controller, which runs the model in its own thread, and the traits. Not for running
+(`controller.py`), nor for when a run starts by itself (`automatic.py`).
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from isi_widget.report.labels import model_label as label
+from isi_widget.settings import WHAT
+from isi_widget.study import for_trial
+from isi_widget.trial import Trial
+from isi_widget.widget import preview as pictures
+from isi_widget.widget.automatic import Automatic
+from isi_widget.widget.controller import Controller
+from isi_widget.widget.jobs import Job
+from isi_widget.widget.models import ModelSlot, Source
+
+if TYPE_CHECKING:
+    from isi_widget.widget.probe import Probe
+
+
+class Runs:
+    """The runs of one probe.
+
+    Attributes
+    ----------
+    controller : runs and loads in a thread of its own.
+    automatic : starts runs after changes.
+    slot : holds the model.
+    """
+
+    def __init__(self, probe: Probe, slot: ModelSlot) -> None:
+        self._probe = probe
+        self.slot = slot
+        self.controller = Controller(
+            slot, self._show_status, self._add_trial, self._tell, self.show_model, probe._fail
+        )
+        self.automatic = Automatic(self._run_or_tell, self.controller.cancel)
+
+    def start(
+        self, id: str, what: Sequence[str], settings: Mapping[str, Any], automatic: bool = False
+    ) -> Job:
+        """Queue a run of the current stimulus, with `settings` over those of the probe; returns at once."""
+        with self._probe._exclusive():
+            self._probe.error = None
+            stimulus = self._probe._current()
+        self._probe._looking = False
+        return self.controller.start(id, stimulus, what, {**self._probe.settings, **settings}, automatic)
+
+    def load(self, id: str, source: Source) -> Job:
+        """Queue the loading of another model; returns at once."""
+        with self._probe._exclusive():
+            self._probe.error = None
+        return self.controller.load(id, source)
+
+    def show_model(self) -> None:
+        """Set the `model` trait to what is known of the present model."""
+        info = self.slot.vlm.info()
+        model = {**info, "label": label(info), "unavailable": self.slot.unavailable}
+        with self._probe._exclusive():
+            self._probe.set_trait("model", model)
+
+    def input_changed(self, change: Any) -> None:
+        """Something that a result depends on is another now."""
+        old, new = change["old"], change["new"]
+        if change["name"] == "model" and old.get("label") == new.get("label"):
+            return  # the same model, of which more is known
+        if self._probe.run_on_change:
+            self.automatic.changed(change["name"])
+        else:
+            self.automatic.stop()
+
+    def release(self) -> None:
+        """Stop all runs, and keep no thread without work from now on."""
+        self.automatic.stop()
+        self.controller.cancel()
+        self.controller.release()
+
+    def _run_by_itself(self, changed: frozenset[str]) -> Job | None:
+        """The run that follows changes, unless the shown trial is of what there is now."""
+        stimulus, trial = self._probe._current(), self._probe.trial
+        if not self._probe.run_on_change or not stimulus.current_question.strip():
+            return None
+        if trial is not None and trial.stimulus.key == stimulus.key:
+            same = label(trial.model) == self._probe.model["label"]
+            if "judge" in changed and trial.uncertainty is not None:
+                same = False
+            if "settings" in changed:
+                same = same and all(
+                    getattr(trial.settings, name) == value for name, value in self._probe.settings.items()
+                )
+            if same:
+                return None
+        what = WHAT if trial is None else trial.settings.what
+        if set(what) != set(WHAT):
+            what = tuple(name for name in what if name not in self.slot.unavailable) or WHAT
+        return self.start(uuid.uuid4().hex, what, {}, automatic=True)
+
+    def _run_or_tell(self, changed: frozenset[str]) -> Job | None:
+        try:
+            return self._run_by_itself(changed)
+        except BaseException as error:  # in a thread of its own: nobody else would learn of it
+            self._probe._fail(error)
+            return None
+
+    def _show_status(self) -> None:
+        with self._probe._exclusive(), self._probe.hold_sync():
+            status = self.controller.status()
+            if status == self._probe.status:
+                return
+            self._probe.set_trait("status", status)
+            self._probe.set_trait("busy", status["state"] != "idle")
+        if status["stage"]:
+            self._probe.send(
+                {"kind": "progress", **{key: status[key] for key in ("id", "stage", "done", "total")}}
+            )
+
+    def _tell(self, id: str, answer: str | None, samples: list[str]) -> None:
+        self._probe.send({"kind": "partial", "id": id, "answer": answer, "samples": samples})
+
+    def _add_trial(self, trial: Trial, id: str) -> None:
+        view = trial.view()
+        averages = for_trial(trial, view)
+        entry = {
+            "key": trial.stimulus.key,
+            "view": {
+                **view,
+                **({} if averages is None else {"averages": averages}),
+                "model": label(trial.model),
+                "code": trial.code(self._probe._editor.expression(trial.stimulus), reuse=True),
+            },
+            "thumbnail": pictures.thumbnail(pictures.shown(trial.stimulus)),
+        }
+        # Who has chosen another trial meanwhile goes on looking at that one.
+        number = self._probe._add_entry(trial, entry, show=not self._probe._looking)
+        self._probe._looking = False
+        self.show_model()  # a server has told more of itself by answering
+        self._probe.send({"kind": "result", "id": id, "trial": number})
+        self._probe._outputs.keep()
+        self._probe._follow()

@@ -1,0 +1,127 @@
+"""`TrialTwins`: the Python twins of what the page does with trials: restore, delete, note, compare, export.
+
+Each trial is named by its number or given as itself. Not for running one (`runs.py`), nor for their numbers
+and files (`trials.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Literal, overload
+
+from isi_widget.errors import InputError
+from isi_widget.report.compare import Comparison
+from isi_widget.stimulus import Stimulus
+from isi_widget.trial import Trial
+from isi_widget.widget import protocol
+from isi_widget.widget import trials as tr
+from isi_widget.widget.outputs import Outputs
+from isi_widget.widget.sync import Synced
+from isi_widget.writing import write_file
+
+
+class TrialTwins(Synced):
+    """What is done with the trials of a probe once they are there."""
+
+    _outputs: Outputs
+
+    def restore(self, trial: int | Trial) -> Stimulus:
+        """Make the input of a trial the present one, and show the trial: "Restore input" of the page.
+
+        One step that undo takes back, where the trial is of the observation that is there; else the
+        trial's own observation is chosen. Raises `InputError` if there is no such trial.
+        """
+        number = self._history.number(trial)
+        stimulus = self._trial(number).stimulus
+        with self._exclusive(), self.hold_sync():
+            if stimulus != self._current():
+                self.document = self._editor.adopt(stimulus, self.document)
+            self.shown = number
+            self._refresh(wait=True)
+        self._follow()
+        return stimulus
+
+    def delete(self, trial: int | Trial) -> Trial:
+        """Take a trial and its note off the probe; returns the trial. `InputError`: there is none such."""
+        removed = self._remove_entry(self._history.number(trial))
+        self._outputs.keep()
+        self._follow()
+        return removed
+
+    def note(self, trial: int | Trial, text: str) -> None:
+        """Remember a sentence on a trial, shown and saved beside it; an empty one takes the note away.
+
+        `probe.notes` has them all. Raises `InputError` if there is no such trial, or for a text of more than
+        2,000 characters.
+        """
+        self._write_note(self._history.number(trial), protocol.check_note(text))
+        self._outputs.keep()
+
+    def compare(self, trials: Iterable[int | Trial] | None = None) -> Comparison:
+        """Trials (None: all) side by side, as the page's Compare shows them; the first is what the others are
+        compared with. Raises `InputError` if there is no such trial, or none at all.
+        """
+        numbers = self._history.numbers(trials)
+        found = tuple(self._trial(number) for number in numbers)
+        return Comparison(found, tuple(f"trial {number}" for number in numbers))
+
+    @overload
+    def export(
+        self,
+        trials: int | Trial | Iterable[int | Trial] | None = None,
+        format: Literal["json", "csv", "pdf"] | None = None,
+        path: None = None,
+    ) -> bytes: ...
+
+    @overload
+    def export(
+        self,
+        trials: int | Trial | Iterable[int | Trial] | None = None,
+        format: Literal["json", "csv", "pdf"] | None = None,
+        *,
+        path: str | Path,
+    ) -> Path: ...
+
+    def export(
+        self,
+        trials: int | Trial | Iterable[int | Trial] | None = None,
+        format: Literal["json", "csv", "pdf"] | None = None,
+        path: str | Path | None = None,
+    ) -> bytes | Path:
+        """Some trials (None: all) as one file, as the page's Export does.
+
+        Parameters
+        ----------
+        format : "json": {"schema", "trials": [{"id", "note", "trial"}]}, without loss; `Trial.from_dict(
+            entry["trial"])` gives a trial back. "csv": a table, one row per trial. "pdf": a report. None:
+            as the name of the file says; "json" without one.
+        path : the file to write, at once or not at all; None: the bytes are returned.
+
+        Raises
+        ------
+        InputError : no such trial or format, a file that is named as another format, or one that cannot be
+            written.
+        """
+        numbers = self._history.numbers(trials)
+        made = self._file(numbers, protocol.check_export(format, path))
+        if path is None:
+            return made
+        try:
+            write_file(path, made)
+        except OSError as error:
+            raise InputError(
+                f"The trials cannot be written to {path}: {error.strerror or error}. Give a file in a folder "
+                "that exists and may be written to."
+            ) from None
+        return Path(path)
+
+    def _trial(self, number: int) -> Trial:
+        """The trial of a number that was there a moment ago."""
+        found = self._history.get(number)
+        if found is None:
+            raise InputError(f"There is no trial {number} any more: it was deleted.")
+        return found
+
+    def _file(self, numbers: Sequence[int], format: str) -> bytes:
+        return tr.file_of({number: self._trial(number) for number in numbers}, self.notes, format)
