@@ -32,7 +32,7 @@ SUBJECTS = {
 
 
 def measure(module: str) -> list[Row]:
-    """The rows of one module, from a fresh process."""
+    """Return the rows of one module, from a fresh process."""
     environment = {**os.environ, "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
     result = subprocess.run(
         [sys.executable, "-m", f"benchmarks.{module}"],
@@ -47,7 +47,7 @@ def measure(module: str) -> list[Row]:
 
 
 def machine() -> str:
-    """The kind of machine, without its name."""
+    """Return the kind of machine, without its name."""
     processor = platform.processor() or platform.machine()
     info = Path("/proc/cpuinfo")
     if info.exists():
@@ -64,15 +64,15 @@ def machine() -> str:
 
 @cache
 def gpu_name() -> str:
-    """The name of the CUDA device; "" without one. Asked in another process: this one is to stay without
-    torch.
+    """Return the name of the CUDA device; "" without one. Asked in another process: this one is to stay
+    without torch.
     """
     code = "import torch; print(torch.cuda.get_device_name() if torch.cuda.is_available() else '')"
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip()
 
 
 def busy() -> float | None:
-    """Mean number of running programs in the last minute, where the system tells."""
+    """Return the mean number of running programs in the last minute, where the system tells."""
     return os.getloadavg()[0] if hasattr(os, "getloadavg") else None
 
 

@@ -29,12 +29,12 @@ def ranks(values: npt.ArrayLike) -> npt.NDArray[np.float64]:
 
 
 def rank_correlation(one: npt.ArrayLike, other: npt.ArrayLike) -> float:
-    """Spearman's, with ties."""
+    """Return spearman's, with ties."""
     return float(np.corrcoef(ranks(one), ranks(other))[0, 1])
 
 
 def measured() -> dict[str, list[Uncertainty]]:
-    """The uncertainties of all scenes by rule, and by the default rule with the answers read alone."""
+    """Return the uncertainties of all scenes by rule, and by the default rule with the answers read alone."""
     vlm, judge = isi.load_vlm(), load_entailment()
     scenes = isi.datasets.scenes()
     found: dict[str, list[Uncertainty]] = {"strict": [], "non-strict": [], "alone": []}
@@ -51,7 +51,7 @@ def measured() -> dict[str, list[Uncertainty]]:
 
 
 def report(found: Mapping[str, list[Uncertainty]]) -> list[str]:
-    """The figures as lines."""
+    """Return the figures as lines."""
     usual = found["non-strict"]
     differ = sum(
         a.number_of_clusters != b.number_of_clusters for a, b in zip(usual, found["alone"], strict=True)

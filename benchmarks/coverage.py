@@ -57,7 +57,7 @@ def of_posterior(draws: np.ndarray) -> tuple[float, Interval]:
 def estimates(
     meanings: np.ndarray, strings: np.ndarray, p: np.ndarray, seed: int
 ) -> Iterator[tuple[str, float, Interval]]:
-    """(name, estimate, 95 % interval) of each way to look at the same answers."""
+    """Yield (name, estimate, 95 % interval) of each way to look at the same answers."""
     yield "counted", *of_posterior(posterior_of(meanings).entropies(seed=seed))
     yield "known", *of_posterior(posterior_of(meanings, p[strings], strings).entropies(seed=seed))
     logs = np.log(p[strings])
@@ -67,7 +67,7 @@ def estimates(
 
 
 def simulate(truth: list[float], wording: str, n: int, repeats: int) -> dict[str, tuple[float, ...]]:
-    """{name: (bias, root mean square error, coverage, mean width)}."""
+    """Return {name: (bias, root mean square error, coverage, mean width)}."""
     shares = WORDINGS[wording] / WORDINGS[wording].sum()
     p = np.outer(truth, shares).ravel()
     p /= p.sum()

@@ -37,7 +37,7 @@ SAMPLED_50 = (14, 9, 7, 5, 4, 3, 2, 2, 1, 1, 1, 1)
 
 
 def different(n: int) -> list[str]:
-    """N answers that are all different, short and long in turn."""
+    """Return n answers that are all different, short and long in turn."""
     return [FORMS[k % len(FORMS)].format(NUMBERS[k // len(FORMS)]) for k in range(n)]
 
 
@@ -47,7 +47,9 @@ def repeated(counts: Sequence[int]) -> list[str]:
 
 
 def base_size(device: str) -> tuple[Any, EntailmentModel]:
-    """A random DeBERTa-v2 with the sizes of deberta-v3-base, plain and as `load_entailment` prepares it."""
+    """Return a random DeBERTa-v2 with the sizes of deberta-v3-base, plain and as `load_entailment` prepares
+    it.
+    """
     tokenizer = load_entailment().tokenizer
     config = DebertaV2Config(
         vocab_size=len(tokenizer),
@@ -74,7 +76,7 @@ def base_size(device: str) -> tuple[Any, EntailmentModel]:
 
 
 def one_by_one(plain: Any, tokenizer: Any, answers: Sequence[str], share: int = 1) -> Callable[[], float]:
-    """Seconds of every ordered pair in a forward pass of its own; of one in `share`, scaled to all."""
+    """Return seconds of every ordered pair in a forward pass of its own; of one in `share`, scaled to all."""
     texts = [f"{QUESTION} {answer}" for answer in answers]
     n = len(texts)
     pairs = [(texts[i], texts[j]) for i in range(n) for j in range(n) if i != j]
@@ -92,7 +94,7 @@ def one_by_one(plain: Any, tokenizer: Any, answers: Sequence[str], share: int = 
 
 
 def in_buckets(model: EntailmentModel, answers: Sequence[str]) -> Callable[[], float]:
-    """Seconds of what `uncertainty_of` asks for, nothing known from before."""
+    """Return seconds of what `uncertainty_of` asks for, nothing known from before."""
 
     def run() -> float:
         model._cache.clear()
@@ -104,7 +106,7 @@ def in_buckets(model: EntailmentModel, answers: Sequence[str]) -> Callable[[], f
 
 
 def some_buckets(model: EntailmentModel, answers: Sequence[str], share: int) -> Callable[[], float]:
-    """The same from every `share`-th bucket, scaled by the number of pairs."""
+    """Return the same from every `share`-th bucket, scaled by the number of pairs."""
     texts = [f"{QUESTION} {answer}" for answer in answers]
     pairs = [(a, b) for a in texts for b in texts if a != b]
     lengths = [len(ids) for ids in model.tokenizer(*map(list, zip(*pairs, strict=True)))["input_ids"]]

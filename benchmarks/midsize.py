@@ -34,7 +34,7 @@ VOCABULARY = 32064
 
 
 def config(embedded: VLM, seven_billion: bool) -> LlavaConfig:
-    """The configuration, with the special tokens of the embedded model's tokenizer."""
+    """Return the configuration, with the special tokens of the embedded model's tokenizer."""
     tokenizer = embedded.tokenizer
     wide, layers, heads, inner = (4096, 32, 32, 11008) if seven_billion else (1024, 8, 16, 2816)
     vision, depth, looks = (1024, 24, 16) if seven_billion else (256, 2, 4)
@@ -64,7 +64,7 @@ def config(embedded: VLM, seven_billion: bool) -> LlavaConfig:
 
 
 def processor(embedded: VLM) -> LlavaProcessor:
-    """Its processor: 576 image tokens, the embedded model's tokenizer."""
+    """Return its processor: 576 image tokens, the embedded model's tokenizer."""
     images = CLIPImageProcessorPil(size={"shortest_edge": 336}, crop_size={"height": 336, "width": 336})
     return LlavaProcessor(
         images,
@@ -77,7 +77,7 @@ def processor(embedded: VLM) -> LlavaProcessor:
 
 
 def models() -> list[tuple[str, VLM]]:
-    """The models to measure here, with their names: one on a CPU, two on a CUDA device."""
+    """Return the models to measure here, with their names: one on a CPU, two on a CUDA device."""
     embedded = isi.load_vlm()
     torch.manual_seed(0)
     if not torch.cuda.is_available():
@@ -96,7 +96,7 @@ def models() -> list[tuple[str, VLM]]:
 
 
 def stimulus(vlm: VLM, tokens: int) -> Stimulus:
-    """A scene whose prompt has `tokens` tokens, or one or two fewer, by the length of its context."""
+    """Return a scene whose prompt has `tokens` tokens, or one or two fewer, by the length of its context."""
     bare = isi.datasets.scenes()[0].stimulus()
     words = ["There", "is", "a", "red", "star", "on", "the", "left", "of", "the", "large", "square", "."]
     low, high = 1, tokens
@@ -109,7 +109,7 @@ def stimulus(vlm: VLM, tokens: int) -> Stimulus:
 
 
 def inputs(vlm: VLM, stimulus: Stimulus) -> dict[str, torch.Tensor]:
-    """What transformers' own `generate` and forward are given, on the model's device."""
+    """Return what transformers' own `generate` and forward are given, on the model's device."""
     prompt = vlm.encode(stimulus)
     images = {name: value.to(vlm.device) for name, value in prompt.images.items()}
     return {
@@ -122,7 +122,7 @@ def inputs(vlm: VLM, stimulus: Stimulus) -> dict[str, torch.Tensor]:
 
 
 def peak_memory(call: Callable[[], object]) -> float:
-    """MB that a call needs at its peak, beyond what is held before it."""
+    """Return MB that a call needs at its peak, beyond what is held before it."""
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()

@@ -30,7 +30,7 @@ KINDS = [*((kind, "auto") for kind in QUANTIZATIONS), ("nf4", "float32"), (None,
 
 
 def midsize_folder(folder: Path, embedded: VLM) -> Path:
-    """A saved mid-size LLaVA."""
+    """Return a saved mid-size LLaVA."""
     torch.manual_seed(0)
     config = midsize.config(embedded, seven_billion=False)
     config.text_config.initializer_range = 0.1  # large enough to be sure of something: answers then differ
@@ -40,7 +40,7 @@ def midsize_folder(folder: Path, embedded: VLM) -> Path:
 
 
 def milliseconds(vlm: VLM, stimulus: Stimulus) -> tuple[float, float]:
-    """Processor time of one prefill, and of one further token; medians."""
+    """Return processor time of one prefill, and of one further token; medians."""
     prefills, tokens = [], []
     for _ in range(3):
         start = time.process_time()
@@ -53,7 +53,7 @@ def milliseconds(vlm: VLM, stimulus: Stimulus) -> tuple[float, float]:
 
 
 def rows(title: str, source: Path | None, stimuli: list[Stimulus]) -> list[str]:
-    """Lines of the table for one model."""
+    """Return lines of the table for one model."""
     reference = isi.load_vlm(source, dtype="float32")
     full = model_bytes(reference.model)
     prefill, token = milliseconds(reference, stimuli[0])

@@ -19,8 +19,8 @@ SAMPLES, TOKENS = 10, 16
 
 
 def ways(vlm: VLM, stimulus: Stimulus) -> dict[str, Callable[[], None]]:
-    """The ways, with the same number of tokens for all: no answer may end early. The image is encoded anew in
-    each.
+    """Return the ways, with the same number of tokens for all: no answer may end early. The image is encoded
+    anew in each.
     """
     inputs = midsize.inputs(vlm, stimulus)
     length = {"max_new_tokens": TOKENS, "min_new_tokens": TOKENS}

@@ -13,7 +13,7 @@ ROWS = 100_000
 
 
 def made(folder: Path, images: int) -> tuple[Path, list[Path]]:
-    """A table of `ROWS` rows and its images, in a folder."""
+    """Return a table of `ROWS` rows and its images, in a folder."""
     folder.mkdir()
     picture = folder / "first.jpg"
     Image.new("RGB", (64, 48), "red").save(picture)

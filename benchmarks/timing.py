@@ -26,7 +26,7 @@ class Row:
         return statistics.median(self.values)
 
     def cells(self) -> tuple[str, str, str, str, str]:
-        """Name, median, range, number of repeats, target and whether it is met."""
+        """Return name, median, range, number of repeats, target and whether it is met."""
         target = ""
         if self.target is not None:
             met = "met" if self.median <= self.target else "NOT met"
@@ -42,7 +42,7 @@ def _show(value: float, unit: str) -> str:
 
 
 def repeat(function: Callable[[int], object], repeats: int, warm_up: int = 1) -> tuple[float, ...]:
-    """Seconds of each call; `function` gets the number of the call, to vary its input."""
+    """Return seconds of each call; `function` gets the number of the call, to vary its input."""
     for number in range(warm_up):
         function(-1 - number)
     return tuple(seconds(lambda number=number: function(number)) for number in range(repeats))
@@ -57,7 +57,7 @@ def seconds(function: Callable[[], object]) -> float:
 def in_turn(
     ways: dict[str, Callable[[], object]], repeats: int, warm_up: int = 1
 ) -> dict[str, tuple[float, ...]]:
-    """Seconds of several ways to do the same, run in turn."""
+    """Return seconds of several ways to do the same, run in turn."""
     for _ in range(warm_up):
         for way in ways.values():
             way()
@@ -69,7 +69,7 @@ def in_turn(
 
 
 def ratios(times: dict[str, tuple[float, ...]], way: str, reference: str) -> tuple[float, ...]:
-    """Time of one way over the time of another, repeat by repeat."""
+    """Return time of one way over the time of another, repeat by repeat."""
     return tuple(a / b for a, b in zip(times[way], times[reference], strict=True))
 
 

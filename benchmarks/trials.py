@@ -44,7 +44,7 @@ def clocked(*models: Any):
 
 
 def against_bare(vlm, stimuli) -> tuple[float, ...]:
-    """Seconds of whole trials over the seconds of the model calls in them."""
+    """Return seconds of whole trials over the seconds of the model calls in them."""
     entailment = isi.uncertainty.load_entailment()
     found = []
     for stimulus in stimuli:

@@ -138,5 +138,5 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    """The public names, for tab completion."""
+    """Return the public names, for tab completion."""
     return sorted(__all__)

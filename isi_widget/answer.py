@@ -111,7 +111,7 @@ class Answer:
         return self.log_likelihood / len(self.logprobs) if self.logprobs else 0.0
 
     def to_dict(self) -> dict[str, Any]:
-        """As a JSON-ready dict (tuples become lists); without `alternatives` and `reasoning` where there
+        """Return a JSON-ready dict (tuples become lists); without `alternatives` and `reasoning` where there
         are none.
         """
         record = {
@@ -125,7 +125,7 @@ class Answer:
     @classmethod
     @records.reader("an answer", shown=("log_likelihood", "whole_log_likelihood"))
     def from_dict(cls, record: Mapping[str, Any]) -> Answer:
-        """The inverse of `to_dict`."""
+        """Rebuild from the record of `to_dict`."""
         values: dict[str, Any] = {
             key: tuple(value) if isinstance(value, list) else value for key, value in record.items()
         }
@@ -200,7 +200,7 @@ class Enumeration:
         return dict(sorted(found.items(), key=lambda item: -item[1]))
 
     def to_dict(self) -> dict[str, Any]:
-        """As a JSON-ready dict."""
+        """Return a JSON-ready dict."""
         record = {item.name: getattr(self, item.name) for item in fields(self)}
         answers = [answer.to_dict() for answer in self.answers]
         return record | {"answers": answers, "probabilities": list(self.probabilities)}
@@ -208,6 +208,6 @@ class Enumeration:
     @classmethod
     @records.reader("an enumeration", texts=True)
     def from_dict(cls, record: Mapping[str, Any]) -> Enumeration:
-        """The inverse of `to_dict`."""
+        """Rebuild from the record of `to_dict`."""
         answers = tuple(Answer.from_dict(answer) for answer in record["answers"])
         return cls(**{**record, "answers": answers, "probabilities": tuple(record["probabilities"])})

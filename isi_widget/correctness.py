@@ -49,7 +49,7 @@ class Judgement:
 
 
 def judge(answer: str, truth: str | None, question: str = "") -> Judgement:
-    """Whether an answer agrees with the truth.
+    """Return whether an answer agrees with the truth.
 
     The rule, on lower-case words without punctuation and articles, number words as digits, numbers in one
     form ("3" for "3.0"):
@@ -98,12 +98,14 @@ def judge(answer: str, truth: str | None, question: str = "") -> Judgement:
 
 
 def is_correct(answer: str, truth: str | None, question: str = "") -> bool | None:
-    """`judge(...).correct`: whether an answer agrees with the truth; None where that cannot be said."""
+    """Return `judge(...).correct`: whether an answer agrees with the truth; None where that
+    cannot be said.
+    """
     return judge(answer, truth, question).correct
 
 
 def _literally(answer: str, truth: str) -> Judgement:
-    """A truth whose words cannot be told apart from other words: right if equal, wrong if absent."""
+    """Return a truth whose words cannot be told apart from other words: right if equal, wrong if absent."""
     said, true = (
         unicodedata.normalize("NFKC", text).casefold().strip(" .!?\u3002") for text in (answer, truth)
     )
@@ -120,13 +122,15 @@ def _literally(answer: str, truth: str) -> Judgement:
 
 
 def _has_marks(text: str) -> bool:
-    """Whether letters of a text have marks of their own, as the vowels of Hindi, which `_plain` drops."""
+    """Return whether letters of a text have marks of their own, as the vowels of Hindi, which
+    `_plain` drops.
+    """
     return any(unicodedata.category(c).startswith("M") for c in unicodedata.normalize("NFKC", text))
 
 
 def asks_yes_no(question: str) -> bool:
-    """Whether a question can be seen to ask for yes or no: an English one that begins with a verb such as
-    "is" or "does", and offers no choice by "or".
+    """Return whether a question can be seen to ask for yes or no: an English one that begins with a verb such
+    as "is" or "does", and offers no choice by "or".
     """
     words = _plain(question)
     choice = "or" in words and words[words.index("or") :] != ["or", "not"]
@@ -134,14 +138,16 @@ def asks_yes_no(question: str) -> bool:
 
 
 def is_yes_no_cell(cell: str) -> bool:
-    """Whether a cell is yes, no, true, false, y, n, t, f, 1 or 0 (as 1.0 and 1,0 too) in any capitals."""
+    """Return whether a cell is yes, no, true, false, y, n, t, f, 1 or 0 (as 1.0 and 1,0 too) in
+    any capitals.
+    """
     return _spelling(cell) in _MEANINGS
 
 
 def truth_of_cell(cell: str, question: str) -> str | None:
-    """The truth in a cell of a column where every cell is one of yes or no (`is_yes_no_cell`) or empty:
-    "Yes", "No" or None. A number or letter stays what it is if the question asks for something else ("How
-    many ...?").
+    """Return the truth in a cell of a column where every cell is one of yes or no (`is_yes_no_cell`) or
+    empty: "Yes", "No" or None. A number or letter stays what it is if the question asks for something else
+    ("How many ...?").
     """
     word = _spelling(cell)
     if not word:
@@ -157,13 +163,13 @@ def _spelling(cell: str) -> str:
 
 
 def _asks_for_other(question: str) -> bool:
-    """Whether a question can be seen to ask for something else than yes or no."""
+    """Return whether a question can be seen to ask for something else than yes or no."""
     words = _plain(question)
     return bool(words) and (bool(_OTHER_QUESTIONS.fullmatch(words[0])) or "how many" in " ".join(words))
 
 
 def _plain(text: str) -> list[str]:
-    """Lower-case words without punctuation or apostrophes; numbers in one form."""
+    """Return lower-case words without punctuation or apostrophes; numbers in one form."""
     plain = (
         unicodedata.normalize("NFKC", text)
         .casefold()
@@ -175,12 +181,14 @@ def _plain(text: str) -> list[str]:
 
 
 def _words(text: str) -> list[str]:
-    """The words of `_plain` without articles; number words as digits."""
+    """Return the words of `_plain` without articles; number words as digits."""
     return [_DIGITS.get(word, word) for word in _plain(text) if word not in _ARTICLES]
 
 
 def _one_form(text: str) -> str | None:
-    """A number in one form: "1" for "1.0", "1,0" and "+1", "1234" for "1,234"; None for another text."""
+    """Return a number in one form: "1" for "1.0", "1,0" and "+1", "1234" for "1,234"; None for
+    another text.
+    """
     if not _NUMBER.fullmatch(text):
         return None
     if re.fullmatch(rf"[+-]?{_THOUSANDS}", text):

@@ -40,7 +40,7 @@ _PAINTED = ("CBDT", "sbix", "SVG ")
 
 
 def find(wanted: Iterable[int], paths: Iterable[Path] | None = None) -> list[Path]:
-    """Fonts of this computer that together draw as much as can be of `wanted` (code points).
+    """Return fonts of this computer that together draw as much as can be of `wanted` (code points).
 
     paths : files to look through; None: those that matplotlib finds installed.
     """
@@ -57,7 +57,7 @@ def find(wanted: Iterable[int], paths: Iterable[Path] | None = None) -> list[Pat
 
 
 def advice(missing: Iterable[str]) -> str:
-    """What to say of characters that no font draws."""
+    """Return what to say of characters that no font draws."""
     named = "".join(sorted(set(missing)))
     more = f" and {len(named) - 40} more" if len(named) > 40 else ""
     return (
@@ -67,7 +67,7 @@ def advice(missing: Iterable[str]) -> str:
 
 
 def _package(character: str) -> str:
-    """The package of Debian that draws a character, as far as its name says it."""
+    """Return the package of Debian that draws a character, as far as its name says it."""
     name = unicodedata.name(character, "")
     if any(part in name for part in ("CJK", "HIRAGANA", "KATAKANA", "HANGUL", "BOPOMOFO", "FULLWIDTH")):
         return "fonts-noto-cjk"
@@ -75,7 +75,7 @@ def _package(character: str) -> str:
 
 
 def installed() -> Sequence[Path]:
-    """The font files of this computer, those that cover much first."""
+    """Return the font files of this computer, those that cover much first."""
     from matplotlib.font_manager import findSystemFonts
 
     def rank(path: Path) -> tuple[int, bool, str]:
@@ -88,7 +88,7 @@ def installed() -> Sequence[Path]:
 
 @cache
 def characters(path: Path) -> frozenset[int]:
-    """Code points that a font draws as outlines; none if it cannot be read."""
+    """Return code points that a font draws as outlines; none if it cannot be read."""
     from fontTools.ttLib import TTFont, TTLibError
 
     try:

@@ -21,7 +21,7 @@ _COLUMN, _ROW = ' scope="col"', ' scope="row"'
 def html_table(
     title: str, head: Sequence[str], rows: Iterable[Sequence[str]], notes: Iterable[str] = ()
 ) -> str:
-    """A title, a table whose rows begin with their name, and quiet notes below."""
+    """Return a title, a table whose rows begin with their name, and quiet notes below."""
     above = "".join(_cell("th", name, _COLUMN) for name in head)
     body = "".join(
         f'<tr style="background:none">{_cell("th", first, _ROW)}{"".join(map(_plain_cell, rest))}</tr>'

@@ -264,7 +264,8 @@ def _wrong(expected: str, value: Any) -> _Wrong:
 
 # ---- texts
 def parse_json(content: bytes | str, title: str, most: int = MOST_BYTES) -> Any:
-    """The value of JSON text, whose size, depth and number of values are bounded before it takes any memory.
+    """Return the value of JSON text, whose size, depth and number of values are bounded before it takes any
+    memory.
 
     Raises
     ------

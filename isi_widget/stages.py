@@ -61,5 +61,5 @@ class Stages:
         self.report(name, total, total)
 
     def total(self) -> dict[str, float]:
-        """Seconds of each stage, and of everything since the start as "total"."""
+        """Return seconds of each stage, and of everything since the start as "total"."""
         return {**self.seconds, "total": time.perf_counter() - self._start}

@@ -30,8 +30,8 @@ _RISKY = re.compile(r"'*[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
 
 
 def to_csv(frame: pd.DataFrame) -> str:
-    """A frame as CSV text (RFC 4180), without its index: texts made harmless, numbers in full precision, what
-    is missing as an empty cell.
+    """Return a frame as CSV text (RFC 4180), without its index: texts made harmless, numbers in full
+    precision, what is missing as an empty cell.
     """
     safe = frame.rename(columns=_guarded).copy()
     for place in range(safe.shape[1]):
@@ -44,7 +44,7 @@ def to_csv(frame: pd.DataFrame) -> str:
 
 
 def read_csv(path: str | PathLike[str] | IO[str], **options: Any) -> pd.DataFrame:
-    """The frame in a file that was written by `to_csv`; `options` are those of `pandas.read_csv`.
+    """Return the frame in a file that was written by `to_csv`; `options` are those of `pandas.read_csv`.
 
     Texts are as they were before they were made harmless, and texts of trials stay texts if they look like
     numbers ("3", "True"). "NA" and "None" are texts; an empty cell is missing, whether the text was empty or

@@ -15,19 +15,19 @@ _HALF = re.compile("[\ud800-\udfff]")
 
 
 def repaired(text: str) -> str:
-    """The text with neighbouring halves joined to their character, and any other half as U+FFFD."""
+    """Return the text with neighbouring halves joined to their character, and any other half as U+FFFD."""
     if text.isascii() or not _HALF.search(text):
         return text
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def held_half(text: str) -> tuple[str, str]:
-    """(text, half): a first half at the very end is split off, since its other half may still come."""
+    """Return (text, half): a first half at the very end is split off, since its other half may still come."""
     return (text[:-1], text[-1]) if text and "\ud800" <= text[-1] <= "\udbff" else (text, "")
 
 
 def all_repaired(value: Any) -> Any:
-    """A value made of dicts, lists and tuples, as JSON gives it, with every text in it repaired."""
+    """Return a value made of dicts, lists and tuples, as JSON gives it, with every text in it repaired."""
     if isinstance(value, str):
         return repaired(value)
     if isinstance(value, dict):

@@ -58,7 +58,8 @@ _MARKUP = frozenset("`~^|*_")
 
 
 def yes_or_no(text: str) -> Verdict | None:
-    """Whether a text is the word yes or no and nothing else but punctuation, quotes or emphasis around it.
+    """Return whether a text is the word yes or no and nothing else but punctuation, quotes or emphasis around
+    it.
 
     For single tokens: "Yes?", " no", '"No."', "**Yes**".
     """
@@ -74,7 +75,7 @@ def yes_or_no(text: str) -> Verdict | None:
 
 @lru_cache(maxsize=20_000)
 def verdict(text: str) -> Verdict | None:
-    """The yes or no that an answer clearly gives, or None.
+    """Return the yes or no that an answer clearly gives, or None.
 
     It stands at the beginning, by itself or before a punctuation mark ("Yes, there is a star."), and nothing
     after it takes it back ("No, wait, yes", "Yes, but only one", "Yes, there is no star"). "No stars" is no
@@ -96,7 +97,8 @@ def verdict(text: str) -> Verdict | None:
 
 @lru_cache(maxsize=20_000)
 def normalised(text: str, question: str = "") -> tuple[str, ...]:
-    """The words of an answer without what cannot change its meaning; equal for answers that say the same.
+    """Return the words of an answer without what cannot change its meaning; equal for answers that say the
+    same.
 
     Capitals, punctuation, white space, emphasis and quotes go; so do articles before a word, and a beginning
     like "It is", "There are" or "The answer is". Contractions are spelled out, numbers up to 99 and thousands
@@ -121,7 +123,9 @@ def normalised(text: str, question: str = "") -> tuple[str, ...]:
 
 # ------------------------------------------------------------------------------------------------ pieces
 def _folded(text: str) -> str:
-    """Lower case, composed, full-width letters as ordinary ones; no more: "ß" is not "ss", "²" not "2"."""
+    """Return lower case, composed, full-width letters as ordinary ones; no more: "ß" is not "ss", "²" not
+    "2".
+    """
     composed = unicodedata.normalize("NFC", text)
     narrow = "".join(
         chr(ord(c) - 0xFEE0) if 0xFF01 <= ord(c) <= 0xFF5E else " " if c == "\N{IDEOGRAPHIC SPACE}" else c
@@ -131,14 +135,14 @@ def _folded(text: str) -> str:
 
 
 def _is_silent(character: str) -> bool:
-    """Whether a character is punctuation or markup that says nothing, in any script."""
+    """Return whether a character is punctuation or markup that says nothing, in any script."""
     if character in _MEANT:
         return False
     return character in _MARKUP or unicodedata.category(character).startswith("P")
 
 
 def _is_around(character: str) -> bool:
-    """Whether a character may stand around a word: white space or silent, but no hyphen ("no-one")."""
+    """Return whether a character may stand around a word: white space or silent, but no hyphen ("no-one")."""
     return character.isspace() or (character != "-" and _is_silent(character))
 
 
@@ -161,7 +165,7 @@ def _tokens(text: str) -> list[str]:
 
 
 def _first_clause(text: str) -> list[str]:
-    """The words before the first punctuation mark that ends a clause, as they are in `_tokens`."""
+    """Return the words before the first punctuation mark that ends a clause, as they are in `_tokens`."""
     folded = _folded(text)
     start = 0
     while start < len(folded) and (_is_silent(folded[start]) or folded[start].isspace()):

@@ -57,7 +57,7 @@ def write_file(path: str | Path, content: bytes | str) -> Path:
 
 
 def _begin(target: Path) -> str:
-    """How the names of the unfinished files of a target begin, on this computer."""
+    """Return how the names of the unfinished files of a target begin, on this computer."""
     host = re.sub(r"[^A-Za-z0-9]", "_", socket.gethostname())[:20]
     return f".{target.name[:_LONGEST]}.{host}-"
 

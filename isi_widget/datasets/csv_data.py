@@ -40,7 +40,7 @@ def from_csv(
     delimiter: str = ",",
     on_error: Literal["raise", "skip"] = "raise",
 ) -> Dataset:
-    """A data set from a CSV file (UTF-8, with a header) and one or two folders of images.
+    """Return a data set from a CSV file (UTF-8, with a header) and one or two folders of images.
 
     Columns: ``image`` (file name in `images`) and ``question`` are needed. ``answer``, ``context``,
     ``complementary``, ``contradictory``, ``irrelevant``, ``level``, ``id`` and ``annotated`` (file name in
@@ -126,7 +126,7 @@ def _observation(
     seen: Counter[str],
     errors: list[str],
 ) -> Observation | None:
-    """One row; None with its errors, each naming the column, in `errors`."""
+    """Return one row; None with its errors, each naming the column, in `errors`."""
     files: dict[str, Path] = {}
     wanted = [("image", images, row["image"])]
     if annotated is not None:
@@ -167,12 +167,14 @@ def _observation(
 
 
 def _truth(cell: str, question: str) -> str | None:
-    """The truth in a column of yes/no truths."""
+    """Return the truth in a column of yes/no truths."""
     return None if cell.casefold() in _NO_VALUE else truth_of_cell(cell, question)
 
 
 def _read(table: Path, delimiter: str) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
-    """Header and rows (number, cells by column), white space stripped; rows without any content left out."""
+    """Return header and rows (number, cells by column), white space stripped; rows without any content left
+    out.
+    """
     try:
         with table.open(encoding=_encoding(table), newline="") as file:
             lines = list(_lines(file, table, delimiter))
@@ -213,13 +215,15 @@ def _read(table: Path, delimiter: str) -> tuple[list[str], list[tuple[int, dict[
 
 
 def _encoding(table: Path) -> str:
-    """UTF-8, unless the file begins with the mark of UTF-16, as a spreadsheet's "Unicode text" does."""
+    """Return UTF-8, unless the file begins with the mark of UTF-16, as a spreadsheet's "Unicode
+    text" does.
+    """
     with table.open("rb") as file:
         return "utf-16" if file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig"
 
 
 def _lines(file: Any, table: Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:
-    """Number (1 for the header, as a spreadsheet counts) and stripped cells of each record."""
+    """Yield number (1 for the header, as a spreadsheet counts) and stripped cells of each record."""
     try:
         reader = csv.reader(file, delimiter=delimiter, strict=True)
     except TypeError:

@@ -63,12 +63,14 @@ class Manifest:
         return sum(size for size, _ in self.files.values())
 
     def is_complete(self, folder: Path) -> bool:
-        """Whether every file is there in its size; contents were checked before a file got its name."""
+        """Return whether every file is there in its size; contents were checked before a file
+        got its name.
+        """
         return all(_size(folder / name) == size for name, (size, _) in self.files.items())
 
 
 def cache_folder() -> Path:
-    """The folder for downloads: ``ISI_WIDGET_CACHE``, else the system's place for caches."""
+    """Return the folder for downloads: ``ISI_WIDGET_CACHE``, else the system's place for caches."""
     chosen = os.environ.get("ISI_WIDGET_CACHE")
     if chosen:
         return Path(chosen).expanduser()

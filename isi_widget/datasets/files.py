@@ -25,7 +25,8 @@ class ImageFolder:
         self._found: dict[str, Path | InputError] = {}
 
     def image(self, name: str) -> Path:
-        """The image file `name` in the folder or below it, symbolic links followed, its header checked.
+        """Return the image file `name` in the folder or below it, symbolic links followed, its header
+        checked.
 
         Raises
         ------
@@ -70,7 +71,9 @@ class ImageFolder:
         return path
 
     def _is_plain(self, name: str) -> bool:
-        """Whether it is, in one look at the disk, an ordinary file in the folder itself: most names are."""
+        """Return whether it is, in one look at the disk, an ordinary file in the folder itself: most names
+        are.
+        """
         if any(sign in name for sign in "/\\:") or name in (".", ".."):
             return False
         try:
@@ -80,7 +83,7 @@ class ImageFolder:
 
 
 def _alike(folder: Path, name: str) -> str:
-    """A hint if a file of that name exists in other capitals or with another ending."""
+    """Return a hint if a file of that name exists in other capitals or with another ending."""
     wanted = PurePosixPath(name)
     near = (folder / wanted.parent).glob("*")
     found = sorted(item.name for item in near if item.stem.casefold() == wanted.stem.casefold())

@@ -52,7 +52,7 @@ class Noun:
     size: str | None = None
 
     def words(self, plural: bool = False) -> str:
-        """Such as "red star" or, plural, "large crosses"."""
+        """Return such as "red star" or, plural, "large crosses"."""
         noun = self.shape or "object"
         if plural:
             noun += "es" if noun.endswith("s") else "s"
@@ -70,7 +70,7 @@ class Noun:
         return f"the {self.words()}"
 
     def covers(self, other: Noun) -> bool:
-        """Whether everything that `other` describes is described by this noun too ("star" covers "red
+        """Return whether everything that `other` describes is described by this noun too ("star" covers "red
         star").
         """
         pairs = ((self.shape, other.shape), (self.colour, other.colour), (self.size, other.size))
@@ -99,7 +99,7 @@ class Claim:
     text: str = ""
 
     def denied(self) -> Claim:
-        """The opposite claim."""
+        """Return the opposite claim."""
         return replace(self, positive=not self.positive)
 
 
@@ -140,7 +140,7 @@ class Phrase:
 
 
 def _slots(claim: Claim, axis: str = "") -> dict[str, str]:
-    """Values for every template slot of a claim."""
+    """Return values for every template slot of a claim."""
     noun, value = claim.noun, claim.value or ""
     one = value == "one"
     side = value.removesuffix(" of")
@@ -172,7 +172,7 @@ def _fill(template: str, claim: Claim, decisive: str = "", prefix: str = "", axi
 
 @cache
 def questions(ask: Ask) -> tuple[Phrase, ...]:
-    """Every way to ask it, the canonical one first."""
+    """Return every way to ask it, the canonical one first."""
     kind = ask.claim.kind
     key = kind + "?" if ask.is_open else ("has" if kind in ("colour", "size") else kind)
     return tuple(_fill(template, ask.claim, axis=ask.axis) for template in QUESTIONS[key])
@@ -180,7 +180,8 @@ def questions(ask: Ask) -> tuple[Phrase, ...]:
 
 @cache
 def answers(ask: Ask, truth: Claim) -> tuple[Phrase, ...]:
-    """Every way to answer `ask` when `truth` holds, the canonical one ("Yes", "No", "Red", "Three") first.
+    """Return every way to answer `ask` when `truth` holds, the canonical one ("Yes", "No", "Red", "Three")
+    first.
 
     Parameters
     ----------
@@ -205,13 +206,13 @@ def answers(ask: Ask, truth: Claim) -> tuple[Phrase, ...]:
 
 
 def contexts(claim: Claim) -> tuple[str, ...]:
-    """Sentences for the text beside the picture that make this claim."""
+    """Return sentences for the text beside the picture that make this claim."""
     return tuple(_fill(form, claim).text for form in CONTEXTS[claim.kind][not claim.positive])
 
 
 def _normal(claim: Claim) -> Claim:
-    """One form for equal claims: relations as "left of" / "above", their denials as the opposite, "exists"
-    for zero.
+    """Return one form for equal claims: relations as "left of" / "above", their denials as the opposite,
+    "exists" for zero.
     """
     if claim.kind == "relation" and claim.value and claim.other:
         # questions about relations are only asked where the axis decides: "not left of" is "right of"
@@ -229,7 +230,7 @@ def _normal(claim: Claim) -> Claim:
 
 
 def compare(first: Claim, second: Claim) -> int:
-    """What the first claim says about the second: `CONTRADICTION`, `NEUTRAL` or `ENTAILMENT`."""
+    """Return what the first claim says about the second: `CONTRADICTION`, `NEUTRAL` or `ENTAILMENT`."""
     one, two = _normal(first), _normal(second)
     if one == two:
         return ENTAILMENT
@@ -273,7 +274,9 @@ def _compare_count_existence(one: Claim, two: Claim) -> int:
 
 
 def vocabulary() -> Iterator[str]:
-    """Sentences that together use every word of the grammar, in every position and case that it can take."""
+    """Yield sentences that together use every word of the grammar, in every position and case that it can
+    take.
+    """
     nouns = [Noun(shape) for shape in SHAPES] + [Noun(None, colour) for colour in COLOURS]
     nouns += [Noun("star", "red", size) for size in SIZES] + [Noun()]
     for index, noun in enumerate(nouns):

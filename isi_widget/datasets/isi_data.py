@@ -26,7 +26,7 @@ def isi_vqa(
     progress: bool | Callable[[int, int], None] = True,
     on_error: Literal["raise", "skip"] = "raise",
 ) -> Dataset:
-    """The ISI VQA data set (Klein et al., Interactive Semantic Interventions for VLMs).
+    """Return the ISI VQA data set (Klein et al., Interactive Semantic Interventions for VLMs).
 
     Parameters
     ----------

@@ -47,7 +47,7 @@ class _Lazy:
         return self._picture
 
     def get(self) -> Picture:
-        """The picture."""
+        """Return the picture."""
         if self._picture is not None:
             return self._picture
         picture = self._seen() if self._seen is not None else None
@@ -186,20 +186,20 @@ class Observation:
         )
 
     def stimulus(self) -> Stimulus:
-        """What a VLM is shown if nothing is changed."""
+        """Return what a VLM is shown if nothing is changed."""
         return Stimulus(self.image, self.question, self.context, self.answer, self.presets)
 
     def with_texts(
         self, question: str, context: str = "", answer: str | bool | int | None = None
     ) -> Observation:
-        """The same picture with other texts and another truth; it belongs to no data set."""
+        """Return the same picture with other texts and another truth; it belongs to no data set."""
         make, arguments = self.__reduce__()
         image, _, _, _, *rest = arguments
         made: Observation = make(image, question, context, answer, *rest)
         return made
 
     def _random_image(self, seed: int) -> Picture:
-        """The image of another observation, of other content."""
+        """Return the image of another observation, of other content."""
         own = self.image
         for other in self._others(seed):
             picture = other._picture()
@@ -210,7 +210,7 @@ class Observation:
         )
 
     def _random_context(self, seed: int) -> str:
-        """A context of another observation, about another image."""
+        """Return a context of another observation, about another image."""
         own, image = {self.context, *self._contexts.values(), ""}, self.image
         for other in self._others(seed):
             texts = [text for text in (*other._contexts.values(), other.context) if text not in own]
@@ -221,14 +221,14 @@ class Observation:
         )
 
     def _picture(self) -> Picture | None:
-        """The image; None if it cannot be loaded, which is no matter of the observation that asks."""
+        """Return the image; None if it cannot be loaded, which is no matter of the observation that asks."""
         try:
             return self.image
         except InputError:
             return None
 
     def _others(self, seed: int) -> Iterable[Observation]:
-        """The other observations of the data set, in random order by seed."""
+        """Yield the other observations of the data set, in random order by seed."""
         if self._dataset is None:
             return
         for index in np.random.default_rng(seed).permutation(len(self._dataset)):
@@ -273,7 +273,7 @@ class Observation:
         return Observation, arguments
 
     def _placed(self, dataset: Dataset, index: int) -> Observation:
-        """The same observation as a member of a data set."""
+        """Return the same observation as a member of a data set."""
         copy = object.__new__(Observation)
         for name in self.__slots__:
             object.__setattr__(copy, name, getattr(self, name))

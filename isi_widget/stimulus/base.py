@@ -35,7 +35,9 @@ class Drawing(Operation):
         return 0
 
     def effort(self, size: tuple[int, int]) -> float:
-        """About how many nanoseconds it takes at most to paint this on an image of `size` (see `effort`)."""
+        """Return about how many nanoseconds it takes at most to paint this on an image of `size` (see
+        `effort`).
+        """
         return 0.0
 
     def draw(self, image: Image.Image) -> None:

@@ -27,7 +27,7 @@ LARGEST_SEED = 2**53 - 1
 
 
 def number(value: Any, name: str, *, low: float = -LARGEST, high: float = LARGEST) -> float:
-    """A finite real number on [low, high] as a float."""
+    """Return a finite real number on [low, high] as a float."""
     if isinstance(value, bool) or not isinstance(value, Real):
         raise InputError(f"{name} must be a number, got {_shown(value)}.")
     try:
@@ -42,7 +42,7 @@ def number(value: Any, name: str, *, low: float = -LARGEST, high: float = LARGES
 
 
 def integer(value: Any, name: str, *, low: int = 0, high: int = LARGEST_SEED) -> int:
-    """A whole number on [low, high]."""
+    """Return a whole number on [low, high]."""
     if isinstance(value, bool) or not isinstance(value, Integral):
         raise InputError(f"{name} must be a whole number, got {_shown(value)}.")
     result = int(value)
@@ -52,14 +52,16 @@ def integer(value: Any, name: str, *, low: int = 0, high: int = LARGEST_SEED) ->
 
 
 def flag(value: Any, name: str) -> bool:
-    """True or False, nothing that merely counts as such."""
+    """Return true or False, nothing that merely counts as such."""
     if not isinstance(value, bool):
         raise InputError(f"{name} must be true or false, got {_shown(value)}.")
     return value
 
 
 def text(value: Any, name: str, *, longest: int = LONGEST_TEXT) -> str:
-    """A string of at most `longest` characters; halves of characters are joined, or replaced (`repaired`)."""
+    """Return a string of at most `longest` characters; halves of characters are joined, or replaced
+    (`repaired`).
+    """
     if not isinstance(value, str):
         raise InputError(f"{name} must be text, got {_shown(value)}.")
     if len(value) > longest:
@@ -68,19 +70,19 @@ def text(value: Any, name: str, *, longest: int = LONGEST_TEXT) -> str:
 
 
 def one_of(value: Any, name: str, choices: Sequence[str]) -> str:
-    """One of the given words."""
+    """Return one of the given words."""
     if not isinstance(value, str) or value not in choices:
         raise InputError(f"{name} must be one of {', '.join(choices)}; got {_shown(value)}.")
     return value
 
 
 def on_error(value: Any) -> str:
-    """What is done with one bad item of many: "raise", or "skip" to leave it out and list it."""
+    """Return what is done with one bad item of many: "raise", or "skip" to leave it out and list it."""
     return one_of(value, "on_error", ("raise", "skip"))
 
 
 def color(value: Any, name: str) -> str:
-    """A CSS colour name or hex value as lower-case ``#rrggbb``; transparency is refused."""
+    """Return a CSS colour name or hex value as lower-case ``#rrggbb``; transparency is refused."""
     if not isinstance(value, str):
         raise InputError(f'{name} must be a colour such as "red" or "#ff0000", got {_shown(value)}.')
     try:
@@ -97,7 +99,9 @@ def color(value: Any, name: str) -> str:
 
 
 def numbers(value: Any, name: str, count: int, wanted: str) -> tuple[float, ...]:
-    """A list, tuple or array of `count` finite numbers; `wanted` describes it, for example ``[x, y]``."""
+    """Return a list, tuple or array of `count` finite numbers; `wanted` describes it, for
+    example ``[x, y]``.
+    """
     if isinstance(value, (str, bytes)) or not hasattr(value, "__len__") or not hasattr(value, "__iter__"):
         raise InputError(f"{name} must be {wanted}, got {_shown(value)}.")
     if len(value) != count:
@@ -106,13 +110,13 @@ def numbers(value: Any, name: str, count: int, wanted: str) -> tuple[float, ...]
 
 
 def point(value: Any, name: str) -> tuple[float, float]:
-    """[x, y] in pixels."""
+    """Return [x, y] in pixels."""
     x, y = numbers(value, name, 2, "[x, y]")
     return x, y
 
 
 def region(value: Any, name: str) -> tuple[float, float, float, float]:
-    """[x, y, width, height] in pixels, width and height not negative."""
+    """Return [x, y, width, height] in pixels, width and height not negative."""
     x, y, width, height = numbers(value, name, 4, "[x, y, width, height]")
     if width < 0 or height < 0:
         raise InputError(f"{name} must have a width and height of 0 or more, got {width:g} x {height:g}.")
@@ -120,7 +124,7 @@ def region(value: Any, name: str) -> tuple[float, float, float, float]:
 
 
 def missing(value: Any) -> bool:
-    """Whether a value is what tables have in an empty cell: None, NaN, pandas' NA and NaT."""
+    """Return whether a value is what tables have in an empty cell: None, NaN, pandas' NA and NaT."""
     if isinstance(value, str):
         return False
     if value is None or type(value).__name__ in ("NAType", "NaTType"):
@@ -129,8 +133,8 @@ def missing(value: Any) -> bool:
 
 
 def truth(value: Any, name: str = "answer") -> str | None:
-    """The true answer: True, 1 and any spelling of "yes" become "Yes", False, 0 and "no" become "No"; other
-    text stays, stripped.
+    """Return the true answer: True, 1 and any spelling of "yes" become "Yes", False, 0 and "no" become "No";
+    other text stays, stripped.
 
     Values of NumPy and pandas count as those of Python. Empty text and a missing value (NaN, NA) are None.
     Other numbers are refused, since 0 and 1 already mean no and yes: pass a count as text.
@@ -150,6 +154,6 @@ def truth(value: Any, name: str = "answer") -> str | None:
 
 
 def _shown(value: Any) -> str:
-    """The value and its type, short enough for a message."""
+    """Return the value and its type, short enough for a message."""
     shown = repr(value)  # of a lone half an escape
     return f"{shown if len(shown) <= 60 else shown[:57] + '...'} ({type(value).__name__})"

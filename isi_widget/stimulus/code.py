@@ -23,7 +23,7 @@ _LEFT_OUT = {"hidden", "locked"}
 
 
 def stimulus_code(stimulus: Stimulus, name: str = "s") -> str:
-    """Python that rebuilds `stimulus` from `obs.stimulus()` and calls it `name`.
+    """Return Python that rebuilds `stimulus` from `obs.stimulus()` and calls it `name`.
 
     Images of one's own are looked up in a dict `pictures` by SHA-256 (`stimulus.pictures` is one). Hidden
     drawings are left out, and nothing is locked.
@@ -84,7 +84,7 @@ def _preset(operation: ReplaceImage | ReplaceContext) -> str:
 
 
 def _is_what_the_preset_says(stimulus: Stimulus, operation: ReplaceContext) -> bool:
-    """Whether the preset would give this text again; a random one that cannot be asked is trusted."""
+    """Return whether the preset would give this text again; a random one that cannot be asked is trusted."""
     assert operation.preset is not None
     if operation.preset not in stimulus.presets.context_names:
         return operation.preset == "random"

@@ -67,11 +67,11 @@ class CopiedPatch(Drawing):
             )
 
     def of(self, picture: Picture) -> CopiedPatch:
-        """The same patch, cut from `picture` unless it has its own."""
+        """Return the same patch, cut from `picture` unless it has its own."""
         return self if self.picture is not None else replace(self, picture=picture)
 
     def bounds(self, size: tuple[int, int]) -> Bounds:
-        """Around the part of the target that the picture fills, inside the image."""
+        """Return around the part of the target that the picture fills, inside the image."""
         left, top, right, bottom = self._target(self.picture.size if self.picture else size)
         if right - left < _THINNEST or bottom - top < _THINNEST:
             return (0, 0, 0, 0)
@@ -101,7 +101,7 @@ class CopiedPatch(Drawing):
             image.paste(seen.crop((*at, at[0] + mask.width, at[1] + mask.height)), (x, y), mask)
 
     def _target(self, size: tuple[int, int]) -> tuple[float, float, float, float]:
-        """left, top, right, bottom in the image of that part of the source that lies in a picture of
+        """Return left, top, right, bottom in the image of that part of the source that lies in a picture of
         `size`.
         """
         (left, right), (top, bottom) = (axis.target for axis in self._axes(size))
@@ -113,7 +113,7 @@ class CopiedPatch(Drawing):
         return _Axis(x, width, self.x, self.width, size[0]), _Axis(y, height, self.y, self.height, size[1])
 
     def _resized(self, picture: Image.Image, bounds: Bounds) -> Image.Image:
-        """What `bounds` of the image show, as if the source were continued beyond its edges."""
+        """Return what `bounds` of the image show, as if the source were continued beyond its edges."""
         across, down = self._axes(picture.size)
         seen = picture.crop((across.cells[0], down.cells[0], across.cells[1], down.cells[1]))
         if across.shrinks or down.shrinks:
@@ -160,7 +160,7 @@ class _Axis:
         )
 
     def box(self, first: int, last: int) -> tuple[float, float]:
-        """Where pixels [first, last) of the image lie, in cells."""
+        """Return where pixels [first, last) of the image lie, in cells."""
         if self.shrinks:
             cell = self.count / (self.target[1] - self.target[0])
             return (first - self.target[0]) * cell, (last - self.target[0]) * cell

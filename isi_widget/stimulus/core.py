@@ -366,7 +366,7 @@ class Stimulus:
         return {picture.sha256: picture for picture in (self.image, *used) if picture is not None}
 
     def render(self) -> Image.Image:
-        """The exact RGB pixels that a model is shown, at the size of the current image; a copy."""
+        """Return the exact RGB pixels that a model is shown, at the size of the current image; a copy."""
         return cache.render(self.current_image, self.drawings).copy()
 
     @cached_property
@@ -385,14 +385,14 @@ class Stimulus:
     # Elsewhere -----------------------------------------------------------------------------------------
 
     def to_dict(self, *, embed: bool = True) -> dict[str, Any]:
-        """As a JSON-ready record; with `embed` the pictures are inside, as PNG in base64."""
+        """Return a JSON-ready record; with `embed` the pictures are inside, as PNG in base64."""
         from isi_widget.stimulus.serial import stimulus_to_dict
 
         return stimulus_to_dict(self, embed=embed)
 
     @classmethod
     def from_dict(cls, record: Mapping[str, Any], pictures: Mapping[str, Picture] | None = None) -> Stimulus:
-        """The inverse of `to_dict`; `pictures` by SHA-256 are needed if they are not embedded."""
+        """Rebuild from the record of `to_dict`; `pictures` by SHA-256 are needed if they are not embedded."""
         from isi_widget.stimulus.serial import stimulus_from_dict
 
         return stimulus_from_dict(record, pictures)
@@ -403,13 +403,13 @@ class Stimulus:
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Stimulus:
-        """The inverse of `to_json`."""
+        """Rebuild from the record of `to_json`."""
         from isi_widget.stimulus.serial import parse_json
 
         return cls.from_dict(parse_json(text))
 
     def code(self, name: str = "s") -> str:
-        """Python that rebuilds this from `obs.stimulus()`; own images come from a dict `pictures`."""
+        """Return Python that rebuilds this from `obs.stimulus()`; own images come from a dict `pictures`."""
         from isi_widget.stimulus.code import stimulus_code
 
         return stimulus_code(self, name)
@@ -429,7 +429,7 @@ class Stimulus:
         return index % count
 
     def _resolve(self, record: Any, known: Mapping[str, Picture]) -> Operation:
-        """An operation from its JSON form, presets looked up."""
+        """Return an operation from its JSON form, presets looked up."""
         has_preset = isinstance(record, Mapping) and isinstance(record.get("preset"), str)
         kind = operation_kind(record, optional=("image", "text") if has_preset else ("image",))
         if kind is ReplaceImage:

@@ -34,7 +34,7 @@ _THINNEST = 1e-6  # thinner ellipses (radius in pixels) cover nothing that 8 bit
 
 
 def turned(points: Points, center: tuple[float, float], angle: float) -> list[tuple[float, float]]:
-    """The points turned by `angle` degrees about `center`, clockwise as seen (y points down)."""
+    """Return the points turned by `angle` degrees about `center`, clockwise as seen (y points down)."""
     cos, sin = _direction(angle)
     return [
         (
@@ -46,14 +46,14 @@ def turned(points: Points, center: tuple[float, float], angle: float) -> list[tu
 
 
 def _direction(angle: float) -> tuple[float, float]:
-    """Cosine and sine of degrees, exact for quarter turns."""
+    """Return cosine and sine of degrees, exact for quarter turns."""
     quarters, rest = divmod(angle, 90.0)
     cos, sin = math.cos(math.radians(rest)), math.sin(math.radians(rest))
     return ((cos, sin), (-sin, cos), (-cos, -sin), (sin, -cos))[int(quarters) % 4]
 
 
 def convex(points: Points) -> Spans:
-    """Spans of a convex polygon given by its corners in order."""
+    """Return spans of a convex polygon given by its corners in order."""
 
     def spans(y: Floats) -> tuple[Indices, Floats, Floats]:
         left, right = np.full(y.shape, np.inf), np.full(y.shape, -np.inf)
@@ -70,7 +70,7 @@ def convex(points: Points) -> Spans:
 
 
 def even_odd(points: Points) -> Spans:
-    """Spans of any closed polygon: what an odd number of its turns surrounds is inside."""
+    """Return spans of any closed polygon: what an odd number of its turns surrounds is inside."""
     edges = _edges(points)
 
     def spans(y: Floats) -> tuple[Indices, Floats, Floats]:
@@ -80,7 +80,7 @@ def even_odd(points: Points) -> Spans:
 
 
 def stroke(points: Points, width: float) -> Spans:
-    """Spans of the closed line through the points, `width` wide and centred on them, with round joins.
+    """Return spans of the closed line through the points, `width` wide and centred on them, with round joins.
 
     The union of one rectangle for each edge and one disc for each corner, by non-zero winding.
     """
@@ -108,7 +108,7 @@ def stroke(points: Points, width: float) -> Spans:
 
 
 def _edges(points: Points) -> Floats:
-    """Closed polygon -> [n, 4]: x and y of each edge's start and end."""
+    """Return closed polygon -> [n, 4]: x and y of each edge's start and end."""
     corners = np.asarray(points, dtype=np.float64)
     return np.hstack([corners, np.roll(corners, -1, axis=0)])
 
@@ -116,7 +116,7 @@ def _edges(points: Points) -> Floats:
 def _crossings(
     edges: Floats, y: Floats, side: Literal["left", "right"] = "left"
 ) -> tuple[Indices, Floats, NDArray[np.int64]]:
-    """Where edges [n, 4] cross the lines at ascending y: line [k], x [k], and +1 for an edge that runs
+    """Return where edges [n, 4] cross the lines at ascending y: line [k], x [k], and +1 for an edge that runs
     upwards, else -1.
 
     Of an edge's two ends the upper one counts as crossed and the lower one does not; with side "right" the
@@ -143,14 +143,15 @@ def _discs(centers: Floats, radius: float, y: Floats) -> list[tuple[Indices, Flo
 
 
 def _pairs(line: Indices, x: Floats) -> tuple[Indices, Floats, Floats]:
-    """Spans between the 1st and 2nd, 3rd and 4th, ... crossing of each line, whose number is even."""
+    """Return spans between the 1st and 2nd, 3rd and 4th, ... crossing of each line, whose number is even."""
     order = _in_order(line, x)
     line, x = line[order], x[order]
     return line[0::2], x[0::2], x[1::2]
 
 
 def _in_order(line: Indices, x: Floats) -> Indices:
-    """Indices that sort by line, then by x: one sort of one number, several times faster than a lexsort.
+    """Return indices that sort by line, then by x: one sort of one number, several times faster than a
+    lexsort.
 
     The lines are laid end to end, a power of two apart, so that whole and half coordinates stay exact; others
     are ordered to within a millionth of a pixel.
@@ -163,8 +164,8 @@ def _in_order(line: Indices, x: Floats) -> Indices:
 
 
 def rows_at_once(points: Points, width: float, bounds: Bounds) -> int:
-    """How many rows of pixels to take at a time, so that a polygon's crossings with their scan lines fit into
-    a bounded memory; `width` is that of its line, 0 if it is filled.
+    """Return how many rows of pixels to take at a time, so that a polygon's crossings with their scan lines
+    fit into a bounded memory; `width` is that of its line, 0 if it is filled.
     """
     top, rows = bounds[1], bounds[3] - bounds[1]
     if len(points) * LINES * _BAND <= _CROSSINGS or rows < 1:
@@ -184,7 +185,7 @@ def rows_at_once(points: Points, width: float, bounds: Bounds) -> int:
 
 
 def centers_inside(points: Points, bounds: Bounds) -> NDArray[np.bool_]:
-    """Which pixels of `bounds` have their centre inside a polygon (even-odd): [height, width].
+    """Return which pixels of `bounds` have their centre inside a polygon (even-odd): [height, width].
 
     A centre on the left or upper edge is outside, one on the right or lower edge inside, as with edges that
     are rounded to whole pixels, half upwards.
@@ -204,8 +205,8 @@ def centers_inside(points: Points, bounds: Bounds) -> NDArray[np.bool_]:
 
 
 def ellipse(left: float, top: float, right: float, bottom: float, angle: float = 0.0) -> Spans:
-    """Spans of the ellipse inside a box, then turned by `angle` degrees about its centre; empty if the box
-    is.
+    """Return spans of the ellipse inside a box, then turned by `angle` degrees about its centre; empty if the
+    box is.
     """
     center_x, center_y, radius_x, radius_y = (
         (left + right) / 2,
@@ -245,15 +246,17 @@ def ellipse(left: float, top: float, right: float, bottom: float, angle: float =
 
 
 def ellipse_reach(width: float, height: float, angle: float) -> tuple[float, float]:
-    """How far the ellipse in a box of that size, turned by `angle` degrees, reaches from its centre in x and
-    y.
+    """Return how far the ellipse in a box of that size, turned by `angle` degrees, reaches from its centre in
+    x and y.
     """
     cos, sin = _direction(angle)
     return math.hypot(width / 2 * cos, height / 2 * sin), math.hypot(width / 2 * sin, height / 2 * cos)
 
 
 def pixel_bounds(left: float, top: float, right: float, bottom: float, size: tuple[int, int]) -> Bounds:
-    """The smallest whole-pixel box around a float box, inside an image of `size`; all 0 if none is left."""
+    """Return the smallest whole-pixel box around a float box, inside an image of `size`; all 0 if none is
+    left.
+    """
     x0, y0 = max(0, int(np.floor(left))), max(0, int(np.floor(top)))
     x1, y1 = min(size[0], int(np.ceil(right))), min(size[1], int(np.ceil(bottom)))
     return (x0, y0, x1, y1) if x0 < x1 and y0 < y1 else (0, 0, 0, 0)
@@ -277,8 +280,8 @@ def fill(
 def cover(
     bounds: Bounds, add: Sequence[Spans], subtract: Sequence[Spans] = (), band: int = _BAND
 ) -> Iterator[tuple[tuple[int, int], Image.Image]]:
-    """Coverage of the shapes of `add` less those of `subtract`, inside `bounds`, as masks (L) with their top
-    left, band by band.
+    """Yield coverage of the shapes of `add` less those of `subtract`, inside `bounds`, as masks (L) with
+    their top left, band by band.
 
     Shapes of `add` should not overlap each other, nor those of `subtract` stick out: coverages are summed,
     then cut to [0, 1].
@@ -305,7 +308,7 @@ def cover(
 def _coverage(
     spans: Sequence[tuple[float, Indices, Floats, Floats]], rows: int, first: int, last: int
 ) -> Floats:
-    """Summed coverage [rows, last - first] of signed spans.
+    """Return summed coverage [rows, last - first] of signed spans.
 
     The overlap of [x, infinity) with pixel i is the step clip(i + 1 - x, 0, 1). Its differences along i are
     two numbers, so each span end adds two numbers to a table, and one running sum over the table gives all

@@ -58,7 +58,7 @@ class _Effect(Drawing):
         return found
 
     def _of_a_pixel(self) -> float:
-        """Nanoseconds for each pixel."""
+        """Return nanoseconds for each pixel."""
         raise NotImplementedError
 
 
@@ -87,7 +87,7 @@ class GaussianNoise(_Effect):
         )
 
     def bounds(self, size: tuple[int, int]) -> Bounds:
-        """The region's box on whole pixels, inside the image."""
+        """Return the region's box on whole pixels, inside the image."""
         return (0, 0, 0, 0) if self.sigma == 0 else region_bounds(self.region, size)
 
     def _of_a_pixel(self) -> float:
@@ -128,7 +128,7 @@ class Blur(_Effect):
         self._set(radius=radius, region=check_region(self.region, self._name("region")))
 
     def bounds(self, size: tuple[int, int]) -> Bounds:
-        """The region's box on whole pixels, inside the image."""
+        """Return the region's box on whole pixels, inside the image."""
         return region_bounds(self.region, size)
 
     def _of_a_pixel(self) -> float:
@@ -170,7 +170,7 @@ class Pixelate(_Effect):
         )
 
     def bounds(self, size: tuple[int, int]) -> Bounds:
-        """The region's box on whole pixels, inside the image."""
+        """Return the region's box on whole pixels, inside the image."""
         return region_bounds(self.region, size)
 
     def _of_a_pixel(self) -> float:
@@ -198,7 +198,7 @@ class Pixelate(_Effect):
         return result
 
     def _edges(self, origin: int, low: int, high: int) -> NDArray[np.int64]:
-        """Where squares that start at `origin` begin and end inside [low, high), counted from low."""
+        """Return where squares that start at `origin` begin and end inside [low, high), counted from low."""
         first = origin + ((low - origin) // self.size + 1) * self.size
         return np.array([low, *range(first, high, self.size), high]) - low
 
@@ -236,7 +236,7 @@ class Erase(_Effect):
             raise InputError(f'{str(error)[:-1]}; or "mean", or "inpaint".') from None
 
     def bounds(self, size: tuple[int, int]) -> Bounds:
-        """The region's box on whole pixels, inside the image."""
+        """Return the region's box on whole pixels, inside the image."""
         return region_bounds(self.region, size)
 
     def _of_a_pixel(self) -> float:
@@ -264,7 +264,7 @@ class Erase(_Effect):
 
 
 def mean_color(image: Image.Image) -> tuple[int, int, int]:
-    """The mean of each channel of an RGB image, rounded half up; exact."""
+    """Return the mean of each channel of an RGB image, rounded half up; exact."""
     counts = np.array(image.histogram(), dtype=np.int64).reshape(3, 256)
     sums, number = counts @ np.arange(256), image.width * image.height
     red, green, blue = ((2 * int(total) + number) // (2 * number) for total in sums)
@@ -274,7 +274,9 @@ def mean_color(image: Image.Image) -> tuple[int, int, int]:
 def _sums(
     values: NDArray[Any], edges: NDArray[np.int64], dtype: type[np.unsignedinteger[Any]]
 ) -> NDArray[Any]:
-    """Sums along the first axis between one edge and the next (NumPy's reduceat is many times slower)."""
+    """Return sums along the first axis between one edge and the next (NumPy's reduceat is many
+    times slower).
+    """
     return np.stack([values[a:b].sum(axis=0, dtype=dtype) for a, b in itertools.pairwise(edges)])
 
 

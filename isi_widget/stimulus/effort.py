@@ -31,7 +31,7 @@ _MANY = 100
 
 
 def height(points: Sequence[tuple[float, float]]) -> float:
-    """How far a closed line goes up and down in all, in pixels."""
+    """Return how far a closed line goes up and down in all, in pixels."""
     if len(points) < _MANY:
         return sum(abs(b[1] - a[1]) for a, b in pairwise([*points, points[0]]))
     y = np.asarray(points, dtype=np.float64)[:, 1]
@@ -39,7 +39,7 @@ def height(points: Sequence[tuple[float, float]]) -> float:
 
 
 def crossings(points: Sequence[tuple[float, float]], height: float, size: tuple[int, int]) -> float:
-    """How often a closed line crosses the rows of an image, at most."""
+    """Return how often a closed line crosses the rows of an image, at most."""
     return min(height + len(points), len(points) * float(size[1]))
 
 
@@ -56,7 +56,7 @@ _NOTHING = Load()
 def load(
     operations: int, drawings: Sequence[Drawing], size: tuple[int, int], before: Load = _NOTHING
 ) -> Load:
-    """What `drawings` take on an image of `size`, added to what those before them take.
+    """Return what `drawings` take on an image of `size`, added to what those before them take.
 
     Raises
     ------

@@ -48,7 +48,7 @@ _RESHAPING = {
 
 
 def text_extent(text: str, size: float) -> tuple[float, float]:
-    """Width (the font's advance, of the longest line) and height of text in pixels."""
+    """Return the width (the font's advance, of the longest line) and height of text in pixels."""
     lines = _split(text)
     width = max(_places(visual(line))[-1] for line in lines)
     return width * size, len(lines) * LINE_HEIGHT * size
@@ -56,8 +56,9 @@ def text_extent(text: str, size: float) -> tuple[float, float]:
 
 @lru_cache(maxsize=256)
 def visual(line: str) -> str:
-    """A line as it is drawn from left to right: in visual order where letters run from right to left (Unicode
-    Standard Annex 9; the line's direction is that of its first letter), Arabic letters in their joined forms.
+    """Return a line as it is drawn from left to right: in visual order where letters run from right to left
+    (Unicode Standard Annex 9; the line's direction is that of its first letter), Arabic letters in their
+    joined forms.
     """
     if not any(unicodedata.bidirectional(character) in _FROM_RIGHT for character in line):
         return line
@@ -74,14 +75,16 @@ def visual(line: str) -> str:
 
 
 def unwritten(text: str) -> str:
-    """The letters of a text that the font has no shape for, once each: they are drawn as empty boxes."""
+    """Return the letters of a text that the font has no shape for, once each: they are drawn as
+    empty boxes.
+    """
     glyphs = _tables()[0]
     letters = dict.fromkeys(letter for line in _split(text) for letter in visual(line))
     return "".join(c for c in letters if c not in glyphs and unicodedata.category(c) not in _SHAPELESS)
 
 
 def check_text(text: object, size: object, name: str, size_name: str) -> tuple[str, float]:
-    """Text and its font size, together small enough to draw."""
+    """Return text and its font size, together small enough to draw."""
     words = checks.text(text, name)
     pixels = checks.number(size, size_name, low=0, high=LARGEST_TEXT_SIZE)
     if len(words) * pixels**2 > _LARGEST_TEXT_AREA:
@@ -120,7 +123,7 @@ class Text(Drawing):
         self._set(text=text, size=size)
 
     def bounds(self, size: tuple[int, int]) -> Bounds:
-        """Around the ink of all lines; two pixels wider if turned, for the resampling."""
+        """Return around the ink of all lines; two pixels wider if turned, for the resampling."""
         ink = self._ink
         if ink is None:
             return (0, 0, 0, 0)
@@ -140,7 +143,7 @@ class Text(Drawing):
         image.paste(self.color, bounds[:2], mask)
 
     def _mask(self, bounds: Bounds) -> Image.Image:
-        """The ink, upright, inside `bounds`."""
+        """Return the ink, upright, inside `bounds`."""
         left, top, right, bottom = bounds
         mask = Image.new("L", (right - left, bottom - top))
         pen = ImageDraw.Draw(mask)
@@ -152,7 +155,9 @@ class Text(Drawing):
         return mask
 
     def _turned_mask(self, bounds: Bounds) -> Image.Image:
-        """The ink, turned, inside `bounds`: as much of the upright ink as comes to lie there, resampled."""
+        """Return the ink, turned, inside `bounds`: as much of the upright ink as comes to lie there,
+        resampled.
+        """
         ink, center = self._ink, self._center()
         assert ink is not None
         back = _turned_box(bounds, center, -self.angle)
@@ -193,12 +198,12 @@ class Text(Drawing):
         return min(lefts), min(tops), max(rights), max(bottoms)
 
     def _letters(self, line: str) -> Iterator[tuple[int, str]]:
-        """The letters of a line from left to right, each at the whole pixel nearest to its place."""
+        """Yield the letters of a line from left to right, each at the whole pixel nearest to its place."""
         for place, letter in zip(_places(line), line, strict=False):
             yield _nearest(self.x + place * self.size), letter
 
     def _lines(self) -> list[tuple[int, str, ImageFont.FreeTypeFont]]:
-        """Base line, text in visual order and font of each line that has any ink."""
+        """Return base line, text in visual order and font of each line that has any ink."""
         if self.size < 1:  # FreeType has no smaller letters
             return []
         font = _font(self.size)
@@ -210,7 +215,7 @@ class Text(Drawing):
 def _turned_box(
     box: tuple[float, float, float, float], center: tuple[float, float], angle: float
 ) -> tuple[float, float, float, float]:
-    """The upright box around a turned one, with room for the resampling."""
+    """Return the upright box around a turned one, with room for the resampling."""
     left, top, right, bottom = box
     corners = turned([(left, top), (right, top), (right, bottom), (left, bottom)], center, angle)
     xs, ys = zip(*corners, strict=True)
@@ -223,12 +228,15 @@ def _split(text: str) -> list[str]:
 
 
 def _nearest(place: float) -> int:
-    """Pillow sets letters on whole pixels, and rounds places left of the image otherwise than those in it."""
+    """Return Pillow sets letters on whole pixels, and rounds places left of the image otherwise than those in
+    it.
+    """
     return math.floor(place + 0.5)
 
 
 def _places(line: str) -> list[float]:
-    """Where each letter begins, and after them where the line ends, in ems: widths and kerning of the font.
+    """Return where each letter begins, and after them where the line ends, in ems: widths and kerning of the
+    font.
 
     Not Pillow's: it rounds widths for a size, and kerns by a 64th of what the font says.
     """
@@ -244,7 +252,7 @@ def _advance(letter: str, following: str) -> float:
 
 @cache
 def _tables() -> tuple[dict[str, str], dict[tuple[str, str], int]]:
-    """Glyph names by letter, and units of kerning by pairs of them."""
+    """Return glyph names by letter, and units of kerning by pairs of them."""
     from fontTools.ttLib import TTFont
 
     with TTFont(FONT) as font:
@@ -261,5 +269,7 @@ def _reshaper() -> ArabicReshaper:
 
 @lru_cache(maxsize=32)
 def _font(size: float) -> ImageFont.FreeTypeFont:
-    """The shipped font, laid out without optional libraries, so that text looks the same on every machine."""
+    """Return the shipped font, laid out without optional libraries, so that text looks the same on every
+    machine.
+    """
     return ImageFont.truetype(str(FONT), size, layout_engine=ImageFont.Layout.BASIC)

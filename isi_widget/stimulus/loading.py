@@ -77,7 +77,7 @@ def _warn(name: str, clause: str, level: int) -> None:
 
 
 def load_image(source: ImageSource) -> Picture:
-    """Any image as a `Picture`.
+    """Return any image as a `Picture`.
 
     Parameters
     ----------
@@ -116,7 +116,7 @@ def load_image(source: ImageSource) -> Picture:
 
 
 def _from_text(source: str) -> Picture:
-    """A path, or an image as text."""
+    """Return a path, or an image as text."""
     if source[:5].lower() == "data:":
         return _from_bytes(_data_url(source), "the data URL")
     if _URL.match(source):
@@ -158,7 +158,7 @@ def _from_path(source: str) -> Picture:
 
 
 def _from_file(file: IO[bytes]) -> Picture:
-    """The rest of a file object; all of it if it stands at its end, as after writing."""
+    """Return the rest of a file object; all of it if it stands at its end, as after writing."""
     try:
         data: Any = file.read(MAX_BYTES + 1)
         if not data and file.seekable():
@@ -178,7 +178,7 @@ def _from_file(file: IO[bytes]) -> Picture:
 
 
 def _data_url(url: str) -> bytes:
-    """The bytes of a ``data:`` URL (RFC 2397)."""
+    """Return the bytes of a ``data:`` URL (RFC 2397)."""
     head, comma, body = url.partition(",")
     if not comma:
         raise InputError(f"{_short(url)} is no data URL: it has no comma before its data.")
@@ -191,7 +191,7 @@ def _data_url(url: str) -> bytes:
 
 
 def _base64(text: str, *, check: bool = True) -> bytes | None:
-    """The bytes that base64 text (of either alphabet, wrapped or not) stands for; None if it is none.
+    """Return the bytes that base64 text (of either alphabet, wrapped or not) stands for; None if it is none.
 
     check : also None if they do not begin as an image does.
     """
@@ -280,7 +280,7 @@ def _opened(file: IO[bytes], name: str) -> Image.Image:
 
 
 def _from_pil(image: Image.Image, name: str, *, own: bool = False) -> Picture:
-    """An image that nobody else has (own) need not be copied."""
+    """Return an image that nobody else has (own) need not be copied."""
     _check_size(image, name)
     deep = _bits(image)
     try:
@@ -332,7 +332,7 @@ def _upright(image: Image.Image, name: str, own: bool) -> Image.Image:
 
 
 def _to_rgb(image: Image.Image, name: str, own: bool) -> Image.Image:
-    """8-bit sRGB on white; never the very image that was given, unless it is one's own."""
+    """Return 8-bit sRGB on white; never the very image that was given, unless it is one's own."""
     if own and image.mode == "RGB" and not {"icc_profile", "transparency"} & image.info.keys():
         return image
     profile = image.info.get("icc_profile")
@@ -356,7 +356,9 @@ def _to_rgb(image: Image.Image, name: str, own: bool) -> Image.Image:
 
 
 def _bits(image: Image.Image) -> int:
-    """Bits of a channel, before the image is decoded: Pillow reads deep colours as their upper byte."""
+    """Return bits of a channel, before the image is decoded: Pillow reads deep colours as their
+    upper byte.
+    """
     if image.mode == "F":
         return 32
     deep = image.mode.startswith("I") or any(";16" in str(tile[3]) for tile in getattr(image, "tile", []))
@@ -364,7 +366,7 @@ def _bits(image: Image.Image) -> int:
 
 
 def _to_eight_bits(image: Image.Image, name: str) -> Image.Image:
-    """Deep grey and bilevel images as 8-bit grey, full scale to full scale."""
+    """Return deep grey and bilevel images as 8-bit grey, full scale to full scale."""
     if image.mode == "1":
         return image.convert("L")
     if image.mode.startswith("I"):
@@ -422,7 +424,7 @@ def _from_array(array: NDArray[Any]) -> Picture:
 
 
 def _unit_to_bytes(values: NDArray[Any], name: str) -> NDArray[np.uint8]:
-    """Floats on [0, 1] as bytes; anything else is refused rather than guessed."""
+    """Return floats on [0, 1] as bytes; anything else is refused rather than guessed."""
     low, high = float(values.min()), float(values.max())
     if not (np.isfinite(low) and np.isfinite(high)) or low < 0 or high > 1:
         raise InputError(

@@ -27,7 +27,7 @@ _LINK, _RIM = np.float32(0.5), np.float32(0.75)
 
 
 def membrane(values: NDArray[np.uint8], unknown: NDArray[np.bool_]) -> NDArray[np.uint8]:
-    """`values` [height, width, channels] with the pixels of `unknown` [height, width] filled in.
+    """Return `values` [height, width, channels] with the pixels of `unknown` [height, width] filled in.
 
     At the rim of the array, which has no neighbours, the fill runs out flat. Within 0.1 grey levels of the
     solution before rounding. At least one pixel must be known.
@@ -66,7 +66,9 @@ class _Grid:
         self.damped = np.divide(_DAMPING, total, out=np.zeros_like(total), where=self.inside)
 
     def outflow(self, u: Floats) -> Floats:
-        """What flows out of each cell at the potentials u [channels, h, w]: the matrix of the system."""
+        """Return what flows out of each cell at the potentials u [channels, h, w]: the matrix
+        of the system.
+        """
         out: Floats = self.leak * u
         flow = np.subtract(u[..., 1:], u[..., :-1])
         flow *= self.east
@@ -86,7 +88,7 @@ class _Grid:
         u += step
 
     def coarser(self) -> _Grid:
-        """The network of 2 x 2 cells taken together."""
+        """Return the network of 2 x 2 cells taken together."""
         height, width = self.leak.shape
         full = np.zeros((2, height + height % 2, width + width % 2), dtype=np.float32)
         full[0, :height, : width - 1], full[1, : height - 1, :width] = self.east, self.south
@@ -96,7 +98,7 @@ class _Grid:
 
 
 def _finest(unknown: NDArray[np.bool_]) -> _Grid:
-    """One unit of conductance between neighbouring pixels of which at least one is unknown."""
+    """Return one unit of conductance between neighbouring pixels of which at least one is unknown."""
     east = (unknown[:, 1:] & unknown[:, :-1]).astype(np.float32)
     south = (unknown[1:] & unknown[:-1]).astype(np.float32)
     return _Grid(east, south, _sum_of_neighbours((~unknown).astype(np.float32)) * unknown)
@@ -112,7 +114,7 @@ def _sum_of_neighbours(u: Floats) -> Floats:
 
 
 def _gathered(u: Floats) -> Floats:
-    """Sums over 2 x 2 cells."""
+    """Return sums over 2 x 2 cells."""
     height, width = u.shape[-2:]
     if height % 2 or width % 2:
         even = np.zeros((*u.shape[:-2], height + height % 2, width + width % 2), dtype=np.float32)
@@ -123,14 +125,14 @@ def _gathered(u: Floats) -> Floats:
 
 
 def _spread(u: Floats, shape: tuple[int, ...]) -> Floats:
-    """Each cell's value on its 2 x 2 finer cells; as it is if it has the shape already."""
+    """Return each cell's value on its 2 x 2 finer cells; as it is if it has the shape already."""
     if u.shape[-2:] == shape:
         return u
     return np.repeat(np.repeat(u, 2, axis=-2), 2, axis=-1)[..., : shape[0], : shape[1]]
 
 
 def _cycle(grids: list[_Grid], source: Floats) -> Floats:
-    """A symmetric V-cycle from 0: about the solution of outflow(u) = source on the first grid."""
+    """Return a symmetric V-cycle from 0: about the solution of outflow(u) = source on the first grid."""
     grid = grids[0]
     u: Floats = grid.damped * source
     if len(grids) == 1:
@@ -148,7 +150,7 @@ def _cycle(grids: list[_Grid], source: Floats) -> Floats:
 
 
 def _solved(grids: list[_Grid], source: Floats, u: Floats, steps: int) -> Floats:
-    """Conjugate gradients from u, one system for each channel."""
+    """Return conjugate gradients from u, one system for each channel."""
     rest = source - grids[0].outflow(u)
     direction = _cycle(grids, rest)
     energy = _dot(rest, direction)
@@ -169,11 +171,11 @@ def _solved(grids: list[_Grid], source: Floats, u: Floats, steps: int) -> Floats
 
 
 def _dot(a: Floats, b: Floats) -> Floats:
-    """Inner product of each channel: [channels, 1, 1]."""
+    """Return inner product of each channel: [channels, 1, 1]."""
     result: Floats = np.einsum("cij,cij->c", a, b)[:, None, None]
     return result
 
 
 def _ratio(a: Floats, b: Floats) -> Floats:
-    """The quotient, and 0 for a channel that is solved already."""
+    """Return the quotient, and 0 for a channel that is solved already."""
     return np.divide(a, b, out=np.zeros_like(a), where=b > 0)

@@ -27,7 +27,7 @@ _O = TypeVar("_O", bound="type[Operation]")
 
 
 def register(kind: _O) -> _O:
-    """Class decorator: make an operation known by its `op` name."""
+    """Return class decorator: make an operation known by its `op` name."""
     OPERATIONS[kind.op] = kind
     return kind
 
@@ -39,11 +39,11 @@ class Operation:
     op: ClassVar[str]
 
     def bounds(self, size: tuple[int, int]) -> Bounds:
-        """(left, top, right, bottom), half-open: the pixels that may change; all 0 if none."""
+        """Return (left, top, right, bottom), half-open: the pixels that may change; all 0 if none."""
         return (0, 0, 0, 0)
 
     def to_dict(self) -> dict[str, Any]:
-        """The JSON form: "op" and every field; of those that are seldom used, what differs from its
+        """Return the JSON form: "op" and every field; of those that are seldom used, what differs from its
         default.
         """
         record: dict[str, Any] = {"op": self.op}
@@ -62,7 +62,7 @@ class Operation:
 
 
 def plain(value: Any) -> Any:
-    """JSON-ready; whole floats as integers, as JavaScript writes them; a picture as its SHA-256."""
+    """Return JSON-ready; whole floats as integers, as JavaScript writes them; a picture as its SHA-256."""
     if isinstance(value, tuple):
         return [plain(item) for item in value]
     if isinstance(value, float) and value.is_integer():
@@ -92,7 +92,7 @@ class ReplaceImage(Operation):
         self._set(seed=random_seed(self.preset, self.seed, self.op))
 
     def bounds(self, size: tuple[int, int]) -> Bounds:
-        """The whole image."""
+        """Return the whole image."""
         return (0, 0, *size)
 
 
@@ -134,7 +134,7 @@ class ReplaceQuestion(Operation):
 
 
 def random_seed(preset: str | None, seed: Any, op: str) -> int | None:
-    """The seed of a random preset (0 if none is given); other presets take none."""
+    """Return the seed of a random preset (0 if none is given); other presets take none."""
     if preset == "random":
         return checks.integer(0 if seed is None else seed, f'{op}: "seed"')
     if seed is not None:
@@ -143,8 +143,8 @@ def random_seed(preset: str | None, seed: Any, op: str) -> int | None:
 
 
 def operation_from_dict(record: Any) -> Operation:
-    """An operation from its JSON form; those with pictures need `core.Stimulus.with_operations`, which knows
-    them.
+    """Return an operation from its JSON form; those with pictures need `core.Stimulus.with_operations`, which
+    knows them.
 
     Raises
     ------
@@ -160,7 +160,9 @@ def operation_from_dict(record: Any) -> Operation:
 
 
 def operation_kind(record: Any, optional: tuple[str, ...] = ()) -> type[Operation]:
-    """The class that a JSON form names, after checking its keys; fields in `optional` may be left out."""
+    """Return the class that a JSON form names, after checking its keys; fields in `optional`
+    may be left out.
+    """
     if not isinstance(record, Mapping):
         raise InputError(f'An operation must be an object with an "op", got {type(record).__name__}.')
     name = record.get("op")

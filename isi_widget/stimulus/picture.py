@@ -43,7 +43,9 @@ class Picture:
 
     @classmethod
     def of(cls, image: Image.Image) -> Picture:
-        """A picture that takes over an RGB image, which nobody else may change, instead of copying it."""
+        """Return a picture that takes over an RGB image, which nobody else may change, instead
+        of copying it.
+        """
         if type(image) is not Image.Image:  # it holds on to the file that it was read from
             return cls(image)
         picture = object.__new__(cls)
@@ -84,7 +86,7 @@ class Picture:
         return self._path
 
     def read_from(self, path: str) -> Picture:
-        """The same picture, with the name of the file that it was read from."""
+        """Return the same picture, with the name of the file that it was read from."""
         picture = Picture.of(self._image)
         object.__setattr__(picture, "_path", path)
         object.__setattr__(picture, "_sha256", self._sha256)
@@ -102,15 +104,15 @@ class Picture:
         return self._sha256
 
     def pil(self) -> Image.Image:
-        """A copy as a Pillow image of mode RGB."""
+        """Return a copy as a Pillow image of mode RGB."""
         return self._image.copy()
 
     def array(self) -> NDArray[np.uint8]:
-        """A copy as uint8 [height, width, 3]."""
+        """Return a copy as uint8 [height, width, 3]."""
         return np.array(self._image, dtype=np.uint8)
 
     def png(self) -> bytes:
-        """The picture as a PNG file (without loss); kept after the first call."""
+        """Return the picture as a PNG file (without loss); kept after the first call."""
         if self._png is None:
             buffer = io.BytesIO()
             self._image.save(buffer, "PNG", compress_level=3)

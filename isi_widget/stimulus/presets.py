@@ -89,7 +89,7 @@ class Presets:
         return {name: self.image(name) for name in self._images}
 
     def image(self, name: str, seed: int | None = None) -> Picture:
-        """The picture of "annotated", or of "random" with a seed.
+        """Return the picture of "annotated", or of "random" with a seed.
 
         Raises
         ------
@@ -107,7 +107,7 @@ class Presets:
         return item
 
     def context(self, name: str, seed: int | None = None) -> str:
-        """The text of a preset; "empty" is always there.
+        """Return the text of a preset; "empty" is always there.
 
         Raises
         ------

@@ -26,7 +26,7 @@ MOST_POINTS = 10_000
 
 
 def check_region(value: Any, name: str) -> Region:
-    """None, [x, y, width, height] or at least three points [[x, y], ...], in their normal form."""
+    """Return none, [x, y, width, height] or at least three points [[x, y], ...], in their normal form."""
     if value is None:
         return None
     if _is_list(value) and any(_is_list(item) for item in value):
@@ -40,7 +40,7 @@ def check_region(value: Any, name: str) -> Region:
 
 
 def check_points(value: Any, name: str) -> tuple[Point, ...]:
-    """The corners of a polygon, [[x, y], ...], from 3 to 10,000 of them."""
+    """Return the corners of a polygon, [[x, y], ...], from 3 to 10,000 of them."""
     if not _is_list(value):
         raise InputError(
             f"{name} must be a list of at least three points [[x, y], ...], got {type(value).__name__}."
@@ -53,8 +53,8 @@ def check_points(value: Any, name: str) -> tuple[Point, ...]:
 
 
 def _plain_points(value: Any) -> tuple[Point, ...] | None:
-    """Points of nothing but ordinary numbers in range, checked all at once; None if they are anything else:
-    `checks.point` then says what is wrong.
+    """Return points of nothing but ordinary numbers in range, checked all at once; None if they are anything
+    else: `checks.point` then says what is wrong.
     """
     if isinstance(value, np.ndarray):
         if value.ndim != 2 or value.shape[1] != 2 or value.dtype.kind not in "fiu":
@@ -75,7 +75,9 @@ def _plain_points(value: Any) -> tuple[Point, ...] | None:
 
 
 def whole_pixels(region: Region, size: tuple[int, int]) -> Bounds:
-    """The box around a region, edges rounded to whole pixels (half upwards); may reach out of the image."""
+    """Return the box around a region, edges rounded to whole pixels (half upwards); may reach out of the
+    image.
+    """
     if region is None:
         return (0, 0, *size)
     left, top, right, bottom = _box(region)
@@ -83,12 +85,12 @@ def whole_pixels(region: Region, size: tuple[int, int]) -> Bounds:
 
 
 def region_bounds(region: Region, size: tuple[int, int]) -> Bounds:
-    """`whole_pixels` inside an image of `size`; all 0 if nothing is left."""
+    """Return `whole_pixels` inside an image of `size`; all 0 if nothing is left."""
     return pixel_bounds(*whole_pixels(region, size), size)
 
 
 def region_mask(region: Region, bounds: Bounds) -> Image.Image | None:
-    """The pixels of `bounds` that belong, 255 in a mask (L) of that size; None if all do."""
+    """Return the pixels of `bounds` that belong, 255 in a mask (L) of that size; None if all do."""
     points = polygon_of(region)
     if points is None:
         return None
@@ -96,7 +98,7 @@ def region_mask(region: Region, bounds: Bounds) -> Image.Image | None:
 
 
 def polygon_of(region: Region) -> tuple[Point, ...] | None:
-    """The corners of a region that is a polygon."""
+    """Return the corners of a region that is a polygon."""
     if region is None or isinstance(region[0], float):
         return None
     return region

@@ -24,8 +24,8 @@ _Key: TypeAlias = "tuple[str, tuple[Drawing, ...]]"
 
 
 def shown(drawings: Iterable[Drawing], picture: Picture) -> tuple[Drawing, ...]:
-    """The drawings as they paint on `picture`, in order: without hidden ones and those that paint nothing,
-    patches of the picture itself filled in, and nothing said that pixels do not depend on.
+    """Return the drawings as they paint on `picture`, in order: without hidden ones and those that paint
+    nothing, patches of the picture itself filled in, and nothing said that pixels do not depend on.
     """
     seen = (item for item in drawings if not item.hidden)
     unlocked = (replace(item, locked=False) if item.locked else item for item in seen)
@@ -34,7 +34,9 @@ def shown(drawings: Iterable[Drawing], picture: Picture) -> tuple[Drawing, ...]:
 
 
 def unseen(drawing: Drawing, size: tuple[int, int]) -> bool:
-    """Whether a drawing paints nothing on an image of `size`: it lies outside, or has no width or height."""
+    """Return whether a drawing paints nothing on an image of `size`: it lies outside, or has no width or
+    height.
+    """
     return drawing.bounds(size) == (0, 0, 0, 0)
 
 
@@ -63,7 +65,7 @@ def warn_of(operations: Sequence[Operation], size: tuple[int, int]) -> None:
 
 
 def unwritten_in(drawings: Iterable[Operation]) -> str:
-    """The letters of drawn texts and labels that the font has no shape for."""
+    """Return the letters of drawn texts and labels that the font has no shape for."""
     texts = [
         item.text if isinstance(item, Text) else item.label
         for item in drawings
@@ -73,7 +75,7 @@ def unwritten_in(drawings: Iterable[Operation]) -> str:
 
 
 def paint(image: Image.Image, drawings: Sequence[Drawing]) -> Image.Image:
-    """A copy of an RGB image with the drawings on it, in order; not cached (for training)."""
+    """Return a copy of an RGB image with the drawings on it, in order; not cached (for training)."""
     result = image.copy()
     for drawing in drawings:
         if isinstance(drawing, CopiedPatch) and drawing.picture is None:
@@ -93,7 +95,7 @@ class RenderCache:
         self._lock = threading.Lock()
 
     def render(self, picture: Picture, drawings: tuple[Drawing, ...]) -> Image.Image:
-        """The picture with the drawings on it, as `shown` gives them. The image is shared: copy before
+        """Return the picture with the drawings on it, as `shown` gives them. The image is shared: copy before
         changing it.
         """
         if not drawings:
@@ -115,7 +117,7 @@ class RenderCache:
         return len(self._images)
 
     def _longest(self, picture: Picture, drawings: tuple[Drawing, ...]) -> tuple[int, Image.Image]:
-        """How many leading drawings are already rendered, and the render."""
+        """Return how many leading drawings are already rendered, and the render."""
         with self._lock:
             # Compared rather than looked up for every count: hashing all beginnings would take longer.
             mine = (key for key in self._images if key[0] == picture.sha256)
@@ -136,7 +138,7 @@ class RenderCache:
 
 
 def _bytes(image: Image.Image) -> int:
-    """Memory of an RGB image: Pillow keeps four bytes per pixel."""
+    """Return memory of an RGB image: Pillow keeps four bytes per pixel."""
     return 4 * image.width * image.height
 
 

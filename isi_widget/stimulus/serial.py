@@ -31,14 +31,16 @@ _KEYS = {"format", "version", "image", "question"} | _OPTIONAL
 
 
 def schema() -> dict[str, Any]:
-    """The JSON Schema (draft 2020-12); `$defs/operation` is one operation as the front end sends it."""
+    """Return the JSON Schema (draft 2020-12); `$defs/operation` is one operation as the front
+    end sends it.
+    """
     text = (Path(__file__).parent / "schema.json").read_text(encoding="utf-8")
     loaded: dict[str, Any] = json.loads(text)
     return loaded
 
 
 def parse_json(text: str | bytes) -> dict[str, Any]:
-    """A JSON object from text; NaN and Infinity, which are no JSON, are refused."""
+    """Return a JSON object from text; NaN and Infinity, which are no JSON, are refused."""
     if not isinstance(text, (str, bytes)):
         raise InputError(f"from_json needs JSON text, got {type(text).__name__}; from_dict takes a dict.")
     record = records.parse_json(text, "The stimulus")
@@ -48,7 +50,9 @@ def parse_json(text: str | bytes) -> dict[str, Any]:
 
 
 def stimulus_to_dict(stimulus: Stimulus, *, embed: bool = True) -> dict[str, Any]:
-    """The JSON-ready record of a stimulus; without `embed` the pictures are named by their SHA-256 only."""
+    """Return the JSON-ready record of a stimulus; without `embed` the pictures are named by their SHA-256
+    only.
+    """
     annotated = stimulus.presets.images
     record: dict[str, Any] = {
         "format": FORMAT,
@@ -72,7 +76,7 @@ def stimulus_to_dict(stimulus: Stimulus, *, embed: bool = True) -> dict[str, Any
 
 
 def stimulus_from_dict(record: Any, pictures: Mapping[str, Picture] | None = None) -> Stimulus:
-    """The inverse of `stimulus_to_dict`.
+    """Rebuild from the record of `stimulus_to_dict`.
 
     Raises
     ------
@@ -130,7 +134,9 @@ def _object(
 
 
 def _decoded(value: Any, known: Mapping[str, Picture]) -> dict[str, Picture]:
-    """The embedded pictures, each checked against the SHA-256 that names it; known ones are skipped."""
+    """Return the embedded pictures, each checked against the SHA-256 that names it; known ones
+    are skipped.
+    """
     result: dict[str, Picture] = {}
     pixels = 0
     for digest, text in _object(value, '"pictures"').items():

@@ -68,7 +68,7 @@ class _Outlined(Drawing):
         )
 
     def bounds(self, size: tuple[int, int]) -> Bounds:
-        """The box itself, or around it if it is turned: the outline lies inside it."""
+        """Return the box itself, or around it if it is turned: the outline lies inside it."""
         if self.angle:
             (x, y), (reach_x, reach_y) = self._center, self._reach()
             return pixel_bounds(x - reach_x, y - reach_y, x + reach_x, y + reach_y, size)
@@ -99,7 +99,7 @@ class _Outlined(Drawing):
         raise NotImplementedError
 
     def _reach(self) -> tuple[float, float]:
-        """How far the turned shape reaches from its centre in x and y."""
+        """Return how far the turned shape reaches from its centre in x and y."""
         raise NotImplementedError
 
 
@@ -162,7 +162,7 @@ class Polygon(Drawing):
         )
 
     def bounds(self, size: tuple[int, int]) -> Bounds:
-        """Around the points, and half the line width more for an outline."""
+        """Return around the points, and half the line width more for an outline."""
         half = 0.0 if self.fill else self.line_width / 2
         if not self.fill and not half:
             return (0, 0, 0, 0)
@@ -223,7 +223,7 @@ class _Stroke(Drawing):
         raise NotImplementedError
 
     def bounds(self, size: tuple[int, int]) -> Bounds:
-        """The smallest box around the stroke with its width."""
+        """Return the smallest box around the stroke with its width."""
         points = [point for shape in self._polygons() for point in shape]
         if not points:
             return (0, 0, 0, 0)
@@ -240,7 +240,7 @@ class _Stroke(Drawing):
         fill(image, self.bounds(image.size), self.color, [convex(points) for points in self._polygons()])
 
     def _along(self) -> tuple[float, Callable[[float, float], Point]]:
-        """Length, and a function from (distance along, offset across) to a point."""
+        """Return length, and a function from (distance along, offset across) to a point."""
         (x0, y0), (x1, y1) = self.start, self.end
         length = math.hypot(x1 - x0, y1 - y0)
         unit = ((x1 - x0) / length, (y1 - y0) / length) if length else (1.0, 0.0)
@@ -284,11 +284,11 @@ class Arrow(_Stroke):
         self._set(label=label, size=size if label else 16.0)  # one normal form: no label has no size
 
     def to_dict(self) -> dict[str, Any]:
-        """The JSON form; the size is written with the label only."""
+        """Return the JSON form; the size is written with the label only."""
         return super().to_dict() | ({"size": plain(self.size)} if self.label else {})
 
     def bounds(self, size: tuple[int, int]) -> Bounds:
-        """Around the arrow and its label."""
+        """Return around the arrow and its label."""
         boxes = [super().bounds(size)] + [text.bounds(size) for text in self._texts()]
         inside = [box for box in boxes if box[0] < box[2]]
         if not inside:
@@ -303,11 +303,11 @@ class Arrow(_Stroke):
             text.draw(image)
 
     def effort(self, size: tuple[int, int]) -> float:
-        """That of the line and of the label."""
+        """Return that of the line and of the label."""
         return super().effort(size) + effort.LETTER * len(self.label)
 
     def _texts(self) -> list[Text]:
-        """The label where it stands, if there is one."""
+        """Return the label where it stands, if there is one."""
         length, at = self._along()
         if not self.label or not length or not self.width:
             return []

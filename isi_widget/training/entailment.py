@@ -171,7 +171,7 @@ def export(network: Network, tokenizer: Any, folder: Path) -> Path:
 
 
 def batches(seed: int, first: int, steps: int) -> Iterator[tuple[int, list[Pair]]]:
-    """Batches of pairs of similar length; batch number `step` depends on seed, step and steps alone."""
+    """Yield batches of pairs of similar length; batch number `step` depends on seed, step and steps alone."""
     for pool in range(first // POOL, -(-steps // POOL)):
         draw = Draw(f"{seed}:{pool}")
         draw.natural, draw.sizes = NATURAL, 0.5
@@ -192,20 +192,22 @@ def batches(seed: int, first: int, steps: int) -> Iterator[tuple[int, list[Pair]
 
 
 def learning_rate(share: float, step: int) -> float:
-    """Share of the highest rate: warm-up over 100 steps, 1, from 60 % of the steps .3, from 70 % falling."""
+    """Return the share of the highest rate: warm-up over 100 steps, 1, from 60 % of the steps .3, from 70 %
+    falling.
+    """
     if share < 0.6:
         return min(1.0, (step + 1) / 100)
     return 0.3 if share < 0.7 else 0.3 - 0.29 * (share - 0.7) / 0.3
 
 
 def heads_weight(share: float) -> float:
-    """Weight of the extra heads: 1 in the first 60 % of the steps, then falling to 0 at 72 %."""
+    """Return weight of the extra heads: 1 in the first 60 % of the steps, then falling to 0 at 72 %."""
     return min(1.0, max(0.0, (0.72 - share) / 0.12))
 
 
 def draw_validation(kind: str, number: int, natural: float = 0.0) -> list[Pair]:
-    """New draws of the training templates; their seed is not that of any training pool, nor of the final
-    evaluation. `natural` : share of the answers that are worded as people word them.
+    """Return new draws of the training templates; their seed is not that of any training pool, nor of the
+    final evaluation. `natural` : share of the answers that are worded as people word them.
     """
     draw, pairs = Draw(f"validation:{kind}"), list[Pair]()
     draw.natural = natural
@@ -216,7 +218,7 @@ def draw_validation(kind: str, number: int, natural: float = 0.0) -> list[Pair]:
 
 @torch.no_grad()
 def accuracy(network: Network, tokenizer: Any, pairs: list[Pair]) -> float:
-    """Share of the pairs whose relation is found."""
+    """Return the share of the pairs whose relation is found."""
     right = 0
     for start in range(0, len(pairs), 100):
         part = pairs[start : start + 100]

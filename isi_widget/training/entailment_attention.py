@@ -52,8 +52,8 @@ def position_bias(
     embeddings: Tensor,
     scale_factor: int,
 ) -> Tensor:
-    """Drop-in for `DisentangledSelfAttention.disentangled_attention_bias`: shared keys, c2p and p2c; [batch *
-    heads, L, L].
+    """Return drop-in for `DisentangledSelfAttention.disentangled_attention_bias`: shared keys, c2p and p2c;
+    [batch * heads, L, L].
     """
     heads, span, (rows, length, width) = attention.num_attention_heads, attention.pos_ebd_size, query.shape
     distance = torch.arange(

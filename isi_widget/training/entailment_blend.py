@@ -102,7 +102,9 @@ def _check_lineage(
 def _blend_words(
     vocabularies: Sequence[dict[str, int]], tables: Sequence[torch.Tensor], weights: Sequence[float]
 ) -> torch.Tensor:
-    """Embeddings [words of the last vocabulary, width]: each word's mean over the models that know it."""
+    """Return embeddings [words of the last vocabulary, width]: each word's mean over the models
+    that know it.
+    """
     total, known = torch.zeros_like(tables[-1]), torch.zeros(len(tables[-1]), 1)
     for vocabulary, table, weight in zip(vocabularies, tables, weights, strict=True):
         for word, index in vocabulary.items():

@@ -128,8 +128,8 @@ class Pair:
 def draw_noun(
     draw: Draw, shape: bool | None = None, colour: bool | None = None, size: bool | None = None
 ) -> Noun:
-    """A random description; each attribute present (True), absent (False) or either (None); never a bare
-    "object".
+    """Return a random description; each attribute present (True), absent (False) or either (None); never a
+    bare "object".
     """
     while True:
         has = [
@@ -146,7 +146,7 @@ def draw_noun(
 
 
 def draw_ask(draw: Draw, kind: str) -> Ask:
-    """A random question of one of the grammar's kinds."""
+    """Return a random question of one of the grammar's kinds."""
     if kind == "existence":
         return Ask(kind, Claim("exists", draw_noun(draw)))
     if kind == "attribute":
@@ -175,7 +175,9 @@ def draw_ask(draw: Draw, kind: str) -> Ask:
 
 
 def draw_truths(draw: Draw, ask: Ask) -> list[Claim]:
-    """Claims that could answer it, different in meaning or nearly so; the first two are the likely ones."""
+    """Return claims that could answer it, different in meaning or nearly so; the first two are the likely
+    ones.
+    """
     claim = ask.claim
     if claim.kind == "exists":
         return [claim, claim.denied()]
@@ -198,14 +200,14 @@ def draw_truths(draw: Draw, ask: Ask) -> list[Claim]:
 
 
 def draw_question(draw: Draw, ask: Ask, forms: Forms) -> str:
-    """One wording of the question."""
+    """Return one wording of the question."""
     found = grammar.questions.__wrapped__(ask)  # uncached: there are too many nouns to keep them all
     wanted = [p.text for p in found if p.held_out == (forms == "held out")] or [p.text for p in found]
     return draw.choice(wanted)
 
 
 def draw_answer(draw: Draw, ask: Ask, truth: Claim, forms: Forms, *, full: bool = False) -> Statement:
-    """One wording of an answer; `full` leaves out those that mean nothing without the question ("Yes",
+    """Return one wording of an answer; `full` leaves out those that mean nothing without the question ("Yes",
     "Red").
     """
     if forms == "new":
@@ -238,7 +240,9 @@ def draw_answer(draw: Draw, ask: Ask, truth: Claim, forms: Forms, *, full: bool 
 
 
 def _framed(draw: Draw, ask: Ask, truth: Claim, full: bool) -> Statement:
-    """A full sentence of `entailment_natural`, for a yes/no question often with yes or no before it."""
+    """Return a full sentence of `entailment_natural`, for a yes/no question often with yes or
+    no before it.
+    """
     told, turned = truth, False
     if truth.other is not None and draw.random() < 0.35:  # the second object first
         told = replace(truth, noun=truth.other, value=INVERSE[truth.value or ""], other=truth.noun)
@@ -260,7 +264,7 @@ def _new_answer(draw: Draw, ask: Ask, truth: Claim, full: bool) -> Statement:
 
 
 def _filled(template: str, claim: Claim) -> str:
-    """A sentence of `entailment_phrases` about the claim."""
+    """Return a sentence of `entailment_phrases` about the claim."""
     noun, value = claim.noun, claim.value or ""
     text = template.format(
         a=noun.a,
@@ -275,8 +279,8 @@ def _filled(template: str, claim: Claim) -> str:
 
 
 def vary(draw: Draw, statement: Statement, forms: Forms) -> Statement:
-    """The same answer in a less tidy wording: wrapped, led in, without its punctuation, in capitals, with
-    unknown words.
+    """Return the same answer in a less tidy wording: wrapped, led in, without its punctuation, in capitals,
+    with unknown words.
     """
     text, claim = statement.text, statement.claim
     if forms == "new":
@@ -308,7 +312,7 @@ def vary(draw: Draw, statement: Statement, forms: Forms) -> Statement:
 
 
 def draw_pairs(draw: Draw, kind: str, forms: Forms = "training") -> list[Pair]:
-    """A few pairs to one question of one kind of `PAIR_KINDS`; about as many of each label as the kind
+    """Return a few pairs to one question of one kind of `PAIR_KINDS`; about as many of each label as the kind
     has.
     """
     question, statements = _BUILD.get(kind, _plain)(draw, kind, forms)
@@ -338,7 +342,7 @@ def _plain(draw: Draw, kind: str, forms: Forms) -> tuple[str, list[Statement]]:
 
 
 def _general(draw: Draw, kind: str, forms: Forms) -> tuple[str, list[Statement]]:
-    """Such as "a star" and "a red star", "two stars" and "a star"."""
+    """Return such as "a star" and "a red star", "two stars" and "a star"."""
     noun = draw_noun(draw)
     nouns = [noun, noun, *(_changed(draw, noun) for _ in range(3))]
     asks = [Ask("existence", Claim("exists", n)) for n in nouns]
@@ -358,7 +362,9 @@ def _general(draw: Draw, kind: str, forms: Forms) -> tuple[str, list[Statement]]
 
 
 def _inverse(draw: Draw, kind: str, forms: Forms) -> tuple[str, list[Statement]]:
-    """Such as "the star is left of the ring", and of the ring that it is right, left or above of the star."""
+    """Return such as "the star is left of the ring", and of the ring that it is right, left or above of the
+    star.
+    """
     ask = draw_ask(draw, "relation")
     claim = (
         ask.claim
@@ -385,7 +391,7 @@ def _inverse(draw: Draw, kind: str, forms: Forms) -> tuple[str, list[Statement]]
 
 
 def _neutral(draw: Draw, kind: str, forms: Forms) -> tuple[str, list[Statement]]:
-    """Sentences that have nothing to do with the question, nothing at all, and statements about other
+    """Return sentences that have nothing to do with the question, nothing at all, and statements about other
     objects.
     """
     ask = draw_ask(draw, draw.choice(grammar.KINDS))
@@ -416,8 +422,8 @@ _BUILD: dict[str, Callable[[Draw, str, Forms], tuple[str, list[Statement]]]] = {
 
 
 def _unrelated(draw: Draw, ask: Ask) -> Ask:
-    """A yes/no question of the same sort about other objects, so that its answers say nothing about the first
-    one.
+    """Return a yes/no question of the same sort about other objects, so that its answers say nothing about
+    the first one.
     """
     while True:
         other = draw_ask(
@@ -429,7 +435,7 @@ def _unrelated(draw: Draw, ask: Ask) -> Ask:
 
 
 def _changed(draw: Draw, noun: Noun) -> Noun:
-    """The noun with one attribute dropped, added or changed."""
+    """Return the noun with one attribute dropped, added or changed."""
     values = {"shape": SHAPES, "colour": COLOURS, "size": SIZES}
     while True:
         name = draw.choice(tuple(values))

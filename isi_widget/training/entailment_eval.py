@@ -71,7 +71,7 @@ class Written:
 
 
 def by_hand() -> list[Written]:
-    """All pairs of `BY_HAND`, in both directions; what its lines mean stands in the file."""
+    """Return all pairs of `BY_HAND`, in both directions; what its lines mean stands in the file."""
     found: list[Written] = []
     half = kind = question = ""
     for line in BY_HAND.read_text(encoding="utf-8").splitlines():
@@ -86,7 +86,7 @@ def by_hand() -> list[Written]:
 
 
 def score_by_hand(model: EntailmentModel) -> dict[str, dict[str, list[int]]]:
-    """{half: {kind: [right, all]}} over the pairs written by hand."""
+    """Return {half: {kind: [right, all]}} over the pairs written by hand."""
     scores: dict[str, dict[str, list[int]]] = {}
     pairs = by_hand()
     texts = [(f"{p.question} {p.premise}", f"{p.question} {p.hypothesis}") for p in pairs]
@@ -134,7 +134,7 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def evaluate(folder: Path, pairs: int, sets: int) -> dict[str, Any]:
-    """All measures of a model, as a JSON-ready dict."""
+    """Return all measures of a model, as a JSON-ready dict."""
     started = time.perf_counter()
     model = load_entailment(folder)
     loading, clustering = time.perf_counter() - started, milliseconds(model)
@@ -160,7 +160,7 @@ def evaluate(folder: Path, pairs: int, sets: int) -> dict[str, Any]:
 
 
 def score_pairs(model: EntailmentModel, kind: str, forms: data.Forms, number: int) -> list[int]:
-    """[right, all] over pairs of one kind, each from a question of its own."""
+    """Return [right, all] over pairs of one kind, each from a question of its own."""
     draw, right = data.Draw(f"evaluation:{kind}:{forms}"), 0
     table: list[data.Pair] = []
     while len(table) < number:
@@ -177,8 +177,8 @@ def score_pairs(model: EntailmentModel, kind: str, forms: data.Forms, number: in
 def draw_set(
     draw: data.Draw, kind: str, forms: data.Forms, size: int = 10
 ) -> tuple[str, list[data.Statement]]:
-    """A question of one kind and answers to it as a model might sample them: one meaning is more likely than
-    the others.
+    """Return a question of one kind and answers to it as a model might sample them: one meaning is more
+    likely than the others.
     """
     ask = data.draw_ask(draw, kind)
     truths = data.draw_truths(draw, ask)
@@ -188,7 +188,9 @@ def draw_set(
 
 
 def score_clusters(model: EntailmentModel, forms: data.Forms, number: int) -> dict[str, list[int]]:
-    """{rule: [right, all]} over sets of ten answers of every kind: are they clustered as logic has it?"""
+    """Return {rule: [right, all]} over sets of ten answers of every kind: are they clustered as
+    logic has it?
+    """
     right = {"strict": 0, "non-strict": 0}
     for kind in grammar.KINDS:
         draw = data.Draw(f"clusters:{kind}:{forms}")
@@ -208,7 +210,9 @@ def _clusters(relations: list[list[int]], rule: str) -> list[int]:
 def relations_hold(
     model: EntailmentModel, question: str, one: tuple[str, ...], other: tuple[str, ...]
 ) -> tuple[int, int]:
-    """(right, all): within each group entailment both ways, between the groups contradiction both ways."""
+    """Return (right, all): within each group entailment both ways, between the groups contradiction both
+    ways.
+    """
     relations = model.relations(question, one + other)
     group = [0] * len(one) + [1] * len(other)
     wanted = np.where(np.equal.outer(group, group), 2, 0)
@@ -216,7 +220,9 @@ def relations_hold(
 
 
 def milliseconds(model: EntailmentModel, repeats: int = 15) -> float:
-    """Median time of the relations between ten different answers, both ways (90 pairs), nothing cached."""
+    """Return the median time of the relations between ten different answers, both ways (90 pairs), nothing
+    cached.
+    """
     found = []
     for repeat in range(repeats):
         question, statements = draw_set(data.Draw(f"time:{repeat}"), "relation", "training")
@@ -228,7 +234,7 @@ def milliseconds(model: EntailmentModel, repeats: int = 15) -> float:
 
 
 def wilson(right: int, number: int, z: float = 1.959964) -> tuple[float, float]:
-    """Wilson's 95 % interval of a share (JASA 22, 1927)."""
+    """Return Wilson's 95 % interval of a share (JASA 22, 1927)."""
     share, spread = right / number, z * z / number
     centre = (share + spread / 2) / (1 + spread)
     half = z / (1 + spread) * math.sqrt(share * (1 - share) / number + spread / (4 * number))
@@ -236,7 +242,7 @@ def wilson(right: int, number: int, z: float = 1.959964) -> tuple[float, float]:
 
 
 def training_facts(log: Path) -> dict[str, Any]:
-    """What the card says about the training, from its log."""
+    """Return what the card says about the training, from its log."""
     begun, *rows = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
     minutes, last = 0.0, 0.0
     for row in rows:  # the clock starts again when a run is continued
@@ -247,7 +253,7 @@ def training_facts(log: Path) -> dict[str, Any]:
 
 
 def card(measured: dict[str, Any]) -> str:
-    """The model card as Markdown; a function of the measures alone."""
+    """Return the model card as Markdown; a function of the measures alone."""
     training = measured.get("training") or {}
     kinds = list(next(iter(measured["accuracy"].values())))
     header = (

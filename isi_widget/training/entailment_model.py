@@ -54,7 +54,8 @@ HEADS = (
 
 @cache
 def build_tokenizer(seed: int = 0) -> PreTrainedTokenizerFast:
-    """A lower-case word-level tokenizer of the words of the training sentences; any other word is [UNK].
+    """Return a lower-case word-level tokenizer of the words of the training sentences; any other word is
+    [UNK].
 
     Punctuation but "?" is dropped, figures become words, contractions are written out: what must not matter
     cannot.
@@ -137,7 +138,7 @@ class Network(nn.Module):
         self.heads = nn.Linear(128, sum(classes for _, classes in HEADS))
 
     def forward(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
-        """Logits [batch, 3] of the relation, and of all heads side by side."""
+        """Return logits [batch, 3] of the relation, and of all heads side by side."""
         hidden = self.classifier.deberta(**batch).last_hidden_state
         return self.classifier.classifier(self.classifier.pooler(hidden)), self.heads(hidden[:, 0])
 
@@ -157,8 +158,8 @@ def start_from(network: Network, tokenizer: PreTrainedTokenizerFast, folder: Pat
 
 
 def heads_loss(logits: Tensor, wanted: Tensor) -> Tensor:
-    """Weighted sum of the cross-entropies of all heads; wanted int [batch, heads], -100 where a head has
-    nothing to say.
+    """Return weighted sum of the cross-entropies of all heads; wanted int [batch, heads], -100 where a head
+    has nothing to say.
     """
     total, start = logits.new_zeros(()), 0
     for column, (weight, classes) in enumerate(HEADS):
@@ -171,7 +172,7 @@ def heads_loss(logits: Tensor, wanted: Tensor) -> Tensor:
 
 
 def targets(pair: Pair) -> list[int]:
-    """What the heads should say of a pair, in the order of `HEADS`."""
+    """Return what the heads should say of a pair, in the order of `HEADS`."""
     one, two = pair.premise.as_read, pair.hypothesis.as_read
     values = [v for claim in (one, two) for v in (_VALUES.index(claim.value or "none"), int(claim.positive))]
     slots = [v for claim in (one, two) for v in (_TYPES.index(claim.kind), *_nouns(claim))]
@@ -183,7 +184,7 @@ def targets(pair: Pair) -> list[int]:
 
 
 def encode(tokenizer: PreTrainedTokenizerFast, pairs: Sequence[Pair]) -> dict[str, Tensor]:
-    """Padded inputs [batch, tokens] of "question answer" twice."""
+    """Return padded inputs [batch, tokens] of "question answer" twice."""
     return dict(
         tokenizer(
             [f"{p.question} {p.premise.text}".strip() for p in pairs],

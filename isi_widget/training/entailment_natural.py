@@ -431,7 +431,7 @@ CONTENT = (
 
 
 def sentences() -> Iterator[str]:
-    """Every template as it stands: for the vocabulary."""
+    """Yield every template as it stands: for the vocabulary."""
     for table in (EXISTS, *VALUE.values(), *FRAMES.values()):
         yield from (*table[0], *table[1])
     for forms in (*AMOUNTS.values(), *PLACES.values(), *SYNONYMS.values()):
@@ -568,7 +568,9 @@ class Wording:
 
 
 def compare(first: tuple[Claim, ...], second: tuple[Claim, ...]) -> int:
-    """What an answer with the first claims says about one with the second, all claims taken together."""
+    """Return what an answer with the first claims says about one with the second, all claims
+    taken together.
+    """
     table = [[grammar.compare(one, two) for one in first] for two in second]
     if any(grammar.CONTRADICTION in row for row in table):
         return grammar.CONTRADICTION
@@ -577,7 +579,7 @@ def compare(first: tuple[Claim, ...], second: tuple[Claim, ...]) -> int:
 
 
 def natural_answer(draw: random.Random, ask: Ask, truth: Claim) -> Wording:
-    """One wording of the answer to `ask` when `truth` holds (arguments as `grammar.answers`)."""
+    """Return one wording of the answer to `ask` when `truth` holds (arguments as `grammar.answers`)."""
     if ask.is_open:
         made = _said(draw, ask, truth)
         return replace(made, text=_hedged(draw, made.text))
@@ -615,7 +617,7 @@ def _hedged(draw: random.Random, text: str) -> str:
 
 
 def _beside(draw: random.Random, ask: Ask, yes: bool) -> Wording | None:
-    """What an answer adds of its own: another object, a number of them, a place on the other axis."""
+    """Return what an answer adds of its own: another object, a number of them, a place on the other axis."""
     claim = ask.claim
     if ask.kind == "existence":
         noun = claim.noun
@@ -668,7 +670,7 @@ def _beside(draw: random.Random, ask: Ask, yes: bool) -> Wording | None:
 
 
 def _said(draw: random.Random, ask: Ask, truth: Claim) -> Wording:
-    """The truth in words, without yes or no."""
+    """Return the truth in words, without yes or no."""
     if truth.kind == "exists":
         return Wording(_filled(draw.choice(EXISTS[not truth.positive]), truth), truth)
     if truth.kind == "relation":
@@ -712,7 +714,7 @@ def _place(draw: random.Random, claim: Claim) -> Wording:
 
 
 def framed(draw: random.Random, claim: Claim, verb: Callable[[], str]) -> str:
-    """A full sentence that makes the claim with a verb of any sort; `verb` makes one up."""
+    """Return a full sentence that makes the claim with a verb of any sort; `verb` makes one up."""
     form = draw.choice(FRAMES[claim.kind][not claim.positive])
     while "{u}" in form:
         form = form.replace("{u}", verb(), 1)
@@ -765,6 +767,6 @@ def _specific(draw: random.Random, noun: Noun) -> Noun:
 
 
 def _other_noun(draw: random.Random, noun: Noun) -> Noun:
-    """Another object that shares a part of its description."""
+    """Return another object that shares a part of its description."""
     name = draw.choice([n for n in ("shape", "colour", "size") if getattr(noun, n) is not None])
     return replace(noun, **{name: draw.choice([v for v in VALUES[name] if v != getattr(noun, name)])})

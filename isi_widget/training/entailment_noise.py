@@ -9,7 +9,7 @@ from isi_widget.training.entailment_phrases import CONTENT
 
 
 def add_unknown(draw: random.Random, text: str, rate: float = 0.16) -> str:
-    """Now and then unknown words before, after or inside a sentence, or in the place of words without
+    """Return now and then unknown words before, after or inside a sentence, or in the place of words without
     content.
     """
     words = text.split()
@@ -23,25 +23,25 @@ def add_unknown(draw: random.Random, text: str, rate: float = 0.16) -> str:
 
 
 def unknown(draw: random.Random) -> str:
-    """A made-up word, outside every vocabulary."""
+    """Return a made-up word, outside every vocabulary."""
     return (
         "".join(draw.choice("bdfgklmnprstvz") + draw.choice("aeiou") for _ in range(draw.randint(2, 4))) + "q"
     )
 
 
 def bare(word: str) -> str:
-    """The word in lower case, without its punctuation."""
+    """Return the word in lower case, without its punctuation."""
     return word.lower().strip(".,?!:")
 
 
 def digit(word: str) -> str:
-    """A number word as a figure; any other word as it is."""
+    """Return a number word as a figure; any other word as it is."""
     plain = bare(word)
     return word.lower().replace(plain, str(NUMBERS.index(plain))) if plain in NUMBERS else word
 
 
 def filler(draw: random.Random) -> str:
-    """An unknown word, or a known one that says nothing."""
+    """Return an unknown word, or a known one that says nothing."""
     if draw.random() < 0.6:
         return unknown(draw)
     return draw.choice(("the", "a", "is", "in", "it", "I", "that", "there", "see", "of"))

@@ -17,7 +17,7 @@ Ints = npt.NDArray[np.int64]
 
 
 def contiguous(cluster_ids: Sequence[int] | Ints) -> Ints:
-    """Cluster labels renumbered 0, 1, ... by first appearance; int [N], N >= 1."""
+    """Return cluster labels renumbered 0, 1, ... by first appearance; int [N], N >= 1."""
     ids = np.asarray(cluster_ids)
     if ids.ndim != 1 or len(ids) < 1:
         raise InputError("Cluster ids are one list of at least one id, one per answer.")
@@ -28,7 +28,7 @@ def contiguous(cluster_ids: Sequence[int] | Ints) -> Ints:
 
 
 def array(values: Any, name: str) -> Floats:
-    """Any array of numbers, as float64."""
+    """Return any array of numbers, as float64."""
     try:
         return np.asarray(values, dtype=np.float64)
     except (TypeError, ValueError) as error:
@@ -36,7 +36,7 @@ def array(values: Any, name: str) -> Floats:
 
 
 def vector(values: Any, name: str, minimum: int = 1) -> Floats:
-    """One flat list of at least `minimum` numbers, -inf allowed, NaN and +inf not."""
+    """Return one flat list of at least `minimum` numbers, -inf allowed, NaN and +inf not."""
     row = array(values, name)
     if row.ndim != 1 or len(row) < minimum:
         raise InputError(f"The {name} are one flat list of at least {minimum}; got shape {list(row.shape)}.")
@@ -46,14 +46,14 @@ def vector(values: Any, name: str, minimum: int = 1) -> Floats:
 
 
 def log_values(values: Any) -> Floats:
-    """Log-likelihoods, at least one; positive ones are allowed, since a common constant may have been
+    """Return log-likelihoods, at least one; positive ones are allowed, since a common constant may have been
     added.
     """
     return vector(values, "log-likelihoods")
 
 
 def distance_matrix(distances: Any, n: int) -> Floats:
-    """Distances [n, n] in [0, 1], symmetric, zero on the diagonal."""
+    """Return distances [n, n] in [0, 1], symmetric, zero on the diagonal."""
     d = array(distances, "distances")
     if d.shape != (n, n):
         raise InputError(f"Distances between {n} answers have shape [{n}, {n}], not {list(d.shape)}.")
@@ -64,8 +64,8 @@ def distance_matrix(distances: Any, n: int) -> Floats:
 
 
 def entailment_probabilities(probabilities: Any) -> Floats:
-    """Probabilities [N, N, 3] of contradiction, neutral and entailment, premise i, hypothesis j; each pair's
-    sum to 1.
+    """Return probabilities [N, N, 3] of contradiction, neutral and entailment, premise i, hypothesis j; each
+    pair's sum to 1.
     """
     p = array(probabilities, "entailment probabilities")
     if p.ndim != 3 or p.shape[0] != p.shape[1] or p.shape[2] != 3 or p.shape[0] < 1:
@@ -76,7 +76,7 @@ def entailment_probabilities(probabilities: Any) -> Floats:
 
 
 def ids_and_values(cluster_ids: Sequence[int] | Ints, log_likelihoods: Any) -> tuple[Ints, Floats]:
-    """Cluster ids, renumbered, and log-likelihoods of the same answers."""
+    """Return cluster ids, renumbered, and log-likelihoods of the same answers."""
     ids, values = contiguous(cluster_ids), log_values(log_likelihoods)
     if len(ids) != len(values):
         raise InputError(
@@ -86,7 +86,7 @@ def ids_and_values(cluster_ids: Sequence[int] | Ints, log_likelihoods: Any) -> t
 
 
 def whole_number(value: Any, name: str, minimum: int) -> int:
-    """A whole number of at least `minimum`; True and 3.0 are not."""
+    """Return a whole number of at least `minimum`; True and 3.0 are not."""
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < minimum:
         raise InputError(f"{name} is a whole number of at least {minimum}, not {value!r}.")
     return int(value)

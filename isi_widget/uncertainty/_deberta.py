@@ -43,7 +43,7 @@ def position_bias(
     rel_embeddings: Any,
     scale_factor: int,
 ) -> Any:
-    """What `DisentangledSelfAttention.disentangled_attention_bias` returns: [batch * heads, L, L].
+    """Return what `DisentangledSelfAttention.disentangled_attention_bias` returns: [batch * heads, L, L].
 
     query_layer, key_layer : [batch * heads, L, width]. rel_embeddings : [relative positions, hidden].
     relative_pos is not looked at: the encoder's own, i - j, is meant.
@@ -62,7 +62,9 @@ def position_bias(
     places = (distance.long() + span).clamp(0, 2 * span - 1)
 
     def scores(content: Any, projection: Any, order: Any) -> Any:
-        """[rows, L, L]: content p with the position in column L - 1 - p + r of `order`, r = 0 ... L - 1."""
+        """Return [rows, L, L]: content p with the position in column L - 1 - p + r of `order`, r = 0 ... L -
+        1.
+        """
         positions = projection(rel_embeddings[order]).view(-1, heads, width).permute(1, 2, 0)
         product = content.view(-1, heads, length, width) @ (positions / scale)
         product = product.reshape(rows, length, 2 * length - 1).contiguous()

@@ -36,7 +36,9 @@ class Files:
 
 
 def on_disk(name: str, revision: str | None = None) -> Files | None:
-    """A checkpoint of the hub as the local cache has it, whole; None if it is not there. Uses no network."""
+    """Return a checkpoint of the hub as the local cache has it, whole; None if it is not there. Uses no
+    network.
+    """
     from huggingface_hub import constants
 
     cache = Path(constants.HF_HUB_CACHE) / f"models--{name.replace('/', '--')}"
@@ -90,7 +92,9 @@ def fetch(
 
 
 def _conversion_of(found: hub.Repository) -> hub.Repository | None:
-    """The bot's open pull request with the weights of this very commit, as transformers looks for it."""
+    """Return the bot's open pull request with the weights of this very commit, as transformers
+    looks for it.
+    """
     from huggingface_hub import HfApi
 
     api = HfApi()
@@ -111,7 +115,7 @@ def _conversion_of(found: hub.Repository) -> hub.Repository | None:
 
 
 def _commit(cache: Path, revision: str) -> str:
-    """The commit that a branch, tag or commit stands for in the cache; "" where that is not known."""
+    """Return the commit that a branch, tag or commit stands for in the cache; "" where that is not known."""
     noted = cache / "refs" / revision
     if noted.is_file():
         return noted.read_text(encoding="utf-8").strip()
@@ -119,7 +123,7 @@ def _commit(cache: Path, revision: str) -> str:
 
 
 def _conversions(cache: Path) -> Iterator[Path]:
-    """Folders of the pull requests that were fetched."""
+    """Yield folders of the pull requests that were fetched."""
     for reference in sorted((cache / "refs" / "refs" / "pr").glob("*")) + sorted(
         (cache / "refs" / "pr").glob("*")
     ):
@@ -128,7 +132,7 @@ def _conversions(cache: Path) -> Iterator[Path]:
 
 
 def _complete(folder: Path) -> bool:
-    """Whether a folder has all weights as safetensors."""
+    """Return whether a folder has all weights as safetensors."""
     if (folder / _SINGLE).is_file():
         return True
     index = folder / _INDEX
@@ -137,7 +141,7 @@ def _complete(folder: Path) -> bool:
 
 
 def _shards(index: Path) -> list[str]:
-    """The files that an index names; none where it is broken, or names what is not beside it."""
+    """Return the files that an index names; none where it is broken, or names what is not beside it."""
     try:
         named = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
     except (OSError, ValueError, KeyError, AttributeError, TypeError):

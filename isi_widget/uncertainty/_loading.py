@@ -28,8 +28,8 @@ _HEADS = ["classifier", "classification_head", "score", "pooler"]  # small, and 
 
 
 def label_order(id2label: Mapping[int, str], name: str) -> tuple[int, int, int]:
-    """Index of contradiction, neutral and entailment among a model's labels; refused when its configuration
-    does not say.
+    """Return the index of contradiction, neutral and entailment among a model's labels; refused when its
+    configuration does not say.
     """
     found = []
     for stem in _LABELS:
@@ -45,7 +45,7 @@ def label_order(id2label: Mapping[int, str], name: str) -> tuple[int, int, int]:
 
 
 def longest_input(model: Any, tokenizer: Any) -> int:
-    """How many tokens of a pair the classifier can read."""
+    """Return how many tokens of a pair the classifier can read."""
     limit = int(min(tokenizer.model_max_length, getattr(model.config, "max_position_embeddings", 512)))
     for name, part in model.named_modules():
         # RoBERTa counts positions from padding_idx + 1, so its table holds fewer tokens than rows
@@ -68,7 +68,8 @@ def load_classifier(
     cancel: Cancel | None = None,
     files: Files | None = None,
 ) -> tuple[Any, Any]:
-    """(model, tokenizer) of transformers, on its device, in eval mode; see `entailment.load_entailment`.
+    """Return (model, tokenizer) of transformers, on its device, in eval mode; see
+    `entailment.load_entailment`.
 
     files : the checkpoint in the local cache, where that is known: the hub is not asked.
     """
@@ -206,7 +207,7 @@ def _installed(package: str) -> bool:
 
 
 def _reason(name: str, revision: str | None, error: Exception) -> str:
-    """One sentence on why a checkpoint could not be loaded, and one on what to do."""
+    """Return one sentence on why a checkpoint could not be loaded, and one on what to do."""
     from huggingface_hub import errors as hub
 
     causes: list[BaseException] = []
@@ -265,7 +266,7 @@ def _check_dtype(dtype: str) -> None:
 
 
 def _quantized(quantization: str, place: Any, dtype: str) -> dict[str, Any]:
-    """Arguments of `from_pretrained`; embeddings, norms, pooler and classifier are not quantised."""
+    """Return arguments of `from_pretrained`; embeddings, norms, pooler and classifier are not quantised."""
     import torch
 
     if dtype != "auto":

@@ -44,7 +44,7 @@ def bootstrap_entropies(
     resamples: int = 2000,
     seed: int = 0,
 ) -> dict[str, Floats]:
-    """The four entropies of each of `resamples` bootstrap resamples of the answers.
+    """Return the four entropies of each of `resamples` bootstrap resamples of the answers.
 
     Parameters
     ----------
@@ -71,7 +71,7 @@ def bootstrap_entropies(
 
 
 def entropies_of_counts(counts: Ints, ids: Ints, ll: Floats, d: Floats | None) -> dict[str, Floats]:
-    """The entropies of the sets that hold answer i counts[b, i] times; {name: float [b]}. Not checked.
+    """Return the entropies of the sets that hold answer i counts[b, i] times; {name: float [b]}. Not checked.
 
     counts : int [b, N]; ids, ll : of the N answers, ids contiguous. d : [N, N], or None to leave out Rao's.
     """
@@ -102,8 +102,8 @@ def bootstrap_intervals(
     resamples: int = 2000,
     seed: int = 0,
 ) -> dict[str, Interval]:
-    """Percentile interval (low, high) of each entropy at the given level; see the module's first lines for
-    what it is worth.
+    """Return percentile interval (low, high) of each entropy at the given level; see the module's first lines
+    for what it is worth.
 
     Parameters are those of `bootstrap_entropies`, and level in (0, 1). Seeded: the same input gives the same
     interval.
@@ -114,7 +114,7 @@ def bootstrap_intervals(
 
 
 def percentile_interval(values: Floats, level: float) -> Interval:
-    """The central interval that holds `level` of the values; its ends are among the values."""
+    """Return the central interval that holds `level` of the values; its ends are among the values."""
     tail = 50.0 * (1.0 - level)
     # An order statistic, not a mean of two, keeps an infinite predictive entropy from turning into
     # inf - inf = NaN
@@ -129,8 +129,8 @@ def check_level(level: float) -> None:
 
 
 def _weights(counts: Floats, ll: Floats) -> Floats:
-    """Normalised likelihoods within each resample, [b, N]: softmax over the drawn answers, each as often as
-    drawn.
+    """Return normalised likelihoods within each resample, [b, N]: softmax over the drawn answers, each as
+    often as drawn.
     """
     drawn = np.where(counts > 0, ll, -np.inf)
     top = drawn.max(axis=1, keepdims=True)

@@ -55,7 +55,7 @@ class EntropyBounds:
 
 
 def entropy_bounds(masses: npt.ArrayLike, *, further: int | None = None) -> EntropyBounds:
-    """Bounds of the entropy over meanings from the known parts of their masses.
+    """Return bounds of the entropy over meanings from the known parts of their masses.
 
     Parameters
     ----------
@@ -93,7 +93,9 @@ def entropy_bounds(masses: npt.ArrayLike, *, further: int | None = None) -> Entr
 
 
 def filled(levels: Floats, amount: float) -> Floats:
-    """Water-filling: `amount` >= 0 poured onto `levels` [n], so that the lowest ones end at one level."""
+    """Return water-filling: `amount` >= 0 poured onto `levels` [n], so that the lowest ones end
+    at one level.
+    """
     rising = np.sort(levels)
     numbers = np.arange(1, len(levels) + 1)
     # With the n lowest under water the surface is at (amount + their sum) / n

@@ -14,8 +14,8 @@ Relation = Callable[[int, int], int]
 
 
 def same_meaning(forward: int, backward: int, strict: bool = True) -> bool:
-    """Whether two answers mean the same, given the relations i -> j and j -> i (0 contradiction, 1 neutral, 2
-    entailment).
+    """Return whether two answers mean the same, given the relations i -> j and j -> i (0 contradiction, 1
+    neutral, 2 entailment).
 
     strict: entailment both ways. Non-strict: no contradiction in either direction and not neutral both ways,
     so that a longer answer that entails a shorter one shares its cluster.
@@ -26,8 +26,8 @@ def same_meaning(forward: int, backward: int, strict: bool = True) -> bool:
 
 
 def cluster(relation: Relation, n: int, strict: bool = True) -> list[int]:
-    """Greedy clustering by bidirectional entailment: each answer joins the first cluster whose first member
-    it matches.
+    """Return greedy clustering by bidirectional entailment: each answer joins the first cluster whose first
+    member it matches.
 
     Parameters
     ----------

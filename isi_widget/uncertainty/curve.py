@@ -131,8 +131,8 @@ def entropy_curve(
     seed: int = 0,
     distances: npt.ArrayLike | None = None,
 ) -> EntropyCurve:
-    """An entropy against the number of samples: the Bayesian semantic entropy as the answers came in, the
-    others by subsets of the answers drawn without replacement.
+    """Return an entropy against the number of samples: the Bayesian semantic entropy as the answers came in,
+    the others by subsets of the answers drawn without replacement.
 
     Parameters
     ----------
@@ -182,7 +182,7 @@ def samples_needed(
     seed: int = 0,
     distances: npt.ArrayLike | None = None,
 ) -> SamplesNeeded:
-    """How many samples it takes until the interval of an entropy is at most `width` wide.
+    """Return how many samples it takes until the interval of an entropy is at most `width` wide.
 
     For the Bayesian semantic entropy futures are drawn from its posterior, further answers from each of them,
     and the width of the interval that they would give is averaged. For the others the answers there are stand
@@ -255,7 +255,7 @@ def samples_needed(
 def _search(
     name: str, width: float, n: int, now: float, width_at: Callable[[int], float], basis: str
 ) -> SamplesNeeded:
-    """The number of samples at which the interval, `now` wide with n, is `width` wide."""
+    """Return the number of samples at which the interval, `now` wide with n, is `width` wide."""
     if now <= width:
         return SamplesNeeded(name, width, now, n, 0, basis)
     before, wide, m = n, now, n
@@ -271,7 +271,7 @@ def _search(
 
 
 def _future_width(posterior: MeaningPosterior, more: int, level: float, seed: int) -> float:
-    """Width of the interval after `more` further samples, the mean over possible futures."""
+    """Return the width of the interval after `more` further samples, the mean over possible futures."""
     widths = []
     for future in range(_FUTURES):
         after = posterior.after(more, seed=seed + future)
@@ -294,7 +294,7 @@ def _curve_of_posterior(
 def _parts(
     uncertainty: Uncertainty, name: str, distances: npt.ArrayLike | None
 ) -> tuple[Ints, Floats, Floats | None]:
-    """Cluster ids, log-likelihoods (0 where the entropy needs none) and, for Rao's, distances."""
+    """Return cluster ids, log-likelihoods (0 where the entropy needs none) and, for Rao's, distances."""
     if name not in NAMES:
         raise InputError(f"There is no entropy {name!r}; there are: {', '.join(NAMES)}.")
     ids = contiguous(uncertainty.cluster_ids)
@@ -324,7 +324,7 @@ def _values(counts: npt.NDArray[np.generic], name: str, ids: Ints, ll: Floats, d
 
 
 def _all_subsets(n: int, size: int) -> npt.NDArray[np.bool_]:
-    """Every subset of `size` of n answers, bool [subsets, n]."""
+    """Return every subset of `size` of n answers, bool [subsets, n]."""
     chosen = np.array(list(itertools.combinations(range(n), size)))
     subsets = np.zeros((len(chosen), n), dtype=bool)
     np.put_along_axis(subsets, chosen, True, axis=1)

@@ -92,7 +92,7 @@ class EntailmentModel:
     def probabilities(
         self, question: str, answers: Sequence[str], *, prepend_question: bool = True
     ) -> Floats:
-        """Probabilities of contradiction, neutral and entailment between all answers.
+        """Return probabilities of contradiction, neutral and entailment between all answers.
 
         Parameters
         ----------
@@ -116,7 +116,7 @@ class EntailmentModel:
         return square[np.ix_(rows, rows)]
 
     def read(self, question: str, answers: Sequence[str]) -> Reading:
-        """How the model reads answers to a question ("" reads them alone)."""
+        """Return how the model reads answers to a question ("" reads them alone)."""
         if isinstance(answers, str) or not all(isinstance(a, str) for a in answers):
             raise InputError("answers is a list of strings.")
         if len(answers) < 1:
@@ -139,8 +139,8 @@ class EntailmentModel:
         return Reading(tuple(texts), tuple(map(tuple, tokens)), tuple(unknown), shortened, tuple(cut))
 
     def judge(self, reading: Reading, wanted: Sequence[tuple[int, int]]) -> Floats:
-        """Probabilities [N, N, 3] as in `probabilities`, of the wanted (premise, hypothesis) pairs only; the
-        others are NaN, and every answer entails itself.
+        """Return probabilities [N, N, 3] as in `probabilities`, of the wanted (premise, hypothesis) pairs
+        only; the others are NaN, and every answer entails itself.
         """
         n = len(reading.texts)
         found = np.full((n, n, 3), np.nan)
@@ -167,7 +167,8 @@ class EntailmentModel:
         return one == two
 
     def _same_unknown_words(self, reading: Reading, i: int, j: int) -> bool:
-        """Whether two texts have the same unknown words in the same order, but for case and punctuation.
+        """Return whether two texts have the same unknown words in the same order, but for case and
+        punctuation.
 
         Those of the question stand in both. A word with an emoji counts as unknown: a tokenizer may drop it.
         """
@@ -183,7 +184,7 @@ class EntailmentModel:
         return ids
 
     def _unknown_words(self, text: str) -> tuple[str, ...]:
-        """The words of a text that the tokenizer has no token for, in their order."""
+        """Return the words of a text that the tokenizer has no token for, in their order."""
         unknown = self.tokenizer.unk_token_id
         if unknown is None:
             return ()
@@ -192,11 +193,13 @@ class EntailmentModel:
         return tuple(word for word, tokens in zip(words, ids, strict=True) if unknown in tokens)
 
     def relations(self, question: str, answers: Sequence[str]) -> Ints:
-        """The most likely relation of each pair, int [N, N]: 0 contradiction, 1 neutral, 2 entailment."""
+        """Return the most likely relation of each pair, int [N, N]: 0 contradiction, 1 neutral,
+        2 entailment.
+        """
         return np.argmax(self.probabilities(question, answers), axis=2).astype(np.int64)
 
     def pairs(self, pairs: list[tuple[str, str]]) -> dict[tuple[str, str], Floats]:
-        """Probabilities [3] of (premise, hypothesis) texts, question included; cached by content."""
+        """Return probabilities [3] of (premise, hypothesis) texts, question included; cached by content."""
         pairs = list(dict.fromkeys(pairs))
         with self._lock:
             found = {pair: self._cache[pair] for pair in pairs if pair in self._cache}
@@ -228,8 +231,8 @@ class EntailmentModel:
         return found
 
     def _buckets(self, lengths: list[int]) -> list[list[int]]:
-        """Indices of pairs that are run together: of similar length, so that there is little padding; on the
-        CPU fewer of long ones, whose intermediate values would not stay in the cache.
+        """Return indices of pairs that are run together: of similar length, so that there is little padding;
+        on the CPU fewer of long ones, whose intermediate values would not stay in the cache.
         """
         most = math.inf if self.model.device.type != "cpu" else _TOKENS_ON_CPU
         buckets: list[list[int]] = [[]]
@@ -253,7 +256,7 @@ def load_entailment(
     progress: Progress | None = None,
     cancel: Cancel | None = None,
 ) -> EntailmentModel:
-    """The embedded entailment model, or an MNLI-style checkpoint of Hugging Face.
+    """Return the embedded entailment model, or an MNLI-style checkpoint of Hugging Face.
 
     Parameters
     ----------
@@ -313,7 +316,7 @@ def load_entailment(
 
 
 def _bare(word: str) -> str:
-    """A word without its punctuation, whatever its case."""
+    """Return a word without its punctuation, whatever its case."""
     return "".join(c for c in word.casefold() if not unicodedata.category(c).startswith("P"))
 
 
@@ -322,7 +325,7 @@ def _has_emoji(word: str) -> bool:
 
 
 def _local(name: str, revision: str | None) -> Files | None:
-    """A checkpoint in the local cache; None for a folder, which is on the disk anyhow."""
+    """Return a checkpoint in the local cache; None for a folder, which is on the disk anyhow."""
     if Path(name).expanduser().exists():
         return None
     files = on_disk(name, revision)
@@ -335,7 +338,7 @@ def _local(name: str, revision: str | None) -> Files | None:
 
 
 def _nan_advice(model: Any) -> str:
-    """What helps against NaN: another precision only where it is low."""
+    """Return what helps against NaN: another precision only where it is low."""
     if str(model.dtype) in ("torch.float16", "torch.bfloat16"):
         return "Load it with dtype='float32'."
     if getattr(model.config, "quantization_config", None) is not None:

@@ -38,7 +38,8 @@ def sequence_log_likelihoods(
     *,
     end_logprobs: Iterable[float | None] | None = None,
 ) -> Floats:
-    """Log-likelihood l_i of each answer from the log-probabilities of its tokens and, if given, of its end.
+    """Return the log-likelihood l_i of each answer from the log-probabilities of its tokens and, if given, of its
+    end.
 
     Parameters
     ----------
@@ -74,7 +75,7 @@ def sequence_log_likelihoods(
 
 
 def semantic_entropy(cluster_ids: Sequence[int] | Ints, log_likelihoods: Sequence[float] | Floats) -> float:
-    """Semantic entropy SE = - sum_c p(c) log p(c), with p(c) as in `cluster_log_probabilities`.
+    """Return semantic entropy SE = - sum_c p(c) log p(c), with p(c) as in `cluster_log_probabilities`.
 
     Parameters
     ----------
@@ -92,7 +93,7 @@ def semantic_entropy(cluster_ids: Sequence[int] | Ints, log_likelihoods: Sequenc
 
 
 def discrete_semantic_entropy(cluster_ids: Sequence[int] | Ints) -> float:
-    """Entropy of the shares of the clusters, p(c) = n_c / N: semantic entropy without any likelihood.
+    """Return the entropy of the shares of the clusters, p(c) = n_c / N: semantic entropy without any likelihood.
 
     Parameters
     ----------
@@ -109,7 +110,7 @@ def discrete_semantic_entropy(cluster_ids: Sequence[int] | Ints) -> float:
 
 
 def predictive_entropy(log_likelihoods: Sequence[float] | Floats) -> float:
-    """Monte-Carlo predictive entropy PE = -(1/N) sum_i l_i, blind to meaning.
+    """Return Monte-Carlo predictive entropy PE = -(1/N) sum_i l_i, blind to meaning.
 
     Parameters
     ----------
@@ -128,7 +129,8 @@ def predictive_entropy(log_likelihoods: Sequence[float] | Floats) -> float:
 def rao_quadratic_entropy(
     probabilities: Sequence[float] | Floats, distances: Sequence[Sequence[float]] | Floats
 ) -> float:
-    """Rao's quadratic entropy Q = sum_ij d_ij p_i p_j: the mean distance of two answers drawn independently.
+    """Return Rao's quadratic entropy Q = sum_ij d_ij p_i p_j: the mean distance of two answers drawn
+    independently.
 
     Parameters
     ----------
@@ -153,7 +155,7 @@ def rao_quadratic_entropy(
 
 
 def answer_probabilities(log_likelihoods: Sequence[float] | Floats) -> Floats:
-    """Normalised likelihood of each answer, p_i = exp(l_i - logsumexp_j l_j): float [N], sums to 1.
+    """Return normalised likelihood of each answer, p_i = exp(l_i - logsumexp_j l_j): float [N], sums to 1.
 
     Where every l_i is -inf the likelihoods say nothing and p_i = 1/N, as for any other common value.
     """
@@ -164,7 +166,7 @@ def answer_probabilities(log_likelihoods: Sequence[float] | Floats) -> Floats:
 def cluster_log_probabilities(
     cluster_ids: Sequence[int] | Ints, log_likelihoods: Sequence[float] | Floats
 ) -> Floats:
-    """Log-mass of each cluster, log p(c) = logsumexp_{i in c} l_i - logsumexp_j l_j.
+    """Return the log-mass of each cluster, log p(c) = logsumexp_{i in c} l_i - logsumexp_j l_j.
 
     Returns
     -------
@@ -179,7 +181,7 @@ def cluster_log_probabilities(
 
 
 def meaning_distances(probabilities: npt.ArrayLike, strict: bool = False) -> Floats:
-    """Distances d_ij for Rao's entropy: the probability that answers i and j do not share a meaning.
+    """Return distances d_ij for Rao's entropy: the probability that answers i and j do not share a meaning.
 
     With P(contradiction), P(neutral), P(entailment) of both directions and the two directions taken as
     independent,

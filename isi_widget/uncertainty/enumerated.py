@@ -37,7 +37,7 @@ def uncertainty_of_enumeration(
     permutations: int = 200,
     rules: bool = True,
 ) -> Uncertainty:
-    """Cluster enumerated answers by meaning and bound the entropy over meanings.
+    """Return cluster enumerated answers by meaning and bound the entropy over meanings.
 
     Parameters
     ----------
@@ -98,13 +98,15 @@ def uncertainty_of_enumeration(
 
 
 def _most_probable(enumeration: Enumeration) -> int:
-    """How many answers to take: as few as have the mass that was asked for."""
+    """Return how many answers to take: as few as have the mass that was asked for."""
     found = np.cumsum(enumeration.probabilities)
     enough = int(np.searchsorted(found, enumeration.target - 1e-12)) + 1
     return min(enough, len(found), MOST_COMPARED)
 
 
 def _rao(p: Floats, distances: Floats) -> tuple[float, Interval]:
-    """Rao's entropy with the rest divided like the known, and its bounds: distances lie between 0 and 1."""
+    """Return Rao's entropy with the rest divided like the known, and its bounds: distances lie between 0 and
+    1.
+    """
     known, total = float(p @ distances @ p), float(p.sum())
     return known / total**2, (known, min(1.0, known + max(0.0, 1.0 - total**2)))

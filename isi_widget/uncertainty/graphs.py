@@ -41,7 +41,7 @@ GRAPH_MEASURES: Mapping[str, str] = {
 
 
 def graph_measures(probabilities: npt.ArrayLike) -> dict[str, float]:
-    """All graph measures with their default settings; names and units as in `GRAPH_MEASURES`.
+    """Return all graph measures with their default settings; names and units as in `GRAPH_MEASURES`.
 
     probabilities : float [N, N, 3], contradiction, neutral and entailment of premise i and hypothesis j.
     """
@@ -57,7 +57,7 @@ def graph_measures(probabilities: npt.ArrayLike) -> dict[str, float]:
 
 
 def similarities(probabilities: npt.ArrayLike, affinity: Affinity = "entail") -> Floats:
-    """w_ij of the module's first lines: float [N, N] in [0, 1], symmetric, 1 on the diagonal."""
+    """Return w_ij of the module's first lines: float [N, N] in [0, 1], symmetric, 1 on the diagonal."""
     p = entailment_probabilities(probabilities)
     if affinity not in ("entail", "contra"):
         raise InputError(f"affinity is {affinity!r}; choose 'entail' or 'contra'.")
@@ -68,7 +68,7 @@ def similarities(probabilities: npt.ArrayLike, affinity: Affinity = "entail") ->
 
 
 def laplacian_eigenvalues(probabilities: npt.ArrayLike, affinity: Affinity = "entail") -> float:
-    """Sum over the eigenvalues of L = I - D^(-1/2) W D^(-1/2) of max(0, 1 - lambda): a soft number of
+    """Return the sum over the eigenvalues of L = I - D^(-1/2) W D^(-1/2) of max(0, 1 - lambda): a soft number of
     meanings.
 
     Returns 1 to N: K for K groups of answers that are wholly alike within and wholly unlike between groups.
@@ -79,7 +79,7 @@ def laplacian_eigenvalues(probabilities: npt.ArrayLike, affinity: Affinity = "en
 
 
 def degree_matrix(probabilities: npt.ArrayLike, affinity: Affinity = "entail") -> float:
-    """trace(N I - D) / N^2 = 1 - mean w_ij: the mean unlikeness of two answers drawn with replacement.
+    """Return trace(N I - D) / N^2 = 1 - mean w_ij: the mean unlikeness of two answers drawn with replacement.
 
     Returns 0 (all alike) to 1 - 1/N (none alike), no unit. It is Rao's quadratic entropy with equal weights
     and distances 1 - w_ij.
@@ -106,7 +106,8 @@ def eccentricity(
 
 
 def semantic_sets(probabilities: npt.ArrayLike) -> int:
-    """Number of groups of answers that are connected by P(entailment) > P(contradiction) in both directions.
+    """Return the number of groups of answers that are connected by P(entailment) > P(contradiction) in both
+    directions.
 
     Returns 1 to N. Unlike the clusters it does not depend on the order of the answers, but a chain of
     neighbours joins answers that are unlike each other.
@@ -129,7 +130,9 @@ def semantic_sets(probabilities: npt.ArrayLike) -> int:
 
 
 def _spectrum(w: Floats) -> tuple[Floats, Floats]:
-    """Eigenvalues (rising) and eigenvectors of the symmetric normalised Laplacian; every degree is >= 1."""
+    """Return eigenvalues (rising) and eigenvectors of the symmetric normalised Laplacian; every degree is >=
+    1.
+    """
     root = 1.0 / np.sqrt(w.sum(axis=1))
     values, vectors = np.linalg.eigh(np.eye(len(w)) - root[:, None] * w * root)
     return values, vectors

@@ -32,7 +32,7 @@ class Entailment(Protocol):
     name: str
 
     def probabilities(self, question: str, answers: Sequence[str]) -> Floats:
-        """Float [N, N, 3]: contradiction, neutral, entailment of premise i and hypothesis j."""
+        """Return float [N, N, 3]: contradiction, neutral, entailment of premise i and hypothesis j."""
 
 
 class RuleJudge:
@@ -45,7 +45,7 @@ class RuleJudge:
     name = RULES
 
     def probabilities(self, question: str, answers: Sequence[str]) -> Floats:
-        """Float [N, N, 3], one-hot; see `Entailment`."""
+        """Return float [N, N, 3], one-hot; see `Entailment`."""
         found = settled(question, answers)
         unsettled, same = np.isnan(found[:, :, 0]), same_verdict(answers)
         found[unsettled & same] = _ONE_HOT[ENTAILMENT]
@@ -157,13 +157,13 @@ class Judge:
         return tuple(found)
 
     def to_dict(self) -> dict[str, Any]:
-        """As a JSON-ready dict."""
+        """Return a JSON-ready dict."""
         return {f.name: getattr(self, f.name) for f in fields(self)} | {"unknown": list(self.unknown)}
 
     @classmethod
     @records.reader("who compared the meanings", names=False)
     def from_dict(cls, record: Mapping[str, Any]) -> Judge:
-        """The inverse of `to_dict`; what an older record lacks gets its default."""
+        """Rebuild from the record of `to_dict`; missing fields of older records get their defaults."""
         kinds = {f.name: type(f.default) for f in fields(cls)}
         kinds |= {"name": str, "revision": str, "unknown": list}
         whole = isinstance(record, Mapping) and "name" in record and not set(record) - set(kinds)
@@ -211,7 +211,7 @@ def compare(
     prepend_question: bool = True,
     rules: bool = True,
 ) -> tuple[Floats, Judge]:
-    """The relations between answers to one question, and who found them.
+    """Return the relations between answers to one question, and who found them.
 
     Parameters
     ----------
@@ -272,7 +272,7 @@ def _long(shortened: bool, cut: Sequence[bool], pairs: Sequence[tuple[int, int]]
 
 
 def _is_other_script(text: str) -> bool:
-    """Whether most letters of a text are not Latin ones."""
+    """Return whether most letters of a text are not Latin ones."""
     letters = [c for c in text if c.isalpha()]
     latin = sum(unicodedata.name(c, "").startswith(("LATIN", "FULLWIDTH LATIN")) for c in letters)
     return latin < len(letters) / 2

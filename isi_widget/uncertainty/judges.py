@@ -101,7 +101,7 @@ _KNOWN = (
 
 @cache
 def _shipped() -> EntailmentCheckpoint:
-    """The embedded model, counted from the header of its file."""
+    """Return the embedded model, counted from the header of its file."""
     from safetensors import safe_open
 
     with safe_open(embedded.ENTAILMENT / "model.safetensors", "np") as weights:
@@ -112,7 +112,7 @@ def _shipped() -> EntailmentCheckpoint:
 
 
 def entailment_models() -> tuple[EntailmentCheckpoint, ...]:
-    """The known entailment models: the embedded one first, then those of natural language, best first.
+    """Return the known entailment models: the embedded one first, then those of natural language, best first.
 
     To choose from, not a limit: `load_entailment` takes any MNLI-style checkpoint. `entailment="auto"` takes
     the first of them that is on the disk and fits into the memory that is free.
@@ -145,7 +145,7 @@ def choose(
     progress: Progress | None = None,
     cancel: Cancel | None = None,
 ) -> Chosen:
-    """The entailment model for a VLM, loaded; models that were named once stay loaded.
+    """Return the entailment model for a VLM, loaded; models that were named once stay loaded.
 
     Parameters
     ----------
@@ -183,7 +183,7 @@ def choose(
 
 
 def planned(scenes: bool, free: FreeMemory = lambda _: None) -> str:
-    """The name of what "auto" would take now, as far as that is known without loading it."""
+    """Return the name of what "auto" would take now, as far as that is known without loading it."""
     if scenes:
         return EMBEDDED
     return next((known.name for known in _KNOWN if _is_ready(known, free)), RULES)
@@ -198,7 +198,7 @@ def _is_embedded(model: Any) -> bool:
 
 
 def _automatic(free: FreeMemory, progress: Progress | None, cancel: Cancel | None) -> Chosen:
-    """The best known model that is on the disk, fits and can be loaded; else the rules."""
+    """Return the best known model that is on the disk, fits and can be loaded; else the rules."""
     passed_over: list[str] = []
     for known in _KNOWN:
         if known.state == "to be downloaded":
@@ -217,7 +217,7 @@ def _automatic(free: FreeMemory, progress: Progress | None, cancel: Cancel | Non
 
 
 def _too_large(known: EntailmentCheckpoint, free: FreeMemory) -> str:
-    """Why a model on the disk is not taken; "" if it fits, or nothing is known."""
+    """Return why a model on the disk is not taken; "" if it fits, or nothing is known."""
     device = choose_device("auto", preferred=("cuda",)).type
     needed = int(_ROOM * (known.memory if device == "cpu" else known.download))
     there = free(device)
@@ -229,7 +229,7 @@ def _too_large(known: EntailmentCheckpoint, free: FreeMemory) -> str:
 def _load(
     name: str, *, local: bool = False, progress: Progress | None = None, cancel: Cancel | None = None
 ) -> EntailmentModel:
-    """A model by name, loaded once per process."""
+    """Return a model by name, loaded once per process."""
     while not _lock.acquire(timeout=0.2):  # another one may be coming in for minutes
         if cancel is not None and cancel():
             raise Cancelled(f"Loading {name} was cancelled.")
@@ -254,7 +254,7 @@ def _size(count: int) -> str:
 
 
 def listed() -> Iterator[dict[str, Any]]:
-    """The known models as the page lists them; JSON-ready."""
+    """Yield the known models as the page lists them; JSON-ready."""
     for known in entailment_models():
         yield {
             "name": known.name,

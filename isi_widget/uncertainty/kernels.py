@@ -23,7 +23,7 @@ Kernel = Literal["heat", "matern"]
 
 
 def semantic_graph(probabilities: npt.ArrayLike, *, one_hot: bool = True) -> Floats:
-    """Edge weights W_ij = v_ij + v_ji between answers, v = 1 for entailment, 1/2 for neutral, 0 for
+    """Return the edge weights W_ij = v_ij + v_ji between answers, v = 1 for entailment, 1/2 for neutral, 0 for
     contradiction.
 
     probabilities : float [N, N, 3] as `EntailmentModel.probabilities` gives them. one_hot : True counts the
@@ -41,20 +41,22 @@ def semantic_graph(probabilities: npt.ArrayLike, *, one_hot: bool = True) -> Flo
 
 
 def heat_kernel(weights: npt.ArrayLike, t: float = 0.3) -> Floats:
-    """K = exp(-t L), with L = D - W the Laplacian of the graph; t > 0 is the diffusion time."""
+    """Return K = exp(-t L), with L = D - W the Laplacian of the graph; t > 0 is the diffusion time."""
     values, vectors = _spectrum(weights)
     return _kernel(vectors, np.exp(-_positive(t, "t") * values))
 
 
 def matern_kernel(weights: npt.ArrayLike, nu: float = 1.0, kappa: float = 1.0) -> Floats:
-    """K = (2 nu / kappa^2 I + L)^(-nu), with L = D - W; nu (smoothness) and kappa (length scale) > 0."""
+    """Return K = (2 nu / kappa^2 I + L)^(-nu), with L = D - W; nu (smoothness) and kappa
+    (length scale) > 0.
+    """
     values, vectors = _spectrum(weights)
     shift = 2.0 * _positive(nu, "nu") / _positive(kappa, "kappa") ** 2
     return _kernel(vectors, (shift + values) ** -nu)
 
 
 def von_neumann_entropy(kernel: npt.ArrayLike) -> float:
-    """- Tr[K log K] of K_ij / (N sqrt(K_ii K_jj)), the kernel scaled to unit trace; nats, 0 to ln N.
+    """Return - Tr[K log K] of K_ij / (N sqrt(K_ii K_jj)), the kernel scaled to unit trace; nats, 0 to ln N.
 
     kernel : float [N, N], symmetric, positive semi-definite, with a positive diagonal.
     """
@@ -79,7 +81,7 @@ def kernel_language_entropy(
     kappa: float = 1.0,
     one_hot: bool = True,
 ) -> float:
-    """Kernel language entropy of N answers, from the entailment between them.
+    """Return kernel language entropy of N answers, from the entailment between them.
 
     Parameters
     ----------
@@ -99,7 +101,7 @@ def kernel_language_entropy(
 
 
 def _spectrum(weights: npt.ArrayLike) -> tuple[Floats, Floats]:
-    """Eigenvalues (>= 0, rising) and eigenvectors of the Laplacian D - W."""
+    """Return eigenvalues (>= 0, rising) and eigenvectors of the Laplacian D - W."""
     w = _square(weights, "weights")
     if w.min() < 0:
         raise InputError("The weights of a graph are not negative.")

@@ -25,7 +25,7 @@ WITHOUT_CLUSTERS: Mapping[str, str] = {**GRAPH_MEASURES, "lexical_similarity": "
 
 
 def lexical_similarity(texts: Sequence[str]) -> float:
-    """Mean ROUGE-L F-measure over all pairs of N answers.
+    """Return the mean ROUGE-L F-measure over all pairs of N answers.
 
     Returns 0 (no word in common) to 1 (the same words in the same order), no unit; NaN for one answer. It
     falls as the answers spread, unlike the entropies.
@@ -42,14 +42,15 @@ def lexical_similarity(texts: Sequence[str]) -> float:
 
 
 def rouge_l(one: Sequence[str], two: Sequence[str]) -> float:
-    """ROUGE-L F-measure of two lists of words: 2 LCS / (length of one + length of two); 1 if both are
+    """Return ROUGE-L F-measure of two lists of words: 2 LCS / (length of one + length of two); 1 if both are
     empty.
     """
     return 2 * longest_common(one, two) / (len(one) + len(two)) if one or two else 1.0
 
 
 def words(text: str) -> list[str]:
-    """The words of a text, in lower case: runs of letters, digits and their marks, whatever else between.
+    """Return the words of a text, in lower case: runs of letters, digits and their marks, whatever else
+    between.
 
     For plain English the tokens of Google's rouge_score without stemming. Han characters and kana, written
     without spaces, are a word each.
@@ -64,7 +65,9 @@ def words(text: str) -> list[str]:
 
 
 def longest_common(one: Sequence[str], two: Sequence[str]) -> int:
-    """Length of the longest common subsequence, bit-parallel (Hyyrö, 2004): a bit for each word of `one`."""
+    """Return the length of the longest common subsequence, bit-parallel (Hyyrö, 2004): a bit for each word of
+    `one`.
+    """
     places: dict[str, int] = {}
     for k, word in enumerate(one):
         places[word] = places.get(word, 0) | 1 << k

@@ -150,7 +150,7 @@ class Uncertainty:
         )
 
     def _repr_html_(self) -> str:
-        """The entropies with their intervals, then the meanings: a table of each."""
+        """Return the entropies with their intervals, then the meanings: a table of each."""
         entropies = [
             (name, _figure(getattr(self, name)), _span(self.interval(name)), self._unit(name))
             for name in NAMES
@@ -178,7 +178,9 @@ class Uncertainty:
         return "0 to 1" if name == "rao_quadratic_entropy" else "nats"
 
     def interval(self, name: str) -> Interval:
-        """Interval (low, high) of one entropy, for example "semantic_entropy"; of level `level`."""
+        """Return the interval (low, high) of one entropy, for example "semantic_entropy"; of
+        level `level`.
+        """
         if name not in self.intervals:
             raise InputError(f"No interval for {name!r}; there is one for: {', '.join(self.intervals)}.")
         return self.intervals[name]
@@ -209,7 +211,7 @@ class Uncertainty:
         return self.posterior_after(len(self.answers))
 
     def posterior_after(self, samples: int) -> MeaningPosterior:
-        """The posterior as it was after the first so many answers, at least 1."""
+        """Return the posterior as it was after the first so many answers, at least 1."""
         if self.method == "enumerated":
             raise InputError(
                 "Enumerated answers have exact probabilities: no posterior, no curve, no number of samples "
@@ -333,7 +335,7 @@ class Uncertainty:
             )
 
     def to_dict(self) -> dict[str, Any]:
-        """As a dict; entropies that are infinite or NaN become strings, since JSON has neither. The
+        """Return a dict; entropies that are infinite or NaN become strings, since JSON has neither. The
         log-probabilities of the answers stay as they are.
         """
         record = {f.name: getattr(self, f.name) for f in fields(self)}
@@ -350,7 +352,9 @@ class Uncertainty:
     @classmethod
     @records.reader("an uncertainty", texts=True, shown=_SHOWN)
     def from_dict(cls, record: Mapping[str, Any]) -> Uncertainty:
-        """The inverse of `to_dict`, without loss; what an older record lacks gets its default."""
+        """Rebuild from the record of `to_dict`, without loss; missing fields of older records get their
+        defaults.
+        """
         number = len(record["answers"])
         if not number or not all(0 <= cluster < number for cluster in record["cluster_ids"]):
             raise InputError("An uncertainty needs at least one answer, and a cluster from 0 on for each.")
@@ -401,7 +405,7 @@ def uncertainty_of(
     include_end: bool | None = None,
     rules: bool = True,
 ) -> Uncertainty:
-    """Cluster sampled answers by meaning and measure their entropies.
+    """Return cluster sampled answers by meaning and measure their entropies.
 
     Parameters
     ----------
@@ -476,7 +480,7 @@ def _ends(answers: Sequence[Answer], likelihood: Likelihood) -> list[float | Non
 
 
 def _lacking_end(answers: Sequence[Answer], likelihood: Likelihood) -> int:
-    """How many answers have ended with a log-probability that is not known."""
+    """Return how many answers have ended with a log-probability that is not known."""
     ends = _ends(answers, likelihood)
     return sum(a.finished and end is None for a, end in zip(answers, ends, strict=True))
 
@@ -484,7 +488,7 @@ def _lacking_end(answers: Sequence[Answer], likelihood: Likelihood) -> int:
 def _log_likelihoods(
     answers: Sequence[Answer], likelihood: Likelihood, length: Length, include_end: bool
 ) -> Floats:
-    """l_i of each answer, [N]; all NaN where a model does not tell one of them."""
+    """Return l_i of each answer, [N]; all NaN where a model does not tell one of them."""
     if likelihood == "raw":
         rows = [answer.logprobs for answer in answers]
     elif likelihood == "sampled":
@@ -516,8 +520,8 @@ def _log_likelihoods(
 def _entropies(
     ids: Sequence[int], values: Floats, distances: Floats, level: float, resamples: int, seed: int
 ) -> tuple[dict[str, float], dict[str, Interval]]:
-    """The entropies of the answers alone and their intervals; NaN for those that need likelihoods where
-    there are none.
+    """Return the entropies of the answers alone and their intervals; NaN for those that need likelihoods
+    where there are none.
     """
     known = not np.isnan(values).any()
     weights = values if known else np.zeros(len(values))  # any will do for those that need none
@@ -535,18 +539,22 @@ def _entropies(
 
 
 def _mean_distance(distances: Floats) -> float:
-    """Rao's entropy of what the answers were drawn from, without bias: the mean over pairs of two answers."""
+    """Return Rao's entropy of what the answers were drawn from, without bias: the mean over pairs of two
+    answers.
+    """
     n = len(distances)
     return rao_quadratic_entropy(np.full(n, 1.0 / n), distances) * n / (n - 1) if n > 1 else 0.0
 
 
 def _posterior(ids: Sequence[int], answers: Sequence[Answer]) -> MeaningPosterior:
-    """What sampled answers say of the masses of all meanings; equal answers are known by their tokens."""
+    """Return what sampled answers say of the masses of all meanings; equal answers are known by
+    their tokens.
+    """
     return posterior_of(ids, list(map(_drawn_probability, answers)), [a.token_ids for a in answers])
 
 
 def _bayesian(posterior: MeaningPosterior, level: float, seed: int) -> tuple[float, Interval]:
-    """Median of the entropy over all meanings, and its central interval."""
+    """Return the median of the entropy over all meanings, and its central interval."""
     entropies = posterior.entropies(seed=seed)
     return float(np.median(entropies)), percentile_interval(entropies, level)
 

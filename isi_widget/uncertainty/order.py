@@ -48,13 +48,13 @@ class OrderDependence:
     exact: bool
 
     def to_dict(self) -> dict[str, Any]:
-        """As a JSON-ready dict."""
+        """Return a JSON-ready dict."""
         return asdict(self)
 
     @classmethod
     @records.reader("a dependence on the order")
     def from_dict(cls, record: Mapping[str, Any]) -> OrderDependence:
-        """The inverse of `to_dict`."""
+        """Rebuild from the record of `to_dict`."""
         return cls(**record)
 
 
@@ -66,7 +66,7 @@ def order_dependence(
     seed: int = 0,
     weights: npt.ArrayLike | None = None,
 ) -> OrderDependence:
-    """Cluster the same answers in other orders and compare.
+    """Return cluster the same answers in other orders and compare.
 
     Parameters
     ----------
@@ -110,14 +110,16 @@ def order_dependence(
 
 
 def _entropy(labels: Ints, weights: Floats | None) -> float:
-    """Entropy of the clusters' shares of the weights; without weights the discrete semantic entropy."""
+    """Return the entropy of the clusters' shares of the weights; without weights the discrete
+    semantic entropy.
+    """
     if weights is None:
         return discrete_semantic_entropy(labels)
     return semantic_entropy(labels, np.log(weights))
 
 
 def same_meanings(judgements: npt.ArrayLike, strict: bool) -> Bools:
-    """Which answers share a meaning (`clusters.same_meaning`), bool [N, N], symmetric, True on the
+    """Return which answers share a meaning (`clusters.same_meaning`), bool [N, N], symmetric, True on the
     diagonal.
     """
     given = np.asarray(judgements)
@@ -141,7 +143,7 @@ def same_meanings(judgements: npt.ArrayLike, strict: bool) -> Bools:
 
 
 def partitions(same: Bools, orders: Ints) -> Ints:
-    """First-match clusters of N answers in each of P orders, int [P, N].
+    """Return first-match clusters of N answers in each of P orders, int [P, N].
 
     same : bool [N, N], symmetric, True on the diagonal. orders : int [P, N], each row a permutation. An
     answer is labelled by the smallest index in its cluster, so that equal clusters have equal labels.
@@ -161,7 +163,7 @@ def partitions(same: Bools, orders: Ints) -> Ints:
 
 
 def adjusted_rand_index(one: npt.ArrayLike, two: npt.ArrayLike) -> float:
-    """Agreement of two clusterings of the same answers: 1 if equal, 0 on average if unrelated.
+    """Return the agreement of two clusterings of the same answers: 1 if equal, 0 on average if unrelated.
 
     Source: Hubert & Arabie, Journal of Classification 2, 1985.
     """

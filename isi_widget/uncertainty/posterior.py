@@ -45,12 +45,12 @@ _NOTHING = 1e-9  # a rest below it is the rounding of probabilities that sum to 
 
 
 def _cautious(theta: Floats) -> Floats:
-    """Log-density of Gamma(0.5, rate 0.4): for samples that stand for all of the mass."""
+    """Return the log-density of Gamma(0.5, rate 0.4): for samples that stand for all of the mass."""
     return -0.5 * np.log(theta) - 0.4 * theta
 
 
 def _wide(theta: Floats) -> Floats:
-    """Log-density ~ exp(-theta / 10) / (1 + theta): for what few distinct answers leave open."""
+    """Return the log-density ~ exp(-theta / 10) / (1 + theta): for what few distinct answers leave open."""
     return -np.log1p(theta) - theta / 10.0
 
 
@@ -74,7 +74,7 @@ class MeaningPosterior:
         return left if left > _NOTHING else 0.0
 
     def masses(self, draws: int = 1000, seed: int = 0) -> Floats:
-        """Draws of the masses of all meanings, float [draws, K + unseen ones]; each row sums to 1."""
+        """Return draws of the masses of all meanings, float [draws, K + unseen ones]; each row sums to 1."""
         whole_number(draws, "draws", 1)
         whole_number(seed, "seed", 0)
         k, rest = len(self.counts), self.rest
@@ -92,14 +92,14 @@ class MeaningPosterior:
         return masses
 
     def entropies(self, draws: int = 1000, seed: int = 0) -> Floats:
-        """Draws of the entropy over all meanings, float [draws], nats."""
+        """Return draws of the entropy over all meanings, float [draws], nats."""
         masses = self.masses(draws, seed)
         logs = np.log(masses, out=np.zeros_like(masses), where=masses > 0)
         entropies: Floats = -(masses * logs).sum(axis=1)
         return np.where(entropies > ROUNDING, entropies, 0.0)
 
     def after(self, more: int, seed: int = 0) -> MeaningPosterior:
-        """The posterior after `more` further samples from one draw of this one: a possible future."""
+        """Return the posterior after `more` further samples from one draw of this one: a possible future."""
         whole_number(more, "more", 0)
         k, rest = len(self.counts), self.rest
         if more == 0 or rest == 0.0:
@@ -119,8 +119,8 @@ class MeaningPosterior:
         return MeaningPosterior(counts[met], known[met])
 
     def _split(self, draws: int, random: np.random.Generator) -> tuple[Floats, Ints, Floats]:
-        """How the unknown mass is split: shares of the meanings in its dust [draws, K + _STICKS], and the
-        meaning and the size of each lump, [draws, _LUMPS]; without known mass there are no lumps.
+        """Return how the unknown mass is split: shares of the meanings in its dust [draws, K + _STICKS], and
+        the meaning and the size of each lump, [draws, _LUMPS]; without known mass there are no lumps.
         """
         rest = self.rest
         shares = self._shares(self._theta(draws, rest, random), random)
@@ -136,14 +136,14 @@ class MeaningPosterior:
         return shares, places, lumps
 
     def _theta(self, draws: int, rest: float, random: np.random.Generator) -> Floats:
-        """Concentrations: the more of the mass is known, the more of them by the wide prior."""
+        """Return concentrations: the more of the mass is known, the more of them by the wide prior."""
         cautious = random.random(draws) < rest
         evidence = len(self.counts) * np.log(_GRID) + _rising(int(self.counts.sum()))
         theta = _from_grid(_cautious, evidence, draws, random)
         return np.where(cautious, theta, _from_grid(_wide, evidence, draws, random))
 
     def _shares(self, theta: Floats, random: np.random.Generator) -> Floats:
-        """Shares of the unknown mass, float [draws, K + _STICKS]."""
+        """Return shares of the unknown mass, float [draws, K + _STICKS]."""
         seen = random.standard_gamma(
             np.broadcast_to(self.counts.astype(float), (len(theta), len(self.counts)))
         )
@@ -159,7 +159,7 @@ def posterior_of(
     probabilities: Sequence[float] | Floats | None = None,
     same: Sequence[object] | None = None,
 ) -> MeaningPosterior:
-    """The posterior after N sampled answers.
+    """Return the posterior after N sampled answers.
 
     Parameters
     ----------
@@ -192,7 +192,7 @@ def posterior_of(
 
 @cache
 def _rising(n: int) -> Floats:
-    """Logarithm of Gamma(theta) / Gamma(theta + n) on the grid."""
+    """Return the logarithm of Gamma(theta) / Gamma(theta + n) on the grid."""
     return np.array([math.lgamma(theta) - math.lgamma(theta + n) for theta in _GRID])
 
 
@@ -205,7 +205,9 @@ def _from_grid(
 
 
 def _sticks(concentration: Floats, number: int, random: np.random.Generator) -> tuple[Floats, Floats]:
-    """Pieces [draws, number] of a stick of length 1 broken by Beta(1, concentration), and what is left."""
+    """Return pieces [draws, number] of a stick of length 1 broken by Beta(1, concentration), and what is
+    left.
+    """
     # If E is exponential, 1 - exp(-E / c) is Beta(1, c)
     left: Floats = np.exp(-random.standard_exponential((len(concentration), number)) / concentration[:, None])
     np.cumprod(left, axis=1, out=left)
@@ -214,6 +216,6 @@ def _sticks(concentration: Floats, number: int, random: np.random.Generator) -> 
 
 
 def _normalised(shares: Floats) -> Floats:
-    """Shares that sum to 1 in spite of rounding, as NumPy's multinomial wants them."""
+    """Return shares that sum to 1 in spite of rounding, as NumPy's multinomial wants them."""
     positive = np.maximum(shares, 0.0)
     return positive / positive.sum()

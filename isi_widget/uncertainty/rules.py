@@ -24,7 +24,8 @@ _ONE_HOT = np.eye(3)
 
 
 def relation_by_rule(question: str, premise: str, hypothesis: str) -> int | None:
-    """The relation of two answers to one question as far as their wording settles it; None where it does not.
+    """Return the relation of two answers to one question as far as their wording settles it; None where it
+    does not.
 
     Entailment (2): the same after `wording.normalised`. Contradiction (0): a clear yes and a clear no; two
     different numbers where the question asks how many.
@@ -34,7 +35,7 @@ def relation_by_rule(question: str, premise: str, hypothesis: str) -> int | None
 
 
 def settled(question: str, answers: Sequence[str]) -> Floats:
-    """What the rules say of all pairs: float [N, N, 3], one-hot where they settle a pair, else NaN."""
+    """Return what the rules say of all pairs: float [N, N, 3], one-hot where they settle a pair, else NaN."""
     words = [normalised(answer, question) for answer in answers]
     same = _equal(words) & np.array([bool(tokens) for tokens in words])[:, None]
     same |= _equal([answer.strip() for answer in answers])
@@ -55,7 +56,7 @@ def settled(question: str, answers: Sequence[str]) -> Floats:
 
 
 def same_verdict(answers: Sequence[str]) -> npt.NDArray[np.bool_]:
-    """Which pairs clearly say yes both, or no both, whatever else they say; bool [N, N]."""
+    """Return which pairs clearly say yes both, or no both, whatever else they say; bool [N, N]."""
     return _both(_said(answers, "yes")) | _both(_said(answers, "no"))
 
 

@@ -68,7 +68,7 @@ def ask_about(
     number: int | None = None,
     axis: str | None = None,
 ) -> Item | None:
-    """A question of a kind about a scene, or None if the scene has none.
+    """Return a question of a kind about a scene, or None if the scene has none.
 
     Parameters
     ----------
@@ -114,7 +114,9 @@ def _noun(thing: Thing, parts: Sequence[str]) -> Noun:
 
 
 def _unique(scene: Scene, index: int, rng: random.Random, choices: Sequence[tuple[str, ...]]) -> Noun | None:
-    """A description that fits this thing only: the first of `choices` that does, at times a later one."""
+    """Return a description that fits this thing only: the first of `choices` that does, at
+    times a later one.
+    """
     nouns = [_noun(scene.things[index], parts) for parts in choices]
     nouns = [noun for noun in nouns if scene.matching(noun) == (index,)]
     if not nouns:
@@ -231,14 +233,14 @@ def _counting(
 
 
 def near_number(count: int, yes: bool, rng: random.Random) -> int:
-    """A number to ask about: the right one, or one beside it."""
+    """Return a number to ask about: the right one, or one beside it."""
     return (
         count if yes and count else rng.choice([n for n in (count - 1, count + 1) if 1 <= n < len(NUMBERS)])
     )
 
 
 def count_item(scene: Scene, noun: Noun, number: int | None) -> Item:
-    """How many things a noun describes: an open question, or whether there are exactly `number`."""
+    """Return how many things a noun describes: an open question, or whether there are exactly `number`."""
     about = scene.matching(noun)
     truth = Claim("count", noun, NUMBERS[len(about)])
     if number is None:
@@ -247,14 +249,14 @@ def count_item(scene: Scene, noun: Noun, number: int | None) -> Item:
 
 
 def complementary(item: Item, rng: random.Random) -> Claim:
-    """A true claim that answers the question."""
+    """Return a true claim that answers the question."""
     if item.yes is False and rng.random() < 0.3:
         return item.ask.claim.denied()
     return item.truth
 
 
 def contradictory(item: Item, rng: random.Random) -> Claim:
-    """A false claim that answers the question the other way."""
+    """Return a false claim that answers the question the other way."""
     if item.yes is False:
         return item.ask.claim
     truth = item.truth
@@ -270,8 +272,8 @@ def contradictory(item: Item, rng: random.Random) -> Claim:
 
 
 def label_words(scene: Scene, item: Item) -> list[tuple[int, str]]:
-    """What an annotated picture says: (index of a thing, word or digit) for the things that the question is
-    about.
+    """Return what an annotated picture says: (index of a thing, word or digit) for the things that the
+    question is about.
     """
     claim = item.truth
     if item.kind == "counting":
@@ -291,7 +293,7 @@ def label_words(scene: Scene, item: Item) -> list[tuple[int, str]]:
 
 
 def _naming(scene: Scene, index: int, noun: Noun) -> str:
-    """The word of a description that tells its thing from the others, the shape if it can."""
+    """Return the word of a description that tells its thing from the others, the shape if it can."""
     if noun.shape and (noun.colour is None or scene.matching(Noun(noun.shape)) == (index,)):
         return noun.shape
     return noun.colour or noun.shape or ""

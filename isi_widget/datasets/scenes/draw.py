@@ -30,7 +30,7 @@ _REACH = 1.15  # a shape lies within this many radii of its centre
 
 
 def outline(shape: str) -> list[tuple[float, float]]:
-    """Corner points of a polygonal shape around (0, 0), in radii, y downwards."""
+    """Return corner points of a polygonal shape around (0, 0), in radii, y downwards."""
     if shape == "square":
         return [(-0.86, -0.86), (0.86, -0.86), (0.86, 0.86), (-0.86, 0.86)]
     if shape == "triangle":
@@ -71,7 +71,7 @@ def outline(shape: str) -> list[tuple[float, float]]:
 
 @lru_cache(maxsize=8192)
 def mask(shape: str, radius: int, angle: int) -> Image.Image:
-    """Coverage of a shape, mode "L", square with its centre in the middle."""
+    """Return the coverage of a shape, mode "L", square with its centre in the middle."""
     side = 2 * math.ceil(radius * _REACH) + 1
     big = Image.new("L", (side * _OVERSAMPLING, side * _OVERSAMPLING), 0)
     pen = ImageDraw.Draw(big)
@@ -96,7 +96,7 @@ def mask(shape: str, radius: int, angle: int) -> Image.Image:
 
 @lru_cache(maxsize=256)
 def background(texture: int, width: int, height: int) -> Image.Image:
-    """A light, softly clouded paper, some with faint stripes."""
+    """Return a light, softly clouded paper, some with faint stripes."""
     rng = random.Random(f"texture {texture}")
     values = np.random.default_rng(texture)
     base = np.array([rng.randint(228, 248) for _ in range(3)], dtype=np.float32)

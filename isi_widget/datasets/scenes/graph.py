@@ -33,7 +33,7 @@ class Thing:
     tint: tuple[int, int, int] = (0, 0, 0)
 
     def matches(self, noun: Noun) -> bool:
-        """Whether the noun describes this thing."""
+        """Return whether the noun describes this thing."""
         return (
             noun.shape in (None, self.shape)
             and noun.colour in (None, self.colour)
@@ -42,7 +42,7 @@ class Thing:
 
 
 def scale(width: int, height: int) -> float:
-    """Scale of all drawing on a canvas, from its area: 1 at 480 x 480."""
+    """Return scale of all drawing on a canvas, from its area: 1 at 480 x 480."""
     return math.sqrt(width * height) / 480
 
 
@@ -56,7 +56,7 @@ class Scene:
     texture: int = 0
 
     def matching(self, noun: Noun) -> tuple[int, ...]:
-        """Indices of the things that a noun describes."""
+        """Return indices of the things that a noun describes."""
         return tuple(index for index, thing in enumerate(self.things) if thing.matches(noun))
 
     @property
@@ -96,7 +96,7 @@ def sample_scene(
 
 
 def _looks(rng: random.Random, things: int, repeat: Repeat | None) -> list[tuple[str, str]]:
-    """Shape and colour of each thing, the repeated ones first (they must fit)."""
+    """Return shape and colour of each thing, the repeated ones first (they must fit)."""
     if repeat is None:
         return [(rng.choice(SHAPES), rng.choice(COLOURS)) for _ in range(things)]
     shapes = [shape for shape in SHAPES if shape != repeat.shape]

@@ -36,7 +36,7 @@ class Label:
     end: tuple[int, int]
 
     def drawings(self) -> tuple[Drawing, ...]:
-        """The interventions that draw it."""
+        """Return the interventions that draw it."""
         x, y, width, height = self.box
         return (
             Arrow(self.start, self.end, "#000000", max(2, self.size // 10)),
@@ -47,7 +47,7 @@ class Label:
 
 @lru_cache(maxsize=512)
 def text_box(text: str, size: int) -> tuple[int, int, int, int]:
-    """Ink of a text: (left, top) offset from its origin, then width and height."""
+    """Return the ink of a text: (left, top) offset from its origin, then width and height."""
     left, top, right, bottom = ImageFont.truetype(
         str(FONT), size, layout_engine=ImageFont.Layout.BASIC
     ).getbbox(text)
@@ -101,7 +101,7 @@ def _place_label(scene: Scene, index: int, text: str, taken: Sequence[tuple[int,
 def _cost(
     scene: Scene, index: int, box: tuple[int, int, int, int], taken: Sequence[tuple[int, int, int, int]]
 ) -> float:
-    """Covered area, in square pixels; things that are not named weigh most."""
+    """Return covered area, in square pixels; things that are not named weigh most."""
     cost = 0.0
     for other, thing in enumerate(scene.things):
         r = thing.radius

@@ -52,19 +52,19 @@ class Case:
     contexts: dict[str, str]
 
     def picture(self) -> Image.Image:
-        """The natural picture."""
+        """Return the natural picture."""
         return draw_scene(self.scene)
 
     def labels(self) -> list[Label]:
-        """The labels of the annotated picture."""
+        """Return the labels of the annotated picture."""
         return place_labels(self.scene, ask.label_words(self.scene, self.item))
 
     def annotated(self) -> Image.Image:
-        """The picture with its labels, drawn by the package's interventions."""
+        """Return the picture with its labels, drawn by the package's interventions."""
         return paint(self.picture(), [drawing for label in self.labels() for drawing in label.drawings()])
 
     def observation(self) -> Observation:
-        """As an observation; its images are drawn when they are first needed."""
+        """Return an observation; its images are drawn when they are first needed."""
         return Observation(
             partial(draw_scene, self.scene),
             self.question,
@@ -84,7 +84,7 @@ class Case:
 
 
 def scenes(split: str = "demo", seed: int = 0) -> Dataset | Iterator[Observation]:
-    """The rendered scenes.
+    """Return the rendered scenes.
 
     Parameters
     ----------
@@ -108,7 +108,7 @@ def _dataset(split: str) -> Dataset:
 
 
 def cases(split: str) -> Iterator[Case]:
-    """The cases of a split of fixed size, in order."""
+    """Yield the cases of a split of fixed size, in order."""
     if split not in SIZES_OF_SPLITS:
         known = ", ".join([*SIZES_OF_SPLITS, "train"])
         raise InputError(f"There is no split {split!r} of the scenes; choose one of {known}.")
@@ -117,7 +117,7 @@ def cases(split: str) -> Iterator[Case]:
 
 
 def training_cases(seed: int = 0) -> Iterator[Case]:
-    """Cases without end."""
+    """Yield cases without end."""
     index = 0
     while True:
         yield make_case(f"train {seed}", index)
@@ -125,7 +125,7 @@ def training_cases(seed: int = 0) -> Iterator[Case]:
 
 
 def make_case(split: str, index: int) -> Case:
-    """Case number `index` of a split."""
+    """Return case number `index` of a split."""
     rng = random.Random(f"isi_widget scenes: {split} {index}")
     demo = split == "demo"
     kinds = _DEMO_KINDS if demo else KINDS
@@ -157,7 +157,7 @@ def _other(rng: random.Random, kind: str, yes: bool, demo: bool) -> tuple[Scene,
 
 
 def _counting(rng: random.Random, turn: int, demo: bool) -> tuple[Scene, ask.Item] | None:
-    """The number is drawn first, the scene is made for it: no number is a hint."""
+    """Return the number is drawn first, the scene is made for it: no number is a hint."""
     mode = ("open", "yes", "open", "no")[turn % 4]
     count = rng.randint(1 if demo else 0, 5)
     asked = None

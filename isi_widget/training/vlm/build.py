@@ -42,12 +42,12 @@ CHAT_TEMPLATE = (
 
 
 def prompt(context: str, question: str) -> str:
-    """The text of a prompt; the processor expands `<image>`."""
+    """Return the text of a prompt; the processor expands `<image>`."""
     return IMAGE + (f"\n{context}" if context else "") + f"\n{question}\nAnswer:"
 
 
 def train_tokenizer() -> PreTrainedTokenizerFast:
-    """A byte-level BPE in which each word of the grammar is one token and any text can be encoded."""
+    """Return a byte-level BPE in which each word of the grammar is one token and any text can be encoded."""
     sentences = [text for line in grammar.vocabulary() for text in (line, " " + line)]
     words = sorted({word for line in sentences for word in re.findall(r" ?[A-Za-z]+", line)})
     words += [word.lower() for word in words if not word.startswith(" ")] + ["Answer"]
@@ -80,7 +80,7 @@ def train_tokenizer() -> PreTrainedTokenizerFast:
 
 
 def image_processor() -> CLIPImageProcessorPil:
-    """The whole picture, whatever its shape, to 96 x 96, nearest pixel.
+    """Return the whole picture, whatever its shape, to 96 x 96, nearest pixel.
 
     Nearest, not averaged: averaging five pixels each way would remove most Gaussian noise before the model
     sees it, so that sigma would mean one thing for a person and another for the model.
@@ -99,7 +99,7 @@ def image_processor() -> CLIPImageProcessorPil:
 
 
 def processor(tokenizer: PreTrainedTokenizerFast | None = None) -> LlavaProcessor:
-    """Image processor and tokenizer together, with the chat template."""
+    """Return image processor and tokenizer together, with the chat template."""
     return LlavaProcessor(
         image_processor=image_processor(),
         tokenizer=tokenizer or train_tokenizer(),
@@ -112,7 +112,7 @@ def processor(tokenizer: PreTrainedTokenizerFast | None = None) -> LlavaProcesso
 
 
 def config(tokenizer: PreTrainedTokenizerFast) -> LlavaConfig:
-    """About 3.7 million parameters."""
+    """Return about 3.7 million parameters."""
     ids = {
         name: tokenizer.convert_tokens_to_ids(token)
         for name, token in (("bos", BOS), ("eos", EOS), ("pad", PAD))
@@ -151,7 +151,7 @@ def config(tokenizer: PreTrainedTokenizerFast) -> LlavaConfig:
 
 
 def model(seed: int, tokenizer: PreTrainedTokenizerFast | None = None) -> LlavaForConditionalGeneration:
-    """An untrained model, float32."""
+    """Return an untrained model, float32."""
     tokenizer = tokenizer or shared_tokenizer()
     torch.manual_seed(seed)
     built = LlavaForConditionalGeneration(config(tokenizer))
@@ -168,18 +168,18 @@ def model(seed: int, tokenizer: PreTrainedTokenizerFast | None = None) -> LlavaF
 
 @cache
 def shared_tokenizer() -> PreTrainedTokenizerFast:
-    """The tokenizer, trained once per process (it is deterministic)."""
+    """Return the tokenizer, trained once per process (it is deterministic)."""
     return train_tokenizer()
 
 
 @cache
 def token_ids(text: str) -> tuple[int, ...]:
-    """Ids of a piece of text, no special tokens added."""
+    """Return ids of a piece of text, no special tokens added."""
     return tuple(shared_tokenizer().encode(text, add_special_tokens=False))
 
 
 def normalise(pixels: torch.Tensor) -> torch.Tensor:
-    """uint8 [B, H, W, 3] at 96 x 96 to what the image processor gives, float [B, 3, H, W]."""
+    """Return uint8 [B, H, W, 3] at 96 x 96 to what the image processor gives, float [B, 3, H, W]."""
     return (pixels.permute(0, 3, 1, 2).float() / 255 - 0.5) / 0.5
 
 

@@ -45,7 +45,7 @@ anew, showed the same, and on those the last stages were tuned.
 
 
 def write(found: Mapping[str, Any], folder: Path) -> str:
-    """The whole card, Markdown."""
+    """Return the whole card, Markdown."""
     config = json.loads((folder / "config.json").read_text())
     weights = folder / "model.safetensors"
     size = weights.stat().st_size

@@ -41,9 +41,9 @@ class Condition:
 
 
 def _boxes(case: Case) -> list[Drawing]:
-    """A black box over everything that the question is about; for counting over one of the counted things
-    only, for "is there" with the answer no over one thing that is similar, so that the number of boxes says
-    nothing.
+    """Return a black box over everything that the question is about; for counting over one of the counted
+    things only, for "is there" with the answer no over one thing that is similar, so that the number of boxes
+    says nothing.
     """
     about = list(case.item.about) or list(range(len(case.scene.things)))
     if case.item.kind == "counting" or (case.item.yes is False and case.item.kind == "existence"):
@@ -89,7 +89,7 @@ WITH_ENTROPY = (
 
 
 def meaning(ask: Ask, text: str) -> str | None:
-    """What an answer says, as one word: "yes", "no" or the value; None if neither is found."""
+    """Return what an answer says, as one word: "yes", "no" or the value; None if neither is found."""
     words = re.findall(r"[a-z]+", text.lower())
     if not ask.is_open:
         return words[0] if words and words[0] in ("yes", "no") else None
@@ -102,7 +102,7 @@ def meaning(ask: Ask, text: str) -> str | None:
 
 
 def wanted(case: Case) -> str:
-    """The meaning of the true answer."""
+    """Return the meaning of the true answer."""
     if case.item.yes is not None:
         return "yes" if case.item.yes else "no"
     return (case.item.truth.value or "").removesuffix(" of")
@@ -126,7 +126,7 @@ class Model:
 
     @torch.inference_mode()
     def greedy(self, chosen: Sequence[Case], condition: Condition) -> list[str]:
-        """The greedy answers."""
+        """Return the greedy answers."""
         inputs = self._inputs(chosen, condition)
         out = self.net.generate(**inputs, do_sample=False, max_new_tokens=20)
         return self._texts(out[:, inputs["input_ids"].shape[1] :])
@@ -135,7 +135,7 @@ class Model:
     def sampled(
         self, chosen: Sequence[Case], condition: Condition, seed: int
     ) -> list[list[tuple[str, float]]]:
-        """`SAMPLES` answers to each with their mean token log-probability (of the model itself, end of
+        """Return `SAMPLES` answers to each with their mean token log-probability (of the model itself, end of
         sequence excluded).
         """
         torch.manual_seed(seed)
@@ -164,14 +164,14 @@ class Model:
 
 
 def entropy(case: Case, answers: Sequence[tuple[str, float]]) -> float:
-    """Semantic entropy in nats; answers are clustered by the grammar's meaning."""
+    """Return semantic entropy in nats; answers are clustered by the grammar's meaning."""
     names = [meaning(case.item.ask, text) or text for text, _ in answers]
     ids = [sorted(set(names)).index(name) for name in names]
     return float(semantic_entropy(ids, [value for _, value in answers]))
 
 
 def wilson(right: int, n: int) -> tuple[float, float]:
-    """95 % interval of a proportion (Wilson, 1927)."""
+    """Return 95 % interval of a proportion (Wilson, 1927)."""
     if n == 0:
         return 0.0, 1.0
     z = 1.959964
@@ -280,7 +280,9 @@ def _means(chosen: Sequence[Case], values: Sequence[float]) -> dict[str, dict[st
 
 
 def _chance(chosen: Sequence[Case]) -> dict[str, float]:
-    """What the best answer that ignores the picture but knows the kind and the form of the question gets."""
+    """Return what the best answer that ignores the picture but knows the kind and the form of the question
+    gets.
+    """
     found = {}
     for kind, indices in _kinds(chosen).items():
         if kind == "all":

@@ -35,8 +35,8 @@ class Heads(nn.Module):
             nn.init.normal_(table.weight, std=0.3)
 
     def oracle_tokens(self, targets: dict[str, Tensor]) -> Tensor:
-        """What a perfect vision tower and projector would give, [B, 64, width]: each thing at the patch of
-        its centre.
+        """Return what a perfect vision tower and projector would give, [B, 64, width]: each thing at the
+        patch of its centre.
         """
         whole = torch.stack([table(targets[name]) for name, table in self.oracle.items()]).sum(0)
         whole = whole + self.where(4 * (targets["xy"] - 0.5))
@@ -48,8 +48,8 @@ def _head(outputs: int) -> nn.Module:
 
 
 def patch_loss(heads: Heads, hidden: Tensor, targets: dict[str, Tensor]) -> tuple[Tensor, dict[str, float]]:
-    """Loss of the per-patch heads and, for the log, accuracies at the centres of things (and of words on
-    labels).
+    """Return the loss of the per-patch heads and, for the log, accuracies at the centres of things (and of words
+    on labels).
     """
     parts = heads.patch(hidden).float().split([*OUTPUTS.values(), 3], dim=-1)
     centre = targets["centre"]

@@ -43,18 +43,18 @@ class Network(nn.Module):
         return self.llava.model.language_model
 
     def patches(self, pixels: Tensor) -> Tensor:
-        """Vision features [B, 64, width] of normalised pixels [B, 3, 96, 96]."""
+        """Return vision features [B, 64, width] of normalised pixels [B, 3, 96, 96]."""
         hidden = self.tower.pre_layrnorm(self.tower.embeddings(pixels))
         for layer in self.tower.encoder.layers:
             hidden = layer(hidden, attention_mask=None)
         return cast(Tensor, hidden[:, 1:])
 
     def project(self, features: Tensor) -> Tensor:
-        """Image tokens as the decoder reads them."""
+        """Return image tokens as the decoder reads them."""
         return cast(Tensor, self.llava.model.multi_modal_projector(features))
 
     def decode(self, images: Tensor, tokens: Tensor, positions: Tensor, mask: Tensor) -> list[Tensor]:
-        """Hidden states after each decoder layer, the last one normalised.
+        """Return hidden states after each decoder layer, the last one normalised.
 
         Parameters
         ----------

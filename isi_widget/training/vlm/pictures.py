@@ -50,7 +50,7 @@ class View:
     blank: bool = False
 
     def pixels(self, generator: np.random.Generator) -> NDArray[np.uint8]:
-        """The reduced picture, uint8 [96, 96, 3]."""
+        """Return the reduced picture, uint8 [96, 96, 3]."""
         if self.blank:
             level = (
                 generator.integers(0, 256, size=3)
@@ -73,13 +73,13 @@ class View:
         return small
 
     def digit(self, index: int) -> int:
-        """The digit that a label gives to a thing, 0 if none."""
+        """Return the digit that a label gives to a thing, 0 if none."""
         return next(
             (int(label.text) for label in self.labels if label.thing == index and label.text.isdigit()), 0
         )
 
     def numbered(self) -> list[Noun]:
-        """The descriptions that fit exactly the things with digits."""
+        """Return the descriptions that fit exactly the things with digits."""
         things = tuple(sorted(label.thing for label in self.labels if label.text.isdigit()))
         if not things:
             return []
@@ -88,12 +88,12 @@ class View:
         ]
 
     def told(self, index: int) -> set[str]:
-        """The words that labels say of a thing."""
+        """Return the words that labels say of a thing."""
         return {label.text for label in self.labels if label.thing == index}
 
 
 def box_over(thing: Thing, rng: random.Random) -> Box:
-    """A filled box that hides a thing, mostly black, seldom a colour of its own."""
+    """Return a filled box that hides a thing, mostly black, seldom a colour of its own."""
     reach = thing.radius * rng.uniform(1.12, 1.5)
     shift = thing.radius * 0.08
     x, y = thing.x + rng.uniform(-shift, shift), thing.y + rng.uniform(-shift, shift)
@@ -149,7 +149,7 @@ def scribble(view: View, rng: random.Random) -> None:
 
 
 def random_labels(scene: Scene, rng: random.Random) -> list[tuple[int, str]]:
-    """Words on one or two things, or the digits 1..k on things of one kind."""
+    """Return words on one or two things, or the digits 1..k on things of one kind."""
     if rng.random() < 0.45:
         noun = rng.choice(numbered_nouns(scene))
         chosen = list(scene.matching(noun))[:5]
@@ -170,7 +170,7 @@ def random_labels(scene: Scene, rng: random.Random) -> list[tuple[int, str]]:
 
 
 def numbered_nouns(scene: Scene) -> list[Noun]:
-    """Descriptions whose things digits may number: each as often as it has things."""
+    """Return descriptions whose things digits may number: each as often as it has things."""
     nouns = [Noun(thing.shape) for thing in scene.things] + [
         Noun(None, thing.colour) for thing in scene.things
     ]
@@ -218,7 +218,9 @@ def reading_view(rng: random.Random) -> View:
 
 
 def question_scene(rng: random.Random, fewest: int = 1) -> Scene:
-    """A scene to ask about: up to five things, in most of them several alike (few are as rare as many)."""
+    """Return a scene to ask about: up to five things, in most of them several alike (few are as rare as
+    many).
+    """
     count = max(fewest, rng.choice((1, 2, 3, 3, 4, 4, 5, 5, 5)))
     if count >= 2 and rng.random() < 0.6:
         alike = min(count, rng.choice((2, 3, 3, 4, 4, 5, 5)))
@@ -230,7 +232,7 @@ def question_scene(rng: random.Random, fewest: int = 1) -> Scene:
 
 
 def counted_scene(rng: random.Random) -> Scene:
-    """Many things, of which two or more are alike and mostly one or more are not."""
+    """Return many things, of which two or more are alike and mostly one or more are not."""
     count = rng.choice((3, 4, 4, 5, 5, 5, 5))
     alike = rng.randint(2, count)
     if rng.random() < 0.55:
@@ -239,7 +241,7 @@ def counted_scene(rng: random.Random) -> Scene:
 
 
 def oracle_view(rng: random.Random) -> View:
-    """A scene that is never drawn: some things covered, some numbered."""
+    """Return a scene that is never drawn: some things covered, some numbered."""
     view = View(question_scene(rng, fewest=2))
     if rng.random() < 0.15:
         view.covered = {rng.randrange(len(view.scene.things))}
@@ -266,12 +268,12 @@ class Show:
 
 
 def clean_view(rng: random.Random) -> View:
-    """Nothing drawn on it."""
+    """Return nothing drawn on it."""
     return View(question_scene(rng, fewest=2))
 
 
 def question_view(rng: random.Random, show: Show) -> View:
-    """A scene to ask about, with interventions."""
+    """Return a scene to ask about, with interventions."""
     view = View(counted_scene(rng) if rng.random() < show.counted else question_scene(rng))
     if rng.random() < show.blank:
         view.blank = True
@@ -295,8 +297,8 @@ def question_view(rng: random.Random, show: Show) -> View:
 
 
 def _stray_box(scene: Scene, rng: random.Random) -> Box:
-    """A box that may or may not hide something that the graph knows; kept off the centres of things if that
-    is easy.
+    """Return a box that may or may not hide something that the graph knows; kept off the centres of things if
+    that is easy.
     """
     side = rng.randint(60, 130) * scene.unit
     for _ in range(20):
@@ -310,7 +312,7 @@ def _stray_box(scene: Scene, rng: random.Random) -> Box:
 
 
 def patch_targets(view: View) -> dict[str, NDArray[np.float32 | np.int64]]:
-    """What each of the 64 patches shows.
+    """Return what each of the 64 patches shows.
 
     Returns
     -------
@@ -348,7 +350,7 @@ def patch_targets(view: View) -> dict[str, NDArray[np.float32 | np.int64]]:
 
 
 def shown(view: View, index: int) -> dict[str, int]:
-    """Class ids of what can be known of a thing: a box hides all but what a label says of it."""
+    """Return class ids of what can be known of a thing: a box hides all but what a label says of it."""
     thing, told = view.scene.things[index], view.told(index)
     hidden = index in view.covered
     return {
@@ -360,5 +362,5 @@ def shown(view: View, index: int) -> dict[str, int]:
 
 
 def centre_patch(scene: Scene, thing: Thing) -> int:
-    """Index of the patch that holds the centre of a thing."""
+    """Return the index of the patch that holds the centre of a thing."""
     return min(GRID - 1, GRID * thing.y // scene.height) * GRID + min(GRID - 1, GRID * thing.x // scene.width)

@@ -68,7 +68,7 @@ class Packed:
 
 
 def prefix() -> list[int]:
-    """Token ids before the context or question."""
+    """Return token ids before the context or question."""
     ids = shared_tokenizer().convert_tokens_to_ids
     return [ids(BOS)] + [ids(IMAGE)] * PATCHES + list(token_ids("\n"))
 
@@ -143,7 +143,7 @@ def _choose(phrases: Sequence[grammar.Phrase], canonical: float, rng: random.Ran
 
 
 def _context(item: ask.Item, mix: Mix, rng: random.Random) -> tuple[grammar.Claim, str]:
-    """The claim that the answer is to follow, and the text of the context ("" for none)."""
+    """Return the claim that the answer is to follow, and the text of the context ("" for none)."""
     if rng.random() >= mix.context:
         return item.truth, ""
     if rng.random() < mix.irrelevant:
@@ -192,7 +192,7 @@ def _find(asked: Sequence[int], noun: Noun, plural: bool, last: bool) -> int | N
 
 
 def _noun_targets(view: View, noun: Noun) -> tuple[float, ...]:
-    """How many things match; if one: its shape, colour, size, x, y."""
+    """Return how many things match; if one: its shape, colour, size, x, y."""
     matching = view.scene.matching(noun)
     if len(matching) != 1:
         return (min(len(matching), len(NUMBERS) - 1), IGNORE, IGNORE, IGNORE, float("nan"), float("nan"))
@@ -208,7 +208,7 @@ def _noun_targets(view: View, noun: Noun) -> tuple[float, ...]:
 
 
 def collate(packs: Sequence[Packed]) -> dict[str, Tensor]:
-    """Tensors of several packed sequences; "nouns" and "ends" get the row number in front."""
+    """Return tensors of several packed sequences; "nouns" and "ends" get the row number in front."""
     batch = {
         name: torch.tensor([getattr(packed, name) for packed in packs])
         for name in ("tokens", "positions", "targets", "weights")
@@ -226,5 +226,5 @@ def collate(packs: Sequence[Packed]) -> dict[str, Tensor]:
 
 
 def as_array(packed: Packed) -> NDArray[np.int64]:
-    """Token ids, for tests."""
+    """Return token ids, for tests."""
     return np.asarray(packed.tokens, dtype=np.int64)

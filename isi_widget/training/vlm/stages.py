@@ -45,7 +45,7 @@ EVEN = {"existence": 2.0, "attribute": 3.0, "colour": 1.0, "shape": 1.0, "relati
 def picture_batch(
     views: list[View], generator: np.random.Generator, pixels: bool = True
 ) -> dict[str, Tensor]:
-    """Patch targets of some views, and their normalised pixels."""
+    """Return patch targets of some views, and their normalised pixels."""
     targets = [pictures.patch_targets(view) for view in views]
     batch = {name: torch.from_numpy(np.stack([item[name] for item in targets])) for name in targets[0]}
     if pixels:
@@ -63,7 +63,7 @@ def question_batch(
     generator: np.random.Generator,
     pixels: bool = True,
 ) -> dict[str, Tensor]:
-    """Packed questions about some views."""
+    """Return packed questions about some views."""
     views = [source(rng) for _ in range(images)]
     batch = collate([pack(view, mix, rng) for view in views]) | picture_batch(views, generator, pixels)
     if not pixels:
@@ -75,8 +75,8 @@ def question_batch(
 def answer_loss(
     network: Network, images: Tensor, batch: Batch, supervision: float
 ) -> tuple[Tensor, dict[str, float]]:
-    """Next-token loss of the packed answers, and the deep supervision on the decoder's second and third
-    layer.
+    """Return next-token loss of the packed answers, and the deep supervision on the decoder's second and
+    third layer.
     """
     states = network.decode(images, batch["tokens"], batch["positions"], batch["mask"])
     wanted = batch["targets"] != IGNORE
@@ -102,7 +102,9 @@ def _oracle_loss(network: Network, batch: Batch) -> tuple[Tensor, dict[str, floa
 def _whole_loss(
     seeing: float, supervision: float
 ) -> Callable[[Network, Batch], tuple[Tensor, dict[str, float]]]:
-    """Answers and deep supervision; `seeing` weighs the patch heads, on further pictures too if any."""
+    """Return answers and deep supervision; `seeing` weighs the patch heads, on further pictures
+    too if any.
+    """
 
     def loss(network: Network, batch: Batch) -> tuple[Tensor, dict[str, float]]:
         pixels = batch["pixels"]
@@ -132,8 +134,8 @@ def accuracy(
     batches: int = 2,
     pixels: bool = True,
 ) -> dict[str, float]:
-    """Accuracy of the deciding token by kind of question (relations by axis), in the words of `mix`, on
-    batches that no training step draws.
+    """Return the accuracy of the deciding token by kind of question (relations by axis), in the words of `mix`,
+    on batches that no training step draws.
     """
     found = {}
     kinds: list[tuple[str, str, str | None]] = [(kind, kind, None) for kind in KINDS if kind != "relation"]
@@ -183,7 +185,7 @@ def _questions(
     supervision: float = 0.5,
     steady: float = 0.6,
 ) -> Stage:
-    """A stage of questions and answers; without `show` it runs on the oracle.
+    """Return a stage of questions and answers; without `show` it runs on the oracle.
 
     dense : so many pictures per step are only looked at, to go on learning to see and read.
     """
@@ -232,7 +234,7 @@ def _align(steps: int, images: int) -> Stage:
 
 
 def stages(scale: float = 1.0, images: int = 16) -> list[Stage]:
-    """All stages in order; `scale` and `images` are smaller in the tests."""
+    """Return all stages in order; `scale` and `images` are smaller in the tests."""
 
     def n(steps: int) -> int:
         return max(2, round(steps * scale))
