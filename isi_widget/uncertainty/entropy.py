@@ -38,8 +38,8 @@ def sequence_log_likelihoods(
     *,
     end_logprobs: Iterable[float | None] | None = None,
 ) -> Floats:
-    """Return the log-likelihood l_i of each answer from the log-probabilities of its tokens and, if given, of its
-    end.
+    """Compute the log-likelihood l_i of each answer from the log-probabilities of its tokens (and of its end,
+    if given).
 
     Parameters
     ----------
@@ -93,7 +93,7 @@ def semantic_entropy(cluster_ids: Sequence[int] | Ints, log_likelihoods: Sequenc
 
 
 def discrete_semantic_entropy(cluster_ids: Sequence[int] | Ints) -> float:
-    """Return the entropy of the shares of the clusters, p(c) = n_c / N: semantic entropy without any likelihood.
+    """Compute the entropy of the cluster shares, p(c) = n_c / N: semantic entropy without likelihoods.
 
     Parameters
     ----------

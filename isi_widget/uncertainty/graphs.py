@@ -68,8 +68,8 @@ def similarities(probabilities: npt.ArrayLike, affinity: Affinity = "entail") ->
 
 
 def laplacian_eigenvalues(probabilities: npt.ArrayLike, affinity: Affinity = "entail") -> float:
-    """Return the sum over the eigenvalues of L = I - D^(-1/2) W D^(-1/2) of max(0, 1 - lambda): a soft number of
-    meanings.
+    """Compute a soft number of meanings: sum of max(0, 1 - lambda) over the eigenvalues of the Laplacian L =
+    I - D^(-1/2) W D^(-1/2).
 
     Returns 1 to N: K for K groups of answers that are wholly alike within and wholly unlike between groups.
     """

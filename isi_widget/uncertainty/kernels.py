@@ -23,7 +23,7 @@ Kernel = Literal["heat", "matern"]
 
 
 def semantic_graph(probabilities: npt.ArrayLike, *, one_hot: bool = True) -> Floats:
-    """Return the edge weights W_ij = v_ij + v_ji between answers, v = 1 for entailment, 1/2 for neutral, 0 for
+    """Compute edge weights W_ij = v_ij + v_ji between answers; v = 1 for entailment, 1/2 for neutral, 0 for
     contradiction.
 
     probabilities : float [N, N, 3] as `EntailmentModel.probabilities` gives them. one_hot : True counts the

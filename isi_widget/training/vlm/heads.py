@@ -48,8 +48,8 @@ def _head(outputs: int) -> nn.Module:
 
 
 def patch_loss(heads: Heads, hidden: Tensor, targets: dict[str, Tensor]) -> tuple[Tensor, dict[str, float]]:
-    """Return the loss of the per-patch heads and, for the log, accuracies at the centres of things (and of words
-    on labels).
+    """Return the loss of the per-patch heads and, for the log, their accuracies at the centres of things (and
+    of words on labels).
     """
     parts = heads.patch(hidden).float().split([*OUTPUTS.values(), 3], dim=-1)
     centre = targets["centre"]

@@ -134,7 +134,7 @@ def accuracy(
     batches: int = 2,
     pixels: bool = True,
 ) -> dict[str, float]:
-    """Return the accuracy of the deciding token by kind of question (relations by axis), in the words of `mix`,
+    """Return the accuracy of the deciding token by kind of question (relations by axis), worded as in `mix`,
     on batches that no training step draws.
     """
     found = {}
