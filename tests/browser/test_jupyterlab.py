@@ -426,6 +426,27 @@ def test_texts_stream_in_while_they_come(bench: Notebook, probe: Probe) -> None:
 
 
 # ---- models
+def test_typing_stays_in_its_field_when_the_notebook_takes_the_focus(bench: Notebook, probe: Probe) -> None:
+    take = "root => root.closest('.jp-Cell').focus()"
+    probe.part("model").click()
+    search = probe.part("model-search")
+    expect(search).to_be_focused()
+    expect(probe.part("model-embedded")).to_be_visible()
+    for word in ("llava ", "mistral"):
+        probe.root.evaluate(take)
+        probe.page.keyboard.insert_text(word)
+    expect(search).to_have_value("llava mistral")
+    expect(probe.part("model-list").locator("[role=option]")).to_have_count(1)
+    # A person goes where they want: into the cell's editor, and with the key to the cell itself.
+    probe.page.locator(".jp-Notebook .jp-Cell .cm-content").nth(1).click()
+    expect(probe.root).not_to_contain_text("Search models")
+    assert probe.root.evaluate("root => document.activeElement.closest('.cm-editor') !== null")
+    probe.part("question").focus()
+    probe.page.keyboard.press("Escape")
+    probe.root.evaluate(take)
+    assert probe.root.evaluate("root => document.activeElement.matches('.jp-Cell')")
+
+
 def test_another_model_by_the_list(bench: Notebook, probe: Probe) -> None:
     bench.execute(TINY)
     probe.part("run-answer").click()
@@ -436,6 +457,7 @@ def test_another_model_by_the_list(bench: Notebook, probe: Probe) -> None:
     names = bench.value("[one.name for one in isi.models()]")
     assert probe.part("model-list").locator("[role=option]").count() == len(names)
     probe.part("model-search").fill("llava mistral")
+    expect(probe.part("model-search")).to_have_value("llava mistral")
     expect(probe.part("model-list").locator("[role=option]")).to_have_count(1)
     expect(probe.part("model-llava-hf/llava-v1.6-mistral-7b-hf")).to_contain_text("needs")
     # Any folder or name may be given.
