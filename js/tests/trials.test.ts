@@ -122,10 +122,18 @@ describe("charts", () => {
     expect(page.find("entropy-semantic_entropy")).toBeTruthy();
   });
 
+  it("count layers from 0, as Python does, in the chart and under the pointer", async () => {
+    await show();
+    expect(page.text("attention-layers")).toBe("layer 01");
+    page.find("attention-layers").previousElementSibling?.dispatchEvent(new PointerEvent("pointermove", { clientX: 100, clientY: 10, bubbles: true }));
+    await settle();
+    expect(page.text("attention-layers")).toMatch(/^layer 0: image 0\.20/);
+  });
+
   it("show the share of the image by layer and head, and tell the largest and the one under the pointer", async () => {
     await show();
     const figure = page.find("attention-heads");
-    expect(figure.textContent).toContain("most in layer 2, head 2: 0.70");
+    expect(figure.textContent).toContain("most in layer 1, head 1: 0.70");
     // Every cell is drawn once, whatever its shade: a path is a "M" for each of its cells.
     const shade = [...figure.querySelectorAll("path")];
     const cells = shade.flatMap((path) => path.getAttribute("d")?.match(/M/g) ?? []);
@@ -135,14 +143,14 @@ describe("charts", () => {
     expect(page.text("attention-heads")).toMatch(/0\s+1/);
     figure.querySelector("svg")?.dispatchEvent(new PointerEvent("pointermove", { clientX: 300, clientY: 100, bubbles: true }));
     await settle();
-    expect(figure.textContent).toContain("layer 2, head 1: 0.05");
+    expect(figure.textContent).toContain("layer 1, head 0: 0.05");
     // The same by key.
     const chart = figure.querySelector("svg") as SVGSVGElement;
     for (const key of ["ArrowDown", "ArrowDown", "ArrowLeft"]) {
       chart.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true, cancelable: true }));
       await settle();
     }
-    expect(figure.textContent).toContain("layer 1, head 2: 0.20");
+    expect(figure.textContent).toContain("layer 0, head 1: 0.20");
     expect(largest([[0.1], [0.3, 0.2]])).toEqual({ layer: 1, head: 0 });
   });
 });

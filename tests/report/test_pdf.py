@@ -308,6 +308,12 @@ def test_attention_bars_have_their_lengths_and_colours(trial):
         assert sorted(columns) == pytest.approx(sorted(layers), abs=0.02)
 
 
+def test_layers_are_counted_from_0_as_in_python(trial):
+    page = next(page for page in read(plain()).pages if "by layer" in page.extract_text())
+    below = page.extract_text().split("by layer")[1].split()
+    assert below[: len(trial.attention.per_layer())] == ["0", "1", "2"]
+
+
 def test_marks_are_where_a_trial_differs_from_the_first(trial):
     def marked(*trials):
         return boxes(read(report(trials)).pages[0], MARK)

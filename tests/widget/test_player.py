@@ -162,9 +162,9 @@ def test_the_caption_says_what_is_shown(players):
         f"image {found.image_share(1, 1, [0, 2]):.2f} of its attention"
     )
     layers = players(over="layers")
-    assert layers.caption(3).startswith("layer 3 (4 of 4) · mean over tokens, mean over heads · image ")
+    assert layers.caption(3).startswith("layer 3 of 0 to 3 · mean over tokens, mean over heads · image ")
     assert player._said.value == player.caption(0)
-    assert repr(layers).startswith("AttentionPlayer(layer 0 (1 of 4)")
+    assert repr(layers).startswith("AttentionPlayer(layer 0 of 0 to 3")
 
 
 def test_marked_tokens_stay_in_sight_in_long_answers(players):

@@ -85,7 +85,7 @@ def layer_columns(
     height: float,
     layers: Sequence[Mapping[str, float | None]],
 ) -> None:
-    """One column per layer, first to last, its shares stacked from the bottom; numbers below some."""
+    """Draw one column per layer, counted from 0, its shares stacked from the bottom; numbers below some."""
     step = width / len(layers)
     gap = min(2.0, step * 0.15)
     every = max(1, math.ceil(len(layers) * 14 / width))
@@ -96,9 +96,9 @@ def layer_columns(
             box(sheet, x + index * step, bottom - part, step - gap, part, SEGMENT_COLORS[name])
             bottom -= part
         if index % every == 0:
-            wide = sheet.width_of(str(index + 1), SMALL)
+            wide = sheet.width_of(str(index), SMALL)
             sheet.line_of(
-                str(index + 1), x + index * step + (step - gap - wide) / 2, y + height + 1, wide + 2, SMALL
+                str(index), x + index * step + (step - gap - wide) / 2, y + height + 1, wide + 2, SMALL
             )
 
 

@@ -423,11 +423,11 @@ const ByLayer = live(function ByLayer({ layers }: { layers: Shares[] }) {
       <Stack columns={layers} label={`Attention by layer, ${layers.length} layers`} over={over.value} onPoint={(layer) => (over.value = layer)} />
       <figcaption class="isi-muted" data-testid="attention-layers">
         {at ? (
-          <span>{`layer ${(over.value ?? 0) + 1}: ${Object.entries(at).map(([name, share]) => `${name} ${decimals(share ?? 0)}`).join(", ")}`}</span>
+          <span>{`layer ${over.value}: ${Object.entries(at).map(([name, share]) => `${name} ${decimals(share ?? 0)}`).join(", ")}`}</span>
         ) : (
           <>
-            <span>layer 1</span>
-            <span>{layers.length}</span>
+            <span>layer 0</span>
+            <span>{layers.length - 1}</span>
           </>
         )}
       </figcaption>
@@ -439,7 +439,7 @@ const ByLayer = live(function ByLayer({ layers }: { layers: Shares[] }) {
 const ByHead = live(function ByHead({ shares }: { shares: number[][] }) {
   const over = useSignal<Place | null>(null);
   const most = largest(shares);
-  const say = ({ layer, head }: Place): string => `layer ${layer + 1}, head ${head + 1}: ${decimals(shares[layer]?.[head] ?? 0)}`;
+  const say = ({ layer, head }: Place): string => `layer ${layer}, head ${head}: ${decimals(shares[layer]?.[head] ?? 0)}`;
   return (
     <figure class="isi-layerchart" data-testid="attention-heads">
       <Heads shares={shares} label={`Share of the image by layer and head. Most in ${say(most)}`} over={over.value} onPoint={(place) => (over.value = place)} />
