@@ -223,7 +223,7 @@ def _encoding(table: Path) -> str:
 
 
 def _lines(file: Any, table: Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:
-    """Yield number (1 for the header, as a spreadsheet counts) and stripped cells of each record."""
+    """Yield the row number (the header is row 1, as in a spreadsheet) and stripped cells of each record."""
     try:
         reader = csv.reader(file, delimiter=delimiter, strict=True)
     except TypeError:

@@ -52,7 +52,7 @@ class Noun:
     size: str | None = None
 
     def words(self, plural: bool = False) -> str:
-        """Return such as "red star" or, plural, "large crosses"."""
+        """Return the words, such as "red star" or, plural, "large crosses"."""
         noun = self.shape or "object"
         if plural:
             noun += "es" if noun.endswith("s") else "s"

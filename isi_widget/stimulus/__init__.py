@@ -1,7 +1,6 @@
-"""Stimulus, its interventions and their rendering: everything that a model is shown, as data.
+"""The `Stimulus` (everything a model is shown), its interventions and their rendering, as data.
 
-Works without torch. Not for observations and data sets (`isi_widget.datasets`) nor for what models make of
-a stimulus.
+Works without torch. Not for observations and data sets (`isi_widget.datasets`), nor for running models.
 """
 
 from isi_widget.stimulus.core import Stimulus

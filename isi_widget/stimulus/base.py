@@ -1,6 +1,6 @@
-"""`Drawing`: an operation that paints pixels, and what every drawing has.
+"""`Drawing`: the base class of every operation that paints pixels.
 
-Not for any one drawing: see `shapes`, `lettering`, `effects` and `copied_patch`.
+The drawings themselves are in `shapes`, `lettering`, `effects` and `copied_patch`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from isi_widget.stimulus.operations import SPARSE, Operation
 class Drawing(Operation):
     """An operation that paints pixels.
 
-    hidden : kept in the list, but not painted. locked : the page does not let it be grabbed; nothing else.
+    hidden : True keeps it in the list but does not paint it; default False.
+    locked : True stops the page from selecting or moving it; pixels do not change; default False.
     """
 
     hidden: bool = field(default=False, kw_only=True, metadata=SPARSE)
@@ -31,13 +32,11 @@ class Drawing(Operation):
 
     @property
     def corners(self) -> int:
-        """Number of points of its polygon, 0 if it has none."""
+        """Number of points of its polygon; 0 without a polygon."""
         return 0
 
     def effort(self, size: tuple[int, int]) -> float:
-        """Return about how many nanoseconds it takes at most to paint this on an image of `size` (see
-        `effort`).
-        """
+        """Estimate from above the time to paint this on an image of `size` (width, height); nanoseconds."""
         return 0.0
 
     def draw(self, image: Image.Image) -> None:

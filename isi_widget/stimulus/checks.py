@@ -1,8 +1,8 @@
-"""Checks of single values that callers and the front end send: each returns the normal form or raises one
-clear `InputError`.
+"""Checks of single values from callers and from the page. Each check returns the normal form of the value or
+raises one clear `InputError`.
 
-Not for images (see `loading`) nor for whole records (see `operations` and `core`). `name` is the field as
-the message names it, for example ``box: "width"``.
+Not for images (see `loading`), nor for whole records (see `operations` and `core`). `name` is the field's
+name in the message, for example ``box: "width"``.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from PIL import ImageColor
 from isi_widget.errors import InputError
 from isi_widget.text import repaired
 
-#: No coordinate or size needs to be larger than this many pixels; it keeps arithmetic far from overflow.
+#: Largest coordinate or size, in pixels; keeps arithmetic far from overflow.
 LARGEST = 1_000_000.0
 #: Longest context, question or drawn text, in characters.
 LONGEST_TEXT = 100_000
-#: Seeds fit into what JavaScript and JSON hold exactly.
+#: Largest integer that JavaScript and JSON hold exactly.
 LARGEST_SEED = 2**53 - 1
 
 
@@ -52,14 +52,14 @@ def integer(value: Any, name: str, *, low: int = 0, high: int = LARGEST_SEED) ->
 
 
 def flag(value: Any, name: str) -> bool:
-    """Return true or False, nothing that merely counts as such."""
+    """Return True or False; other truthy values (1, "yes") are refused."""
     if not isinstance(value, bool):
         raise InputError(f"{name} must be true or false, got {_shown(value)}.")
     return value
 
 
 def text(value: Any, name: str, *, longest: int = LONGEST_TEXT) -> str:
-    """Return a string of at most `longest` characters; halves of characters are joined, or replaced
+    """Return a string of at most `longest` characters; lone surrogates are joined or replaced
     (`repaired`).
     """
     if not isinstance(value, str):
@@ -70,14 +70,14 @@ def text(value: Any, name: str, *, longest: int = LONGEST_TEXT) -> str:
 
 
 def one_of(value: Any, name: str, choices: Sequence[str]) -> str:
-    """Return one of the given words."""
+    """Return the value if it is one of `choices`."""
     if not isinstance(value, str) or value not in choices:
         raise InputError(f"{name} must be one of {', '.join(choices)}; got {_shown(value)}.")
     return value
 
 
 def on_error(value: Any) -> str:
-    """Return what is done with one bad item of many: "raise", or "skip" to leave it out and list it."""
+    """Return how to treat a bad item of many: "raise" an error, or "skip" it and list it."""
     return one_of(value, "on_error", ("raise", "skip"))
 
 
@@ -124,7 +124,7 @@ def region(value: Any, name: str) -> tuple[float, float, float, float]:
 
 
 def missing(value: Any) -> bool:
-    """Return whether a value is what tables have in an empty cell: None, NaN, pandas' NA and NaT."""
+    """Return whether a value stands for an empty table cell: None, NaN, pandas' NA or NaT."""
     if isinstance(value, str):
         return False
     if value is None or type(value).__name__ in ("NAType", "NaTType"):

@@ -1,6 +1,6 @@
-"""A Stimulus as a Python chain: what was done by hand, to be pasted into a cell.
+"""A Stimulus as a Python method chain, ready to paste into a cell.
 
-Not for storing stimuli: JSON (`serial`) holds the pictures too.
+Not for storing stimuli: use JSON (`serial`), which also holds the pictures.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from isi_widget.stimulus.operations import Operation, ReplaceContext, ReplaceIma
 if TYPE_CHECKING:
     from isi_widget.stimulus.core import Stimulus
 
-# Fields that read well by position, beside those that must be given; all others are named, and left out where
-# they have their default.
+# Fields written by position, besides the required ones. All other fields are written by name, and omitted
+# when they have their default.
 _POSITIONAL = {"noise": "sigma", "erase": "region"}
-# The page's business.
+# Fields that only the page uses.
 _LEFT_OUT = {"hidden", "locked"}
 
 
 def stimulus_code(stimulus: Stimulus, name: str = "s") -> str:
-    """Return Python that rebuilds `stimulus` from `obs.stimulus()` and calls it `name`.
+    """Write Python that rebuilds `stimulus` from `obs.stimulus()` under the name `name`.
 
-    Images of one's own are looked up in a dict `pictures` by SHA-256 (`stimulus.pictures` is one). Hidden
+    Custom images come from a dict `pictures`, keyed by SHA-256 (for example `stimulus.pictures`). Hidden
     drawings are left out, and nothing is locked.
     """
     if not name.isidentifier():
@@ -84,7 +84,9 @@ def _preset(operation: ReplaceImage | ReplaceContext) -> str:
 
 
 def _is_what_the_preset_says(stimulus: Stimulus, operation: ReplaceContext) -> bool:
-    """Return whether the preset would give this text again; a random one that cannot be asked is trusted."""
+    """Return whether the preset would give this text again; True for a random preset that is
+    not available.
+    """
     assert operation.preset is not None
     if operation.preset not in stimulus.presets.context_names:
         return operation.preset == "random"

@@ -1,4 +1,4 @@
-"""`CopiedPatch`: a rectangle cut from a picture and pasted, at any size.
+"""`CopiedPatch`: a rectangle copied from a picture and pasted at any size.
 
 Not for replacing the whole image (see `operations.ReplaceImage`) nor for finding pictures by their SHA-256
 (see `core.Stimulus`).
@@ -21,8 +21,8 @@ from isi_widget.stimulus.operations import register
 from isi_widget.stimulus.picture import Picture
 
 _FILTER = Image.Resampling.BICUBIC
-_THINNEST = 1e-4  # pixels; what is thinner paints nothing
-_RIM = 2  # cells that a pixel on the edge of the target may reach beyond it
+_THINNEST = 1e-4  # pixels; thinner copies paint nothing
+_RIM = 2  # cells that an edge pixel of the target may read beyond it
 
 
 @register
@@ -30,13 +30,16 @@ _RIM = 2  # cells that a pixel on the edge of the target may reach beyond it
 class CopiedPatch(Drawing):
     """The rectangle `source` of a picture, pasted at (x, y) and resized (bicubic) to width x height.
 
-    Whole coordinates and no change of size copy pixels exactly. What of `source` lies outside the picture
-    paints nothing.
+    With whole coordinates and unchanged size, pixels are copied exactly. Parts of `source` outside the
+    picture paint nothing. (Not activation patching, which changes the inside of the model.)
 
-    source : (x, y, width, height) in the picture. x, y : top left in the image. width, height : size there;
-        None: that of the source.
-    picture : where it is cut from (in JSON its SHA-256, under "image"); None: the current image of the
-        stimulus without its drawings.
+    source : (x, y, width, height) in the picture, pixels.
+    x : left edge of the copy in the image, pixels.
+    y : top edge of the copy in the image, pixels.
+    width : width of the copy, pixels; None (default) keeps that of the source.
+    height : height of the copy, pixels; None (default) keeps that of the source.
+    picture : picture to copy from (in JSON its SHA-256, under "image"); None (default) is the current image
+        of the stimulus without its drawings.
     """
 
     op: ClassVar[str] = "patch"
@@ -71,23 +74,23 @@ class CopiedPatch(Drawing):
         return self if self.picture is not None else replace(self, picture=picture)
 
     def bounds(self, size: tuple[int, int]) -> Bounds:
-        """Return around the part of the target that the picture fills, inside the image."""
+        """Return the box around the part of the target that the picture fills, clipped to the image."""
         left, top, right, bottom = self._target(self.picture.size if self.picture else size)
         if right - left < _THINNEST or bottom - top < _THINNEST:
             return (0, 0, 0, 0)
         return pixel_bounds(left, top, right, bottom, size)
 
     def effort(self, size: tuple[int, int]) -> float:
-        """By the area that it may fill, and that it is cut from."""
+        """Estimate from the area of the copy and of the source."""
         assert self.width is not None and self.height is not None
         most = size[0] * size[1]
         cut = self.source[2] * self.source[3]
         return effort.PATCHED * (min(self.width * self.height, most) + min(cut, most))
 
     def draw(self, image: Image.Image) -> None:
-        """Resize what is seen of the source, then paste it through the coverage of the target.
+        """Resize the visible part of the source, then paste it through the coverage of the target.
 
-        Without a picture it is cut from `image` as it is.
+        Without a picture, copy from `image` itself.
         """
         picture = self.picture._image if self.picture is not None else image
         bounds = self.bounds(image.size)
@@ -113,7 +116,7 @@ class CopiedPatch(Drawing):
         return _Axis(x, width, self.x, self.width, size[0]), _Axis(y, height, self.y, self.height, size[1])
 
     def _resized(self, picture: Image.Image, bounds: Bounds) -> Image.Image:
-        """Return what `bounds` of the image show, as if the source were continued beyond its edges."""
+        """Return the pixels of the image inside `bounds`, as if the source continued beyond its edges."""
         across, down = self._axes(picture.size)
         seen = picture.crop((across.cells[0], down.cells[0], across.cells[1], down.cells[1]))
         if across.shrinks or down.shrinks:
@@ -121,13 +124,13 @@ class CopiedPatch(Drawing):
             seen = seen.resize(size, _FILTER, (box[0][0], box[1][0], box[0][1], box[1][1]))
         (x0, x1), (y0, y1) = across.box(bounds[0], bounds[2]), down.box(bounds[1], bounds[3])
         if not all(edge.is_integer() for edge in (*across.target, *down.target)):
-            # A pixel on the edge reaches beyond the source; whether it is seen must not change the others.
+            # An edge pixel reads beyond the source; whether it is visible must not change other pixels.
             rim = ((_RIM, _RIM), (_RIM, _RIM), (0, 0))
             seen = Image.fromarray(np.pad(np.asarray(seen), rim, mode="edge"))
             x0, x1, y0, y1 = (edge + _RIM for edge in (x0, x1, y0, y1))
         x0, x1 = (min(max(x, 0.0), seen.width) for x in (x0, x1))
         y0, y1 = (min(max(y, 0.0), seen.height) for y in (y0, y1))
-        # One direction at a time: of both together, Pillow chooses the order by what is seen.
+        # One direction at a time: for both together, Pillow chooses the order by the visible part.
         width, height = bounds[2] - bounds[0], bounds[3] - bounds[1]
         seen = seen.resize((width, seen.height), _FILTER, (x0, 0, x1, seen.height))
         return seen.resize((width, height), _FILTER, (0, y0, width, y1))
@@ -146,7 +149,7 @@ class _Axis:
         self._scale = size / length if length >= _THINNEST else 0.0
         #: The target in the image; the source is cut to the picture.
         self.target = at + (low - start) * self._scale, at + (high - start) * self._scale
-        #: The whole pixels of the picture that are needed, and where the source lies in them.
+        #: Whole pixels of the picture that are needed, and the position of the source in them.
         self.cells = math.floor(low), math.ceil(high)
         self.shrinks = self._scale < 1
         self.exact = (
@@ -154,13 +157,13 @@ class _Axis:
             if self.shrinks
             else (0.0, float(self.cells[1] - self.cells[0]))
         )
-        #: How many cells there are before the last, small change of size.
+        #: Number of cells before the last, small resize.
         self.count = (
             max(1, math.ceil(self.target[1] - self.target[0])) if self.shrinks else round(self.exact[1])
         )
 
     def box(self, first: int, last: int) -> tuple[float, float]:
-        """Return where pixels [first, last) of the image lie, in cells."""
+        """Return the position, in cells, of pixels [first, last) of the image."""
         if self.shrinks:
             cell = self.count / (self.target[1] - self.target[0])
             return (first - self.target[0]) * cell, (last - self.target[0]) * cell

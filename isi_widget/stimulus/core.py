@@ -1,8 +1,8 @@
-"""`Stimulus`: what a VLM is shown, as an original image, question and context and the list of operations
-applied to them.
+"""`Stimulus`: what a VLM is shown: the original image, question and context, and the operations applied to
+them.
 
-Immutable: every method returns a new one. Not for the pixels' arithmetic (`drawing`) nor for reading JSON
-(`serial`).
+Immutable: every method returns a new Stimulus. Longer than other modules because it holds the whole public
+class. Not for painting pixels (`drawing`), nor for reading JSON (`serial`).
 """
 
 from __future__ import annotations
@@ -57,16 +57,17 @@ _O = TypeVar("_O", bound=Operation)
 class Stimulus:
     """An image, a question and a context, with the operations that change them.
 
-    The last image, context and question operation counts; drawings are painted in their order on top of the
+    Of several image, context or question operations the last one counts. Drawings are painted in order on the
     current image.
 
     Parameters
     ----------
-    image : the original image; anything that `load_image` takes.
-    question, context : the original texts; an empty context is a valid condition.
-    true_answer : the true answer of the original question on the original image, or None.
-    presets : the images and contexts that presets stand for.
-    operations : what was done, oldest first.
+    image : original image; anything that `load_image` accepts.
+    question : original question.
+    context : original context; "" (default) is a valid condition.
+    true_answer : true answer to the original question about the original image; None (default) if unknown.
+    presets : images and contexts that the presets use.
+    operations : operations applied so far, oldest first.
     """
 
     image: Picture
@@ -75,7 +76,7 @@ class Stimulus:
     true_answer: str | None = None
     presets: Presets = field(default_factory=Presets, hash=False, repr=False)
     operations: tuple[Operation, ...] = ()
-    #: What the drawings take, of all operations so far.
+    #: Estimated cost of painting all operations so far.
     _load: ClassVar[effort.Load]
 
     def __post_init__(self) -> None:
@@ -104,8 +105,8 @@ class Stimulus:
         line_width: float = 3,
         angle: float = 0,
     ) -> Stimulus:
-        """Add a box: top left and size in pixels of the original image; filled, or an outline inside it;
-        turned by `angle` degrees clockwise about its centre.
+        """Add a box, filled or as an outline inside it. Position (top left) and size are pixels of the
+        original image; `angle` turns it clockwise about its centre, in degrees.
         """
         return self.apply(Box(x, y, width, height, color, fill, line_width, angle))
 
@@ -120,7 +121,7 @@ class Stimulus:
         line_width: float = 3,
         angle: float = 0,
     ) -> Stimulus:
-        """Add the ellipse inside a box given as for `box`."""
+        """Add the ellipse inside a box; parameters as for `box`."""
         return self.apply(Ellipse(x, y, width, height, color, fill, line_width, angle))
 
     def polygon(
@@ -130,15 +131,15 @@ class Stimulus:
         fill: bool = True,
         line_width: float = 3,
     ) -> Stimulus:
-        """Add a closed polygon of at least three points, filled (even-odd) or as a line centred on them; many
-        points make a freehand mask.
+        """Add a closed polygon of at least three points, filled (even-odd rule) or as a line centred on the
+        points. A freehand mask is a polygon of many points.
         """
         return self.apply(Polygon(points, color, fill, line_width))
 
     def line(
         self, start: tuple[float, float], end: tuple[float, float], color: str = "#000000", width: float = 2
     ) -> Stimulus:
-        """Add a straight line, width in pixels."""
+        """Add a straight line; `width` in pixels."""
         return self.apply(Line(start, end, color, width))
 
     def arrow(
@@ -150,38 +151,36 @@ class Stimulus:
         label: str = "",
         size: float = 16,
     ) -> Stimulus:
-        """Add an arrow whose head is at `end` and grows with `width` (pixels); `label` is text of font size
-        `size` beyond its tail.
+        """Add an arrow with its head at `end`. The head grows with `width` (pixels); `label` is text of font
+        size `size` beyond the tail.
         """
         return self.apply(Arrow(start, end, color, width, label, size))
 
     def text(
         self, x: float, y: float, text: str, size: float = 16, color: str = "#000000", angle: float = 0
     ) -> Stimulus:
-        """Add text; (x, y) is its top left, `size` the font size in pixels; turned by `angle` degrees
-        clockwise about its centre.
+        """Add text with its top left at (x, y); `size` is the font size in pixels. `angle` turns it clockwise
+        about its centre, in degrees.
         """
         return self.apply(Text(x, y, text, size, color, angle))
 
     def noise(self, sigma: float = 0.2, seed: int = 0, region: Region = None) -> Stimulus:
-        """Add noise of standard deviation `sigma` on [0, 1], everywhere, in (x, y, width, height) or in a
-        polygon of points.
+        """Add Gaussian noise of standard deviation `sigma` (intensity scale 0 to 1): everywhere, in a
+        rectangle (x, y, width, height) or in a polygon of points.
         """
         return self.apply(GaussianNoise(sigma, seed, region))
 
     def blur(self, radius: float, region: Region = None) -> Stimulus:
-        """Blur with a Gaussian of standard deviation `radius` pixels, everywhere or in a region as for
-        `noise`.
-        """
+        """Blur with a Gaussian of standard deviation `radius` pixels; `region` as for `noise`."""
         return self.apply(Blur(radius, region))
 
     def pixelate(self, size: int, region: Region = None) -> Stimulus:
-        """Replace squares of `size` pixels by their mean colours, everywhere or in a region."""
+        """Replace squares of `size` x `size` pixels by their mean colours; `region` as for `noise`."""
         return self.apply(Pixelate(size, region))
 
     def erase(self, region: Region, fill: str = "mean") -> Stimulus:
-        """Take a region away: fill it with the image's mean colour ("mean"), the smooth continuation of what
-        is around it ("inpaint") or a colour; None is the whole image.
+        """Fill a region with the image's mean colour ("mean"), with the smooth continuation of its
+        surroundings ("inpaint") or with a colour. A region of None is the whole image.
         """
         return self.apply(Erase(region, fill))
 
@@ -194,11 +193,17 @@ class Stimulus:
         height: float | None = None,
         image: ImageSource | None = None,
     ) -> Stimulus:
-        """Cut (x, y, width, height) out of an image and paste it at (x, y), resized to `width` and
-        `height` if they are given.
+        """Copy the rectangle `source` of an image to (x, y).
 
-        image : where it is cut from, for example another observation's; None: the current image, without what
-            is drawn on it.
+        Parameters
+        ----------
+        source : (x, y, width, height) of the rectangle, pixels.
+        x : left edge of the copy, pixels.
+        y : top edge of the copy, pixels.
+        width : width of the copy, pixels; None (default) keeps that of `source`.
+        height : height of the copy, pixels; None (default) keeps that of `source`.
+        image : image to cut from, for example another observation's; None (default) is the current image
+            without its drawings.
         """
         picture = None if image is None else load_image(image)
         return self.apply(CopiedPatch(source, x, y, width, height, picture))
@@ -206,7 +211,7 @@ class Stimulus:
     def with_image(
         self, image: ImageSource | None = None, *, preset: str | None = None, seed: int | None = None
     ) -> Stimulus:
-        """Show an image of your own or a preset ("natural", "annotated", "random"). Drawings stay."""
+        """Show a custom image or a preset ("natural", "annotated", "random"). Drawings stay."""
         if (image is None) == (preset is None):
             raise InputError("with_image needs either an image or preset=..., and not both.")
         if image is not None:
@@ -214,7 +219,7 @@ class Stimulus:
                 raise InputError('with_image: a seed belongs to preset="random" only.')
             return self.apply(ReplaceImage("custom", load_image(image)))
         if preset == "custom":
-            raise InputError("with_image: give an image of your own as it is, with_image(image).")
+            raise InputError("with_image: pass a custom image directly, with_image(image).")
         return self.apply(self._resolve({"op": "image", "preset": preset, "seed": seed}, {}))
 
     # Interventions on the texts ------------------------------------------------------------------------
@@ -222,7 +227,7 @@ class Stimulus:
     def with_context(
         self, text: str | None = None, *, preset: str | None = None, seed: int | None = None
     ) -> Stimulus:
-        """Give a context of your own or a preset ("empty", "complementary", ..., "random")."""
+        """Give a custom context or a preset ("empty", "complementary", ..., "random")."""
         if (text is None) == (preset is None):
             raise InputError("with_context needs either a text or preset=..., and not both.")
         if text is not None:
@@ -230,26 +235,26 @@ class Stimulus:
         return self.apply(self._resolve({"op": "context", "preset": preset, "seed": seed}, {}))
 
     def with_question(self, text: str) -> Stimulus:
-        """Ask another question; the true answer is then unknown."""
+        """Ask a different question; the true answer is then unknown."""
         return self.apply(ReplaceQuestion(text))
 
     # Editing the list of operations --------------------------------------------------------------------
 
     def apply(self, *operations: Operation) -> Stimulus:
-        """Append operations; with a warning for a drawing that paints nothing, since it lies outside the
-        image or has no size.
+        """Append operations. Warns about a drawing that paints nothing: it lies outside the image or has no
+        size.
         """
         made = self._longer(operations)
         warn_of(operations, made.current_image.size)
         return made
 
     def _longer(self, operations: tuple[Operation, ...]) -> Stimulus:
-        """With more operations; only these are checked, so that a list costs no more the longer it is."""
+        """Append operations and check only these, so that the cost does not grow with the list."""
         for operation in operations:
             _check(operation)
         every = (*self.operations, *operations)
         if any(isinstance(item, ReplaceImage) for item in operations):
-            return replace(self, operations=every)  # what drawings take depends on the size of the image
+            return replace(self, operations=every)  # the cost of drawings depends on the image size
         painted = [item for item in operations if isinstance(item, Drawing) and not item.hidden]
         load = effort.load(len(every), painted, self.current_image.size, self._load)
         made = object.__new__(type(self))
@@ -258,25 +263,25 @@ class Stimulus:
         return made
 
     def undo(self) -> Stimulus:
-        """Without the last operation."""
+        """Remove the last operation."""
         if not self.operations:
             raise InputError("There is nothing to undo: this stimulus has no operations.")
         return replace(self, operations=self.operations[:-1])
 
     def replace(self, index: int, operation: Operation) -> Stimulus:
-        """With the operation at `index` replaced; negative indices count from the end."""
+        """Replace the operation at `index`; negative indices count from the end."""
         at = self._index(index)
         made = replace(self, operations=(*self.operations[:at], operation, *self.operations[at + 1 :]))
         warn_of([operation], made.current_image.size)
         return made
 
     def without(self, index: int) -> Stimulus:
-        """Without the operation at `index`."""
+        """Remove the operation at `index`."""
         at = self._index(index)
         return replace(self, operations=self.operations[:at] + self.operations[at + 1 :])
 
     def move(self, index: int, to: int) -> Stimulus:
-        """With the operation at `index` moved so that it stands at index `to`."""
+        """Move the operation at `index` to index `to`."""
         at, new = self._index(index), self._index(to)
         rest = list(self.operations)
         rest.insert(new, rest.pop(at))
@@ -287,14 +292,14 @@ class Stimulus:
         operations: Iterable[Operation | Mapping[str, Any]],
         pictures: Mapping[str, Picture] | None = None,
     ) -> Stimulus:
-        """With this list of operations instead of the present one.
+        """Replace all operations by this list.
 
         Parameters
         ----------
-        operations : operations, or their JSON forms as the front end sends them. An image or context
-            operation may carry only its preset (and seed), which is looked up in the presets.
-        pictures : further pictures by SHA-256, for custom images and patches of pictures that this stimulus
-            does not hold.
+        operations : operations, or their JSON forms as the page sends them. An image or context operation may
+            hold only its preset (and seed); the content then comes from the presets.
+        pictures : more pictures by SHA-256, for custom images and copied patches from pictures that this
+            stimulus does not hold; default none.
         """
         if isinstance(operations, (str, bytes, Mapping)) or not isinstance(operations, Iterable):
             raise InputError(f"operations must be a list, got {type(operations).__name__}.")
@@ -307,23 +312,23 @@ class Stimulus:
                 raise InputError(f"operation {index}: {error}") from None
         return replace(self, operations=tuple(resolved))
 
-    # What it comes to ----------------------------------------------------------------------------------
+    # The resolved image, texts and truth ---------------------------------------------------------------
 
     @cached_property
     def current_image(self) -> Picture:
-        """The image that is drawn on: the original or its last replacement."""
+        """The image under the drawings: the original or its last replacement."""
         last = self._last(ReplaceImage)
         return last.picture if last else self.image
 
     @property
     def current_context(self) -> str:
-        """The context as sent."""
+        """The context sent to the model."""
         last = self._last(ReplaceContext)
         return last.text if last else self.context
 
     @property
     def current_question(self) -> str:
-        """The question as sent."""
+        """The question sent to the model."""
         last = self._last(ReplaceQuestion)
         return last.text if last else self.question
 
@@ -335,13 +340,15 @@ class Stimulus:
 
     @property
     def context_preset(self) -> str | None:
-        """The preset of the current context; None if it is the original or one's own."""
+        """The preset of the current context; None for the original or a custom text."""
         last = self._last(ReplaceContext)
         return last.preset if last else None
 
     @property
     def truth(self) -> str | None:
-        """The true answer; None with a random or custom image, a random context or another question."""
+        """The true answer for the current input; None with a random or custom image, a random context or a
+        changed question.
+        """
         kept = (
             self.image_preset in ("natural", "annotated")
             and self.context_preset != "random"
@@ -351,8 +358,8 @@ class Stimulus:
 
     @cached_property
     def drawings(self) -> tuple[Drawing, ...]:
-        """What is painted on the current image, in order: hidden drawings and those that lie outside it are
-        left out, and patches of the image itself name it.
+        """Drawings painted on the current image, in order. Without hidden drawings and those outside the
+        image; a copied patch of the image itself holds that image.
         """
         return shown(self._painted(), self.current_image)
 
@@ -361,18 +368,20 @@ class Stimulus:
 
     @property
     def pictures(self) -> dict[str, Picture]:
-        """Every picture of the operations and the original, by SHA-256."""
+        """The original image and every picture of the operations, by SHA-256."""
         used = [item.picture for item in self.operations if isinstance(item, ReplaceImage | CopiedPatch)]
         return {picture.sha256: picture for picture in (self.image, *used) if picture is not None}
 
     def render(self) -> Image.Image:
-        """Return the exact RGB pixels that a model is shown, at the size of the current image; a copy."""
+        """Render the exact RGB pixels that a model is shown, at the size of the current image; returns a
+        copy.
+        """
         return cache.render(self.current_image, self.drawings).copy()
 
     @cached_property
     def key(self) -> str:
-        """SHA-256 of all that the model sees: image and drawings, question, context. Drawings that are hidden
-        or outside the image change nothing.
+        """SHA-256 of everything the model sees: image, drawings, question and context. Drawings that are
+        hidden or outside the image do not change it.
         """
         seen = [
             self.current_image.sha256,
@@ -382,23 +391,23 @@ class Stimulus:
         ]
         return hashlib.sha256(json.dumps(seen, sort_keys=True).encode()).hexdigest()
 
-    # Elsewhere -----------------------------------------------------------------------------------------
+    # JSON and code -------------------------------------------------------------------------------------
 
     def to_dict(self, *, embed: bool = True) -> dict[str, Any]:
-        """Return a JSON-ready record; with `embed` the pictures are inside, as PNG in base64."""
+        """Return a JSON-ready record; `embed` (default True) includes the pictures as PNG in base64."""
         from isi_widget.stimulus.serial import stimulus_to_dict
 
         return stimulus_to_dict(self, embed=embed)
 
     @classmethod
     def from_dict(cls, record: Mapping[str, Any], pictures: Mapping[str, Picture] | None = None) -> Stimulus:
-        """Rebuild from the record of `to_dict`; `pictures` by SHA-256 are needed if they are not embedded."""
+        """Rebuild from the record of `to_dict`; pass `pictures` (by SHA-256) if they are not embedded."""
         from isi_widget.stimulus.serial import stimulus_from_dict
 
         return stimulus_from_dict(record, pictures)
 
     def to_json(self) -> str:
-        """As self-contained JSON text; `schema.json` beside this file describes it."""
+        """Write self-contained JSON text; `schema.json` beside this file describes it."""
         return json.dumps(self.to_dict(), ensure_ascii=False, allow_nan=False)
 
     @classmethod
@@ -409,7 +418,9 @@ class Stimulus:
         return cls.from_dict(parse_json(text))
 
     def code(self, name: str = "s") -> str:
-        """Return Python that rebuilds this from `obs.stimulus()`; own images come from a dict `pictures`."""
+        """Write Python that rebuilds this from `obs.stimulus()`; custom images come from a dict
+        `pictures`.
+        """
         from isi_widget.stimulus.code import stimulus_code
 
         return stimulus_code(self, name)
@@ -429,7 +440,7 @@ class Stimulus:
         return index % count
 
     def _resolve(self, record: Any, known: Mapping[str, Picture]) -> Operation:
-        """Return an operation from its JSON form, presets looked up."""
+        """Build an operation from its JSON form; presets are resolved."""
         has_preset = isinstance(record, Mapping) and isinstance(record.get("preset"), str)
         kind = operation_kind(record, optional=("image", "text") if has_preset else ("image",))
         if kind is ReplaceImage:
@@ -449,7 +460,8 @@ class Stimulus:
         if digest is not None:
             checks.text(digest, 'image: "image"')
         found = {**self.pictures, **known}.get(digest or "")
-        # The truth rests on "natural" and "annotated", so these two must be what they say.
+        # The truth depends on the presets "natural" and "annotated", so check that the picture is that
+        # preset's.
         if preset == "natural" or (preset == "annotated" and "annotated" in self.presets.image_names):
             found = None
         if found is None and preset == "custom":

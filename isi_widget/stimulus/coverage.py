@@ -1,10 +1,10 @@
-"""Anti-aliased filling of shapes by exact horizontal coverage: no supersampled image, cost by the area of the
-shape.
+"""Anti-aliased filling of shapes by exact horizontal coverage. It needs no supersampled image, and its cost
+grows with the area of the shape.
 
-Each pixel row is cut into 16 scan lines. On each, a shape covers spans [left, right), one if it is convex,
-whose overlap with every pixel is exact. Shapes on whole pixels are therefore exact to the pixel, and nothing
-outside a shape's bounds changes. Not for text (see `lettering`) nor for what happens inside a region (see
-`effects`).
+Each pixel row is cut into 16 scan lines. On each line a shape covers spans [left, right); a convex shape
+covers one. The overlap of a span with each pixel is exact. So shapes on whole pixels are exact to the pixel,
+and nothing outside a shape's bounds changes. Not for text (see `lettering`), nor for effects inside a region
+(see `effects`).
 """
 
 from __future__ import annotations
@@ -19,22 +19,22 @@ from PIL import Image
 
 Floats: TypeAlias = NDArray[np.float64]
 Indices: TypeAlias = NDArray[np.intp]
-#: Ascending y [n] -> scan lines (indices into y) [m], left [m], right [m]: the spans of one shape, none
-#: overlapping another; an empty span has right <= left.
+#: Ascending y [n] -> scan lines (indices into y) [m], left [m], right [m]: the spans of one shape. Spans do
+#: not overlap; an empty span has right <= left.
 Spans: TypeAlias = Callable[[Floats], tuple[Indices, Floats, Floats]]
 Bounds: TypeAlias = tuple[int, int, int, int]
 Points: TypeAlias = Sequence[tuple[float, float]]
 
-#: Scan lines of a row of pixels.
+#: Scan lines per row of pixels.
 LINES = 16
 _BAND = 64
-_CROSSINGS = 1_000_000  # at a time; each takes about a hundred bytes
-_OF_A_STROKE = 4  # crossings of a line with an edge and its corner, for each of the edge itself
-_THINNEST = 1e-6  # thinner ellipses (radius in pixels) cover nothing that 8 bits could show
+_CROSSINGS = 1_000_000  # handled at a time; each takes about 100 bytes
+_OF_A_STROKE = 4  # crossings per edge for a line of some width: its two sides and a corner
+_THINNEST = 1e-6  # pixels; ellipses with a smaller radius change no 8-bit value
 
 
 def turned(points: Points, center: tuple[float, float], angle: float) -> list[tuple[float, float]]:
-    """Return the points turned by `angle` degrees about `center`, clockwise as seen (y points down)."""
+    """Turn points by `angle` degrees about `center`, clockwise on the screen (y points down)."""
     cos, sin = _direction(angle)
     return [
         (
@@ -46,14 +46,14 @@ def turned(points: Points, center: tuple[float, float], angle: float) -> list[tu
 
 
 def _direction(angle: float) -> tuple[float, float]:
-    """Return cosine and sine of degrees, exact for quarter turns."""
+    """Return the cosine and sine of an angle in degrees, exact for quarter turns."""
     quarters, rest = divmod(angle, 90.0)
     cos, sin = math.cos(math.radians(rest)), math.sin(math.radians(rest))
     return ((cos, sin), (-sin, cos), (-cos, -sin), (sin, -cos))[int(quarters) % 4]
 
 
 def convex(points: Points) -> Spans:
-    """Return spans of a convex polygon given by its corners in order."""
+    """Compute the spans of a convex polygon from its corners, given in order."""
 
     def spans(y: Floats) -> tuple[Indices, Floats, Floats]:
         left, right = np.full(y.shape, np.inf), np.full(y.shape, -np.inf)
@@ -70,7 +70,7 @@ def convex(points: Points) -> Spans:
 
 
 def even_odd(points: Points) -> Spans:
-    """Return spans of any closed polygon: what an odd number of its turns surrounds is inside."""
+    """Compute the spans of any closed polygon by the even-odd rule."""
     edges = _edges(points)
 
     def spans(y: Floats) -> tuple[Indices, Floats, Floats]:
@@ -80,9 +80,10 @@ def even_odd(points: Points) -> Spans:
 
 
 def stroke(points: Points, width: float) -> Spans:
-    """Return spans of the closed line through the points, `width` wide and centred on them, with round joins.
+    """Compute the spans of the closed line through the points: `width` wide, centred on them, with round
+    joins.
 
-    The union of one rectangle for each edge and one disc for each corner, by non-zero winding.
+    The line is the union of one rectangle per edge and one disc per corner, by the non-zero winding rule.
     """
     corners = np.asarray(points, dtype=np.float64)
     sides = np.roll(corners, -1, axis=0) - corners
@@ -116,11 +117,10 @@ def _edges(points: Points) -> Floats:
 def _crossings(
     edges: Floats, y: Floats, side: Literal["left", "right"] = "left"
 ) -> tuple[Indices, Floats, NDArray[np.int64]]:
-    """Return where edges [n, 4] cross the lines at ascending y: line [k], x [k], and +1 for an edge that runs
+    """Find where edges [n, 4] cross the lines at ascending y: line [k], x [k], and +1 for an edge that runs
     upwards, else -1.
 
-    Of an edge's two ends the upper one counts as crossed and the lower one does not; with side "right" the
-    other way round.
+    With side "left" an edge includes its upper end and excludes its lower end; with side "right" the reverse.
     """
     x0, y0, x1, y1 = edges.T
     first = np.searchsorted(y, np.minimum(y0, y1), side)
@@ -132,7 +132,7 @@ def _crossings(
 
 
 def _discs(centers: Floats, radius: float, y: Floats) -> list[tuple[Indices, Floats, NDArray[np.int64]]]:
-    """As `_crossings`, for the left and the right sides of discs around centers [n, 2]."""
+    """Find crossings as in `_crossings`, for the left and right sides of discs around centers [n, 2]."""
     first = np.searchsorted(y, centers[:, 1] - radius)
     count = np.searchsorted(y, centers[:, 1] + radius) - first
     disc = np.repeat(np.arange(len(centers)), count)
@@ -143,18 +143,20 @@ def _discs(centers: Floats, radius: float, y: Floats) -> list[tuple[Indices, Flo
 
 
 def _pairs(line: Indices, x: Floats) -> tuple[Indices, Floats, Floats]:
-    """Return spans between the 1st and 2nd, 3rd and 4th, ... crossing of each line, whose number is even."""
+    """Return the spans between the 1st and 2nd, 3rd and 4th, ... crossing of each line; their
+    number is even.
+    """
     order = _in_order(line, x)
     line, x = line[order], x[order]
     return line[0::2], x[0::2], x[1::2]
 
 
 def _in_order(line: Indices, x: Floats) -> Indices:
-    """Return indices that sort by line, then by x: one sort of one number, several times faster than a
+    """Return indices that sort by line, then by x. One sort of a single number is several times faster than a
     lexsort.
 
-    The lines are laid end to end, a power of two apart, so that whole and half coordinates stay exact; others
-    are ordered to within a millionth of a pixel.
+    Lines are placed end to end, a power of two apart. Whole and half coordinates stay exact; others are
+    ordered to within a millionth of a pixel.
     """
     if not x.size:
         return np.zeros(0, dtype=np.intp)
@@ -164,8 +166,8 @@ def _in_order(line: Indices, x: Floats) -> Indices:
 
 
 def rows_at_once(points: Points, width: float, bounds: Bounds) -> int:
-    """Return how many rows of pixels to take at a time, so that a polygon's crossings with their scan lines
-    fit into a bounded memory; `width` is that of its line, 0 if it is filled.
+    """Return how many rows of pixels to process at a time, so that the crossings of a polygon fit into
+    bounded memory; `width` is the line width, 0 for a filled polygon.
     """
     top, rows = bounds[1], bounds[3] - bounds[1]
     if len(points) * LINES * _BAND <= _CROSSINGS or rows < 1:
@@ -185,10 +187,11 @@ def rows_at_once(points: Points, width: float, bounds: Bounds) -> int:
 
 
 def centers_inside(points: Points, bounds: Bounds) -> NDArray[np.bool_]:
-    """Return which pixels of `bounds` have their centre inside a polygon (even-odd): [height, width].
+    """Return which pixels of `bounds` have their centre inside a polygon (even-odd rule): bool [height,
+    width].
 
-    A centre on the left or upper edge is outside, one on the right or lower edge inside, as with edges that
-    are rounded to whole pixels, half upwards.
+    A centre on the left or upper edge is outside; a centre on the right or lower edge is inside. This matches
+    edges rounded to whole pixels, half upwards.
     """
     left, top, right, bottom = bounds
     columns, edges = right - left, _edges(points)
@@ -205,8 +208,8 @@ def centers_inside(points: Points, bounds: Bounds) -> NDArray[np.bool_]:
 
 
 def ellipse(left: float, top: float, right: float, bottom: float, angle: float = 0.0) -> Spans:
-    """Return spans of the ellipse inside a box, then turned by `angle` degrees about its centre; empty if the
-    box is.
+    """Compute the spans of the ellipse inside a box, turned by `angle` degrees about its centre; none for an
+    empty box.
     """
     center_x, center_y, radius_x, radius_y = (
         (left + right) / 2,
@@ -246,16 +249,16 @@ def ellipse(left: float, top: float, right: float, bottom: float, angle: float =
 
 
 def ellipse_reach(width: float, height: float, angle: float) -> tuple[float, float]:
-    """Return how far the ellipse in a box of that size, turned by `angle` degrees, reaches from its centre in
-    x and y.
+    """Return how far an ellipse of this size, turned by `angle` degrees, extends from its
+    centre in x and y.
     """
     cos, sin = _direction(angle)
     return math.hypot(width / 2 * cos, height / 2 * sin), math.hypot(width / 2 * sin, height / 2 * cos)
 
 
 def pixel_bounds(left: float, top: float, right: float, bottom: float, size: tuple[int, int]) -> Bounds:
-    """Return the smallest whole-pixel box around a float box, inside an image of `size`; all 0 if none is
-    left.
+    """Return the smallest whole-pixel box around a float box, clipped to an image of `size`;
+    all 0 if empty.
     """
     x0, y0 = max(0, int(np.floor(left))), max(0, int(np.floor(top)))
     x1, y1 = min(size[0], int(np.ceil(right))), min(size[1], int(np.ceil(bottom)))
@@ -270,8 +273,8 @@ def fill(
     subtract: Sequence[Spans] = (),
     rows: int = _BAND,
 ) -> None:
-    """Paint `color` into `image` where the shapes of `add`, less those of `subtract`, cover it; never outside
-    `bounds`. `rows` are taken at a time.
+    """Paint `color` into `image` where the shapes of `add`, minus those of `subtract`, cover it; never
+    outside `bounds`. Processes `rows` rows at a time.
     """
     for place, mask in cover(bounds, add, subtract, rows):
         image.paste(color, place, mask)
@@ -283,8 +286,8 @@ def cover(
     """Yield coverage of the shapes of `add` less those of `subtract`, inside `bounds`, as masks (L) with
     their top left, band by band.
 
-    Shapes of `add` should not overlap each other, nor those of `subtract` stick out: coverages are summed,
-    then cut to [0, 1].
+    Shapes of `add` should not overlap, and shapes of `subtract` should lie inside them: coverages are summed,
+    then clipped to [0, 1].
     """
     left, top, right, bottom = bounds
     for start in range(top, bottom, band):

@@ -1,7 +1,7 @@
-"""Effects on what is already there, in the whole image or a region: GaussianNoise, Blur, Pixelate, Erase.
+"""Effects on existing pixels, in the whole image or a region: GaussianNoise, Blur, Pixelate, Erase.
 
-Each acts on the pixels below it in the list of operations, works inside the region's box only, and never
-changes a pixel outside the region. Not for what a region is (see `regions`).
+Each effect acts on the result of the operations before it and never changes a pixel outside its region. Not
+for defining regions (see `regions`).
 """
 
 from __future__ import annotations
@@ -31,15 +31,17 @@ from isi_widget.stimulus.regions import (
     whole_pixels,
 )
 
-#: Pillow's blur becomes inexact (and darker) far beyond this standard deviation, in pixels.
+#: Largest standard deviation, pixels: far above it Pillow's blur becomes inexact (and darker).
 LARGEST_BLUR = 1000.0
 LARGEST_BLOCK = 1_000_000
-_NOISE_VALUES = 3_000_000  # drawn at a time, to bound memory
-_SQUARE_PIXELS = 4_000_000  # summed at a time
+_NOISE_VALUES = 3_000_000  # handled at a time, to bound memory
+_SQUARE_PIXELS = 4_000_000  # handled at a time, to bound memory
 
 
 class _Effect(Drawing):
-    """What the effects share: a region, which each has as a field of its own, after those that go before."""
+    """Base class of the effects. Each subclass declares the field `region` itself, to keep the order of
+    fields.
+    """
 
     region: Region
 
@@ -49,7 +51,7 @@ class _Effect(Drawing):
         return len(polygon_of(self.region) or ())
 
     def effort(self, size: tuple[int, int]) -> float:
-        """By the area of the region's box; a polygon is looked through row by row."""
+        """Estimate from the area of the region's box; a polygon adds its crossings, row by row."""
         left, top, right, bottom = region_bounds(self.region, size)
         found = self._of_a_pixel() * (right - left) * (bottom - top)
         points = polygon_of(self.region)
@@ -58,19 +60,21 @@ class _Effect(Drawing):
         return found
 
     def _of_a_pixel(self) -> float:
-        """Return nanoseconds for each pixel."""
+        """Return nanoseconds per pixel."""
         raise NotImplementedError
 
 
 @register
 @dataclass(frozen=True)
 class GaussianNoise(_Effect):
-    """Independent normal noise on every pixel and channel, standard deviation `sigma` on a [0, 1] scale, cut
-    to the valid range.
+    """Independent Gaussian noise on every pixel and channel, clipped to the valid range.
 
-    The values depend on the seed and on the size of the region's box (or the image) only, whatever else is
-    drawn.
-    region : (x, y, width, height), rounded to whole pixels, a polygon, or None for the whole image.
+    The values depend only on the seed and the size of the region's box (or of the image), not on other
+    drawings.
+
+    sigma : standard deviation on an intensity scale of 0 to 1; default 0.2.
+    seed : seed of the noise; default 0.
+    region : (x, y, width, height), rounded to whole pixels; a polygon; or None (default) for the whole image.
     """
 
     op: ClassVar[str] = "noise"
@@ -94,7 +98,7 @@ class GaussianNoise(_Effect):
         return effort.NOISY
 
     def draw(self, image: Image.Image) -> None:
-        """Add the noise band by band; a generator's stream does not depend on how it is cut."""
+        """Add the noise band by band; the random stream does not depend on the size of a band."""
         left, top, right, bottom = self.bounds(image.size)
         generator = np.random.default_rng(self.seed)
         rows = max(1, _NOISE_VALUES // max(1, 3 * (right - left)))
@@ -112,8 +116,10 @@ class GaussianNoise(_Effect):
 class Blur(_Effect):
     """Gaussian blur of standard deviation `radius` pixels (Pillow's, three box filters).
 
-    What lies around the region flows into it, as when the whole image is blurred and then cut to the region.
-    region : (x, y, width, height), rounded to whole pixels, a polygon, or None for the whole image.
+    Pixels around the region blend into it, as if the whole image were blurred and then cut to the region.
+
+    radius : standard deviation, pixels.
+    region : (x, y, width, height), rounded to whole pixels; a polygon; or None (default) for the whole image.
     """
 
     op: ClassVar[str] = "blur"
@@ -135,12 +141,12 @@ class Blur(_Effect):
         return effort.BLURRED
 
     def draw(self, image: Image.Image) -> None:
-        """Blur the box with as much around it as the filter sees."""
+        """Blur the box together with the surroundings that the filter reaches."""
         _paint(image, self.region, self._blurred)
 
     def _blurred(self, image: Image.Image, bounds: Bounds) -> Image.Image:
         left, top, right, bottom = bounds
-        # One box of a Gaussian by three has the variance radius^2 / 3; Pillow rounds its reach up.
+        # Pillow applies three box filters of variance radius^2 / 3 each, and rounds their reach up.
         reach = 3 * (math.ceil((math.sqrt(4 * self.radius**2 + 1) - 1) / 2) + 1)
         x0, y0 = max(0, left - reach), max(0, top - reach)
         x1, y1 = min(image.width, right + reach), min(image.height, bottom + reach)
@@ -151,11 +157,12 @@ class Blur(_Effect):
 @register
 @dataclass(frozen=True)
 class Pixelate(_Effect):
-    """Squares of `size` pixels, each in its mean colour; the first one starts at the top left of the region's
-    box, the last ones are cut off by it and by the image.
+    """Squares of `size` x `size` pixels, each filled with its mean colour. The first square starts at the top
+    left of the region's box; the last squares are clipped to the box and the image.
 
-    region : (x, y, width, height), rounded to whole pixels, a polygon, or None for the whole image. Of a
-        polygon, the squares are those of its box.
+    size : side of a square, pixels.
+    region : (x, y, width, height), rounded to whole pixels; a polygon, whose squares are those of its box; or
+        None (default) for the whole image.
     """
 
     op: ClassVar[str] = "pixelate"
@@ -198,7 +205,7 @@ class Pixelate(_Effect):
         return result
 
     def _edges(self, origin: int, low: int, high: int) -> NDArray[np.int64]:
-        """Return where squares that start at `origin` begin and end inside [low, high), counted from low."""
+        """Return the edges, inside [low, high) and relative to low, of squares that start at `origin`."""
         first = origin + ((low - origin) // self.size + 1) * self.size
         return np.array([low, *range(first, high, self.size), high]) - low
 
@@ -206,12 +213,11 @@ class Pixelate(_Effect):
 @register
 @dataclass(frozen=True)
 class Erase(_Effect):
-    """Take a region away.
+    """A region filled with a colour or with its surroundings.
 
     region : (x, y, width, height), rounded to whole pixels, a polygon, or None for the whole image.
-    fill : "mean" (the mean colour of the whole image as it is below), "inpaint" (the smooth continuation of
-        what lies around the region, see `membrane`; the mean colour if nothing is left around it), or a
-        colour.
+    fill : "mean" (default; mean colour of the whole image before this operation), "inpaint" (smooth
+        continuation of the surroundings, see `membrane`; the mean colour if there are none), or a colour.
     """
 
     op: ClassVar[str] = "erase"

@@ -1,7 +1,7 @@
-"""How long drawings take to paint, roughly: what would hold a kernel for minutes is refused beforehand.
+"""Rough estimates of painting time, used to refuse drawings that would block a kernel for minutes.
 
-The times are estimates from above in nanoseconds, measured on one core of an ordinary machine. Not for the
-painting itself (see `shapes`, `effects`, `copied_patch`, `lettering`).
+Times are upper estimates in nanoseconds, measured on one core of an ordinary machine. Not for painting (see
+`shapes`, `effects`, `copied_patch`, `lettering`).
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ from isi_widget.errors import InputError
 if TYPE_CHECKING:
     from isi_widget.stimulus.base import Drawing
 
-#: For each pixel of: a filled area, noise, a blur, squares, a patch, an erased region, an in-painted one
-#: (whose memory it bounds, too).
+#: Nanoseconds per pixel of: a filled area, noise, blur, squares, a copied patch, an erased region, an
+#: in-painted region (the last value also bounds its memory).
 FILLED, NOISY, BLURRED, SQUARED, PATCHED, ERASED, INPAINTED = 12.0, 35.0, 35.0, 60.0, 16.0, 2.0, 1500.0
-#: For each crossing of an edge with a scan line, filled and as a line with its width; for each letter.
+#: Nanoseconds per crossing of an edge with a scan line (filled shape; line of some width), and per letter.
 CROSSED, STROKED, LETTER = 70.0, 180.0, 10_000.0
-#: For all drawings of a stimulus: ten seconds, and more on large images.
+#: Most nanoseconds for all drawings of a stimulus: ten seconds, more on large images.
 MOST, MOST_OF_A_PIXEL = 10e9, 100.0
-#: As many operations, and as many corners of polygons in all of them, a stimulus may have.
+#: Most operations of a stimulus, and most polygon corners in all of them.
 MOST_OPERATIONS, MOST_CORNERS = 20_000, 200_000
 
 _MANY = 100
 
 
 def height(points: Sequence[tuple[float, float]]) -> float:
-    """Return how far a closed line goes up and down in all, in pixels."""
+    """Return the total vertical length of a closed line (up and down), pixels."""
     if len(points) < _MANY:
         return sum(abs(b[1] - a[1]) for a, b in pairwise([*points, points[0]]))
     y = np.asarray(points, dtype=np.float64)[:, 1]
@@ -39,12 +39,12 @@ def height(points: Sequence[tuple[float, float]]) -> float:
 
 
 def crossings(points: Sequence[tuple[float, float]], height: float, size: tuple[int, int]) -> float:
-    """Return how often a closed line crosses the rows of an image, at most."""
+    """Return an upper bound on how often a closed line crosses the rows of an image."""
     return min(height + len(points), len(points) * float(size[1]))
 
 
 class Load(NamedTuple):
-    """What drawings take: points of their polygons and regions, and nanoseconds by estimate."""
+    """Cost of drawings: number of points of their polygons and regions, and estimated nanoseconds."""
 
     corners: int = 0
     nanoseconds: float = 0.0
@@ -60,8 +60,7 @@ def load(
 
     Raises
     ------
-    InputError : there are too many operations in all, or painting takes too long; says which of the drawings
-        takes longest.
+    InputError : too many operations, or painting would take too long; the message names the slowest drawing.
     """
     if operations > MOST_OPERATIONS:
         raise InputError(

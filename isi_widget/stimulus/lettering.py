@@ -1,6 +1,6 @@
 """Text in the shipped font: its extent and the drawing `Text`.
 
-Not for choosing fonts: there is one, so that text looks the same on every machine.
+There is only one font, so that text looks the same on every machine.
 """
 
 from __future__ import annotations
@@ -28,16 +28,17 @@ if TYPE_CHECKING:
 
 FONT = Path(__file__).parent / "fonts" / "DejaVuSans.ttf"
 LARGEST_TEXT_SIZE = 2000.0
-#: From the top of a line to its base, and the height of a line, as parts of the font size: the font's own.
+#: Distance from the top of a line to its baseline, and line height, in units of the font size; both from the
+#: font.
 ASCENT, LINE_HEIGHT = 0.928, 1.164
-#: Signs without ink that go with the sign before them, wherever that goes.
+#: Invisible characters that stay with the character before them when a line is reordered.
 _FIRST, _SECOND = "\N{VARIATION SELECTOR-1}", "\N{VARIATION SELECTOR-2}"
 _FROM_RIGHT = frozenset({"R", "AL", "AN", "RLE", "RLO", "RLI"})
 _SHAPELESS = frozenset({"Cc", "Cf", "Mn", "Zl", "Zp", "Zs"})  # general categories
 _LARGEST_TEXT_AREA = 50_000_000
-_UNITS = 2048  # of the font per em: at that size its widths are exact
+_UNITS = 2048  # font units per em: at this size its widths are exact
 _BICUBIC_REACH = 2.0  # pixels
-#: The font has no other Arabic ligatures, and no mark is left out, whatever the environment says.
+#: The font has no other Arabic ligatures. Keep all marks, whatever environment variables say.
 _RESHAPING = {
     "language": "Arabic",
     "delete_harakat": False,
@@ -48,7 +49,7 @@ _RESHAPING = {
 
 
 def text_extent(text: str, size: float) -> tuple[float, float]:
-    """Return the width (the font's advance, of the longest line) and height of text in pixels."""
+    """Return the width (font advance of the longest line) and height of text, in pixels."""
     lines = _split(text)
     width = max(_places(visual(line))[-1] for line in lines)
     return width * size, len(lines) * LINE_HEIGHT * size
@@ -56,17 +57,16 @@ def text_extent(text: str, size: float) -> tuple[float, float]:
 
 @lru_cache(maxsize=256)
 def visual(line: str) -> str:
-    """Return a line as it is drawn from left to right: in visual order where letters run from right to left
-    (Unicode Standard Annex 9; the line's direction is that of its first letter), Arabic letters in their
-    joined forms.
+    """Return a line in visual order, left to right. Right-to-left text is reordered (Unicode Standard Annex
+    9; the first letter sets the line's direction), and Arabic letters take their joined forms.
     """
     if not any(unicodedata.bidirectional(character) in _FROM_RIGHT for character in line):
         return line
-    from bidi import get_display  # here, and only for such lines: few texts need it
+    from bidi import get_display  # imported only when needed: few texts are right-to-left
     from bidi.mirror import MIRRORED
 
-    # python-bidi orders but does not mirror brackets. Two signs put after each come out before it, and
-    # swapped, where the direction is from right to left.
+    # python-bidi reorders but does not mirror brackets. Two marks placed after each bracket come out before
+    # it, swapped, where the direction is right to left.
     paired = "[" + re.escape("".join(MIRRORED)) + "]"
     marked = re.sub(paired, rf"\g<0>{_FIRST}{_SECOND}", _reshaper().reshape(line))
     ordered = str(get_display(marked))
@@ -75,9 +75,7 @@ def visual(line: str) -> str:
 
 
 def unwritten(text: str) -> str:
-    """Return the letters of a text that the font has no shape for, once each: they are drawn as
-    empty boxes.
-    """
+    """Return the distinct letters of a text that the font lacks; they are drawn as empty boxes."""
     glyphs = _tables()[0]
     letters = dict.fromkeys(letter for line in _split(text) for letter in visual(line))
     return "".join(c for c in letters if c not in glyphs and unicodedata.category(c) not in _SHAPELESS)
@@ -98,9 +96,10 @@ def check_text(text: object, size: object, name: str, size_name: str) -> tuple[s
 @register
 @dataclass(frozen=True)
 class Text(Drawing):
-    """Text in the shipped font, top left at (x, y), font size in pixels; new lines are kept.
+    """Text in the shipped font with its top left at (x, y); line breaks are kept.
 
-    angle : degrees clockwise about the centre of its extent (`text_extent`).
+    size : font size, pixels; default 16.
+    angle : degrees clockwise about the centre of its extent (`text_extent`); default 0.
     """
 
     op: ClassVar[str] = "text"
@@ -123,14 +122,14 @@ class Text(Drawing):
         self._set(text=text, size=size)
 
     def bounds(self, size: tuple[int, int]) -> Bounds:
-        """Return around the ink of all lines; two pixels wider if turned, for the resampling."""
+        """Return the box around the ink of all lines; two pixels wider if turned, for the resampling."""
         ink = self._ink
         if ink is None:
             return (0, 0, 0, 0)
         return pixel_bounds(*(_turned_box(ink, self._center(), self.angle) if self.angle else ink), size)
 
     def effort(self, size: tuple[int, int]) -> float:
-        """By the number of letters and their area."""
+        """Estimate from the number of letters and their area."""
         area = min(len(self.text) * self.size**2, size[0] * size[1])
         return effort.LETTER * len(self.text) + effort.FILLED * area
 
@@ -148,16 +147,14 @@ class Text(Drawing):
         mask = Image.new("L", (right - left, bottom - top))
         pen = ImageDraw.Draw(mask)
         for y, line, font in self._lines():
-            reach = 2 * self.size  # of a letter beyond its place
+            reach = 2 * self.size  # how far a letter may extend beyond its position
             for x, letter in self._letters(line):
                 if left - reach < x < right + reach:
                     pen.text((x - left, y - top), letter, fill=255, font=font, anchor="ls")
         return mask
 
     def _turned_mask(self, bounds: Bounds) -> Image.Image:
-        """Return the ink, turned, inside `bounds`: as much of the upright ink as comes to lie there,
-        resampled.
-        """
+        """Return the turned ink inside `bounds`, resampled from the upright ink."""
         ink, center = self._ink, self._center()
         assert ink is not None
         back = _turned_box(bounds, center, -self.angle)
@@ -168,7 +165,7 @@ class Text(Drawing):
         size = (bounds[2] - bounds[0], bounds[3] - bounds[1])
         if left >= right or top >= bottom:
             return Image.new("L", size)
-        # Where the corners (0, 0), (1, 0) and (0, 1) of the result lie in the upright mask.
+        # Positions of the corners (0, 0), (1, 0) and (0, 1) of the result in the upright mask.
         corners = [(bounds[0] + x, bounds[1] + y) for x, y in ((0, 0), (1, 0), (0, 1))]
         (x0, y0), (x1, y1), (x2, y2) = turned(corners, center, -self.angle)
         return self._mask((left, top, right, bottom)).transform(
@@ -198,13 +195,15 @@ class Text(Drawing):
         return min(lefts), min(tops), max(rights), max(bottoms)
 
     def _letters(self, line: str) -> Iterator[tuple[int, str]]:
-        """Yield the letters of a line from left to right, each at the whole pixel nearest to its place."""
+        """Yield the letters of a line from left to right, each with the whole pixel nearest to
+        its position.
+        """
         for place, letter in zip(_places(line), line, strict=False):
             yield _nearest(self.x + place * self.size), letter
 
     def _lines(self) -> list[tuple[int, str, ImageFont.FreeTypeFont]]:
         """Return base line, text in visual order and font of each line that has any ink."""
-        if self.size < 1:  # FreeType has no smaller letters
+        if self.size < 1:  # FreeType draws no smaller letters
             return []
         font = _font(self.size)
         pitch, base = LINE_HEIGHT * self.size, self.y + ASCENT * self.size

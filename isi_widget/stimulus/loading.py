@@ -1,7 +1,7 @@
-"""`load_image`: any image that a person may hand over, as an 8-bit sRGB `Picture`, or one clear error.
+"""`load_image`: turns any image into an 8-bit sRGB `Picture`, or raises one clear error.
 
-Orientation (EXIF) is applied, colour profiles (ICC) are converted to sRGB, transparency is laid on white.
-Nothing is ever cropped or resized. Not for the resizing that a model's own processor does.
+Orientation (EXIF) is applied, colour profiles (ICC) are converted to sRGB, transparency is drawn on white.
+Nothing is cropped or resized: a model's own processor does that.
 """
 
 from __future__ import annotations
@@ -31,16 +31,16 @@ ImageSource: TypeAlias = (
     "| Picture"
 )
 
-#: Images of more pixels, or longer sides, are refused before they are decoded. Long sides take memory beside
-#: the pixels: Pillow has a pointer for each row.
+#: Images with more pixels or longer sides are refused before decoding. Long sides cost extra memory: Pillow
+#: keeps a pointer per row.
 MAX_PIXELS = 100_000_000
 MAX_SIDE = 100_000
-#: More bytes than any such image has; of a file object that cannot seek no more are read.
+#: More bytes than any accepted image has; a file object is read up to this size.
 MAX_BYTES = 10 * MAX_PIXELS
 # Raster formats only: others that Pillow knows (EPS, for one) start external programs. JPEG includes MPO,
 # PPM includes PGM.
 _FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "MPO", "JPEG2000", "AVIF", "ICO")
-#: A path joins the slashes of a URL that is made one.
+#: One or two slashes: `Path` joins the slashes of a URL.
 _URL = re.compile(r"(?!file:)(https?:/|[a-z][a-z0-9+.-]+://)", re.IGNORECASE)
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]{16,}={0,2}")
 
@@ -50,8 +50,8 @@ _noted: ContextVar[list[str] | None] = ContextVar("noted", default=None)
 
 @contextmanager
 def noting() -> Iterator[list[str]]:
-    """Collect what is done to images that are loaded inside, beyond reading their pixels, instead of warning:
-    one clause each, such as "turned upright as its EXIF orientation says".
+    """Collect notes about loaded images instead of warning. Each note is a clause about one change, such as
+    "turned upright, as its EXIF orientation says".
     """
     notes: list[str] = []
     token = _noted.set(notes)
@@ -62,14 +62,14 @@ def noting() -> Iterator[list[str]]:
 
 
 def _note(clause: str) -> None:
-    """A change that is right and usual: said only to who collects notes."""
+    """Note a usual, correct change; only `noting` collects it."""
     notes = _noted.get()
     if notes is not None and clause not in notes:
         notes.append(clause)
 
 
 def _warn(name: str, clause: str, level: int) -> None:
-    """A loss that one may not expect: a warning, or a note."""
+    """Report an unexpected loss as a warning, or as a note inside `noting`."""
     if _noted.get() is not None:
         _note(clause)
     else:
@@ -77,25 +77,23 @@ def _warn(name: str, clause: str, level: int) -> None:
 
 
 def load_image(source: ImageSource) -> Picture:
-    """Return any image as a `Picture`.
+    """Load any image as a `Picture`.
 
     Parameters
     ----------
-    source : a path (or ``file://`` URL), the bytes of an image file or a file object that gives them
-        (`io.BytesIO`, ``open(path, "rb")``), the same in base64 or as a ``data:`` URL, a Pillow image, a
-        Picture, or a NumPy array, uint8 or float on [0, 1], of shape [height, width] (grey) or [height,
-        width, 1 | 3 | 4] (grey, RGB, RGBA).
+    source : path (or ``file://`` URL); bytes of an image file, a file object (`io.BytesIO`, ``open(path,
+        "rb")``), base64 text or a ``data:`` URL; Pillow image; Picture; or NumPy array, uint8 or float in [0,
+        1], of shape [height, width] (grey) or [height, width, 1 | 3 | 4] (grey, RGB, RGBA).
 
     Raises
     ------
-    InputError : missing, empty, truncated or zero-sized images, files that are no image, more than 100
-        megapixels or 100,000 pixels on a side, arrays of other shapes, types or ranges, and URLs: nothing is
-        fetched from a network.
+    InputError : missing, empty, truncated or zero-sized image; file that is not an image; more than 100
+        megapixels or 100,000 pixels on a side; array of the wrong shape, type or range; URL (nothing is
+        downloaded).
 
     Warns
     -----
-    UserWarning : of an animation the first frame is taken; an unreadable colour profile or orientation is
-        left out.
+    UserWarning : animation (the first frame is used); unreadable colour profile or orientation (ignored).
     """
     if isinstance(source, Picture):
         return source
@@ -116,7 +114,7 @@ def load_image(source: ImageSource) -> Picture:
 
 
 def _from_text(source: str) -> Picture:
-    """Return a path, or an image as text."""
+    """Load from a path, or from an image written as text."""
     if source[:5].lower() == "data:":
         return _from_bytes(_data_url(source), "the data URL")
     if _URL.match(source):
@@ -125,7 +123,7 @@ def _from_text(source: str) -> Picture:
             "its path, or give its bytes, such as urllib.request.urlopen(url).read()."
         )
     if source[:5].lower() == "file:":
-        from urllib.request import url2pathname  # here: it takes long to import
+        from urllib.request import url2pathname  # slow to import
 
         return _from_path(url2pathname(urllib.parse.urlsplit(source).path))
     data = _base64(source)
@@ -152,13 +150,13 @@ def _from_path(source: str) -> Picture:
         raise InputError(f"{_short(str(path))} is a folder, not an image file.") from None
     except InputError:
         raise
-    except (OSError, ValueError, RuntimeError) as error:  # a null in the name, a home that there is not
+    except (OSError, ValueError, RuntimeError) as error:  # a null byte in the name, a missing home folder
         why = getattr(error, "strerror", None) or error
         raise InputError(f"The image file {_short(str(path))} cannot be read: {why}.") from error
 
 
 def _from_file(file: IO[bytes]) -> Picture:
-    """Return the rest of a file object; all of it if it stands at its end, as after writing."""
+    """Read the rest of a file object; all of it if its position is at the end, as after writing."""
     try:
         data: Any = file.read(MAX_BYTES + 1)
         if not data and file.seekable():
@@ -191,9 +189,9 @@ def _data_url(url: str) -> bytes:
 
 
 def _base64(text: str, *, check: bool = True) -> bytes | None:
-    """Return the bytes that base64 text (of either alphabet, wrapped or not) stands for; None if it is none.
+    """Decode base64 text (either alphabet, wrapped or not); None if it is not base64.
 
-    check : also None if they do not begin as an image does.
+    check : True (default) also returns None unless the bytes begin like an image.
     """
     joined = "".join(text.split()).translate(_STANDARD)
     if check and not _BASE64.fullmatch(joined):
@@ -221,7 +219,7 @@ def _is_file(source: str) -> bool:
 
 
 def _short(text: str) -> str:
-    """As Python writes it, short enough for a message."""
+    """Return the text's `repr`, shortened for a message."""
     return repr(text if len(text) <= _LONGEST_NAME else f"{text[: _LONGEST_NAME // 2]}...{text[-40:]}")
 
 
@@ -229,7 +227,8 @@ _LONGEST_NAME = 300
 
 
 def check_image(path: Path) -> None:
-    """Read the header of an image file and refuse what `load_image` would: all but damage further on.
+    """Read the header of an image file and refuse it as `load_image` would, except for damage after the
+    header.
 
     Raises
     ------
@@ -265,7 +264,7 @@ def _opened(file: IO[bytes], name: str) -> Image.Image:
     Image.init()
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the limit is our own
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # we check our own limit
             return Image.open(file, formats=[known for known in _FORMATS if known in Image.OPEN])
     except UnidentifiedImageError:
         raise InputError(
@@ -275,23 +274,23 @@ def _opened(file: IO[bytes], name: str) -> Image.Image:
         raise InputError(
             f"{name} has far more than {MAX_PIXELS // 10**6} megapixels; make it smaller first."
         ) from None
-    except Exception as error:  # decoders meet hostile files here and raise nearly anything
+    except Exception as error:  # decoders raise nearly any exception on hostile files
         raise InputError(f"{name} is a damaged image: {error}.") from error
 
 
 def _from_pil(image: Image.Image, name: str, *, own: bool = False) -> Picture:
-    """Return an image that nobody else has (own) need not be copied."""
+    """Convert a Pillow image; `own` means that no one else holds it, so no copy is needed."""
     _check_size(image, name)
     deep = _bits(image)
     try:
-        # The other pictures of an MPO (a telephone's depth map, for one) are no later frames.
+        # Further pictures in an MPO (such as a phone's depth map) are not animation frames.
         if getattr(image, "is_animated", False) and image.format != "MPO":
             frames = getattr(image, "n_frames", 2)
             _warn(name, f"an animation of {frames} frames; the first one is used", 4)
             if image.tell() != 0:
                 image.seek(0)
         image.load()
-    except Exception as error:  # as above: a damaged file may raise nearly anything
+    except Exception as error:  # as above: damaged files raise nearly any exception
         raise InputError(f"{name} is a damaged or truncated image: {error}.") from error
     if deep > 8:
         _note(f"{deep} bits a channel were reduced to 8")
@@ -326,13 +325,13 @@ def _upright(image: Image.Image, name: str, own: bool) -> Image.Image:
             return ImageOps.exif_transpose(image)
         ImageOps.exif_transpose(image, in_place=True)
         return image
-    except Exception as error:  # a damaged EXIF block need not cost the image
+    except Exception as error:  # keep the image despite a damaged EXIF block
         _warn(name, f"its EXIF data cannot be read ({error}); orientation left as stored", 5)
         return image
 
 
 def _to_rgb(image: Image.Image, name: str, own: bool) -> Image.Image:
-    """Return 8-bit sRGB on white; never the very image that was given, unless it is one's own."""
+    """Convert to 8-bit sRGB on white; returns a new image unless `own`."""
     if own and image.mode == "RGB" and not {"icc_profile", "transparency"} & image.info.keys():
         return image
     profile = image.info.get("icc_profile")
@@ -356,9 +355,7 @@ def _to_rgb(image: Image.Image, name: str, own: bool) -> Image.Image:
 
 
 def _bits(image: Image.Image) -> int:
-    """Return bits of a channel, before the image is decoded: Pillow reads deep colours as their
-    upper byte.
-    """
+    """Return the bits per channel, before decoding: Pillow keeps only the upper byte of deep colours."""
     if image.mode == "F":
         return 32
     deep = image.mode.startswith("I") or any(";16" in str(tile[3]) for tile in getattr(image, "tile", []))
@@ -366,7 +363,7 @@ def _bits(image: Image.Image) -> int:
 
 
 def _to_eight_bits(image: Image.Image, name: str) -> Image.Image:
-    """Return deep grey and bilevel images as 8-bit grey, full scale to full scale."""
+    """Convert deep grey and bilevel images to 8-bit grey, full scale to full scale."""
     if image.mode == "1":
         return image.convert("L")
     if image.mode.startswith("I"):
@@ -384,7 +381,7 @@ def _to_eight_bits(image: Image.Image, name: str) -> Image.Image:
 def _to_srgb(image: Image.Image, profile: bytes, grey: bool, name: str) -> Image.Image:
     """Convert colours from the embedded profile to sRGB (perceptual intent, Pillow's default).
 
-    A profile for another kind of image, as editors leave behind, is not used: no colour image turns grey.
+    A profile of the wrong colour space, as some editors leave behind, is ignored: no colour image turns grey.
     """
     try:
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
@@ -424,7 +421,7 @@ def _from_array(array: NDArray[Any]) -> Picture:
 
 
 def _unit_to_bytes(values: NDArray[Any], name: str) -> NDArray[np.uint8]:
-    """Return floats on [0, 1] as bytes; anything else is refused rather than guessed."""
+    """Convert floats in [0, 1] to bytes; anything else is refused rather than guessed."""
     low, high = float(values.min()), float(values.max())
     if not (np.isfinite(low) and np.isfinite(high)) or low < 0 or high > 1:
         raise InputError(

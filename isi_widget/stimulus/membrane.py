@@ -1,12 +1,12 @@
-"""In-painting by membrane interpolation: unknown pixels become the smoothest continuation of the known ones
-around them.
+"""In-painting by membrane interpolation: unknown pixels become the smoothest continuation of their known
+surroundings.
 
 The fill is the discrete harmonic function: every unknown pixel is the mean of its neighbours (Perez et al.,
-"Poisson image editing", SIGGRAPH 2003, with no guidance field). A ramp is continued as a ramp, one colour as
-one colour; texture is not made up. It is found from coarse to fine as in the pull-push method (Gortler et
-al., "The Lumigraph", SIGGRAPH 1996) and made exact by conjugate gradients, preconditioned by one multigrid
-V-cycle over 2 x 2 aggregates (Stueben, "A review of algebraic multigrid", 2001). Not for choosing what is
-filled (see `effects`).
+"Poisson image editing", SIGGRAPH 2003, with no guidance field). A ramp stays a ramp and a plain colour stays
+plain; texture is not invented. The solution is computed from coarse to fine as in the pull-push method
+(Gortler et al., "The Lumigraph", SIGGRAPH 1996) and made exact by conjugate gradients, preconditioned by one
+multigrid V-cycle over 2 x 2 aggregates (Stueben, "A review of algebraic multigrid", 2001). Not for choosing
+the pixels to fill (see `effects`).
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from numpy.typing import NDArray
 
 Floats: TypeAlias = NDArray[np.float32]
 
-_DAMPING = np.float32(0.8)  # of Jacobi's method
-_LAST_STEP = 0.25  # grey levels; after an iteration that changes no more, a tenth of that is left
+_DAMPING = np.float32(0.8)  # damping of Jacobi's method
+_LAST_STEP = 0.25  # grey levels; stop after a smaller step, when about a tenth of it is left as error
 _MOST_STEPS = 30
-# Conductances of the next coarser grid: half as many links, each twice as long, between cells; to the rim,
-# whose distance grows by less than twice, somewhat more (0.75 converges fastest of 0.5, 0.75 and 1).
+# Conductances of the next coarser grid. Between cells: half as many links, each twice as long. To the rim,
+# whose distance grows by less than twice: somewhat more (0.75 converges fastest of 0.5, 0.75 and 1).
 _LINK, _RIM = np.float32(0.5), np.float32(0.75)
 
 
 def membrane(values: NDArray[np.uint8], unknown: NDArray[np.bool_]) -> NDArray[np.uint8]:
     """Return `values` [height, width, channels] with the pixels of `unknown` [height, width] filled in.
 
-    At the rim of the array, which has no neighbours, the fill runs out flat. Within 0.1 grey levels of the
-    solution before rounding. At least one pixel must be known.
+    At the edge of the array the fill is flat. Before rounding, the error is below 0.1 grey levels. At least
+    one pixel must be known.
     """
     if unknown.all():
         raise ValueError("membrane needs at least one known pixel.")
@@ -66,9 +66,7 @@ class _Grid:
         self.damped = np.divide(_DAMPING, total, out=np.zeros_like(total), where=self.inside)
 
     def outflow(self, u: Floats) -> Floats:
-        """Return what flows out of each cell at the potentials u [channels, h, w]: the matrix
-        of the system.
-        """
+        """Return the flow out of each cell at potentials u [channels, h, w]: the system's matrix times u."""
         out: Floats = self.leak * u
         flow = np.subtract(u[..., 1:], u[..., :-1])
         flow *= self.east
@@ -81,14 +79,14 @@ class _Grid:
         return out
 
     def smooth(self, u: Floats, source: Floats) -> None:
-        """One step of damped Jacobi towards outflow(u) = source, in place."""
+        """Take one step of damped Jacobi towards outflow(u) = source, in place."""
         step = self.outflow(u)
         np.subtract(source, step, out=step)
         step *= self.damped
         u += step
 
     def coarser(self) -> _Grid:
-        """Return the network of 2 x 2 cells taken together."""
+        """Return the network with 2 x 2 cells merged into one."""
         height, width = self.leak.shape
         full = np.zeros((2, height + height % 2, width + width % 2), dtype=np.float32)
         full[0, :height, : width - 1], full[1, : height - 1, :width] = self.east, self.south
@@ -98,7 +96,7 @@ class _Grid:
 
 
 def _finest(unknown: NDArray[np.bool_]) -> _Grid:
-    """Return one unit of conductance between neighbouring pixels of which at least one is unknown."""
+    """Build the finest grid: conductance 1 between neighbouring pixels of which at least one is unknown."""
     east = (unknown[:, 1:] & unknown[:, :-1]).astype(np.float32)
     south = (unknown[1:] & unknown[:-1]).astype(np.float32)
     return _Grid(east, south, _sum_of_neighbours((~unknown).astype(np.float32)) * unknown)
@@ -114,7 +112,7 @@ def _sum_of_neighbours(u: Floats) -> Floats:
 
 
 def _gathered(u: Floats) -> Floats:
-    """Return sums over 2 x 2 cells."""
+    """Sum over 2 x 2 cells."""
     height, width = u.shape[-2:]
     if height % 2 or width % 2:
         even = np.zeros((*u.shape[:-2], height + height % 2, width + width % 2), dtype=np.float32)
@@ -125,14 +123,14 @@ def _gathered(u: Floats) -> Floats:
 
 
 def _spread(u: Floats, shape: tuple[int, ...]) -> Floats:
-    """Return each cell's value on its 2 x 2 finer cells; as it is if it has the shape already."""
+    """Copy each cell's value to its 2 x 2 finer cells; unchanged if it already has the shape."""
     if u.shape[-2:] == shape:
         return u
     return np.repeat(np.repeat(u, 2, axis=-2), 2, axis=-1)[..., : shape[0], : shape[1]]
 
 
 def _cycle(grids: list[_Grid], source: Floats) -> Floats:
-    """Return a symmetric V-cycle from 0: about the solution of outflow(u) = source on the first grid."""
+    """Approximate the solution of outflow(u) = source on the first grid by one symmetric V-cycle from 0."""
     grid = grids[0]
     u: Floats = grid.damped * source
     if len(grids) == 1:
@@ -150,7 +148,7 @@ def _cycle(grids: list[_Grid], source: Floats) -> Floats:
 
 
 def _solved(grids: list[_Grid], source: Floats, u: Floats, steps: int) -> Floats:
-    """Return conjugate gradients from u, one system for each channel."""
+    """Solve by conjugate gradients, starting from u; one system per channel."""
     rest = source - grids[0].outflow(u)
     direction = _cycle(grids, rest)
     energy = _dot(rest, direction)
@@ -171,11 +169,11 @@ def _solved(grids: list[_Grid], source: Floats, u: Floats, steps: int) -> Floats
 
 
 def _dot(a: Floats, b: Floats) -> Floats:
-    """Return inner product of each channel: [channels, 1, 1]."""
+    """Return the inner product per channel: [channels, 1, 1]."""
     result: Floats = np.einsum("cij,cij->c", a, b)[:, None, None]
     return result
 
 
 def _ratio(a: Floats, b: Floats) -> Floats:
-    """Return the quotient, and 0 for a channel that is solved already."""
+    """Return the quotient; 0 for a channel that is already solved."""
     return np.divide(a, b, out=np.zeros_like(a), where=b > 0)

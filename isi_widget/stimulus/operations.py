@@ -1,7 +1,7 @@
-"""Operations on a stimulus: what one is, its JSON form, and those that replace image, context or
+"""Operations on a stimulus: the base class, its JSON form, and the operations that replace image, context or
 question.
 
-Operations that paint are drawings, see `base`. Not for resolving preset names to pictures and texts:
+Operations that paint are drawings (see `base`). Not for resolving preset names to pictures and texts:
 `core.Stimulus` does that.
 """
 
@@ -27,14 +27,14 @@ _O = TypeVar("_O", bound="type[Operation]")
 
 
 def register(kind: _O) -> _O:
-    """Return class decorator: make an operation known by its `op` name."""
+    """Register an operation under its `op` name (class decorator)."""
     OPERATIONS[kind.op] = kind
     return kind
 
 
 @dataclass(frozen=True)
 class Operation:
-    """One change of a stimulus. Immutable; equal by content."""
+    """One change of a stimulus. Immutable; compared by content."""
 
     op: ClassVar[str]
 
@@ -43,7 +43,7 @@ class Operation:
         return (0, 0, 0, 0)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the JSON form: "op" and every field; of those that are seldom used, what differs from its
+        """Return the JSON form: "op" and every field; rarely used fields only where they differ from their
         default.
         """
         record: dict[str, Any] = {"op": self.op}
@@ -62,7 +62,9 @@ class Operation:
 
 
 def plain(value: Any) -> Any:
-    """Return JSON-ready; whole floats as integers, as JavaScript writes them; a picture as its SHA-256."""
+    """Convert to JSON-ready values: whole floats become integers, as in JavaScript; a picture becomes its
+    SHA-256.
+    """
     if isinstance(value, tuple):
         return [plain(item) for item in value]
     if isinstance(value, float) and value.is_integer():
@@ -73,11 +75,12 @@ def plain(value: Any) -> Any:
 @register
 @dataclass(frozen=True)
 class ReplaceImage(Operation):
-    """Show another image. The last one counts; what is drawn stays on top of it.
+    """Show a different image. The last replacement counts; drawings stay on top.
 
-    preset : "natural" (the observation's own), "annotated", "random" (of another observation, by `seed`) or
-        "custom".
-    picture : the image itself; in JSON its SHA-256, under "image".
+    preset : "natural" (the observation's own image), "annotated", "random" (the image of another observation,
+        chosen by `seed`) or "custom".
+    picture : image; in JSON its SHA-256, under "image".
+    seed : seed of the preset "random"; None (default) for other presets.
     """
 
     op: ClassVar[str] = "image"
@@ -99,10 +102,11 @@ class ReplaceImage(Operation):
 @register
 @dataclass(frozen=True)
 class ReplaceContext(Operation):
-    """Give another context. The last one counts.
+    """Give a different context. The last replacement counts.
 
-    text : the context as sent. preset : where it came from, or None for text of one's own. seed : of the
-        random preset.
+    text : context sent to the model.
+    preset : preset that the text comes from; None (default) for custom text.
+    seed : seed of the preset "random"; None (default) for other presets.
     """
 
     op: ClassVar[str] = "context"
@@ -124,7 +128,7 @@ class ReplaceContext(Operation):
 @register
 @dataclass(frozen=True)
 class ReplaceQuestion(Operation):
-    """Ask another question. The last one counts."""
+    """Ask a different question. The last replacement counts."""
 
     op: ClassVar[str] = "question"
     text: str
@@ -143,12 +147,12 @@ def random_seed(preset: str | None, seed: Any, op: str) -> int | None:
 
 
 def operation_from_dict(record: Any) -> Operation:
-    """Return an operation from its JSON form; those with pictures need `core.Stimulus.with_operations`, which
-    knows them.
+    """Build an operation from its JSON form. Operations with pictures need `core.Stimulus.with_operations`,
+    which knows the pictures.
 
     Raises
     ------
-    InputError : not an object, unknown "op", unknown or missing fields, or a field with a wrong value.
+    InputError : not an object, unknown "op", unknown or missing field, or wrong value.
     """
     kind = operation_kind(record)
     if kind is ReplaceImage or record.get("image") is not None:
@@ -160,9 +164,7 @@ def operation_from_dict(record: Any) -> Operation:
 
 
 def operation_kind(record: Any, optional: tuple[str, ...] = ()) -> type[Operation]:
-    """Return the class that a JSON form names, after checking its keys; fields in `optional`
-    may be left out.
-    """
+    """Return the class named by a JSON form, after checking its keys; fields in `optional` may be missing."""
     if not isinstance(record, Mapping):
         raise InputError(f'An operation must be an object with an "op", got {type(record).__name__}.')
     name = record.get("op")

@@ -1,6 +1,6 @@
-"""`Picture`: an immutable 8-bit sRGB image, equal and hashed by its content.
+"""`Picture`: an immutable 8-bit sRGB image, compared and hashed by content.
 
-Not for reading files or converting other kinds of image: see `loading.load_image`.
+Not for reading or converting images: see `loading.load_image`.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from isi_widget.writing import write_file
 
 
 class Picture:
-    """An immutable RGB image, equal to another by content.
+    """An immutable RGB image, compared by content.
 
     Parameters
     ----------
-    image : a Pillow image of mode RGB that is not empty; it is copied.
+    image : Pillow image of mode RGB, not empty; it is copied.
     """
 
     __slots__ = ("__weakref__", "_image", "_path", "_png", "_sha256")
@@ -43,17 +43,15 @@ class Picture:
 
     @classmethod
     def of(cls, image: Image.Image) -> Picture:
-        """Return a picture that takes over an RGB image, which nobody else may change, instead
-        of copying it.
-        """
-        if type(image) is not Image.Image:  # it holds on to the file that it was read from
+        """Wrap an RGB image without copying it; no one else may change it afterwards."""
+        if type(image) is not Image.Image:  # it keeps the file it was read from open
             return cls(image)
         picture = object.__new__(cls)
         picture._take(image)
         return picture
 
     def _take(self, image: Image.Image) -> None:
-        image.info = {}  # a profile left there would be applied a second time by a later reader
+        image.info = {}  # a later reader would apply a remaining colour profile a second time
         object.__setattr__(self, "_image", image)
         object.__setattr__(self, "_path", None)
         object.__setattr__(self, "_sha256", None)
@@ -82,11 +80,11 @@ class Picture:
 
     @property
     def path(self) -> str | None:
-        """The file that it was read from, as it was named; None: from no file. It may hold another by now."""
+        """Name of the file it was read from; None without a file. The file may have changed since."""
         return self._path
 
     def read_from(self, path: str) -> Picture:
-        """Return the same picture, with the name of the file that it was read from."""
+        """Return the same picture with the name of its file."""
         picture = Picture.of(self._image)
         object.__setattr__(picture, "_path", path)
         object.__setattr__(picture, "_sha256", self._sha256)
@@ -121,7 +119,7 @@ class Picture:
         return self._png
 
     def save(self, path: str | Path) -> Path:
-        """Write it as a PNG file, at once or not at all; returns the path.
+        """Write a PNG file, completely or not at all; returns the path.
 
         Raises
         ------

@@ -1,7 +1,6 @@
 """`Presets`: the images and contexts that an observation offers for its presets.
 
-Not for choosing among the observations of a data set: `isi_widget.datasets` hands over the functions that
-do.
+Not for choosing among the observations of a data set: `isi_widget.datasets` passes in functions for that.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from isi_widget.stimulus import checks
 from isi_widget.stimulus.operations import CONTEXT_PRESETS
 from isi_widget.stimulus.picture import Picture
 
-#: A picture, or a function without arguments that makes it when it is first needed.
+#: A picture, or a function without arguments that loads it when first needed.
 LazyPicture: TypeAlias = "Picture | Callable[[], Picture]"
 
 _NAMED_IMAGES = ("annotated",)
@@ -27,11 +26,13 @@ class Presets:
 
     Parameters
     ----------
-    images : {"annotated": picture or function}; an absent name disables that preset.
-    contexts : texts under "complementary", "contradictory", "irrelevant"; an absent or empty one disables
+    images : {"annotated": picture or function}; a missing name disables that preset.
+    contexts : texts under "complementary", "contradictory", "irrelevant"; a missing or empty text disables
         that preset.
-    random_image, random_context : seed -> picture / text of another observation; not part of equality, JSON
-        or pickles.
+    random_image : function from a seed to the picture of another observation; not part of equality, JSON or
+        pickles.
+    random_context : function from a seed to a context of another observation; not part of equality, JSON or
+        pickles.
     """
 
     __slots__ = ("_contexts", "_images", "_random_context", "_random_image")
@@ -103,11 +104,11 @@ class Presets:
             )
         item = self._images[name]
         if not isinstance(item, Picture):
-            item = self._images[name] = item()  # the same content, now at hand: not a visible change
+            item = self._images[name] = item()  # same content, now loaded
         return item
 
     def context(self, name: str, seed: int | None = None) -> str:
-        """Return the text of a preset; "empty" is always there.
+        """Return the text of a preset; "empty" is always available.
 
         Raises
         ------
@@ -131,7 +132,7 @@ class Presets:
         return self._contexts == other._contexts and self.images == other.images
 
     def __hash__(self) -> int:
-        return hash(frozenset(self._contexts.items()))  # pictures left out: hashing must not load them
+        return hash(frozenset(self._contexts.items()))  # without pictures: hashing must not load them
 
     def __repr__(self) -> str:
         return f"Presets(images {', '.join(self.image_names)}; contexts {', '.join(self.context_names)})"

@@ -1,8 +1,8 @@
-"""Regions that effects act in: the whole image, a rectangle, or any polygon (a freehand mask is one of many
+"""Regions for effects: the whole image, a rectangle or any polygon (a freehand mask is a polygon of many
 points).
 
-A pixel belongs to a region if its centre does; there are no half pixels. Not for what is done there (see
-`effects`) nor for drawn shapes with smooth edges (see `coverage`).
+A pixel belongs to a region if its centre does; there are no half pixels. Not for the effects themselves (see
+`effects`), nor for drawn shapes with smooth edges (see `coverage`).
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ Point: TypeAlias = tuple[float, float]
 #: The whole image, (x, y, width, height), or the corners of a polygon.
 Region: TypeAlias = "tuple[float, float, float, float] | tuple[Point, ...] | None"
 _NUMBERS = (int, float)
-#: More corners than a hand draws; it bounds the time that a mask takes.
+#: Most corners, more than a hand draws; bounds the time for a mask.
 MOST_POINTS = 10_000
 
 
 def check_region(value: Any, name: str) -> Region:
-    """Return none, [x, y, width, height] or at least three points [[x, y], ...], in their normal form."""
+    """Return None, (x, y, width, height) or at least three points ((x, y), ...), in normal form."""
     if value is None:
         return None
     if _is_list(value) and any(_is_list(item) for item in value):
@@ -40,7 +40,7 @@ def check_region(value: Any, name: str) -> Region:
 
 
 def check_points(value: Any, name: str) -> tuple[Point, ...]:
-    """Return the corners of a polygon, [[x, y], ...], from 3 to 10,000 of them."""
+    """Return the 3 to 10,000 corners of a polygon, ((x, y), ...)."""
     if not _is_list(value):
         raise InputError(
             f"{name} must be a list of at least three points [[x, y], ...], got {type(value).__name__}."
@@ -53,8 +53,8 @@ def check_points(value: Any, name: str) -> tuple[Point, ...]:
 
 
 def _plain_points(value: Any) -> tuple[Point, ...] | None:
-    """Return points of nothing but ordinary numbers in range, checked all at once; None if they are anything
-    else: `checks.point` then says what is wrong.
+    """Check all points at once; None unless all are ordinary numbers in range. `checks.point` then reports
+    the error.
     """
     if isinstance(value, np.ndarray):
         if value.ndim != 2 or value.shape[1] != 2 or value.dtype.kind not in "fiu":
@@ -69,13 +69,13 @@ def _plain_points(value: Any) -> tuple[Point, ...] | None:
             return None
     else:
         return None
-    if not (np.abs(points) <= checks.LARGEST).all():  # not of NaN either
+    if not (np.abs(points) <= checks.LARGEST).all():  # also True for NaN
         return None
     return tuple(map(tuple, (points + 0.0).tolist()))  # no negative zero
 
 
 def whole_pixels(region: Region, size: tuple[int, int]) -> Bounds:
-    """Return the box around a region, edges rounded to whole pixels (half upwards); may reach out of the
+    """Return the box around a region, edges rounded to whole pixels (half upwards); it may extend beyond the
     image.
     """
     if region is None:
@@ -85,12 +85,14 @@ def whole_pixels(region: Region, size: tuple[int, int]) -> Bounds:
 
 
 def region_bounds(region: Region, size: tuple[int, int]) -> Bounds:
-    """Return `whole_pixels` inside an image of `size`; all 0 if nothing is left."""
+    """Return `whole_pixels` clipped to an image of `size`; all 0 if empty."""
     return pixel_bounds(*whole_pixels(region, size), size)
 
 
 def region_mask(region: Region, bounds: Bounds) -> Image.Image | None:
-    """Return the pixels of `bounds` that belong, 255 in a mask (L) of that size; None if all do."""
+    """Return a mask (mode L, 255 inside) of the pixels of `bounds` that belong to the region;
+    None if all do.
+    """
     points = polygon_of(region)
     if points is None:
         return None
@@ -98,7 +100,7 @@ def region_mask(region: Region, bounds: Bounds) -> Image.Image | None:
 
 
 def polygon_of(region: Region) -> tuple[Point, ...] | None:
-    """Return the corners of a region that is a polygon."""
+    """Return the corners of a polygon; None for other regions."""
     if region is None or isinstance(region[0], float):
         return None
     return region

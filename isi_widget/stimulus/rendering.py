@@ -1,7 +1,7 @@
-"""Painting drawings on a picture, in order, with a small cache by content.
+"""Paints drawings on a picture, in order, with a small cache by content.
 
-The cache holds renders by (picture, drawings), so that adding one drawing to what was just rendered paints
-that one only. Not for choosing the picture or the drawings: see `core.Stimulus`.
+The cache holds renders by (picture, drawings): adding one drawing to the last render paints only that
+drawing. Not for choosing the picture or the drawings: see `core.Stimulus`.
 """
 
 from __future__ import annotations
@@ -24,8 +24,9 @@ _Key: TypeAlias = "tuple[str, tuple[Drawing, ...]]"
 
 
 def shown(drawings: Iterable[Drawing], picture: Picture) -> tuple[Drawing, ...]:
-    """Return the drawings as they paint on `picture`, in order: without hidden ones and those that paint
-    nothing, patches of the picture itself filled in, and nothing said that pixels do not depend on.
+    """Return the drawings that paint on `picture`, in order and in normal form. Hidden drawings and those
+    that paint nothing are left out, copied patches of the picture itself get it as their source, and fields
+    that do not change pixels get their defaults.
     """
     seen = (item for item in drawings if not item.hidden)
     unlocked = (replace(item, locked=False) if item.locked else item for item in seen)
@@ -34,15 +35,13 @@ def shown(drawings: Iterable[Drawing], picture: Picture) -> tuple[Drawing, ...]:
 
 
 def unseen(drawing: Drawing, size: tuple[int, int]) -> bool:
-    """Return whether a drawing paints nothing on an image of `size`: it lies outside, or has no width or
-    height.
-    """
+    """Return whether a drawing paints nothing on an image of `size`: it lies outside or has no size."""
     return drawing.bounds(size) == (0, 0, 0, 0)
 
 
 def warn_of(operations: Sequence[Operation], size: tuple[int, int]) -> None:
-    """Say which of the operations are drawings that paint nothing, and which letters have no shape; hidden
-    drawings aside.
+    """Warn about drawings that paint nothing and about letters that the font lacks; hidden drawings are
+    skipped.
     """
     lost = [
         item.op for item in operations if isinstance(item, Drawing) and not item.hidden and unseen(item, size)
@@ -65,7 +64,7 @@ def warn_of(operations: Sequence[Operation], size: tuple[int, int]) -> None:
 
 
 def unwritten_in(drawings: Iterable[Operation]) -> str:
-    """Return the letters of drawn texts and labels that the font has no shape for."""
+    """Return the letters of drawn texts and labels that the font lacks."""
     texts = [
         item.text if isinstance(item, Text) else item.label
         for item in drawings
@@ -75,7 +74,7 @@ def unwritten_in(drawings: Iterable[Operation]) -> str:
 
 
 def paint(image: Image.Image, drawings: Sequence[Drawing]) -> Image.Image:
-    """Return a copy of an RGB image with the drawings on it, in order; not cached (for training)."""
+    """Paint the drawings, in order, on a copy of an RGB image; not cached (for training)."""
     result = image.copy()
     for drawing in drawings:
         if isinstance(drawing, CopiedPatch) and drawing.picture is None:
@@ -86,7 +85,7 @@ def paint(image: Image.Image, drawings: Sequence[Drawing]) -> Image.Image:
 
 
 class RenderCache:
-    """Least recently used renders, bounded by bytes; safe to use from several threads."""
+    """Least-recently-used cache of renders, bounded in bytes; thread-safe."""
 
     def __init__(self, limit: int = 256 * 2**20) -> None:
         self._limit = limit
@@ -95,8 +94,8 @@ class RenderCache:
         self._lock = threading.Lock()
 
     def render(self, picture: Picture, drawings: tuple[Drawing, ...]) -> Image.Image:
-        """Return the picture with the drawings on it, as `shown` gives them. The image is shared: copy before
-        changing it.
+        """Render the picture with the drawings on it, as given by `shown`. The image is shared: copy it
+        before changing it.
         """
         if not drawings:
             return picture._image
@@ -108,7 +107,7 @@ class RenderCache:
         return result
 
     def clear(self) -> None:
-        """Forget everything."""
+        """Empty the cache."""
         with self._lock:
             self._images.clear()
             self._bytes = 0
@@ -117,9 +116,9 @@ class RenderCache:
         return len(self._images)
 
     def _longest(self, picture: Picture, drawings: tuple[Drawing, ...]) -> tuple[int, Image.Image]:
-        """Return how many leading drawings are already rendered, and the render."""
+        """Return the number of leading drawings already rendered, and that render."""
         with self._lock:
-            # Compared rather than looked up for every count: hashing all beginnings would take longer.
+            # Compare keys instead of looking up each prefix: hashing every prefix would take longer.
             mine = (key for key in self._images if key[0] == picture.sha256)
             for key in sorted(mine, key=lambda key: len(key[1]), reverse=True):
                 if drawings[: len(key[1])] == key[1]:
@@ -138,7 +137,7 @@ class RenderCache:
 
 
 def _bytes(image: Image.Image) -> int:
-    """Return memory of an RGB image: Pillow keeps four bytes per pixel."""
+    """Return the memory of an RGB image: Pillow uses four bytes per pixel."""
     return 4 * image.width * image.height
 
 

@@ -1,7 +1,6 @@
-"""A Stimulus as JSON and back: versioned, self-contained (pictures as PNG in base64), strict about what it
-reads.
+"""A Stimulus as JSON and back: versioned, self-contained (pictures as PNG in base64), strict when reading.
 
-`schema.json` beside this file describes the same form for other languages. Not for checking single fields
+`schema.json` beside this file describes the same form as JSON Schema. Not for checking single fields
 (`checks`).
 """
 
@@ -40,7 +39,7 @@ def schema() -> dict[str, Any]:
 
 
 def parse_json(text: str | bytes) -> dict[str, Any]:
-    """Return a JSON object from text; NaN and Infinity, which are no JSON, are refused."""
+    """Parse a JSON object; NaN and Infinity, which are not JSON, are refused."""
     if not isinstance(text, (str, bytes)):
         raise InputError(f"from_json needs JSON text, got {type(text).__name__}; from_dict takes a dict.")
     record = records.parse_json(text, "The stimulus")
@@ -80,8 +79,8 @@ def stimulus_from_dict(record: Any, pictures: Mapping[str, Picture] | None = Non
 
     Raises
     ------
-    InputError : unknown or missing keys, wrong types, another version, damaged or unknown pictures, or a
-        bad operation.
+    InputError : unknown or missing key, wrong type, unknown version, damaged or unknown picture, or bad
+        operation.
     """
     with records.damaged("a stimulus"):
         return _from_dict(_object(record, "The stimulus", _KEYS, _KEYS - _OPTIONAL), pictures)
@@ -92,7 +91,7 @@ def _from_dict(record: Mapping[str, Any], pictures: Mapping[str, Picture] | None
         raise InputError(f'"format" must be {FORMAT!r}, got {record["format"]!r}.')
     if record["version"] != VERSION or isinstance(record["version"], bool):
         raise InputError(
-            f'"version" must be {VERSION}, got {record["version"]!r}; it needs another version of isi_widget.'
+            f'"version" must be {VERSION}, got {record["version"]!r}; it needs a newer isi_widget.'
         )
     known = {**(pictures or {}), **_decoded(record.get("pictures", {}), pictures or {})}
     presets = _object(record.get("presets", {}), '"presets"', {"images", "contexts"})
@@ -148,9 +147,7 @@ def _decoded(value: Any, known: Mapping[str, Picture]) -> dict[str, Picture]:
             raise InputError(f'"pictures": {str(digest)[:12]!r} must be a PNG file in base64.') from None
         picture = load_image(data)
         if picture.sha256 != digest:
-            raise InputError(
-                f'"pictures": the image under {str(digest)[:12]!r} has other content than its SHA-256 says.'
-            )
+            raise InputError(f'"pictures": the image under {str(digest)[:12]!r} does not match its SHA-256.')
         result[digest] = picture
         pixels += picture.width * picture.height
         if pixels > _MOST_PIXELS:

@@ -40,9 +40,9 @@ HEAD_LENGTH, HEAD_WIDTH = 5.0, 4.0
 
 @dataclass(frozen=True)
 class _Outlined(Drawing):
-    """What Box and Ellipse share: a box, a colour, filled or with an outline that lies inside the box.
+    """Base class of Box and Ellipse: a box and a colour, filled or as an outline inside the box.
 
-    angle : degrees clockwise about the centre of the box.
+    angle : degrees clockwise about the centre of the box; default 0.
     """
 
     x: float
@@ -68,14 +68,14 @@ class _Outlined(Drawing):
         )
 
     def bounds(self, size: tuple[int, int]) -> Bounds:
-        """Return the box itself, or around it if it is turned: the outline lies inside it."""
+        """Return the box itself, or the box around it if it is turned; the outline lies inside."""
         if self.angle:
             (x, y), (reach_x, reach_y) = self._center, self._reach()
             return pixel_bounds(x - reach_x, y - reach_y, x + reach_x, y + reach_y, size)
         return pixel_bounds(self.x, self.y, self.x + self.width, self.y + self.height, size)
 
     def draw(self, image: Image.Image) -> None:
-        """Fill the shape; for an outline, less the same shape moved inwards by the line width."""
+        """Fill the shape; for an outline, subtract the same shape moved inwards by the line width."""
         bounds = self.bounds(image.size)
         edge = self.line_width
         shape = self._shape(self.x, self.y, self.x + self.width, self.y + self.height)
@@ -88,7 +88,7 @@ class _Outlined(Drawing):
             fill(image, bounds, self.color, [shape], [inner])
 
     def effort(self, size: tuple[int, int]) -> float:
-        """By its area."""
+        """Estimate from its area."""
         return effort.FILLED * min(self.width * self.height, size[0] * size[1])
 
     @property
@@ -99,7 +99,7 @@ class _Outlined(Drawing):
         raise NotImplementedError
 
     def _reach(self) -> tuple[float, float]:
-        """Return how far the turned shape reaches from its centre in x and y."""
+        """Return how far the turned shape extends from its centre in x and y."""
         raise NotImplementedError
 
 
@@ -140,14 +140,14 @@ class Ellipse(_Outlined):
 @register
 @dataclass(frozen=True)
 class Polygon(Drawing):
-    """A closed polygon of any shape; a freehand mask is one of many points.
+    """A closed polygon of any shape; a freehand mask is a polygon of many points.
 
-    Filled: what an odd number of its turns surrounds (even-odd). Otherwise its line, `line_width` wide and
-    centred on the points, with round joins.
+    Filled by the even-odd rule, or drawn as a line of width `line_width` (pixels), centred on the points,
+    with round joins.
     """
 
     op: ClassVar[str] = "polygon"
-    points: Sequence[Point]  # a tuple in the end
+    points: Sequence[Point]  # stored as a tuple
     color: str = "#000000"
     fill: bool = True
     line_width: float = 3.0
@@ -162,7 +162,7 @@ class Polygon(Drawing):
         )
 
     def bounds(self, size: tuple[int, int]) -> Bounds:
-        """Return around the points, and half the line width more for an outline."""
+        """Return the box around the points, half the line width wider for an outline."""
         half = 0.0 if self.fill else self.line_width / 2
         if not self.fill and not half:
             return (0, 0, 0, 0)
@@ -180,7 +180,7 @@ class Polygon(Drawing):
         return len(self.points)
 
     def effort(self, size: tuple[int, int]) -> float:
-        """By its area, and how often its edges cross the scan lines."""
+        """Estimate from its area and the crossings of its edges with scan lines."""
         left, top, right, bottom = self.bounds(size)
         found = effort.FILLED * (right - left) * (bottom - top)
         crossings = effort.crossings(self.points, self._height, size)
@@ -203,7 +203,7 @@ class Polygon(Drawing):
 
 @dataclass(frozen=True)
 class _Stroke(Drawing):
-    """What Line and Arrow share."""
+    """Base class of Line and Arrow."""
 
     start: Point
     end: Point
@@ -231,7 +231,7 @@ class _Stroke(Drawing):
         return pixel_bounds(min(xs), min(ys), max(xs), max(ys), size)
 
     def effort(self, size: tuple[int, int]) -> float:
-        """By the box around it."""
+        """Estimate from the box around it."""
         across, down = (abs(b - a) + self.width for a, b in zip(self.start, self.end, strict=True))
         return effort.FILLED * min(across * down, size[0] * size[1])
 
@@ -240,7 +240,7 @@ class _Stroke(Drawing):
         fill(image, self.bounds(image.size), self.color, [convex(points) for points in self._polygons()])
 
     def _along(self) -> tuple[float, Callable[[float, float], Point]]:
-        """Return length, and a function from (distance along, offset across) to a point."""
+        """Return the length, and a function from (distance along, offset across) to a point."""
         (x0, y0), (x1, y1) = self.start, self.end
         length = math.hypot(x1 - x0, y1 - y0)
         unit = ((x1 - x0) / length, (y1 - y0) / length) if length else (1.0, 0.0)
@@ -253,7 +253,7 @@ class _Stroke(Drawing):
 @register
 @dataclass(frozen=True)
 class Line(_Stroke):
-    """A straight line with flat ends; of no length or width it draws nothing."""
+    """A straight line with flat ends. Without length or width it draws nothing."""
 
     op: ClassVar[str] = "line"
 
@@ -270,8 +270,10 @@ class Line(_Stroke):
 class Arrow(_Stroke):
     """A line with a head at `end`, 5 widths long and 4 wide; an arrow shorter than that is all head.
 
-    label : text beyond the tail, in the same colour, `size` pixels per em; it stands as close as its extent
-        and one line width allow. An arrow of no length or width draws nothing, its label included.
+    An arrow without length or width draws nothing, not even its label.
+
+    label : text beyond the tail, in the same colour, one line width away; default "" (none).
+    size : font size of the label, pixels; default 16.
     """
 
     op: ClassVar[str] = "arrow"
@@ -281,14 +283,14 @@ class Arrow(_Stroke):
     def __post_init__(self) -> None:
         super().__post_init__()
         label, size = check_text(self.label, self.size, self._name("label"), self._name("size"))
-        self._set(label=label, size=size if label else 16.0)  # one normal form: no label has no size
+        self._set(label=label, size=size if label else 16.0)  # one normal form: no label, default size
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the JSON form; the size is written with the label only."""
+        """Return the JSON form; the size is written only with a label."""
         return super().to_dict() | ({"size": plain(self.size)} if self.label else {})
 
     def bounds(self, size: tuple[int, int]) -> Bounds:
-        """Return around the arrow and its label."""
+        """Return the box around the arrow and its label."""
         boxes = [super().bounds(size)] + [text.bounds(size) for text in self._texts()]
         inside = [box for box in boxes if box[0] < box[2]]
         if not inside:
@@ -297,17 +299,17 @@ class Arrow(_Stroke):
         return min(lefts), min(tops), max(rights), max(bottoms)
 
     def draw(self, image: Image.Image) -> None:
-        """The arrow, then its label."""
+        """Draw the arrow, then its label."""
         fill(image, super().bounds(image.size), self.color, [convex(points) for points in self._polygons()])
         for text in self._texts():
             text.draw(image)
 
     def effort(self, size: tuple[int, int]) -> float:
-        """Return that of the line and of the label."""
+        """Estimate from the line and the label."""
         return super().effort(size) + effort.LETTER * len(self.label)
 
     def _texts(self) -> list[Text]:
-        """Return the label where it stands, if there is one."""
+        """Return the label at its position; nothing without a label."""
         length, at = self._along()
         if not self.label or not length or not self.width:
             return []
@@ -317,7 +319,7 @@ class Arrow(_Stroke):
             width / 2 / across if across else math.inf, height / 2 / down if down else math.inf
         )
         x, y = at(-beyond, 0)
-        if max(abs(x - width / 2), abs(y - height / 2)) > checks.LARGEST:  # in no image
+        if max(abs(x - width / 2), abs(y - height / 2)) > checks.LARGEST:  # outside any image
             return []
         return [Text(x - width / 2, y - height / 2, self.label, self.size, self.color)]
 

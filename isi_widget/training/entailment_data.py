@@ -342,7 +342,7 @@ def _plain(draw: Draw, kind: str, forms: Forms) -> tuple[str, list[Statement]]:
 
 
 def _general(draw: Draw, kind: str, forms: Forms) -> tuple[str, list[Statement]]:
-    """Return such as "a star" and "a red star", "two stars" and "a star"."""
+    """Return a pair such as "a star" and "a red star", or "two stars" and "a star"."""
     noun = draw_noun(draw)
     nouns = [noun, noun, *(_changed(draw, noun) for _ in range(3))]
     asks = [Ask("existence", Claim("exists", n)) for n in nouns]

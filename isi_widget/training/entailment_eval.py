@@ -71,7 +71,7 @@ class Written:
 
 
 def by_hand() -> list[Written]:
-    """Return all pairs of `BY_HAND`, in both directions; what its lines mean stands in the file."""
+    """Return all pairs of `BY_HAND`, in both directions; the file explains its lines."""
     found: list[Written] = []
     half = kind = question = ""
     for line in BY_HAND.read_text(encoding="utf-8").splitlines():

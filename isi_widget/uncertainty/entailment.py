@@ -231,8 +231,8 @@ class EntailmentModel:
         return found
 
     def _buckets(self, lengths: list[int]) -> list[list[int]]:
-        """Return indices of pairs that are run together: of similar length, so that there is little padding;
-        on the CPU fewer of long ones, whose intermediate values would not stay in the cache.
+        """Group pairs of similar length, so that there is little padding; returns their indices. On the CPU a
+        group of long pairs is smaller, so that intermediate values stay in the cache.
         """
         most = math.inf if self.model.device.type != "cpu" else _TOKENS_ON_CPU
         buckets: list[list[int]] = [[]]

@@ -326,7 +326,7 @@ def test_bad_records_are_refused(change: Any, message: str, stimulus: Stimulus) 
 def test_a_picture_under_a_wrong_name_is_refused(stimulus: Stimulus) -> None:
     record = stimulus.to_dict()
     record["pictures"][record["image"]] = base64.b64encode(load_image(grey(200)).png()).decode()
-    with pytest.raises(InputError, match="has other content than its SHA-256 says"):
+    with pytest.raises(InputError, match="does not match its SHA-256"):
         Stimulus.from_dict(record)
 
 

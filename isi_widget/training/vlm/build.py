@@ -112,7 +112,7 @@ def processor(tokenizer: PreTrainedTokenizerFast | None = None) -> LlavaProcesso
 
 
 def config(tokenizer: PreTrainedTokenizerFast) -> LlavaConfig:
-    """Return about 3.7 million parameters."""
+    """Return the configuration of the vision-language model, about 3.7 million parameters."""
     ids = {
         name: tokenizer.convert_tokens_to_ids(token)
         for name, token in (("bos", BOS), ("eos", EOS), ("pad", PAD))

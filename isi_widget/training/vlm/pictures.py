@@ -268,7 +268,7 @@ class Show:
 
 
 def clean_view(rng: random.Random) -> View:
-    """Return nothing drawn on it."""
+    """Return no drawing."""
     return View(question_scene(rng, fewest=2))
 
 
@@ -350,7 +350,9 @@ def patch_targets(view: View) -> dict[str, NDArray[np.float32 | np.int64]]:
 
 
 def shown(view: View, index: int) -> dict[str, int]:
-    """Return class ids of what can be known of a thing: a box hides all but what a label says of it."""
+    """Return the class ids that can be read from a picture for a thing: a box hides everything except what a
+    label shows.
+    """
     thing, told = view.scene.things[index], view.told(index)
     hidden = index in view.covered
     return {
