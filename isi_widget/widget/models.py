@@ -22,6 +22,7 @@ from isi_widget.pretrained import hub, placement
 from isi_widget.pretrained.devices import choose_device
 from isi_widget.pretrained.hub import Cancel, Progress
 from isi_widget.pretrained.machine import free_memory
+from isi_widget.pretrained.out_of_memory import free_caches
 from isi_widget.vlm import VLM, load_vlm, models
 from isi_widget.vlm.loading import files, memory
 from isi_widget.widget import messages
@@ -152,7 +153,7 @@ class ModelSlot:
             if cancel() and self._vlm is not None:
                 raise Cancelled(f"{source.title} was loaded when it was no longer wanted.")
             self._vlm, self._lost = vlm, ""
-        memory.free_caches()
+        free_caches()
         return vlm
 
     def _room(self, source: Source) -> tuple[int | None, int | None, int]:
@@ -168,7 +169,7 @@ class ModelSlot:
         assert before is not None
         old = weakref.ref(self.vlm)
         self._vlm = None
-        memory.free_caches()
+        free_caches()
         try:
             return source.load(progress, cancel)
         except BaseException as error:  # an interrupt, too, must not leave the probe without a model

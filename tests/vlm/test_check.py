@@ -16,10 +16,10 @@ from tiny_models import VLM, Shown
 from isi_widget.errors import InputError
 from isi_widget.vlm import check_vlm, load_vlm
 from isi_widget.vlm.check.report import FAILED, NOT_AVAILABLE, PASSED, CheckReport, CheckRow
-from isi_widget.vlm.check.run import TOLERANCES
 from isi_widget.vlm.decoding import loop as decoding
 from isi_widget.vlm.families import base
 from isi_widget.vlm.inside.attention import AttentionRecorder
+from isi_widget.vlm.plain import TOLERANCES
 
 ALL = {**tiny_models.BUILDERS, **tiny_models.UNLISTED}
 quantised = pytest.mark.skipif(
@@ -125,13 +125,13 @@ def test_a_changed_prompt_is_found(monkeypatch):
 
 def test_wrong_segments_are_found(monkeypatch):
     vlm = VLM(*tiny_models.llava(), model_id="broken")
-    label = type(vlm._encoder)._label
+    label = type(vlm.encoder)._label
 
     def shifted(self, *arguments):
         ids, straddling = label(self, *arguments)
         return (*ids[1:], ids[-1]), straddling
 
-    monkeypatch.setattr(type(vlm._encoder), "_label", shifted)
+    monkeypatch.setattr(type(vlm.encoder), "_label", shifted)
     report = check_vlm(vlm, max_new_tokens=3)
     assert {"segments", "attention shares"} & failed(report) == {"segments"}
     assert "reads" in report["segments"].note

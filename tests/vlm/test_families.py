@@ -550,7 +550,7 @@ def test_where_the_image_token_is_not_known_there_are_answers_but_no_segments():
 
     vlm = VLM.__new__(VLM)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("isi_widget.vlm.model.family_of", lambda config: Silent("llava_onevision"))
+        patch.setattr("isi_widget.vlm.loaded.family_of", lambda config: Silent("llava_onevision"))
         vlm.__init__(model, processor, model_id="crippled")
     assert "which token stands for the image" in vlm.unavailable["segments"]
     assert vlm.answer(SHOWN, 6) == expected
@@ -655,7 +655,7 @@ def test_an_unlisted_model_with_cross_attention_is_refused():
     """Its image's keys and values would be taken for a prompt's that answers can share."""
     model, processor = mllama()
     with pytest.raises(InputError, match=r"'mllama' keep more than keys and values.*cross-attention"):
-        VLM(model, processor, model_id="crossed")
+        VLM(model, processor, model_id="crossed").try_out()
 
 
 def test_an_unlisted_model_that_answers_differently_is_refused():
@@ -671,7 +671,7 @@ def test_an_unlisted_model_that_answers_differently_is_refused():
 
     model.forward = forgetful
     with pytest.raises(InputError, match=r"log-probabilities are .* off those of transformers' generate"):
-        VLM(model, processor, model_id="forgetful")
+        VLM(model, processor, model_id="forgetful").answer(SHOWN, 4)
 
     @functools.wraps(forward)
     def broken(**kwargs):
@@ -679,7 +679,35 @@ def test_an_unlisted_model_that_answers_differently_is_refused():
 
     model.forward = broken
     with pytest.raises(InputError, match=r"a first answer failed \(TypeError: unexpected keyword\)"):
-        VLM(model, processor, model_id="broken")
+        VLM(model, processor, model_id="broken").yes_no(SHOWN)
+
+
+@pytest.mark.parametrize("build", [tiny_models.llava_onevision, tiny_models.llava])
+def test_a_vlm_is_made_without_running_its_model(build, monkeypatch):
+    model, processor = build()
+    ran = []
+    for module in (model, *model.modules()):
+        module.register_forward_pre_hook(lambda *_: ran.append(1))
+    vlm = VLM(model, processor, model_id="fresh")
+    assert not ran
+    vlm.try_out()
+    assert bool(ran) == (not vlm.family.strict)
+    seen = len(ran)
+    vlm.try_out()  # once is enough
+    assert len(ran) == seen
+
+
+def test_an_unlisted_model_is_tried_when_it_is_loaded(tmp_path, monkeypatch):
+    model, processor = tiny_models.llava_onevision()
+    model.save_pretrained(tmp_path)
+    processor.save_pretrained(tmp_path)
+
+    def refuse(model, prefill):
+        raise InputError("tried")
+
+    monkeypatch.setattr("isi_widget.vlm.reading.try_answers", refuse)
+    with pytest.raises(InputError, match="tried"):
+        load_vlm(tmp_path)
 
 
 def test_an_unlisted_model_without_a_chat_template_is_refused():

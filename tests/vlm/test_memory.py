@@ -23,6 +23,7 @@ from transformers import (
 
 from isi_widget.errors import InputError, OutOfMemory
 from isi_widget.pretrained import machine
+from isi_widget.pretrained.out_of_memory import out_of_memory_as_error
 from isi_widget.uncertainty.entailment import load_entailment
 from isi_widget.vlm import load_vlm, models, supported_families
 from isi_widget.vlm.decoding.cache import row_bytes
@@ -417,7 +418,7 @@ ERRORS = [
 @pytest.mark.parametrize("error", ERRORS, ids=lambda error: str(error)[:20])
 def test_out_of_memory_is_one_error(error):
     said = pytest.raises(OutOfMemory, match=r"Out of memory while drawing\. Try fewer samples")
-    with said as caught, memory.out_of_memory_as_error("drawing"):
+    with said as caught, out_of_memory_as_error("drawing"):
         raise error
     assert isinstance(caught.value, InputError)
 
@@ -426,7 +427,7 @@ def test_out_of_memory_is_one_error(error):
     "error", [RuntimeError("shapes do not match"), ValueError("out of memory"), KeyError()]
 )
 def test_other_errors_pass(error):
-    with pytest.raises(type(error)) as caught, memory.out_of_memory_as_error():
+    with pytest.raises(type(error)) as caught, out_of_memory_as_error():
         raise error
     assert caught.value is error
 
@@ -434,8 +435,8 @@ def test_other_errors_pass(error):
 def test_contexts_may_be_nested():
     with (
         pytest.raises(OutOfMemory, match="while reading"),
-        memory.out_of_memory_as_error("answering"),
-        memory.out_of_memory_as_error("reading"),
+        out_of_memory_as_error("answering"),
+        out_of_memory_as_error("reading"),
     ):
         raise MemoryError
 
@@ -460,7 +461,7 @@ def test_what_the_failed_call_held_is_freed_though_the_error_is_kept():
         except torch.OutOfMemoryError as error:
             raise RuntimeError("out of memory after all") from error
 
-    with pytest.raises(OutOfMemory) as caught, memory.out_of_memory_as_error():
+    with pytest.raises(OutOfMemory) as caught, out_of_memory_as_error():
         outer()
     assert len(held) == 2 and [one() for one in held] == [None, None], caught.value
 
@@ -478,7 +479,7 @@ def test_a_model_is_usable_after_it_ran_out(monkeypatch):
 
     prefill = vlm.prefill(SHOWN)
     monkeypatch.setattr(vlm.model, "forward", small)
-    with pytest.raises(OutOfMemory), memory.out_of_memory_as_error("drawing answers"):
+    with pytest.raises(OutOfMemory), out_of_memory_as_error("drawing answers"):
         vlm.model(input_ids=torch.zeros((3, 4), dtype=torch.long))
     assert vlm.sample(prefill, n=2, max_new_tokens=4) == expected
 

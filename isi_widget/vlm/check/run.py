@@ -12,18 +12,17 @@ measured difference stands beside them.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import torch
-from PIL import Image, ImageDraw
 
 from isi_widget.errors import Cancelled, InputError
-from isi_widget.vlm.check.plain import Plain
 from isi_widget.vlm.check.report import FAILED, NOT_AVAILABLE, PASSED, CheckReport, CheckRow
-from isi_widget.vlm.loading.memory import is_out_of_memory
+from isi_widget.vlm.plain import TOLERANCES, Plain, precision
+from isi_widget.vlm.prompts.samples import SmallStimulus, drawing
 
 if TYPE_CHECKING:
     from isi_widget.answer import Answer
@@ -31,15 +30,6 @@ if TYPE_CHECKING:
     from isi_widget.vlm.model import VLM
     from isi_widget.vlm.prompts.prompt import Prompt, StimulusLike
 
-#: Largest difference of (logits and log-probabilities, attention masses), by what the model computes in.
-TOLERANCES: Mapping[str, tuple[float, float]] = {
-    "float32": (1e-4, 1e-5),
-    "float16": (5e-2, 5e-3),
-    "bfloat16": (0.3, 3e-2),
-    "int8": (0.5, 5e-2),
-}
-#: Mean difference of log-probabilities from which `try_answers` calls it more than rounding, at least.
-_OTHER_ANSWERS = 1e-2
 _TEXTS = (
     ("Is there a red star?", "Is there a red star?"),
     ("¿Où est l'étoile, 東京?", "Grüße, naïve café Ελλάδα"),
@@ -77,49 +67,11 @@ def check_vlm(
             f"check_vlm compares a loaded model with plain transformers; got {type(vlm).__name__}. Load one "
             "with load_vlm()."
         )
-    first, other = _drawing(0), _drawing(1)
+    first, other = drawing(0), drawing(1)
     checks = _Checks(vlm, first if stimulus is None else stimulus, other, max_new_tokens, seed)
     with vlm.lock:
         rows = tuple(_run(name, check) for name, check in checks.all().items())
     return CheckReport(vlm.info(), checks.precision, rows)
-
-
-def try_answers(vlm: VLM) -> None:
-    """Two short answers, decoded side by side, as `VLM` makes them and as `generate` does.
-
-    For a model that nobody has listed: some keep more of their image than a cache that can be shared (Llama
-    3.2 Vision does), and would answer without it, in silence.
-
-    Raises
-    ------
-    InputError
-        If the log-probabilities differ by more than rounding does, or the model cannot be run.
-    """
-    kind = f"Models of type {vlm.family.model_type!r}"
-    advice = "Write an adapter for it (docs/add_your_vlm.md), or choose a model of a listed family."
-    checks = _Checks(vlm, _drawing(0), _drawing(1), 4, 0)
-    differences: list[float] = []
-    try:
-        answers = vlm.sample(checks.prefill, 2, temperature=1.0, max_new_tokens=4, min_new_tokens=4)
-        for answer in answers:
-            expected = checks.plain.logprobs(checks.inputs, answer.token_ids)
-            differences += (torch.tensor(answer.logprobs) - expected).abs().tolist()
-    except InputError:
-        raise
-    except Exception as error:
-        if is_out_of_memory(error):
-            raise
-        raise InputError(
-            f"{kind} are not listed, and a first answer failed ({type(error).__name__}: "
-            f"{_first_line(error)}). {advice}"
-        ) from error
-    # The mean: in half precision single tokens may be far off.
-    difference = math.fsum(differences) / len(differences)
-    if not difference <= max(checks.tolerance, _OTHER_ANSWERS):
-        raise InputError(
-            f"{kind} are not listed, and their answers cannot be decoded from one reading of the prompt: the "
-            f"log-probabilities are {difference:.2g} off those of transformers' generate. {advice}"
-        )
 
 
 def _run(name: str, check: Callable[[], CheckRow]) -> CheckRow:
@@ -206,7 +158,7 @@ class _Checks:
         self._needs("segments")
         tokenizer, wrong = self.vlm.tokenizer, []
         for question, context in _TEXTS:
-            prompt = self.vlm.encode(_Asked(self.shown.render(), question, context))
+            prompt = self.vlm.encode(SmallStimulus(self.shown.render(), question, context))
             for segment, text in (("context", context), ("question", question)):
                 decoded = _decode(tokenizer, prompt.segment_token_ids(segment))
                 alone = _decode(tokenizer, tokenizer(text, add_special_tokens=False)["input_ids"])
@@ -351,47 +303,9 @@ class _Checks:
 
 
 @dataclass(frozen=True)
-class _Asked:
-    """A stimulus of the checks."""
-
-    image: Any
-    current_question: str
-    current_context: str
-
-    @property
-    def key(self) -> str:
-        return f"check {id(self.image)} {self.current_question} {self.current_context}"
-
-    def render(self) -> Image.Image:
-        return self.image
-
-
-@dataclass(frozen=True)
-class _Several(_Asked):
+class _Several(SmallStimulus):
     def render(self) -> Any:
         return [self.image, self.image]
-
-
-def _drawing(index: int) -> _Asked:
-    """A small picture of shapes; the second has another shape, size and text."""
-    size = ((160, 112), (96, 144))[index]
-    image = Image.linear_gradient("L").resize(size).convert("RGB")
-    draw = ImageDraw.Draw(image)
-    draw.rectangle((12, 20, 56, 70), fill=((200, 30, 30), (30, 60, 200))[index])
-    draw.ellipse((50, 50, 90, 100), fill=(240, 220, 40))
-    if index:
-        return _Asked(image, "What colour is the box?", "A box is left of a circle. It is large.")
-    return _Asked(image, "Is there a red box?", "The box is red.")
-
-
-def precision(model: Any) -> str:
-    """What a model's matrix products are computed in: a key of `TOLERANCES`."""
-    settings = getattr(model.config, "quantization_config", None)
-    if settings is not None and getattr(settings, "load_in_8bit", False):
-        return "int8"
-    compute = getattr(settings, "bnb_4bit_compute_dtype", None) or model.dtype
-    name = str(compute).removeprefix("torch.")
-    return name if name in TOLERANCES else "bfloat16"
 
 
 def _largest(difference: torch.Tensor) -> float:

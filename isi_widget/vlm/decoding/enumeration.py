@@ -20,6 +20,7 @@ import numpy.typing as npt
 import torch
 
 from isi_widget.errors import InputError
+from isi_widget.pretrained.out_of_memory import forget, is_out_of_memory
 from isi_widget.vlm.decoding.cache import PrefixCache
 from isi_widget.vlm.decoding.loop import (
     ROWS_AT_ONCE,
@@ -32,7 +33,6 @@ from isi_widget.vlm.decoding.loop import (
     is_whole,
     poll,
 )
-from isi_widget.vlm.loading.memory import forget, is_out_of_memory
 
 BUDGET = 512
 MAX_BUDGET = 100_000

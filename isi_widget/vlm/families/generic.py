@@ -1,11 +1,11 @@
 """Models that nobody has listed: tried through their chat template, and honest about what cannot be had.
 
 Answers, samples and their log-probabilities need only the processor, the forward and the key-value cache;
-two short answers are compared with those of `generate` (see `check.try_answers`), and the model is refused if
+two short answers are compared with those of `generate` (see `vlm/unlisted.py`), and the model is refused if
 they differ. What needs more is checked on the model itself, once: segments by tokenising its prompt again
-(see `prompt.py`), attention by comparing a short recorded forward with transformers' own eager attention.
-Where such a check fails, `VLM.unavailable` says so. Not for encoder-decoder language models: they read and
-answer in other ways.
+(see `vlm/prompts`), attention by comparing a short recorded forward with transformers' own eager attention
+(see `vlm/inside/comparing.py`). Where such a check fails, `VLM.unavailable` gives the reason. Not for
+encoder-decoder language models: they read and answer in other ways.
 """
 
 from __future__ import annotations
@@ -17,11 +17,8 @@ from typing import Any
 import torch
 
 from isi_widget.errors import InputError
-from isi_widget.pretrained.placement import input_device
-from isi_widget.pretrained.quantization import computes_in
 from isi_widget.vlm.families.base import Family, without_video
 
-_PROBE_TOKENS = 8
 # Cache layers of transformers that grow by new tensors, never in place.
 _FORKABLE = {"DynamicLayer", "DynamicSlidingWindowLayer"}
 
@@ -47,10 +44,9 @@ class Generic(Family):
         self.model_type = model_type
         self.title = f"{model_type} (not listed)"
         self._forward: frozenset[str] = frozenset()
-        self._attention = ""
 
     def prepare(self, model: Any) -> None:
-        """Learn from the model what its forward takes, and try whether its attention can be recorded.
+        """Learn from the model what its forward takes; it is not run.
 
         Raises
         ------
@@ -66,7 +62,6 @@ class Generic(Family):
         self._forward = frozenset(inspect.signature(model.forward).parameters)
         names = [name for name in model.config.sub_configs if getattr(model.config, name, None) is text]
         self.text_config = names[0] if names else ""
-        self._attention = self._reason_against_attention(model)
 
     def image_token_id(self, model: Any) -> int | None:
         """As the config has it, under either of the names in use."""
@@ -121,62 +116,3 @@ class Generic(Family):
                 f"({kept}), which is not supported. Choose a model with attention in every layer."
             )
         return cache
-
-    def unavailable(self, model: Any) -> dict[str, str]:
-        """What an unlisted model does not allow, as found by `prepare`."""
-        reasons = super().unavailable(model)
-        if self._attention:
-            reasons["attention"] = self._attention
-        return reasons
-
-    def _reason_against_attention(self, model: Any) -> str:
-        if not self.text_config:
-            return "The configuration has no sub-config of its language model."
-        try:
-            layers = self.layers(model)
-        except (AttributeError, AssertionError, NotImplementedError):
-            return "The decoder layers were not found."
-        try:
-            difference = self._difference_from_eager(model, len(layers))
-        except Exception as error:  # whatever an unknown model raises here is the reason
-            return f"A recorded forward could not be compared with eager attention ({_first_line(error)})."
-        exact = (computes_in(model) or str(model.dtype)).endswith("float32")
-        tolerance = 1e-4 if exact else 2e-2
-        if not difference <= tolerance:
-            return f"Recorded attention differs from eager attention by {difference:.2g}."
-        return ""
-
-    @torch.no_grad()
-    def _difference_from_eager(self, model: Any, layers: int) -> float:
-        """Largest difference of recorded masses from transformers' own attentions, on a few text tokens."""
-        from isi_widget.vlm.inside.attention import GROUPS, AttentionRecorder, implementation, recording
-
-        reserved = {
-            value
-            for name, value in model.config.to_dict().items()
-            if name.endswith(("_token_id", "_token_index")) and isinstance(value, int)
-        }
-        free = [token for token in range(20, 200) if token not in reserved]
-        ids = torch.tensor([free[:_PROBE_TOKENS]], device=input_device(model))
-        groups = torch.arange(_PROBE_TOKENS) % len(GROUPS)
-        recorder = AttentionRecorder(groups)
-        recorder.begin(_PROBE_TOKENS, rows=_PROBE_TOKENS)
-        state, previous = self.state(model), implementation(model, self.text_config)
-        try:
-            with recording(model, self.text_config, recorder):
-                model(input_ids=ids, use_cache=True)
-            if recorder.layers != tuple(range(layers)):
-                raise ValueError(f"{len(recorder.layers)} of {layers} layers were seen")
-            model.set_attn_implementation({self.text_config: "eager"})
-            attentions = model(input_ids=ids, use_cache=True, output_attentions=True).attentions
-        finally:
-            model.set_attn_implementation({self.text_config: previous})
-            self.restore(state)
-        eager = torch.stack([layer[0].float().cpu() for layer in attentions])  # [layers, heads, rows, keys]
-        sums = [eager[..., groups == group].sum(-1) for group in range(len(GROUPS))]
-        return float((torch.stack(sums, dim=-1).permute(2, 0, 1, 3) - recorder.mass()).abs().max())
-
-
-def _first_line(error: BaseException) -> str:
-    text = str(error).strip() or type(error).__name__
-    return text.splitlines()[0].rstrip(".")[:160]

@@ -23,6 +23,7 @@ from isi_widget.errors import Cancelled, InputError
 from isi_widget.pretrained import hub, placement
 from isi_widget.pretrained.devices import choose_device
 from isi_widget.pretrained.listening import heard, warnings_wait
+from isi_widget.pretrained.out_of_memory import forget, is_out_of_memory, out_of_memory_as_error
 from isi_widget.pretrained.placement import DeviceMap, checked_map
 from isi_widget.pretrained.quantization import (
     QUANTIZATIONS,
@@ -123,14 +124,14 @@ def load_vlm(
     try:
         if reuse and (there := _there(asked)) is not None:
             return there
-        with memory.out_of_memory_as_error(
+        with out_of_memory_as_error(
             f"loading {name}",
             "Try quantization='nf4', a smaller checkpoint (isi.models()), or device='cpu'.",
         ):
             vlm = _load_here(given) if cancel is None else _load_attended(given)
     except BaseException as error:
         # A half-loaded model must not live on in the frames of an error that somebody keeps.
-        memory.forget(error)
+        forget(error)
         raise
     finally:
         _loading.release()
@@ -288,6 +289,7 @@ def _load(
         processor_args=processor_args,
         adapter=None if put is None else put.name,
     )
+    vlm.try_out()
     try_reading(vlm, processor_args, offloaded=any(weight.is_meta for weight in model.parameters()))
     return vlm
 
@@ -368,7 +370,7 @@ def _model(folder: Path, label: str, device: torch.device, arguments: dict[str, 
             folder, output_loading_info=True, **arguments
         )
     except (SafetensorError, OSError, ValueError, RuntimeError, KeyError, ImportError, EOFError) as error:
-        if isinstance(error, Cancelled) or memory.is_out_of_memory(error):
+        if isinstance(error, Cancelled) or is_out_of_memory(error):
             raise
         if "dispatched on the CPU or the disk" in str(error):
             raise InputError(

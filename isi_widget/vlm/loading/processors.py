@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image
 
 from isi_widget.errors import InputError, OutOfMemory
+from isi_widget.pretrained.out_of_memory import is_out_of_memory
 from isi_widget.pretrained.weights import json_object
 from isi_widget.vlm.families import Family
 from isi_widget.vlm.loading.configuration import check_sizes, first_line
-from isi_widget.vlm.loading.memory import is_out_of_memory
+from isi_widget.vlm.prompts.samples import SmallStimulus
 
 if TYPE_CHECKING:
     from isi_widget.vlm.model import VLM
@@ -144,11 +145,12 @@ def try_reading(vlm: VLM, arguments: Mapping[str, Any], *, offloaded: bool = Fal
     """
     if not arguments and not offloaded:
         return
+    shown = SmallStimulus(Image.linear_gradient("L").resize((160, 112)).convert("RGB"), "Is it red?")
     try:
         if offloaded:
-            vlm.prefill(_Picture(), attention=False)
+            vlm.prefill(shown, attention=False)
         else:
-            vlm.image_features.inputs(vlm.encode(_Picture()))
+            vlm.image_features.inputs(vlm.encode(shown))
     except OutOfMemory:
         raise
     except Exception as error:  # any model's forward
@@ -167,12 +169,3 @@ def try_reading(vlm: VLM, arguments: Mapping[str, Any], *, offloaded: bool = Fal
 
 def _written(arguments: Mapping[str, Any]) -> str:
     return ", ".join(f"{name}={value!r}" for name, value in arguments.items())
-
-
-class _Picture:
-    """A small stimulus."""
-
-    current_context, current_question, key = "", "Is it red?", "processor"
-
-    def render(self) -> Image.Image:
-        return Image.linear_gradient("L").resize((160, 112)).convert("RGB")

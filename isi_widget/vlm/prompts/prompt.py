@@ -31,6 +31,7 @@ from PIL import Image
 from isi_widget.attended import within
 from isi_widget.errors import InputError
 from isi_widget.vlm.families.base import Family
+from isi_widget.vlm.prompts.samples import drawing
 from isi_widget.vlm.prompts.turns import History
 
 SEGMENTS = ("template", "image", "context", "question")
@@ -156,21 +157,6 @@ class Prompt:
         return {name: self._established().count(index) for index, name in enumerate(self.segments)}
 
 
-@dataclass(frozen=True)
-class _Probe:
-    """A small stimulus with which an unlisted checkpoint's processor is tried."""
-
-    current_context: str = "It is red."
-    current_question: str = "Is it red?"
-    key: str = "probe"
-
-    def render(self) -> Image.Image:
-        return Image.new("RGB", (64, 48), (200, 30, 30))
-
-
-_PROBE = _Probe()
-
-
 class PromptEncoder:
     """Turns stimuli into prompts for one processor and family; holds the parsed chat template.
 
@@ -241,7 +227,7 @@ class PromptEncoder:
         try:
             self._establish()
             if not family.strict:
-                self.encode(_PROBE)
+                self.encode(drawing(0))
         except InputError as error:
             if family.strict:
                 raise

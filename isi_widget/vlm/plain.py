@@ -6,7 +6,7 @@ Slow, and not for measuring.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -18,13 +18,21 @@ from isi_widget.vlm.inside.attention import implementation
 from isi_widget.vlm.prompts.prompt import Prompt, StimulusLike
 
 if TYPE_CHECKING:
-    from isi_widget.vlm.model import VLM
+    from isi_widget.vlm.loaded import LoadedModel
+
+#: Largest difference of (logits and log-probabilities, attention masses), by what the model computes in.
+TOLERANCES: Mapping[str, tuple[float, float]] = {
+    "float32": (1e-4, 1e-5),
+    "float16": (5e-2, 5e-3),
+    "bfloat16": (0.3, 3e-2),
+    "int8": (0.5, 5e-2),
+}
 
 
 class Plain:
     """Plain transformers on the model and the processor of a VLM."""
 
-    def __init__(self, vlm: VLM) -> None:
+    def __init__(self, vlm: LoadedModel) -> None:
         self.vlm, self.model, self.processor = vlm, vlm.model, vlm.processor
 
     def inputs(self, *stimuli: StimulusLike, **arguments: Any) -> dict[str, Any]:
@@ -41,7 +49,7 @@ class Plain:
         ]
         if getattr(self.processor, "chat_template", None) or getattr(vlm.tokenizer, "chat_template", None):
             turns = [
-                vlm._encoder.messages(text, image=shown.render())
+                vlm.encoder.messages(text, image=shown.render())
                 for shown, text in zip(stimuli, texts, strict=True)
             ]
             extra = {"processor_kwargs": arguments} if arguments else {}
@@ -54,10 +62,10 @@ class Plain:
                 **extra,
             )
         else:
-            rendered = [vlm._encoder.render_template(text) for text in texts]
+            rendered = [vlm.encoder.render_template(text) for text in texts]
             outputs = self.processor(
                 images=[shown.render() for shown in stimuli],
-                text=[family.processor_text(text, vlm._encoder.placeholder) for text in rendered],
+                text=[family.processor_text(text, vlm.encoder.placeholder) for text in rendered],
                 return_tensors="pt",
                 **arguments,
             )
@@ -173,6 +181,16 @@ class _Forced:
         return only
 
 
-def _padding(vlm: VLM) -> int:
+def precision(model: Any) -> str:
+    """What a model's matrix products are computed in: a key of `TOLERANCES`."""
+    settings = getattr(model.config, "quantization_config", None)
+    if settings is not None and getattr(settings, "load_in_8bit", False):
+        return "int8"
+    compute = getattr(settings, "bnb_4bit_compute_dtype", None) or model.dtype
+    name = str(compute).removeprefix("torch.")
+    return name if name in TOLERANCES else "bfloat16"
+
+
+def _padding(vlm: LoadedModel) -> int:
     pad = vlm.tokenizer.pad_token_id
     return int(pad if pad is not None else min(vlm.eos_ids, default=0))

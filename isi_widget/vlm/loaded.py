@@ -1,0 +1,239 @@
+"""`LoadedModel`: a transformers model with its processor and family; what it is and what it cannot give.
+
+The base of `VLM`. Not for reading prompts (see `reading.py`) nor for answering (see `model.py`).
+"""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from typing import Any, cast
+
+import torch
+
+from isi_widget.errors import InputError
+from isi_widget.pretrained.machine import free_memory
+from isi_widget.pretrained.out_of_memory import out_of_memory_as_error
+from isi_widget.pretrained.placement import devices_of, input_device, placed_on
+from isi_widget.pretrained.quantization import computes_in, not_quantized
+from isi_widget.vlm.decoding import loop as decoding
+from isi_widget.vlm.decoding.nan import nan_reason
+from isi_widget.vlm.decoding.yes_no import yes_no_ids
+from isi_widget.vlm.families import Family, family_of
+from isi_widget.vlm.features import ImageFeatures
+from isi_widget.vlm.fingerprint import Fingerprint
+from isi_widget.vlm.inside.attention import reason_against
+from isi_widget.vlm.inside.comparing import reason_against_unlisted
+from isi_widget.vlm.prompts.prompt import PromptEncoder
+from isi_widget.vlm.prompts.turns import checked_history, checked_system
+
+_SCENES_ONLY = "The embedded model knows rendered 2-D scenes and the question grammar of isi_widget only."
+
+
+class LoadedModel:
+    """A transformers model with its processor, and the facts about it.
+
+    Parameters
+    ----------
+    model, processor : a transformers image-text-to-text model, in evaluation mode, and its processor.
+    model_id : hub name or folder.
+    system, history : system prompt and earlier turns, as for `load_vlm`.
+    processor_args, adapter : settings of the processor and name of the model's adapter, for the record.
+
+    Attributes
+    ----------
+    family : the adapter of its family.
+    lock : re-entrant; held while the model runs. Take it to change the model (hooks, gates) between calls.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        processor: Any,
+        *,
+        model_id: str,
+        revision: str | None = None,
+        quantization: str | None = None,
+        is_embedded: bool = False,
+        system: str | None = None,
+        history: Sequence[Any] | None = None,
+        processor_args: Mapping[str, Any] | None = None,
+        adapter: str | None = None,
+    ) -> None:
+        self.model, self.processor = model, processor
+        self.model_id, self.revision = model_id, revision
+        self.quantization, self.is_embedded = quantization, is_embedded
+        #: The arguments of `load_vlm` that made it, to load it again; None for a model made by hand.
+        self.loaded_with: dict[str, Any] | None = None
+        self.system, self.history = checked_system(system), checked_history(history)
+        self.processor_args, self.adapter = dict(processor_args or {}), adapter
+        self.family: Family = family_of(model.config)
+        self.family.prepare(model)
+        self.lock = threading.RLock()
+        #: Unique in this process; an `id` could be used again by another model.
+        self.identity = uuid.uuid4().hex
+        text_config = model.config.get_text_config()
+        self.encoder = PromptEncoder(
+            processor,
+            self.family,
+            self.family.image_token_id(model),
+            getattr(text_config, "max_position_embeddings", None),
+            limits=self.family.limits(model),
+            system=self.system,
+            history=self.history,
+        )
+        self.image_features = ImageFeatures(model, self.family)
+        self._fingerprint = Fingerprint(model, self._given)
+
+    @property
+    def tokenizer(self) -> Any:
+        """The fast tokenizer."""
+        return self.processor.tokenizer
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model's inputs go; a model may be spread over more devices, see
+        `load_vlm(device_map=...)`.
+        """
+        return input_device(self.model)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The type it computes in."""
+        return cast(torch.dtype, self.model.dtype)
+
+    @cached_property
+    def parameters(self) -> int:
+        """Number of parameters (quantised ones counted unpacked)."""
+        return int(self.model.num_parameters())
+
+    def info(self) -> dict[str, Any]:
+        """What is to be known of the model beside a result; JSON-ready."""
+        return {
+            "name": self.model_id,
+            "family": self.family.title,
+            "parameters": self.parameters,
+            "device": str(self.device),
+            "dtype": str(self.dtype).removeprefix("torch."),
+            "quantization": self.quantization,
+            "not_quantized": list(self._not_quantized),
+            "compute_dtype": self._compute_dtype,
+            "revision": self.revision,
+            "fingerprint": self._fingerprint(),
+            **self._given,
+            **({} if self._device_map is None else {"device_map": self._device_map}),
+            "loaded_with": self._loaded_with,
+            "note": _SCENES_ONLY if self.is_embedded else "",
+        }
+
+    @property
+    def _given(self) -> dict[str, Any]:
+        """What else than weights makes this model's numbers what they are; only what there is. JSON-ready."""
+        given = {
+            "adapter": self.adapter,
+            "processor_args": self.processor_args,
+            "system": self.system,
+            "history": [list(turn) for turn in self.history],
+        }
+        return {name: value for name, value in given.items() if value}
+
+    @property
+    def _device_map(self) -> dict[str, str] | None:
+        """Where its parts are, if it is spread over several devices."""
+        placed = getattr(self.model, "hf_device_map", None) or {}
+        plain = {module: placed_on(device) for module, device in placed.items()}
+        return plain if len(set(plain.values())) > 1 else None
+
+    @property
+    def _loaded_with(self) -> dict[str, Any] | None:
+        """The arguments of `load_vlm` that are not told elsewhere; None for a model that it did not load."""
+        if self.loaded_with is None:
+            return None
+        switches = {name: value for name, value in self.loaded_with.items() if value is True}
+        device_map = self.loaded_with.get("device_map")
+        if isinstance(device_map, Mapping):
+            device_map = {module: placed_on(device) for module, device in device_map.items()}
+        return {**switches, **({} if device_map is None else {"device_map": device_map})}
+
+    @cached_property
+    def _not_quantized(self) -> tuple[str, ...]:
+        return tuple(not_quantized(self.model))
+
+    @cached_property
+    def _compute_dtype(self) -> str | None:
+        return computes_in(self.model)
+
+    @property
+    def unavailable(self) -> Mapping[str, str]:
+        """What this model cannot give, and why: any of "segments", "attention", "image_map", "yes_no".
+
+        Empty for a listed family with a usual tokenizer.
+        """
+        reasons = {
+            **self.family.unavailable(self.model),
+            "segments": self.encoder.unavailable,
+            "attention": self._reason_against_attention(),
+            "yes_no": self._reason_against_yes_no,
+        }
+        return {name: reason for name, reason in reasons.items() if reason}
+
+    @cached_property
+    def _reason_against_unlisted(self) -> str:
+        """For a model of an unlisted family: whether its attention can be recorded, tried on a few tokens."""
+        if self.family.strict:
+            return ""
+        with self.lock:
+            return reason_against_unlisted(self.model, self.family)
+
+    def _reason_against_attention(self) -> str:
+        """Why attention cannot be measured; "" if it can."""
+        if self.encoder.unavailable:
+            return f"Attention is summed over segments. {self.encoder.unavailable}"
+        return (
+            self.family.unavailable(self.model).get("attention", "")
+            or self._reason_against_unlisted
+            or reason_against(self.model, self.family.text_config)
+        )
+
+    def check_attention(self) -> None:
+        """Refuse, with the reason, a model whose attention cannot be measured."""
+        reason = self._reason_against_attention()
+        if reason:
+            raise InputError(reason)
+
+    @cached_property
+    def _reason_against_yes_no(self) -> str:
+        try:
+            _ = self._yes_no_ids
+        except InputError as error:
+            return str(error)
+        return ""
+
+    @cached_property
+    def eos_ids(self) -> frozenset[int]:
+        """The tokens that end an answer: the generation config's, else the tokenizer's."""
+        ids = getattr(self.model.generation_config, "eos_token_id", None)
+        if ids is None:
+            ids = self.tokenizer.eos_token_id
+        return frozenset() if ids is None else frozenset([ids] if isinstance(ids, int) else ids)
+
+    @cached_property
+    def _yes_no_ids(self) -> dict[str, tuple[int, ...]]:
+        return yes_no_ids(self.tokenizer, self.model_id)
+
+    @contextmanager
+    def explained(self, doing: str) -> Iterator[None]:
+        """Within it, running out of memory and NaN are errors that say what to do. May be nested."""
+        with out_of_memory_as_error(doing):
+            try:
+                yield
+            except decoding.NanLogits as error:
+                raise RuntimeError(nan_reason(self.model, error.dtype)) from None
+
+    def _free_memory(self) -> int | None:
+        """Bytes that caches may take: of a model on several devices, what the fullest has left."""
+        known = [free_memory(device) for device in devices_of(self.model)]
+        return min((free for free in known if free is not None), default=None)

@@ -1,0 +1,179 @@
+"""`Reader`: a loaded model that reads prompts: one forward pass, with or without recorded attention.
+
+The base of `VLM`. Not for decoding answers (see `model.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, cast
+
+import torch
+
+from isi_widget.errors import InputError
+from isi_widget.vlm.decoding import loop as decoding
+from isi_widget.vlm.decoding.cache import fork
+from isi_widget.vlm.decoding.loop import Prefill
+from isi_widget.vlm.inside.attention import AttentionRecorder, recording
+from isi_widget.vlm.loaded import LoadedModel
+from isi_widget.vlm.prompts.prompt import Prompt, StimulusLike
+from isi_widget.vlm.unlisted import try_answers
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+
+class Reader(LoadedModel):
+    """A loaded model that reads prompts; `VLM` answers from what it has read."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._tried_out = self.family.strict
+
+    def try_out(self) -> None:
+        """Compare two short answers with those of `generate`, for a model of an unlisted family; once.
+
+        `load_vlm` calls it; a model made by hand is tried before it first reads.
+
+        Raises
+        ------
+        InputError
+            If they differ by more than rounding, or the model cannot be run.
+        """
+        with self.lock:
+            if self._tried_out:
+                return
+            self._tried_out = True  # the trial itself reads
+            try:
+                try_answers(self, self.prefill)
+            except BaseException:
+                self._tried_out = False
+                raise
+
+    def encode(self, stimulus: StimulusLike) -> Prompt:
+        """The prompt of a stimulus; its token ids are the processor's own, each with its segment."""
+        with self.lock:
+            return self.encoder.encode(stimulus)
+
+    def token_boxes(self, stimulus: StimulusLike) -> npt.NDArray[np.float64]:
+        """Where each image token lies: boxes [image tokens, 4], in the order of the prompt's image tokens.
+
+        Left, top, right, bottom in pixels of `stimulus.render()`; NaN for a token without a place (newline
+        tokens, padding, learned queries).
+
+        Raises
+        ------
+        InputError
+            If it is not known for this model where they lie, and what `encode` raises.
+        """
+        with self.lock:
+            prompt = self.encode(stimulus)
+            size = stimulus.render().size
+            boxes = self.family.token_boxes(self.processor, self.model.config, size, prompt.images)
+            tokens = prompt.ids.count(cast(int, self.family.image_token_id(self.model)))
+        if len(boxes) != tokens:
+            raise InputError(
+                f"The prompt has {tokens} image tokens, but {len(boxes)} places follow from the processor's "
+                "settings. Use the processor that belongs to the model."
+            )
+        return boxes
+
+    def prefill(self, stimulus: StimulusLike | Prefill, *, attention: bool | None = None) -> Prefill:
+        """Let the model read a stimulus once; answers, samples and measures start from the result.
+
+        Parameters
+        ----------
+        attention : also record the attention of the row that predicts the first answer token (one row: almost
+            free). None: wherever the model allows it; True: refuse a model that does not.
+        """
+        if isinstance(stimulus, Prefill):
+            if stimulus.owner != self.identity:
+                raise InputError("This Prefill belongs to another VLM. Make one with this model's prefill().")
+            return stimulus
+        with self.lock:
+            prompt = self.encode(stimulus)
+            if attention is None:
+                attention = not self._reason_against_attention()
+            if not attention:
+                return self.read(prompt)
+            recorder = self.recorder(prompt)
+            return replace(self.read(prompt, recorder), mass=recorder.mass()[0].numpy())
+
+    def read(self, prompt: Prompt, recorder: AttentionRecorder | None = None) -> Prefill:
+        """The forward pass over a prompt: a `Prefill` without `mass`.
+
+        `recorder` sees the row that predicts the first answer token.
+
+        Raises
+        ------
+        InputError
+            If attention is to be recorded and cannot be.
+        """
+        self.try_out()
+        if recorder is not None:
+            self.check_attention()
+        with self.lock, torch.no_grad(), self.explained("reading the prompt"):
+            inputs: dict[str, Any] = {
+                "input_ids": prompt.input_ids.to(self.device),
+                **self.image_features.inputs(prompt),
+            }
+            arguments = {"use_cache": True, "logits_to_keep": 1}
+            if recorder is not None:
+                recorder.begin(len(prompt))
+                with recording(self.model, self.family.text_config, recorder):
+                    output = self.model(**inputs, **arguments)
+            else:
+                output = self.model(**inputs, **arguments)
+            logits = decoding.checked_logits(output.logits[0, -1])
+            return Prefill(
+                prompt, logits, self.family.cache(output), None, self.identity, self.family.resume(self.model)
+            )
+
+    def recorder(self, prompt: Prompt) -> AttentionRecorder:
+        """An attention recorder for a prompt: its segments are the groups (`Prompt.groups`)."""
+        return AttentionRecorder(torch.tensor(prompt.group_ids, dtype=torch.long), len(prompt.groups))
+
+    def teacher_force(
+        self, stimulus: StimulusLike | Prefill, token_ids: Sequence[int]
+    ) -> tuple[tuple[float, ...], npt.NDArray[np.float32]]:
+        """Log-probabilities [T] and attention mass [T, layers, heads, groups] of a given answer.
+
+        One forward pass after the prefill. Row t of the mass is the attention of the position that predicts
+        answer token t.
+        """
+        if not token_ids:
+            raise InputError("The answer has no tokens, so there is no row of attention to measure.")
+        with self.lock, torch.no_grad(), self.explained("measuring attention"):
+            prefill = self.prefill(stimulus)
+            mass = self._first_row(prefill)
+            logits = prefill.logits[None]
+            if len(token_ids) > 1:
+                recorder = self.recorder(prefill.prompt)
+                logits = torch.cat([logits, self.feed(prefill, token_ids[:-1], recorder)])
+                mass = torch.cat([mass, recorder.mass()])
+            chosen = torch.tensor(token_ids, device=logits.device)[:, None]
+            logprobs = logits.log_softmax(dim=-1).gather(1, chosen).squeeze(1).tolist()
+            return tuple(logprobs), mass.numpy()
+
+    def feed(self, prefill: Prefill, token_ids: Sequence[int], recorder: AttentionRecorder) -> torch.Tensor:
+        """Raw logits [n, vocabulary], float32, after each of n tokens that follow a prompt, in one pass.
+
+        `recorder` sees the row of each of these tokens.
+        """
+        with self.lock, torch.no_grad(), self.explained("measuring attention"):
+            fed = torch.tensor([list(token_ids)], device=self.device)
+            recorder.begin(len(prefill.prompt) + fed.shape[1], rows=fed.shape[1])
+            with recording(self.model, self.family.text_config, recorder):
+                output = prefill.resume(input_ids=fed, past_key_values=fork(prefill.cache), use_cache=True)
+            return decoding.checked_logits(output.logits[0])
+
+    def _first_row(self, prefill: Prefill) -> torch.Tensor:
+        """The mass [1, layers, heads, groups] of the row that predicts the first answer token."""
+        if prefill.mass is None:
+            self.check_attention()
+            raise InputError(
+                "This Prefill was made without attention. Make it with vlm.prefill(stimulus, attention=True)."
+            )
+        return torch.from_numpy(prefill.mass)[None]
