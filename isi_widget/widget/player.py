@@ -162,7 +162,8 @@ class AttentionPlayer(widgets.VBox):
         said = (
             f"token {step + 1} of {self.steps}: {_visible(self.attention.tokens[step])}"
             if self._over == "tokens"
-            else f"layer {self.attention.layers[step]} of {self.attention.layers[0]} to {self.attention.layers[-1]}"
+            else f"layer {self.attention.layers[step]} of {self.attention.layers[0]} "
+            f"to {self.attention.layers[-1]}"
         )
         return f"{said} · {self._rest()} · image {self._shares[step]:.2f} of its attention"
 
