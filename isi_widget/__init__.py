@@ -25,12 +25,11 @@ if TYPE_CHECKING:
     )
     from isi_widget.datasets import Observation
     from isi_widget.errors import Cancelled, InputError, OutOfMemory
-    from isi_widget.report.compare import Comparison, compare
     from isi_widget.report.pdf import open_report, report
-    from isi_widget.settings import Settings
     from isi_widget.stimulus import Stimulus
     from isi_widget.study import Averages, averages
-    from isi_widget.trial import Trial, measure_uncertainty, run_trial
+    from isi_widget.study.compare import Comparison, compare
+    from isi_widget.trial import Settings, Trial, measure_uncertainty, run_trial
     from isi_widget.uncertainty import (
         Uncertainty,
         entailment_models,
@@ -51,20 +50,20 @@ _HOMES: dict[str, str | None] = {
     "Averages": "isi_widget.study",
     "Cancelled": "isi_widget.errors",
     "CheckReport": "isi_widget.vlm",
-    "Comparison": "isi_widget.report.compare",
+    "Comparison": "isi_widget.study.compare",
     "Enumeration": "isi_widget.answer",
     "Family": "isi_widget.vlm",
     "InputError": "isi_widget.errors",
     "Observation": "isi_widget.datasets",
     "OutOfMemory": "isi_widget.errors",
     "Probe": "isi_widget.widget",
-    "Settings": "isi_widget.settings",
+    "Settings": "isi_widget.trial",
     "Stimulus": "isi_widget.stimulus",
     "Trial": "isi_widget.trial",
     "Uncertainty": "isi_widget.uncertainty",
     "averages": "isi_widget.study",
     "check_vlm": "isi_widget.vlm",
-    "compare": "isi_widget.report.compare",
+    "compare": "isi_widget.study.compare",
     "connect": "isi_widget.vlm.remote",
     "datasets": None,
     "entailment_models": "isi_widget.uncertainty",

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from isi_widget import fonts
 from isi_widget.report.pdf.fonts import clean
-from isi_widget.report.style import INPUTS, NEUTRAL, SCALES, SEGMENT_COLORS
-from isi_widget.report.view import doubts_of
+from isi_widget.report.style import INPUTS, NEUTRAL, SEGMENT_COLORS
+from isi_widget.trial.terms import SCALES
+from isi_widget.trial.view import doubts_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

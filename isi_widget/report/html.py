@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from isi_widget.report.labels import before_lines
 from isi_widget.report.pictures import data_uri, thumbnail
-from isi_widget.report.style import ATTENTION_CAVEAT, DOMINANCE_CAVEAT, INPUTS, NEUTRAL, SEGMENT_COLORS
+from isi_widget.report.style import INPUTS, NEUTRAL, SEGMENT_COLORS
 from isi_widget.report.svg import HEADING, NO_FORMULAS, QUIET, Bar, bar_table, escape
-from isi_widget.report.view import how_many, how_often
+from isi_widget.trial.labels import before_lines
+from isi_widget.trial.terms import ATTENTION_CAVEAT, DOMINANCE_CAVEAT
+from isi_widget.trial.view import how_many, how_often
 
 if TYPE_CHECKING:
     from isi_widget.stimulus import Stimulus

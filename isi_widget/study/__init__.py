@@ -2,7 +2,7 @@
 
 `record` what is kept · `run` the run, which can go on later · `identity` whose numbers they are · `beside`
 which averages belong to a trial, and what they say of it · `page` how they look in a notebook.
-Not for one trial (`isi_widget.trial`) nor for a few side by side (`isi_widget.report.compare`).
+Not for one trial (`isi_widget.trial`) nor for a few side by side (`isi_widget.study.compare`).
 """
 
 from isi_widget.study.beside import averages_for, for_trial, tell

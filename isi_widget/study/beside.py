@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from isi_widget import embedded
 from isi_widget.attribution.attention import INPUTS, SEGMENTS
-from isi_widget.settings import Settings
 from isi_widget.study.identity import is_same
 from isi_widget.study.record import Averages
+from isi_widget.trial.settings import Settings
 from isi_widget.uncertainty.bootstrap import NAMES
 
 if TYPE_CHECKING:

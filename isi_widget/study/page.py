@@ -9,8 +9,9 @@ import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from isi_widget.report.style import ATTENTION_CAVEAT, ENTROPIES, INPUTS, NEUTRAL, SEGMENT_COLORS, SEGMENTS
+from isi_widget.report.style import INPUTS, NEUTRAL, SEGMENT_COLORS, SEGMENTS
 from isi_widget.report.svg import HEADING, NO_FORMULAS, QUIET, Bar, bar_table, escape
+from isi_widget.trial.terms import ATTENTION_CAVEAT, ENTROPIES
 
 if TYPE_CHECKING:
     from isi_widget.study.record import Averages

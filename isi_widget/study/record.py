@@ -21,8 +21,8 @@ import numpy.typing as npt
 from isi_widget import records
 from isi_widget.attribution.attention import INPUTS, SEGMENTS
 from isi_widget.errors import InputError
-from isi_widget.settings import Settings, check_fields
 from isi_widget.text import all_repaired
+from isi_widget.trial.settings import Settings, check_fields
 from isi_widget.uncertainty.bootstrap import LEADING, NAMES, Interval, check_level, percentile_interval
 from isi_widget.writing import write_file
 

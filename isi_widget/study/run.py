@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from isi_widget.datasets import Observation, scenes
 from isi_widget.errors import Cancelled, InputError
-from isi_widget.settings import Settings
 from isi_widget.stages import Cancel, Progress
 from isi_widget.stimulus import Stimulus, checks
 from isi_widget.study import record
 from isi_widget.study.identity import differences, identity
 from isi_widget.study.record import Averages, Row, Skipped
 from isi_widget.trial import Trial, choose_judge, run_trial
+from isi_widget.trial.settings import Settings
 from isi_widget.uncertainty.judges import AUTO
 
 if TYPE_CHECKING:

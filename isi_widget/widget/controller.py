@@ -19,9 +19,9 @@ from typing import Any
 
 from isi_widget.errors import Cancelled, InputError
 from isi_widget.pretrained.machine import free_memory
-from isi_widget.settings import WHAT
 from isi_widget.stimulus import Stimulus
 from isi_widget.trial import Trial, run_trial
+from isi_widget.trial.settings import WHAT
 from isi_widget.uncertainty.judge import Entailment
 from isi_widget.uncertainty.judges import AUTO, choose
 from isi_widget.vlm import VLM

@@ -22,11 +22,11 @@ from isi_widget.attribution.heat import check_opacity, rgba_image
 from isi_widget.attribution.maps import AttentionMap, Choice, Scale
 from isi_widget.attribution.measuring import measure_attention_map
 from isi_widget.errors import InputError
-from isi_widget.report.labels import model_label
 from isi_widget.report.style import SEGMENT_COLORS
 from isi_widget.stimulus import Stimulus
 from isi_widget.stimulus.drawing import FONT
 from isi_widget.trial import Trial
+from isi_widget.trial.labels import model_label
 
 if TYPE_CHECKING:
     from isi_widget.answer import Answer

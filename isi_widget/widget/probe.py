@@ -18,9 +18,8 @@ import traitlets as t
 
 from isi_widget.datasets import Dataset, Observation
 from isi_widget.errors import InputError
-from isi_widget.report.code import trial_code
-from isi_widget.settings import Settings
-from isi_widget.trial import Trial
+from isi_widget.trial import Settings, Trial
+from isi_widget.trial.code import trial_code
 from isi_widget.uncertainty.judge import Entailment
 from isi_widget.uncertainty.judges import AUTO
 from isi_widget.vlm import VLM, load_vlm

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from isi_widget.errors import InputError
-from isi_widget.settings import WHAT, Settings
 from isi_widget.stimulus.regions import MOST_POINTS
 from isi_widget.text import all_repaired, repaired
+from isi_widget.trial.settings import WHAT, Settings
 from isi_widget.widget import document as _document
 
 #: How a run is made, with the defaults: every field of `Settings` but what to measure, which the buttons say.

@@ -10,10 +10,10 @@ import uuid
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from isi_widget.report.labels import model_label as label
-from isi_widget.settings import WHAT
 from isi_widget.study import for_trial
 from isi_widget.trial import Trial
+from isi_widget.trial.labels import model_label as label
+from isi_widget.trial.settings import WHAT
 from isi_widget.widget import preview as pictures
 from isi_widget.widget.automatic import Automatic
 from isi_widget.widget.controller import Controller

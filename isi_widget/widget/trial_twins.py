@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Literal, overload
 
 from isi_widget.errors import InputError
-from isi_widget.report.compare import Comparison
 from isi_widget.stimulus import Stimulus
+from isi_widget.study.compare import Comparison
 from isi_widget.trial import Trial
 from isi_widget.widget import protocol
 from isi_widget.widget import trials as tr

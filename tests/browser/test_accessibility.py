@@ -24,7 +24,7 @@ MADE = f"""
 import dataclasses, sys
 sys.path.insert(0, {str(ROOT / "tests" / "report")!r})
 from made_trials import make_trial
-from isi_widget.report.compare import Comparison
+from isi_widget.study.compare import Comparison
 from isi_widget.widget import controller as _controller
 LONG = "incomprehensibilities " * 12 + "x" * 200
 HEBREW, ARABIC = {HEBREW!r}, {ARABIC!r}

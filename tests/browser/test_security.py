@@ -30,7 +30,7 @@ from pathlib import Path as _Path
 from PIL import Image as _Image
 sys.path.insert(0, {str(ROOT / "tests" / "report")!r})
 from made_trials import make_trial
-from isi_widget.report.compare import Comparison
+from isi_widget.study.compare import Comparison
 from isi_widget.widget import controller as _controller
 H, NAME = {PAYLOAD!r}, {NAME!r}
 class Hostile(type(vlm)):

@@ -18,7 +18,7 @@ import pytest
 
 import isi_widget as isi
 from isi_widget import InputError, Trial
-from isi_widget.settings import Settings
+from isi_widget.trial.settings import Settings
 from isi_widget.writing import write_file
 
 PACKAGE = Path(isi.__file__).parent

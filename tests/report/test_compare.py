@@ -11,10 +11,10 @@ import pytest
 from made_trials import SameText, make_silent_trial, make_trial
 
 import isi_widget as isi
-import isi_widget.report.compare as compare_module
+import isi_widget.study.compare as compare_module
 from isi_widget.errors import Cancelled, InputError
-from isi_widget.report.compare import Comparison, compare
-from isi_widget.report.labels import label_of, labels_of
+from isi_widget.stimulus.labels import label_of, labels_of
+from isi_widget.study.compare import Comparison, compare
 from isi_widget.trial import run_trial
 
 

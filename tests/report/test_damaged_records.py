@@ -19,9 +19,9 @@ import isi_widget as isi
 from isi_widget import InputError, Stimulus, Trial
 from isi_widget.answer import Answer
 from isi_widget.attribution import AttentionShares
-from isi_widget.report.compare import Comparison
-from isi_widget.settings import Settings
+from isi_widget.study.compare import Comparison
 from isi_widget.study.record import Averages, Row
+from isi_widget.trial.settings import Settings
 from isi_widget.uncertainty import Uncertainty
 from isi_widget.uncertainty.order import OrderDependence
 

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from made_trials import HOSTILE, make_trial
 from PIL import Image
 
-from isi_widget.report.compare import Comparison
 from isi_widget.report.pictures import thumbnail
 from isi_widget.report.style import SEGMENT_COLORS
 from isi_widget.report.svg import Bar, bar, bar_table, escape, stack
+from isi_widget.study.compare import Comparison
 
 SVG = "{http://www.w3.org/2000/svg}"
 ALLOWED = {

@@ -12,7 +12,7 @@ SETUP = f"""
 import sys
 sys.path.insert(0, {str(Path(__file__).parent)!r})
 from made_trials import make_trial
-from isi_widget.report.compare import Comparison
+from isi_widget.study.compare import Comparison
 trial = make_trial()
 """
 

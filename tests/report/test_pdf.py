@@ -26,12 +26,13 @@ from pypdf.generic import ContentStream
 import isi_widget as isi
 from isi_widget import fonts
 from isi_widget.errors import InputError
-from isi_widget.report.compare import Comparison
 from isi_widget.report.pdf import fonts as pdf_fonts
 from isi_widget.report.pdf import open_report, report
 from isi_widget.report.pdf.sheet import BOTTOM, MARGIN, MARK
 from isi_widget.report.pdf.words import GRAPH, SETTINGS
-from isi_widget.report.style import ATTENTION_CAVEAT, ENTROPIES, SEGMENT_COLORS
+from isi_widget.report.style import SEGMENT_COLORS
+from isi_widget.study.compare import Comparison
+from isi_widget.trial.terms import ATTENTION_CAVEAT, ENTROPIES
 from isi_widget.uncertainty.lexical import WITHOUT_CLUSTERS
 
 HEBREW = "האם יש כוכב אדום בתמונה?"
@@ -611,8 +612,8 @@ def test_a_damaged_report_is_an_error_or_still_right(trial, at):
 def test_the_package_is_called_and_nothing_is_imported_before():
     code = (
         "import sys, isi_widget as isi; assert not {'fpdf', 'pypdf', 'matplotlib'} & set(sys.modules)\n"
-        "import isi_widget.report.view\n"
-        "assert callable(isi.report) and isi.report.view is isi_widget.report.view\n"
+        "import isi_widget.trial.view\n"
+        "assert callable(isi.report) and isi.report.view is isi_widget.trial.view\n"
         "try: isi.report([])\n"
         "except isi.InputError: print('asked')"
     ).replace("import sys, isi_widget as isi", "import sys, isi_widget, isi_widget as isi")

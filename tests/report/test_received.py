@@ -14,8 +14,8 @@ import pytest
 
 import isi_widget as isi
 from isi_widget import Trial
-from isi_widget.report.literals import NoLiteral, call, literal, read_call
-from isi_widget.settings import Settings
+from isi_widget.trial.literals import NoLiteral, call, literal, read_call
+from isi_widget.trial.settings import Settings
 from isi_widget.vlm import load_vlm
 
 ALLOWED = {"load_vlm", "connect", "Observation", "b64decode", "stimulus", "run_trial"}
@@ -121,7 +121,7 @@ def test_a_trial_knows_where_it_comes_from() -> None:
 def test_every_dangerous_argument_is_one_of_load_vlm() -> None:
     import inspect
 
-    from isi_widget.report.code import _DANGEROUS
+    from isi_widget.trial.code import _DANGEROUS
 
     assert set(inspect.signature(load_vlm).parameters) > _DANGEROUS
 

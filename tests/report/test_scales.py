@@ -11,10 +11,12 @@ from made_trials import make_trial
 
 from isi_widget.report import html, style, svg
 from isi_widget.report.charts import draw_entropies, new_figure, plot_comparison
-from isi_widget.report.compare import Comparison, comparison_html
+from isi_widget.report.comparison import comparison_html
 from isi_widget.report.pdf import charts as pdf_charts
 from isi_widget.report.pdf import results as pdf_results
 from isi_widget.stimulus import Arrow, Box
+from isi_widget.study.compare import Comparison
+from isi_widget.trial import terms
 
 matplotlib.use("Agg")
 
@@ -34,15 +36,15 @@ def trials():
 
 
 def test_every_unit_has_its_scale_and_it_is_said_with_the_numbers(trials):
-    for measure in style.ENTROPIES:
-        assert measure.scale == style.SCALES[measure.unit]
+    for measure in terms.ENTROPIES:
+        assert measure.scale == terms.SCALES[measure.unit]
     for trial in trials:
         uncertainty = trial.view()["uncertainty"]
         assert [entropy["scale"] for entropy in uncertainty["entropies"]] == [
-            measure.scale for measure in style.ENTROPIES
+            measure.scale for measure in terms.ENTROPIES
         ]
         assert svg.escape(uncertainty["scale_note"]) in trial._repr_html_()
-    assert svg.escape(style.SCALE_NOTE) in comparison_html(Comparison(trials, ("a", "b")))
+    assert svg.escape(terms.SCALE_NOTE) in comparison_html(Comparison(trials, ("a", "b")))
 
 
 def test_static_pages_draw_each_entropy_on_its_scale(trials):
@@ -76,7 +78,7 @@ def test_on_paper_the_ends_of_the_bars_are_those_of_the_scale(trials, monkeypatc
         trial.report()
         found = trial.view()["uncertainty"]["entropies"]
         assert ends[: len(found)] == [(entropy["value"], entropy["scale"]) for entropy in found]
-    assert set(tops) <= {style.SCALES["nats"]}
+    assert set(tops) <= {terms.SCALES["nats"]}
     assert pdf_results.charts is pdf_charts
 
 
@@ -90,7 +92,7 @@ def test_figures_have_one_axis(trials):
     spread = plot_comparison(trials, ("few", "many")).axes
     limits.add(next(axis.get_xlim() for axis in spread if "intervals" in axis.get_title()))
     assert len(limits) == 1
-    assert limits.pop()[1] == style.SCALES["nats"]
+    assert limits.pop()[1] == terms.SCALES["nats"]
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 from made_trials import SameText, make_answer, make_trial
 
 from isi_widget.report.style import SEGMENT_COLORS
-from isi_widget.report.view import clusters_of
+from isi_widget.trial.view import clusters_of
 from isi_widget.uncertainty import uncertainty_of
 
 

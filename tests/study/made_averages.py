@@ -8,10 +8,10 @@ import numpy as np
 
 from isi_widget.answer import Answer
 from isi_widget.attribution import AttentionShares
-from isi_widget.settings import Settings
 from isi_widget.stimulus import Stimulus
 from isi_widget.study import Averages, Row
 from isi_widget.trial import Trial
+from isi_widget.trial.settings import Settings
 from isi_widget.uncertainty import uncertainty_of
 
 HOSTILE = "</div><script>alert('x')</script><img src=x onerror=\"alert(1)\"> & {braces}"

@@ -18,8 +18,8 @@ from scipy import stats
 
 from isi_widget import load_vlm
 from isi_widget.embedded import VLM as FOLDER
-from isi_widget.settings import Settings
 from isi_widget.study import averages_for, for_trial, tell
+from isi_widget.trial.settings import Settings
 from isi_widget.uncertainty import load_entailment
 from isi_widget.uncertainty.bootstrap import NAMES
 from isi_widget.uncertainty.measure import WEIGHTED

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from isi_widget import datasets, run_trial
-from isi_widget.settings import Settings
 from isi_widget.study import METRICS, Averages, averages_for, for_trial
 from isi_widget.study.beside import SHIPPED
 from isi_widget.study.record import stimulus_id
+from isi_widget.trial.settings import Settings
 from isi_widget.vlm.fingerprint import fingerprint
 
 REPEATED = (0, 17, 38, 66, 76)

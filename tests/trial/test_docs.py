@@ -7,7 +7,7 @@ from pathlib import Path
 
 import matplotlib as mpl
 
-from isi_widget.report.compare import Comparison
+from isi_widget.study.compare import Comparison
 from isi_widget.trial import Trial
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "trial.md"

@@ -9,7 +9,7 @@ import pytest
 
 import isi_widget as isi
 from isi_widget.errors import InputError
-from isi_widget.settings import Settings
+from isi_widget.trial.settings import Settings
 
 
 @pytest.fixture(scope="module")

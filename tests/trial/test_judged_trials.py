@@ -11,9 +11,9 @@ from isi_widget import averages, compare, datasets, embedded, load_vlm, measure_
 from isi_widget.answer import Answer
 from isi_widget.errors import InputError
 from isi_widget.report.pdf import report
-from isi_widget.report.view import trial_view
 from isi_widget.study import for_trial
 from isi_widget.trial import Trial
+from isi_widget.trial.view import trial_view
 from isi_widget.uncertainty import uncertainty_of
 from isi_widget.uncertainty.judge import RuleJudge
 
@@ -115,7 +115,7 @@ def test_the_doubt_stands_beside_the_number_wherever_it_is_shown(doubted, trial)
     assert any("(!)" in axis.get_xlabel() for axis in figure.axes)
     assert not any("(!)" in axis.get_xlabel() for axis in trial.plot().axes)
 
-    from isi_widget.report.compare import Comparison
+    from isi_widget.study.compare import Comparison
 
     both = Comparison((trial, doubted), ("sure", "doubted"))
     side = both._repr_html_()

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from isi_widget.errors import InputError
-from isi_widget.settings import WHAT, Settings
+from isi_widget.trial.settings import WHAT, Settings
 
 
 @pytest.mark.parametrize(

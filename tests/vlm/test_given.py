@@ -14,7 +14,7 @@ from isi_widget import Observation, run_trial
 from isi_widget.attribution import measure_attention
 from isi_widget.errors import InputError
 from isi_widget.pretrained import placement
-from isi_widget.report.labels import model_label
+from isi_widget.trial.labels import model_label
 from isi_widget.vlm import check_vlm, load_vlm
 from isi_widget.vlm.loading import memory
 from isi_widget.widget.models import ModelSlot, Source

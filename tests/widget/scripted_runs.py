@@ -8,7 +8,7 @@ from typing import Any
 
 from isi_widget import Answer, Stimulus, Trial
 from isi_widget.errors import Cancelled
-from isi_widget.settings import WHAT, Settings
+from isi_widget.trial.settings import WHAT, Settings
 from isi_widget.vlm import VLM
 
 

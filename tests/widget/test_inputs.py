@@ -15,8 +15,8 @@ from scripted_runs import Script
 
 from isi_widget import InputError, Observation, Probe, datasets
 from isi_widget.datasets import Dataset
-from isi_widget.settings import Settings
 from isi_widget.stimulus import Polygon
+from isi_widget.trial.settings import Settings
 from isi_widget.vlm import VLM, load_vlm
 from isi_widget.widget import editor, protocol
 

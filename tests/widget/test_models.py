@@ -20,7 +20,7 @@ from scripted_runs import Script
 
 from isi_widget import Cancelled, InputError, Probe, datasets, load_vlm
 from isi_widget import models as known_models
-from isi_widget.report.labels import model_label as label
+from isi_widget.trial.labels import model_label as label
 from isi_widget.vlm import VLM
 from isi_widget.widget import models
 from isi_widget.widget.models import ModelSlot, Source, offer

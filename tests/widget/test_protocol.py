@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from isi_widget.errors import InputError
-from isi_widget.settings import Settings
+from isi_widget.trial.settings import Settings
 from isi_widget.widget import document as doc
 from isi_widget.widget import protocol
 from isi_widget.widget.messages import (

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 import isi_widget as isi
 from isi_widget import Probe
-from isi_widget.settings import Settings
 from isi_widget.trial import Trial
+from isi_widget.trial.settings import Settings
 from isi_widget.vlm import VLM
 
 SOURCES = Path(__file__).resolve().parents[2] / "js" / "src"

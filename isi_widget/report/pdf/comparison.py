@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from isi_widget.report.compare import SHARE_DIFFERENCE, caption
+from isi_widget.report.comparison import SHARE_DIFFERENCE, caption
 from isi_widget.report.html import verdict
 from isi_widget.report.pdf import charts as charts
 from isi_widget.report.pdf.sheet import (
@@ -27,8 +27,9 @@ from isi_widget.report.pdf.sheet import (
 )
 from isi_widget.report.pdf.trial import Entry
 from isi_widget.report.pdf.words import GRAPH, GRAPH_SCOPE, YES_NO
-from isi_widget.report.style import ATTENTION_CAVEAT, DOMINANCE_CAVEAT, ENTROPIES, INPUTS
-from isi_widget.report.view import doubts_of
+from isi_widget.report.style import INPUTS
+from isi_widget.trial.terms import ATTENTION_CAVEAT, DOMINANCE_CAVEAT, ENTROPIES
+from isi_widget.trial.view import doubts_of
 
 _VALUE = replace(LABEL, color=INK)
 _PICTURE, _ROW, _GAP = 62.0, 66.0, 10.0

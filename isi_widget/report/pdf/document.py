@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any, overload
 
 from isi_widget import fonts, records
 from isi_widget.errors import InputError
-from isi_widget.report.compare import Comparison
-from isi_widget.report.labels import labels_of
+from isi_widget.report.comparison import Compared
 from isi_widget.stimulus import Picture
+from isi_widget.stimulus.labels import labels_of
 from isi_widget.trial import Trial
 from isi_widget.writing import write_file
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from isi_widget.report.pdf.trial import Entry
 
 #: What a report is made of.
-Trials = Trial | Comparison | Iterable[Trial]
+Trials = Trial | Compared | Iterable[Trial]
 _NAME = re.compile(r"trial(-\d+)?\.json")
 #: What is read of a report, at most: bytes of its trials, trials, pixels of their pictures. A file of a
 #: stranger must not fill the memory.
@@ -112,7 +112,7 @@ def report(
 
 
 def _listed(trials: Trials) -> tuple[list[Trial], list[str]]:
-    if isinstance(trials, Comparison):
+    if isinstance(trials, Compared):
         return list(trials.trials), list(trials.labels)
     given: Any = trials  # anything, until it is checked
     single = isinstance(given, Trial | str | bytes) or not isinstance(given, Iterable)

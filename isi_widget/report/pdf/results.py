@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 from isi_widget.report.pdf import charts as charts
 from isi_widget.report.pdf.sheet import BODY, BOLD, INK, LABEL, MARGIN, SMALL, Sheet
 from isi_widget.report.pdf.words import ANSWER_SCOPE, GRAPH, GRAPH_SCOPE, LAYERS, OTHERS, RELATIVE
-from isi_widget.report.style import ATTENTION_CAVEAT, DOMINANCE_CAVEAT, NEUTRAL, SEGMENT_COLORS
-from isi_widget.report.view import how_many, how_often, missing, shortened
+from isi_widget.report.style import NEUTRAL, SEGMENT_COLORS
+from isi_widget.trial.terms import ATTENTION_CAVEAT, DOMINANCE_CAVEAT
+from isi_widget.trial.view import how_many, how_often, missing, shortened
 
 if TYPE_CHECKING:
     from isi_widget.trial import Trial

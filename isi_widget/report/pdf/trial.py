@@ -35,7 +35,7 @@ from isi_widget.report.style import (
     NEUTRAL,
     SEGMENT_COLORS,
 )
-from isi_widget.report.view import finite
+from isi_widget.trial.view import finite
 
 if TYPE_CHECKING:
     from PIL import Image

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from isi_widget.report.style import Measure
+from isi_widget.trial.terms import Measure
 from isi_widget.uncertainty.lexical import WITHOUT_CLUSTERS
 
 if TYPE_CHECKING:

@@ -11,9 +11,9 @@ import inspect
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from isi_widget.report.code_pictures import PictureCode
-from isi_widget.report.literals import NoLiteral, call, literal, read_call
 from isi_widget.stimulus import CopiedPatch, Picture, ReplaceContext, ReplaceImage
+from isi_widget.trial.code_pictures import PictureCode
+from isi_widget.trial.literals import NoLiteral, call, literal, read_call
 
 if TYPE_CHECKING:
     from isi_widget.stimulus import Stimulus

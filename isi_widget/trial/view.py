@@ -12,8 +12,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from isi_widget.attribution import by_head
-from isi_widget.report.labels import model_label
-from isi_widget.report.style import ENTROPIES, ENUMERATED, INPUTS, SCALE_NOTE, SEGMENTS, Measure, verdict
+from isi_widget.attribution.attention import INPUTS, SEGMENTS
+from isi_widget.trial.labels import model_label
+from isi_widget.trial.terms import ENTROPIES, ENUMERATED, SCALE_NOTE, Measure, verdict
 from isi_widget.uncertainty.bootstrap import LEADING
 from isi_widget.uncertainty.curve import entropy_curve
 from isi_widget.uncertainty.lexical import WITHOUT_CLUSTERS

@@ -1,31 +1,21 @@
-"""`compare`: the same question under several conditions, side by side, with the same settings and seeds.
+"""Several trials side by side as a static page fragment: a table with one column per condition.
 
-A few conditions to look at, not a study: differences are marked so that they are seen, not tested.
+What differs from the first is marked, so that it is seen, not tested. Not for running the trials
+(`isi_widget.study.compare`).
 """
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
-from isi_widget import records
-from isi_widget.errors import Cancelled, InputError
 from isi_widget.report.html import picture_html, shares_of, verdict
-from isi_widget.report.labels import labels_of
 from isi_widget.report.style import NEUTRAL, SEGMENT_COLORS, SEGMENTS
 from isi_widget.report.svg import NO_FORMULAS, QUIET, TABLE, bar, escape, stack
-from isi_widget.report.view import doubts_of
-from isi_widget.stimulus import Stimulus, checks
-from isi_widget.text import all_repaired
-from isi_widget.trial import Trial, run_trial
+from isi_widget.trial.view import doubts_of
 
 if TYPE_CHECKING:
-    import pandas as pd
-    from matplotlib.figure import Figure
-
-    from isi_widget.vlm import VLM
+    from isi_widget.trial import Trial
 
 #: A probability, or a share of attention, that differs by at least this much is marked.
 SHARE_DIFFERENCE = 0.05
@@ -36,158 +26,24 @@ _CELL = (
 _MARK = "background:rgba(230,159,0,.3);box-decoration-break:clone;padding:0 3px;font-weight:600"
 
 
-@dataclass(frozen=True, repr=False)
-class Comparison:
-    """Trials of several conditions, side by side; the first is what the others are compared with.
+@runtime_checkable
+class Compared(Protocol):
+    """What is drawn: trials, a label for each, and what was skipped with the reason."""
 
-    Attributes
-    ----------
-    trials, labels : one label per trial, all different.
-    skipped : (label, reason) of each condition that could not be run.
-    """
+    @property
+    def trials(self) -> tuple[Trial, ...]:
+        """The trials, the first of which the others are compared with."""
 
-    trials: tuple[Trial, ...]
-    labels: tuple[str, ...]
-    skipped: tuple[tuple[str, str], ...] = ()
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """One for each trial."""
 
-    def __post_init__(self) -> None:
-        if not self.trials or len(self.trials) != len(self.labels):
-            raise InputError(
-                "A Comparison needs at least one trial and one label per trial; "
-                f"got {len(self.trials)} trials and {len(self.labels)} labels."
-            )
-
-    def __len__(self) -> int:
-        return len(self.trials)
-
-    def __getitem__(self, key: int | str) -> Trial:
-        """A trial by its place or its label."""
-        if isinstance(key, str):
-            if key not in self.labels:
-                raise KeyError(f"{key!r}; the conditions are: {', '.join(self.labels)}")
-            return self.trials[self.labels.index(key)]
-        return self.trials[key]
-
-    def to_frame(self) -> pd.DataFrame:
-        """One row per condition, its label first."""
-        import pandas as pd
-
-        frame = pd.concat([trial.to_frame() for trial in self.trials], ignore_index=True)
-        frame.insert(0, "condition", list(self.labels))
-        return frame
-
-    def to_dict(self) -> dict[str, Any]:
-        """As a JSON-ready dict, without loss."""
-        record: dict[str, Any] = {
-            "labels": list(self.labels),
-            "trials": [trial.to_dict() for trial in self.trials],
-        }
-        if self.skipped:
-            record["skipped"] = [list(item) for item in self.skipped]
-        return record
-
-    @classmethod
-    @records.reader("a comparison", names=False)
-    def from_dict(cls, record: Mapping[str, Any]) -> Comparison:
-        """The inverse of `to_dict`. Raises `InputError` if it is no such record."""
-        skipped = tuple((str(label), str(reason)) for label, reason in record.get("skipped", ()))
-        trials, labels = record["trials"], tuple(all_repaired(record["labels"]))
-        if len(trials) != len(labels):
-            raise InputError(
-                f"A comparison needs a label for each of {len(trials)} trials; got {len(labels)}."
-            )
-        return cls(tuple(map(Trial.from_dict, trials)), labels, skipped)
-
-    def plot(self) -> Figure:
-        """Thumbnails above, semantic entropies with intervals and relative attention shares below."""
-        from isi_widget.report.charts import plot_comparison
-
-        return plot_comparison(self.trials, self.labels)
-
-    def __repr__(self) -> str:
-        lines = [f"  {label}: {trial!r}\n" for label, trial in self._pairs()]
-        lines += [f"  {label}: skipped, {reason}\n" for label, reason in self.skipped]
-        return "Comparison(\n" + "".join(lines) + ")"
-
-    def _repr_html_(self) -> str:
-        return comparison_html(self)
-
-    def _pairs(self) -> list[tuple[str, Trial]]:
-        return list(zip(self.labels, self.trials, strict=True))
+    @property
+    def skipped(self) -> tuple[tuple[str, str], ...]:
+        """(label, reason) of each condition without a trial."""
 
 
-def compare(
-    stimuli: Iterable[Stimulus] | Mapping[str, Stimulus],
-    vlm: VLM,
-    *,
-    labels: Sequence[str] | None = None,
-    on_error: Literal["raise", "skip"] = "raise",
-    progress: Callable[[str, int, int], None] | None = None,
-    **settings: Any,
-) -> Comparison:
-    """Run one trial per stimulus with the same settings and the same seed.
-
-    stimuli is a list of them, or a dict {label: stimulus}; without labels, labels come from the operations
-    ("box", "noise 0.3", "context: contradictory"). progress is called as progress("label: stage", done,
-    total). settings are those of `run_trial`; `cancel` among them stops the whole comparison. With
-    on_error="skip" a condition that cannot be run is left out, with a warning, and listed in
-    `Comparison.skipped`.
-    """
-    checks.on_error(on_error)
-    if isinstance(stimuli, Mapping):
-        if labels is not None:
-            raise InputError(
-                "compare got labels twice: as keys of the dict and as labels=. Give one of them."
-            )
-        labels = [str(label) for label in stimuli]
-        stimuli = stimuli.values()
-    if isinstance(stimuli, Stimulus):
-        raise InputError(
-            "compare needs several stimuli: compare([a, b], vlm). For one: run_trial(vlm, stimulus)."
-        )
-    given: Any = stimuli  # anything, until it is checked
-    if not isinstance(given, Iterable):
-        first = type(given).__name__
-        raise InputError(f"compare needs stimuli, then the model: compare([a, b], vlm). {first} came first.")
-    listed = list(stimuli)
-    wrong = [type(item).__name__ for item in listed if not isinstance(item, Stimulus)]
-    if wrong or not listed:
-        found = ", ".join(wrong) or "an empty list"
-        raise InputError(f"compare needs a list of at least one Stimulus; got {found}.")
-    names = labels_of(listed) if labels is None else [str(label) for label in labels]
-    if len(names) != len(listed) or len(set(names)) != len(names):
-        raise InputError(
-            f"compare needs one label per stimulus, all different; got {len(listed)} stimuli and {names}."
-        )
-    trials: dict[str, Trial] = {}
-    skipped: dict[str, str] = {}
-    for name, stimulus in zip(names, listed, strict=True):
-        report = None if progress is None else _prefixed(progress, name)
-        try:
-            trials[name] = run_trial(vlm, stimulus, progress=report, **settings)
-        except Cancelled:
-            raise
-        except Exception as error:
-            if on_error == "raise":
-                error.add_note(f"at the condition {name!r}")
-                raise
-            skipped[name] = str(error) or type(error).__name__
-    if skipped:
-        every = "; ".join(f"{name!r}: {reason}" for name, reason in skipped.items())
-        if not trials:
-            raise InputError(f"None of the {len(listed)} conditions could be run. {every}")
-        warnings.warn(
-            f"{len(skipped)} of {len(listed)} conditions skipped. {every}", UserWarning, stacklevel=2
-        )
-    return Comparison(tuple(trials.values()), tuple(trials), tuple(skipped.items()))
-
-
-def _prefixed(progress: Callable[[str, int, int], None], name: str) -> Callable[[str, int, int], None]:
-    return lambda stage, done, total: progress(f"{name}: {stage}", done, total)
-
-
-# --------------------------------------------------------------------------------------- static page
-def comparison_html(comparison: Comparison) -> str:
+def comparison_html(comparison: Compared) -> str:
     """A table with one column per condition; what differs from the first is marked."""
     views = [trial.view() for trial in comparison.trials]
     first = views[0]

@@ -5,8 +5,7 @@ contradictory".
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from isi_widget.stimulus import (
     Drawing,
@@ -53,35 +52,6 @@ def labels_of(stimuli: Sequence[Stimulus]) -> list[str]:
             new = f"{label} ({taken[label]})"
         labels.append(new)
     return labels
-
-
-def model_label(info: Mapping[str, Any]) -> str:
-    """The name of a model beside a result, with all that makes it another one: quantisation, adapter,
-    prompts.
-    """
-    given = info.get("processor_args")
-    arguments = [f"{name} {value}" for name, value in given.items()] if isinstance(given, Mapping) else []
-    turns = len(info.get("history") or ())
-    parts = [
-        *([f"+ {_tail(info['adapter'])}"] if info.get("adapter") else []),
-        *arguments,
-        *(["system prompt"] if info.get("system") else []),
-        *([f"{turns} earlier turn{'s' * (turns > 1)}"] if turns else []),
-    ]
-    name = " ".join(str(info[key]) for key in ("name", "quantization") if info.get(key))
-    return ", ".join(filter(None, [name, *parts])).replace(", + ", " + ")
-
-
-def before_lines(info: Mapping[str, Any]) -> list[str]:
-    """What a model reads before every question, one line each: its system prompt and the earlier turns."""
-    system = [f"system prompt: {info['system']}"] if info.get("system") else []
-    turns = [f"earlier turn: {' | '.join(map(str, turn))}" for turn in info.get("history") or ()]
-    return [*system, *turns]
-
-
-def _tail(name: object) -> str:
-    """The last part of a folder, or of a hub name without its commit."""
-    return str(name).rstrip("/").rpartition("/")[2].partition("@")[0]
 
 
 def _replaces(operation: Operation) -> bool:

@@ -1,0 +1,37 @@
+"""The name of a model beside a result, from `VLM.info()` as a trial keeps it. Not for conditions
+(`isi_widget.stimulus.labels`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+
+def model_label(info: Mapping[str, Any]) -> str:
+    """The name of a model beside a result, with all that makes it another one: quantisation, adapter,
+    prompts.
+    """
+    given = info.get("processor_args")
+    arguments = [f"{name} {value}" for name, value in given.items()] if isinstance(given, Mapping) else []
+    turns = len(info.get("history") or ())
+    parts = [
+        *([f"+ {_tail(info['adapter'])}"] if info.get("adapter") else []),
+        *arguments,
+        *(["system prompt"] if info.get("system") else []),
+        *([f"{turns} earlier turn{'s' * (turns > 1)}"] if turns else []),
+    ]
+    name = " ".join(str(info[key]) for key in ("name", "quantization") if info.get(key))
+    return ", ".join(filter(None, [name, *parts])).replace(", + ", " + ")
+
+
+def before_lines(info: Mapping[str, Any]) -> list[str]:
+    """What a model reads before every question, one line each: its system prompt and the earlier turns."""
+    system = [f"system prompt: {info['system']}"] if info.get("system") else []
+    turns = [f"earlier turn: {' | '.join(map(str, turn))}" for turn in info.get("history") or ()]
+    return [*system, *turns]
+
+
+def _tail(name: object) -> str:
+    """The last part of a folder, or of a hub name without its commit."""
+    return str(name).rstrip("/").rpartition("/")[2].partition("@")[0]
