@@ -71,7 +71,7 @@ def test_a_trial_s_older_record_is_read(name):
 
 
 def test_every_operation_preset_and_measure_is_recorded():
-    from isi_widget.settings import WHAT, Settings
+    from isi_widget.trial.settings import WHAT, Settings
     from isi_widget.stimulus.operations import CONTEXT_PRESETS, IMAGE_PRESETS, OPERATIONS
 
     assert list(RECORDED) == [case.name for case in cases()]
