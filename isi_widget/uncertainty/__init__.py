@@ -1,8 +1,8 @@
-"""Uncertainty of a model's answers: which sampled answers mean the same, and the entropies over those
-meanings.
+"""Uncertainty of a model's answers: clusters of answers with the same meaning, and entropies over the
+clusters.
 
-Knows no VLM: it takes `Answer`s and an entailment model. Torch is imported only when an entailment model is
-loaded.
+Works from `Answer` objects and an entailment model, without a VLM. Torch is imported only when an entailment
+model is loaded.
 """
 
 from isi_widget.uncertainty._loading import REFERENCE

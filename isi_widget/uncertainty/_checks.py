@@ -1,6 +1,4 @@
-"""Checks of what the entropies are given: one clear error each, before any arithmetic. Not for computing
-anything.
-"""
+"""Checks of the inputs of the entropies: one clear error each, before any arithmetic."""
 
 from __future__ import annotations
 
@@ -17,7 +15,7 @@ Ints = npt.NDArray[np.int64]
 
 
 def contiguous(cluster_ids: Sequence[int] | Ints) -> Ints:
-    """Return cluster labels renumbered 0, 1, ... by first appearance; int [N], N >= 1."""
+    """Renumber cluster labels as 0, 1, ... by first appearance; int [N], N >= 1."""
     ids = np.asarray(cluster_ids)
     if ids.ndim != 1 or len(ids) < 1:
         raise InputError("Cluster ids are one list of at least one id, one per answer.")
@@ -46,7 +44,7 @@ def vector(values: Any, name: str, minimum: int = 1) -> Floats:
 
 
 def log_values(values: Any) -> Floats:
-    """Return log-likelihoods, at least one; positive ones are allowed, since a common constant may have been
+    """Return log-likelihoods, at least one. Positive values are allowed: a common constant may have been
     added.
     """
     return vector(values, "log-likelihoods")

@@ -1,9 +1,9 @@
-"""DeBERTa's position terms of attention for short pairs, with less work than in transformers; inference only.
+"""Faster position terms of DeBERTa's attention for short pairs; inference only.
 
-transformers multiplies queries and keys with every relative position that the model knows (512 for the usual
-checkpoints), in a copy for each row of the batch, and then picks the few that a pair of thirty tokens has.
-Only those are multiplied here, and a shifted view picks them (as in Dai et al., Transformer-XL, ACL 2019).
-Same parameters, same numbers up to rounding. Not for training (see `isi_widget.training`).
+transformers multiplies queries and keys with every relative position of the model (512 for the usual
+checkpoints), with a copy for each row of the batch, and then uses only the few that a pair of thirty tokens
+needs. Here only these are multiplied, and a shifted view selects them (as in Dai et al., Transformer-XL, ACL
+2019). Same parameters, same numbers up to rounding. Not for training (see `isi_widget.training`).
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ _ARGUMENTS = ["self", "query_layer", "key_layer", "relative_pos", "rel_embedding
 
 
 def use_fast_positions(model: Any) -> int:
-    """Let every DeBERTa-v2 attention inside the model compute its position terms this way.
+    """Make every DeBERTa-v2 attention module compute its position terms this way.
 
-    Returns how many there are; other models stay as they are, and so does a transformers whose attention is
-    called differently.
+    Returns the number of modules changed: 0 for other models, and for a version of transformers with a
+    different attention call.
     """
     from transformers.models.deberta_v2.modeling_deberta_v2 import DisentangledSelfAttention
 
@@ -43,10 +43,12 @@ def position_bias(
     rel_embeddings: Any,
     scale_factor: int,
 ) -> Any:
-    """Return what `DisentangledSelfAttention.disentangled_attention_bias` returns: [batch * heads, L, L].
+    """Compute the same as `DisentangledSelfAttention.disentangled_attention_bias`: [batch * heads, L, L].
 
-    query_layer, key_layer : [batch * heads, L, width]. rel_embeddings : [relative positions, hidden].
-    relative_pos is not looked at: the encoder's own, i - j, is meant.
+    query_layer : queries [batch * heads, L, width].
+    key_layer : keys [batch * heads, L, width].
+    relative_pos : ignored; the encoder's own relative positions, i - j, are used.
+    rel_embeddings : embeddings [relative positions, hidden].
     """
     import torch
     from transformers.models.deberta_v2.modeling_deberta_v2 import make_log_bucket_position

@@ -1,7 +1,8 @@
-"""The files of an entailment checkpoint: in the hub's local cache, or brought there with progress.
+"""The files of an entailment checkpoint: found in the hub's local cache, or downloaded with progress.
 
-Many MNLI checkpoints hold pickled weights only, beside a pull request of the hub's own bot with the same
-weights as safetensors: such a conversion counts as theirs. Not for reading the files (see `_loading`).
+Many MNLI checkpoints hold only pickled weights, but have a pull request by the hub's own bot with the same
+weights as safetensors. Such a conversion is used as if it were part of the checkpoint. Not for reading the
+files (see `_loading`).
 """
 
 from __future__ import annotations
@@ -22,12 +23,13 @@ _BOT, _TITLE = "SFconvertbot", "Adding `safetensors` variant of this model"
 
 @dataclass(frozen=True)
 class Files:
-    """Where a checkpoint lies on the disk.
+    """Location of a checkpoint on the disk.
 
     Attributes
     ----------
-    folder : configuration and tokenizer. weights : the safetensors files; often the same folder.
-    commit : of the configuration, on the hub.
+    folder : folder of the configuration and tokenizer.
+    weights : folder of the safetensors files; often the same.
+    commit : commit of the configuration on the hub.
     """
 
     folder: Path
@@ -36,9 +38,7 @@ class Files:
 
 
 def on_disk(name: str, revision: str | None = None) -> Files | None:
-    """Return a checkpoint of the hub as the local cache has it, whole; None if it is not there. Uses no
-    network.
-    """
+    """Find a complete checkpoint in the hub's local cache; None if missing. Uses no network."""
     from huggingface_hub import constants
 
     cache = Path(constants.HF_HUB_CACHE) / f"models--{name.replace('/', '--')}"
@@ -57,8 +57,8 @@ def on_disk(name: str, revision: str | None = None) -> Files | None:
 def fetch(
     found: hub.Repository, progress: hub.Progress | None = None, cancel: hub.Cancel | None = None
 ) -> Files | None:
-    """Bring what is missing of a checkpoint into the cache; None where it has no safetensors weights, nor a
-    conversion by the hub's bot.
+    """Download the missing files of a checkpoint into the cache; None if it has neither safetensors weights
+    nor a conversion by the hub's bot.
 
     Raises
     ------
@@ -86,15 +86,13 @@ def fetch(
     if _SINGLE not in source.files:
         index = hub.fetch(source, [_INDEX], cancel=cancel) / _INDEX
         files = [_INDEX, *_shards(index)]
-    # With its configuration: the cache then notes which commit a conversion's name stands for.
+    # Also fetch its configuration: the cache then records the commit of the conversion's name.
     weights = hub.fetch(source, ["config.json", *files], progress=progress, cancel=cancel)
     return Files(folder, weights, found.commit)
 
 
 def _conversion_of(found: hub.Repository) -> hub.Repository | None:
-    """Return the bot's open pull request with the weights of this very commit, as transformers
-    looks for it.
-    """
+    """Find the bot's open pull request with the weights of exactly this commit, as transformers does."""
     from huggingface_hub import HfApi
 
     api = HfApi()
@@ -109,13 +107,13 @@ def _conversion_of(found: hub.Repository) -> hub.Repository | None:
             commits = api.list_repo_commits(found.name, revision=reference)
             if len(commits) > 1 and commits[1].commit_id == found.commit:
                 return hub.find(found.name, reference)
-    except Exception:  # whatever it is, transformers tries in its own way and says what is wrong
+    except Exception:  # on any failure transformers tries in its own way and reports the error
         return None
     return None
 
 
 def _commit(cache: Path, revision: str) -> str:
-    """Return the commit that a branch, tag or commit stands for in the cache; "" where that is not known."""
+    """Return the commit of a branch, tag or commit in the cache; "" if unknown."""
     noted = cache / "refs" / revision
     if noted.is_file():
         return noted.read_text(encoding="utf-8").strip()
@@ -123,7 +121,7 @@ def _commit(cache: Path, revision: str) -> str:
 
 
 def _conversions(cache: Path) -> Iterator[Path]:
-    """Yield folders of the pull requests that were fetched."""
+    """Yield the folders of downloaded pull requests."""
     for reference in sorted((cache / "refs" / "refs" / "pr").glob("*")) + sorted(
         (cache / "refs" / "pr").glob("*")
     ):
@@ -141,7 +139,7 @@ def _complete(folder: Path) -> bool:
 
 
 def _shards(index: Path) -> list[str]:
-    """Return the files that an index names; none where it is broken, or names what is not beside it."""
+    """Return the files named in an index; none if it is broken or names missing files."""
     try:
         named = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
     except (OSError, ValueError, KeyError, AttributeError, TypeError):

@@ -1,7 +1,6 @@
-"""From a name to an entailment classifier: each thing that can go wrong is one clear error.
+"""Loads an entailment classifier by name, with one clear error for each failure.
 
-Not for asking the model anything (see `entailment`). Torch and transformers are imported when a model is
-loaded.
+Not for running the model (see `entailment`). Torch and transformers are imported when a model is loaded.
 """
 
 from __future__ import annotations
@@ -24,16 +23,16 @@ REFERENCE = "microsoft/deberta-v2-xlarge-mnli"
 
 _LABELS = ("contradict", "neutral", "entail")
 _DTYPES = ("float32", "bfloat16", "float16")
-_HEADS = ["classifier", "classification_head", "score", "pooler"]  # small, and what the labels hang on
+_HEADS = ["classifier", "classification_head", "score", "pooler"]  # small, and the labels depend on them
 
 
 def label_order(id2label: Mapping[int, str], name: str) -> tuple[int, int, int]:
-    """Return the index of contradiction, neutral and entailment among a model's labels; refused when its
-    configuration does not say.
+    """Return the index of contradiction, neutral and entailment among a model's labels; refuse a
+    configuration without them.
     """
     found = []
     for stem in _LABELS:
-        # "not_entailment" of two-way models must not pass for entailment
+        # "not_entailment" of two-way models is not entailment
         hits = [i for i, label in id2label.items() if str(label).lower().startswith(stem)]
         if len(hits) != 1 or len(id2label) != 3:
             raise InputError(
@@ -45,7 +44,7 @@ def label_order(id2label: Mapping[int, str], name: str) -> tuple[int, int, int]:
 
 
 def longest_input(model: Any, tokenizer: Any) -> int:
-    """Return how many tokens of a pair the classifier can read."""
+    """Return the number of tokens of a pair that the classifier can read."""
     limit = int(min(tokenizer.model_max_length, getattr(model.config, "max_position_embeddings", 512)))
     for name, part in model.named_modules():
         # RoBERTa counts positions from padding_idx + 1, so its table holds fewer tokens than rows
@@ -68,10 +67,9 @@ def load_classifier(
     cancel: Cancel | None = None,
     files: Files | None = None,
 ) -> tuple[Any, Any]:
-    """Return (model, tokenizer) of transformers, on its device, in eval mode; see
-    `entailment.load_entailment`.
+    """Load (model, tokenizer) of transformers, on the device, in eval mode; see `entailment.load_entailment`.
 
-    files : the checkpoint in the local cache, where that is known: the hub is not asked.
+    files : checkpoint in the local cache; if given, the hub is not contacted. Default None.
     """
     place = choose_device(device, preferred=("cuda",))
     check_quantization(quantization, place)
@@ -79,7 +77,7 @@ def load_classifier(
     import torch
     from transformers import AutoModelForSequenceClassification
 
-    # The hub's own conversion of pickled weights to safetensors is looked for under this name only.
+    # Only this name finds the hub's own conversion of pickled weights to safetensors.
     where: dict[str, Any] = {"revision": revision or "main"}
     if files is not None:
         pass
@@ -92,7 +90,7 @@ def load_classifier(
             "a name needs neither."
         )
     else:
-        # Asked first: transformers itself tries for 20 seconds to reach a hub that is not there.
+        # Check first: transformers itself tries for 20 seconds to reach an unreachable hub.
         found = find(str(source), revision)
         if found is not None and use_safetensors:
             files = fetch(found, progress, cancel)
@@ -122,7 +120,7 @@ def load_classifier(
         ) from None
     except InputError:
         raise
-    except Exception as error:  # hub, network, safetensors and transformers each have errors of their own
+    except Exception as error:  # hub, network, safetensors and transformers raise different errors
         raise InputError(_reason(name, revision, error)) from error
     if missing := sorted({*report["missing_keys"], *map(str, report.get("mismatched_keys", ()))}):
         raise InputError(
@@ -139,8 +137,8 @@ def load_classifier(
 
 
 def _check_index(folder: Path, use_safetensors: bool) -> None:
-    """Refuse an index that names pickles or files outside its folder, before anything of it is fetched or
-    read.
+    """Refuse an index that names pickles or files outside its folder, before any of them is
+    fetched or read.
     """
     if (folder / INDEX).is_file() and not (folder / "model.safetensors").is_file():
         named_in(folder / INDEX, allow_pickle=not use_safetensors)
@@ -183,7 +181,7 @@ def _tokenizer(source: str | Path, name: str, where: dict[str, Any]) -> Any:
     except (ImportError, ValueError) as error:
         needed = [p for p in ("sentencepiece", "google.protobuf") if not _installed(p)]
         if needed and any(word in str(error).lower() for word in ("sentencepiece", "tiktoken", "protobuf")):
-            # transformers names a third package here, whichever one is missing
+            # transformers names an unrelated package here, whichever one is missing
             raise InputError(
                 f"{name} comes with a SentencePiece tokenizer, which cannot be read without "
                 f"{' and '.join(p.removeprefix('google.') for p in needed)}. Install both with: "
@@ -191,7 +189,7 @@ def _tokenizer(source: str | Path, name: str, where: dict[str, Any]) -> Any:
             ) from error
         raise
     if tokenizer("yes")["input_ids"] == tokenizer("no")["input_ids"]:
-        # Where its files are missing, transformers makes one whose every word is unknown
+        # If its files are missing, transformers makes a tokenizer that knows no word
         raise InputError(
             f"The tokenizer of {name} does not tell 'yes' from 'no': its files are missing or broken. "
             "Download the checkpoint again."
@@ -207,7 +205,7 @@ def _installed(package: str) -> bool:
 
 
 def _reason(name: str, revision: str | None, error: Exception) -> str:
-    """Return one sentence on why a checkpoint could not be loaded, and one on what to do."""
+    """Explain why a checkpoint could not be loaded and what to do: one sentence each."""
     from huggingface_hub import errors as hub
 
     causes: list[BaseException] = []
@@ -217,7 +215,7 @@ def _reason(name: str, revision: str | None, error: Exception) -> str:
         link = link.__cause__ or link.__context__
     at = f" at revision {revision!r}" if revision else ""
     start = f"No entailment model could be loaded from {name!r}{at}: "
-    # In this order: a gated repository is also a missing one, to the hub's classes.
+    # In this order: the hub's error for a gated repository is a subclass of that for a missing one.
     told: tuple[tuple[type[BaseException], str], ...] = (
         (
             hub.GatedRepoError,
@@ -266,7 +264,9 @@ def _check_dtype(dtype: str) -> None:
 
 
 def _quantized(quantization: str, place: Any, dtype: str) -> dict[str, Any]:
-    """Return arguments of `from_pretrained`; embeddings, norms, pooler and classifier are not quantised."""
+    """Return the arguments of `from_pretrained`; embeddings, norms, pooler and classifier are not
+    quantised.
+    """
     import torch
 
     if dtype != "auto":

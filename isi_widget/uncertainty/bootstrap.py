@@ -1,12 +1,11 @@
-"""Bootstrap intervals for the entropies of N sampled answers: how much would another N samples have changed
-them?
+"""Bootstrap intervals for the entropies of N sampled answers: how much would N new samples change them?
 
-Not a cure for bias. The N answers are resampled with replacement; clusters, likelihoods and distances are
-kept. A resample can only lose meanings, never show an unseen one, and the plug-in entropies are themselves
-biased low (by about (K - 1) / 2N nats for K meanings: Miller, 1955), so these percentile intervals sit too
-low and cover less often than they say when N is small: with ten samples that all agree the interval is [0,
-0], although a meaning of probability 0.26 is missed by ten samples one time in twenty. docs/uncertainty.md
-gives the measured coverage.
+The intervals do not correct bias. The N answers are resampled with replacement; clusters, likelihoods and
+distances are kept. A resample can lose meanings but never show an unseen one, and the plug-in entropies are
+biased low (by about (K - 1) / 2N nats for K meanings: Miller, 1955). So for small N these percentile
+intervals are too low and cover less often than their level. Example: ten samples that all agree give the
+interval [0, 0], although ten samples miss a meaning of probability 0.26 one time in twenty.
+docs/uncertainty.md gives the measured coverage.
 
 Source: Efron, Annals of Statistics 7, 1979; Efron & Tibshirani, An Introduction to the Bootstrap, 1993,
 chapter 13.
@@ -44,14 +43,15 @@ def bootstrap_entropies(
     resamples: int = 2000,
     seed: int = 0,
 ) -> dict[str, Floats]:
-    """Return the four entropies of each of `resamples` bootstrap resamples of the answers.
+    """Compute the four entropies of each of `resamples` bootstrap resamples of the answers.
 
     Parameters
     ----------
-    cluster_ids : int [N]. log_likelihoods : float [N], nats. distances : float [N, N] as for
-        `rao_quadratic_entropy`.
+    cluster_ids : cluster of each answer, int [N].
+    log_likelihoods : log-likelihood of each answer, float [N], nats.
+    distances : distances between answers, float [N, N], as for `rao_quadratic_entropy`.
     resamples : number B of resamples, >= 1.
-    seed : of the resampling; the same seed gives the same numbers.
+    seed : seed of the resampling; the same seed gives the same numbers.
 
     Returns
     -------
@@ -71,15 +71,19 @@ def bootstrap_entropies(
 
 
 def entropies_of_counts(counts: Ints, ids: Ints, ll: Floats, d: Floats | None) -> dict[str, Floats]:
-    """Return the entropies of the sets that hold answer i counts[b, i] times; {name: float [b]}. Not checked.
+    """Compute the entropies of the sets that hold answer i counts[b, i] times; {name: float [b]}. Inputs are
+    not checked.
 
-    counts : int [b, N]; ids, ll : of the N answers, ids contiguous. d : [N, N], or None to leave out Rao's.
+    counts : number of times each set holds each answer, int [b, N].
+    ids : contiguous cluster ids of the N answers, int [N].
+    ll : log-likelihoods of the N answers, float [N], nats.
+    d : distances, float [N, N]; None leaves out Rao's entropy.
     """
     times = counts.astype(np.float64)
     n = times.sum(axis=1)
     members = np.eye(int(ids.max()) + 1)[ids]  # [N, clusters], one-hot
     p = _weights(times, ll)
-    # where=: 0 * -inf is NaN for an answer of probability zero that was not drawn
+    # where=: for an answer of probability zero that was not drawn, 0 * -inf would be NaN
     total = np.multiply(times, ll, out=np.zeros_like(times), where=times > 0).sum(axis=1)
     found = {
         "semantic_entropy": _row_entropy(p @ members),
@@ -88,7 +92,7 @@ def entropies_of_counts(counts: Ints, ids: Ints, ll: Floats, d: Floats | None) -
     }
     if d is not None:
         shares = times / n[:, None]
-        other = n / np.maximum(n - 1.0, 1.0)  # two different answers: of themselves they say nothing
+        other = n / np.maximum(n - 1.0, 1.0)  # pairs of two different answers
         found["rao_quadratic_entropy"] = other * np.einsum("bi,bi->b", shares @ d, shares)
     return found
 
@@ -102,11 +106,10 @@ def bootstrap_intervals(
     resamples: int = 2000,
     seed: int = 0,
 ) -> dict[str, Interval]:
-    """Return percentile interval (low, high) of each entropy at the given level; see the module's first lines
-    for what it is worth.
+    """Compute the percentile interval (low, high) of each entropy at the given level; see the first lines of
+    the module for its limits.
 
-    Parameters are those of `bootstrap_entropies`, and level in (0, 1). Seeded: the same input gives the same
-    interval.
+    Parameters as for `bootstrap_entropies`, plus level in (0, 1). The same input gives the same interval.
     """
     check_level(level)
     values = bootstrap_entropies(cluster_ids, log_likelihoods, distances, resamples=resamples, seed=seed)
@@ -114,7 +117,7 @@ def bootstrap_intervals(
 
 
 def percentile_interval(values: Floats, level: float) -> Interval:
-    """Return the central interval that holds `level` of the values; its ends are among the values."""
+    """Return the central interval that holds a share `level` of the values; its ends are values."""
     tail = 50.0 * (1.0 - level)
     # An order statistic, not a mean of two, keeps an infinite predictive entropy from turning into
     # inf - inf = NaN
@@ -129,12 +132,12 @@ def check_level(level: float) -> None:
 
 
 def _weights(counts: Floats, ll: Floats) -> Floats:
-    """Return normalised likelihoods within each resample, [b, N]: softmax over the drawn answers, each as
-    often as drawn.
+    """Return the normalised likelihoods within each resample, [b, N]: softmax over the drawn answers, counted
+    as often as drawn.
     """
     drawn = np.where(counts > 0, ll, -np.inf)
     top = drawn.max(axis=1, keepdims=True)
-    lost = np.isneginf(top)  # only answers of probability zero were drawn: they count alike
+    lost = np.isneginf(top)  # only answers of probability zero were drawn: they get equal weights
     shifted = np.where(lost, np.where(counts > 0, 0.0, -np.inf), drawn - np.where(lost, 0.0, top))
     weights = counts * np.exp(shifted)
     return weights / weights.sum(axis=1, keepdims=True)

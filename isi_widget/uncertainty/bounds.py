@@ -1,18 +1,20 @@
-"""What is certain about the entropy over meanings when most of the probability is known, and the rest is not.
+"""Certain bounds on the entropy over meanings when most, but not all, of the probability is known.
 
-Answers that were enumerated (`VLM.enumerate_answers`) have exact probabilities. Their sums are known parts
-m_1 ... m_K of the masses of K meanings; r = 1 - sum m_k was not looked at, and may belong to any meaning,
-known or not. Every way to give it away is a completion m + r w, w >= 0, sum w = 1. The Shannon entropy is
-concave, so
+Enumerated answers (`VLM.enumerate_answers`) have exact probabilities. Their sums are the known parts m_1 ...
+m_K of the masses of K meanings. The rest, r = 1 - sum m_k, was not enumerated and may belong to any meaning,
+known or unknown. Every way to distribute it is a completion m + r w, w >= 0, sum w = 1. The Shannon entropy
+is concave, so
 
-- Lower bound: a concave function is smallest at a corner, all of r given to one meaning; of these the largest
-  known meaning makes the smallest entropy, since its completion majorises every other one. It holds without
-  any assumption, and it is reached.
-- Upper bound: **without an assumption there is none.** r split over more and more meanings adds
-  r ln(their number) without end. With at most M further meanings the entropy is largest where r fills up the
-  smallest masses to one level, M empty ones among them (water-filling); that is reached, too. M enters by its
-  logarithm only: twice the number adds at most r ln 2, .007 nats for r = .01. M is told with the bound.
-- Point estimate: r divided as the known masses are. It is a completion, so it lies between the bounds.
+- Lower bound: a concave function is smallest at a corner, where one meaning gets all of r. The largest known
+  meaning gives the smallest entropy, since its completion majorises every other one. The bound needs no
+  assumption, and it is reached.
+- Upper bound: **without an assumption there is none.** Splitting r over more and more meanings adds r
+  ln(their number) without limit. With at most M further meanings the entropy is largest when r fills the
+  smallest masses, including M empty ones, up to one level (water-filling); this bound is also reached. M
+  matters only by its logarithm: doubling it adds at most r ln 2, .007 nats for r = .01. M is reported with
+  the bound.
+- Point estimate: r is divided in proportion to the known masses. This is a completion, so it lies between the
+  bounds.
 
 Pure NumPy; not for sampled answers (see `posterior`).
 
@@ -30,21 +32,22 @@ import numpy.typing as npt
 from isi_widget.errors import InputError
 from isi_widget.uncertainty._checks import Floats, vector, whole_number
 
-#: A rest below it is the rounding of probabilities that sum to 1.
+#: A smaller rest is rounding error of probabilities that sum to 1.
 _NOTHING = 1e-12
 
 
 @dataclass(frozen=True)
 class EntropyBounds:
-    """The entropy over meanings, in nats, as far as known masses determine it.
+    """Bounds on the entropy over meanings, in nats, from known masses.
 
     Attributes
     ----------
-    low : no completion has less. Certain.
-    high : no completion with at most `further` meanings beyond the known ones has more. Certain under that
-        assumption; without it there is no upper bound.
-    point : the entropy where the rest is divided like what is known; low <= point <= high.
-    rest : probability that was not looked at. further : see high.
+    low : smallest entropy of any completion. Certain.
+    high : largest entropy of any completion with at most `further` meanings beyond the known ones. Certain
+        under that assumption; without it there is no upper bound.
+    point : entropy if the rest is divided like the known masses; low <= point <= high.
+    rest : probability that was not enumerated.
+    further : assumed number of further meanings, see `high`.
     """
 
     low: float
@@ -55,13 +58,13 @@ class EntropyBounds:
 
 
 def entropy_bounds(masses: npt.ArrayLike, *, further: int | None = None) -> EntropyBounds:
-    """Return bounds of the entropy over meanings from the known parts of their masses.
+    """Bound the entropy over meanings from the known parts of their masses.
 
     Parameters
     ----------
-    masses : float [K], K >= 1, the known probability of each meaning; they sum to at most 1, above 0. What
-        lacks to 1 is the rest.
-    further : how many meanings beyond these the rest has at most, >= 0. None: K, as many again.
+    masses : known probability of each meaning, float [K], K >= 1; the sum is above 0 and at most 1. The
+        difference to 1 is the rest.
+    further : largest number of further meanings in the rest, >= 0; None (default) is K.
 
     Raises
     ------
@@ -82,7 +85,7 @@ def entropy_bounds(masses: npt.ArrayLike, *, further: int | None = None) -> Entr
     low = known.copy()
     low[known.argmax()] += rest
     point = _entropy(known / total)
-    # Equal up to rounding where one meaning is known and no further one allowed
+    # Equal up to rounding if one meaning is known and no further meaning is allowed
     return EntropyBounds(
         low=min(_entropy(low), point),
         high=max(_entropy(filled(np.append(known, np.zeros(count)), rest)), point),
@@ -93,12 +96,10 @@ def entropy_bounds(masses: npt.ArrayLike, *, further: int | None = None) -> Entr
 
 
 def filled(levels: Floats, amount: float) -> Floats:
-    """Return water-filling: `amount` >= 0 poured onto `levels` [n], so that the lowest ones end
-    at one level.
-    """
+    """Pour `amount` >= 0 onto `levels` [n] so that the lowest end at one common level (water-filling)."""
     rising = np.sort(levels)
     numbers = np.arange(1, len(levels) + 1)
-    # With the n lowest under water the surface is at (amount + their sum) / n
+    # With the n lowest levels covered, the surface is at (amount + their sum) / n
     surfaces = (amount + rising.cumsum()) / numbers
     under = int(np.flatnonzero(surfaces > rising)[-1]) if amount > 0 else 0
     return np.maximum(levels, surfaces[under]) if amount > 0 else levels

@@ -1,6 +1,6 @@
 """Clusters of answers that mean the same, from the entailment relations between them. Pure Python.
 
-Not for computing the relations (`entailment`): any function that returns them will do.
+Not for computing the relations (`entailment`); any function that returns them works.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ Relation = Callable[[int, int], int]
 
 
 def same_meaning(forward: int, backward: int, strict: bool = True) -> bool:
-    """Return whether two answers mean the same, given the relations i -> j and j -> i (0 contradiction, 1
+    """Return whether two answers mean the same, from the relations i -> j and j -> i (0 contradiction, 1
     neutral, 2 entailment).
 
     strict: entailment both ways. Non-strict: no contradiction in either direction and not neutral both ways,
@@ -26,14 +26,14 @@ def same_meaning(forward: int, backward: int, strict: bool = True) -> bool:
 
 
 def cluster(relation: Relation, n: int, strict: bool = True) -> list[int]:
-    """Return greedy clustering by bidirectional entailment: each answer joins the first cluster whose first
+    """Cluster answers greedily by bidirectional entailment. Each answer joins the first cluster whose first
     member it matches.
 
     Parameters
     ----------
-    relation : relation(i, j) -> 0 contradiction, 1 neutral, 2 entailment, with answer i as premise and j as
-        hypothesis. Called only for the pairs that are needed, the second direction only where the first
-        leaves the outcome open.
+    relation : function relation(i, j) -> 0 contradiction, 1 neutral, 2 entailment, with answer i as premise
+        and j as hypothesis. Called only for the pairs needed; the second direction only if the first does not
+        decide.
     n : number of answers, >= 1.
     strict : see `same_meaning`; the reference setting of Farquhar et al. is strict, ISI's non-strict.
 
@@ -43,9 +43,9 @@ def cluster(relation: Relation, n: int, strict: bool = True) -> list[int]:
 
     Notes
     -----
-    The rule is not transitive, least of all the non-strict one, so the clusters can depend on the order of
-    the answers: an answer is compared with the founder of a cluster, not with its other members, and with
-    clusters in the order of their founding.
+    The rule is not transitive, especially the non-strict one, so the clusters can depend on the order of the
+    answers. An answer is compared only with the first member of each cluster, and with clusters in the order
+    in which they began.
 
     Source: Kuhn, Gal & Farquhar, ICLR 2023, algorithm 1; Farquhar, Kossen, Kuhn & Gal, Nature 630, 2024.
     """

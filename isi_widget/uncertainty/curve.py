@@ -1,8 +1,9 @@
-"""An entropy against the number of samples, and how many samples an interval of a given width would take.
+"""An entropy as a function of the number of samples, and the number of samples needed for an interval of a
+given width.
 
-For the Bayesian semantic entropy both follow from its posterior (`posterior`), in which unseen meanings have
-their share. For the others they look at the answers there are, and a meaning that was never sampled cannot
-show. Not for the intervals of the entropies themselves (`posterior`, `bootstrap`).
+For the Bayesian semantic entropy both follow from its posterior (`posterior`), which includes unseen
+meanings. For the other entropies both use only the sampled answers, so a meaning that was never sampled is
+missing. Not for the intervals of the entropies themselves (`posterior`, `bootstrap`).
 """
 
 from __future__ import annotations
@@ -29,25 +30,26 @@ from isi_widget.uncertainty.measure import WEIGHTED, Uncertainty
 from isi_widget.uncertainty.posterior import MeaningPosterior
 
 _CELLS = 2_000_000  # sets x answers held at once: 16 MB per intermediate array
-_MOST = 1_000_000  # samples; beyond them a number means nothing
+_MOST = 1_000_000  # samples; larger estimates are meaningless
 _SIZES = 100
-_ROWS = 12  # of a table in a notebook
+_ROWS = 12  # rows of a table in a notebook
 _FUTURES, _DRAWS = 12, 400
 
 
 @dataclass(frozen=True, repr=False)
 class EntropyCurve:
-    """One entropy as it would have come out of fewer of the same answers.
+    """One entropy, computed from fewer of the same answers.
 
     Attributes
     ----------
-    name : of the entropy. samples : numbers n of answers, rising to N.
-    mean : mean over subsets of n of the N answers; rises with n where the estimate is biased low. Of the
+    name : name of the entropy.
+    samples : numbers n of answers, rising to N.
+    mean : mean over subsets of n of the N answers; rises with n if the estimate is biased low. For the
         Bayesian semantic entropy: its estimate after the first n answers.
-    low, high : interval that holds `level` of the subsets. The subsets overlap, so it is too narrow for n
-        near N, and a point at N: it shows how far n answers can lead astray, not how sure N are. Of the
-        Bayesian semantic entropy: its interval after the first n answers.
-    exact : for each n, True if all subsets (or the first n answers) were looked at, False for random ones.
+    low, high : ends of the interval that holds a share `level` of the subsets. The subsets overlap, so it is
+        too narrow for n near N, and a point at N: it shows how misleading n answers can be, not how certain N
+        answers are. For the Bayesian semantic entropy: its interval after the first n answers.
+    exact : for each n, True if all subsets (or the first n answers) were used, False for random subsets.
     """
 
     name: str
@@ -87,14 +89,16 @@ class EntropyCurve:
 
 @dataclass(frozen=True, repr=False)
 class SamplesNeeded:
-    """How many samples would make the interval of an entropy narrow enough.
+    """Number of samples that would make the interval of an entropy narrow enough.
 
     Attributes
     ----------
-    name : of the entropy. width : that was asked for. width_now : of the interval with the N answers there
-        are.
-    total, more : samples in all and beyond N; None where they cannot be estimated.
-    basis : on what the number rests, or why there is none; plain sentences.
+    name : name of the entropy.
+    width : wanted width of the interval.
+    width_now : width of the interval with the present N answers.
+    total : number of samples in all; None if it cannot be estimated.
+    more : number of samples beyond N; None if it cannot be estimated.
+    basis : basis of the estimate, or why there is none, in plain sentences.
     """
 
     name: str
@@ -131,18 +135,20 @@ def entropy_curve(
     seed: int = 0,
     distances: npt.ArrayLike | None = None,
 ) -> EntropyCurve:
-    """Return an entropy against the number of samples: the Bayesian semantic entropy as the answers came in,
-    the others by subsets of the answers drawn without replacement.
+    """Compute an entropy as a function of the number of samples. The Bayesian semantic entropy uses the first
+    n answers; the others use subsets drawn without replacement.
 
     Parameters
     ----------
-    uncertainty : of N answers. name : of one of its entropies.
-    sizes : numbers of answers, each 1 to N; default all, or 100 spread evenly where N is larger.
-    subsamples : random subsets of each size; all subsets are taken where they are not more. For the Bayesian
-        semantic entropy the draws of its posterior.
-    level, seed : of the interval, of the choice of subsets.
-    distances : float [N, N], for Rao's entropy only (`entropy.meaning_distances`): an `Uncertainty` does not
-        keep them.
+    uncertainty : uncertainty of N answers.
+    name : name of one of its entropies.
+    sizes : numbers of answers, each 1 to N; default all, or 100 evenly spaced numbers if N is larger.
+    subsamples : number of random subsets per size; all subsets are used if there are no more. For the
+        Bayesian semantic entropy, the number of posterior draws.
+    level : level of the interval.
+    seed : seed of the choice of subsets.
+    distances : distances, float [N, N], only for Rao's entropy (`entropy.meaning_distances`): an
+        `Uncertainty` does not store them.
 
     Raises
     ------

@@ -1,8 +1,8 @@
-"""The entailment model: what each answer says about each other answer to the same question.
+"""The entailment model: the relation between each pair of answers to the same question.
 
-The embedded model is offline, tiny and knows the language of the scenes only; any MNLI-style checkpoint of
-Hugging Face can stand in its place. Not for deciding on clusters (`clusters`). Torch and transformers are
-imported when a model is first loaded.
+The embedded model is offline, tiny and knows only the language of the scenes; any MNLI-style checkpoint of
+Hugging Face can replace it. Not for clustering (`clusters`). Torch and transformers are imported when a model
+is first loaded.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ from isi_widget.uncertainty._loading import (
 )
 
 _CACHED_PAIRS = 50_000
-_TOKENS_ON_CPU = 512  # of one forward pass; measured: more are slower per pair
-#: Tokens of the longest of 23,040 pairs that the embedded model was trained on. At 97 it starts to call "Yes"
-#: and "No" to the same question neutral.
+_TOKENS_ON_CPU = 512  # per forward pass; measured: more tokens are slower per pair
+#: Tokens of the longest of 23,040 training pairs of the embedded model. From 97 tokens it starts to call
+#: "Yes" and "No" to the same question neutral.
 _TRAINED_LENGTH = 66
 _lock = threading.Lock()
 _embedded: EntailmentModel | None = None
@@ -43,15 +43,15 @@ _embedded: EntailmentModel | None = None
 
 @dataclass(frozen=True)
 class Reading:
-    """How an entailment model reads some answers.
+    """Tokenised answers, as an entailment model reads them.
 
     Attributes
     ----------
-    texts : question and answer, as the tokenizer gets them.
-    ids : the tokens of each, without those that mark beginning and end.
-    unknown : the words of each that the tokenizer does not know.
-    shortened : whether words were taken from the beginning of the question to make room for the answers.
-    cut : of each, whether it is so long that a pair with it may be cut all the same.
+    texts : question and answer, as passed to the tokenizer.
+    ids : token ids of each text, without the special tokens at its beginning and end.
+    unknown : words of each text that the tokenizer does not know.
+    shortened : whether the question lost its first words to make room for the answers.
+    cut : for each text, whether a pair with it may still be too long and be truncated.
     """
 
     texts: tuple[str, ...]
@@ -66,13 +66,15 @@ class EntailmentModel:
 
     Attributes
     ----------
-    name : where it was loaded from. model, tokenizer : of transformers.
-    revision : the commit of the hub that it is; None for the embedded one and for folders.
-    languages : that it is known to be made for; "" where that is not known.
+    name : name or folder that it was loaded from.
+    model : classifier of transformers.
+    tokenizer : tokenizer of transformers.
+    revision : commit on the hub; None for the embedded model and for folders.
+    languages : languages that it is made for; "" if unknown.
     order : index of contradiction, neutral and entailment among the model's own labels.
-    longest : tokens of a pair that the model can read. Of a longer pair the question is read without its
-        first words; where that is not enough, the longer text is cut at its end.
-    batch_size : pairs per forward pass, at most.
+    longest : largest number of tokens of a pair. A longer pair loses the first words of the question; if that
+        is not enough, the longer text is truncated at its end.
+    batch_size : largest number of pairs per forward pass.
     """
 
     def __init__(
@@ -92,21 +94,22 @@ class EntailmentModel:
     def probabilities(
         self, question: str, answers: Sequence[str], *, prepend_question: bool = True
     ) -> Floats:
-        """Return probabilities of contradiction, neutral and entailment between all answers.
+        """Compute the probabilities of contradiction, neutral and entailment between all answers.
 
         Parameters
         ----------
-        question : what the answers answer. answers : N >= 1 strings; empty ones are allowed.
-        prepend_question : True reads each answer as "question answer", as Farquhar et al. do; False as it
-            stands, so that "yes" and "no" lack what they affirm or deny.
+        question : question that was answered.
+        answers : N >= 1 strings; empty strings are allowed.
+        prepend_question : True (default) reads each answer as "question answer", as Farquhar et al. do. False
+            reads the answer alone; then "yes" and "no" lack the claim that they affirm or deny.
 
         Returns
         -------
-        float [N, N, 3], premise row i, hypothesis column j. Answers that are the same tokens to the model
-        entail each other with probability 1 without being asked; where they are so only because it does not
-        know the words in which they differ, or reads only their beginnings, they are neutral: it cannot tell.
-        Both directions of all other pairs are run once, in buckets of similar length, and kept by content for
-        the next call.
+        float [N, N, 3], premise row i, hypothesis column j. Answers with the same tokens entail each other
+        with probability 1, without a forward pass. If their tokens are equal only because the model does not
+        know the words in which they differ, or reads only their beginnings, they count as neutral. Both
+        directions of all other pairs are run once, in groups of similar length, and cached by content for the
+        next call.
         """
         reading = self.read(question if prepend_question else "", answers)
         first = {text: k for k, text in reversed(list(enumerate(reading.texts)))}
@@ -116,7 +119,7 @@ class EntailmentModel:
         return square[np.ix_(rows, rows)]
 
     def read(self, question: str, answers: Sequence[str]) -> Reading:
-        """Return how the model reads answers to a question ("" reads them alone)."""
+        """Tokenise answers to a question ("" reads them alone)."""
         if isinstance(answers, str) or not all(isinstance(a, str) for a in answers):
             raise InputError("answers is a list of strings.")
         if len(answers) < 1:
@@ -127,7 +130,8 @@ class EntailmentModel:
         texts = [f"{start} {answer}".strip() for answer in stripped]
         tokens = self._tokens(texts)
         shortened = False
-        # The two longest may be a pair. Words go from the beginning of the question: it is asked at its end.
+        # The two longest texts may be a pair. Drop words at the beginning of the question: the end matters
+        # most.
         while sum(sorted(map(len, tokens))[-2:]) > room and words:
             over = sum(sorted(map(len, tokens))[-2:]) - room
             words = words[max(1, over // 4) :]
@@ -139,8 +143,8 @@ class EntailmentModel:
         return Reading(tuple(texts), tuple(map(tuple, tokens)), tuple(unknown), shortened, tuple(cut))
 
     def judge(self, reading: Reading, wanted: Sequence[tuple[int, int]]) -> Floats:
-        """Return probabilities [N, N, 3] as in `probabilities`, of the wanted (premise, hypothesis) pairs
-        only; the others are NaN, and every answer entails itself.
+        """Compute probabilities [N, N, 3] as in `probabilities`, only for the wanted (premise, hypothesis)
+        pairs. Other pairs are NaN; every answer entails itself.
         """
         n = len(reading.texts)
         found = np.full((n, n, 3), np.nan)
@@ -170,7 +174,8 @@ class EntailmentModel:
         """Return whether two texts have the same unknown words in the same order, but for case and
         punctuation.
 
-        Those of the question stand in both. A word with an emoji counts as unknown: a tokenizer may drop it.
+        The question's words are in both texts. A word with an emoji counts as unknown: a tokenizer may drop
+        it.
         """
         unknown = {*reading.unknown[i], *reading.unknown[j]}
         one, two = (
@@ -184,7 +189,7 @@ class EntailmentModel:
         return ids
 
     def _unknown_words(self, text: str) -> tuple[str, ...]:
-        """Return the words of a text that the tokenizer has no token for, in their order."""
+        """Return the words of a text that the tokenizer does not know, in order."""
         unknown = self.tokenizer.unk_token_id
         if unknown is None:
             return ()
@@ -204,7 +209,7 @@ class EntailmentModel:
         with self._lock:
             found = {pair: self._cache[pair] for pair in pairs if pair in self._cache}
             found |= self._run([pair for pair in pairs if pair not in found])
-            for pair in pairs:  # the pairs of this call become the youngest
+            for pair in pairs:  # the pairs of this call become the most recent
                 self._cache[pair] = found[pair]
                 self._cache.move_to_end(pair)
             while len(self._cache) > _CACHED_PAIRS:
@@ -237,7 +242,7 @@ class EntailmentModel:
         most = math.inf if self.model.device.type != "cpu" else _TOKENS_ON_CPU
         buckets: list[list[int]] = [[]]
         for k in sorted(range(len(lengths)), key=lengths.__getitem__):
-            size = len(buckets[-1]) + 1  # rising order: this pair would be the longest of its bucket
+            size = len(buckets[-1]) + 1  # ascending order: this pair would be the longest of its bucket
             if size > 1 and (size > self.batch_size or size * lengths[k] > most):
                 buckets.append([])
             buckets[-1].append(k)
@@ -256,29 +261,32 @@ def load_entailment(
     progress: Progress | None = None,
     cancel: Cancel | None = None,
 ) -> EntailmentModel:
-    """Return the embedded entailment model, or an MNLI-style checkpoint of Hugging Face.
+    """Load the embedded entailment model, or an MNLI-style checkpoint of Hugging Face.
 
     Parameters
     ----------
-    name : None or "embedded" for the embedded one (always the same object, float32 on the CPU; the other
-        arguments do not apply); else a local folder or a hub name of a sequence classifier whose labels are
-        contradiction, neutral and entailment in any order, such as `REFERENCE`.
+    name : None (default) or "embedded" for the embedded model (always the same object, float32 on the CPU;
+        the other arguments do not apply). Otherwise a local folder or a hub name of a sequence classifier
+        with the labels contradiction, neutral and entailment in any order, such as `REFERENCE`.
     quantization : None, "int8", "nf4" or "nf4-double" (bitsandbytes, an optional extra); embeddings, norms,
         pooler and classifier keep their precision.
-    device : "auto" takes CUDA where there is one; it need not be the VLM's device. dtype : "auto" is float32
-        on the CPU, the checkpoint's own elsewhere; when quantised, bfloat16 (float16 where the device lacks
-        it) on CUDA.
-    revision : of the hub repository. use_safetensors : False allows pickled weights, which can run code: only
-        from a trusted source.
-    local_files_only : True takes a hub name from the local cache and asks no network.
-    progress : called as progress(fraction, text) while files come in; without it, bars are shown.
-    cancel : polled meanwhile; what has come in is kept for the next try.
+    device : device of the model; "auto" (default) uses CUDA if available. It may differ from the VLM's
+        device.
+    dtype : number type; "auto" (default) is float32 on the CPU and the checkpoint's own type elsewhere; when
+        quantised, bfloat16 on CUDA (float16 if the device lacks it).
+    revision : revision of the hub repository; None (default) is the latest.
+    use_safetensors : False allows pickled weights. These can run code: use only a trusted source. Default
+        True.
+    local_files_only : True loads a hub name from the local cache without network; default False.
+    progress : function called as progress(fraction, text) during a download; None (default) shows progress
+        bars.
+    cancel : function polled during a download; True stops it. Downloaded parts are kept for the next try.
 
     Raises
     ------
-    InputError : no such folder or hub name, no network, no such labels, incomplete weights, no safetensors,
-        an unavailable device, a missing package, a disk without room.
-    Cancelled : as asked for.
+    InputError : unknown folder or hub name, no network, missing labels, incomplete weights, no safetensors,
+        unavailable device, missing package, full disk.
+    Cancelled : `cancel` returned True.
     """
     global _embedded
     if name is not None and str(name) != "embedded":
@@ -316,7 +324,7 @@ def load_entailment(
 
 
 def _bare(word: str) -> str:
-    """Return a word without its punctuation, whatever its case."""
+    """Return a word without punctuation, case-folded."""
     return "".join(c for c in word.casefold() if not unicodedata.category(c).startswith("P"))
 
 
@@ -325,7 +333,7 @@ def _has_emoji(word: str) -> bool:
 
 
 def _local(name: str, revision: str | None) -> Files | None:
-    """Return a checkpoint in the local cache; None for a folder, which is on the disk anyhow."""
+    """Find a checkpoint in the local cache; None for a folder, which is already on the disk."""
     if Path(name).expanduser().exists():
         return None
     files = on_disk(name, revision)
@@ -338,7 +346,7 @@ def _local(name: str, revision: str | None) -> Files | None:
 
 
 def _nan_advice(model: Any) -> str:
-    """Return what helps against NaN: another precision only where it is low."""
+    """Return advice against NaN: a different precision, only if the present one is low."""
     if str(model.dtype) in ("torch.float16", "torch.bfloat16"):
         return "Load it with dtype='float32'."
     if getattr(model.config, "quantization_config", None) is not None:

@@ -1,4 +1,4 @@
-"""Entropies of N sampled answers, from their log-likelihoods and their clusters of meaning. Pure NumPy.
+"""Entropies of N sampled answers, from their log-likelihoods and clusters of meaning. Pure NumPy.
 
 Not for deciding which answers mean the same (`clusters`, `entailment`) nor for intervals (`bootstrap`).
 
@@ -27,7 +27,7 @@ from isi_widget.uncertainty._checks import (
     vector,
 )
 
-ROUNDING = 1e-12  # an entropy below it is a certain answer whose probability is not quite 1 in floating point
+ROUNDING = 1e-12  # a smaller entropy is 0: probabilities are not exactly 1 in floating point
 
 Length = Literal["mean", "sum"]
 
@@ -43,17 +43,17 @@ def sequence_log_likelihoods(
 
     Parameters
     ----------
-    token_logprobs : for each of N answers its T_i natural log-probabilities log p(y_it | prompt, y_i<t).
-    length : "mean" (default) divides by T_i, the length normalisation of Malinin & Gales (ICLR 2021), without
-        which long answers look unlikely; "sum" is the log-probability of the whole sequence.
-    end_logprobs : for each of N answers the log-probability that it ends where it does, counted like one more
-        token; None for an answer that was cut. Only with it is "sum" the log-probability of the whole answer:
-        without it, "Yes" gets the probability of every answer that begins with "Yes".
+    token_logprobs : for each of N answers, its T_i natural log-probabilities log p(y_it | prompt, y_i<t).
+    length : "mean" (default) divides by T_i: the length normalisation of Malinin & Gales (ICLR 2021), without
+        which long answers look unlikely. "sum" is the log-probability of the whole sequence.
+    end_logprobs : for each of N answers, the log-probability of its end, counted like one more token; None
+        for an answer that was cut off. With it, "sum" is the log-probability of the whole answer; without it,
+        "Yes" gets the probability of every answer that begins with "Yes". Default None: ends are not counted.
 
     Returns
     -------
-    float array [N], nats. An answer without tokens has l = 0 (and l = its end's, if given), the empty
-    product: it weighs as much as a certain one.
+    float array [N], nats. An answer without tokens has l = 0 (the empty product), or the l of its end if
+    given: it weighs as much as a certain answer.
     """
     if length not in ("mean", "sum"):
         raise InputError(f"length is 'mean' or 'sum', not {length!r}.")
@@ -75,7 +75,7 @@ def sequence_log_likelihoods(
 
 
 def semantic_entropy(cluster_ids: Sequence[int] | Ints, log_likelihoods: Sequence[float] | Floats) -> float:
-    """Return semantic entropy SE = - sum_c p(c) log p(c), with p(c) as in `cluster_log_probabilities`.
+    """Compute the semantic entropy SE = - sum_c p(c) log p(c), with p(c) as in `cluster_log_probabilities`.
 
     Parameters
     ----------
@@ -101,7 +101,7 @@ def discrete_semantic_entropy(cluster_ids: Sequence[int] | Ints) -> float:
 
     Returns
     -------
-    Nats, 0 <= DSE <= ln(number of clusters) <= ln N, which is the ceiling that N samples can show.
+    Nats, 0 <= DSE <= ln(number of clusters) <= ln N, the largest value that N samples can give.
 
     Source: Farquhar, Kossen, Kuhn & Gal, Nature 630, 2024.
     """
@@ -110,7 +110,7 @@ def discrete_semantic_entropy(cluster_ids: Sequence[int] | Ints) -> float:
 
 
 def predictive_entropy(log_likelihoods: Sequence[float] | Floats) -> float:
-    """Return Monte-Carlo predictive entropy PE = -(1/N) sum_i l_i, blind to meaning.
+    """Compute the Monte-Carlo predictive entropy PE = -(1/N) sum_i l_i, which ignores meaning.
 
     Parameters
     ----------
@@ -119,7 +119,7 @@ def predictive_entropy(log_likelihoods: Sequence[float] | Floats) -> float:
 
     Returns
     -------
-    PE >= 0 for true log-probabilities, without upper bound; infinite where one answer has probability zero.
+    PE >= 0 for true log-probabilities, without upper bound; infinite if an answer has probability zero.
 
     Source: Malinin & Gales, ICLR 2021; Kadavath et al., 2022.
     """
@@ -129,7 +129,7 @@ def predictive_entropy(log_likelihoods: Sequence[float] | Floats) -> float:
 def rao_quadratic_entropy(
     probabilities: Sequence[float] | Floats, distances: Sequence[Sequence[float]] | Floats
 ) -> float:
-    """Return Rao's quadratic entropy Q = sum_ij d_ij p_i p_j: the mean distance of two answers drawn
+    """Compute Rao's quadratic entropy Q = sum_ij d_ij p_i p_j: the mean distance of two answers drawn
     independently.
 
     Parameters
@@ -157,7 +157,7 @@ def rao_quadratic_entropy(
 def answer_probabilities(log_likelihoods: Sequence[float] | Floats) -> Floats:
     """Return normalised likelihood of each answer, p_i = exp(l_i - logsumexp_j l_j): float [N], sums to 1.
 
-    Where every l_i is -inf the likelihoods say nothing and p_i = 1/N, as for any other common value.
+    If every l_i is -inf, p_i = 1/N, as for any other common value.
     """
     ll = log_values(log_likelihoods)
     return np.exp(ll - _logsumexp(ll)) if np.isfinite(ll).any() else np.full(len(ll), 1.0 / len(ll))
@@ -170,9 +170,9 @@ def cluster_log_probabilities(
 
     Returns
     -------
-    float [number of clusters], nats, ordered by the clusters' first appearance; computed without leaving log
-    space, so that l = -800 loses nothing. A cluster whose answers all have l = -inf has -inf, unless that
-    holds for all answers (then p_i = 1/N).
+    float [number of clusters], nats, ordered by first appearance; computed in log space, so that l = -800
+    loses no precision. A cluster whose answers all have l = -inf gets -inf, unless all answers have l = -inf
+    (then p_i = 1/N).
     """
     ids, ll = ids_and_values(cluster_ids, log_likelihoods)
     if not np.isfinite(ll).any():
@@ -183,25 +183,24 @@ def cluster_log_probabilities(
 def meaning_distances(probabilities: npt.ArrayLike, strict: bool = False) -> Floats:
     """Return distances d_ij for Rao's entropy: the probability that answers i and j do not share a meaning.
 
-    With P(contradiction), P(neutral), P(entailment) of both directions and the two directions taken as
+    With P(contradiction), P(neutral), P(entailment) in both directions, and the two directions treated as
     independent,
 
         strict      d_ij = 1 - e_ij e_ji                               (same: entailment both ways)
         non-strict  d_ij = 1 - [(1 - c_ij)(1 - c_ji) - n_ij n_ji] (same: no contradiction, not twice neutral)
 
-    so that certain entailment probabilities give exactly the 0/1 distances of the rule that
-    `clusters.cluster` applies.
+    so that entailment probabilities of 0 and 1 give exactly the 0/1 distances of the rule in
+    `clusters.cluster`.
 
     Parameters
     ----------
     probabilities : float [N, N, 3] (contradiction, neutral, entailment), premise i, hypothesis j; each sums
-        to 1. Equal strings must hold (0, 0, 1), as `EntailmentModel.probabilities` gives them, to be at
-        distance 0.
+        to 1. Equal strings need (0, 0, 1), as returned by `EntailmentModel.probabilities`, to have distance
+        0.
 
     Returns
     -------
-    float [N, N], symmetric, in [0, 1], zero on the diagonal. No metric: the triangle inequality is not
-    promised.
+    float [N, N], symmetric, in [0, 1], zero on the diagonal. Not a metric: the triangle inequality may fail.
     """
     p = entailment_probabilities(probabilities)
     c, n, e = (p[..., k] for k in range(3))

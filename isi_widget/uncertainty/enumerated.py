@@ -1,8 +1,8 @@
-"""`Uncertainty` from answers that were enumerated: exact probabilities, certain bounds, no samples.
+"""`Uncertainty` from enumerated answers: exact probabilities and certain bounds, without samples.
 
-Each answer stands once with its own probability, and the mass of a meaning is the sum over its answers; the
-entropy over meanings follows with bounds (`bounds`). Measures that count samples do not exist here: they are
-NaN, and a caveat says so. Not for enumerating (`VLM.enumerate_answers`) nor for samples (`measure`).
+Each answer is listed once with its own probability. The mass of a meaning is the sum over its answers; the
+entropy over meanings follows with bounds (`bounds`). Measures that count samples do not apply: they are NaN,
+with a caveat. Not for enumerating (`VLM.enumerate_answers`), nor for samples (`measure`).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from isi_widget.uncertainty.judge import Chosen, Entailment, compare
 from isi_widget.uncertainty.measure import Uncertainty
 from isi_widget.uncertainty.order import order_dependence
 
-#: Answers whose meanings are compared, each with each, at most; less probable ones go into the rest.
+#: Largest number of answers whose meanings are compared in pairs; less probable answers count as the rest.
 MOST_COMPARED = 64
 
 
@@ -41,22 +41,22 @@ def uncertainty_of_enumeration(
 
     Parameters
     ----------
-    enumeration : of `VLM.enumerate_answers`. Of its answers the most probable are taken until they have the
-        mass that was asked for, 64 at most; the others count as not looked at.
+    enumeration : result of `VLM.enumerate_answers`. Its most probable answers are used until they reach the
+        target mass, at most 64; the others count as the rest.
     question, entailment, strict, prepend_question, permutations, rules : as in `uncertainty_of`.
-    seed : of the orders that are tried.
+    seed : seed of the tried orders.
 
     Returns
     -------
-    Uncertainty with method "enumerated". Its leading entropy is the point estimate of `entropy_bounds`, the
-    interval of that its bounds, of level 1: the lower one is certain, the upper one if the rest has at most
-    as many further meanings as were found. Rao's entropy and its interval treat the rest alike. The discrete,
-    likelihood-weighted and predictive entropy and the measures without clusters are of samples: NaN, or
-    left out.
+    Uncertainty with method "enumerated". Its leading entropy is the point estimate of `entropy_bounds`, with
+    the bounds as its interval (level 1). The lower bound is certain; the upper bound holds if the rest has at
+    most as many further meanings as were found. Rao's entropy and its interval treat the rest in the same
+    way. The discrete, likelihood-weighted and predictive entropy and the measures without clusters need
+    samples: they are NaN, or left out.
 
     Raises
     ------
-    InputError : an enumeration without any answer.
+    InputError : enumeration without answers.
     """
     kept = _most_probable(enumeration)
     answers = enumeration.answers[:kept]
@@ -98,15 +98,15 @@ def uncertainty_of_enumeration(
 
 
 def _most_probable(enumeration: Enumeration) -> int:
-    """Return how many answers to take: as few as have the mass that was asked for."""
+    """Return the smallest number of answers that reach the target mass."""
     found = np.cumsum(enumeration.probabilities)
     enough = int(np.searchsorted(found, enumeration.target - 1e-12)) + 1
     return min(enough, len(found), MOST_COMPARED)
 
 
 def _rao(p: Floats, distances: Floats) -> tuple[float, Interval]:
-    """Return Rao's entropy with the rest divided like the known, and its bounds: distances lie between 0 and
-    1.
+    """Compute Rao's entropy with the rest divided like the known masses, and its bounds: distances lie
+    between 0 and 1.
     """
     known, total = float(p @ distances @ p), float(p.sum())
     return known / total**2, (known, min(1.0, known + max(0.0, 1.0 - total**2)))

@@ -1,11 +1,11 @@
-"""Measures of the graph of sampled answers, whose edges say how alike two answers are by entailment.
+"""Measures on the graph of sampled answers; an edge is the similarity of two answers by entailment.
 
-None needs likelihoods, clusters or an order of the answers: they are for black-box models too, and a check on
-the clusters. Not for kernels over the graph (`kernels`). Pure NumPy.
+They need no likelihoods, no clusters and no order of the answers. So they also work for black-box models, and
+they check the clusters. Not for kernels over the graph (`kernels`). Pure NumPy.
 
 The similarity w_ij is the mean over both directions of P(entailment) ("entail") or of 1 - P(contradiction)
-("contra"); w_ii = 1. Under "contra" two answers that say nothing about each other are alike, so it is the
-smaller of the two wherever answers are vague.
+("contra"); w_ii = 1. With "contra", two unrelated answers count as similar, so measures of spread are smaller
+with "contra" when answers are vague.
 
 Source: Lin, Trivedi & Sun, Generating with Confidence, TMLR 2024, without that paper's softening of the
 entailment model's logits; the definitions agree with lm-polygraph's (Fadeeva et al., EMNLP 2023).
@@ -41,7 +41,7 @@ GRAPH_MEASURES: Mapping[str, str] = {
 
 
 def graph_measures(probabilities: npt.ArrayLike) -> dict[str, float]:
-    """Return all graph measures with their default settings; names and units as in `GRAPH_MEASURES`.
+    """Compute all graph measures with their default settings; names and units as in `GRAPH_MEASURES`.
 
     probabilities : float [N, N, 3], contradiction, neutral and entailment of premise i and hypothesis j.
     """
@@ -57,7 +57,9 @@ def graph_measures(probabilities: npt.ArrayLike) -> dict[str, float]:
 
 
 def similarities(probabilities: npt.ArrayLike, affinity: Affinity = "entail") -> Floats:
-    """Return w_ij of the module's first lines: float [N, N] in [0, 1], symmetric, 1 on the diagonal."""
+    """Compute w_ij as defined at the top of this module: float [N, N] in [0, 1], symmetric, 1 on the
+    diagonal.
+    """
     p = entailment_probabilities(probabilities)
     if affinity not in ("entail", "contra"):
         raise InputError(f"affinity is {affinity!r}; choose 'entail' or 'contra'.")
@@ -71,18 +73,18 @@ def laplacian_eigenvalues(probabilities: npt.ArrayLike, affinity: Affinity = "en
     """Compute a soft number of meanings: sum of max(0, 1 - lambda) over the eigenvalues of the Laplacian L =
     I - D^(-1/2) W D^(-1/2).
 
-    Returns 1 to N: K for K groups of answers that are wholly alike within and wholly unlike between groups.
+    Returns 1 to N; K for K groups with similarity 1 within and 0 between groups.
     """
     values, _ = _spectrum(similarities(probabilities, affinity))
-    # The largest 1 - lambda is exactly 1 and none is above it: only rounding leaves [1, N]
+    # The largest 1 - lambda is exactly 1, so only rounding leaves [1, N]
     return float(np.clip(np.maximum(0.0, 1.0 - values).sum(), 1.0, len(values)))
 
 
 def degree_matrix(probabilities: npt.ArrayLike, affinity: Affinity = "entail") -> float:
     """Return trace(N I - D) / N^2 = 1 - mean w_ij: the mean unlikeness of two answers drawn with replacement.
 
-    Returns 0 (all alike) to 1 - 1/N (none alike), no unit. It is Rao's quadratic entropy with equal weights
-    and distances 1 - w_ij.
+    Returns 0 (all equal) to 1 - 1/N (all different), no unit. It equals Rao's quadratic entropy with equal
+    weights and distances 1 - w_ij.
     """
     return max(0.0, 1.0 - float(similarities(probabilities, affinity).mean()))
 
@@ -92,10 +94,10 @@ def eccentricity(
 ) -> float:
     """Spread of the answers in the space of the Laplacian's informative eigenvectors.
 
-    Each answer's coordinates are its entries in the eigenvectors of L = I - D^(-1/2) W D^(-1/2) whose
-    eigenvalues are below `threshold`; returned is the root of the summed squared distances from their mean.
+    An answer's coordinates are its entries in the eigenvectors of L = I - D^(-1/2) W D^(-1/2) with
+    eigenvalues below `threshold`. The result is the root of the summed squared distances from their mean.
 
-    Returns 0 to sqrt(N - 1), no unit: sqrt(K - 1) for K groups as in `laplacian_eigenvalues`. It jumps where
+    Returns 0 to sqrt(N - 1), no unit: sqrt(K - 1) for K groups as in `laplacian_eigenvalues`. It jumps when
     an eigenvalue crosses the threshold.
     """
     if not (math.isfinite(threshold) and threshold > 0):
@@ -106,11 +108,10 @@ def eccentricity(
 
 
 def semantic_sets(probabilities: npt.ArrayLike) -> int:
-    """Return the number of groups of answers that are connected by P(entailment) > P(contradiction) in both
-    directions.
+    """Count the groups of answers connected by P(entailment) > P(contradiction) in both directions.
 
-    Returns 1 to N. Unlike the clusters it does not depend on the order of the answers, but a chain of
-    neighbours joins answers that are unlike each other.
+    Returns 1 to N. Unlike the clusters, it does not depend on the order of the answers, but a chain of
+    neighbours can join different answers.
     """
     p = entailment_probabilities(probabilities)
     towards = p[..., 2] > p[..., 0]
@@ -130,8 +131,8 @@ def semantic_sets(probabilities: npt.ArrayLike) -> int:
 
 
 def _spectrum(w: Floats) -> tuple[Floats, Floats]:
-    """Return eigenvalues (rising) and eigenvectors of the symmetric normalised Laplacian; every degree is >=
-    1.
+    """Compute eigenvalues (ascending) and eigenvectors of the symmetric normalised Laplacian; every degree is
+    >= 1.
     """
     root = 1.0 / np.sqrt(w.sum(axis=1))
     values, vectors = np.linalg.eigh(np.eye(len(w)) - root[:, None] * w * root)

@@ -1,7 +1,7 @@
-"""`Judge`: who compared the meanings of some answers, and how far to trust it; kept with every result.
+"""`Judge`: which entailment model compared the answers and how reliable it is; stored with every result.
 
-`compare` asks the rules of wording first and the entailment model for what they leave open. Not for loading
-or choosing a model (see `isi_widget.uncertainty.judges`).
+`compare` applies the rules of wording first, then the entailment model to the remaining pairs. Not for
+loading or choosing a model (see `isi_widget.uncertainty.judges`).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _ONE_HOT = np.eye(3)
 
 
 class Entailment(Protocol):
-    """What is asked of an entailment model; `isi_widget.uncertainty.EntailmentModel` is one."""
+    """Interface of an entailment model, such as `isi_widget.uncertainty.EntailmentModel`."""
 
     name: str
 
@@ -36,10 +36,10 @@ class Entailment(Protocol):
 
 
 class RuleJudge:
-    """The rules of wording alone, where no entailment model can be had.
+    """The rules of wording alone, for use without an entailment model.
 
-    What they leave open counts as neutral, so that different answers stay apart; answers that clearly say the
-    same yes or no count as the same.
+    Undecided pairs count as neutral, so that different answers stay in different clusters. Answers with the
+    same clear yes or no count as equal.
     """
 
     name = RULES
@@ -55,21 +55,23 @@ class RuleJudge:
 
 @dataclass(frozen=True)
 class Judge:
-    """Who compared the meanings of sampled answers, and what is to be said of it.
+    """Which entailment model compared sampled answers, and the limits of that comparison.
 
     Attributes
     ----------
-    name : of the entailment model: "embedded", a hub name, a folder; "rules" for the rules of wording alone.
-    revision : its commit on the hub; None for the embedded one and for folders.
-    automatic : whether it was chosen by `entailment="auto"`. reason : why, in one sentence; "" if named.
-    pairs : pairs of different answers. by_rule : how many of them the wording settled in both directions.
-    unknown : words in the others that the model does not know, at most 8.
-    long : how many of the others are longer than it reads: the beginning of the question, or the end of an
-        answer, was left out.
-    longest : tokens of a pair that it reads.
-    foreign : whether it is the embedded model, which knows rendered scenes only, and the answers are another
-        VLM's.
-    other_script : whether the others are written in letters of no language that it was made for.
+    name : name of the entailment model: "embedded", a hub name or a folder; "rules" for the rules of wording
+        alone.
+    revision : commit on the hub; None for the embedded model and for folders.
+    automatic : whether it was chosen by `entailment="auto"`.
+    reason : reason for the choice, in one sentence; "" if the model was named.
+    pairs : number of pairs of different answers.
+    by_rule : number of these pairs decided by wording in both directions.
+    unknown : words in the other pairs that the model does not know, at most 8.
+    long : number of other pairs that were too long: the beginning of the question or the end of an answer was
+        left out.
+    longest : largest number of tokens of a pair.
+    foreign : whether the embedded model, which knows only rendered scenes, compared answers of another VLM.
+    other_script : whether the other pairs use a script of none of the model's languages.
     """
 
     name: str
@@ -86,22 +88,22 @@ class Judge:
 
     @property
     def asked(self) -> int:
-        """Pairs of different answers that the wording left open."""
+        """Number of pairs of different answers that the wording did not decide."""
         return self.pairs - self.by_rule
 
     @property
     def label(self) -> str:
-        """The name, with the beginning of its commit where there is one."""
+        """The name, with the beginning of its commit if known."""
         return self.name if self.revision is None else f"{self.name}@{self.revision[:12]}"
 
     @property
     def doubtful(self) -> bool:
-        """Whether the clusters rest on comparisons that are not to be relied on."""
+        """Whether the clusters depend on unreliable comparisons."""
         return bool(self.doubts)
 
     @property
     def doubts(self) -> tuple[str, ...]:
-        """Which comparisons are not to be relied on, and why; the same words for the same kind of doubt."""
+        """Unreliable comparisons and the reasons; the same kind of doubt always has the same wording."""
         if not self.asked:
             return ()
         found = []
@@ -185,11 +187,12 @@ _ADVICE = (
 
 @dataclass(frozen=True)
 class Chosen:
-    """An entailment model as it was chosen for a run.
+    """The entailment model chosen for a run.
 
     Attributes
     ----------
-    model : what is asked. automatic, reason, foreign : as in `Judge`.
+    model : entailment model.
+    automatic, reason, foreign : as in `Judge`.
     """
 
     model: Entailment
@@ -211,18 +214,19 @@ def compare(
     prepend_question: bool = True,
     rules: bool = True,
 ) -> tuple[Floats, Judge]:
-    """Return the relations between answers to one question, and who found them.
+    """Compare the answers to one question; returns the relations and the `Judge`.
 
     Parameters
     ----------
-    question, answers : as in `Entailment.probabilities`. entailment : the model, or how it was chosen.
-    prepend_question : whether the model reads "question answer" or the answer alone; the rules know the
-        question either way.
-    rules : False asks the model of every pair, as the papers do.
+    question, answers : as in `Entailment.probabilities`.
+    entailment : model, or the `Chosen` model.
+    prepend_question : True if the model reads "question answer", False if it reads the answer alone; the
+        rules always use the question.
+    rules : False passes every pair to the model, as the papers do.
 
     Returns
     -------
-    Float [N, N, 3] as `Entailment.probabilities`, one-hot where the wording settles a pair; and the `Judge`.
+    Float [N, N, 3] as in `Entailment.probabilities`, one-hot if the wording decides a pair; and the `Judge`.
     """
     chosen = entailment if isinstance(entailment, Chosen) else Chosen(entailment)
     model = chosen.model
@@ -272,7 +276,7 @@ def _long(shortened: bool, cut: Sequence[bool], pairs: Sequence[tuple[int, int]]
 
 
 def _is_other_script(text: str) -> bool:
-    """Return whether most letters of a text are not Latin ones."""
+    """Return whether most letters of a text are not Latin."""
     letters = [c for c in text if c.isalpha()]
     latin = sum(unicodedata.name(c, "").startswith(("LATIN", "FULLWIDTH LATIN")) for c in letters)
     return latin < len(letters) / 2

@@ -1,8 +1,8 @@
-"""Which entailment model compares the meanings: the known ones (`entailment_models`) and the choice of one.
+"""The known entailment models (`entailment_models`) and the choice of one.
 
-The embedded model knows the language of the built-in scenes, so it judges the embedded VLM. Any other VLM's
-answers need a model of natural language, taken from what is on the disk: nothing large is downloaded unless
-somebody names it. Not for loading one (`load_entailment`) nor for asking it (`judge.compare`).
+The embedded model knows the language of the built-in scenes, so it compares answers of the embedded VLM.
+Answers of other VLMs need a model of natural language. It is taken from the disk: a large model is downloaded
+only if you name it. Not for loading a model (`load_entailment`), nor for using it (`judge.compare`).
 """
 
 from __future__ import annotations
@@ -25,22 +25,24 @@ from isi_widget.uncertainty.entailment import EntailmentModel, load_entailment
 from isi_widget.uncertainty.judge import EMBEDDED, RULES, Chosen, Entailment, RuleJudge
 
 AUTO = "auto"
-#: Bytes free on a device ("cpu", "cuda"); None where that cannot be told.
+#: Free bytes on a device ("cpu", "cuda"); None if unknown.
 FreeMemory = Callable[[str], int | None]
 State = Literal["shipped", "loaded", "on disk", "to be downloaded"]
-_ROOM = 1.3  # times the weights: what a batch of pairs needs beside them, roughly
+_ROOM = 1.3  # times the weights: rough memory for the weights and a batch of pairs
 
 
 @dataclass(frozen=True)
 class EntailmentCheckpoint:
-    """An entailment model that can be named.
+    """A known entailment model.
 
     Attributes
     ----------
-    name : as `load_entailment`, `run_trial(entailment=...)` and `Probe(entailment=...)` take it.
-    parameters : number of parameters. download : bytes of its weights on the hub; 0 for the shipped one.
-    licence : of the weights, as the model card states it. languages : that it was trained to compare.
-    trained_on : its data sets.
+    name : name for `load_entailment`, `run_trial(entailment=...)` and `Probe(entailment=...)`.
+    parameters : number of parameters.
+    download : size of its weights on the hub, bytes; 0 for the embedded model.
+    licence : licence of the weights, from the model card.
+    languages : languages of its training data.
+    trained_on : training data sets.
     """
 
     name: str
@@ -57,7 +59,9 @@ class EntailmentCheckpoint:
 
     @property
     def state(self) -> State:
-        """Whether it is shipped, loaded in this process, on the disk or to be downloaded; uses no network."""
+        """Whether it is part of the package, loaded in this process, on the disk or to be downloaded; uses no
+        network.
+        """
         if self.name == EMBEDDED:
             return "shipped"
         if self.name in _loaded:
@@ -75,8 +79,9 @@ class EntailmentCheckpoint:
         )
 
 
-#: Best first. Parameters follow from each configuration (the tests count again); downloads are the sizes of
-#: the safetensors files as the hub shows them. The first has its own only in a pull request of the hub's bot.
+#: Best first. Numbers of parameters follow from the configurations (the tests recount them); download sizes
+#: are those of the safetensors files on the hub. The first model has safetensors only in a pull request of
+#: the hub's bot.
 _KNOWN = (
     EntailmentCheckpoint(REFERENCE, 886_958_595, 1_770_000_000, "mit", "English", "MNLI"),
     EntailmentCheckpoint(
@@ -101,7 +106,7 @@ _KNOWN = (
 
 @cache
 def _shipped() -> EntailmentCheckpoint:
-    """Return the embedded model, counted from the header of its file."""
+    """Describe the embedded model; its parameters are counted from the header of its file."""
     from safetensors import safe_open
 
     with safe_open(embedded.ENTAILMENT / "model.safetensors", "np") as weights:
@@ -112,10 +117,10 @@ def _shipped() -> EntailmentCheckpoint:
 
 
 def entailment_models() -> tuple[EntailmentCheckpoint, ...]:
-    """Return the known entailment models: the embedded one first, then those of natural language, best first.
+    """List the known entailment models: the embedded one first, then those of natural language, best first.
 
-    To choose from, not a limit: `load_entailment` takes any MNLI-style checkpoint. `entailment="auto"` takes
-    the first of them that is on the disk and fits into the memory that is free.
+    The list is a suggestion, not a limit: `load_entailment` accepts any MNLI-style checkpoint.
+    `entailment="auto"` chooses the first model that is on the disk and fits into free memory.
     """
     return (_shipped(), *_KNOWN)
 
@@ -127,7 +132,7 @@ _rules = RuleJudge()
 
 
 def check_name(entailment: object) -> None:
-    """Refuse what is neither a name, a folder, None nor an entailment model."""
+    """Refuse anything but a name, a folder, None or an entailment model."""
     if entailment is None or isinstance(entailment, str | Path):
         return
     if not callable(getattr(entailment, "probabilities", None)):
@@ -145,23 +150,23 @@ def choose(
     progress: Progress | None = None,
     cancel: Cancel | None = None,
 ) -> Chosen:
-    """Return the entailment model for a VLM, loaded; models that were named once stay loaded.
+    """Choose and load the entailment model for a VLM; named models stay loaded.
 
     Parameters
     ----------
     entailment : "auto" or None: the embedded model for the embedded VLM; for any other the first of
-        `entailment_models` that is on the disk and fits into free memory, else the rules of wording.
-        "embedded", "rules", a hub name (downloaded where it is not on the disk) or a folder. An object is
-        taken as it is, and so is what was chosen before.
-    scenes : whether the VLM is the embedded one, whose language the embedded model knows.
-    free : bytes free on a device, to tell what fits.
+        `entailment_models` that is on the disk and fits into free memory, else the rules of wording. Or
+        "embedded", "rules", a hub name (downloaded if it is not on the disk) or a folder. A model object or a
+        `Chosen` is used unchanged.
+    scenes : whether the VLM is the embedded one.
+    free : function that returns the free bytes of a device.
     progress, cancel : as in `load_entailment`.
 
     Raises
     ------
-    InputError : what `load_entailment` raises for a named one. "auto" raises nothing: its reason says why a
-        model on the disk was not taken.
-    Cancelled : as asked for.
+    InputError : as in `load_entailment` for a named model. "auto" raises nothing: its reason explains why a
+        model on the disk was not chosen.
+    Cancelled : `cancel` returned True.
     """
     if isinstance(entailment, Chosen):
         return entailment
@@ -183,7 +188,7 @@ def choose(
 
 
 def planned(scenes: bool, free: FreeMemory = lambda _: None) -> str:
-    """Return the name of what "auto" would take now, as far as that is known without loading it."""
+    """Return the name of the model that "auto" would choose now, without loading it."""
     if scenes:
         return EMBEDDED
     return next((known.name for known in _KNOWN if _is_ready(known, free)), RULES)
@@ -198,7 +203,7 @@ def _is_embedded(model: Any) -> bool:
 
 
 def _automatic(free: FreeMemory, progress: Progress | None, cancel: Cancel | None) -> Chosen:
-    """Return the best known model that is on the disk, fits and can be loaded; else the rules."""
+    """Load the best known model that is on the disk and fits into memory; else use the rules."""
     passed_over: list[str] = []
     for known in _KNOWN:
         if known.state == "to be downloaded":
@@ -217,7 +222,7 @@ def _automatic(free: FreeMemory, progress: Progress | None, cancel: Cancel | Non
 
 
 def _too_large(known: EntailmentCheckpoint, free: FreeMemory) -> str:
-    """Return why a model on the disk is not taken; "" if it fits, or nothing is known."""
+    """Explain why a model on the disk does not fit; "" if it fits or if the free memory is unknown."""
     device = choose_device("auto", preferred=("cuda",)).type
     needed = int(_ROOM * (known.memory if device == "cpu" else known.download))
     there = free(device)
@@ -229,8 +234,8 @@ def _too_large(known: EntailmentCheckpoint, free: FreeMemory) -> str:
 def _load(
     name: str, *, local: bool = False, progress: Progress | None = None, cancel: Cancel | None = None
 ) -> EntailmentModel:
-    """Return a model by name, loaded once per process."""
-    while not _lock.acquire(timeout=0.2):  # another one may be coming in for minutes
+    """Load a model by name, once per process."""
+    while not _lock.acquire(timeout=0.2):  # another thread may be loading a model for minutes
         if cancel is not None and cancel():
             raise Cancelled(f"Loading {name} was cancelled.")
     try:
@@ -254,7 +259,7 @@ def _size(count: int) -> str:
 
 
 def listed() -> Iterator[dict[str, Any]]:
-    """Yield the known models as the page lists them; JSON-ready."""
+    """Yield the known models for the page's list; JSON-ready."""
     for known in entailment_models():
         yield {
             "name": known.name,

@@ -1,8 +1,8 @@
-"""Kernel language entropy: the von Neumann entropy of a kernel over the graph of the sampled answers.
+"""Kernel language entropy: the von Neumann entropy of a kernel over the graph of sampled answers.
 
-Graded where semantic entropy counts: two meanings that lie close add less than two that lie far apart, and
-no clusters, no likelihoods and no order of the answers enter. It is not 0 when all answers are equal: at a
-finite diffusion time a little of each answer stays with itself. Pure NumPy.
+Semantic entropy counts meanings; this entropy is graded: two similar meanings add less than two distant ones.
+It needs no clusters, no likelihoods and no order of the answers. It is not 0 when all answers are equal,
+because at a finite diffusion time part of each answer's mass stays on that answer. Pure NumPy.
 
 Source: Nikitin, Kossen, Gal & Marttinen, Kernel Language Entropy, NeurIPS 2024 (the variant over answers, not
 over clusters).
@@ -26,8 +26,9 @@ def semantic_graph(probabilities: npt.ArrayLike, *, one_hot: bool = True) -> Flo
     """Compute edge weights W_ij = v_ij + v_ji between answers; v = 1 for entailment, 1/2 for neutral, 0 for
     contradiction.
 
-    probabilities : float [N, N, 3] as `EntailmentModel.probabilities` gives them. one_hot : True counts the
-    likeliest relation only, as in the paper; False weighs the three by their probabilities.
+    probabilities : entailment probabilities, float [N, N, 3], as returned by `EntailmentModel.probabilities`.
+    one_hot : True (default) counts only the most likely relation, as in the paper; False weighs the three
+        relations by their probabilities.
 
     Returns float [N, N] in [0, 2], symmetric, 0 on the diagonal (a Laplacian has no self-loops).
     """
@@ -41,14 +42,14 @@ def semantic_graph(probabilities: npt.ArrayLike, *, one_hot: bool = True) -> Flo
 
 
 def heat_kernel(weights: npt.ArrayLike, t: float = 0.3) -> Floats:
-    """Return K = exp(-t L), with L = D - W the Laplacian of the graph; t > 0 is the diffusion time."""
+    """Compute K = exp(-t L), with L = D - W the Laplacian of the graph; t > 0 is the diffusion time."""
     values, vectors = _spectrum(weights)
     return _kernel(vectors, np.exp(-_positive(t, "t") * values))
 
 
 def matern_kernel(weights: npt.ArrayLike, nu: float = 1.0, kappa: float = 1.0) -> Floats:
-    """Return K = (2 nu / kappa^2 I + L)^(-nu), with L = D - W; nu (smoothness) and kappa
-    (length scale) > 0.
+    """Compute K = (2 nu / kappa^2 I + L)^(-nu), with L = D - W; nu (smoothness) and kappa (length
+    scale) > 0.
     """
     values, vectors = _spectrum(weights)
     shift = 2.0 * _positive(nu, "nu") / _positive(kappa, "kappa") ** 2
@@ -58,7 +59,7 @@ def matern_kernel(weights: npt.ArrayLike, nu: float = 1.0, kappa: float = 1.0) -
 def von_neumann_entropy(kernel: npt.ArrayLike) -> float:
     """Return - Tr[K log K] of K_ij / (N sqrt(K_ii K_jj)), the kernel scaled to unit trace; nats, 0 to ln N.
 
-    kernel : float [N, N], symmetric, positive semi-definite, with a positive diagonal.
+    kernel : kernel matrix, float [N, N], symmetric, positive semi-definite, with a positive diagonal.
     """
     k = _square(kernel, "kernel")
     diagonal = np.diagonal(k)
@@ -68,7 +69,7 @@ def von_neumann_entropy(kernel: npt.ArrayLike) -> float:
     if values.min() < -1e-8:
         raise InputError("A kernel is positive semi-definite; this one has a negative eigenvalue.")
     values = values[values > 0]
-    # Rounding may leave the trace a little above 1: an entropy of -1e-16 is 0
+    # Rounding may make the trace slightly larger than 1: an entropy of -1e-16 is 0
     return min(max(0.0, float(-(values * np.log(values)).sum())), math.log(len(k)))
 
 
@@ -81,16 +82,17 @@ def kernel_language_entropy(
     kappa: float = 1.0,
     one_hot: bool = True,
 ) -> float:
-    """Return kernel language entropy of N answers, from the entailment between them.
+    """Compute the kernel language entropy of N answers from the entailment between them.
 
     Parameters
     ----------
     probabilities : float [N, N, 3], contradiction, neutral and entailment of premise i and hypothesis j.
-    kernel : "heat" (with t) or "matern" (with nu, kappa). one_hot : see `semantic_graph`.
+    kernel : "heat" (default; with t) or "matern" (with nu, kappa).
+    one_hot : see `semantic_graph`.
 
     Returns
     -------
-    Nats, 0 to ln N: ln N where every answer contradicts every other; small, not 0, where all are equal.
+    Nats, 0 to ln N: ln N if every answer contradicts every other; small but not 0 if all are equal.
     """
     weights = semantic_graph(probabilities, one_hot=one_hot)
     if kernel == "heat":
@@ -101,7 +103,7 @@ def kernel_language_entropy(
 
 
 def _spectrum(weights: npt.ArrayLike) -> tuple[Floats, Floats]:
-    """Return eigenvalues (>= 0, rising) and eigenvectors of the Laplacian D - W."""
+    """Compute eigenvalues (>= 0, ascending) and eigenvectors of the Laplacian D - W."""
     w = _square(weights, "weights")
     if w.min() < 0:
         raise InputError("The weights of a graph are not negative.")

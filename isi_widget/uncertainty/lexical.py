@@ -1,8 +1,8 @@
-"""How alike sampled answers are as strings of words, blind to meaning: the baseline of uncertainty tools.
+"""Similarity of sampled answers as strings of words, without meaning: the baseline of uncertainty tools.
 
-"Yes" and "Yes, there is a star." share one word of many, and "It is left" is like "It is right": what it says
-is a question of wording. It needs no entailment model and no likelihoods. Pure Python; not for meaning
-(`clusters`, `graphs`).
+It measures wording only: "Yes" and "Yes, there is a star." share one word of many, and "It is left" is close
+to "It is right". It needs no entailment model and no likelihoods. Pure Python; not for meaning (`clusters`,
+`graphs`).
 
 Sources: Lin, ROUGE: A Package for Automatic Evaluation of Summaries, 2004, section 3 (ROUGE-L); Fomicheva et
 al., TACL 8, 2020 (lexical similarity as uncertainty); as in Kuhn et al., ICLR 2023, and lm-polygraph (Fadeeva
@@ -25,10 +25,10 @@ WITHOUT_CLUSTERS: Mapping[str, str] = {**GRAPH_MEASURES, "lexical_similarity": "
 
 
 def lexical_similarity(texts: Sequence[str]) -> float:
-    """Return the mean ROUGE-L F-measure over all pairs of N answers.
+    """Compute the mean ROUGE-L F-measure over all pairs of N answers.
 
-    Returns 0 (no word in common) to 1 (the same words in the same order), no unit; NaN for one answer. It
-    falls as the answers spread, unlike the entropies.
+    Returns 0 (no word in common) to 1 (the same words in the same order), no unit; NaN for one answer. Unlike
+    the entropies, it decreases as the answers spread.
     """
     if not texts:
         raise InputError("Lexical similarity needs at least one answer; got none.")
@@ -49,11 +49,10 @@ def rouge_l(one: Sequence[str], two: Sequence[str]) -> float:
 
 
 def words(text: str) -> list[str]:
-    """Return the words of a text, in lower case: runs of letters, digits and their marks, whatever else
-    between.
+    """Split a text into lower-case words: runs of letters, digits and their marks.
 
-    For plain English the tokens of Google's rouge_score without stemming. Han characters and kana, written
-    without spaces, are a word each.
+    For English, these are the tokens of Google's rouge_score without stemming. Han characters and kana,
+    written without spaces, are one word each.
     """
     spaced = []
     for letter in unicodedata.normalize("NFC", text).lower():
@@ -65,7 +64,7 @@ def words(text: str) -> list[str]:
 
 
 def longest_common(one: Sequence[str], two: Sequence[str]) -> int:
-    """Return the length of the longest common subsequence, bit-parallel (Hyyrö, 2004): a bit for each word of
+    """Compute the length of the longest common subsequence, bit-parallel (Hyyrö, 2004): one bit per word of
     `one`.
     """
     places: dict[str, int] = {}

@@ -1,7 +1,6 @@
-"""`Uncertainty`: everything that N sampled answers to one question say about how sure the model is, with
-intervals.
+"""`Uncertainty`: how uncertain the model is, measured from N answers to one question, with intervals.
 
-Not for sampling the answers (`isi_widget.trial.measure_uncertainty` does that) nor for drawing charts.
+Not for sampling the answers (`isi_widget.trial.measure_uncertainty` does that), nor for drawing charts.
 """
 
 from __future__ import annotations
@@ -47,52 +46,56 @@ from isi_widget.uncertainty.posterior import MeaningPosterior, posterior_of
 Likelihood = Literal["raw", "sampled"]
 Method = Literal["sampled", "enumerated"]
 WEIGHTED = ("semantic_entropy", "predictive_entropy")
-"""The entropies that need likelihoods: NaN where the model does not tell them."""
+"""Entropies that need likelihoods; NaN if the model does not report them."""
 
 
-#: What every display of an uncertainty computes.
+#: Properties that every display of an uncertainty computes.
 _SHOWN = ("log_likelihoods", "cluster_names", "cluster_probabilities", "caveats")
-_ROWS = 12  # clusters in a notebook's table
+_ROWS = 12  # rows (clusters) of a table in a notebook
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Uncertainty:
-    """Clusters and entropies of N sampled answers.
+    """Clusters and entropies of N answers.
 
     Attributes
     ----------
-    answers : the N sampled answers. cluster_ids : the cluster of each, numbered by first appearance.
-    bayesian_semantic_entropy : nats, the entropy over all meanings that the model could give as it was
-        sampled, unseen ones too: the median of a posterior, see `isi_widget.uncertainty.posterior`. It leads.
-    discrete_semantic_entropy : nats, 0 to ln(number of clusters), of the sampled answers alone; see
-        `isi_widget.uncertainty.entropy`.
-    semantic_entropy : nats, 0 to ln(number of clusters), each sample weighted by its likelihood, as Farquhar
-        et al. do. With more samples it tends to the entropy of p^2 / sum p^2, not of p: a likely answer is
-        sampled often and weighs much each time.
-    predictive_entropy : nats per token (length "mean") or per answer ("sum").
-    rao_quadratic_entropy : 0 to 1, the mean distance in meaning of two different ones of the sampled answers.
-    intervals : {name of the entropy: (low, high)} at `level`: of the posterior for the Bayesian one,
-        bootstrap percentiles for the others, biased low for few samples.
-    question : what the answers answer. strict : rule of the clusters. length : of the log-likelihoods, "mean"
-        or "sum".
-    seed : of the bootstrap and of the orders. entailment : name of the entailment model.
-    likelihood : which log-probabilities weigh the answers, "raw" or "sampled", see `uncertainty_of`.
+    answers : the N answers.
+    cluster_ids : cluster of each answer, numbered by first appearance.
+    bayesian_semantic_entropy : entropy over all meanings that the model could give under this sampling,
+        unseen ones included, nats: the median of a posterior, see `isi_widget.uncertainty.posterior`. The
+        leading measure.
+    discrete_semantic_entropy : entropy of the cluster sizes of the sampled answers, nats, 0 to ln(number of
+        clusters); see `isi_widget.uncertainty.entropy`.
+    semantic_entropy : entropy with each sample weighted by its likelihood, as in Farquhar et al., nats, 0 to
+        ln(number of clusters). With more samples it converges to the entropy of p^2 / sum p^2, not of p: a
+        likely answer is sampled often and has a large weight each time.
+    predictive_entropy : predictive entropy, nats per token (length "mean") or per answer ("sum").
+    rao_quadratic_entropy : mean distance in meaning of two different sampled answers, 0 to 1.
+    intervals : {name of the entropy: (low, high)} at `level`: from the posterior for the Bayesian entropy;
+        bootstrap percentiles, biased low for few samples, for the others.
+    question : question that was answered.
+    strict : rule of the clusters, see `clusters.same_meaning`.
+    length : log-likelihoods per token ("mean") or per answer ("sum").
+    seed : seed of the bootstrap and of the orders.
+    entailment : name of the entailment model.
+    likelihood : log-probabilities that weigh the answers, "raw" or "sampled", see `uncertainty_of`.
     prepend_question : whether the entailment model read "question answer" or the answer alone.
-    include_end : whether the log-likelihoods hold the end of each answer, see `uncertainty_of`.
-    order : what other orders of the answers make of the clusters; None in records of before it was measured.
+    include_end : whether the log-likelihoods include the end of each answer, see `uncertainty_of`.
+    order : how the clusters change with the order of the answers; None in older records.
     graph_measures : measures without clusters and likelihoods, names and units as in
-        `isi_widget.uncertainty.lexical.WITHOUT_CLUSTERS`; empty in records of before they were measured.
-    judge : who compared the meanings, how it was chosen, and what it could not read; None in records of
-        before it was kept.
+        `isi_widget.uncertainty.lexical.WITHOUT_CLUSTERS`; empty in older records.
+    judge : entailment model that compared the meanings, how it was chosen, and its limits; None in older
+        records.
 
-    method : "sampled", or "enumerated" where the answers are all probable ones, each once, see
-        `isi_widget.uncertainty.enumerated`. Then the interval of the leading entropy is certain (`level` 1),
-        and measures that count samples are NaN.
-    probabilities : exact, of each enumerated answer with its end; empty where answers were sampled.
-    target : the mass that was to be enumerated; NaN where answers were sampled.
+    method : "sampled", or "enumerated" if the answers are all probable ones, each listed once, see
+        `isi_widget.uncertainty.enumerated`. With "enumerated" the interval of the leading entropy is certain
+        (`level` 1), and measures that count samples are NaN.
+    probabilities : exact probability of each enumerated answer with its end; empty for sampled answers.
+    target : requested mass of the enumeration; NaN for sampled answers.
 
-    Where the model does not tell log-probabilities (`has_likelihoods` is False), likelihood-weighted and
-    predictive entropy, their intervals and the probabilities of the clusters are NaN. Equal by content.
+    If the model does not report log-probabilities (`has_likelihoods` is False), likelihood-weighted and
+    predictive entropy, their intervals and the probabilities of the clusters are NaN. Compared by content.
     """
 
     answers: tuple[Answer, ...]
@@ -133,7 +136,7 @@ class Uncertainty:
             raise InputError(f"An interval is missing for: {', '.join(sorted(missing))}.")
 
     def __eq__(self, other: object) -> bool:
-        # As text, since NaN is not equal to itself
+        # Compare as text, since NaN is not equal to itself
         return _text(self) == _text(other) if isinstance(other, Uncertainty) else NotImplemented
 
     def __hash__(self) -> int:
@@ -187,7 +190,7 @@ class Uncertainty:
 
     @property
     def log_likelihoods(self) -> tuple[float, ...]:
-        """l_i of each answer, nats, length-normalised or summed as `length` says; NaN without
+        """l_i of each answer, nats, length-normalised or summed according to `length`; NaN without
         log-probabilities.
         """
         values = _log_likelihoods(self.answers, self.likelihood, self.length, self.include_end)
@@ -195,19 +198,21 @@ class Uncertainty:
 
     @property
     def has_likelihoods(self) -> bool:
-        """False where the model does not tell the log-probabilities of every answer."""
+        """Whether the model reports the log-probabilities of every answer."""
         return not math.isnan(self.log_likelihoods[0])
 
     @property
     def drawn_probabilities(self) -> tuple[float, ...]:
-        """The probability with which each whole answer, its end with it, is drawn by the sampling; NaN where
-        it is not known. Of one that max_new_tokens cut, that of all answers which begin like it.
+        """Probability of sampling each whole answer with its end; NaN if unknown. For an answer cut off by
+        max_new_tokens: the probability of all answers that begin like it.
         """
         return tuple(map(_drawn_probability, self.answers))
 
     @property
     def posterior(self) -> MeaningPosterior:
-        """What the answers say of the masses of all meanings; `bayesian_semantic_entropy` is its median."""
+        """Posterior of the masses of all meanings; `bayesian_semantic_entropy` is the median of
+        its entropy.
+        """
         return self.posterior_after(len(self.answers))
 
     def posterior_after(self, samples: int) -> MeaningPosterior:
@@ -221,7 +226,7 @@ class Uncertainty:
 
     @property
     def number_of_clusters(self) -> int:
-        """How many meanings the sampled answers have."""
+        """Number of meanings of the answers."""
         return len(set(self.cluster_ids))
 
     @property
@@ -231,10 +236,10 @@ class Uncertainty:
 
     @property
     def cluster_probabilities(self) -> tuple[float, ...]:
-        """p(c) of each cluster from the likelihoods of its answers, as in the semantic entropy; sums to 1.
+        """p(c) of each cluster from the likelihoods of its answers, as in the semantic entropy; the sum is 1.
 
-        Of enumerated answers the exact probabilities; they sum to what was found, below 1. NaN for each
-        without likelihoods (`cluster_counts` over N are the shares).
+        For enumerated answers, the exact probabilities; their sum is the enumerated mass, below 1. NaN
+        without likelihoods (then the shares are `cluster_counts` / N).
         """
         if self.method == "enumerated":
             return tuple(np.bincount(contiguous(self.cluster_ids), weights=self.probabilities).tolist())
@@ -244,8 +249,8 @@ class Uncertainty:
 
     @property
     def cluster_names(self) -> tuple[str, ...]:
-        """The text that each cluster has most often; of equally frequent ones that of the most likely answer
-        (largest l_i), or the first. Of enumerated answers the most probable text.
+        """Most frequent text of each cluster. Among equally frequent texts, that of the most likely answer
+        (largest l_i), or the first. For enumerated answers, the most probable text.
         """
         weights: Sequence[float] = self.probabilities or (1,) * len(self.answers)
         members: dict[int, list[tuple[str, float]]] = {}
@@ -262,16 +267,14 @@ class Uncertainty:
 
     @property
     def caveats(self) -> tuple[str, ...]:
-        """What this very result should not be trusted for, in plain sentences; empty when nothing stands
-        out.
-        """
+        """Limits of this result, in plain sentences; empty if there are none."""
         n, notes = len(self.answers), [] if self.judge is None else [*self.judge.caveats]
         if self.method == "enumerated":
             return (*notes, *self._enumerated_caveats())
         if not self.has_likelihoods:
             notes.append(
-                "The model does not tell the log-probabilities of its answers: likelihood-weighted and "
-                "predictive entropy are not available; the others need none."
+                "The model does not report the log-probabilities of its answers: likelihood-weighted and "
+                "predictive entropy are not available; the other measures do not need them."
             )
         if self.number_of_clusters == 1:
             missed = 1.0 - 0.05 ** (1.0 / n)
@@ -288,8 +291,8 @@ class Uncertainty:
             )
         if self.has_likelihoods and self.length == "sum" and not self.include_end:
             notes.append(
-                "The log-likelihoods leave out the end of the answers: one that is the beginning of another "
-                "weighs too much, and the predictive entropy is too low."
+                "The log-likelihoods leave out the end of the answers: an answer that is the beginning of a "
+                "longer one weighs too much, and the predictive entropy is too low."
             )
         if cut := sum(not a.finished for a in self.answers):
             notes.append(f"{cut} of {n} answers were cut off by max_new_tokens; their meaning may be lost.")
@@ -297,7 +300,7 @@ class Uncertainty:
 
     @property
     def rest(self) -> float:
-        """Probability of the answers that were not enumerated; NaN where answers were sampled."""
+        """Probability of the answers that were not enumerated; NaN for sampled answers."""
         return max(0.0, 1.0 - math.fsum(self.probabilities)) if self.method == "enumerated" else math.nan
 
     def _order_caveats(self, entropy: str) -> Iterator[str]:
@@ -313,20 +316,20 @@ class Uncertainty:
         if found < self.target - 1e-9:
             yield (
                 "The answers are too long or too many to be enumerated: those listed have "
-                f"{found:.1%} of the probability, not the {self.target:.1%} that were asked for, and the "
+                f"{found:.1%} of the probability, not the requested {self.target:.1%}, and the "
                 "bounds are wide. Sample instead, or raise budget."
             )
         if self.rest > 1e-9:
             meanings = self.number_of_clusters
             yield (
-                f"{self.rest:.2g} of the probability was not looked at. The lower bound is certain; the "
-                f"upper one holds if that has at most {meanings} further meaning{'s' * (meanings != 1)}."
+                f"{self.rest:.2g} of the probability was not enumerated. The lower bound is certain; the "
+                f"upper bound holds if the rest has at most {meanings} further meaning{'s' * (meanings != 1)}."
             )
         yield (
-            "Discrete, likelihood-weighted and predictive entropy and the measures without clusters are of "
-            "samples: there are none."
+            "Discrete, likelihood-weighted and predictive entropy and the measures without clusters need "
+            "samples: they are not available."
         )
-        yield from self._order_caveats("semantic entropy of what was found")
+        yield from self._order_caveats("semantic entropy of the enumerated answers")
         parts = zip(self.answers, self.probabilities, strict=True)
         if cut := math.fsum(p for answer, p in parts if not answer.finished):
             yield (
@@ -335,8 +338,8 @@ class Uncertainty:
             )
 
     def to_dict(self) -> dict[str, Any]:
-        """Return a dict; entropies that are infinite or NaN become strings, since JSON has neither. The
-        log-probabilities of the answers stay as they are.
+        """Return a dict. Infinite and NaN entropies become strings, since JSON has neither; the
+        log-probabilities of the answers stay numbers.
         """
         record = {f.name: getattr(self, f.name) for f in fields(self)}
         record["answers"] = [answer.to_dict() for answer in self.answers]
@@ -379,9 +382,9 @@ class Uncertainty:
         if LEADING in record:
             made = cls(**values)
             if made.method == "sampled":
-                _ = made.posterior  # so that probabilities that are none are found here
+                _ = made.posterior  # computed here to detect invalid probabilities
             return made
-        values["intervals"][LEADING] = (math.nan, math.nan)  # made before it was measured
+        values["intervals"][LEADING] = (math.nan, math.nan)  # an older record
         older = cls(**values)
         value, interval = _bayesian(older.posterior, older.level, older.seed)
         return replace(
@@ -410,31 +413,34 @@ def uncertainty_of(
     Parameters
     ----------
     answers : N >= 1 answers to the question, sampled independently from the model (not beams, not greedy).
-    question : what they answer. prepend_question : True lets the entailment model read "question answer", so
-        that "yes" and "no" have a meaning; False the answers alone.
-    entailment : from `load_entailment`. strict : rule of the clusters and of the distances
-        (`clusters.same_meaning`).
-    seed : of the bootstrap and of the orders. length : "mean" (default) or "sum", see
-        `sequence_log_likelihoods`.
-    level, resamples : of the bootstrap intervals. permutations : orders of the answers to try, see
-        `order.order_dependence`.
-    likelihood : "raw" weighs the answers by `Answer.logprobs`, the model's own, before temperature, top-k and
-        top-p, so that entropies can be compared across temperatures; "sampled" by
-        `Answer.sampled_logprobs`, those of the distribution that the answers were drawn from.
-    include_end : True counts the end of each answer like one more token; False leaves it out. None: True for
-        "sum", which is the log-probability of the whole answer only with its end, where every end is known.
-    rules : True settles by wording what it can (a clear yes against a clear no, "Paris." and "It's Paris",
-        see `isi_widget.uncertainty.rules`) and asks the entailment model of the rest; False asks it of every
-        pair, as the papers do.
+    question : question that was answered.
+    prepend_question : True (default) lets the entailment model read "question answer", so that "yes" and "no"
+        have a meaning; False: the answers alone.
+    entailment : model from `load_entailment`.
+    strict : rule of the clusters and of the distances (`clusters.same_meaning`); default False.
+    seed : seed of the bootstrap and of the orders; default 0.
+    length : "mean" (default) or "sum", see `sequence_log_likelihoods`.
+    level : level of the intervals; default 0.95.
+    resamples : number of bootstrap resamples.
+    permutations : number of orders of the answers to try, see `order.order_dependence`.
+    likelihood : "raw" (default) weighs the answers by `Answer.logprobs`, the model's own before temperature,
+        top-k and top-p, so that entropies can be compared across temperatures. "sampled" uses
+        `Answer.sampled_logprobs`, from the distribution that was sampled.
+    include_end : True counts the end of each answer like one more token; False leaves it out. None (default):
+        True for "sum" if every end is known, since only with its end "sum" is the log-probability of the
+        whole answer; otherwise False.
+    rules : True (default) decides obvious pairs by wording (a clear yes against a clear no, "Paris." and
+        "It's Paris", see `isi_widget.uncertainty.rules`) and passes the rest to the entailment model; False
+        passes every pair to the model, as the papers do.
 
     Returns
     -------
-    Uncertainty. Where any answer's log-probabilities are NaN and its token ids -1 (a server that does not
-    tell them), what needs them is NaN and `Uncertainty.caveats` says so.
+    Uncertainty. If any answer has NaN log-probabilities and token ids of -1 (a server that does not report
+    them), every measure that needs them is NaN, and `Uncertainty.caveats` explains it.
 
     Raises
     ------
-    InputError : no answers; "sampled" asked of answers that were not sampled; an argument out of range.
+    InputError : no answers; likelihood "sampled" for answers that were not sampled; argument out of range.
 
     Source: Farquhar, Kossen, Kuhn & Gal, Nature 630, 2024 (strict = True is their setting; strict = False
     ISI's).
@@ -480,7 +486,7 @@ def _ends(answers: Sequence[Answer], likelihood: Likelihood) -> list[float | Non
 
 
 def _lacking_end(answers: Sequence[Answer], likelihood: Likelihood) -> int:
-    """Return how many answers have ended with a log-probability that is not known."""
+    """Return how many finished answers lack the log-probability of their end."""
     ends = _ends(answers, likelihood)
     return sum(a.finished and end is None for a, end in zip(answers, ends, strict=True))
 
@@ -488,7 +494,7 @@ def _lacking_end(answers: Sequence[Answer], likelihood: Likelihood) -> int:
 def _log_likelihoods(
     answers: Sequence[Answer], likelihood: Likelihood, length: Length, include_end: bool
 ) -> Floats:
-    """Return l_i of each answer, [N]; all NaN where a model does not tell one of them."""
+    """Compute l_i of each answer, [N]; all NaN if the model does not report one of them."""
     if likelihood == "raw":
         rows = [answer.logprobs for answer in answers]
     elif likelihood == "sampled":
@@ -496,12 +502,12 @@ def _log_likelihoods(
         if missing := sum(not row and bool(a.token_ids) for row, a in zip(rows, answers, strict=True)):
             raise InputError(
                 f"likelihood='sampled' needs answers that were sampled; {missing} of {len(answers)} have no "
-                "log-probabilities as sampled (greedy, beams, or a model that does not tell them). Use "
+                "log-probabilities as sampled (greedy, beams, or a model that does not report them). Use "
                 "likelihood='raw'."
             )
     else:
         raise InputError(f"likelihood is 'raw' or 'sampled', not {likelihood!r}.")
-    # A server that does not tell knows no token ids either; NaN of a model that does is a broken model
+    # A server without log-probabilities has no token ids either; NaN with token ids means a broken model
     if any(
         a.token_ids and max(a.token_ids) < 0 and np.isnan(r).all() for a, r in zip(answers, rows, strict=True)
     ):
@@ -509,8 +515,8 @@ def _log_likelihoods(
     if include_end and (lacking := _lacking_end(answers, likelihood)):
         raise InputError(
             f"include_end=True needs the log-probability of each answer's end; {lacking} of {len(answers)} "
-            "have none (servers, older records, or 'sampled' asked of answers that were not drawn). Use "
-            "include_end=False."
+            "have none (servers, older records, or likelihood='sampled' for answers that were not sampled). "
+            "Use include_end=False."
         )
     return sequence_log_likelihoods(
         rows, length, end_logprobs=_ends(answers, likelihood) if include_end else None
@@ -520,11 +526,11 @@ def _log_likelihoods(
 def _entropies(
     ids: Sequence[int], values: Floats, distances: Floats, level: float, resamples: int, seed: int
 ) -> tuple[dict[str, float], dict[str, Interval]]:
-    """Return the entropies of the answers alone and their intervals; NaN for those that need likelihoods
-    where there are none.
+    """Compute the entropies of the sampled answers and their intervals; NaN for those that need likelihoods
+    if there are none.
     """
     known = not np.isnan(values).any()
-    weights = values if known else np.zeros(len(values))  # any will do for those that need none
+    weights = values if known else np.zeros(len(values))  # unused by entropies without likelihoods
     intervals = bootstrap_intervals(ids, weights, distances, level=level, resamples=resamples, seed=seed)
     entropies = {
         "semantic_entropy": semantic_entropy(ids, weights),
@@ -539,7 +545,7 @@ def _entropies(
 
 
 def _mean_distance(distances: Floats) -> float:
-    """Return Rao's entropy of what the answers were drawn from, without bias: the mean over pairs of two
+    """Estimate Rao's entropy of the sampled distribution without bias: the mean over pairs of different
     answers.
     """
     n = len(distances)
@@ -547,9 +553,7 @@ def _mean_distance(distances: Floats) -> float:
 
 
 def _posterior(ids: Sequence[int], answers: Sequence[Answer]) -> MeaningPosterior:
-    """Return what sampled answers say of the masses of all meanings; equal answers are known by
-    their tokens.
-    """
+    """Compute the posterior of the masses of all meanings; answers with equal tokens are equal."""
     return posterior_of(ids, list(map(_drawn_probability, answers)), [a.token_ids for a in answers])
 
 
@@ -560,7 +564,9 @@ def _bayesian(posterior: MeaningPosterior, level: float, seed: int) -> tuple[flo
 
 
 def _drawn_probability(answer: Answer) -> float:
-    """Of the whole answer, as it was sampled; NaN where one of its tokens or its end has none."""
+    """Return the probability of sampling the whole answer; NaN if a token or the end lacks its
+    log-probability.
+    """
     ended = answer.sampled_end_logprob if answer.finished else 0.0
     if ended is None or len(answer.sampled_logprobs) != len(answer.token_ids):
         return math.nan

@@ -1,8 +1,9 @@
-"""How much the clusters depend on the order in which the answers happened to be sampled.
+"""How much the clusters depend on the order in which the answers were sampled.
 
-First-match clustering compares an answer with the founder of each cluster, and the relation is not
-transitive, so another order of the same answers may give other clusters. Here they are clustered again in
-many orders. Not for clustering itself (`clusters`) nor for the randomness of the sampling (`bootstrap`).
+First-match clustering compares an answer with the first member of each cluster, and the relation is not
+transitive. So a different order of the same answers may give different clusters. Here the answers are
+clustered again in many orders. Not for clustering itself (`clusters`), nor for the randomness of sampling
+(`bootstrap`).
 """
 
 from __future__ import annotations
@@ -27,17 +28,17 @@ Bools = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class OrderDependence:
-    """What other orders of the same answers make of their clusters.
+    """How clusters change with the order of the same answers.
 
     Attributes
     ----------
-    changed : share of the orders whose clusters differ from those of the given order, 0 to 1.
-    disagreement : mean over the orders of 1 - adjusted Rand index with the clusters of the given order; 0
-        where nothing changes, about 1 where the clusters agree no better than by chance.
-    entropy_low, entropy_high : smallest and largest discrete semantic entropy among the orders, nats; of
-        weighted answers the entropy of the clusters' shares of the weights.
-    permutations : orders that were tried; 0 where the relation is transitive, so that none can differ.
-    exact : True if every order is covered (all N! were tried, or none can differ), False for random ones.
+    changed : share of orders whose clusters differ from those of the given order, 0 to 1.
+    disagreement : mean over the orders of 1 - adjusted Rand index with the clusters of the given order; 0 if
+        nothing changes, about 1 if the clusters agree only by chance.
+    entropy_low, entropy_high : smallest and largest discrete semantic entropy among the orders, nats; for
+        weighted answers, the entropy of the clusters' shares of the weights.
+    permutations : number of tried orders; 0 if the relation is transitive, so that no order can differ.
+    exact : True if every order is covered (all N! were tried, or none can differ), False for random orders.
     """
 
     changed: float
@@ -71,14 +72,16 @@ def order_dependence(
     Parameters
     ----------
     judgements : relations, int [N, N] (0 contradiction, 1 neutral, 2 entailment; premise i, hypothesis j), or
-        probabilities, float [N, N, 3], of which the likeliest relation counts. The diagonal is not looked at.
+        probabilities, float [N, N, 3], of which the most likely relation counts. The diagonal is ignored.
     strict : rule of the clusters, see `clusters.same_meaning`.
-    permutations : orders to try, >= 1; all N! are tried where they are not more. seed : of their choice.
-    weights : float [N], positive: of each answer in the entropies; None: all alike, as samples are.
+    permutations : number of orders to try, >= 1; all N! are tried if there are no more.
+    seed : seed of the choice of orders.
+    weights : positive weight of each answer in the entropies, float [N]; None (default): equal weights, as
+        for samples.
 
     Raises
     ------
-    InputError : another shape, other relations, numbers out of range.
+    InputError : wrong shape, unknown relation, number out of range.
     """
     same = same_meanings(judgements, strict)
     whole_number(permutations, "permutations", 1)
@@ -88,7 +91,9 @@ def order_dependence(
     if shares is not None and (len(shares) != n or (shares <= 0).any()):
         raise InputError(f"One positive weight for each of the {n} answers is needed.")
     given = partitions(same, np.arange(n)[None])[0]
-    if (same == (given[:, None] == given)).all():  # an equivalence: its classes are found in every order
+    if (
+        same == (given[:, None] == given)
+    ).all():  # an equivalence relation: every order finds the same classes
         entropy = _entropy(given, shares)
         return OrderDependence(0.0, 0.0, entropy, entropy, 0, True)
     exact = n <= 20 and math.factorial(n) <= permutations
@@ -110,8 +115,8 @@ def order_dependence(
 
 
 def _entropy(labels: Ints, weights: Floats | None) -> float:
-    """Return the entropy of the clusters' shares of the weights; without weights the discrete
-    semantic entropy.
+    """Compute the entropy of the clusters' shares of the weights; without weights, the discrete semantic
+    entropy.
     """
     if weights is None:
         return discrete_semantic_entropy(labels)
@@ -145,11 +150,14 @@ def same_meanings(judgements: npt.ArrayLike, strict: bool) -> Bools:
 def partitions(same: Bools, orders: Ints) -> Ints:
     """Return first-match clusters of N answers in each of P orders, int [P, N].
 
-    same : bool [N, N], symmetric, True on the diagonal. orders : int [P, N], each row a permutation. An
-    answer is labelled by the smallest index in its cluster, so that equal clusters have equal labels.
+    An answer is labelled by the smallest index in its cluster, so that equal clusters have equal labels.
 
-    The first answer in order that has no cluster yet founds one, and takes every other such answer that
-    matches it: what first match does answer by answer.
+    same : whether answers share a meaning, bool [N, N], symmetric, True on the diagonal.
+    orders : permutations, int [P, N], one per row.
+
+
+    The first answer without a cluster starts one and takes every other answer without a cluster that matches
+    it. This gives the same result as first-match clustering, answer by answer.
     """
     places = np.argsort(orders, axis=1)
     n = orders.shape[1]
@@ -174,5 +182,5 @@ def adjusted_rand_index(one: npt.ArrayLike, two: npt.ArrayLike) -> float:
     pairs = len(rows) * (len(rows) - 1) / 2
     expected = first * second / pairs if pairs else 0.0
     ceiling = (first + second) / 2
-    # No room above chance: both put all answers together or all apart, and then they are equal
+    # Chance agreement is already perfect: both put all answers together, or all apart, so they are equal
     return 1.0 if ceiling == expected else (both - expected) / (ceiling - expected)

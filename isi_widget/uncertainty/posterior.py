@@ -1,28 +1,29 @@
-"""Semantic entropy as a posterior: what N sampled answers, and the probabilities that are known of them, say
-about the entropy over all the meanings that the model could give, seen and unseen.
+"""Semantic entropy as a posterior: the entropy over all meanings that the model could give, seen and unseen,
+from N sampled answers and, where known, their probabilities.
 
-The plug-in entropies (`entropy`) know only meanings that were sampled and sit too low; their bootstrap
-intervals (`bootstrap`) cannot show what no resample holds. Here the unseen has a share of its own. Pure
-NumPy; not for deciding which answers mean the same (`clusters`).
+The plug-in entropies (`entropy`) use only sampled meanings and are too low; their bootstrap intervals
+(`bootstrap`) cannot include unseen meanings. Here unseen meanings get a share of the probability. Pure NumPy;
+not for deciding which answers mean the same (`clusters`).
 
 The model. The meanings of unknown mass have weights from a Dirichlet process of concentration theta:
 
 - Without probabilities, all mass is unknown. The weights of the K sampled meanings and of all others are
-  Dirichlet(n_1, ..., n_K, theta), with n_k the number of samples; what is unseen is broken by sticks of
-  Beta(1, theta).
+  Dirichlet(n_1, ..., n_K, theta), with n_k the number of samples; the unseen share is split by stick-breaking
+  with Beta(1, theta).
 - Where the probability of each whole answer is known (its tokens and its end, as it was drawn), a distinct
-  answer's own probability is a known part of its meaning's mass: a second sample of it tells nothing new.
-  What is left, rest = 1 - their sum, goes by Dirichlet(d_1, ..., d_K, theta), with d_k the number of distinct
-  answers. How large the pieces of the rest are is not known: in half of the draws it is dust, in the other
-  half it comes in lumps, sticks of Beta(1, alpha) like the answers that were seen.
+  answer's own probability is a known part of its meaning's mass: a second sample of it adds no information.
+  The remainder, rest = 1 - their sum, is distributed by Dirichlet(d_1, ..., d_K, theta), with d_k the number
+  of distinct answers. The sizes of the pieces of the rest are unknown: in half of the draws it is "dust"
+  (infinitely many tiny answers), in the other half it comes in "lumps" (single answers), sticks of Beta(1,
+  alpha) like the sampled answers.
 
-theta and alpha come from their own posteriors on a grid: p(theta | K, n) ~ prior(theta) theta^K
-Gamma(theta) / Gamma(theta + n), and p(alpha | D, rest) ~ prior(alpha) alpha^D rest^alpha. The priors were
-chosen by simulation; `python -m benchmarks.coverage` measures what the intervals cover.
+theta and alpha come from their own posteriors on a grid: p(theta | K, n) ~ prior(theta) theta^K Gamma(theta)
+/ Gamma(theta + n), and p(alpha | D, rest) ~ prior(alpha) alpha^D rest^alpha. The priors were chosen by
+simulation; `python -m benchmarks.coverage` measures the coverage of the intervals.
 
 Sources: Ferguson, Annals of Statistics 1, 1973; Escobar & West, JASA 90, 1995 (theta); Sethuraman, Statistica
-Sinica 4, 1994 (sticks). That known sequence probabilities make few samples enough is the idea of Ciosek et
-al., 2025; only the idea was used.
+Sinica 4, 1994 (sticks). The idea that few samples are enough when sequence probabilities are known is from
+Ciosek et al., 2025; only the idea was used.
 """
 
 from __future__ import annotations
@@ -39,9 +40,9 @@ from isi_widget.uncertainty._checks import Floats, Ints, contiguous, vector, who
 from isi_widget.uncertainty.entropy import ROUNDING
 
 _GRID = np.exp(np.linspace(math.log(1e-3), math.log(300.0), 70))
-_STICKS = 64  # unseen meanings; the last holds what is left
-_LUMPS = 24  # pieces of the rest; what is left is dust
-_NOTHING = 1e-9  # a rest below it is the rounding of probabilities that sum to 1
+_STICKS = 64  # unseen meanings; the last one gets the remainder
+_LUMPS = 24  # pieces of the rest; the remainder is dust
+_NOTHING = 1e-9  # a smaller rest is rounding error of probabilities that sum to 1
 
 
 def _cautious(theta: Floats) -> Floats:
@@ -56,12 +57,13 @@ def _wide(theta: Floats) -> Floats:
 
 @dataclass(frozen=True, eq=False)
 class MeaningPosterior:
-    """What is known of the masses of the K sampled meanings and of all others.
+    """Posterior of the masses of the K sampled meanings and of all unseen ones.
 
     Attributes
     ----------
-    counts : int [K], evidence for each meaning: its samples, or its distinct answers where `known` has their
-        probabilities. known : float [K], the part of each meaning's mass that is known; 0 where nothing is.
+    counts : evidence for each meaning, int [K]: number of samples, or number of distinct answers if `known`
+        holds their probabilities.
+    known : known part of each meaning's mass, float [K]; 0 if nothing is known.
     """
 
     counts: Ints
@@ -69,12 +71,14 @@ class MeaningPosterior:
 
     @property
     def rest(self) -> float:
-        """The mass that is not known, 0 to 1."""
+        """The unknown mass, 0 to 1."""
         left = 1.0 - float(self.known.sum())
         return left if left > _NOTHING else 0.0
 
     def masses(self, draws: int = 1000, seed: int = 0) -> Floats:
-        """Return draws of the masses of all meanings, float [draws, K + unseen ones]; each row sums to 1."""
+        """Draw the masses of all meanings, float [draws, K + number of unseen meanings]; each row
+        sums to 1.
+        """
         whole_number(draws, "draws", 1)
         whole_number(seed, "seed", 0)
         k, rest = len(self.counts), self.rest
@@ -82,7 +86,7 @@ class MeaningPosterior:
             return np.tile(self.known / self.known.sum(), (draws, 1))
         random = np.random.default_rng(seed)
         shares, places, lumps = self._split(draws, random)
-        # Dust keeps the shares; a lump belongs to one meaning as a whole
+        # Dust is divided by the shares; a lump belongs to one meaning
         dust = np.maximum(1.0 - lumps.sum(axis=1), 0.0)  # rounding can bring it below 0
         masses = dust[:, None] * shares
         if rest < 1.0:
@@ -92,25 +96,25 @@ class MeaningPosterior:
         return masses
 
     def entropies(self, draws: int = 1000, seed: int = 0) -> Floats:
-        """Return draws of the entropy over all meanings, float [draws], nats."""
+        """Draw the entropy over all meanings, float [draws], nats."""
         masses = self.masses(draws, seed)
         logs = np.log(masses, out=np.zeros_like(masses), where=masses > 0)
         entropies: Floats = -(masses * logs).sum(axis=1)
         return np.where(entropies > ROUNDING, entropies, 0.0)
 
     def after(self, more: int, seed: int = 0) -> MeaningPosterior:
-        """Return the posterior after `more` further samples from one draw of this one: a possible future."""
+        """Simulate `more` further samples from one draw and return the posterior after them."""
         whole_number(more, "more", 0)
         k, rest = len(self.counts), self.rest
         if more == 0 or rest == 0.0:
             return self
         random = np.random.default_rng(seed)
         (shares,), (places,), (lumps,) = self._split(1, random)
-        new = random.binomial(more, rest)  # the others are answers that are known already
+        new = random.binomial(more, rest)  # the other samples repeat known answers
         hits = random.multinomial(new, _normalised(np.append(lumps, 1.0 - lumps.sum())))
         counts = random.multinomial(hits[-1], _normalised(shares))
         known = np.zeros(len(shares))
-        if rest < 1.0:  # a lump is one answer: met once, its probability is known
+        if rest < 1.0:  # a lump is one answer: once sampled, its probability is known
             np.add.at(counts, places, (hits[:-1] > 0).astype(int))
             np.add.at(known, places, rest * lumps * (hits[:-1] > 0))
         counts[:k] += self.counts
@@ -119,8 +123,8 @@ class MeaningPosterior:
         return MeaningPosterior(counts[met], known[met])
 
     def _split(self, draws: int, random: np.random.Generator) -> tuple[Floats, Ints, Floats]:
-        """Return how the unknown mass is split: shares of the meanings in its dust [draws, K + _STICKS], and
-        the meaning and the size of each lump, [draws, _LUMPS]; without known mass there are no lumps.
+        """Split the unknown mass: shares of the meanings in its dust [draws, K + _STICKS], and the meaning
+        and the size of each lump, [draws, _LUMPS]. Without known mass there are no lumps.
         """
         rest = self.rest
         shares = self._shares(self._theta(draws, rest, random), random)
@@ -136,7 +140,7 @@ class MeaningPosterior:
         return shares, places, lumps
 
     def _theta(self, draws: int, rest: float, random: np.random.Generator) -> Floats:
-        """Return concentrations: the more of the mass is known, the more of them by the wide prior."""
+        """Draw concentrations; the more mass is known, the more draws use the wide prior."""
         cautious = random.random(draws) < rest
         evidence = len(self.counts) * np.log(_GRID) + _rising(int(self.counts.sum()))
         theta = _from_grid(_cautious, evidence, draws, random)
@@ -159,15 +163,15 @@ def posterior_of(
     probabilities: Sequence[float] | Floats | None = None,
     same: Sequence[object] | None = None,
 ) -> MeaningPosterior:
-    """Return the posterior after N sampled answers.
+    """Compute the posterior after N sampled answers.
 
     Parameters
     ----------
-    cluster_ids : int [N], the cluster of each answer; any labels.
-    probabilities : float [N], the probability with which each whole answer is drawn, tokens and end; None or
-        any NaN where they are not known, and the samples are counted.
-    same : N values that are equal for equal answers (their token ids), so that none is weighed twice; needed
-        with probabilities.
+    cluster_ids : cluster of each answer, int [N]; any labels.
+    probabilities : probability of drawing each whole answer (tokens and end), float [N]; None (default) or
+        any NaN if unknown: then samples are counted.
+    same : N values that are equal for equal answers (their token ids), so that no answer counts twice;
+        required with probabilities.
     """
     ids = contiguous(cluster_ids)
     if probabilities is None or np.isnan(np.asarray(probabilities, dtype=float)).any():
@@ -199,15 +203,13 @@ def _rising(n: int) -> Floats:
 def _from_grid(
     prior: Callable[[Floats], Floats], evidence: Floats, size: int, random: np.random.Generator
 ) -> Floats:
-    logs = prior(_GRID) + np.log(_GRID) + evidence  # + log: the grid is even in log(theta)
+    logs = prior(_GRID) + np.log(_GRID) + evidence  # + log: the grid is uniform in log(theta)
     weights = np.exp(logs - logs.max())
     return random.choice(_GRID, size=size, p=weights / weights.sum())
 
 
 def _sticks(concentration: Floats, number: int, random: np.random.Generator) -> tuple[Floats, Floats]:
-    """Return pieces [draws, number] of a stick of length 1 broken by Beta(1, concentration), and what is
-    left.
-    """
+    """Break sticks of length 1 by Beta(1, concentration): pieces [draws, number], and the remainder."""
     # If E is exponential, 1 - exp(-E / c) is Beta(1, c)
     left: Floats = np.exp(-random.standard_exponential((len(concentration), number)) / concentration[:, None])
     np.cumprod(left, axis=1, out=left)
@@ -216,6 +218,6 @@ def _sticks(concentration: Floats, number: int, random: np.random.Generator) -> 
 
 
 def _normalised(shares: Floats) -> Floats:
-    """Return shares that sum to 1 in spite of rounding, as NumPy's multinomial wants them."""
+    """Normalise shares so that they sum to 1 despite rounding, as NumPy's multinomial requires."""
     positive = np.maximum(shares, 0.0)
     return positive / positive.sum()

@@ -1,10 +1,10 @@
-"""What the wording of two answers settles without a model: yes against no, and the same but for spelling.
+"""Rules of wording that decide the relation of two answers without a model: yes against no, and equal up to
+spelling.
 
-It stands before every entailment model, and in its place where there is none. A rule settles only what a
-reader would settle at once, in both directions or not at all; the rest is left open. That "Yes, a dog"
-entails "Yes" is left to the model: settled by rule, it would tie all that say yes to the bare word but not to
-each other, and the clusters would hang on the order of the answers. Not for what words mean (see
-`isi_widget.wording` for what counts as the same).
+The rules run before every entailment model, and alone if there is none. A rule decides only obvious cases, in
+both directions or not at all; the rest is left to the model. That "Yes, a dog" entails "Yes" is left to the
+model: as a rule, it would link every yes-answer to the bare word but not to each other, and the clusters
+would depend on the order of the answers. Not for normalising words (see `isi_widget.wording`).
 """
 
 from __future__ import annotations
@@ -24,8 +24,7 @@ _ONE_HOT = np.eye(3)
 
 
 def relation_by_rule(question: str, premise: str, hypothesis: str) -> int | None:
-    """Return the relation of two answers to one question as far as their wording settles it; None where it
-    does not.
+    """Return the relation of two answers to one question if their wording decides it; else None.
 
     Entailment (2): the same after `wording.normalised`. Contradiction (0): a clear yes and a clear no; two
     different numbers where the question asks how many.
@@ -35,13 +34,13 @@ def relation_by_rule(question: str, premise: str, hypothesis: str) -> int | None
 
 
 def settled(question: str, answers: Sequence[str]) -> Floats:
-    """Return what the rules say of all pairs: float [N, N, 3], one-hot where they settle a pair, else NaN."""
+    """Apply the rules to all pairs: float [N, N, 3], one-hot if a rule decides the pair, else NaN."""
     words = [normalised(answer, question) for answer in answers]
     same = _equal(words) & np.array([bool(tokens) for tokens in words])[:, None]
     same |= _equal([answer.strip() for answer in answers])
     said, other = _said(answers, "yes"), _said(answers, "no")
     bare = np.array([len(tokens) == 1 for tokens in words])
-    # "Yes, it is red" and "No, it is red": the rest says the same, so something is odd
+    # "Yes, it is red" and "No, it is red": the rest is equal, so do not decide
     odd = _equal([tokens[1:] for tokens in words]) & ~bare[:, None]
     opposite = (said[:, None] & other[None, :] | other[:, None] & said[None, :]) & ~odd
     if re.match(r"\W*how many\b", question.lower()):
@@ -56,7 +55,9 @@ def settled(question: str, answers: Sequence[str]) -> Floats:
 
 
 def same_verdict(answers: Sequence[str]) -> npt.NDArray[np.bool_]:
-    """Return which pairs clearly say yes both, or no both, whatever else they say; bool [N, N]."""
+    """Return which pairs are both clearly yes, or both clearly no, whatever else they contain;
+    bool [N, N].
+    """
     return _both(_said(answers, "yes")) | _both(_said(answers, "no"))
 
 

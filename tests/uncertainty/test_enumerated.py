@@ -88,7 +88,7 @@ def test_what_counts_samples_does_not_exist():
     for name in ("discrete_semantic_entropy", "semantic_entropy", "predictive_entropy"):
         assert math.isnan(getattr(u, name)) and all(map(math.isnan, u.interval(name)))
     assert u.graph_measures == {}
-    assert any("are of samples: there are none" in caveat for caveat in u.caveats)
+    assert any("need samples: they are not available" in caveat for caveat in u.caveats)
     for ask in (lambda: u.posterior, lambda: entropy_curve(u), lambda: samples_needed(u, 0.1)):
         with pytest.raises(InputError, match="exact probabilities"):
             ask()
@@ -96,7 +96,7 @@ def test_what_counts_samples_does_not_exist():
 
 def test_the_assumption_of_the_upper_bound_is_said_and_so_is_a_mass_that_was_not_reached():
     said = " ".join(measured().caveats)
-    assert "0.005 of the probability was not looked at" in said and "at most 3 further meanings" in said
+    assert "0.005 of the probability was not enumerated" in said and "at most 3 further meanings" in said
     assert "too long or too many" not in said
     everything = measured(enumerated(("Yes", 0.75), ("No", 0.25)))
     assert not any("looked at" in caveat for caveat in everything.caveats)

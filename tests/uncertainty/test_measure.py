@@ -211,7 +211,7 @@ def test_without_likelihoods_everything_else_still_works():
     assert all(map(math.isnan, u.cluster_probabilities)) and len(u.cluster_probabilities) == 3
     assert all(map(math.isnan, u.log_likelihoods))
     assert u.cluster_names == ("Yes", "No", "Perhaps")
-    assert len(u.caveats) == 1 and "does not tell the log-probabilities" in u.caveats[0]
+    assert len(u.caveats) == 1 and "does not report the log-probabilities" in u.caveats[0]
 
 
 def test_one_untold_answer_is_enough():
