@@ -24,7 +24,10 @@ from isi_widget.widget.controller import IDLE, explain, format_traceback
 from isi_widget.widget.editor import OWN
 from isi_widget.widget.notes import Notes
 from isi_widget.widget.revisions import Revisions
-from isi_widget.widget.trials import History
+from isi_widget.widget.trials import KEPT, History
+
+#: Names of the traits that hold the entries of trials, by place.
+ENTRIES = tuple(f"_entry_{place}" for place in range(KEPT))
 
 
 class _ByIdentity(t.TraitType[Any, Any]):
@@ -46,8 +49,8 @@ class _Trials(_ByIdentity, t.Tuple):
     pass
 
 
-def _views(trials: tuple[Trial, ...], page: PageState) -> list[dict[str, Any]]:
-    return page._history.entries
+class _Entry(_ByIdentity, t.Dict):
+    pass
 
 
 def _notes(notes: Mapping[int, str], page: PageState) -> dict[str, str]:
@@ -98,7 +101,10 @@ class PageState(anywidget.AnyWidget):
 
     stimulus = t.Instance(Stimulus)
     trial = _Same(Trial, allow_none=True, default_value=None, read_only=True)
-    trials = _Trials(read_only=True).tag(sync=True, to_json=_views)
+    trials = _Trials(read_only=True)
+    # What the page gets of them, each in a trait of its own: a new trial is sent alone, and what is saved or
+    # sent to a second page is whole.
+    locals().update({name: _Entry(None, allow_none=True, read_only=True).tag(sync=True) for name in ENTRIES})
     notes = t.Instance(Notes, args=(), read_only=True).tag(sync=True, to_json=_notes)
 
     observations = t.List(read_only=True).tag(sync=True)
@@ -138,6 +144,7 @@ class PageState(anywidget.AnyWidget):
         self._replying = False  # to a page that has changed the document, which is not to be sent once more
         self._failing = threading.local()
         self.last_traceback = ""
+        self._unsent: set[str] = set()  # names of synced values whose last message could not be sent
 
     # ---- what somebody else's code raises stops nothing here
     def observe(self, handler: Any, names: Any = t.All, type: Any = "change") -> None:
@@ -164,12 +171,18 @@ class PageState(anywidget.AnyWidget):
         return False
 
     def _send(self, msg: Any, buffers: Any = None) -> None:
-        """Every message to the page. One that cannot be sent is logged and shown; nothing else is lost."""
+        """Send a message to the page. A failure is logged and shown; values that were lost follow later."""
+        state = msg.get("state", {}) if msg.get("method") == "update" else {}
         try:
             super()._send(msg, buffers)
         except BaseException as error:
+            self._unsent |= set(state)
             _LOG.error("a message to the page of the probe could not be sent", exc_info=error)
             self._show_failure(error, "A message to the page could not be sent")
+            return
+        lost, self._unsent = self._unsent - set(state), set()
+        if lost:
+            self.send_state(sorted(lost))
 
     def _show_failure(self, error: BaseException, what: str) -> None:
         """Show it, unless it is showing it that fails."""
@@ -252,10 +265,11 @@ class PageState(anywidget.AnyWidget):
         """Whether it is the calling thread that is changing traits exclusively."""
         return self._owner == threading.get_ident()
 
-    def _add_entry(self, trial: Trial, entry: dict[str, Any], show: bool) -> int:
+    def _add_entry(self, trial: Trial, entry: Mapping[str, Any], show: bool) -> int:
         """Append a trial and return its number; one update for the page."""
         with self._exclusive(), self.hold_sync():
-            number = self._history.add(trial, entry)
+            number, place = self._history.add(trial, entry)
+            self._set_entry(place)
             self.set_trait("trials", self._history.trials)
             if show:
                 self.shown = number
@@ -266,11 +280,16 @@ class PageState(anywidget.AnyWidget):
         with self._exclusive(), self.hold_sync():
             if self.shown == number:
                 self.shown = self._history.neighbour(number)
-            removed = self._history.remove(number)
+            removed, place = self._history.remove(number)
             self.pinned = [other for other in self.pinned if other != number]
+            if place is not None:
+                self._set_entry(place)
             self.set_trait("trials", self._history.trials)
             self._write_note(number, "")
         return removed
+
+    def _set_entry(self, place: int) -> None:
+        self.set_trait(ENTRIES[place], self._history.entry(place))
 
     def _write_note(self, number: int, text: str) -> None:
         """Set the note of a trial; an empty one is none."""

@@ -14,16 +14,23 @@ from isi_widget.errors import InputError
 from isi_widget.tables import to_csv
 from isi_widget.trial import Trial
 
-KEPT = 50  # views that the page gets, which are sent and saved whole; the trials themselves are all kept
+#: Number of trials that a page shows, the newest ones; a notebook may save them. Python keeps all trials.
+KEPT = 50
 SCHEMA = 1
+#: What the page gets of a trial: its number, the key of its stimulus, its view, a thumbnail.
+Entry = dict[str, Any]
 
 
 class History:
-    """The trials of one probe by their numbers, which begin at 1 and are never given twice."""
+    """The trials of one probe by their numbers, which begin at 1 and are never given twice.
+
+    What the page gets of a trial, its entry, lies in one of `KEPT` places and stays there: so a new trial is
+    sent alone.
+    """
 
     def __init__(self) -> None:
         self._trials: dict[int, Trial] = {}
-        self._entries: dict[int, dict[str, Any]] = {}
+        self._places: list[Entry | None] = [None] * KEPT
         self._last = 0
 
     @property
@@ -32,9 +39,9 @@ class History:
         return tuple(self._trials.values())
 
     @property
-    def entries(self) -> list[dict[str, Any]]:
-        """What the page gets: the last `KEPT` ones, each with its number as "id"."""
-        return list(self._entries.values())
+    def entries(self) -> list[Entry]:
+        """What the page gets: the last `KEPT` ones, oldest first, each with its number as "id"."""
+        return sorted((entry for entry in self._places if entry is not None), key=lambda entry: entry["id"])
 
     def __contains__(self, number: object) -> bool:
         return number in self._trials
@@ -47,19 +54,29 @@ class History:
         """The trial of a number, if it is (still) there."""
         return self._trials.get(number)
 
-    def add(self, trial: Trial, entry: dict[str, Any]) -> int:
-        """Append a trial; returns its number."""
+    def add(self, trial: Trial, entry: Mapping[str, Any]) -> tuple[int, int]:
+        """Append a trial.
+
+        Returns
+        -------
+        The number of the trial, and the place of its entry: an empty one, or that of the oldest entry.
+        """
         self._last += 1
         self._trials[self._last] = trial
-        self._entries[self._last] = {"id": self._last, **entry}
-        while len(self._entries) > KEPT:
-            del self._entries[next(iter(self._entries))]
-        return self._last
+        place = min(range(KEPT), key=lambda place: (self._places[place] or {"id": 0})["id"])
+        self._places[place] = {"id": self._last, **entry}
+        return self._last, place
 
-    def remove(self, number: int) -> Trial:
-        """Forget a trial; it is returned."""
-        self._entries.pop(number, None)
-        return self._trials.pop(number)
+    def remove(self, number: int) -> tuple[Trial, int | None]:
+        """Forget a trial; returns it, and the place of its entry if the page has one."""
+        place = next((at for at, entry in enumerate(self._places) if entry and entry["id"] == number), None)
+        if place is not None:
+            self._places[place] = None
+        return self._trials.pop(number), place
+
+    def entry(self, place: int) -> Entry | None:
+        """The entry in a place."""
+        return self._places[place]
 
     def number(self, trial: int | Trial) -> int:
         """The number of a trial that is given by its number or as itself.

@@ -394,6 +394,9 @@ export interface Trial {
   thumbnail: Uint8Array<ArrayBuffer> | null;
 }
 
+/** Number of trials that the kernel sends, each in a trait of its own (`_entry_0`, ...): KEPT of widget/trials.py. */
+export const PLACES = 50;
+
 export const MEASURES = ["answer", "uncertainty", "attention"] as const;
 export type Measure = (typeof MEASURES)[number];
 

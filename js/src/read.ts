@@ -338,8 +338,6 @@ const readView = filled<TrialView>({
 
 export const readTrial = shape<Trial>({ id: zero, key: text, thumbnail: bytes, view: readView }, (x) => isNumber(x.id) && isDict(x.view));
 
-export const readTrials = many(readTrial);
-
 /** What is noted of trials, by their numbers. */
 export const readNotes = (x: unknown): Partial<Record<string, string>> =>
   Object.fromEntries(Object.entries(dict(x)).filter((e): e is [string, string] => typeof e[1] === "string"));

@@ -2,6 +2,7 @@
 import type { AnyModel } from "@anywidget/types";
 import { vi } from "vitest";
 import { editor } from "../src/editor";
+import { PLACES } from "../src/protocol";
 import { widget } from "../src/widget";
 
 type Listener = (...args: unknown[]) => void;
@@ -143,7 +144,11 @@ export class FakeModel {
   private dirty: Traits = {};
   private listeners: [string, Listener][] = [];
 
-  constructor(private readonly state: Traits = traits()) {}
+  private readonly state: Traits = {};
+
+  constructor(state: Traits = traits()) {
+    this.kernel(state);
+  }
 
   get = (name: string): unknown => this.state[name];
   set = (name: string, value: unknown): void => {
@@ -172,7 +177,8 @@ export class FakeModel {
   }
 
   /** As the kernel does: a trait changes, or a message comes. */
-  kernel(change: Traits): void {
+  kernel({ trials, ...change }: Traits): void {
+    if (Array.isArray(trials)) for (let at = 0; at < PLACES; at++) change[`_entry_${at}`] = trials[at] ?? null;
     Object.assign(this.state, change);
     for (const name of Object.keys(change)) this.emit(`change:${name}`);
   }

@@ -57,6 +57,30 @@ describe("the page's own drawing", () => {
   });
 });
 
+describe("trials", () => {
+  it("come one by one, into any place, and are shown by number", () => {
+    const told: number[][] = [];
+    const stop = store.trials.subscribe((trials) => told.push(trials.map(({ id }) => id)));
+    model.kernel({ _entry_2: trial(2) });
+    model.kernel({ _entry_0: trial(3) });
+    model.kernel({ _entry_2: null });
+    model.kernel({ _entry_7: { id: "x" } });
+    stop();
+    expect(told).toEqual([[1], [1, 2], [2, 3], [3]]);
+  });
+
+  it("that stay are not read again when one comes", () => {
+    const [first] = store.trials.value;
+    model.kernel({ _entry_1: trial(2) });
+    expect(store.trials.value[0]).toBe(first);
+  });
+
+  it("are read whole where a saved page begins with them", () => {
+    const again = new Store(new FakeModel(traits({ trials: [null, trial(9), trial(4)] })) as unknown as Model, life.signal);
+    expect(again.trials.value.map(({ id }) => id)).toEqual([4, 9]);
+  });
+});
+
 describe("the history", () => {
   const step = (at: number): unknown => ({ at: 0, remove: 1, insert: [box(at)] });
   const long = (gestures: number): unknown => ({ version: 1, operations: [box(0)], past: Array.from({ length: gestures }, (_, i) => step(i)), future: [] });

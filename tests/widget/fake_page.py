@@ -12,6 +12,7 @@ from typing import Any
 from ipywidgets.widgets.widget import _put_buffers, _remove_buffers
 
 from isi_widget.widget import document as doc
+from isi_widget.widget.traits import ENTRIES
 
 
 class Page:
@@ -53,6 +54,8 @@ class Page:
             elif plain["method"] == "update":
                 self.updates.append(plain["state"])
                 self.state.update(plain["state"])
+                entries = [entry for name in ENTRIES if (entry := self.state.get(name))]
+                self.state["trials"] = sorted(entries, key=lambda entry: entry["id"])
             if "document" in plain.get("state", {}):  # an echo, too
                 self._take_document(plain["state"]["document"])
             self.changed.notify_all()

@@ -129,7 +129,8 @@ def test_a_run_ends_though_nothing_can_be_sent(probe: Probe, script: Script, err
     probe.error = None
     assert isinstance(within(20, probe.run), Trial)
     page.wait(idle)
-    assert page.state["error"] is None and len(page.state["trials"]) == 2
+    assert page.state["error"] is None and [entry["id"] for entry in page.state["trials"]] == [1, 2]
+    assert page.state["busy"] is False and page.state["shown"] == 2
 
 
 def test_a_load_ends_whatever_an_observer_raises(probe: Probe) -> None:

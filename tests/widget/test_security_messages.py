@@ -322,6 +322,7 @@ STATES = st.fixed_dictionaries(
         "busy": JSON,
         "error": JSON,
         "trials": JSON,
+        "_entry_0": JSON,
         "preview": JSON,
         "inputs": JSON,
         "_esm": JSON,
@@ -362,7 +363,7 @@ def test_any_message_at_all(victim: Victim, content: Any, buffers: list[bytes]) 
 def test_any_state_at_all(victim: Victim, state: dict[str, Any]) -> None:
     told = victim.state(**state)
     clear(told)
-    if {"trials", "preview", "inputs", "_esm"} & set(state):
+    if {"trials", "_entry_0", "preview", "inputs", "_esm"} & set(state):
         assert told
     victim.check()
     victim.probe.set_trait("observation_index", 0)

@@ -23,7 +23,8 @@ from isi_widget.uncertainty import entropy_curve
 from isi_widget.vlm import VLM
 from isi_widget.widget import messages, protocol
 from isi_widget.widget.notes import Notes
-from isi_widget.widget.trials import History, file_name
+from isi_widget.widget.traits import ENTRIES
+from isi_widget.widget.trials import KEPT, History, file_name
 
 BOX = {
     "op": "box",
@@ -362,10 +363,80 @@ def test_names_of_files() -> None:
 
 def test_numbers_are_never_given_twice(measured: Probe) -> None:
     history, (trial, _) = History(), measured.trials
-    assert [history.add(trial, {}) for _ in range(3)] == [1, 2, 3]
-    history.remove(3)
-    assert history.add(trial, {}) == 4 and list(history) == [1, 2, 4]
+    assert [history.add(trial, {}) for _ in range(3)] == [(1, 0), (2, 1), (3, 2)]
+    assert history.remove(3) == (trial, 2)
+    assert history.add(trial, {}) == (4, 2) and list(history) == [1, 2, 4]
     assert history.entries == [{"id": 1}, {"id": 2}, {"id": 4}]
+
+
+# -------------------------------------------------------------------------------------------- what travels
+def test_the_newest_take_the_places_of_the_oldest(measured: Probe) -> None:
+    history, (trial, _) = History(), measured.trials
+    for _ in range(KEPT):
+        history.add(trial, {})
+    history.remove(7)
+    assert history.add(trial, {}) == (KEPT + 1, 6)
+    assert [history.add(trial, {})[1] for _ in range(3)] == [0, 1, 2]
+    assert history.remove(1) == (trial, None)  # it had left the page
+    kept = [*range(4, 7), *range(8, KEPT + 5)]
+    assert [entry["id"] for entry in history.entries] == kept and len(kept) == KEPT
+    assert [history.entry(place) for place in (0, 6)] == [{"id": KEPT + 2}, {"id": KEPT + 1}]
+    assert len(history.trials) == KEPT + 2
+
+
+def entries_in(state: dict[str, Any]) -> list[str]:
+    return [name for name in state if name in ENTRIES]
+
+
+def test_a_new_trial_sends_itself_alone(probe: Probe, script: Script) -> None:
+    script.free, script.steps = True, 1
+    page, sizes = Page(probe), []
+    for _ in range(KEPT + 10):
+        page.updates.clear()
+        page.came.clear()
+        probe.run("answer")
+        assert [len(entries_in(update)) for update in page.updates if entries_in(update)] == [1]
+        sizes.append(sum(page.came))
+    assert [entry["id"] for entry in page.state["trials"]] == list(range(11, KEPT + 11))
+    assert len(probe.trials) == KEPT + 10
+    assert max(sizes[1:]) < 1.2 * min(sizes[1:])
+
+
+def test_a_trial_that_goes_sends_an_empty_place(run: Any) -> None:
+    probe, page, _ = run
+    page.updates.clear()
+    probe.delete(2)
+    assert [entries_in(update) for update in page.updates] == [["_entry_1"]]
+    assert page.updates[0]["_entry_1"] is None
+    page.updates.clear()
+    probe.delete(1)  # not shown: nothing else changes
+    assert [set(update) for update in page.updates] == [{"_entry_0"}]
+
+
+def test_a_second_page_and_a_saved_notebook_have_all_trials(run: Any) -> None:
+    from ipywidgets.embed import dependency_state
+
+    probe, page, _ = run
+    probe.delete(1)
+    probe.run("answer")
+    second = Page(probe)
+    assert second.state["trials"] == page.state["trials"]
+    assert [entry["id"] for entry in second.state["trials"]] == [2, 3, 4]
+    saved = dependency_state(probe)[probe.model_id]["state"]
+    assert sorted(saved[name]["id"] for name in entries_in(saved) if saved[name]) == [2, 3, 4]
+
+
+def test_a_page_cannot_put_a_trial_anywhere(run: Any) -> None:
+    probe, page, made = run
+    page.set(_entry_0={"id": 1, "key": "", "view": {}, "thumbnail": None})
+    assert "may not set '_entry_0'" in page.state["error"]["message"] and probe.trials == tuple(made)
+    assert [entry["id"] for entry in page.state["trials"]] == [1, 2, 3]
+    assert page.state["trials"][0]["view"]
+
+
+def test_the_page_has_as_many_places_as_the_kernel() -> None:
+    source = Path(__file__).parents[2] / "js" / "src" / "protocol.ts"
+    assert f"export const PLACES = {KEPT};" in source.read_text(encoding="utf-8")
 
 
 # --------------------------------------------------------------------------------------------- the view

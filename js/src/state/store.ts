@@ -5,6 +5,7 @@ import { batch, computed, signal, type ReadonlySignal, type Signal } from "@prea
 import * as documents from "../document";
 import { choiceOf, pictured, same } from "../document";
 import * as read from "../read";
+import { PLACES } from "../protocol";
 import type { Choice, Document, Failure, Heat, Format, Incoming, Judges, Measure, Offer, Operation, Outgoing, Partly, Rectangle, Settings, Status, Tokens, Trial } from "../protocol";
 import { Pace } from "./pace";
 import { decode, PictureLoader, type Detail, type Picture } from "./picture";
@@ -139,7 +140,9 @@ export class Store {
     this.settings = this.#trait("settings", read.readSettings);
     this.status = this.#trait("status", read.readStatus);
     this.failure = this.#trait("error", read.readFailure);
-    this.trials = this.#trait("trials", read.readTrials);
+    // Each is in a trait of its own: a new trial comes alone, and takes the place of an older one.
+    const entries = Array.from({ length: PLACES }, (_, at) => this.#trait(`_entry_${at}`, read.readTrial));
+    this.trials = computed(() => entries.flatMap((entry) => entry.value ?? []).sort((a, b) => a.id - b.id));
     this.shown = this.#trait("shown", (x) => (typeof x === "number" ? x : -1));
     this.modelInfo = this.#trait("model", read.readModel);
     this.runOnChange = this.#trait("run_on_change", (x) => x === true);
