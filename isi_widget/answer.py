@@ -1,8 +1,8 @@
-"""`Answer` and `Enumeration`: one generated answer, and all probable answers with their exact probabilities;
-shared by decoding and by the uncertainty measures.
+"""`Answer` and `Enumeration`: one generated answer, and all probable answers with exact probabilities. Used
+by decoding and by the uncertainty measures.
 
-Plain data, no torch: not for generating (see `isi_widget.vlm`) nor for measuring
-(see `isi_widget.uncertainty`).
+Plain data, no torch. Not for generating answers (see `isi_widget.vlm`), nor for measuring (see
+`isi_widget.uncertainty`).
 """
 
 from __future__ import annotations
@@ -22,27 +22,27 @@ class Answer:
 
     Attributes
     ----------
-    text : the decoded answer, without special tokens, white space stripped.
-    token_ids, tokens : the T answer tokens, the end-of-sequence token excluded.
-    logprobs : natural log p(y_t | prompt, y_<t) of each answer token, of the model itself, before
-        temperature, top-k or top-p.
-    prompt_ids : ids of the prompt that it answers, image tokens expanded.
-    finished : True if the model ended the answer itself, False if `max_new_tokens` cut it.
-    sampled_logprobs : natural log-probability of each token under the distribution that it was drawn from
-        (after temperature, top-k and top-p); empty where nothing was drawn (greedy, beams).
-    end_logprob : natural log-probability, of the model itself, that the answer ends after its last token,
-        summed over all tokens that end one; None where `max_new_tokens` cut it, and where it is not known
+    text : decoded answer, without special tokens, white space stripped.
+    token_ids : ids of the T answer tokens, end-of-sequence token excluded.
+    tokens : texts of the T answer tokens, end-of-sequence token excluded.
+    logprobs : natural log-probability log p(y_t | prompt, y_<t) of each answer token, before temperature,
+        top-k or top-p.
+    prompt_ids : token ids of the prompt, image tokens expanded.
+    finished : True if the model ended the answer, False if `max_new_tokens` cut it off.
+    sampled_logprobs : natural log-probability of each token under the sampling distribution (after
+        temperature, top-k and top-p); empty for greedy answers and beams.
+    end_logprob : natural log-probability that the answer ends after its last token, summed over all end
+        tokens, before temperature, top-k or top-p; None if `max_new_tokens` cut the answer off, or if unknown
         (servers, older records).
-    sampled_end_logprob : the same under the distribution that the end was drawn from; None where nothing was
-        drawn.
-    alternatives : at each answer token the most likely other tokens there, best first, each as (text, natural
-        log-probability of the model itself); the text is "" where the answer would have ended. Of
-        `VLM.answer` only; empty for beams, for `VLM.sample` and for servers.
+    sampled_end_logprob : the same under the sampling distribution; None for greedy answers and beams.
+    alternatives : for each answer token, the most likely other tokens at that position, best first, each as
+        (text, natural log-probability); the text is "" for the end of the answer. Only from `VLM.answer`;
+        empty for beams, `VLM.sample` and servers.
 
-    reasoning : what a model behind a server wrote before its answer, in tags or in a field of its own; no
-        part of the answer: never judged, compared or clustered. "" where there was none, or none was told.
+    reasoning : text that a model behind a server wrote before its answer, in tags or in a separate field. Not
+        part of the answer: never judged, compared or clustered. "" if the server reported none.
 
-    A server that does not tell them leaves `logprobs` NaN and `token_ids` -1.
+    If a server does not report them, `logprobs` are NaN and `token_ids` are -1.
     """
 
     text: str
@@ -80,9 +80,9 @@ class Answer:
 
     @property
     def missing(self) -> str:
-        """Why there is no answer although the model was asked, in one sentence; "" where there is one.
+        """Why a response holds no answer, in one sentence; "" if there is an answer.
 
-        An empty text that the model ended itself, without reasoning, is an answer.
+        An empty text without reasoning that the model ended itself is an answer.
         """
         if self.text or (self.finished and not self.reasoning):
             return ""
@@ -96,10 +96,10 @@ class Answer:
 
     @property
     def whole_log_likelihood(self) -> float:
-        """Log-probability of the whole answer and its end, in nats: "Yes" and nothing after it.
+        """Log-probability of the whole answer with its end, in nats: "Yes" and nothing after it.
 
-        For an answer that `max_new_tokens` cut, that of all answers that begin like it. NaN where the end is
-        not known.
+        For an answer cut off by `max_new_tokens`: that of all answers that begin like it. NaN if the end is
+        unknown.
         """
         if not self.finished:
             return self.log_likelihood
@@ -111,8 +111,8 @@ class Answer:
         return self.log_likelihood / len(self.logprobs) if self.logprobs else 0.0
 
     def to_dict(self) -> dict[str, Any]:
-        """Return a JSON-ready dict (tuples become lists); without `alternatives` and `reasoning` where there
-        are none.
+        """Return a JSON-ready dict (tuples become lists); empty `alternatives` and `reasoning`
+        are left out.
         """
         record = {
             key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()
@@ -136,18 +136,20 @@ class Answer:
 
 @dataclass(frozen=True)
 class Enumeration:
-    """The most probable answers of a VLM, each once, with exact probabilities (`VLM.enumerate_answers`).
+    """The most probable answers of a VLM, each listed once, with exact probabilities
+    (`VLM.enumerate_answers`).
 
     Attributes
     ----------
-    answers : by falling probability. Different token ids can read the same: such answers stand apart here,
-        and `texts` puts them together.
-    probabilities : of each whole answer with its end, under temperature, top-k and top-p. Of an answer that
-        `max_new_tokens` cut: of all answers that begin like it.
-    rest : probability of all answers that are not listed; `probabilities` and `rest` sum to 1.
-    target : the mass that was asked for.
-    prefixes, batches : beginnings of answers that were looked at, and forward passes that took.
-    budget, temperature, top_k, top_p, max_new_tokens : what was asked for.
+    answers : answers by decreasing probability. Different token ids can give the same text: such answers are
+        separate here; `texts` merges them.
+    probabilities : probability of each whole answer with its end, under temperature, top-k and top-p. For an
+        answer cut off by `max_new_tokens`: of all answers that begin like it.
+    rest : probability of all unlisted answers; `probabilities` and `rest` sum to 1.
+    target : requested mass.
+    prefixes : number of evaluated beginnings of answers.
+    batches : number of forward passes.
+    budget, temperature, top_k, top_p, max_new_tokens : settings of the enumeration.
     """
 
     answers: tuple[Answer, ...]
@@ -182,18 +184,18 @@ class Enumeration:
 
     @property
     def reached(self) -> bool:
-        """Whether the mass that was asked for was found; if not, the answers are too many for the budget."""
+        """Whether the target mass was reached; if not, there are too many answers for the budget."""
         return self.mass >= self.target - 1e-9
 
     @property
     def cut(self) -> float:
-        """Probability of the listed answers that `max_new_tokens` cut."""
+        """Probability of the listed answers that `max_new_tokens` cut off."""
         pairs = zip(self.answers, self.probabilities, strict=True)
         return math.fsum(p for answer, p in pairs if not answer.finished)
 
     @property
     def texts(self) -> dict[str, float]:
-        """Probability of each text, whatever its tokens; by falling probability."""
+        """Probability of each text, summed over its tokenisations; by decreasing probability."""
         found: dict[str, float] = {}
         for answer, p in zip(self.answers, self.probabilities, strict=True):
             found[answer.text] = found.get(answer.text, 0.0) + p

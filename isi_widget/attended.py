@@ -1,9 +1,10 @@
-"""Work in a thread of its own, attended by its caller, who can give it up whatever hangs in it.
+"""Runs work in a separate thread, so that its caller can abandon it even if it hangs.
 
-A template that loops for ever, or a download of code that never returns, cannot be asked to stop. Its caller
-stops waiting at once; the thread is asked to end (`Call` raises in it), and if it is still busy after a
-while an exception is raised in it from outside, which ends any loop that is written in Python. What hangs in
-compiled code goes on unheard. Locks that others need must be held by the caller, never by the work.
+A template that loops for ever, or a download that never returns, cannot be cancelled from inside. The caller
+stops waiting at once. The thread is asked to end (`Call` raises in it); if it is still busy after a while, an
+exception is raised in it from outside, which ends any loop written in Python. Work that hangs in compiled
+code continues, and its result is ignored. Locks that others need must be held by the caller, never by the
+work.
 """
 
 from __future__ import annotations
@@ -17,21 +18,21 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 T = TypeVar("T")
-#: Runs a function in the thread of the caller who attends, and returns its result.
+#: Runs a function in the waiting caller's thread and returns its result.
 Call = Callable[[Callable[[], Any]], Any]
 
-#: Seconds between two looks of the caller.
+#: Seconds between two polls by the caller.
 _PAUSE = 0.05
-#: Seconds that work which was given up has to end by itself; then how often it is interrupted, and the pause.
+#: Seconds that abandoned work has to end by itself; then the number of interrupts and the pause between them.
 _GRACE, _TRIES, _BETWEEN = 3.0, 40, 0.25
 
 
 class _GivenUp(SystemExit):
-    """Ends the thread of work that nobody waits for; `threading` passes over a SystemExit in silence."""
+    """Ends the thread of abandoned work; `threading` ignores a SystemExit."""
 
 
 class _Request:
-    """A function to be called by the caller, and what came of it."""
+    """A function for the caller to run, and its result."""
 
     def __init__(self, function: Callable[[], Any]) -> None:
         self.function = function
@@ -52,7 +53,7 @@ class _Work:
     def run(self) -> None:
         try:
             self.result = self._work(self._call)
-        except BaseException as error:  # raised again by the caller
+        except BaseException as error:  # the caller raises it again
             self.error = error
         finally:
             self.requests.put(None)
@@ -69,16 +70,17 @@ class _Work:
 
 
 def attended(work: Callable[[Call], T], attend: Callable[[], None], name: str = "isi_widget work") -> T:
-    """Do `work` in a thread of its own and wait for it.
+    """Run `work` in a separate thread and wait for it.
 
     Parameters
     ----------
-    work : called with a function that runs others in the caller's thread.
-    attend : called in the caller's thread about twenty times a second; whatever it raises gives the work up.
+    work : function to run; its argument is a function that runs other functions in the caller's thread.
+    attend : function called in the caller's thread about twenty times a second; any exception it raises
+        abandons the work.
 
     Returns
     -------
-    What `work` returns. What it raises is raised here.
+    The result of `work`. Its exceptions are raised here.
     """
     state = _Work(work)
     context = contextvars.copy_context()
@@ -95,7 +97,7 @@ def attended(work: Callable[[Call], T], attend: Callable[[], None], name: str = 
                 break
             request.result = request.function()
             request.done.set()
-    except BaseException:  # an interrupt of the notebook, too
+    except BaseException:  # also an interrupt of the notebook
         _give_up(thread, state)
         raise
     if state.error is not None:
@@ -105,7 +107,7 @@ def attended(work: Callable[[Call], T], attend: Callable[[], None], name: str = 
 
 
 def within(seconds: float, work: Callable[[], T], late: Callable[[], BaseException]) -> T:
-    """Do `work`, for so long at most; then raise what `late` returns."""
+    """Run `work` for at most `seconds` seconds; then raise the exception that `late` returns."""
     end = time.monotonic() + seconds
 
     def attend() -> None:
@@ -116,7 +118,7 @@ def within(seconds: float, work: Callable[[], T], late: Callable[[], BaseExcepti
 
 
 def _give_up(thread: threading.Thread, state: _Work) -> None:
-    """Ask a thread to end, and see to it in the background."""
+    """Ask a thread to end, and enforce it in the background."""
     state.given_up.set()
 
     def interrupt() -> None:

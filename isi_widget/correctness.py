@@ -1,7 +1,7 @@
-"""`judge`: the one rule by which an answer agrees with a truth or not, or cannot be judged. `truth_of_cell`:
-how a table writes yes and no.
+"""`judge`: the rule that decides whether an answer is right, wrong or cannot be judged. `truth_of_cell`: how
+tables write yes and no.
 
-Not for judging meaning (see `isi_widget.uncertainty.entailment`): it compares words, and says so.
+It compares words, not meaning (see `isi_widget.uncertainty.entailment`).
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ _DIGITS = {word: str(number) for number, word in enumerate(_NUMBERS)}
 _NEGATIONS = frozenset({"not", "no", "never", "neither", "nor", "isnt", "arent", "without"})
 _ARTICLES = frozenset({"a", "an", "the"})
 
-#: Other spellings of yes and no. "true" and "false" mean nothing else; 0, 1 and single letters may also be a
-#: count or the name of a choice, so that they need a yes/no question.
+#: Other spellings of yes and no. "true" and "false" are unambiguous; 0, 1 and single letters may also be a
+#: count or the name of a choice, so they need a yes/no question.
 _BOOLEANS = {"true": "yes", "false": "no"}
 _SHORT = {"1": "yes", "0": "no", "y": "yes", "n": "no", "t": "yes", "f": "no"}
 _MEANINGS = {"yes": "yes", "no": "no", **_BOOLEANS, **_SHORT}
@@ -29,19 +29,19 @@ _AUXILIARIES = re.compile(
 )
 _OTHER_QUESTIONS = re.compile(r"how|what|which|who|whom|whose|where|when|count|name|describe|list|tell")
 _THOUSANDS = r"\d{1,3}(?:,\d{3})+(?:\.\d+)?"
-#: A cell or answer that is one number, as tables and spreadsheets write it ("1.0", "1,0", "1,234").
+#: A cell or answer that is a single number, as tables and spreadsheets write it ("1.0", "1,0", "1,234").
 _NUMBER = re.compile(rf"[+-]?(?:{_THOUSANDS}|\d+(?:[.,]\d+)?)")
-#: A number in a text, where a comma may end a clause; else a word.
+#: A number in a text (where a comma may end a clause), or a word.
 _TOKEN = re.compile(rf"(?<![\w.,])[+-]?(?:{_THOUSANDS}|\d+(?:\.\d+)?)(?!\w)|[^\W_]+")
-#: Scripts that put no spaces between words: Thai to Burmese, Khmer, kana, Chinese characters.
+#: Scripts without spaces between words: Thai to Burmese, Khmer, kana, Chinese characters.
 _UNSPACED = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]")
 
 
 @dataclass(frozen=True)
 class Judgement:
-    """Whether an answer is right; None where it cannot be judged, with the reason.
+    """Whether an answer is right; None, with the reason, if it cannot be judged.
 
-    reason : one sentence or two; empty where it was judged, or where there is no truth.
+    reason : one or two sentences; empty if the answer was judged or there is no truth.
     """
 
     correct: bool | None
@@ -54,22 +54,23 @@ def judge(answer: str, truth: str | None, question: str = "") -> Judgement:
     The rule, on lower-case words without punctuation and articles, number words as digits, numbers in one
     form ("3" for "3.0"):
 
-    - the truth is "yes" or "no": the answer's first word is that word, or yeah, yep, yup, nope, nah for it
-      ("No, I see no star.", "**No**" and "Nope." are a "no"; an answer that begins with neither is wrong);
+    - the truth is "yes" or "no": right if the answer's first word is that word or a variant (yeah, yep, yup,
+      nope, nah). "No, I see no star.", "**No**" and "Nope." are a "no"; an answer that begins with neither is
+      wrong;
     - the truth is "true" or "false", or the question asks for yes or no and the truth is 1, 0, "y", "n", "t"
       or "f" (1.0 and 1,0 too): the same, and the answer may begin with any of these spellings;
-    - any other truth: the answer equals it, or holds its words in a row, not right after a negation
-      ("It is red." for "red"; not "It is not red.").
+    - any other truth: right if the answer equals it, or contains its words in a row and not directly after a
+      negation ("It is red." for "red"; not "It is not red.").
 
-    Not judged, with the reason: "yes" or "no" where the truth is 1, 0 or a letter and the question does not
-    show that it asks for yes or no; a truth that an article could be ("A"), has no letter or digit, or is in
-    a script without spaces, unless the answer equals it or plainly has none of it.
+    Not judged, with a reason: "yes" or "no" if the truth is 1, 0 or a letter and the question is not clearly
+    a yes/no question; a truth that could be an article ("A"), has no letter or digit, or is in a script
+    without spaces, unless the answer equals it or clearly does not contain it.
 
     Parameters
     ----------
-    answer : the model's answer.
-    truth : the true answer, or None.
-    question : what was asked; it says whether a truth of "1" can mean yes.
+    answer : answer of the model.
+    truth : true answer, or None.
+    question : question, used to decide whether a truth of "1" can mean yes; default "".
     """
     if truth is None or not truth.strip():
         return Judgement(None)
@@ -98,14 +99,12 @@ def judge(answer: str, truth: str | None, question: str = "") -> Judgement:
 
 
 def is_correct(answer: str, truth: str | None, question: str = "") -> bool | None:
-    """Return `judge(...).correct`: whether an answer agrees with the truth; None where that
-    cannot be said.
-    """
+    """Return `judge(...).correct`: whether an answer agrees with the truth; None if it cannot be judged."""
     return judge(answer, truth, question).correct
 
 
 def _literally(answer: str, truth: str) -> Judgement:
-    """Return a truth whose words cannot be told apart from other words: right if equal, wrong if absent."""
+    """Judge by characters, for a truth that has no separable words: right if equal, wrong if absent."""
     said, true = (
         unicodedata.normalize("NFKC", text).casefold().strip(" .!?\u3002") for text in (answer, truth)
     )
@@ -122,15 +121,13 @@ def _literally(answer: str, truth: str) -> Judgement:
 
 
 def _has_marks(text: str) -> bool:
-    """Return whether letters of a text have marks of their own, as the vowels of Hindi, which
-    `_plain` drops.
-    """
+    """Return whether a text has combining marks, such as Hindi vowels, which `_plain` drops."""
     return any(unicodedata.category(c).startswith("M") for c in unicodedata.normalize("NFKC", text))
 
 
 def asks_yes_no(question: str) -> bool:
-    """Return whether a question can be seen to ask for yes or no: an English one that begins with a verb such
-    as "is" or "does", and offers no choice by "or".
+    """Return whether a question clearly asks for yes or no: English, begins with a verb such as "is" or
+    "does", and offers no choice by "or".
     """
     words = _plain(question)
     choice = "or" in words and words[words.index("or") :] != ["or", "not"]
@@ -138,16 +135,13 @@ def asks_yes_no(question: str) -> bool:
 
 
 def is_yes_no_cell(cell: str) -> bool:
-    """Return whether a cell is yes, no, true, false, y, n, t, f, 1 or 0 (as 1.0 and 1,0 too) in
-    any capitals.
-    """
+    """Return whether a cell is yes, no, true, false, y, n, t, f, 1 or 0 (also 1.0 and 1,0), in any case."""
     return _spelling(cell) in _MEANINGS
 
 
 def truth_of_cell(cell: str, question: str) -> str | None:
-    """Return the truth in a cell of a column where every cell is one of yes or no (`is_yes_no_cell`) or
-    empty: "Yes", "No" or None. A number or letter stays what it is if the question asks for something else
-    ("How many ...?").
+    """Return "Yes", "No" or None for a cell of a column whose cells are all yes, no (`is_yes_no_cell`) or
+    empty. A number or letter is kept if the question asks for something else ("How many ...?").
     """
     word = _spelling(cell)
     if not word:
@@ -163,7 +157,7 @@ def _spelling(cell: str) -> str:
 
 
 def _asks_for_other(question: str) -> bool:
-    """Return whether a question can be seen to ask for something else than yes or no."""
+    """Return whether a question clearly asks for something other than yes or no."""
     words = _plain(question)
     return bool(words) and (bool(_OTHER_QUESTIONS.fullmatch(words[0])) or "how many" in " ".join(words))
 
@@ -187,7 +181,7 @@ def _words(text: str) -> list[str]:
 
 def _one_form(text: str) -> str | None:
     """Return a number in one form: "1" for "1.0", "1,0" and "+1", "1234" for "1,234"; None for
-    another text.
+    other texts.
     """
     if not _NUMBER.fullmatch(text):
         return None

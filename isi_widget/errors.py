@@ -1,19 +1,19 @@
-"""The exceptions of this package that callers are expected to catch.
+"""The exceptions of this package that callers may catch.
 
-Not for wrapping errors of other libraries: those pass through, unless a clearer message can be given.
+Errors of other libraries pass through, unless a clearer message is possible.
 """
 
 
 class InputError(ValueError):
-    """Something that the caller passed is wrong; the message says what, what was expected, and what to do."""
+    """Invalid input; the message states what was wrong, what was expected and what to do."""
 
 
 class OutOfMemory(InputError):
-    """There is not enough memory for what was asked; the message says what to lower.
+    """Not enough memory for the request; the message states what to reduce.
 
-    Nothing is lost: what was allocated for it has been freed, and the model can be used again.
+    Nothing is lost: the memory of the request has been freed, and the model can be used again.
     """
 
 
 class Cancelled(RuntimeError):
-    """The caller asked a running computation to stop, and it has."""
+    """A running computation was cancelled by the caller."""

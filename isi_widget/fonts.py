@@ -1,9 +1,9 @@
-"""One search for a font: what each font file draws, and which fonts of this computer draw the rest.
+"""Font search: which characters a font file draws, and which installed fonts draw the others.
 
-The DejaVu fonts that matplotlib brings draw Latin, Greek, Cyrillic, Arabic, Hebrew and many signs. For the
-rest (Chinese, Japanese, Korean, emoji, ...) the installed fonts are looked through, and only then: a package
-cannot carry them. Plots and the PDF use this; a browser searches by itself, and text drawn on a picture has
-its one shipped font, so that the pixels are the same everywhere. Not for laying out text.
+The DejaVu fonts of matplotlib cover Latin, Greek, Cyrillic, Arabic, Hebrew and many symbols. Only for other
+characters (Chinese, Japanese, Korean, emoji, ...) the installed fonts are searched: such fonts are too large
+to ship. Plots and the PDF use this module. A browser does its own search, and text drawn on a picture always
+uses the shipped font, so that the pixels are the same everywhere. Not for laying out text.
 """
 
 from __future__ import annotations
@@ -13,10 +13,11 @@ from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path
 
-#: Stands for a character that no font draws.
+#: Replaces a character that no font draws.
 UNDRAWABLE = "\N{REPLACEMENT CHARACTER}"
 
-#: Parts of names of fonts that cover much and look calm; others come after them, by name.
+#: Parts of font names with wide coverage and a plain look, preferred in this order; other fonts follow by
+#: name.
 _PREFERRED = (
     "notosanscjk",
     "notosans",
@@ -35,14 +36,14 @@ _PREFERRED = (
     "notoemoji",
     "unifont",
 )
-#: Drawn as bitmaps or in layers of colour, which a page of outlines cannot hold.
+#: Font tables of bitmaps or colour layers, which a PDF with outlines cannot hold.
 _PAINTED = ("CBDT", "sbix", "SVG ")
 
 
 def find(wanted: Iterable[int], paths: Iterable[Path] | None = None) -> list[Path]:
-    """Return fonts of this computer that together draw as much as can be of `wanted` (code points).
+    """Find installed fonts that together draw as many as possible of `wanted` (code points).
 
-    paths : files to look through; None: those that matplotlib finds installed.
+    paths : font files to search; None (default): the installed fonts that matplotlib finds.
     """
     found: list[Path] = []
     left = set(wanted)
@@ -57,7 +58,7 @@ def find(wanted: Iterable[int], paths: Iterable[Path] | None = None) -> list[Pat
 
 
 def advice(missing: Iterable[str]) -> str:
-    """Return what to say of characters that no font draws."""
+    """Return a message about characters that no font draws."""
     named = "".join(sorted(set(missing)))
     more = f" and {len(named) - 40} more" if len(named) > 40 else ""
     return (
@@ -67,7 +68,7 @@ def advice(missing: Iterable[str]) -> str:
 
 
 def _package(character: str) -> str:
-    """Return the package of Debian that draws a character, as far as its name says it."""
+    """Return the Debian package whose font draws a character, guessed from the character's Unicode name."""
     name = unicodedata.name(character, "")
     if any(part in name for part in ("CJK", "HIRAGANA", "KATAKANA", "HANGUL", "BOPOMOFO", "FULLWIDTH")):
         return "fonts-noto-cjk"
@@ -75,7 +76,7 @@ def _package(character: str) -> str:
 
 
 def installed() -> Sequence[Path]:
-    """Return the font files of this computer, those that cover much first."""
+    """Return the installed font files, those with wide coverage first."""
     from matplotlib.font_manager import findSystemFonts
 
     def rank(path: Path) -> tuple[int, bool, str]:
@@ -88,7 +89,7 @@ def installed() -> Sequence[Path]:
 
 @cache
 def characters(path: Path) -> frozenset[int]:
-    """Return code points that a font draws as outlines; none if it cannot be read."""
+    """Return the code points that a font draws as outlines; none if it cannot be read."""
     from fontTools.ttLib import TTFont, TTLibError
 
     try:
@@ -96,5 +97,11 @@ def characters(path: Path) -> frozenset[int]:
             if any(table in font for table in _PAINTED) or not ("glyf" in font or "CFF " in font):
                 return frozenset()
             return frozenset(font.getBestCmap() or ())
-    except (OSError, TTLibError, KeyError, AssertionError, ValueError):  # one of many files of a stranger
+    except (
+        OSError,
+        TTLibError,
+        KeyError,
+        AssertionError,
+        ValueError,
+    ):  # a broken installed font must not stop the search
         return frozenset()

@@ -1,7 +1,7 @@
-"""`html_table`: how a result of numbers looks in a notebook, as a small table.
+"""`html_table`: a small HTML table of numeric results for notebooks.
 
-No script, no style sheet, no outside address; every text is escaped, and the page's own colours are taken.
-Not for charts (`isi_widget.report`).
+No script, no style sheet, no external address; every text is escaped, and the page's colours are used. Not
+for charts (`isi_widget.report`).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _COLUMN, _ROW = ' scope="col"', ' scope="row"'
 def html_table(
     title: str, head: Sequence[str], rows: Iterable[Sequence[str]], notes: Iterable[str] = ()
 ) -> str:
-    """Return a title, a table whose rows begin with their name, and quiet notes below."""
+    """Return the HTML of a title, a table whose rows begin with their name, and notes in small print."""
     above = "".join(_cell("th", name, _COLUMN) for name in head)
     body = "".join(
         f'<tr style="background:none">{_cell("th", first, _ROW)}{"".join(map(_plain_cell, rest))}</tr>'

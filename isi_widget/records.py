@@ -1,7 +1,7 @@
-"""Checks of records that are read back (JSON made by `to_dict`), by the annotations of the class.
+"""Checks of records when they are read (JSON from `to_dict`), based on the annotations of the class.
 
-A record may come from somebody else, or from a damaged file: whatever is wrong with it is one `InputError`.
-A new field of a record is covered by its annotation. Not for what the values mean: its class checks that.
+A record may come from someone else or from a damaged file: any fault raises one `InputError`. A new field is
+covered by its annotation. Not for the meaning of values: the class itself checks that.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ import numpy as np
 
 from isi_widget.errors import InputError
 
-MOST_BYTES = 300_000_000  # of one record as JSON text
-MOST_VALUES = 20_000_000  # numbers, texts, lists and objects in one record
-LONGEST = 1_000_000  # characters of one text of a field
+MOST_BYTES = 300_000_000  # largest size of one record as JSON text
+MOST_VALUES = 20_000_000  # largest number of numbers, texts, lists and objects in one record
+LONGEST = 1_000_000  # most characters of a text field
 DEEPEST = 40
-_LARGEST = 10**300  # of a whole number: it fits into a float
-#: What of `VLM.info()` is shown as a text.
+_LARGEST = 10**300  # largest whole number: it fits into a float
+#: Entries of `VLM.info()` that are shown as text.
 _SAID = (
     "name",
     "family",
@@ -39,8 +39,8 @@ _SAID = (
     "served",
     "fingerprint",
 )
-_MESSAGE = 1000  # characters of an error
-_FLOATS = ("nan", "inf", "-inf")  # which JSON does not have
+_MESSAGE = 1000  # most characters of an error message
+_FLOATS = ("nan", "inf", "-inf")  # JSON has no such numbers
 _DAMAGED = (
     TypeError,
     ValueError,
@@ -54,7 +54,7 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 
 
 class _Wrong(Exception):
-    """What was expected, and where."""
+    """A mismatch: what was expected, and where."""
 
 
 def reader(
@@ -66,16 +66,18 @@ def reader(
     texts: bool = False,
     shown: Collection[str] = (),
 ) -> Callable[[_F], _F]:
-    """Decorate the `from_dict` of a dataclass (below `@classmethod`) with the check of its record.
+    """Decorate the `from_dict` of a dataclass (below `@classmethod`) with a check of its record.
 
     Parameters
     ----------
-    title : what the record is of, with its article.
-    also : keys of the record beside the fields of the class.
-    names : False leaves missing and unknown keys to `from_dict` itself. values : False leaves it the values.
-    texts : whether numbers may be written as "nan", "inf" and "-inf", which `from_dict` turns back.
-    shown : properties of the result that every display needs: they are computed once, so that what cannot be
-        shown is not taken.
+    title : name of the record's content, with its article.
+    also : keys of the record besides the fields of the class; default none.
+    names : False leaves the check of missing and unknown keys to `from_dict`; default True.
+    values : False leaves the check of values to `from_dict`; default True.
+    texts : True allows the numbers "nan", "inf" and "-inf" as text, which `from_dict` converts; default
+        False.
+    shown : properties of the result that every display needs. They are computed once, so that a record that
+        cannot be displayed is refused.
     """
 
     def decorate(from_dict: _F) -> _F:
@@ -102,7 +104,7 @@ def reader(
 
 @contextmanager
 def damaged(title: str) -> Iterator[None]:
-    """Turn whatever a broken record makes of its readers into an `InputError`."""
+    """Turn any exception that a broken record causes in its reader into an `InputError`."""
     try:
         yield
     except InputError as error:
@@ -117,7 +119,7 @@ def damaged(title: str) -> Iterator[None]:
 
 
 def check_names(cls: type, title: str, record: Mapping[str, Any], also: Collection[str] = ()) -> None:
-    """Refuse a record that lacks a field without a default, or has one that is not known."""
+    """Refuse a record that lacks a field without a default, or has an unknown field."""
     every = fields(typing.cast(Any, cls))
     needed = [item.name for item in every if item.default is item.default_factory is MISSING]
     if missing := [name for name in needed if name not in record]:
@@ -131,7 +133,9 @@ def check_names(cls: type, title: str, record: Mapping[str, Any], also: Collecti
 
 
 def check_values(cls: type, title: str, record: Mapping[str, Any], texts: bool = False) -> None:
-    """Refuse a record of which a field holds something else than the class says; other keys are not seen."""
+    """Refuse a record with a field that does not match the annotations of the class; other keys
+    are ignored.
+    """
     for name, hint in _hints(cls).items():
         if name in record:
             try:
@@ -144,7 +148,7 @@ def check_values(cls: type, title: str, record: Mapping[str, Any], texts: bool =
 
 
 def check_model(title: str, model: Mapping[str, Any]) -> None:
-    """Refuse `VLM.info()` of a record whose parts could not be shown."""
+    """Refuse a `VLM.info()` in a record that could not be displayed."""
     for name in _SAID:
         if not isinstance(model.get(name, ""), str | None):
             raise InputError(f"This record of {title} is damaged: the model's {name} must be a text or null.")
@@ -159,7 +163,7 @@ def _hints(cls: type) -> Mapping[str, Any]:
 
 
 def _check(hint: Any, value: Any, depth: int, texts: bool) -> None:
-    """`_Wrong` unless JSON of this value can be what the annotation says."""
+    """Raise `_Wrong` unless the JSON value matches the annotation."""
     if depth > DEEPEST:
         raise _Wrong("less deeply nested")
     origin, inner = get_origin(hint), get_args(hint)
@@ -192,9 +196,9 @@ def _check(hint: Any, value: Any, depth: int, texts: bool) -> None:
             _check(inner[0], key, depth + 1, texts)
             _check(inner[1], item, depth + 1, texts)
     elif getattr(origin, "__name__", "") == "ndarray":
-        return None  # the class makes an array of it, which is quicker
+        return None  # the class converts it to an array, which is faster
     elif is_dataclass(hint) or hasattr(hint, "from_dict"):
-        if not isinstance(value, Mapping):  # what is in it, its own reader checks
+        if not isinstance(value, Mapping):  # its own reader checks the content
             raise _wrong("an object", value)
     else:
         _check_plain(value, depth)
@@ -225,7 +229,7 @@ def _check_list(inner: tuple[Any, ...], value: Any, depth: int, texts: bool) -> 
 
 
 def _check_plain(value: Any, depth: int) -> None:
-    """Anything that JSON has."""
+    """Check that a value consists of JSON types only."""
     if depth > DEEPEST:
         raise _Wrong("less deeply nested")
     if isinstance(value, Mapping):
@@ -244,7 +248,7 @@ def _check_plain(value: Any, depth: int) -> None:
 
 
 def _is_whole(value: Any) -> bool:
-    kind = type(value)  # NumPy's own are taken, too
+    kind = type(value)  # NumPy numbers are accepted, too
     return kind is not bool and issubclass(kind, numbers.Integral) and bool(abs(value) < _LARGEST)
 
 
@@ -257,19 +261,18 @@ def _is_float(value: Any, texts: bool) -> bool:
 def _wrong(expected: str, value: Any) -> _Wrong:
     try:
         text = repr(value)
-    except (RecursionError, ValueError):  # nested too deeply; a number of thousands of digits
+    except (RecursionError, ValueError):  # nested too deeply, or a number with thousands of digits
         text = ""
     return _Wrong(f"{expected}, not {text if 0 < len(text) <= 60 else 'a ' + type(value).__name__}")
 
 
 # ---- texts
 def parse_json(content: bytes | str, title: str, most: int = MOST_BYTES) -> Any:
-    """Return the value of JSON text, whose size, depth and number of values are bounded before it takes any
-    memory.
+    """Parse JSON text; its size, depth and number of values are checked before memory is allocated.
 
     Raises
     ------
-    InputError : it is no JSON (NaN and Infinity are none), or too large.
+    InputError : not JSON (NaN and Infinity are not JSON), or too large.
     """
     data = content.encode("utf-8", "surrogatepass") if isinstance(content, str) else content
     if len(data) > most:

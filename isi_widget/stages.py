@@ -1,6 +1,6 @@
-"""`Stages`: times the stages of one run, reports their progress, and stops between steps when asked to.
+"""`Stages`: times the stages of a run, reports progress, and cancels between steps.
 
-Not for what is done in a stage (see `isi_widget.trial`).
+Not for the work of a stage (see `isi_widget.trial`).
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from typing import Any
 
 from isi_widget.errors import Cancelled
 
-#: progress(stage, done, total), 0 <= done <= total; every stage begins with 0 and ends with total.
+#: Called as progress(stage, done, total), 0 <= done <= total; every stage begins with 0 and ends with total.
 Progress = Callable[[str, int, int], None]
-#: Asked between steps; True means stop.
+#: Polled between steps; True cancels the run.
 Cancel = Callable[[], bool]
 
 
@@ -31,19 +31,19 @@ class Stages:
         self.seconds: dict[str, float] = {}
 
     def check(self) -> None:
-        """Raise `Cancelled` if the caller asks for it."""
+        """Raise `Cancelled` if the caller cancelled."""
         if self._cancel is not None and self._cancel():
             raise Cancelled("The trial was cancelled; no result was kept.")
 
     def report(self, stage: str, done: int, total: int) -> None:
-        """Tell the caller how far a stage is."""
+        """Report the progress of a stage."""
         if self._progress is not None:
             self._progress(stage, done, total)
 
     @contextmanager
     def stage(self, name: str, total: int = 1) -> Iterator[Callable[..., None] | None]:
-        """One stage of at most `total` steps; yields the callback for each token, whose row it takes, or None
-        if nobody wants to know: a token's text is not worked out for nothing.
+        """Run a stage of at most `total` steps. Yields a callback to call with the row of each token, or None
+        if progress is not reported (this avoids needless decoding).
         """
         self.check()
         start, done, previous = time.perf_counter(), 0, 0
@@ -51,8 +51,10 @@ class Stages:
 
         def step(row: int, *_: Any) -> None:
             nonlocal done, previous
-            if row <= previous:  # answers are decoded side by side: one step gives every row a token
-                done = min(done + 1, total - 1)  # they may end early: only the end of the stage is "all done"
+            if row <= previous:  # answers are decoded in a batch: one step gives every row a token
+                done = min(
+                    done + 1, total - 1
+                )  # answers may end early: only the end of the stage reports `total`
                 self.report(name, done, total)
             previous = row
 
@@ -61,5 +63,5 @@ class Stages:
         self.report(name, total, total)
 
     def total(self) -> dict[str, float]:
-        """Return seconds of each stage, and of everything since the start as "total"."""
+        """Return the seconds of each stage, and of everything since the start as "total"."""
         return {**self.seconds, "total": time.perf_counter() - self._start}

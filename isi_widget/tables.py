@@ -1,9 +1,9 @@
-"""Tables as CSV files that are safe to open in a spreadsheet, and come back as they were.
+"""Tables as CSV files: safe to open in a spreadsheet, and read back unchanged.
 
-A spreadsheet takes a cell that begins with =, +, -, @ or a tab for a formula, and an answer of a model may
-begin so. Such a text is written with an apostrophe before it, which spreadsheets take for the mark of a text
-(OWASP, "CSV injection"); `read_csv` takes it away again. Not for data sets of observations
-(`isi_widget.datasets.from_csv` reads cells as they stand).
+A spreadsheet treats a cell that begins with =, +, -, @ or a tab as a formula, and a model's answer may begin
+like that. Such a text is written with a leading apostrophe, which spreadsheets read as the mark of a text
+(OWASP, "CSV injection"); `read_csv` removes it. Not for data sets of observations
+(`isi_widget.datasets.from_csv` reads cells unchanged).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import IO, TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import pandas as pd
 
-#: Columns of trials, comparisons and averages that hold texts, whatever they look like.
+#: Text columns of trials, comparisons and averages, even if the texts look like numbers.
 _TEXTS = frozenset(
     ["condition", "note", "notes", "question", "context", "truth", "answer", "operations", "created", "id"]
     + ["level", "stimulus", "stimulus_key", "image_preset", "context_preset", "entailment", "likelihood"]
@@ -25,30 +25,30 @@ _TEXTS = frozenset(
 )
 
 _MARK = "'"
-#: What a spreadsheet may take for a formula, the full-width forms too; and what carries the mark already.
+#: Texts that a spreadsheet may read as a formula (full-width forms included), and texts that already have the
+#: mark.
 _RISKY = re.compile(r"'*[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
 
 
 def to_csv(frame: pd.DataFrame) -> str:
-    """Return a frame as CSV text (RFC 4180), without its index: texts made harmless, numbers in full
-    precision, what is missing as an empty cell.
+    """Write a frame as CSV text (RFC 4180), without its index: texts made safe, numbers in full precision,
+    missing values as empty cells.
     """
     safe = frame.rename(columns=_guarded).copy()
     for place in range(safe.shape[1]):
         column = safe.iloc[:, place]
         if column.dtype.kind not in "iufbc":
             safe.isetitem(place, [_guarded(value) for value in column])
-    # Both signs of a line's end in the terminator: a text that has one of them is then quoted.
+    # Both line-end characters as terminator: then a text with one of them is quoted.
     text: str = safe.to_csv(index=False, lineterminator="\r\n")
     return text
 
 
 def read_csv(path: str | PathLike[str] | IO[str], **options: Any) -> pd.DataFrame:
-    """Return the frame in a file that was written by `to_csv`; `options` are those of `pandas.read_csv`.
+    """Read a file written by `to_csv`; `options` are those of `pandas.read_csv`.
 
-    Texts are as they were before they were made harmless, and texts of trials stay texts if they look like
-    numbers ("3", "True"). "NA" and "None" are texts; an empty cell is missing, whether the text was empty or
-    there was none.
+    The apostrophes are removed. Texts of trials stay texts even if they look like numbers ("3", "True"). "NA"
+    and "None" are texts; an empty cell is a missing value, also if the text was empty.
     """
     import pandas as pd
 

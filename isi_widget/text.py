@@ -1,9 +1,9 @@
-"""Text that can always be written: halves of characters joined or replaced, where a text comes in.
+"""Repair of input text: lone surrogates are joined or replaced, so that the text can always be written.
 
-JSON and JavaScript write a character beyond U+FFFF (an emoji, say) as two halves, called surrogates. A half
-alone is no character: no file, no page and no server takes it. Each entrance of a text (replies of servers,
-messages of the page, stimuli, data sets, notes, records) calls `repaired` once, so that nothing behind it
-has to care. Not for what a text means.
+JSON and JavaScript write a character beyond U+FFFF (for example an emoji) as two halves, called surrogates. A
+lone half is not a character: files, pages and servers refuse it. Every input of text (replies of servers,
+messages of the page, stimuli, data sets, notes, records) calls `repaired` once, so that all other code can
+ignore the problem.
 """
 
 from __future__ import annotations
@@ -15,19 +15,21 @@ _HALF = re.compile("[\ud800-\udfff]")
 
 
 def repaired(text: str) -> str:
-    """Return the text with neighbouring halves joined to their character, and any other half as U+FFFD."""
+    """Join neighbouring halves to their character; replace any other half by U+FFFD."""
     if text.isascii() or not _HALF.search(text):
         return text
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def held_half(text: str) -> tuple[str, str]:
-    """Return (text, half): a first half at the very end is split off, since its other half may still come."""
+    """Split off a first half at the end of a text, since its second half may still arrive; returns (text,
+    half).
+    """
     return (text[:-1], text[-1]) if text and "\ud800" <= text[-1] <= "\udbff" else (text, "")
 
 
 def all_repaired(value: Any) -> Any:
-    """Return a value made of dicts, lists and tuples, as JSON gives it, with every text in it repaired."""
+    """Return a JSON-like value (dicts, lists, tuples) with every text in it repaired."""
     if isinstance(value, str):
         return repaired(value)
     if isinstance(value, dict):

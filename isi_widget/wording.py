@@ -1,8 +1,8 @@
-"""What can be said of short English answers from their wording alone: yes, no, and "the same words".
+"""Rules on the wording of short English answers: yes, no, and "the same words".
 
-Pure text, no model. Made to be safe rather than clever: two answers are called the same only where the
-difference (capitals, punctuation, an article, "It is ...", "2" for "two") cannot change what is said. Not for
-judging meaning: that is an entailment model's work (`isi_widget.uncertainty.entailment`).
+Pure text, no model. The rules are cautious: two answers are the same only if the difference (case,
+punctuation, an article, "It is ...", "2" for "two") cannot change the meaning. Not for comparing meanings:
+use an entailment model (`isi_widget.uncertainty.entailment`).
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ Verdict = Literal["yes", "no"]
 
 YES = frozenset({"yes", "yeah", "yep", "yup"})
 NO = frozenset({"no", "nope", "nah"})
-#: Each word that says yes or no -> which of them.
+#: Word for yes or no -> "yes" or "no".
 VERDICTS: dict[str, Verdict] = {**dict.fromkeys(YES, "yes"), **dict.fromkeys(NO, "no")}
-#: A yes or no with one of these after it takes something back.
+#: Words that withdraw or limit a preceding yes or no.
 _HEDGES = frozenset({"but", "however", "although", "though", "unless", "except", "or", "depends"}) | {
     *("sure", "unsure", "uncertain", "maybe", "perhaps", "possibly", "probably", "partly", "partially")
 }
@@ -30,13 +30,13 @@ _TENS = ("twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ni
 NUMBERS = {word: number for number, word in enumerate((*_SMALL, *_TEENS))} | {
     word: 10 * number for number, word in enumerate(_TENS, 2)
 }
-#: After these "one" is no number: "no one", "this one".
+#: Words after which "one" is not a number: "no one", "this one".
 _BEFORE_ONE = frozenset({"no", "some", "any", "every", "each", "this", "that", "which", "another", "the"})
 _ARTICLES = frozenset({"a", "an", "the"})
 _SUBJECTS = frozenset({"it", "this", "that", "they", "these", "those", "there"})
 _COPULAS = frozenset({"is", "are"})
 _ANSWER = (("the", "answer", "is"), ("my", "answer", "is"), ("answer",))
-#: "Yes, it is." says no more than "Yes."
+#: "Yes, it is." means the same as "Yes."
 _ELLIPSIS = re.compile(
     r"(?:it|there|he|she|they|that|this|these|those|i|we|you) "
     r"(?:is|are|was|were|does|do|did|can|could|has|have|will|would)(?P<negated> not)?"
@@ -51,20 +51,20 @@ _CONTRACTIONS = (
     (re.compile(r"\b(it|that|this|there)'s\b"), r"\1 is"),
     (re.compile(r"\b(they|these|those|there)'re\b"), r"\1 are"),
 )
-#: Punctuation that is part of what is said: "100%", "#3", "and/or", "AT&T", "me@home".
+#: Punctuation that carries meaning: "100%", "#3", "and/or", "AT&T", "me@home".
 _MEANT = frozenset("%#&@/\\\N{PER MILLE SIGN}\N{SECTION SIGN}")
-#: Symbols of Markdown, which is not said at all.
+#: Symbols of Markdown, which carry no meaning.
 _MARKUP = frozenset("`~^|*_")
 
 
 def yes_or_no(text: str) -> Verdict | None:
-    """Return whether a text is the word yes or no and nothing else but punctuation, quotes or emphasis around
-    it.
+    """Return "yes" or "no" if a text is that word alone, apart from punctuation, quotes or emphasis; else
+    None.
 
     For single tokens: "Yes?", " no", '"No."', "**Yes**".
     """
     if text.isascii() and "yes" not in text.lower() and "no" not in text.lower():
-        return None  # nearly all of a vocabulary
+        return None  # true for nearly every token of a vocabulary
     bare = _folded(text).strip()
     while bare and _is_around(bare[0]):
         bare = bare[1:]
@@ -75,11 +75,11 @@ def yes_or_no(text: str) -> Verdict | None:
 
 @lru_cache(maxsize=20_000)
 def verdict(text: str) -> Verdict | None:
-    """Return the yes or no that an answer clearly gives, or None.
+    """Return the clear yes or no of an answer, or None.
 
-    It stands at the beginning, by itself or before a punctuation mark ("Yes, there is a star."), and nothing
-    after it takes it back ("No, wait, yes", "Yes, but only one", "Yes, there is no star"). "No stars" is no
-    verdict, and neither is another language's: "Sí." means what a reader of Spanish knows.
+    It is at the beginning, alone or before a punctuation mark ("Yes, there is a star."), and nothing after it
+    withdraws it ("No, wait, yes", "Yes, but only one", "Yes, there is no star"). "No stars" is not a verdict.
+    Other languages ("Sí.") are not recognised.
     """
     tokens, first = normalised(text), _first_clause(text)
     if len(tokens) == 1:
@@ -97,14 +97,14 @@ def verdict(text: str) -> Verdict | None:
 
 @lru_cache(maxsize=20_000)
 def normalised(text: str, question: str = "") -> tuple[str, ...]:
-    """Return the words of an answer without what cannot change its meaning; equal for answers that say the
-    same.
+    """Normalise an answer to its words without parts that cannot change the meaning; equal for answers with
+    the same wording.
 
-    Capitals, punctuation, white space, emphasis and quotes go; so do articles before a word, and a beginning
-    like "It is", "There are" or "The answer is". Contractions are spelled out, numbers up to 99 and thousands
-    written in digits, yeah and nope as yes and no, and "Yes, it is." as "yes". What is left alone: signs and
-    decimal points of numbers, per cent, "C++", accents, negations, "Vitamin A", "no one". For a question that
-    asks "how many", "none" is 0.
+    Removed: case, punctuation, white space, emphasis, quotes, articles before a word, and beginnings like "It
+    is", "There are" or "The answer is". Rewritten: contractions in full, numbers up to 99 and thousands in
+    digits, yeah and nope as yes and no, and "Yes, it is." as "yes". Kept: signs and decimal points of
+    numbers, per cent, "C++", accents, negations, "Vitamin A", "no one". If the question asks "how many",
+    "none" becomes 0.
     """
     tokens = _without_articles(_in_digits(_without_beginning(_tokens(text))), text)
     if re.match(r"\W*how many\b", question.lower()) and tokens in (["none"], ["no"], ["nope"]):
@@ -123,8 +123,8 @@ def normalised(text: str, question: str = "") -> tuple[str, ...]:
 
 # ------------------------------------------------------------------------------------------------ pieces
 def _folded(text: str) -> str:
-    """Return lower case, composed, full-width letters as ordinary ones; no more: "ß" is not "ss", "²" not
-    "2".
+    """Return lower-case, composed text with full-width letters as ordinary ones; "ß" does not become "ss",
+    nor "²" "2".
     """
     composed = unicodedata.normalize("NFC", text)
     narrow = "".join(
@@ -135,14 +135,14 @@ def _folded(text: str) -> str:
 
 
 def _is_silent(character: str) -> bool:
-    """Return whether a character is punctuation or markup that says nothing, in any script."""
+    """Return whether a character is punctuation or markup without meaning, in any script."""
     if character in _MEANT:
         return False
     return character in _MARKUP or unicodedata.category(character).startswith("P")
 
 
 def _is_around(character: str) -> bool:
-    """Return whether a character may stand around a word: white space or silent, but no hyphen ("no-one")."""
+    """Return whether a character may surround a word: white space or silent, but not a hyphen ("no-one")."""
     return character.isspace() or (character != "-" and _is_silent(character))
 
 
@@ -165,7 +165,7 @@ def _tokens(text: str) -> list[str]:
 
 
 def _first_clause(text: str) -> list[str]:
-    """Return the words before the first punctuation mark that ends a clause, as they are in `_tokens`."""
+    """Return the words, as in `_tokens`, before the first punctuation mark that ends a clause."""
     folded = _folded(text)
     start = 0
     while start < len(folded) and (_is_silent(folded[start]) or folded[start].isspace()):
@@ -179,7 +179,7 @@ def _first_clause(text: str) -> list[str]:
 
 
 def _without_beginning(tokens: list[str]) -> list[str]:
-    """Without "it is", "there are", "the answer is"; all of it where nothing else would be left."""
+    """Remove a leading "it is", "there are" or "the answer is", unless nothing would be left."""
     for phrase in _ANSWER:
         if tuple(tokens[: len(phrase)]) == phrase and len(tokens) > len(phrase):
             tokens = tokens[len(phrase) :]
@@ -190,7 +190,7 @@ def _without_beginning(tokens: list[str]) -> list[str]:
 
 
 def _without_articles(tokens: list[str], text: str) -> list[str]:
-    """Without articles before a word. A capital A inside the text is a name: "Vitamin A", "Group A wins"."""
+    """Remove articles before a word. A capital A inside the text is a name: "Vitamin A", "Group A wins"."""
     names = len(re.findall(r"(?<=\w )A\b", text)) if not text.isupper() else 0
     found = []
     for i, token in enumerate(tokens):

@@ -1,7 +1,7 @@
-"""Writing files so that nothing is lost: beside the old file, then in its place.
+"""Atomic writing of files: a temporary file next to the old file replaces it.
 
-Whoever reads the file finds the old one or the new one, whole, whatever happens at the write (a full disk, a
-kill, a crash). Not for downloads that go on where they broke off (`isi_widget.datasets.download`).
+A reader finds the complete old file or the complete new file, even after a full disk, a kill or a crash. Not
+for resumable downloads (`isi_widget.datasets.download`).
 """
 
 from __future__ import annotations
@@ -14,20 +14,20 @@ import socket
 import stat
 from pathlib import Path
 
-_LONGEST = 60  # characters of the old name in the new one: file systems take 255 bytes
+_LONGEST = 60  # characters of the old name in the temporary name: file systems allow 255 bytes
 _count = itertools.count()
 
 
 def write_file(path: str | Path, content: bytes | str) -> Path:
-    """Write a file at once or not at all; text as UTF-8. Returns the path as it was given.
+    """Write a file completely or not at all; text as UTF-8. Returns the given path.
 
-    The new file has the permissions of the old one, or those of any new file. A symbolic link stays, and what
-    it leads to is replaced. What is no ordinary file (a pipe, a device) is written to as it is. What an
-    earlier write of this computer left half-written when it was killed is removed.
+    The new file has the permissions of the old one, or those of any new file. A symbolic link stays; its
+    target is replaced. Pipes and devices are written to directly. Unfinished temporary files of killed writes
+    on this computer are removed.
 
     Raises
     ------
-    OSError : it cannot be written; the old file is as it was, and nothing is left beside it.
+    OSError : the file cannot be written; the old file is unchanged, and no temporary file remains.
     """
     data = content.encode("utf-8") if isinstance(content, str) else content
     path = Path(path)
@@ -49,7 +49,7 @@ def write_file(path: str | Path, content: bytes | str) -> Path:
         if mode is not None:
             part.chmod(stat.S_IMODE(mode))
         part.replace(target)
-    except BaseException:  # an interrupt, too, leaves nothing behind
+    except BaseException:  # also after an interrupt
         with contextlib.suppress(OSError):
             part.unlink(missing_ok=True)
         raise
@@ -57,13 +57,13 @@ def write_file(path: str | Path, content: bytes | str) -> Path:
 
 
 def _begin(target: Path) -> str:
-    """Return how the names of the unfinished files of a target begin, on this computer."""
+    """Return the prefix of temporary file names for a target on this computer."""
     host = re.sub(r"[^A-Za-z0-9]", "_", socket.gethostname())[:20]
     return f".{target.name[:_LONGEST]}.{host}-"
 
 
 def _remove_left_over(target: Path) -> None:
-    """Remove unfinished files of processes of this computer that are no more."""
+    """Remove temporary files of processes on this computer that have ended."""
     begin = _begin(target)
     with contextlib.suppress(OSError):
         for name in [path.name for path in target.parent.iterdir()]:
@@ -74,7 +74,7 @@ def _remove_left_over(target: Path) -> None:
 
 def _is_running(process: int) -> bool:
     if os.name == "nt":
-        return True  # asking there is not as simple, and signal 0 would end it
+        return True  # Windows: the check is less simple, and signal 0 would end the process
     try:
         os.kill(process, 0)
     except ProcessLookupError:

@@ -323,7 +323,7 @@ class Uncertainty:
             meanings = self.number_of_clusters
             yield (
                 f"{self.rest:.2g} of the probability was not enumerated. The lower bound is certain; the "
-                f"upper bound holds if the rest has at most {meanings} further meaning{'s' * (meanings != 1)}."
+                f"upper bound holds if it has at most {meanings} further meaning{'s' * (meanings != 1)}."
             )
         yield (
             "Discrete, likelihood-weighted and predictive entropy and the measures without clusters need "
