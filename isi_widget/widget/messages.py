@@ -2,6 +2,10 @@
 
 Pure: an object in, a checked message (or one `InputError`) out. What is done with a message stands in
 `requests.py`, what the synced values may be in `protocol.py`.
+
+Every message may carry an `id`, chosen by the page. It is answered once: by a message of the same kind with
+what was asked for, by "done" where there is nothing to send, by "error", or by "dropped" where a newer one
+took its place.
 """
 
 from __future__ import annotations
@@ -92,6 +96,13 @@ def _file(value: bytes) -> bytes:
 
 
 @dataclass(frozen=True)
+class Asked:
+    """A message whose answer, if it has an id, carries the same one."""
+
+    id: str = field(default="", kw_only=True, metadata={"check": _id})
+
+
+@dataclass(frozen=True)
 class Run:
     """Start a run: what to measure, and with which settings (only the given ones)."""
 
@@ -119,36 +130,36 @@ class Upload:
 
 
 @dataclass(frozen=True)
-class Undo:
+class Undo(Asked):
     """Take back the last step, where it went from one observation to another: the page does others itself."""
 
 
 @dataclass(frozen=True)
-class Redo:
+class Redo(Asked):
     """Make such a step again."""
 
 
 @dataclass(frozen=True)
-class Truth:
+class Truth(Asked):
     """What is the right answer about a picture of the user's own; an empty text: none is known."""
 
     text: str = _checked(lambda value: check_text("truth", value, protocol.MAX_NOTE))
 
 
 @dataclass(frozen=True)
-class Thumbnails:
+class Thumbnails(Asked):
     """Asks for small pictures of observations, by their places in the data set."""
 
     indexes: tuple[int, ...] = _checked(_indexes)
 
 
 @dataclass(frozen=True)
-class Tokens:
+class Tokens(Asked):
     """Asks how many tokens the texts have for the present model."""
 
 
 @dataclass(frozen=True)
-class Reshuffle:
+class Reshuffle(Asked):
     """Another random item in the place of the shown one: "image" or "context"."""
 
     part: str = _checked(protocol.check_part)
@@ -163,7 +174,7 @@ class Code:
 
 
 @dataclass(frozen=True)
-class Models:
+class Models(Asked):
     """Asks for the models that can be loaded."""
 
 
@@ -177,7 +188,7 @@ class Color:
 
 
 @dataclass(frozen=True)
-class Font:
+class Font(Asked):
     """Asks for the font that the kernel writes with, so that the page measures and draws texts alike."""
 
 
@@ -191,7 +202,7 @@ class Map:
 
 
 @dataclass(frozen=True)
-class Cut:
+class Cut(Asked):
     """Cut a patch from another observation's image."""
 
     operation: int = _whole("operation")
@@ -210,17 +221,17 @@ class Detail:
 
 
 @dataclass(frozen=True)
-class Editor:
+class Editor(Asked):
     """Asks for the source of the editor, which is not saved in the notebook."""
 
 
 @dataclass(frozen=True)
-class Still:
+class Still(Asked):
     """Asks for the still that a notebook keeps beside the widget, where its own is older."""
 
 
 @dataclass(frozen=True)
-class History:
+class History(Asked):
     """Asks for the whole document, of which the page does not have all steps."""
 
 
@@ -234,7 +245,7 @@ class Load:
 
 
 @dataclass(frozen=True)
-class Judges:
+class Judges(Asked):
     """Asks for the entailment models that can compare the meanings."""
 
 
@@ -250,21 +261,21 @@ class Judge:
 
 
 @dataclass(frozen=True)
-class Restore:
+class Restore(Asked):
     """Make the input of a trial, named by its number, the present input."""
 
     trial: int = _checked(_trial)
 
 
 @dataclass(frozen=True)
-class Delete:
+class Delete(Asked):
     """Forget a trial."""
 
     trial: int = _checked(_trial)
 
 
 @dataclass(frozen=True)
-class Note:
+class Note(Asked):
     """What to remember of a trial, in the user's words."""
 
     trial: int = _checked(_trial)

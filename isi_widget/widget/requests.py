@@ -1,12 +1,14 @@
 """`Requests`: what a page asks for by a message, and the answer. Each kind of message has one method here.
 
-Quick ones are done at once; what takes time is done in a worker, the newest of a kind. Not for the check of
+A method returns what is sent back under the id of the message; None: it is done, and there is nothing to
+send. Quick ones run at once; what takes time runs in a worker, the newest of a kind. Not for the check of
 messages (`messages.py`), nor for the synced values that a page sets (`sync.py`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 from isi_widget.datasets import Observation
@@ -30,6 +32,37 @@ if TYPE_CHECKING:
     from isi_widget.widget.probe import Probe
 
 
+#: Kinds that run in the worker.
+_SLOW = frozenset(
+    {
+        "models",
+        "judges",
+        "undo",
+        "redo",
+        "cut",
+        "reshuffle",
+        "thumbnails",
+        "tokens",
+        "color",
+        "detail",
+        "map",
+        "code",
+        "export",
+        "still",
+    }
+)
+#: Kinds whose failure stands where a run's result would.
+_RESULTS = frozenset({"run", "load", "judge", "code", "map", "export"})
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a page asked for: JSON-ready fields, and the buffers that go with them."""
+
+    record: Mapping[str, Any]
+    buffers: Sequence[bytes] = ()
+
+
 class Requests:
     """Answers the messages of the pages of one probe."""
 
@@ -45,30 +78,62 @@ class Requests:
         self._worker.release()
 
     def receive(self, content: Any, buffers: Sequence[Any]) -> None:
-        """One custom message of the page. Hands over and returns: this may be the kernel's only thread, or a
-        sub-shell's.
+        """Take one custom message of the page, and return.
+
+        This may be the kernel's only thread, or a sub-shell's.
         """
         id = content.get("id") if isinstance(content, Mapping) else None
         id = id if isinstance(id, str) and len(id) <= 200 else None
         try:
             self._probe._runs.controller.watched = True
             message = messages.parse_message(content, buffers)
-            with self._probe._for_page():
-                getattr(self, f"_on_{type(message).__name__.lower()}")(message)
+            if isinstance(message, messages.Upload):
+                self._on_upload(message, id)
+                return
         except Exception as error:
             self._probe._fail(error, id)
+            return
+        kind = type(message).__name__.lower()
+        work = getattr(self, f"_on_{kind}")
+        if kind in _SLOW:
+            self._later(kind, id, lambda: work(message))
+            return
+        with self._probe._for_page():
+            self._do(kind, id, lambda: work(message), Exception)
 
-    def _later(self, kind: str, work: Callable[[], object], id: str | None = None) -> None:
-        """Do what a page asked for in the worker, and tell of what goes wrong; the newest of a kind waits."""
+    def _later(self, kind: str, id: str | None, work: Callable[[], Answer | None]) -> None:
+        """Do what a page asked for in the worker; the newest of a kind waits."""
+        # a kind of its own for colours: the pointer's questions must not push out that of a click
+        waits = f"color {id}" if kind == "color" else kind
+        # whatever happens in that thread, nobody else would learn of it
+        job = Job(id or kind, lambda job: self._do(kind, id, work, BaseException), kind=waits)
+        replaced = self._worker.submit(job)
+        if replaced is not None and replaced.id != kind:
+            self._probe.send({"kind": "dropped", "id": replaced.id})
 
-        def told(job: Job) -> None:
-            try:
-                work()
-            except BaseException as error:  # in the loader's thread: nobody else would learn of it
-                self._probe._fail(error, id)
+    def _do(
+        self,
+        kind: str,
+        id: str | None,
+        work: Callable[[], Answer | None],
+        caught: type[BaseException],
+    ) -> None:
+        """Do it and send the answer, or show why it failed."""
+        try:
+            answer = work()
+        except caught as error:
+            self._probe._fail(error, id if kind in _RESULTS else None, request=id)
+            return
+        self._reply(kind, id, answer)
 
-        self._worker.submit(Job(id or kind, told, kind=kind))
+    def _reply(self, kind: str, id: str | None, answer: Answer | None) -> None:
+        if answer is not None:
+            of = {"id": id} if id else {}
+            self._probe.send({"kind": kind, **of, **answer.record}, buffers=list(answer.buffers))
+        elif id:
+            self._probe.send({"kind": "done", "id": id})
 
+    # ---- runs and models
     def _on_run(self, asked: messages.Run) -> None:
         self._probe._runs.start(asked.id, asked.what, asked.settings or {})
 
@@ -78,11 +143,11 @@ class Requests:
     def _on_load(self, asked: messages.Load) -> None:
         self._probe._runs.load(asked.id, Source(asked.name, {"quantization": asked.quantization}))
 
-    def _on_models(self, asked: messages.Models) -> None:
-        self._later("models", lambda: self._probe.send({"kind": "models", **offer(self._probe._runs.slot)}))
+    def _on_models(self, _: messages.Models) -> Answer:
+        return Answer(offer(self._probe._runs.slot))
 
-    def _on_judges(self, asked: messages.Judges) -> None:
-        self._later("judges", lambda: self._probe.send({"kind": "judges", **judges.offer(self._probe.vlm)}))
+    def _on_judges(self, _: messages.Judges) -> Answer:
+        return Answer(judges.offer(self._probe.vlm))
 
     def _on_judge(self, asked: messages.Judge) -> None:
         def take() -> None:
@@ -95,16 +160,19 @@ class Requests:
             self._probe.error = None
         self._probe._runs.controller.load_judge(asked.id, asked.name, take)
 
-    def _on_history(self, asked: messages.History) -> None:
+    # ---- the input
+    def _on_history(self, _: messages.History) -> None:
         with self._probe._exclusive():
             self._probe._send_whole_document()
 
-    def _on_upload(self, asked: messages.Upload) -> None:
-        data = self._parts.add(asked)
+    def _on_upload(self, part: messages.Upload, id: str | None) -> None:
+        """Keep one part of a file; the last one brings the picture, and the answer."""
+        data = self._parts.add(part)
         if data is not None:
-            self._worker.submit(Job("upload", lambda job: self._upload(asked.name, data)))
+            self._worker.submit(Job("upload", lambda job: self._open(part.name, data, id)))
 
-    def _upload(self, name: str, data: bytes) -> None:
+    def _open(self, name: str, data: bytes, id: str | None) -> None:
+        """Make the file's picture the present one."""
         try:
             with noting() as notes:
                 picture = load_image(data)
@@ -116,95 +184,75 @@ class Requests:
         except Exception as error:
             # What Pillow cannot read is most often read by what made it.
             hint = "Open it in an image program and save it again as PNG or JPEG."
-            self._probe._fail(error, message=f"{name}: {error}", hint=hint)
+            self._probe._fail(error, message=f"{name}: {error}", hint=hint, request=id)
             return
         if notes:
-            told = f"{name}: {'; '.join(notes)}."
-            self._probe.send({"kind": "notice", "message": told, "hint": "This is what the model is shown."})
+            message = f"{name}: {'; '.join(notes)}."
+            hint = "This is what the model is shown."
+            self._probe.send({"kind": "notice", "message": message, "hint": hint})
+        self._reply("upload", id, None)
 
-    def _on_undo(self, asked: messages.Undo) -> None:
-        self._later("undo", self._probe.undo)
+    def _on_undo(self, _: messages.Undo) -> None:
+        self._probe.undo()
 
-    def _on_redo(self, asked: messages.Redo) -> None:
-        self._later("redo", self._probe.redo)
+    def _on_redo(self, _: messages.Redo) -> None:
+        self._probe.redo()
 
     def _on_truth(self, asked: messages.Truth) -> None:
         self._probe.truth = asked.text.strip() or None
 
     def _on_cut(self, asked: messages.Cut) -> None:
-        self._later("cut", lambda: self._probe.cut(asked.operation, asked.observation))
+        self._probe.cut(asked.operation, asked.observation)
 
     def _on_reshuffle(self, asked: messages.Reshuffle) -> None:
-        self._later("reshuffle", lambda: self._probe.reshuffle(asked.part))
+        self._probe.reshuffle(asked.part)
 
-    def _on_thumbnails(self, asked: messages.Thumbnails) -> None:
-        self._later("thumbnails", lambda: self._send_thumbnails(asked.indexes))
-
-    def _send_thumbnails(self, indexes: Sequence[int]) -> None:
+    def _on_thumbnails(self, asked: messages.Thumbnails) -> Answer:
         """Small pictures of observations, for the rows that the page shows: never a trait, never saved."""
-        found = [self._probe._editor.thumbnail(index) for index in indexes]
-        self._probe.send({"kind": "thumbnails", "indexes": list(indexes)}, found)
+        found = [self._probe._editor.thumbnail(index) for index in asked.indexes]
+        return Answer({"indexes": list(asked.indexes)}, found)
 
-    def _on_tokens(self, asked: messages.Tokens) -> None:
-        self._later("tokens", self._send_tokens)
-
-    def _send_tokens(self) -> None:
+    def _on_tokens(self, _: messages.Tokens) -> Answer | None:
         """How many tokens the prompt has by segment, or why the model would refuse it.
 
         Nothing while the model is busy: the page asks again when it is free.
         """
         if self._probe._runs.controller.status()["state"] != "idle":
-            return
+            return None
         stimulus = self._probe._current()
         counts, problem = None, ""
         if stimulus.current_question.strip() and "segments" not in self._probe._runs.slot.unavailable:
             counts, problem = self._counts.of(stimulus, self._probe._runs.slot.vlm)
-        told = {
-            "key": stimulus.key,
-            "model": self._probe.model["label"],
-            "counts": counts,
-            "problem": problem,
-        }
-        self._probe.send({"kind": "tokens", **told})
+        label = self._probe.model["label"]
+        return Answer({"key": stimulus.key, "model": label, "counts": counts, "problem": problem})
 
-    def _on_color(self, asked: messages.Color) -> None:
-        # a kind of its own: the pointer's questions must not push out that of a click
-        self._later(f"color {asked.id}", lambda: self._tell_color(asked))
-
-    def _tell_color(self, asked: messages.Color) -> None:
+    def _on_color(self, asked: messages.Color) -> Answer | None:
         """The colour of a pixel of the stimulus as it is now; outside of it there is none."""
         image = pictures.shown(self._probe.stimulus)
-        if asked.x < image.width and asked.y < image.height:
-            red, green, blue = cast(tuple[int, int, int], image.getpixel((asked.x, asked.y)))
-            self._probe.send({"kind": "color", "id": asked.id, "color": f"#{red:02x}{green:02x}{blue:02x}"})
+        if asked.x >= image.width or asked.y >= image.height:
+            return None
+        red, green, blue = cast(tuple[int, int, int], image.getpixel((asked.x, asked.y)))
+        return Answer({"color": f"#{red:02x}{green:02x}{blue:02x}"})
 
-    def _on_detail(self, asked: messages.Detail) -> None:
-        self._later("detail", lambda: self._send_detail(asked))
-
-    def _send_detail(self, asked: messages.Detail) -> None:
+    def _on_detail(self, asked: messages.Detail) -> Answer | None:
         """A part of the picture in its own pixels; nothing, where there is none."""
         stimulus = self._probe.stimulus
         found = pictures.detail(pictures.shown(stimulus), asked.region, asked.width)
-        if found is not None:
-            data, region = found
-            record = {"id": asked.id, "region": list(region), "key": pictures.key(stimulus)}
-            self._probe.send({"kind": "detail", **record}, buffers=[data])
+        if found is None:
+            return None
+        data, region = found
+        return Answer({"region": list(region), "key": pictures.key(stimulus)}, [data])
 
-    def _on_map(self, asked: messages.Map) -> None:
-        self._later("map", lambda: self._send_map(asked), asked.id)
-
-    def _send_map(self, asked: messages.Map) -> None:
+    # ---- trials
+    def _on_map(self, asked: messages.Map) -> Answer:
         trial = self._probe._history.get(asked.trial)
         if trial is None:
             raise InputError(f"There is no trial {asked.trial}.")
         layer, share, peak = self._maps.layer(trial, self._probe.vlm, asked.token)
-        self._probe.send({"kind": "map", "id": asked.id, "share": share, "peak": peak}, buffers=[layer])
+        return Answer({"share": share, "peak": peak}, [layer])
 
-    def _on_code(self, asked: messages.Code) -> None:
-        self._later("code", lambda: self._send_code(asked), asked.id)
-
-    def _send_code(self, asked: messages.Code) -> None:
-        self._probe.send({"kind": "code", "id": asked.id, "text": self._probe.code(asked.trial)})
+    def _on_code(self, asked: messages.Code) -> Answer:
+        return Answer({"text": self._probe.code(asked.trial)})
 
     def _on_restore(self, asked: messages.Restore) -> None:
         self._probe.restore(asked.trial)
@@ -215,11 +263,8 @@ class Requests:
     def _on_note(self, asked: messages.Note) -> None:
         self._probe.note(asked.trial, asked.text)
 
-    def _on_export(self, asked: messages.Export) -> None:
+    def _on_export(self, asked: messages.Export) -> Answer:
         numbers = self._probe._history.numbers(asked.trials)
-        self._later("export", lambda: self._send_file(asked, numbers), asked.id)
-
-    def _send_file(self, asked: messages.Export, numbers: list[int]) -> None:
         made = self._probe._file(numbers, asked.format)
         name = tr.file_name(numbers, asked.format)
         if len(made) > protocol.MAX_UPLOAD:
@@ -227,18 +272,15 @@ class Requests:
                 f"{name} has {len(made) >> 20} MB; at most {protocol.MAX_UPLOAD >> 20} MB travel to a "
                 f"page. Write it from a cell: probe.export({numbers}, {asked.format!r}, path={name!r})."
             )
-        record = {"kind": "export", "id": asked.id, "name": name, "type": protocol.FORMATS[asked.format]}
-        self._probe.send(record, buffers=[made])
+        return Answer({"name": name, "type": protocol.FORMATS[asked.format]}, [made])
 
-    def _on_editor(self, asked: messages.Editor) -> None:
-        self._probe.send({"kind": "editor", "text": asset("editor.js").read_text(encoding="utf-8")})
+    # ---- what is not saved with the notebook
+    def _on_editor(self, _: messages.Editor) -> Answer:
+        return Answer({"text": asset("editor.js").read_text(encoding="utf-8")})
 
-    def _on_font(self, asked: messages.Font) -> None:
-        self._probe.send({"kind": "font"}, buffers=[FONT.read_bytes()])
+    def _on_font(self, _: messages.Font) -> Answer:
+        return Answer({}, [FONT.read_bytes()])
 
-    def _on_still(self, asked: messages.Still) -> None:
-        self._later("still", self._send_still)
-
-    def _send_still(self) -> None:
+    def _on_still(self, _: messages.Still) -> Answer:
         still = self._probe._outputs.still()
-        self._probe.send({"kind": "still", "number": still.number, "data": still.bundle()})
+        return Answer({"number": still.number, "data": still.bundle()})

@@ -201,15 +201,25 @@ class PageState(anywidget.AnyWidget):
         message: str | None = None,
         hint: str = "",
         what: str = "",
+        request: str | None = None,
     ) -> None:
-        """Show a failure under the widget, after `what` it is of; the state stays as it was before."""
+        """Show a failure under the widget; the state stays as it was before.
+
+        Parameters
+        ----------
+        error : the failure.
+        id : of the run that it ended; None: no run.
+        message, hint : what is shown in place of the error's own text.
+        what : what failed, put before the message.
+        request : id of the page's request that it answers; None: `id`.
+        """
         self.last_traceback = format_traceback(error)
         found, otherwise = explain(error)
         found = f"{what}: {found}" if what else found
         failure = {"message": message or found, "hint": hint or otherwise, "id": id}
         with self._exclusive():
             self.error = failure
-        self.send({"kind": "error", **failure})
+        self.send({"kind": "error", **failure, "id": request or id})
 
     @contextmanager
     def _for_page(self) -> Iterator[None]:

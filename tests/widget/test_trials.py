@@ -347,6 +347,7 @@ def test_exports_that_cannot_be(probe: Probe, measured: Probe, monkeypatch: pyte
         measured.export(path="/no/such/folder/t.json")
     page = Page(measured)
     page.send({"kind": "export", "id": "e", "trials": [9], "format": "json"})
+    page.wait(lambda page: page.state["error"])
     assert "no trial 9" in page.state["error"]["message"] and page.state["error"]["id"] == "e"
     monkeypatch.setattr(protocol, "MAX_UPLOAD", 100)
     page.send({"kind": "export", "id": "f", "trials": [1], "format": "json"})
