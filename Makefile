@@ -61,8 +61,9 @@ test-notebooks: $(VENV)/.test
 test: check test-js test-notebooks
 	$(PYTEST) -m "not slow"
 
+# New examples of the properties, too: `make test` tries the same ones every time.
 test-all: check test-js test-notebooks
-	$(PYTEST)
+	$(PYTEST) --hypothesis-profile exploring
 
 bench: $(VENV)/.test
 	$(BIN)/python -m benchmarks

@@ -1,6 +1,38 @@
-"""For all tests: no example of a property is judged by the clock."""
+"""For all tests: how properties are tried, which tests are those of a browser, and the embedded model.
 
-from hypothesis import settings
+`steady` tries the same examples of a property in every run, and judges none by the clock: a run that fails,
+fails again. `make test-all` tries new ones (`--hypothesis-profile exploring`).
+"""
 
-settings.register_profile("unhurried", deadline=None)
-settings.load_profile("unhurried")
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+if TYPE_CHECKING:
+    from isi_widget.vlm import VLM
+
+BROWSER = Path(__file__).parent / "browser"
+
+settings.register_profile("exploring", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("steady", settings.get_profile("exploring"), derandomize=True)
+settings.load_profile("steady")
+
+
+def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
+    """Mark the tests of the browser's folder, and no others."""
+    for item in items:
+        if BROWSER in item.path.parents:
+            item.add_marker(pytest.mark.browser)
+
+
+@pytest.fixture(scope="session")
+def vlm() -> VLM:
+    """The embedded model, loaded once."""
+    from isi_widget import load_vlm
+
+    return load_vlm()

@@ -332,7 +332,7 @@ def laid_out(draw):
     return np.array(mass), np.array(boxes), (width, height), size
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(laid_out())
 def test_spread_peak_and_seen_equal_brute_force(case):
     mass, boxes, image_size, size = case

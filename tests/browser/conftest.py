@@ -15,11 +15,6 @@ from playwright.sync_api import expect
 SETUP = "import isi_widget as isi\nvlm = isi.load_vlm()\nobs = isi.datasets.scenes()[0]"
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        item.add_marker(pytest.mark.browser)
-
-
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Any]:
     if find_chromium() is None:

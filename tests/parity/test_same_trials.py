@@ -71,8 +71,8 @@ def test_a_trial_s_older_record_is_read(name):
 
 
 def test_every_operation_preset_and_measure_is_recorded():
-    from isi_widget.trial.settings import WHAT, Settings
     from isi_widget.stimulus.operations import CONTEXT_PRESETS, IMAGE_PRESETS, OPERATIONS
+    from isi_widget.trial.settings import WHAT, Settings
 
     assert list(RECORDED) == [case.name for case in cases()]
     operations = [item for trial in RECORDED.values() for item in trial["stimulus"]["operations"]]

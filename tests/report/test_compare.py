@@ -19,11 +19,6 @@ from isi_widget.trial import run_trial
 
 
 @pytest.fixture(scope="module")
-def vlm():
-    return isi.load_vlm()
-
-
-@pytest.fixture(scope="module")
 def plain():
     return isi.datasets.scenes()[3].stimulus()
 

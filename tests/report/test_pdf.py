@@ -515,7 +515,7 @@ def test_hostile_texts_are_only_ever_text(hostile):
     assert open_report(data) == [trial, hostile]
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(st.text(max_size=60), st.text(max_size=60))
 def test_any_text_comes_to_paper_and_back(question, answer):
     try:

@@ -11,7 +11,7 @@ import pytest
 import uharfbuzz as hb
 from bidi.mirror import MIRRORED
 from fpdf.bidi import BidiParagraph
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw, ImageFont
 
@@ -241,7 +241,6 @@ def test_text_from_left_to_right_is_drawn_as_written(text: str) -> None:
         assert visual(text) == text
 
 
-@settings(deadline=None)
 @given(st.text("אבג12+-.,!()[]{}<>«» abcفق٣\u200f\u202e\u2067", max_size=30))
 def test_the_order_is_that_of_another_implementation(line: str) -> None:
     """fpdf2's of the Unicode algorithm; brackets are mirrored where it says that their level is odd."""

@@ -72,7 +72,7 @@ def test_masks_hold_the_pixels_whose_centres_are_inside(region) -> None:
     assert not inside.any()
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(st.tuples(st.floats(-20, 90), st.floats(-20, 70)), min_size=3, max_size=7).map(tuple))
 def test_masks_of_any_polygon(points) -> None:
     left, top, right, bottom = bounds = region_bounds(points, (WIDTH, HEIGHT))

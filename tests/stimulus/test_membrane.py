@@ -49,7 +49,7 @@ def test_a_ramp_is_continued_as_a_ramp(shape: tuple[int, int]) -> None:
     assert np.abs(got - values).max() <= 1 and np.abs(got - np.asarray(image))[5:-6, 3:-5].max() <= 1
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     st.tuples(st.integers(1, 70), st.integers(1, 70)), st.floats(0.05, 0.999), st.integers(0, 2**32 - 1),
     st.tuples(*[st.integers(0, 255)] * 3),

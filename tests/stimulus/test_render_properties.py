@@ -125,7 +125,7 @@ def stimuli(draw: st.DrawFn, kind: st.SearchStrategy[Operation] = operations) ->
     )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(stimuli())
 def test_json_there_and_back_is_the_same_stimulus(stimulus: Stimulus) -> None:
     text = stimulus.to_json()
@@ -136,14 +136,14 @@ def test_json_there_and_back_is_the_same_stimulus(stimulus: Stimulus) -> None:
     assert again.render().tobytes() == stimulus.render().tobytes()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(stimuli())
 def test_the_page_may_send_the_operations_back_as_they_came(stimulus: Stimulus) -> None:
     sent = json.loads(json.dumps([operation.to_dict() for operation in stimulus.operations]))
     assert stimulus.with_operations(sent) == stimulus
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(stimuli())
 def test_rendering_again_gives_the_same_pixels_cached_or_not(stimulus: Stimulus) -> None:
     first = stimulus.render()
@@ -157,7 +157,7 @@ def test_rendering_again_gives_the_same_pixels_cached_or_not(stimulus: Stimulus)
     assert step_by_step.tobytes() == first.tobytes()
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(visible)
 def test_no_drawing_changes_a_pixel_outside_its_bounds(drawing: Drawing) -> None:
     before = PICTURES[0].array()
@@ -168,7 +168,7 @@ def test_no_drawing_changes_a_pixel_outside_its_bounds(drawing: Drawing) -> None
     assert (after == before).all()
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(visible.filter(lambda drawing: hasattr(drawing, "color")))
 def test_an_opaque_drawing_drawn_twice_lies_between_background_and_colour(drawing: Drawing) -> None:
     color = np.array([int(drawing.color[i : i + 2], 16) for i in (1, 3, 5)])
@@ -177,7 +177,7 @@ def test_an_opaque_drawing_drawn_twice_lies_between_background_and_colour(drawin
     assert (after >= np.minimum(before, color)).all() and (after <= np.maximum(before, color)).all()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(stimuli(drawings | images))
 def test_hidden_and_locked_drawings_are_kept_but_change_nothing(stimulus: Stimulus) -> None:
     plain = stimulus.with_operations(
@@ -192,7 +192,7 @@ def test_hidden_and_locked_drawings_are_kept_but_change_nothing(stimulus: Stimul
     assert len(Stimulus.from_json(stimulus.to_json()).operations) == len(stimulus.operations)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(drawings)
 def test_what_is_seldom_used_is_written_only_when_it_is(drawing: Drawing) -> None:
     record = drawing.to_dict()
@@ -206,7 +206,7 @@ sixteenths = st.integers(-60 * 16, 100 * 16).map(lambda value: value / 16)
 lengths = st.integers(0, 90 * 16).map(lambda value: value / 16)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(sixteenths, sixteenths, lengths, lengths, st.integers(0, 3), st.booleans())
 @example(0.5, 0.5, 3.0, 3.5, 0, False)
 def test_a_polygon_that_is_a_rectangle_is_the_same_region(
@@ -229,7 +229,7 @@ def test_a_polygon_that_is_a_rectangle_is_the_same_region(
         assert paint(PICTURES[0].pil(), [one]).tobytes() == paint(PICTURES[0].pil(), [two]).tobytes()
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(sixteenths, sixteenths, lengths, lengths, angles, points, points, polygons, st.data())
 def test_what_sticks_out_of_the_image_is_cut_off_and_changes_nothing_else(
     x: float, y: float, width: float, height: float, angle: float, start, end, polygon, data: st.DataObject
@@ -263,7 +263,7 @@ def test_what_sticks_out_of_the_image_is_cut_off_and_changes_nothing_else(
     assert np.abs(small - cut).max() <= 1
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(stimuli(), st.data())
 def test_editing_the_list_and_editing_back(stimulus: Stimulus, data: st.DataObject) -> None:
     extra = data.draw(operations)
@@ -275,7 +275,7 @@ def test_editing_the_list_and_editing_back(stimulus: Stimulus, data: st.DataObje
     assert longer.replace(at, longer.operations[at]) == longer
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(
     stimuli(
         drawings

@@ -110,7 +110,7 @@ def test_repeated_points_draw_what_the_others_do() -> None:
     assert not cover(Polygon(CONCAVE, fill=False, line_width=0)).any()
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.tuples(*[st.floats(-40, 90, width=32)] * 2), st.tuples(*[st.floats(0, 90, width=32)] * 2))
 def test_a_polygon_that_is_a_box_is_drawn_as_one(at: tuple[float, float], size: tuple[float, float]) -> None:
     (x, y), (w, h) = at, size
@@ -159,7 +159,7 @@ def test_quarter_turns_are_exact(kind, turns: int) -> None:
     assert across.bounds((WIDTH, HEIGHT)) == upright.bounds((WIDTH, HEIGHT))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.floats(-1000, 1000), st.floats(0.5, 60), st.floats(0.5, 60), st.booleans())
 def test_bounds_of_turned_shapes_are_no_larger_than_they_must_be(
     angle: float, width: float, height: float, is_box: bool

@@ -1,4 +1,4 @@
-"""The real embedded model; a transparent entailment rule where a test computes the clusters by itself."""
+"""A transparent entailment rule where a test computes the clusters by itself."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from isi_widget import Stimulus, datasets, load_vlm
+from isi_widget import Stimulus, datasets
 from isi_widget.trial import Trial, run_trial
 from isi_widget.vlm import VLM
 
@@ -22,11 +22,6 @@ class SameStart:
         starts = np.array([answer[:1].lower() for answer in answers])
         same = (starts[:, None] == starts[None, :]).astype(float)
         return np.stack([1 - same, np.zeros_like(same), same], axis=-1)
-
-
-@pytest.fixture(scope="session")
-def vlm() -> VLM:
-    return load_vlm()
 
 
 @pytest.fixture

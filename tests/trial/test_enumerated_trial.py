@@ -13,11 +13,6 @@ from isi_widget.trial.settings import Settings
 
 
 @pytest.fixture(scope="module")
-def vlm():
-    return isi.load_vlm()
-
-
-@pytest.fixture(scope="module")
 def trial(vlm):
     stimulus = isi.datasets.scenes()[3].stimulus().noise(0.6, seed=1)
     return isi.run_trial(vlm, stimulus, method="enumerated", temperature=1.0, mass=0.97)

@@ -68,7 +68,7 @@ def json_round_trip(trial):
     return Trial.from_dict(json.loads(json.dumps(trial.to_dict(), allow_nan=False)))
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(trials())
 def test_nothing_is_lost_through_json_and_pickle(trial):
     for again in (json_round_trip(trial), pickle.loads(pickle.dumps(trial))):

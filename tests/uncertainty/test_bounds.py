@@ -41,7 +41,7 @@ def completions(draw):
     return masses, further, whole
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(completions())
 def test_every_completion_lies_inside(case):
     masses, further, whole = case

@@ -87,7 +87,7 @@ def test_probabilities_that_rounding_brings_above_one():
     assert posterior.rest == 0.0 and posterior.entropies()[0] == pytest.approx(shannon([0.7, 0.3]), abs=1e-3)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     st.lists(st.tuples(st.integers(0, 4), st.floats(1e-6, 1.0)), min_size=1, max_size=12),
     st.floats(0.01, 1.0),

@@ -464,7 +464,7 @@ def test_boxes_of_a_grid_tile_what_the_model_sees(name, size):
 
 
 @every_family
-@settings(max_examples=15, deadline=None, derandomize=True)
+@settings(max_examples=15)
 @given(size=st.tuples(st.integers(2, 300), st.integers(2, 300)))
 def test_one_row_per_image_feature_at_any_size(name, size):
     assume(max(size) <= 12 * min(size))
@@ -475,7 +475,7 @@ def test_one_row_per_image_feature_at_any_size(name, size):
     assert boxes.dtype == np.float64 and not np.isnan(boxes).all()
 
 
-@settings(max_examples=150, deadline=None, derandomize=True)
+@settings(max_examples=150)
 @given(size=st.tuples(st.integers(2, 300), st.integers(2, 300)), longest=st.sampled_from([90, 100, 128]))
 def test_rows_and_columns_of_idefics_tiles_are_the_processors(size, longest):
     assume(max(size) <= 12 * min(size))
@@ -646,7 +646,6 @@ steps = st.lists(
 )
 
 
-@settings(deadline=None, derandomize=True)
 @given(size=st.tuples(st.integers(2, 9), st.integers(2, 9)), steps=steps, cell=st.integers(1, 3))
 def test_view_follows_every_pixel(size, steps, cell):
     """Brute force: for each column and row, the left and right edge of what it shows; NaN for padding."""

@@ -89,7 +89,7 @@ texts = st.text(st.characters(exclude_categories=("Cs", "Co")), max_size=40).fil
 
 
 @cases
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(context=texts, question=texts.filter(str.strip))
 def test_segments_decode_to_their_texts(family, kind, context, question):
     vlm = tiny_models.vlm(family, kind)

@@ -9,14 +9,9 @@ from collections.abc import Iterator
 import pytest
 from scripted_runs import Script
 
-from isi_widget import Probe, datasets, load_vlm
+from isi_widget import Probe, datasets
 from isi_widget.vlm import VLM
 from isi_widget.widget import controller
-
-
-@pytest.fixture(scope="session")
-def vlm() -> VLM:
-    return load_vlm()
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import isi_widget as isi
@@ -58,7 +58,6 @@ def rebuilt(code: str, stimulus: isi.Stimulus) -> isi.Stimulus:
 
 
 @given(question=TEXTS, context=TEXTS, drawn=TEXTS, answer=TEXTS)
-@settings(deadline=None)
 def test_texts_of_a_stimulus_are_literals(question: str, context: str, drawn: str, answer: str) -> None:
     try:
         stimulus = (
@@ -84,7 +83,6 @@ def test_texts_of_a_stimulus_are_literals(question: str, context: str, drawn: st
 
 
 @given(TEXTS)
-@settings(deadline=None)
 def test_what_a_model_says_of_itself_is_a_literal(text: str) -> None:
     stimulus = isi.Stimulus(PIXELS, "Is there a star?")
     for told in (

@@ -331,9 +331,7 @@ STATES = st.fixed_dictionaries(
     },
 )
 FUZZ = settings(
-    max_examples=150,
-    deadline=None,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+    max_examples=150, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
 )
 KNOWN = set(messages.KINDS)
 
