@@ -27,7 +27,7 @@ from isi_widget.readable import html_table
 if TYPE_CHECKING:
     from isi_widget.answer import Answer
     from isi_widget.vlm import VLM, Prefill
-    from isi_widget.vlm.prompts.prompt import StimulusLike
+    from isi_widget.vlm.protocol import StimulusLike
 
 #: The three inputs, and everything else: template, BOS, and the answer generated so far.
 SEGMENTS = ("image", "context", "question", "other")

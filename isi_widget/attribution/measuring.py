@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Literal
 from isi_widget.attribution.attention import check_answer
 from isi_widget.attribution.maps import AttentionMap, is_whole, listed
 from isi_widget.errors import InputError
+from isi_widget.vlm.protocol import check_vlm_like
 
 if TYPE_CHECKING:
     from isi_widget.answer import Answer
     from isi_widget.vlm import VLM
-    from isi_widget.vlm.prompts.prompt import StimulusLike
+    from isi_widget.vlm.protocol import StimulusLike
 
 #: A record of more bytes keeps the mean over the heads instead of each head.
 LARGEST = 2**28
@@ -124,8 +125,7 @@ def _words(vlm: VLM, ids: Sequence[int]) -> list[str]:
 
 
 def _check_available(vlm: VLM) -> None:
-    if not callable(getattr(vlm, "prefill", None)):
-        raise InputError(f"An attention map needs a VLM, as load_vlm() returns it; got {type(vlm).__name__}.")
+    check_vlm_like(vlm, "An attention map needs")
     for name in ("attention", "image_map"):
         if reason := vlm.unavailable.get(name):
             raise InputError(f"An attention map is not available from {vlm.model_id}: {reason}")

@@ -23,6 +23,7 @@ from isi_widget.study.record import Averages, Row, Skipped
 from isi_widget.trial import Trial, choose_judge, run_trial
 from isi_widget.trial.settings import Settings
 from isi_widget.uncertainty.judges import AUTO
+from isi_widget.vlm.protocol import check_vlm_like
 
 if TYPE_CHECKING:
     from isi_widget.uncertainty.judge import Entailment
@@ -113,8 +114,7 @@ def averages(
         mass=mass,
         budget=budget,
     )
-    if not callable(getattr(vlm, "info", None)):
-        raise InputError(f"Averages need a VLM, as load_vlm() returns it; got {type(vlm).__name__}.")
+    check_vlm_like(vlm, "Averages need")
     observations = _observations(data)
     judge = choose_judge(vlm, entailment, progress, cancel)  # one and the same for all of them
     run = _Run(

@@ -23,6 +23,7 @@ from isi_widget.trial.settings import WHAT, Settings, names_of
 from isi_widget.uncertainty import Uncertainty, uncertainty_of, uncertainty_of_enumeration
 from isi_widget.uncertainty.judge import Chosen, Entailment
 from isi_widget.uncertainty.judges import AUTO, choose
+from isi_widget.vlm.protocol import RESULTS, WAYS, VLMLike, check_vlm_like
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -62,7 +63,7 @@ def choose_judge(
         if progress is not None:
             progress("entailment", round(100 * part), 100)
 
-    scenes = bool(getattr(vlm, "is_embedded", False))
+    scenes = vlm.is_embedded
     return choose(entailment, scenes=scenes, free=free_memory, progress=report, cancel=cancel)
 
 
@@ -77,29 +78,25 @@ def _check_inputs(vlm: object, stimulus: object) -> None:
     if not isinstance(stimulus, Stimulus):
         hint = " Call .stimulus() on the observation." if hasattr(stimulus, "stimulus") else ""
         raise InputError(f"A trial needs a Stimulus; got {type(stimulus).__name__}.{hint}")
-    if not callable(getattr(vlm, "prefill", None)):
-        raise InputError(f"A trial needs a VLM, as load_vlm() returns it; got {type(vlm).__name__}.")
+    check_vlm_like(vlm, "A trial needs")
 
 
-def _check_likelihood(vlm: object, settings: Settings) -> None:
+def _check_likelihood(vlm: VLMLike, settings: Settings) -> None:
     """Refuse what would only be refused when all answers have been drawn, and paid for."""
     sampled = "uncertainty" in settings.what and settings.likelihood == "sampled"
-    if sampled and not getattr(vlm, "tells_sampled", True):
+    if sampled and (reason := vlm.unavailable.get("sampled_logprobs")):
         raise InputError(
-            "likelihood='sampled' needs the log-probabilities of the distribution that answers are drawn "
-            f"from, which {getattr(vlm, 'model_id', 'this model')} does not tell. Use likelihood='raw'."
+            f"likelihood='sampled' is not possible with {vlm.model_id}. {reason} Use likelihood='raw'."
         )
 
 
-def _check_method(vlm: object, settings: Settings) -> None:
+def _check_method(vlm: VLMLike, settings: Settings) -> None:
     """Refuse to enumerate with a model that cannot."""
     if "uncertainty" not in settings.what or settings.method != "enumerated":
         return
-    reason = getattr(vlm, "unavailable", {}).get("enumeration", "")
-    if reason or not callable(getattr(vlm, "enumerate_answers", None)):
+    if reason := vlm.unavailable.get("enumeration"):
         raise InputError(
-            f"method='enumerated' is not possible with {getattr(vlm, 'model_id', 'this model')}. "
-            f"{reason or 'It has no enumerate_answers.'} Use method='sampled'."
+            f"method='enumerated' is not possible with {vlm.model_id}. {reason} Use method='sampled'."
         )
 
 
@@ -275,7 +272,7 @@ def run_trial(
     notes: tuple[str, ...] = ()
     attention: AttentionShares | None = None
     with vlm.lock:  # some families keep state on the model between prefill and decoding
-        _remarks(vlm)  # those of earlier runs
+        vlm.take_remarks()  # those of earlier runs
         with run.stage("prompt"):
             prefill = vlm.prefill(stimulus, attention=attend)
         if attend or "answer" in settings.what:
@@ -308,7 +305,7 @@ def run_trial(
         model = vlm.info()
         if what is None:  # asked at the end: what a server tells is known when it has answered
             notes = (*_missing(vlm), *notes)
-        notes = (*notes, *_remarks(vlm))
+        notes = (*notes, *vlm.take_remarks())
     drawn, note = _answered(sampled)
     if note:
         notes = (*notes, note)
@@ -328,12 +325,6 @@ def run_trial(
         created,
         notes,
     )
-
-
-def _remarks(vlm: VLM) -> tuple[str, ...]:
-    """What a server did that a reader of the results should know, since the last call."""
-    taken: tuple[str, ...] = getattr(vlm, "take_remarks", tuple)()
-    return taken
 
 
 def _answered(sampled: Sequence[Answer] | Enumeration) -> tuple[list[Answer] | Enumeration, str]:
@@ -359,7 +350,7 @@ def _answered(sampled: Sequence[Answer] | Enumeration) -> tuple[list[Answer] | E
 
 def _available(vlm: VLM, what: Sequence[str] | None) -> tuple[str, ...]:
     """The measures to run. One that was asked for by name is not left out silently: `InputError`."""
-    missing: Mapping[str, str] = getattr(vlm, "unavailable", {})
+    missing = vlm.unavailable
     if what is not None:
         names = names_of(what)
         for name in names:
@@ -371,20 +362,11 @@ def _available(vlm: VLM, what: Sequence[str] | None) -> tuple[str, ...]:
     return tuple(name for name in WHAT if name not in missing)
 
 
-_IN_WORDS = {
-    "segments": "the segments of the prompt",
-    "image_map": "where the image tokens lie (image_map)",
-    "yes_no": "the probability of yes and no",
-    "logprobs": "log-probabilities",
-}
-
-
 def _missing(vlm: VLM) -> Iterator[str]:
     """A sentence or two for each thing that this VLM cannot give, with the reason."""
-    for name, reason in getattr(vlm, "unavailable", {}).items():
-        if name == "enumeration":  # another way to measure, not a measure
-            continue
-        yield f"Not available: {_IN_WORDS.get(name, name)}. {reason}"
+    for name, reason in vlm.unavailable.items():
+        if name not in WAYS:
+            yield f"Not available: {RESULTS.get(name, name)}. {reason}"
 
 
 def _told(step: Callable[..., None] | None, on_text: OnText) -> Callable[[int, str, float], None]:

@@ -129,6 +129,10 @@ class LoadedModel:
             "note": _SCENES_ONLY if self.is_embedded else "",
         }
 
+    def take_remarks(self) -> tuple[str, ...]:
+        """Return what was odd about the runs since the last call: nothing, of a model in this process."""
+        return ()
+
     @property
     def _given(self) -> dict[str, Any]:
         """What else than weights makes this model's numbers what they are; only what there is. JSON-ready."""
@@ -168,7 +172,7 @@ class LoadedModel:
 
     @property
     def unavailable(self) -> Mapping[str, str]:
-        """What this model cannot give, and why: any of "segments", "attention", "image_map", "yes_no".
+        """What this model cannot do, and why: any of `protocol.RESULTS` and `protocol.WAYS`.
 
         Empty for a listed family with a usual tokenizer.
         """

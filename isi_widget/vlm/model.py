@@ -23,12 +23,14 @@ from isi_widget.vlm.decoding.cache import row_bytes
 from isi_widget.vlm.decoding.enumeration import Found
 from isi_widget.vlm.decoding.loop import Cancel, OnToken, Pieces, Prefill, Row, Sampler
 from isi_widget.vlm.inside.attention import recording
-from isi_widget.vlm.prompts.prompt import StimulusLike
+from isi_widget.vlm.protocol import StimulusLike
 from isi_widget.vlm.reading import Reader
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
+
+    from isi_widget.vlm.protocol import VLMLike
 
 
 class VLM(Reader):
@@ -332,3 +334,7 @@ class VLM(Reader):
             on_token(row.index, shown[row.index].push(row.ids[-1]), row.logprobs[-1])
 
         return emit
+
+
+if TYPE_CHECKING:
+    _: type[VLMLike] = VLM

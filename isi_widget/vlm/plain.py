@@ -15,7 +15,8 @@ from transformers import GenerationConfig, LogitsProcessorList
 
 from isi_widget.errors import InputError
 from isi_widget.vlm.inside.attention import implementation
-from isi_widget.vlm.prompts.prompt import Prompt, StimulusLike
+from isi_widget.vlm.prompts.prompt import Prompt
+from isi_widget.vlm.protocol import StimulusLike
 
 if TYPE_CHECKING:
     from isi_widget.vlm.loaded import LoadedModel

@@ -17,7 +17,8 @@ from isi_widget.vlm.decoding.cache import fork
 from isi_widget.vlm.decoding.loop import Prefill
 from isi_widget.vlm.inside.attention import AttentionRecorder, recording
 from isi_widget.vlm.loaded import LoadedModel
-from isi_widget.vlm.prompts.prompt import Prompt, StimulusLike
+from isi_widget.vlm.prompts.prompt import Prompt
+from isi_widget.vlm.protocol import StimulusLike
 from isi_widget.vlm.unlisted import try_answers
 
 if TYPE_CHECKING:

@@ -16,8 +16,8 @@ from isi_widget.pretrained.out_of_memory import is_out_of_memory
 from isi_widget.vlm.decoding.loop import Prefill, Sampler, decode_rows
 from isi_widget.vlm.loaded import LoadedModel
 from isi_widget.vlm.plain import TOLERANCES, Plain, precision
-from isi_widget.vlm.prompts.prompt import StimulusLike
 from isi_widget.vlm.prompts.samples import drawing
+from isi_widget.vlm.protocol import StimulusLike
 
 #: Mean difference of log-probabilities that counts as more than rounding, at least.
 _OTHER_ANSWERS = 1e-2

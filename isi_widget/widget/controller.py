@@ -155,7 +155,7 @@ class Controller:
         """Queue the loading of an entailment model, and `then` if it is there. Returns at once."""
 
         def work(job: Job) -> None:
-            scenes = bool(getattr(self._slot.vlm, "is_embedded", False))
+            scenes = self._slot.vlm.is_embedded
             choose(name, scenes=scenes, free=free_memory, progress=self._percent, cancel=job.cancelled)
             then()
 

@@ -35,5 +35,5 @@ def name_of(entailment: Entailment | str) -> str:
 
 def offer(vlm: VLM) -> dict[str, Any]:
     """What the page can choose from: the known models, and which of them "auto" takes for a VLM."""
-    scenes = bool(getattr(vlm, "is_embedded", False))
+    scenes = vlm.is_embedded
     return {"models": list(listed()), "automatic": planned(scenes, free_memory), "free": free_memory("cpu")}

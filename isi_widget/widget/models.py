@@ -49,7 +49,7 @@ class Source:
     @classmethod
     def of(cls, vlm: VLM) -> Source | None:
         """How a model came about that `load_vlm` loaded; None if it was made by hand."""
-        known = dict(getattr(vlm, "loaded_with", None) or {})
+        known = dict(vlm.loaded_with or {})
         return cls(known.pop("name"), known) if known else None
 
     @property
@@ -118,7 +118,7 @@ class ModelSlot:
     @property
     def unavailable(self) -> dict[str, str]:
         """What the present model cannot give: measure -> reason."""
-        return dict(getattr(self._vlm, "unavailable", {}))
+        return {} if self._vlm is None else dict(self._vlm.unavailable)
 
     def put(self, vlm: VLM) -> None:
         """Make it the present model."""

@@ -27,6 +27,7 @@ from isi_widget.stimulus import Stimulus
 from isi_widget.stimulus.drawing import FONT
 from isi_widget.trial import Trial
 from isi_widget.trial.labels import model_label
+from isi_widget.vlm.protocol import is_vlm
 
 if TYPE_CHECKING:
     from isi_widget.answer import Answer
@@ -384,7 +385,7 @@ def _model_of(trial: Trial, vlm: VLM | None) -> VLM:
         from isi_widget.vlm import load_vlm
 
         vlm = load_vlm()
-    if not callable(getattr(vlm, "prefill", None)):
+    if not is_vlm(vlm):
         return vlm  # refused with a word on what it is where it is measured
     info = vlm.info()
     known = trial.model.get("fingerprint"), info.get("fingerprint")

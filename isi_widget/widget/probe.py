@@ -23,6 +23,7 @@ from isi_widget.trial.code import trial_code
 from isi_widget.uncertainty.judge import Entailment
 from isi_widget.uncertainty.judges import AUTO
 from isi_widget.vlm import VLM, load_vlm
+from isi_widget.vlm.protocol import is_vlm
 from isi_widget.widget import editor as ed
 from isi_widget.widget import judges, protocol
 from isi_widget.widget.input_twins import InputTwins
@@ -245,7 +246,7 @@ class Probe(InputTwins, TrialTwins):
 
 
 def _checked_vlm(vlm: Any) -> VLM:
-    if not callable(getattr(vlm, "prefill", None)):
+    if not is_vlm(vlm):
         raise InputError(
             f"vlm must come from isi.load_vlm(), or be None (embedded); got {type(vlm).__name__}."
         )

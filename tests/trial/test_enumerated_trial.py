@@ -10,6 +10,7 @@ import pytest
 import isi_widget as isi
 from isi_widget.errors import InputError
 from isi_widget.trial.settings import Settings
+from isi_widget.vlm import VLM
 
 
 @pytest.fixture(scope="module")
@@ -109,17 +110,18 @@ def test_answers_that_are_too_long_are_said_so(vlm):
     assert any("no answer ended there" in note for note in nothing.notes)
 
 
-def test_a_model_that_cannot_is_refused_before_it_is_asked(trial):
-    class Server:
-        model_id = "far"
+def test_a_model_that_cannot_is_refused_before_it_is_asked(vlm, trial):
+    class Server(VLM):
         unavailable = {"enumeration": "A server shows only text."}  # noqa: RUF012
 
         def prefill(self, *args, **kwargs):
             raise AssertionError("asked")
 
+    server = Server.__new__(Server)
+    server.__dict__.update(vlm.__dict__, model_id="far")
     for run in (isi.run_trial, isi.measure_uncertainty):
         with pytest.raises(InputError, match=r"not possible with far. A server shows only text.*'sampled'"):
-            run(Server(), trial.stimulus, method="enumerated")
+            run(server, trial.stimulus, method="enumerated")
 
 
 @pytest.mark.parametrize(

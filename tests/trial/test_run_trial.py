@@ -305,14 +305,12 @@ def test_what_a_server_turns_out_not_to_tell_is_noted_in_the_same_trial(vlm, sti
 
 
 def test_likelihoods_that_a_server_does_not_tell_are_refused_before_answers_are_paid_for(vlm, stimulus, rule):
-    from isi_widget.vlm.remote.model import RemoteVLM
-
     class Server(Closed):
-        tells_sampled = RemoteVLM.tells_sampled
+        unavailable: ClassVar = {**Closed.unavailable, "sampled_logprobs": "It does not send them."}
 
         def prefill(self, *args, **kwargs):
             raise AssertionError("asked all the same")
 
     for run in (run_trial, measure_uncertainty):
-        with pytest.raises(InputError, match=r"likelihood='sampled'.*embedded does not tell.*'raw'"):
+        with pytest.raises(InputError, match=r"likelihood='sampled'.*It does not send them.*'raw'"):
             run(Server(vlm), stimulus, likelihood="sampled", entailment=rule)

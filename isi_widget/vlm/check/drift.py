@@ -15,7 +15,7 @@ from isi_widget.errors import InputError
 
 if TYPE_CHECKING:
     from isi_widget.vlm.model import VLM
-    from isi_widget.vlm.prompts.prompt import StimulusLike
+    from isi_widget.vlm.protocol import StimulusLike
 
 
 @dataclass(frozen=True)

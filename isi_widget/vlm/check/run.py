@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from isi_widget.answer import Answer
     from isi_widget.vlm.decoding.loop import Prefill
     from isi_widget.vlm.model import VLM
-    from isi_widget.vlm.prompts.prompt import Prompt, StimulusLike
+    from isi_widget.vlm.prompts.prompt import Prompt
+    from isi_widget.vlm.protocol import StimulusLike
 
 _TEXTS = (
     ("Is there a red star?", "Is there a red star?"),

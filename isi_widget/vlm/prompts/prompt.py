@@ -23,7 +23,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from PIL import Image
@@ -33,6 +33,7 @@ from isi_widget.errors import InputError
 from isi_widget.vlm.families.base import Family
 from isi_widget.vlm.prompts.samples import drawing
 from isi_widget.vlm.prompts.turns import History
+from isi_widget.vlm.protocol import StimulusLike
 
 SEGMENTS = ("template", "image", "context", "question")
 #: Segments of prompts whose model was given a system prompt or earlier turns, after the usual ones.
@@ -48,25 +49,6 @@ TEMPLATE_SECONDS = 10.0
 def _mark(number: int) -> str:
     """The mark of an earlier text, by its number."""
     return f"\ue0c0{chr(0xE100 + number)}\ue0c0"
-
-
-class StimulusLike(Protocol):
-    """What a model needs of a stimulus (`isi_widget.stimulus.Stimulus` has it)."""
-
-    @property
-    def current_question(self) -> str:
-        """The question as asked."""
-
-    @property
-    def current_context(self) -> str:
-        """The context; "" for none."""
-
-    @property
-    def key(self) -> str:
-        """Equal for stimuli that show the model the same."""
-
-    def render(self) -> Image.Image:
-        """The exact RGB pixels."""
 
 
 @dataclass(frozen=True, eq=False)

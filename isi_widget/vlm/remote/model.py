@@ -16,7 +16,7 @@ import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 from PIL import Image
@@ -26,7 +26,7 @@ from isi_widget.errors import InputError
 from isi_widget.text import repaired
 from isi_widget.vlm.decoding import loop as decoding
 from isi_widget.vlm.decoding.loop import Cancel, OnToken
-from isi_widget.vlm.prompts.prompt import StimulusLike
+from isi_widget.vlm.protocol import StimulusLike
 from isi_widget.vlm.remote.errors import Refused
 from isi_widget.vlm.remote.gathering import Gathered, Rows, Work, gather
 from isi_widget.vlm.remote.known import Known
@@ -34,6 +34,9 @@ from isi_widget.vlm.remote.replies import Piece, Token
 from isi_widget.vlm.remote.server import Server
 from isi_widget.vlm.remote.watch import Watch
 from isi_widget.wording import yes_or_no
+
+if TYPE_CHECKING:
+    from isi_widget.vlm.protocol import VLMLike
 
 #: Our name of a setting -> the server's field for it; None: the server has none, and the setting is refused.
 FIELDS: Mapping[str, str | None] = {
@@ -48,6 +51,8 @@ _INSIDE = {
     "segments": "A server shows only text, not the tokens of its prompt.",
     "image_map": "A server shows only text, not the places of its image tokens.",
     "enumeration": "A server shows only text, not the probability of each token that may follow.",
+    "sampled_logprobs": "A server sends at most the log-probabilities of the model itself, not those of the "
+    "distribution that answers are drawn from.",
 }
 _PREFILLS_KEPT = 8
 #: How many of the likeliest first tokens yes_no() asks for; servers allow 20 at most, some fewer.
@@ -79,10 +84,11 @@ class RemoteVLM:
     ----------
     model_id : the server's name of the model.
     lock : re-entrant, as `VLM.lock`; requests do not need it.
-    tells_sampled : whether answers carry `sampled_logprobs`; a server tells the model's own at most.
+    is_embedded, loaded_with : False and None; `load_vlm` did not make it.
     """
 
-    tells_sampled = False
+    is_embedded = False
+    loaded_with: None = None
 
     def __init__(
         self,
@@ -528,3 +534,7 @@ def _yes_no(first: Token) -> dict[str, float]:
         if word is not None and not math.isnan(logprob):
             found[word] += math.exp(logprob)
     return {**found, "rest": max(0.0, 1.0 - found["yes"] - found["no"])}
+
+
+if TYPE_CHECKING:
+    _: type[VLMLike] = RemoteVLM

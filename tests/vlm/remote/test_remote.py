@@ -50,6 +50,9 @@ from isi_widget.vlm.remote import server as remote_server
 
 pytest.importorskip("openai", reason="the openai client is not installed (pip install 'isi-widget[remote]')")
 
+#: What no server gives.
+INSIDE = {"attention", "segments", "image_map", "enumeration", "sampled_logprobs"}
+
 
 both = pytest.mark.parametrize("stream", [True, False])
 
@@ -624,9 +627,7 @@ def test_a_refused_request_carries_the_servers_words(script, url):
     vlm = quiet(url)
     with pytest.raises(InputError, match=r"refuses the request \(400\): Unexpected.*'temperature'"):
         vlm.answer(SHOWN)
-    assert vlm.unavailable.keys() == {"attention", "segments", "image_map", "enumeration"}, (
-        "nothing is learned from that"
-    )
+    assert vlm.unavailable.keys() == INSIDE, "nothing is learned from that"
 
 
 def test_the_first_error_of_many_requests_is_raised(script, url):
@@ -741,7 +742,7 @@ def test_connecting_finds_out_what_the_server_tells(script, url):
     vlm = connect(url, "seer")
     assert len(script.bodies) == 1
     assert script.bodies[0]["max_tokens"] == 1
-    assert vlm.unavailable.keys() == {"attention", "segments", "image_map", "enumeration"}
+    assert vlm.unavailable.keys() == INSIDE
     info = vlm.info()
     assert json.loads(json.dumps(info)) == info
     assert (info["name"], info["served"], info["fingerprint"]) == ("seer", "seer-2", "fp")
