@@ -18,6 +18,7 @@ from PIL import Image
 
 from isi_widget.errors import InputError
 from isi_widget.stimulus import checks, effort
+from isi_widget.stimulus.code import stimulus_code
 from isi_widget.stimulus.drawing import (
     Arrow,
     Blur,
@@ -49,6 +50,7 @@ from isi_widget.stimulus.picture import Picture
 from isi_widget.stimulus.presets import Presets
 from isi_widget.stimulus.regions import Region
 from isi_widget.stimulus.rendering import cache, shown, warn_of
+from isi_widget.stimulus.serial import parse_json, stimulus_from_dict, stimulus_to_dict
 
 _O = TypeVar("_O", bound=Operation)
 
@@ -395,16 +397,12 @@ class Stimulus:
 
     def to_dict(self, *, embed: bool = True) -> dict[str, Any]:
         """Return a JSON-ready record; `embed` (default True) includes the pictures as PNG in base64."""
-        from isi_widget.stimulus.serial import stimulus_to_dict
-
         return stimulus_to_dict(self, embed=embed)
 
     @classmethod
     def from_dict(cls, record: Mapping[str, Any], pictures: Mapping[str, Picture] | None = None) -> Stimulus:
         """Rebuild from the record of `to_dict`; pass `pictures` (by SHA-256) if they are not embedded."""
-        from isi_widget.stimulus.serial import stimulus_from_dict
-
-        return stimulus_from_dict(record, pictures)
+        return stimulus_from_dict(cls, record, pictures)
 
     def to_json(self) -> str:
         """Write self-contained JSON text; `schema.json` beside this file describes it."""
@@ -413,16 +411,12 @@ class Stimulus:
     @classmethod
     def from_json(cls, text: str | bytes) -> Stimulus:
         """Rebuild from the record of `to_json`."""
-        from isi_widget.stimulus.serial import parse_json
-
         return cls.from_dict(parse_json(text))
 
     def code(self, name: str = "s") -> str:
         """Write Python that rebuilds this from `obs.stimulus()`; custom images come from a dict
         `pictures`.
         """
-        from isi_widget.stimulus.code import stimulus_code
-
         return stimulus_code(self, name)
 
     def _repr_png_(self) -> bytes:

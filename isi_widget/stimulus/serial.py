@@ -11,14 +11,16 @@ import binascii
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from isi_widget import records
 from isi_widget.errors import InputError
-from isi_widget.stimulus.core import Stimulus
 from isi_widget.stimulus.loading import load_image
 from isi_widget.stimulus.picture import Picture
 from isi_widget.stimulus.presets import Presets
+
+if TYPE_CHECKING:
+    from isi_widget.stimulus.core import Stimulus
 
 FORMAT = "isi_widget.stimulus"
 _MOST_PIXELS = 500_000_000  # of all pictures of one stimulus: 1.5 GB
@@ -74,8 +76,10 @@ def stimulus_to_dict(stimulus: Stimulus, *, embed: bool = True) -> dict[str, Any
     return record
 
 
-def stimulus_from_dict(record: Any, pictures: Mapping[str, Picture] | None = None) -> Stimulus:
-    """Rebuild from the record of `stimulus_to_dict`.
+def stimulus_from_dict(
+    make: type[Stimulus], record: Any, pictures: Mapping[str, Picture] | None = None
+) -> Stimulus:
+    """Rebuild from the record of `stimulus_to_dict`; `make` is the class `Stimulus`, which uses this module.
 
     Raises
     ------
@@ -83,10 +87,12 @@ def stimulus_from_dict(record: Any, pictures: Mapping[str, Picture] | None = Non
         operation.
     """
     with records.damaged("a stimulus"):
-        return _from_dict(_object(record, "The stimulus", _KEYS, _KEYS - _OPTIONAL), pictures)
+        return _from_dict(make, _object(record, "The stimulus", _KEYS, _KEYS - _OPTIONAL), pictures)
 
 
-def _from_dict(record: Mapping[str, Any], pictures: Mapping[str, Picture] | None) -> Stimulus:
+def _from_dict(
+    make: type[Stimulus], record: Mapping[str, Any], pictures: Mapping[str, Picture] | None
+) -> Stimulus:
     if record["format"] != FORMAT:
         raise InputError(f'"format" must be {FORMAT!r}, got {record["format"]!r}.')
     if record["version"] != VERSION or isinstance(record["version"], bool):
@@ -104,7 +110,7 @@ def _from_dict(record: Mapping[str, Any], pictures: Mapping[str, Picture] | None
     truth = "answer" if "answer" in record else "true_answer"
     if record.get(truth) is not None and not isinstance(record[truth], str):
         raise InputError(f'"{truth}" must be text or null, got {record[truth]!r}.')
-    plain = Stimulus(
+    plain = make(
         image=_picture(record["image"], "image", known),
         question=record["question"],
         context=record.get("context", ""),

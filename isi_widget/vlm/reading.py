@@ -19,7 +19,7 @@ from isi_widget.vlm.inside.attention import AttentionRecorder, recording
 from isi_widget.vlm.loaded import LoadedModel
 from isi_widget.vlm.prompts.prompt import Prompt
 from isi_widget.vlm.protocol import StimulusLike
-from isi_widget.vlm.unlisted import try_answers
+from isi_widget.vlm.trying import try_answers
 
 if TYPE_CHECKING:
     import numpy as np

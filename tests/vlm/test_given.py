@@ -16,7 +16,8 @@ from isi_widget.errors import InputError
 from isi_widget.pretrained import placement
 from isi_widget.trial.labels import model_label
 from isi_widget.vlm import check_vlm, load_vlm
-from isi_widget.vlm.loading import memory
+from isi_widget.vlm.loading import fitting, memory
+from isi_widget.vlm.loading.fitting import check_fits
 from isi_widget.widget.models import ModelSlot, Source
 
 SHOWN = Shown(current_context="The star is red.", size=(200, 150))
@@ -331,18 +332,18 @@ def test_an_adapter_does_not_go_on_what_is_offloaded(folders, adapter):
 
 def test_each_device_must_have_room_for_its_part(folders, monkeypatch):
     free = {"cpu": 10**12, "cuda:0": 10**5, "cuda:1": 10**12}
-    monkeypatch.setattr(memory, "free_memory", lambda device: free[str(device)])
+    monkeypatch.setattr(fitting, "free_memory", lambda device: free[str(device)])
     bare, _ = tiny_models.llava()
     spread = placement.apart({"": "cuda:0", "model.language_model": "cuda:1"}, bare)
     arguments = {"quantization": None, "dtype": torch.float32, "quantize_vision": False}
     with pytest.raises(InputError, match=r"What device_map puts of tiny on cuda:0 needs about .* free there"):
-        memory.check_fits("tiny", bare, torch.device("cuda:0"), device_map=spread, **arguments)
+        check_fits("tiny", bare, torch.device("cuda:0"), device_map=spread, **arguments)
     free["cuda:0"] = 10**12
-    memory.check_fits("tiny", bare, torch.device("cuda:0"), device_map=spread, **arguments)
+    check_fits("tiny", bare, torch.device("cuda:0"), device_map=spread, **arguments)
     monkeypatch.setattr(placement, "devices", lambda device_map: tuple(map(torch.device, free)))
     free |= dict.fromkeys(free, 10**5)
     with pytest.raises(InputError, match=r"0\.3 MiB are free on cpu, cuda:0 and cuda:1 together"):
-        memory.check_fits("tiny", bare, torch.device("cuda:0"), device_map="auto", **arguments)
+        check_fits("tiny", bare, torch.device("cuda:0"), device_map="auto", **arguments)
 
 
 def test_a_map_is_spelled_out_without_overlaps():

@@ -27,7 +27,8 @@ from isi_widget.pretrained.out_of_memory import out_of_memory_as_error
 from isi_widget.uncertainty.entailment import load_entailment
 from isi_widget.vlm import load_vlm, models, supported_families
 from isi_widget.vlm.decoding.cache import row_bytes
-from isi_widget.vlm.loading import memory
+from isi_widget.vlm.loading import fitting, memory
+from isi_widget.vlm.loading.fitting import check_fits
 from isi_widget.vlm.loading.load import EMBEDDED
 
 KINDS = [None, "int8", "nf4", "nf4-double"]
@@ -354,10 +355,10 @@ def test_free_memory_of_a_gpu_counts_what_torch_holds_unused(monkeypatch):
 
 def check(name, device, free, monkeypatch, host=None, **arguments):
     limits = {"cuda": free, "cpu": free if device == "cpu" else host}
-    monkeypatch.setattr(memory, "free_memory", lambda place: limits[torch.device(place).type])
+    monkeypatch.setattr(fitting, "free_memory", lambda place: limits[torch.device(place).type])
     bare = memory.skeleton(config_of(name), torch.bfloat16)
     wanted = {"quantization": None, "dtype": torch.bfloat16, "quantize_vision": False} | arguments
-    memory.check_fits(name, bare, torch.device(device), **wanted)
+    check_fits(name, bare, torch.device(device), **wanted)
 
 
 def test_what_fits_passes(monkeypatch):
@@ -393,7 +394,7 @@ def test_too_large_names_a_smaller_checkpoint_that_does_fit(monkeypatch):
 
 
 def test_loading_refuses_before_it_reads_and_can_be_told_to_go_on(saved, monkeypatch):
-    monkeypatch.setattr(memory, "free_memory", lambda place: 1000)
+    monkeypatch.setattr(fitting, "free_memory", lambda place: 1000)
     with monkeypatch.context() as context:
         context.setattr(
             "transformers.AutoModelForImageTextToText.from_pretrained", lambda *a, **k: pytest.fail("read")

@@ -16,6 +16,7 @@ from isi_widget.vlm.families import (  # noqa: F401  (importing registers them)
     qwen3_vl,
     smolvlm,
 )
-from isi_widget.vlm.families.base import Family, family_of, register_family, supported_families
+from isi_widget.vlm.families.base import Family
+from isi_widget.vlm.families.registry import family_of, register_family, supported_families
 
 __all__ = ["Family", "family_of", "register_family", "supported_families"]

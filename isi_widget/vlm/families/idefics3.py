@@ -19,7 +19,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from isi_widget.vlm.families import grids
-from isi_widget.vlm.families.base import Family, register_family
+from isi_widget.vlm.families.base import Family
+from isi_widget.vlm.families.registry import register_family
 
 
 @register_family("idefics3")

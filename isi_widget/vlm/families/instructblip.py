@@ -24,7 +24,8 @@ import torch
 
 from isi_widget.errors import InputError
 from isi_widget.vlm.families import grids
-from isi_widget.vlm.families.base import Family, register_family
+from isi_widget.vlm.families.base import Family
+from isi_widget.vlm.families.registry import register_family
 
 
 @register_family("instructblip")

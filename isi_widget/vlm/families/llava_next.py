@@ -19,8 +19,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from isi_widget.vlm.families import grids
-from isi_widget.vlm.families.base import register_family
 from isi_widget.vlm.families.llava import Llava
+from isi_widget.vlm.families.registry import register_family
 
 
 @register_family("llava_next")

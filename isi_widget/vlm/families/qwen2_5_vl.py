@@ -14,8 +14,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from isi_widget.vlm.families.base import register_family, without_video
+from isi_widget.vlm.families.base import without_video
 from isi_widget.vlm.families.qwen2_vl import Qwen2VL
+from isi_widget.vlm.families.registry import register_family
 
 
 @register_family("qwen2_5_vl")

@@ -20,7 +20,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from isi_widget.vlm.families import grids
-from isi_widget.vlm.families.base import Family, register_family, without_video
+from isi_widget.vlm.families.base import Family, without_video
+from isi_widget.vlm.families.registry import register_family
 
 
 @register_family("qwen2_vl")

@@ -14,8 +14,8 @@ Its own processor wants num2words and a video processor; Idefics3's writes the s
 
 from __future__ import annotations
 
-from isi_widget.vlm.families.base import register_family
 from isi_widget.vlm.families.idefics3 import Idefics3
+from isi_widget.vlm.families.registry import register_family
 
 
 @register_family("smolvlm")

@@ -34,7 +34,9 @@ from isi_widget.pretrained.quantization import (
 from isi_widget.vlm.families import family_of
 from isi_widget.vlm.loading import files, memory
 from isi_widget.vlm.loading.adapters import find_adapter, put_on
+from isi_widget.vlm.loading.checkpoints import models
 from isi_widget.vlm.loading.configuration import configuration, first_line
+from isi_widget.vlm.loading.fitting import check_fits
 from isi_widget.vlm.loading.processors import checked_arguments, load_processor, set_arguments, try_reading
 from isi_widget.vlm.loading.quantization import compute_dtype, kept_modules
 from isi_widget.vlm.model import VLM
@@ -240,7 +242,7 @@ def _load(
     if isinstance(device_map, dict):
         device_map = placement.apart(device_map, bare)
     if check_memory and bare is not None and stored is None:
-        memory.check_fits(
+        check_fits(
             label,
             bare,
             place,
@@ -330,8 +332,6 @@ def _locate(name: str | Path | None, revision: str | None) -> Path | hub.Reposit
 
 def _without_owner(name: str) -> str:
     """What to say of a name that is neither a folder nor, without its owner, one of the hub."""
-    from isi_widget.vlm.loading.checkpoints import models
-
     known = [one.name for one in models(name) if one.name != "embedded"]
     close = (
         f"You may mean {' or '.join(map(repr, known[:3]))}" if known else "'llava-hf/llava-1.5-7b-hf' is one"

@@ -27,9 +27,9 @@ from isi_widget.text import repaired
 from isi_widget.vlm.decoding import loop as decoding
 from isi_widget.vlm.decoding.loop import Cancel, OnToken
 from isi_widget.vlm.protocol import StimulusLike
+from isi_widget.vlm.remote.capabilities import ServerCapabilities
 from isi_widget.vlm.remote.errors import Refused
 from isi_widget.vlm.remote.gathering import Gathered, Rows, Work, gather
-from isi_widget.vlm.remote.known import Known
 from isi_widget.vlm.remote.replies import Piece, Token
 from isi_widget.vlm.remote.server import Server
 from isi_widget.vlm.remote.watch import Watch
@@ -109,7 +109,7 @@ class RemoteVLM:
         self.lock = threading.RLock()
         self._concurrency, self._fields = concurrency, dict(fields)
         self._extra_body, self._detail, self._code = dict(extra_body), detail, code
-        self._known = Known()
+        self._capabilities = ServerCapabilities()
         self._remarks: list[str] = []
         self._prefills: OrderedDict[str, RemotePrefill] = OrderedDict()
 
@@ -127,11 +127,11 @@ class RemoteVLM:
     def unavailable(self) -> dict[str, str]:
         """What cannot be measured, and why: one sentence each."""
         missing = dict(_INSIDE)
-        if self._known.reasons:
+        if self._capabilities.reasons:
             missing["yes_no"] = "The model reasons before it answers: its first token is not its answer's."
-        elif self._known.top is False:
+        elif self._capabilities.top is False:
             missing["yes_no"] = "The server tells no log-probabilities of the likeliest first tokens."
-        if self._known.logprobs is False:
+        if self._capabilities.logprobs is False:
             missing["logprobs"] = (
                 "The server tells no log-probabilities, so that nothing can weigh answers by likelihood; the "
                 "discrete semantic entropy only counts them."
@@ -163,8 +163,8 @@ class RemoteVLM:
                 "what it applies by itself (top-k, repetition penalty) is not known."
             ),
             "server": self.server.base_url,
-            "served": self._known.served,
-            "fingerprint": self._known.fingerprint,
+            "served": self._capabilities.served,
+            "fingerprint": self._capabilities.fingerprint,
             "fields": dict(self._fields),
             "extra_body": json.loads(json.dumps(self._extra_body)),
             **({} if self.system is None else {"system": self.system}),
@@ -334,10 +334,10 @@ class RemoteVLM:
                 continue
             first = next((token for piece in pieces for token in piece.tokens or () if token.top), None)
             break
-        if self._known.reasons:
+        if self._capabilities.reasons:
             self._only_text("yes_no")
         if first is None:
-            self._known.top = False
+            self._capabilities.top = False
             self._only_text("yes_no")
         return _yes_no(first)
 
@@ -423,7 +423,9 @@ class RemoteVLM:
     ) -> list[Answer]:
         """The answers of n rows; what was odd about them is remarked."""
         together = (
-            decoding.ROWS_AT_ONCE if self._fields["n"] is not None and self._known.n is not False else 1
+            decoding.ROWS_AT_ONCE
+            if self._fields["n"] is not None and self._capabilities.n is not False
+            else 1
         )
         jobs = [range(start, min(n, start + together)) for start in range(0, n, together)]
 
@@ -447,7 +449,7 @@ class RemoteVLM:
             warnings.warn(lost, stacklevel=3)
             remarks.append(lost)
         if any(answer.reasoning for answer in answers):
-            self._known.reasons = True
+            self._capabilities.reasons = True
             remarks.append(
                 "The model reasoned before it answered. The reasoning is kept apart (Answer.reasoning), not "
                 "judged and not compared; log-probabilities are those of the answer given its reasoning."
@@ -481,7 +483,7 @@ class RemoteVLM:
         What it is not known to take is left out if it refuses the request; `required`: not what `top` asks.
         """
         refused: Refused | None = None
-        for several, told in self._known.variants(len(rows) > 1, top > 0, required):
+        for several, told in self._capabilities.variants(len(rows) > 1, top > 0, required):
             asked: dict[str, Any] = {**self._extra_body, **settings}
             if several:
                 asked[self._field("n")] = len(rows)
@@ -491,14 +493,14 @@ class RemoteVLM:
                 asked["top_logprobs"] = top
             pieces: list[Piece] = []
             try:
-                for piece in self.server.chat(self._messages(prefill), asked, watch, self._known.note):
+                for piece in self.server.chat(self._messages(prefill), asked, watch, self._capabilities.note):
                     pieces.append(piece)
                     yield piece
             except Refused as error:
                 refused = refused or error
                 continue
             if not watch.stop.is_set():
-                self._known.learn(pieces, len(rows), several, told)
+                self._capabilities.learn(pieces, len(rows), several, told)
             return
         if refused is not None:
             raise refused

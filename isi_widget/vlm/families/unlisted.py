@@ -1,7 +1,7 @@
 """Models that nobody has listed: tried through their chat template, and honest about what cannot be had.
 
 Answers, samples and their log-probabilities need only the processor, the forward and the key-value cache;
-two short answers are compared with those of `generate` (see `vlm/unlisted.py`), and the model is refused if
+two short answers are compared with those of `generate` (see `vlm/trying.py`), and the model is refused if
 they differ. What needs more is checked on the model itself, once: segments by tokenising its prompt again
 (see `vlm/prompts`), attention by comparing a short recorded forward with transformers' own eager attention
 (see `vlm/inside/comparing.py`). Where such a check fails, `VLM.unavailable` gives the reason. Not for
@@ -34,7 +34,7 @@ def is_image_text_to_text(config: Any) -> bool:
     )
 
 
-class Generic(Family):
+class UnlistedFamily(Family):
     """The adapter of one unlisted model; unlike a listed family's it is made for each model."""
 
     shares_features = False

@@ -15,7 +15,7 @@ from isi_widget.vlm.remote.replies import Piece
 
 
 @dataclass
-class Known:
+class ServerCapabilities:
     """Each True, False, or None for not known yet.
 
     Attributes
