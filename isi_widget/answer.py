@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
-from isi_widget import records
 from isi_widget.errors import InputError
+from isi_widget.files import records
 
 
 @dataclass(frozen=True)

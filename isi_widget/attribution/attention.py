@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from isi_widget import records
 from isi_widget.errors import InputError
+from isi_widget.files import records
 from isi_widget.readable import html_table
 
 if TYPE_CHECKING:

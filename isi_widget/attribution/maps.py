@@ -23,10 +23,10 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from isi_widget import records
 from isi_widget.attribution.heat import check_opacity, levels, rgba_image
 from isi_widget.attribution.places import Places
 from isi_widget.errors import InputError
+from isi_widget.files import records
 
 #: One of several, some of them (their mean), or None: the mean of all.
 Choice = int | Sequence[int] | None

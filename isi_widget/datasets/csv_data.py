@@ -16,11 +16,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from isi_widget.correctness import is_yes_no_cell, truth_of_cell
 from isi_widget.datasets.files import ImageFolder
 from isi_widget.datasets.observation import Dataset, Observation
 from isi_widget.errors import InputError
 from isi_widget.stimulus import checks, load_image
+from isi_widget.text.correctness import is_yes_no_cell, truth_of_cell
 
 NEEDED = ("image", "question")
 CONTEXTS = ("complementary", "contradictory", "irrelevant")
@@ -52,7 +52,7 @@ def from_csv(
     1.0 or 1,0, as spreadsheets and pandas do beside an empty cell) is one of yes/no truths, except where the
     question of a row asks for something else ("How many ...?"). There, what programs write into a cell
     without a value ("nan", "NA", "None", "null") is an empty cell. In any other column "1" is the text "1";
-    what that is compared with is said in `isi_widget.correctness.judge`.
+    what that is compared with is said in `isi_widget.text.correctness.judge`.
 
     Parameters
     ----------

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from isi_widget import fonts
+from isi_widget.report import fonts
 from isi_widget.report.pdf.fonts import clean
 from isi_widget.report.style import INPUTS, NEUTRAL, SEGMENT_COLORS
 from isi_widget.trial.terms import SCALES

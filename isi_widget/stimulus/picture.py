@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from isi_widget.errors import InputError
-from isi_widget.writing import write_file
+from isi_widget.files.writing import write_file
 
 
 class Picture:

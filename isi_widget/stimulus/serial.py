@@ -13,8 +13,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from isi_widget import records
 from isi_widget.errors import InputError
+from isi_widget.files import records
 from isi_widget.stimulus.loading import load_image
 from isi_widget.stimulus.picture import Picture
 from isi_widget.stimulus.presets import Presets

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from isi_widget import records
 from isi_widget.errors import Cancelled, InputError
+from isi_widget.files import records
 from isi_widget.stimulus import Stimulus, checks
 from isi_widget.stimulus.labels import labels_of
 from isi_widget.text import all_repaired

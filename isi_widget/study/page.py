@@ -58,7 +58,7 @@ def _skipped(averages: Averages) -> str:
 
 def _measures(averages: Averages) -> Iterator[Bar]:
     samples = averages.settings.samples
-    yield _bar(averages, "correct", "Right answers", "", "By words, see isi_widget.correctness.", 1.0)
+    yield _bar(averages, "correct", "Right answers", "", "By words, see isi_widget.text.correctness.", 1.0)
     yield _bar(
         averages, "answer_probability", "Probability of the answer", "", "Of the greedy answer's tokens.", 1.0
     )

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from isi_widget.datasets import Observation, scenes
 from isi_widget.errors import Cancelled, InputError
-from isi_widget.stages import Cancel, Progress
+from isi_widget.running.stages import Cancel, Progress
 from isi_widget.stimulus import Stimulus, checks
 from isi_widget.study import record
 from isi_widget.study.identity import differences, identity

@@ -13,10 +13,10 @@ from functools import lru_cache
 from pathlib import Path
 
 from isi_widget.errors import InputError
+from isi_widget.files.writing import write_file
 from isi_widget.stimulus import Picture, Stimulus, load_image
 from isi_widget.stimulus.loading import noting
 from isi_widget.trial.literals import literal
-from isi_widget.writing import write_file
 
 #: Bytes of a PNG up to which a picture stands in the code itself.
 INSIDE = 6_000

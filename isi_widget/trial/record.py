@@ -12,13 +12,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from isi_widget import records
 from isi_widget.answer import Answer
 from isi_widget.attribution import AttentionShares
-from isi_widget.correctness import Judgement, judge
 from isi_widget.errors import InputError
+from isi_widget.files import records
 from isi_widget.stimulus import Picture, Stimulus
 from isi_widget.text import repaired
+from isi_widget.text.correctness import Judgement, judge
 from isi_widget.trial.settings import Settings, check_fields
 from isi_widget.uncertainty import Uncertainty
 from isi_widget.uncertainty.bootstrap import LEADING

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from isi_widget.answer import Answer, Enumeration
 from isi_widget.attribution import AttentionShares, measure_attention
 from isi_widget.errors import InputError, OutOfMemory
-from isi_widget.stages import Cancel, Progress, Stages
+from isi_widget.running.stages import Cancel, Progress, Stages
 from isi_widget.stimulus import Stimulus
 from isi_widget.trial.record import Trial
 from isi_widget.trial.settings import WHAT, Settings, names_of

@@ -11,8 +11,8 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from isi_widget import records
 from isi_widget.errors import InputError
+from isi_widget.files import records
 
 WHAT = ("answer", "uncertainty", "attention")
 LIKELIHOODS = ("raw", "sampled")

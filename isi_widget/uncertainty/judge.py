@@ -13,8 +13,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from isi_widget import records
 from isi_widget.errors import InputError
+from isi_widget.files import records
 from isi_widget.uncertainty._checks import Floats
 from isi_widget.uncertainty.clusters import ENTAILMENT, NEUTRAL
 from isi_widget.uncertainty.entailment import EntailmentModel

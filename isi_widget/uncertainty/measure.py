@@ -14,9 +14,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from isi_widget import records
 from isi_widget.answer import Answer
 from isi_widget.errors import InputError
+from isi_widget.files import records
 from isi_widget.readable import html_table
 from isi_widget.uncertainty._checks import Floats, contiguous
 from isi_widget.uncertainty.bootstrap import (

@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from isi_widget import records
 from isi_widget.errors import InputError
+from isi_widget.files import records
 from isi_widget.uncertainty._checks import Floats, Ints, entailment_probabilities, vector, whole_number
 from isi_widget.uncertainty.clusters import CONTRADICTION, ENTAILMENT, NEUTRAL
 from isi_widget.uncertainty.entropy import discrete_semantic_entropy, semantic_entropy

@@ -4,7 +4,7 @@ spelling.
 The rules run before every entailment model, and alone if there is none. A rule decides only obvious cases, in
 both directions or not at all; the rest is left to the model. That "Yes, a dog" entails "Yes" is left to the
 model: as a rule, it would link every yes-answer to the bare word but not to each other, and the clusters
-would depend on the order of the answers. Not for normalising words (see `isi_widget.wording`).
+would depend on the order of the answers. Not for normalising words (see `isi_widget.text.wording`).
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from collections.abc import Hashable, Sequence
 import numpy as np
 import numpy.typing as npt
 
+from isi_widget.text.wording import normalised, verdict
 from isi_widget.uncertainty._checks import Floats
 from isi_widget.uncertainty.clusters import CONTRADICTION, ENTAILMENT
-from isi_widget.wording import normalised, verdict
 
 _COUNT = re.compile(r"-?\d+(\.\d+)?")
 _ONE_HOT = np.eye(3)

@@ -16,13 +16,13 @@ from typing import Any
 
 import torch
 
-from isi_widget.attended import attended
 from isi_widget.errors import Cancelled, InputError
 from isi_widget.pretrained import hub, placement
 from isi_widget.pretrained.devices import choose_device
 from isi_widget.pretrained.hub import Cancel, Progress
 from isi_widget.pretrained.machine import free_memory
 from isi_widget.pretrained.out_of_memory import free_caches
+from isi_widget.running.attended import attended
 from isi_widget.vlm import VLM, load_vlm, models
 from isi_widget.vlm.loading import files, memory
 from isi_widget.widget import messages

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Literal, overload
 
 from isi_widget.errors import InputError
+from isi_widget.files.writing import write_file
 from isi_widget.stimulus import Stimulus
 from isi_widget.study.compare import Comparison
 from isi_widget.trial import Trial
@@ -18,7 +19,6 @@ from isi_widget.widget import protocol
 from isi_widget.widget import trials as tr
 from isi_widget.widget.outputs import Outputs
 from isi_widget.widget.sync import Synced
-from isi_widget.writing import write_file
 
 
 class TrialTwins(Synced):

@@ -10,9 +10,9 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from isi_widget.correctness import is_correct
 from isi_widget.datasets import from_csv
 from isi_widget.errors import InputError
+from isi_widget.text.correctness import is_correct
 
 
 @pytest.fixture

@@ -18,8 +18,8 @@ import pytest
 
 import isi_widget as isi
 from isi_widget import InputError, Trial
+from isi_widget.files.writing import write_file
 from isi_widget.trial.settings import Settings
-from isi_widget.writing import write_file
 
 PACKAGE = Path(isi.__file__).parent
 
@@ -93,7 +93,7 @@ def test_what_fails_leaves_the_old_file_and_nothing_else(
 
 KILLED = """
 import os, sys
-from isi_widget.writing import write_file
+from isi_widget.files.writing import write_file
 os.fsync = lambda file: os.kill(os.getpid(), 9)
 write_file(sys.argv[1], b"other" * 1000)
 """

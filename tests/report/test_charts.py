@@ -10,7 +10,7 @@ import pytest
 from made_fonts import make_font
 from made_trials import HOSTILE, make_trial
 
-from isi_widget import fonts
+from isi_widget.report import fonts
 from isi_widget.report.style import SEGMENT_COLORS
 from isi_widget.study.compare import Comparison
 

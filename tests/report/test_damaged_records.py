@@ -299,7 +299,7 @@ def test_what_is_attached_is_checked(content: bytes, words: str) -> None:
 
 
 def test_a_report_cannot_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    from isi_widget import records
+    from isi_widget.files import records
     from isi_widget.report.pdf import document as pdf
 
     text = json.dumps(_trial().to_dict()).encode()
@@ -358,7 +358,7 @@ def test_halves_of_characters_are_repaired() -> None:
 def test_a_new_field_is_covered_by_its_annotation() -> None:
     import dataclasses
 
-    from isi_widget import records
+    from isi_widget.files import records
 
     @dataclasses.dataclass
     class Made:

@@ -24,8 +24,8 @@ from PIL import Image
 from pypdf.generic import ContentStream
 
 import isi_widget as isi
-from isi_widget import fonts
 from isi_widget.errors import InputError
+from isi_widget.report import fonts
 from isi_widget.report.pdf import fonts as pdf_fonts
 from isi_widget.report.pdf import open_report, report
 from isi_widget.report.pdf.sheet import BOTTOM, MARGIN, MARK

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from isi_widget.correctness import asks_yes_no, is_correct, judge
+from isi_widget.text.correctness import asks_yes_no, is_correct, judge
 
 
 @pytest.mark.parametrize(

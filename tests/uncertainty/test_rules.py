@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from isi_widget.correctness import is_correct
+from isi_widget.text.correctness import is_correct
+from isi_widget.text.wording import normalised, verdict, yes_or_no
 from isi_widget.uncertainty import cluster, relation_by_rule
 from isi_widget.uncertainty.judge import RuleJudge
 from isi_widget.uncertainty.rules import settled
-from isi_widget.wording import normalised, verdict, yes_or_no
 
 SAME = [
     ("Paris", "Paris."),

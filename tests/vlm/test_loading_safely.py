@@ -16,10 +16,10 @@ import tiny_models
 import torch
 from tiny_models import Shown
 
-from isi_widget import attended as attending
-from isi_widget.attended import attended, within
 from isi_widget.errors import Cancelled, InputError
 from isi_widget.pretrained.weights import INDEX, named_in
+from isi_widget.running import attended as attending
+from isi_widget.running.attended import attended, within
 from isi_widget.uncertainty import load_entailment
 from isi_widget.vlm import load_vlm
 from isi_widget.vlm.loading import load as loading

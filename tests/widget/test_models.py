@@ -242,7 +242,7 @@ def test_a_load_that_hangs_is_cancelled_and_everything_goes_on(
 ) -> None:
     """In what is asked before (how much it needs) and in the load itself."""
     page, old, hanging = Page(probe), probe.vlm, threading.Event()
-    monkeypatch.setattr("isi_widget.attended._GRACE", 0.05)
+    monkeypatch.setattr("isi_widget.running.attended._GRACE", 0.05)
     monkeypatch.setattr("isi_widget.vlm.loading.load._PATIENCE", 0.1)
 
     def hang(*_: Any, **__: Any) -> None:

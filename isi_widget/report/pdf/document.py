@@ -16,13 +16,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
-from isi_widget import fonts, records
 from isi_widget.errors import InputError
+from isi_widget.files import records
+from isi_widget.files.writing import write_file
+from isi_widget.report import fonts
 from isi_widget.report.comparison import Compared
 from isi_widget.stimulus import Picture
 from isi_widget.stimulus.labels import labels_of
 from isi_widget.trial import Trial
-from isi_widget.writing import write_file
 
 if TYPE_CHECKING:
     from isi_widget.report.pdf.trial import Entry

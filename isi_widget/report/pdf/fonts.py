@@ -1,6 +1,6 @@
 """Fonts of the PDF report: those it always has, and what is written where no font draws a character.
 
-Not for finding fonts (`isi_widget.fonts`) nor for laying out text (see `pdf_sheet`).
+Not for finding fonts (`isi_widget.report.fonts`) nor for laying out text (see `pdf_sheet`).
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from isi_widget import fonts
-from isi_widget.fonts import UNDRAWABLE, characters
+from isi_widget.report import fonts
+from isi_widget.report.fonts import UNDRAWABLE, characters
 
 #: Stands for the number of pages. Noncharacters: `clean` lets none through, so no text can contain it.
 PAGES = "\ufdd0\ufdd0\ufdd0"

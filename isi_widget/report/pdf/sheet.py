@@ -17,7 +17,7 @@ from fpdf import FPDF, ViewerPreferences
 from fpdf.enums import MethodReturnValue, XPos, YPos
 
 from isi_widget._version import __version__
-from isi_widget.fonts import UNDRAWABLE, characters
+from isi_widget.report.fonts import UNDRAWABLE, characters
 from isi_widget.report.pdf.fonts import (
     MONO,
     PAGES,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from isi_widget.errors import InputError
+from isi_widget.text.wording import yes_or_no
 from isi_widget.vlm.decoding.loop import decode
-from isi_widget.wording import yes_or_no
 
 
 def yes_no_ids(tokenizer: Any, model_id: str) -> dict[str, tuple[int, ...]]:

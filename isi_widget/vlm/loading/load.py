@@ -18,7 +18,6 @@ from typing import Any
 import torch
 
 from isi_widget import embedded
-from isi_widget.attended import Call, attended
 from isi_widget.errors import Cancelled, InputError
 from isi_widget.pretrained import hub, placement
 from isi_widget.pretrained.devices import choose_device
@@ -31,6 +30,7 @@ from isi_widget.pretrained.quantization import (
     keep_layout,
     quantization_config,
 )
+from isi_widget.running.attended import Call, attended
 from isi_widget.vlm.families import family_of
 from isi_widget.vlm.loading import files, memory
 from isi_widget.vlm.loading.adapters import find_adapter, put_on

@@ -28,8 +28,8 @@ from typing import Any
 import torch
 from PIL import Image
 
-from isi_widget.attended import within
 from isi_widget.errors import InputError
+from isi_widget.running.attended import within
 from isi_widget.vlm.families.base import Family
 from isi_widget.vlm.prompts.samples import drawing
 from isi_widget.vlm.prompts.turns import History

@@ -24,6 +24,7 @@ from PIL import Image
 from isi_widget.answer import Answer
 from isi_widget.errors import InputError
 from isi_widget.text import repaired
+from isi_widget.text.wording import yes_or_no
 from isi_widget.vlm.decoding import loop as decoding
 from isi_widget.vlm.decoding.loop import Cancel, OnToken
 from isi_widget.vlm.protocol import StimulusLike
@@ -33,7 +34,6 @@ from isi_widget.vlm.remote.gathering import Gathered, Rows, Work, gather
 from isi_widget.vlm.remote.replies import Piece, Token
 from isi_widget.vlm.remote.server import Server
 from isi_widget.vlm.remote.watch import Watch
-from isi_widget.wording import yes_or_no
 
 if TYPE_CHECKING:
     from isi_widget.vlm.protocol import VLMLike
