@@ -1,6 +1,6 @@
-"""Observations and where they come from: built-in scenes, one's own CSV and folders, the ISI VQA set.
+"""Observations and their sources: built-in scenes, your own CSV and folders, the ISI VQA data set.
 
-Works without torch. Not for models (`isi_widget.vlm`): the two do not know each other.
+Works without torch and without models (`isi_widget.vlm`).
 """
 
 from isi_widget.datasets.csv_data import from_csv

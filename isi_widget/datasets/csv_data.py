@@ -1,7 +1,7 @@
-"""`from_csv`: a data set from one's own table and folders of images.
+"""`from_csv`: a data set from your own table and folders of images.
 
-Not for the images themselves, which are loaded when they are first needed, nor for the layout of the ISI
-VQA set (`isi_data` gives that one to this).
+Images are loaded when first needed. Not for the layout of the ISI VQA data set (see `isi_data`, which calls
+this).
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from isi_widget.text.correctness import is_yes_no_cell, truth_of_cell
 NEEDED = ("image", "question")
 CONTEXTS = ("complementary", "contradictory", "irrelevant")
 KNOWN = (*NEEDED, "annotated", "context", "answer", *CONTEXTS, "level", "id")
-#: What programs write into a cell without a value, lower case.
+#: Texts that programs write into empty cells, lower case.
 _NO_VALUE = frozenset({"", "nan", "na", "n/a", "#n/a", "<na>", "none", "null"})
-#: As many row errors are printed; the rest are counted.
+#: Number of row errors in a message; further errors are counted.
 MOST_ERRORS = 50
 
 
@@ -40,38 +40,38 @@ def from_csv(
     delimiter: str = ",",
     on_error: Literal["raise", "skip"] = "raise",
 ) -> Dataset:
-    """Return a data set from a CSV file (UTF-8, with a header) and one or two folders of images.
+    """Load a data set from a CSV file (UTF-8, with a header) and one or two folders of images.
 
-    Columns: ``image`` (file name in `images`) and ``question`` are needed. ``answer``, ``context``,
+    Columns: ``image`` (file name in `images`) and ``question`` are required. ``answer``, ``context``,
     ``complementary``, ``contradictory``, ``irrelevant``, ``level``, ``id`` and ``annotated`` (file name in
-    the folder `annotated`) may be there; an empty cell only disables what it would give. All others are
-    kept as metadata. Cells are text, as they stand ("NA", "None" and "nan" too, except in a column of yes/no
-    truths); only the white space around them is stripped.
+    the folder `annotated`) are optional; an empty cell means no value. Other columns are kept as metadata.
+    Cells are read as text ("NA", "None" and "nan" too, except in a column of yes/no truths); surrounding
+    white space is stripped.
 
-    An ``answer`` column that holds nothing but yes / no, true / false, y / n, t / f and 1 / 0 (also written
-    1.0 or 1,0, as spreadsheets and pandas do beside an empty cell) is one of yes/no truths, except where the
-    question of a row asks for something else ("How many ...?"). There, what programs write into a cell
-    without a value ("nan", "NA", "None", "null") is an empty cell. In any other column "1" is the text "1";
-    what that is compared with is said in `isi_widget.text.correctness.judge`.
+    An ``answer`` column with only yes / no, true / false, y / n, t / f and 1 / 0 (also 1.0 or 1,0, as
+    spreadsheets and pandas write them next to an empty cell) holds yes/no truths, except in rows whose
+    question asks for something else ("How many ...?"). In such a column "nan", "NA", "None" and "null" are
+    empty cells. In any other column "1" is the text "1"; `isi_widget.text.correctness.judge` describes how it is
+    compared.
 
     Parameters
     ----------
-    path : the CSV file.
-    images : the folder of the images.
-    annotated : the folder of the annotated images, or None. Without a column ``annotated`` the files there
-        are named as the images are.
-    name : of the data set; the file's stem by default.
-    delimiter : what separates the cells.
-    on_error : "raise" refuses a table with wrong rows; "skip" leaves them out, with a warning, and lists
-        them in `Dataset.skipped`.
+    path : CSV file.
+    images : folder of the images.
+    annotated : folder of the annotated images; None (default) for none. Without a column ``annotated``, the
+        files there have the same names as the images.
+    name : name of the data set; default is the file name without its ending.
+    delimiter : character between cells; default ",".
+    on_error : "raise" (default) refuses a table with invalid rows; "skip" leaves them out, with a warning,
+        and lists them in `Dataset.skipped`.
 
-    Only the header of each image is looked at here. A file that is damaged further on is found when it is
-    loaded; `isi_widget.averages` has an `on_error` of its own.
+    Only the header of each image is read here. Damage after the header is detected when the image is loaded;
+    `isi_widget.averages` has its own `on_error`.
 
     Raises
     ------
-    InputError : the file or a folder cannot be used, or rows are wrong: then all of them at once, each with
-        its row (the header is row 1) and column. With "skip", only if no row is left.
+    InputError : unusable file or folder, or invalid rows. The message lists all invalid rows with their row
+        (the header is row 1) and column. With "skip", only if no row is left.
 
     Warns
     -----
@@ -126,7 +126,7 @@ def _observation(
     seen: Counter[str],
     errors: list[str],
 ) -> Observation | None:
-    """Return one row; None with its errors, each naming the column, in `errors`."""
+    """Build the observation of one row; None after adding its errors, each with its column, to `errors`."""
     files: dict[str, Path] = {}
     wanted = [("image", images, row["image"])]
     if annotated is not None:
@@ -167,13 +167,13 @@ def _observation(
 
 
 def _truth(cell: str, question: str) -> str | None:
-    """Return the truth in a column of yes/no truths."""
+    """Return the truth of a cell in a column of yes/no truths."""
     return None if cell.casefold() in _NO_VALUE else truth_of_cell(cell, question)
 
 
 def _read(table: Path, delimiter: str) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
-    """Return header and rows (number, cells by column), white space stripped; rows without any content left
-    out.
+    """Read the header and the rows (number, cells by column), white space stripped; empty rows
+    are skipped.
     """
     try:
         with table.open(encoding=_encoding(table), newline="") as file:
@@ -197,7 +197,7 @@ def _read(table: Path, delimiter: str) -> tuple[list[str], list[tuple[int, dict[
         )
     twice = [column for column, count in Counter(header).items() if count > 1 and column]
     if twice:
-        raise InputError(f"{table}: the column {', '.join(map(repr, twice))} is there more than once.")
+        raise InputError(f"{table}: the column {', '.join(map(repr, twice))} occurs more than once.")
     long = [
         f"row {number}: {len(cells)} cells, but the header has {len(header)}; "
         f"put text that holds {delimiter!r} in quotes"
@@ -215,8 +215,8 @@ def _read(table: Path, delimiter: str) -> tuple[list[str], list[tuple[int, dict[
 
 
 def _encoding(table: Path) -> str:
-    """Return UTF-8, unless the file begins with the mark of UTF-16, as a spreadsheet's "Unicode
-    text" does.
+    """Return the encoding: UTF-8, or UTF-16 if the file begins with its byte order mark (a spreadsheet's
+    "Unicode text").
     """
     with table.open("rb") as file:
         return "utf-16" if file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig"

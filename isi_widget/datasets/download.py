@@ -1,7 +1,7 @@
 """Checksummed, resumable download of a list of files into a cache folder.
 
-Every file is named with its size and SHA-256 in a manifest that is shipped, so a folder that is complete is
-exactly what was pinned. Not for the meaning of the files (`isi_data`).
+A manifest in the package lists every file with its size and SHA-256, so a complete folder is exactly the
+pinned version. Not for the content of the files (`isi_data`).
 """
 
 from __future__ import annotations
@@ -27,21 +27,23 @@ from isi_widget.errors import InputError
 _BLOCK = 64 * 1024
 _ATTEMPTS = 4
 _AGAIN = (408, 429, 500, 502, 503, 504)
-#: Seconds before the second attempt; doubled for each later one.
+#: Seconds before the second attempt; doubled for each later attempt.
 PAUSE = 1.0
 
 
 class DownloadError(RuntimeError):
-    """A file could not be fetched, or is not the one that was pinned."""
+    """A file could not be downloaded, or differs from the pinned version."""
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """What a data set consists of.
+    """The list of files of a data set.
 
-    name, version : they name the cache folder. source : for people to look at. base : URL that file names
-        follow.
-    files : relative path -> (size in bytes, SHA-256).
+    name : name of the data set, part of the cache folder's name.
+    version : version of the data set, part of the cache folder's name.
+    source : web address for people.
+    base : URL that file names are appended to.
+    files : {relative path: (size in bytes, SHA-256)}.
     """
 
     name: str
@@ -52,25 +54,25 @@ class Manifest:
 
     @classmethod
     def read(cls, path: Path) -> Manifest:
-        """From the JSON file that is shipped."""
+        """Read a manifest from its JSON file in the package."""
         record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         files = {name: (int(size), str(digest)) for name, (size, digest) in record.pop("files").items()}
         return cls(**record, files=files)
 
     @property
     def size(self) -> int:
-        """Bytes in all."""
+        """Total size, bytes."""
         return sum(size for size, _ in self.files.values())
 
     def is_complete(self, folder: Path) -> bool:
-        """Return whether every file is there in its size; contents were checked before a file
-        got its name.
+        """Return whether every file exists with its size; contents were checked before a file got
+        its name.
         """
         return all(_size(folder / name) == size for name, (size, _) in self.files.items())
 
 
 def cache_folder() -> Path:
-    """Return the folder for downloads: ``ISI_WIDGET_CACHE``, else the system's place for caches."""
+    """Return the folder for downloads: ``ISI_WIDGET_CACHE``, else the system's cache folder."""
     chosen = os.environ.get("ISI_WIDGET_CACHE")
     if chosen:
         return Path(chosen).expanduser()
@@ -84,14 +86,14 @@ def cache_folder() -> Path:
 
 
 def fetch(manifest: Manifest, folder: Path, *, progress: bool | Callable[[int, int], None] = True) -> Path:
-    """Fetch the files of a manifest that `folder` does not have yet, and return `folder`.
+    """Download the missing files of a manifest into `folder`; returns `folder`.
 
-    A transfer that breaks off leaves ``NAME.part`` behind and goes on from there at the next call; a file
-    gets its own name only after its checksum was found right. Without anything to fetch no network is used.
+    An interrupted transfer leaves ``NAME.part``, and the next call resumes it. A file gets its final name
+    only after its checksum was verified. If nothing is missing, no network is used.
 
     Raises
     ------
-    DownloadError : no network, the file is not there, or it has other content than was pinned.
+    DownloadError : no network, missing file, or content that differs from the pinned version.
     """
     missing = [name for name, (size, _) in manifest.files.items() if _size(folder / name) != size]
     if not missing:
@@ -105,7 +107,7 @@ def fetch(manifest: Manifest, folder: Path, *, progress: bool | Callable[[int, i
                 _fetch_file(manifest.base + urllib.parse.quote(name), path, *manifest.files[name], bar)
             except OSError as error:
                 raise DownloadError(
-                    f"{path} cannot be written: {error}. Set ISI_WIDGET_CACHE to another folder."
+                    f"{path} cannot be written: {error}. Set ISI_WIDGET_CACHE to a different folder."
                 ) from error
     return folder
 
@@ -130,23 +132,23 @@ def _fetch_file(url: str, path: Path, size: int, digest: str, bar: _Progress) ->
         part.unlink()
         bar.add(-size)
         reason = "its content is not the pinned one (SHA-256 differs)"
-        if not resumed:  # a whole fresh copy is wrong: asking again cannot help
+        if not resumed:  # a complete fresh copy is wrong: trying again cannot help
             break
     raise DownloadError(
-        f"{url} could not be downloaded: {reason}. What has arrived is kept; try again, or pass the path "
+        f"{url} could not be downloaded: {reason}. Downloaded parts are kept; try again, or pass the path "
         "of a copy."
     )
 
 
 def _transfer(url: str, part: Path, size: int, bar: _Progress) -> str:
-    """Append what is missing to `part`; returns why it did not get all, or an empty text."""
+    """Append the missing bytes to `part`; returns why the transfer is incomplete, or ""."""
     have = _size(part) or 0
     request = urllib.request.Request(url, headers={"User-Agent": f"isi-widget/{__version__}"})
     if have:
         request.add_header("Range", f"bytes={have}-")
     try:
         with urllib.request.urlopen(request, timeout=30) as response:
-            if have and response.status != 206:  # the server starts from the beginning
+            if have and response.status != 206:  # the server restarts from the beginning
                 bar.add(-have)
                 have = 0
             with part.open("ab" if have else "wb") as file:
@@ -157,15 +159,15 @@ def _transfer(url: str, part: Path, size: int, bar: _Progress) -> str:
                     if have > size:
                         break
     except urllib.error.HTTPError as error:
-        if error.code == 416:  # the part does not fit to the file that is there
+        if error.code == 416:  # the partial file does not match the file on the server
             bar.add(-(_size(part) or 0))
             part.unlink(missing_ok=True)
         elif error.code not in _AGAIN:
             raise DownloadError(
-                f"{url} could not be downloaded: the server says {error.code} {error.reason}. "
+                f"{url} could not be downloaded: the server answered {error.code} {error.reason}. "
                 "Pass the path of a copy instead."
             ) from None
-        return f"the server says {error.code} {error.reason}"
+        return f"the server answered {error.code} {error.reason}"
     except (
         urllib.error.URLError,
         TimeoutError,
@@ -191,7 +193,7 @@ def _size(path: Path) -> int | None:
 
 
 class _Progress:
-    """A bar, a function, or nothing."""
+    """Progress as a bar, as calls of a function, or none."""
 
     def __init__(self, progress: bool | Callable[[int, int], None], total: int, name: str) -> None:
         self._done, self._total = 0, total
@@ -205,7 +207,7 @@ class _Progress:
             raise InputError(f"progress must be true, false or a function, got {progress!r}.")
 
     def add(self, count: int) -> None:
-        """`count` more bytes are here (fewer, if negative)."""
+        """Report `count` more bytes (fewer, if negative)."""
         self._done += count
         if self._bar is not None:
             self._bar.update(count)

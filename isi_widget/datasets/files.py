@@ -1,6 +1,6 @@
-"""`ImageFolder`: image files named by a table, found inside their folder, or refused.
+"""`ImageFolder`: finds image files named in a table, only inside their folder.
 
-Not for decoding them (`isi_widget.stimulus.load_image` does) nor for reading the table (`csv_data`).
+Not for decoding images (`isi_widget.stimulus.load_image`), nor for reading the table (`csv_data`).
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from isi_widget.stimulus.loading import check_image
 
 
 class ImageFolder:
-    """A folder of images that a table names; each name is looked up once.
+    """A folder of images for a table; each name is looked up once.
 
-    A table may come from anyone, so names that are absolute, climb with "..", or lead out of the folder by
-    a symbolic link are refused, in the notation of any system.
+    A table may come from anyone. So names are refused if they are absolute, contain "..", or leave the folder
+    by a symbolic link, in the notation of any operating system.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -25,12 +25,12 @@ class ImageFolder:
         self._found: dict[str, Path | InputError] = {}
 
     def image(self, name: str) -> Path:
-        """Return the image file `name` in the folder or below it, symbolic links followed, its header
-        checked.
+        """Find the image file `name` in the folder or below; follows symbolic links and checks the image
+        header.
 
         Raises
         ------
-        InputError : a name that leads out, no such file, or none that `load_image` would take.
+        InputError : name outside the folder, missing file, or file that `load_image` refuses.
         """
         if name not in self._found:
             try:
@@ -62,7 +62,7 @@ class ImageFolder:
         try:
             path = (self._home / name).resolve()
             exists = path.is_file()
-        except (OSError, RuntimeError) as error:  # a name that is too long, a loop of links
+        except (OSError, RuntimeError) as error:  # name too long, or a loop of links
             raise InputError(f"{name!r} cannot be looked up in {self._shown!r}: {error}.") from None
         if not path.is_relative_to(self._home):
             raise InputError(f"{name!r} is a link that leads out of {self._shown!r}.")
@@ -71,19 +71,19 @@ class ImageFolder:
         return path
 
     def _is_plain(self, name: str) -> bool:
-        """Return whether it is, in one look at the disk, an ordinary file in the folder itself: most names
-        are.
+        """Return whether it is an ordinary file directly in the folder, checked with one disk access: most
+        names are.
         """
         if any(sign in name for sign in "/\\:") or name in (".", ".."):
             return False
         try:
-            return stat.S_ISREG((self._home / name).lstat().st_mode)  # not of a link
+            return stat.S_ISREG((self._home / name).lstat().st_mode)  # false for a link
         except (OSError, ValueError):
             return False
 
 
 def _alike(folder: Path, name: str) -> str:
-    """Return a hint if a file of that name exists in other capitals or with another ending."""
+    """Return a hint if a file with this name exists in a different case or with a different ending."""
     wanted = PurePosixPath(name)
     near = (folder / wanted.parent).glob("*")
     found = sorted(item.name for item in near if item.stem.casefold() == wanted.stem.casefold())

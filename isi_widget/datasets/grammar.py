@@ -1,9 +1,9 @@
-"""The small language of the scenes: questions, answers and contexts, each with its meaning.
+"""The small language of the scenes: questions, answers and contexts with their meanings.
 
-Every sentence is made from a template and carries the `Claim` that it makes, so that any two of them can be
-compared by logic (`compare`): this is what labels the entailment pairs and what scores an answer. Pure
-Python, no torch, no pictures: what a scene looks like is `isi_widget.datasets.scenes`' business. Not a
-general parser: sentences outside the templates mean nothing here.
+Every sentence comes from a template and carries its `Claim`, so that any two sentences can be compared by
+logic (`compare`). This labels the entailment pairs and scores the answers. Pure Python, no torch. Not for
+pictures of scenes (`isi_widget.datasets.scenes`). Not a general parser: it knows only sentences from the
+templates.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ COLOURS = (
     "purple",
     "pink",
     "brown",
-)  # no black, grey or white: boxes and labels are
+)  # no black, grey or white: boxes and labels have these colours
 SIZES = ("small", "large")
 RELATIONS = ("left of", "right of", "above", "below")
 NUMBERS = ("zero", "one", "two", "three", "four", "five")
@@ -45,7 +45,7 @@ CONTRADICTION, NEUTRAL, ENTAILMENT = 0, 1, 2
 
 @dataclass(frozen=True)
 class Noun:
-    """A description of objects: any of size, colour and shape; without a shape it reads "object"."""
+    """A description of objects by any of size, colour and shape; without a shape the word is "object"."""
 
     shape: str | None = None
     colour: str | None = None
@@ -60,35 +60,33 @@ class Noun:
 
     @property
     def a(self) -> str:
-        """With the indefinite article."""
+        """The words with the indefinite article."""
         words = self.words()
         return f"{'an' if words[0] in 'aeiou' else 'a'} {words}"
 
     @property
     def the(self) -> str:
-        """With the definite article."""
+        """The words with the definite article."""
         return f"the {self.words()}"
 
     def covers(self, other: Noun) -> bool:
-        """Return whether everything that `other` describes is described by this noun too ("star" covers "red
-        star").
-        """
+        """Return whether this noun describes everything that `other` describes ("star" covers "red star")."""
         pairs = ((self.shape, other.shape), (self.colour, other.colour), (self.size, other.size))
         return all(mine is None or mine == theirs for mine, theirs in pairs)
 
 
 @dataclass(frozen=True)
 class Claim:
-    """What a sentence says about a picture.
+    """The claim of a sentence about a picture.
 
     Attributes
     ----------
     kind : "exists", "colour", "size", "shape", "relation", "count" or "irrelevant".
-    noun : what it is about.
-    value : a colour, size, shape, relation or number word; None for "exists".
-    other : the second noun of a relation.
+    noun : subject of the claim.
+    value : colour, size, shape, relation or number word; None for "exists".
+    other : second noun of a relation.
     positive : False for a denial ("there is no ...", "the star is not red").
-    text : only for "irrelevant": the sentence, so that different ones differ.
+    text : the sentence, only for "irrelevant", so that different sentences differ.
     """
 
     kind: str
@@ -105,8 +103,8 @@ class Claim:
 
 @dataclass(frozen=True)
 class Ask:
-    """What a question asks: `claim.value` None means an open question, else yes/no about the (positive)
-    claim.
+    """The content of a question. If `claim.value` is None it is open, else a yes/no question about the
+    (positive) claim.
 
     `kind` is one of `KINDS`. An open relation question ("left or right of?") carries its axis in `axis`.
     """
@@ -117,19 +115,20 @@ class Ask:
 
     @property
     def is_open(self) -> bool:
-        """Whether it asks for a value, not for yes or no."""
+        """Whether it asks for a value instead of yes or no."""
         return self.claim.value is None and self.claim.kind != "exists"
 
 
 @dataclass(frozen=True)
 class Phrase:
-    """One sentence: its text, its claim (None: depends on the question only), and where it is used.
+    """One sentence: its text, its claim (None if it depends on the question), and its use.
 
     Attributes
     ----------
-    spoken : the embedded VLM is trained to say it (or, for a question, to hear it).
-    held_out : never seen in the training of the entailment model: kept for its evaluation.
-    decisive : the word that decides the answer ("Yes", "No", a value): training weighs its first token most.
+    spoken : whether the embedded VLM is trained on it.
+    held_out : whether it is excluded from the training of the entailment model, for its evaluation.
+    decisive : word that decides the answer ("Yes", "No", a value); its first token has the largest weight in
+        training.
     """
 
     text: str
@@ -140,7 +139,7 @@ class Phrase:
 
 
 def _slots(claim: Claim, axis: str = "") -> dict[str, str]:
-    """Return values for every template slot of a claim."""
+    """Return the values for every template slot of a claim."""
     noun, value = claim.noun, claim.value or ""
     one = value == "one"
     side = value.removesuffix(" of")
@@ -172,7 +171,7 @@ def _fill(template: str, claim: Claim, decisive: str = "", prefix: str = "", axi
 
 @cache
 def questions(ask: Ask) -> tuple[Phrase, ...]:
-    """Return every way to ask it, the canonical one first."""
+    """Return every wording of a question, the canonical one first."""
     kind = ask.claim.kind
     key = kind + "?" if ask.is_open else ("has" if kind in ("colour", "size") else kind)
     return tuple(_fill(template, ask.claim, axis=ask.axis) for template in QUESTIONS[key])
@@ -180,13 +179,13 @@ def questions(ask: Ask) -> tuple[Phrase, ...]:
 
 @cache
 def answers(ask: Ask, truth: Claim) -> tuple[Phrase, ...]:
-    """Return every way to answer `ask` when `truth` holds, the canonical one ("Yes", "No", "Red", "Three")
-    first.
+    """Return every wording of an answer to `ask` when `truth` holds, the canonical one ("Yes", "No", "Red",
+    "Three") first.
 
     Parameters
     ----------
-    truth : for an open question the claim with its value. For a yes/no question either the asked claim, its
-        denial, or a positive claim with another value (then "No, the star is blue." is among the answers,
+    truth : for an open question, the claim with its value. For a yes/no question, the asked claim, its
+        denial, or a positive claim with a different value (then "No, the star is blue." is among the answers,
         with that claim).
     """
     if ask.is_open:
@@ -206,16 +205,16 @@ def answers(ask: Ask, truth: Claim) -> tuple[Phrase, ...]:
 
 
 def contexts(claim: Claim) -> tuple[str, ...]:
-    """Return sentences for the text beside the picture that make this claim."""
+    """Return the contexts that make this claim."""
     return tuple(_fill(form, claim).text for form in CONTEXTS[claim.kind][not claim.positive])
 
 
 def _normal(claim: Claim) -> Claim:
-    """Return one form for equal claims: relations as "left of" / "above", their denials as the opposite,
+    """Return a normal form for equal claims: relations as "left of" / "above", their denials as the opposite,
     "exists" for zero.
     """
     if claim.kind == "relation" and claim.value and claim.other:
-        # questions about relations are only asked where the axis decides: "not left of" is "right of"
+        # relation questions need a clear difference along the axis: "not left of" is "right of"
         value = claim.value if claim.positive else INVERSE[claim.value]
         if value in ("right of", "below"):
             return replace(claim, noun=claim.other, other=claim.noun, value=INVERSE[value], positive=True)
@@ -230,7 +229,7 @@ def _normal(claim: Claim) -> Claim:
 
 
 def compare(first: Claim, second: Claim) -> int:
-    """Return what the first claim says about the second: `CONTRADICTION`, `NEUTRAL` or `ENTAILMENT`."""
+    """Return the relation of the first claim to the second: `CONTRADICTION`, `NEUTRAL` or `ENTAILMENT`."""
     one, two = _normal(first), _normal(second)
     if one == two:
         return ENTAILMENT
@@ -248,10 +247,10 @@ def compare(first: Claim, second: Claim) -> int:
     if one.noun != two.noun:
         return NEUTRAL
     if one.value == two.value:
-        return CONTRADICTION  # equal but for the polarity
+        return CONTRADICTION  # equal except for the polarity
     if one.positive and two.positive:
         return CONTRADICTION
-    return ENTAILMENT if one.positive else NEUTRAL  # red: not blue; not blue: says nothing of red
+    return ENTAILMENT if one.positive else NEUTRAL  # red entails not blue; not blue is neutral about red
 
 
 def _compare_existence(one: Claim, two: Claim) -> int:
@@ -265,7 +264,7 @@ def _compare_existence(one: Claim, two: Claim) -> int:
 
 def _compare_count_existence(one: Claim, two: Claim) -> int:
     count, exists = (one, two) if one.kind == "count" else (two, one)
-    if not count.positive:  # none at all: not two either
+    if not count.positive:  # zero: also not two
         follows = exists is one and not exists.positive and exists.noun.covers(count.noun)
         return ENTAILMENT if follows else NEUTRAL
     if not exists.positive:
@@ -274,9 +273,7 @@ def _compare_count_existence(one: Claim, two: Claim) -> int:
 
 
 def vocabulary() -> Iterator[str]:
-    """Yield sentences that together use every word of the grammar, in every position and case that it can
-    take.
-    """
+    """Yield sentences that together use every word of the grammar, in every position and case."""
     nouns = [Noun(shape) for shape in SHAPES] + [Noun(None, colour) for colour in COLOURS]
     nouns += [Noun("star", "red", size) for size in SIZES] + [Noun()]
     for index, noun in enumerate(nouns):

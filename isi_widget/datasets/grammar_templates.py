@@ -1,9 +1,9 @@
-"""The sentences of the scenes' grammar as templates; what they mean is in `grammar`.
+"""The sentences of the scenes' grammar as templates; `grammar` gives their meanings.
 
-A leading "-" marks a sentence that the embedded VLM does not say, a leading "*" one that is also held out
-from the training of the entailment model. Slots: {a} and {the} noun with its article, {w} without, {s}
-plural, {v} value, {V} capitalised, {other} second noun, {inv} inverse relation, {to} "to the left of", {n}
-number word, {N} capitalised, {o} the counted noun in its number, {is_are}, {Is_Are}.
+A leading "-" marks a sentence that the embedded VLM is not trained on; a leading "*" marks one that is also
+excluded from the training of the entailment model. Slots: {a} and {the} noun with its article, {w} without,
+{s} plural, {v} value, {V} capitalised, {other} second noun, {inv} inverse relation, {to} "to the left of",
+{n} number word, {N} capitalised, {o} the counted noun in its number, {is_are}, {Is_Are}.
 """
 
 QUESTIONS: dict[str, tuple[str, ...]] = {
@@ -195,7 +195,7 @@ SHORT: dict[str, tuple[str, ...]] = {  # answers to open questions; the first is
     "relation": ("{V} {other}",),
     "count": ("{N}", "-{N}.", "-{N} {o}.", "*{N}, I think."),
 }
-CONTEXTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {  # what a text beside the picture may say
+CONTEXTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {  # possible contexts
     "exists": (
         ("There is {a}.", "There is {a} in the picture.", "Someone drew {a} here.", "The picture shows {a}."),
         (

@@ -1,7 +1,8 @@
 """`isi_vqa`: the data set of ISI, 100 photographs with questions, contexts and annotated images.
 
-From a folder, or downloaded once from its public repository at a pinned commit. Nothing of it is shipped
-here: upstream states no licence, and a download says so. Not for the transfer itself (`download`).
+It is read from a folder, or downloaded once from its public repository at a pinned commit. The package
+contains none of it: its authors state no licence, and the download prints this. Not for the transfer itself
+(`download`).
 """
 
 from __future__ import annotations
@@ -26,20 +27,20 @@ def isi_vqa(
     progress: bool | Callable[[int, int], None] = True,
     on_error: Literal["raise", "skip"] = "raise",
 ) -> Dataset:
-    """Return the ISI VQA data set (Klein et al., Interactive Semantic Interventions for VLMs).
+    """Load the ISI VQA data set (Klein et al., Interactive Semantic Interventions for VLMs).
 
     Parameters
     ----------
-    path : a folder with ``vlm_dataset.csv``, ``natural_images/`` and ``annotated_images/``. None: download
-        33 MB into the cache folder (``ISI_WIDGET_CACHE``, else the system's), checked by SHA-256; only
-        missing files are fetched, and afterwards no network is needed.
-    progress : show a bar, or a function of (bytes done, bytes in all).
-    on_error : as in `from_csv`: "raise", or "skip" to leave out rows that are wrong.
+    path : folder with ``vlm_dataset.csv``, ``natural_images/`` and ``annotated_images/``. None (default):
+        download 33 MB into the cache folder (``ISI_WIDGET_CACHE``, else the system's), checked by SHA-256.
+        Only missing files are downloaded; afterwards no network is needed.
+    progress : True (default) shows a bar; or a function called with (bytes done, total bytes).
+    on_error : "raise" (default), or "skip" to leave out invalid rows; as in `from_csv`.
 
     Raises
     ------
-    InputError : the folder has another layout, or rows are wrong.
-    DownloadError : a file cannot be fetched; what has arrived is kept for the next call.
+    InputError : wrong folder layout, or invalid rows.
+    DownloadError : a file cannot be downloaded; downloaded parts are kept for the next call.
     """
     folder = _downloaded(progress) if path is None else Path(path).expanduser()
     missing = [part for part in (TABLE, IMAGES, ANNOTATED) if not (folder / part).exists()]

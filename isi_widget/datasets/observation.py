@@ -1,7 +1,7 @@
 """`Observation`: one image with a question, its truth and its presets. `Dataset`: an immutable sequence of
 them.
 
-Not for where they come from (`csv_data`, `isi_vqa`, `scenes`) nor for changing what is shown
+Not for loading data sets (`csv_data`, `isi_vqa`, `scenes`), nor for changing the input
 (`isi_widget.stimulus`).
 """
 
@@ -18,13 +18,13 @@ from isi_widget.errors import InputError
 from isi_widget.stimulus import ImageSource, Picture, Presets, Stimulus, checks, load_image
 from isi_widget.text import all_repaired
 
-#: An image, or a function without arguments that makes one when it is first needed.
+#: An image, or a function without arguments that loads one when first needed.
 LazyImage: TypeAlias = "ImageSource | Callable[[], ImageSource]"
 
 
 class _Lazy:
-    """An image that is made when needed and kept only as long as somebody uses it, so that large data sets
-    stay small.
+    """An image that is loaded when needed and kept only while it is in use, so that large data sets need
+    little memory.
     """
 
     __slots__ = ("_make", "_picture", "_seen")
@@ -40,14 +40,14 @@ class _Lazy:
 
     @property
     def source(self) -> LazyImage:
-        """What it was made from, to be pickled."""
+        """The source of the image, for pickling."""
         if self._make is not None:
             return self._make
         assert self._picture is not None
         return self._picture
 
     def get(self) -> Picture:
-        """Return the picture."""
+        """Load and return the picture."""
         if self._picture is not None:
             return self._picture
         picture = self._seen() if self._seen is not None else None
@@ -63,19 +63,21 @@ class Observation:
 
     Parameters
     ----------
-    image : a path, bytes, file object, base64 text, Pillow image, NumPy array or Picture (see `load_image`),
-        or a function without arguments that returns one (lazy).
-    question, context : texts; an empty context is a valid condition.
-    answer : the true answer: yes/no in any spelling, a bool, 0 / 1 (of NumPy and pandas too), other text, or
-        None.
-    annotated : the same image with annotations drawn on it, or None; may be a function too.
-    contexts : {"complementary" | "contradictory" | "irrelevant": text}; absent or empty disables that
+    image : path, bytes, file object, base64 text, Pillow image, NumPy array or Picture (see `load_image`), or
+        a function without arguments that returns one (lazy).
+    question : question about the image.
+    context : text beside the image; "" (default) is a valid condition.
+    answer : true answer: yes/no in any spelling, a bool, 0 / 1 (also from NumPy and pandas), other text, or
+        None (default).
+    annotated : the same image with annotations drawn on it, or a function that returns it; None (default) if
+        there is none.
+    contexts : {"complementary" | "contradictory" | "irrelevant": text}; a missing or empty text disables that
         preset.
     level : semantic level, for example "object", "attribute", "relation", "counting".
     id : name of the observation in its data set.
-    metadata : anything else, JSON-ready.
+    metadata : further values, JSON-ready.
 
-    What a table has in an empty cell (NaN, NA) counts as not given, except for image and question.
+    Values of empty table cells (NaN, NA) count as not given, except for image and question.
     """
 
     __slots__ = (
@@ -140,7 +142,7 @@ class Observation:
 
     @property
     def image(self) -> Picture:
-        """The image; a lazy one is made now."""
+        """The image; a lazy image is loaded now."""
         return self._image.get()
 
     @property
@@ -150,33 +152,33 @@ class Observation:
 
     @property
     def contexts(self) -> dict[str, str]:
-        """The context presets that are not empty (a copy)."""
+        """The non-empty context presets (a copy)."""
         return dict(self._contexts)
 
     @property
     def metadata(self) -> Mapping[str, Any]:
-        """Anything else that is known (read-only)."""
+        """Further values (read-only)."""
         return self._metadata
 
     @property
     def dataset(self) -> Dataset | None:
-        """The data set that it belongs to; its other observations serve the random presets."""
+        """Its data set; the random presets draw from the other observations in it."""
         return self._dataset
 
     @property
     def index(self) -> int:
-        """Its index there, -1 if it belongs to none."""
+        """Its index in the data set; -1 without a data set."""
         return self._index
 
     @property
     def code(self) -> str | None:
-        """Python that gets it, such as "isi.datasets.scenes()[3]"; None if its data set was made by hand."""
+        """Python code for it, such as "isi.datasets.scenes()[3]"; None if its data set was made by hand."""
         code = None if self._dataset is None else self._dataset.code
         return None if code is None else f"{code}[{self._index}]"
 
     @property
     def presets(self) -> Presets:
-        """The presets that can be chosen, without loading any image."""
+        """The available presets; loads no image."""
         others = self._dataset is not None and len(self._dataset) > 1
         return Presets(
             images={} if self._annotated is None else {"annotated": self._annotated.get},
@@ -186,20 +188,20 @@ class Observation:
         )
 
     def stimulus(self) -> Stimulus:
-        """Return what a VLM is shown if nothing is changed."""
+        """Return the unchanged stimulus."""
         return Stimulus(self.image, self.question, self.context, self.answer, self.presets)
 
     def with_texts(
         self, question: str, context: str = "", answer: str | bool | int | None = None
     ) -> Observation:
-        """Return the same picture with other texts and another truth; it belongs to no data set."""
+        """Return an observation of the same picture with different texts and truth, outside any data set."""
         make, arguments = self.__reduce__()
         image, _, _, _, *rest = arguments
         made: Observation = make(image, question, context, answer, *rest)
         return made
 
     def _random_image(self, seed: int) -> Picture:
-        """Return the image of another observation, of other content."""
+        """Return the image of another observation, with different content."""
         own = self.image
         for other in self._others(seed):
             picture = other._picture()
@@ -221,7 +223,9 @@ class Observation:
         )
 
     def _picture(self) -> Picture | None:
-        """Return the image; None if it cannot be loaded, which is no matter of the observation that asks."""
+        """Return the image; None if it cannot be loaded, since other observations must not fail because of
+        it.
+        """
         try:
             return self.image
         except InputError:
@@ -258,7 +262,7 @@ class Observation:
         return f"Observation({named}{self.question!r}, answer {self.answer!r}, level {self.level!r})"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle without the data set; a pickled data set takes its observations in again."""
+        """Pickle without the data set; unpickling a data set adds its observations again."""
         arguments = (
             self._image.source,
             self.question,
@@ -287,11 +291,11 @@ class Dataset(Sequence[Observation]):
 
     Parameters
     ----------
-    observations : its members. One that belongs to another data set already (as in a slice) keeps drawing
-        its random presets from that one.
-    name : for tables and menus.
-    skipped : what was left out when it was read, and why; one text each.
-    code : Python that makes it again, if any does.
+    observations : members of the data set. A member of another data set (as in a slice) still draws its
+        random presets from that data set.
+    name : name in tables and menus.
+    skipped : reasons for the rows left out on reading, one text each.
+    code : Python code that loads it again; None (default) if there is none.
     """
 
     __slots__ = ("_code", "_name", "_observations", "_skipped")
@@ -318,12 +322,12 @@ class Dataset(Sequence[Observation]):
 
     @property
     def code(self) -> str | None:
-        """Python that makes it again, such as "isi.datasets.scenes()"; None if it was made by hand."""
+        """Python code that loads it again, such as "isi.datasets.scenes()"; None if it was made by hand."""
         return self._code
 
     @property
     def skipped(self) -> tuple[str, ...]:
-        """What was left out when it was read, and why: `from_csv(..., on_error="skip")`."""
+        """Reasons for the rows left out on reading, with `from_csv(..., on_error="skip")`."""
         return self._skipped
 
     def __len__(self) -> int:

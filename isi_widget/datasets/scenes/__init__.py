@@ -1,8 +1,8 @@
-"""Rendered 2-D scenes with a scene graph: pictures, questions with their truth, contexts and annotations, all
-made from a seed.
+"""Rendered 2-D scenes with a scene graph: pictures, questions with truths, contexts and annotations, all
+generated from a seed.
 
-`graph` what stands where · `draw` its picture · `ask` questions and truth · `labels` annotations · `splits`
-the data sets.
+`graph`: objects and positions · `draw`: pictures · `ask`: questions and truths · `labels`: annotations ·
+`splits`: the data sets.
 """
 
 from isi_widget.datasets.scenes.splits import scenes

@@ -1,8 +1,7 @@
-"""Questions about a scene, with their truth read from the graph, and what a context could say beside it.
+"""Questions about a scene, with their truth from the scene graph, and claims for contexts.
 
-No pixels and no sentences: sentences are `isi_widget.datasets.grammar`'s. Questions are balanced: given what
-is asked, yes and no are equally likely, and the wrong values are often those of other things in the same
-picture.
+No pixels and no sentences (see `isi_widget.datasets.grammar`). Questions are balanced: for each question, yes
+and no are equally likely, and wrong values are often those of other objects in the same picture.
 """
 
 from __future__ import annotations
@@ -27,14 +26,14 @@ from isi_widget.datasets.grammar import (
 from isi_widget.datasets.scenes.graph import Scene, Thing
 
 MARGIN = (
-    0.125  # of the picture's side: a relation is asked only where the centres differ by more along its axis
+    0.125  # share of the picture's side: a relation question needs centres that differ by more along its axis
 )
-CHOICE = "choice"  # "left or right of?": asked in training only
+CHOICE = "choice"  # "left or right of?": used only in training
 
 
 @dataclass(frozen=True)
 class Item:
-    """A question with its truth; `about` are the indices of the things that it is about."""
+    """A question with its truth; `about` holds the indices of the objects in the question."""
 
     ask: Ask
     truth: Claim
@@ -68,15 +67,15 @@ def ask_about(
     number: int | None = None,
     axis: str | None = None,
 ) -> Item | None:
-    """Return a question of a kind about a scene, or None if the scene has none.
+    """Make a question of a kind about a scene; None if the scene allows none.
 
     Parameters
     ----------
-    kind : one of the grammar's kinds, or "choice".
-    yes : the wanted truth of a yes/no question (None: by chance).
-    thing : index of the thing that it must be about (None: any).
-    number : for counting, the number of the yes/no question (0: an open question, None: by chance).
-    axis : of a relation, "horizontal" or "vertical" (None: any).
+    kind : kind of the grammar, or "choice".
+    yes : wanted truth of a yes/no question; None for a random one.
+    thing : index of the object to ask about; None for any.
+    number : number in a yes/no question about counting; 0 for an open question, None for a random number.
+    axis : axis of a relation, "horizontal" or "vertical"; None for any.
     """
     wanted = rng.random() < 0.5 if yes is None else yes
     index = rng.randrange(len(scene.things)) if thing is None else thing
@@ -114,8 +113,8 @@ def _noun(thing: Thing, parts: Sequence[str]) -> Noun:
 
 
 def _unique(scene: Scene, index: int, rng: random.Random, choices: Sequence[tuple[str, ...]]) -> Noun | None:
-    """Return a description that fits this thing only: the first of `choices` that does, at
-    times a later one.
+    """Return a description that fits only this object: usually the first suitable of `choices`, sometimes a
+    later one.
     """
     nouns = [_noun(scene.things[index], parts) for parts in choices]
     nouns = [noun for noun in nouns if scene.matching(noun) == (index,)]
@@ -213,7 +212,7 @@ def _counting(
     if thing is not None:
         near = scene.things[thing]
         nouns = [Noun(near.shape), Noun(None, near.colour)]
-    if rng.random() < 0.15:  # nothing to tell apart: easily learnt
+    if rng.random() < 0.15:  # nothing to distinguish: easy to learn
         nouns = [Noun()]
     by_count: dict[int, list[Noun]] = {}
     for noun in nouns:
@@ -225,7 +224,7 @@ def _counting(
         return None
     count = rng.choices(counts, [1 + max(0, count - 1) for count in counts])[
         0
-    ]  # many alike are rarer in a scene
+    ]  # many equal objects are rarer in a scene
     noun = rng.choice(by_count[count])
     if number == 0 or (number is None and rng.random() < 0.5):
         return count_item(scene, noun, None)
@@ -233,14 +232,14 @@ def _counting(
 
 
 def near_number(count: int, yes: bool, rng: random.Random) -> int:
-    """Return a number to ask about: the right one, or one beside it."""
+    """Return a number to ask about: the right one, or a neighbour of it."""
     return (
         count if yes and count else rng.choice([n for n in (count - 1, count + 1) if 1 <= n < len(NUMBERS)])
     )
 
 
 def count_item(scene: Scene, noun: Noun, number: int | None) -> Item:
-    """Return how many things a noun describes: an open question, or whether there are exactly `number`."""
+    """Make a counting question about a noun: open, or whether there are exactly `number`."""
     about = scene.matching(noun)
     truth = Claim("count", noun, NUMBERS[len(about)])
     if number is None:
@@ -272,8 +271,8 @@ def contradictory(item: Item, rng: random.Random) -> Claim:
 
 
 def label_words(scene: Scene, item: Item) -> list[tuple[int, str]]:
-    """Return what an annotated picture says: (index of a thing, word or digit) for the things that the
-    question is about.
+    """Return the labels of an annotated picture: (index of an object, word or digit) for the objects in the
+    question.
     """
     claim = item.truth
     if item.kind == "counting":
@@ -293,7 +292,9 @@ def label_words(scene: Scene, item: Item) -> list[tuple[int, str]]:
 
 
 def _naming(scene: Scene, index: int, noun: Noun) -> str:
-    """Return the word of a description that tells its thing from the others, the shape if it can."""
+    """Return the word of a description that distinguishes its object from the others, preferably
+    the shape.
+    """
     if noun.shape and (noun.colour is None or scene.matching(Noun(noun.shape)) == (index,)):
         return noun.shape
     return noun.colour or noun.shape or ""

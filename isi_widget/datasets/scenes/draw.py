@@ -1,7 +1,7 @@
-"""From a scene graph to a picture: anti-aliased vector shapes on a light texture, with Pillow.
+"""Draws a scene graph as a picture: anti-aliased vector shapes on a light texture, with Pillow.
 
 Each shape is drawn once in its own small supersampled mask and pasted, so that a 480 x 480 scene takes about
-a millisecond. Labels, boxes and noise are not drawn here: they are interventions (see `isi_widget.stimulus`).
+a millisecond. Labels, boxes and noise are interventions (see `isi_widget.stimulus`).
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ RGB = {
     "brown": (128, 78, 40),
 }
 _OVERSAMPLING = 4
-_REACH = 1.15  # a shape lies within this many radii of its centre
+_REACH = 1.15  # largest extent of a shape, in radii from its centre
 
 
 def outline(shape: str) -> list[tuple[float, float]]:
-    """Return corner points of a polygonal shape around (0, 0), in radii, y downwards."""
+    """Return the corners of a polygonal shape around (0, 0), in radii, y downwards."""
     if shape == "square":
         return [(-0.86, -0.86), (0.86, -0.86), (0.86, 0.86), (-0.86, 0.86)]
     if shape == "triangle":
@@ -96,7 +96,7 @@ def mask(shape: str, radius: int, angle: int) -> Image.Image:
 
 @lru_cache(maxsize=256)
 def background(texture: int, width: int, height: int) -> Image.Image:
-    """Return a light, softly clouded paper, some with faint stripes."""
+    """Draw a light paper-like texture with soft clouds, sometimes with faint stripes."""
     rng = random.Random(f"texture {texture}")
     values = np.random.default_rng(texture)
     base = np.array([rng.randint(228, 248) for _ in range(3)], dtype=np.float32)

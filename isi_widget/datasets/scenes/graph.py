@@ -1,4 +1,4 @@
-"""The scene graph: which things stand where. Seeded sampling of scenes; no pixels (see `draw`), no questions
+"""The scene graph: objects and their positions, sampled from a seed. No pixels (see `draw`), no questions
 (see `ask`).
 """
 
@@ -14,9 +14,9 @@ from isi_widget.datasets.grammar import COLOURS, SHAPES, SIZES, Noun
 CANVASES = ((480, 480), (640, 480), (480, 640), (720, 480), (600, 600), (400, 400))
 """Sizes of the pictures in pixels (width, height); the first is by far the most frequent."""
 
-RADII = {"small": (34, 40), "large": (56, 66)}  # on a canvas of 480 x 480: no size lies between
+RADII = {"small": (34, 40), "large": (56, 66)}  # pixels on a canvas of 480 x 480; no sizes in between
 TEXTURES = 40
-_CELL = 0.13  # of the picture's side: no two centres are nearer, so that a patch of a vision tower holds one
+_CELL = 0.13  # share of the picture's side: smallest distance of centres, so that a patch of a vision tower holds one
 
 
 @dataclass(frozen=True)
@@ -42,13 +42,13 @@ class Thing:
 
 
 def scale(width: int, height: int) -> float:
-    """Return scale of all drawing on a canvas, from its area: 1 at 480 x 480."""
+    """Return the drawing scale of a canvas from its area: 1 at 480 x 480."""
     return math.sqrt(width * height) / 480
 
 
 @dataclass(frozen=True)
 class Scene:
-    """Things on a light background; `texture` chooses the background."""
+    """Objects on a light background; `texture` selects the background."""
 
     width: int
     height: int
@@ -56,18 +56,18 @@ class Scene:
     texture: int = 0
 
     def matching(self, noun: Noun) -> tuple[int, ...]:
-        """Return indices of the things that a noun describes."""
+        """Return the indices of the objects that a noun describes."""
         return tuple(index for index, thing in enumerate(self.things) if thing.matches(noun))
 
     @property
     def unit(self) -> float:
-        """Scale of all drawing, from the canvas' area: 1 at 480 x 480."""
+        """Drawing scale from the canvas area: 1 at 480 x 480."""
         return scale(self.width, self.height)
 
 
 @dataclass(frozen=True)
 class Repeat:
-    """A wish for a scene: exactly `count` things share `shape` or `colour`."""
+    """A constraint for a scene: exactly `count` objects share `shape` or `colour`."""
 
     count: int
     shape: str | None = None
@@ -82,7 +82,9 @@ def sample_scene(
     canvas: tuple[int, int] | None = None,
     small: float = 0.5,
 ) -> Scene:
-    """Draw a scene of `things` things (fewer only where they do not fit), `small` the share of small ones."""
+    """Sample a scene of `things` objects (fewer only if they do not fit); `small` is the share of small
+    objects.
+    """
     if canvas is None:
         canvas = CANVASES[0] if rng.random() < 0.6 else rng.choice(CANVASES[1:])
     placed: list[Thing] = []
@@ -96,7 +98,7 @@ def sample_scene(
 
 
 def _looks(rng: random.Random, things: int, repeat: Repeat | None) -> list[tuple[str, str]]:
-    """Return shape and colour of each thing, the repeated ones first (they must fit)."""
+    """Return the shape and colour of each object, repeated ones first (they must fit)."""
     if repeat is None:
         return [(rng.choice(SHAPES), rng.choice(COLOURS)) for _ in range(things)]
     shapes = [shape for shape in SHAPES if shape != repeat.shape]

@@ -1,8 +1,8 @@
-"""Where the labels of an annotated picture go: a word or a digit on a white box, with an arrow to what it
-names.
+"""Positions of the labels in an annotated picture: a word or a digit on a white box, with an arrow to its
+object.
 
-Only geometry, in pixels of the picture: drawing is done by the interventions Box, Text and Arrow. Letters are
-large, because a model's image processor may reduce the picture a lot.
+Only geometry, in pixels of the picture; the interventions Box, Text and Arrow do the drawing. Letters are
+large, because a model's image processor may shrink the picture a lot.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from PIL import ImageFont
 from isi_widget.datasets.scenes.graph import Scene
 from isi_widget.stimulus.drawing import FONT, Arrow, Box, Drawing, Text
 
-WORD_SIZE, DIGIT_SIZE = 60, 66  # pixels of font size on a canvas of 480 x 480
+WORD_SIZE, DIGIT_SIZE = 60, 66  # font size in pixels on a canvas of 480 x 480
 _PAD = 5
 
 
 @dataclass(frozen=True)
 class Label:
-    """One label: its box (x, y, width, height), its text, and the arrow's two ends; `thing` is the index
-    named.
+    """One label: its box (x, y, width, height), its text and the two ends of the arrow; `thing` is the index
+    of its object.
     """
 
     thing: int
@@ -36,7 +36,7 @@ class Label:
     end: tuple[int, int]
 
     def drawings(self) -> tuple[Drawing, ...]:
-        """Return the interventions that draw it."""
+        """Return the interventions that draw the label."""
         x, y, width, height = self.box
         return (
             Arrow(self.start, self.end, "#000000", max(2, self.size // 10)),
@@ -55,8 +55,8 @@ def text_box(text: str, size: int) -> tuple[int, int, int, int]:
 
 
 def place_labels(scene: Scene, wanted: Sequence[tuple[int, str]]) -> list[Label]:
-    """Find a free place for each (index of a thing, text): beside its thing, off the other things and labels
-    if there is room.
+    """Find a free place for each (index of an object, text): next to its object, away from other objects and
+    labels if there is room.
     """
     taken: list[tuple[int, int, int, int]] = []
     found = []
@@ -79,7 +79,7 @@ def _place_label(scene: Scene, index: int, text: str, taken: Sequence[tuple[int,
         turn = 2 * math.pi * step / 16
         for far in (1.0, 2.2, 3.6):
             reach = thing.radius + gap * far
-            # the box touches the circle of this reach with the side that looks at the thing
+            # the side of the box that faces the object touches the circle of this radius
             cx = thing.x + math.cos(turn) * (reach + w / 2 * abs(math.cos(turn)))
             cy = thing.y + math.sin(turn) * (reach + h / 2 * abs(math.sin(turn)))
             x = round(min(max(cx - w / 2, 2), scene.width - w - 2))
@@ -101,7 +101,7 @@ def _place_label(scene: Scene, index: int, text: str, taken: Sequence[tuple[int,
 def _cost(
     scene: Scene, index: int, box: tuple[int, int, int, int], taken: Sequence[tuple[int, int, int, int]]
 ) -> float:
-    """Return covered area, in square pixels; things that are not named weigh most."""
+    """Return the covered area, square pixels; unlabelled objects have the largest weight."""
     cost = 0.0
     for other, thing in enumerate(scene.things):
         r = thing.radius

@@ -1,9 +1,8 @@
 """The splits of the rendered scenes: `demo` (built in), `validation` (for tuning), `test` (held out), `train`
 (endless).
 
-Observation number i of a split depends on (split, i) only. The splits draw from different seeds, so that none
-repeats another's pictures. Yes and no are balanced for each kind of question and, for counting, for each
-number asked.
+Observation i of a split depends only on (split, i). The splits use different seeds, so that no picture occurs
+in two splits. Yes and no are balanced for each kind of question and, for counting, for each number asked.
 """
 
 from __future__ import annotations
@@ -42,7 +41,7 @@ _DEMO_KINDS = (
 
 @dataclass(frozen=True)
 class Case:
-    """One scene with its question, before any picture is drawn; `contexts` by preset name."""
+    """One scene with its question, before drawing; `contexts` by preset name."""
 
     split: str
     index: int
@@ -52,7 +51,7 @@ class Case:
     contexts: dict[str, str]
 
     def picture(self) -> Image.Image:
-        """Return the natural picture."""
+        """Draw the natural picture."""
         return draw_scene(self.scene)
 
     def labels(self) -> list[Label]:
@@ -60,11 +59,11 @@ class Case:
         return place_labels(self.scene, ask.label_words(self.scene, self.item))
 
     def annotated(self) -> Image.Image:
-        """Return the picture with its labels, drawn by the package's interventions."""
+        """Draw the picture with its labels, using the package's interventions."""
         return paint(self.picture(), [drawing for label in self.labels() for drawing in label.drawings()])
 
     def observation(self) -> Observation:
-        """Return an observation; its images are drawn when they are first needed."""
+        """Return an observation; its images are drawn when first needed."""
         return Observation(
             partial(draw_scene, self.scene),
             self.question,
@@ -89,12 +88,12 @@ def scenes(split: str = "demo", seed: int = 0) -> Dataset | Iterator[Observation
     Parameters
     ----------
     split : "demo" (100 observations, the built-in data set), "validation" (600), "test" (2,000, held out) or
-        "train" (a generator without end, by `seed`).
-    seed : of the "train" split only; the others are always the same.
+        "train" (an endless generator). Default "demo".
+    seed : seed of the "train" split; the other splits are always the same. Default 0.
 
     Raises
     ------
-    InputError : for an unknown split.
+    InputError : unknown split.
     """
     if split == "train":
         return (case.observation() for case in training_cases(seed))
@@ -117,7 +116,7 @@ def cases(split: str) -> Iterator[Case]:
 
 
 def training_cases(seed: int = 0) -> Iterator[Case]:
-    """Yield cases without end."""
+    """Yield endless training cases."""
     index = 0
     while True:
         yield make_case(f"train {seed}", index)
@@ -132,7 +131,7 @@ def make_case(split: str, index: int) -> Case:
     kind, turn = kinds[index % len(kinds)], index // len(kinds)
     turn = turn * kinds.count(kind) + kinds[: index % len(kinds)].count(
         kind
-    )  # how many of this kind came before
+    )  # number of earlier cases of this kind
     yes = turn % 2 == 0
     while True:
         found = _counting(rng, turn, demo) if kind == "counting" else _other(rng, kind, yes, demo)
@@ -157,7 +156,7 @@ def _other(rng: random.Random, kind: str, yes: bool, demo: bool) -> tuple[Scene,
 
 
 def _counting(rng: random.Random, turn: int, demo: bool) -> tuple[Scene, ask.Item] | None:
-    """Return the number is drawn first, the scene is made for it: no number is a hint."""
+    """Draw the number first, then sample a scene for it, so that the number is no hint."""
     mode = ("open", "yes", "open", "no")[turn % 4]
     count = rng.randint(1 if demo else 0, 5)
     asked = None
