@@ -46,6 +46,7 @@ check-python: $(VENV)/.test
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python tools/words.py
 
 check-js: node_modules/.made
 	npm run check

@@ -72,7 +72,9 @@ def gpu_name() -> str:
 
 
 def busy() -> float | None:
-    """Return the mean number of running programs in the last minute, where the system tells."""
+    """Return the mean number of running programs in the last minute; None if the system does not
+    report it.
+    """
     return os.getloadavg()[0] if hasattr(os, "getloadavg") else None
 
 

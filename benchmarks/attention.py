@@ -12,7 +12,9 @@ TOKENS, LENGTHS = 16, (700, 2900)
 
 
 def ways(vlm: VLM, tokens: int):
-    """Answers of the same length, each from the start, without and with attention."""
+    """Return the ways to measure: answers of the same length, each from the start, without and with
+    attention.
+    """
     stimulus = midsize.stimulus(vlm, tokens)
     inputs = midsize.inputs(vlm, stimulus)
     length = {"max_new_tokens": TOKENS, "min_new_tokens": TOKENS}

@@ -17,7 +17,7 @@ import isi_widget as isi
 from isi_widget.uncertainty import Uncertainty, load_entailment, uncertainty_of
 
 SCENES = 100
-RESAMPLES = 10  # of the intervals, which are not looked at here
+RESAMPLES = 10  # bootstrap resamples of the intervals, which are not used here
 
 
 def ranks(values: npt.ArrayLike) -> npt.NDArray[np.float64]:

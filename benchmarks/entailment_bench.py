@@ -42,7 +42,7 @@ def different(n: int) -> list[str]:
 
 
 def repeated(counts: Sequence[int]) -> list[str]:
-    """As many different answers as there are counts, each so often."""
+    """Return as many different answers as there are counts, each repeated by its count."""
     return [text for text, count in zip(different(len(counts)), counts, strict=True) for _ in range(count)]
 
 

@@ -23,7 +23,7 @@ SAMPLES, MASSES, REPEATS = 60, (0.97, 0.99), 3
 
 
 def bounds(found: Enumeration) -> EntropyBounds:
-    """Of the entropy over the first word of an answer: yes, no, or whatever else it says."""
+    """Bound the entropy over the first word of an answer: yes, no or other."""
     masses: dict[str, float] = {}
     for answer, p in zip(found.answers, found.probabilities, strict=True):
         word = (re.findall(r"[a-z]+", answer.text.lower()) or [""])[0]

@@ -83,6 +83,6 @@ def fresh(code: str, repeats: int) -> list[list[float]]:
 
 
 def report(rows: Sequence[Row]) -> None:
-    """What a benchmark module prints when it is run: one JSON line per row."""
+    """Print the rows of a benchmark module: one JSON line per row."""
     for row in rows:
         print(json.dumps(asdict(row)))

@@ -13,7 +13,7 @@ from isi_widget.trial import run_trial
 
 @contextmanager
 def clocked(*models: Any):
-    """Adds up, in the list it yields, the seconds spent in the forward passes of some models and in the first
+    """Add up, in the list it yields, the seconds spent in the forward passes of some models and in the first
     one's vision tower: what a trial cannot do without.
     """
     spent = [0.0]

@@ -1,10 +1,10 @@
-"""isi_widget: change what a vision-language model sees or reads, inside a notebook, and see what that does.
+"""isi_widget: change the input of a vision-language model in a notebook and see the effect.
 
     An Observation becomes a Stimulus by Interventions; a VLM meets a Stimulus in a Trial;
     a Probe shows Trials.
 
-Every public name is imported on first use (PEP 562), so that `import isi_widget` costs next to nothing:
-torch comes with the first model, matplotlib with the first plot. Not a place for code of its own.
+Every public name is imported on first use (PEP 562), so that `import isi_widget` is fast: torch is imported
+with the first model, matplotlib with the first plot.
 """
 
 from __future__ import annotations
@@ -125,7 +125,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Import a public name when it is first asked for, and keep it."""
+    """Import a public name on first use, and cache it."""
     if name not in _HOMES:
         raise AttributeError(
             f"module 'isi_widget' has no attribute {name!r}; it offers: {', '.join(__all__)}"

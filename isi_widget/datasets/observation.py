@@ -219,7 +219,7 @@ class Observation:
             if texts and other._picture() != image:
                 return texts[int(np.random.default_rng([seed, 1]).integers(len(texts)))]
         raise InputError(
-            "The random context preset needs a data set with another context; there is none here."
+            "The random context preset needs a data set with another context; this one has none."
         )
 
     def _picture(self) -> Picture | None:

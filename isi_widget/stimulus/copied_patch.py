@@ -138,7 +138,7 @@ class CopiedPatch(Drawing):
 
 class _Axis:
     """One direction of a patch: from `length` pixels at `start` of a picture of `limit` pixels to `size` at
-    `at` of the image. Shrinking is done first, to whole cells, so that what is left to do is small.
+    `at` of the image. Shrinking to whole cells comes first, so that only a small resize remains.
     """
 
     def __init__(self, start: float, length: float, at: float, size: float, limit: int) -> None:

@@ -229,7 +229,7 @@ class Erase(_Effect):
         self._set(region=check_region(self.region, self._name("region")), fill=self._filling())
         if self.fill == "inpaint" and self.region is None:
             raise InputError(
-                f'{self._name("region")} must be given for the fill "inpaint", which continues what is left '
+                f'{self._name("region")} must be given for the fill "inpaint", which continues the pixels '
                 "around it."
             )
 

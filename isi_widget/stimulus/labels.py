@@ -1,4 +1,4 @@
-"""Short names of conditions, derived from what was done to a stimulus: "box", "noise 0.3", "context:
+"""Short names of conditions, derived from the operations of a stimulus: "box", "noise 0.3", "context:
 contradictory".
 """
 

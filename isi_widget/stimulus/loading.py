@@ -268,7 +268,7 @@ def _opened(file: IO[bytes], name: str) -> Image.Image:
             return Image.open(file, formats=[known for known in _FORMATS if known in Image.OPEN])
     except UnidentifiedImageError:
         raise InputError(
-            f"An image is needed, but {name} is none that can be read; use one of {', '.join(_FORMATS)}."
+            f"An image is needed, but {name} is not a readable image; use one of {', '.join(_FORMATS)}."
         ) from None
     except Image.DecompressionBombError:
         raise InputError(

@@ -50,7 +50,7 @@ LATER = 0.4  # share of the steps at which a training that goes on from an expor
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Options of the training command."""
+    """Add the options of the training command."""
     parser.add_argument(
         "--output", type=Path, default=Path("runs/entailment"), help="folder of checkpoints, log and result"
     )

@@ -24,7 +24,7 @@ _WORDS = "deberta.embeddings.word_embeddings.weight"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Options of the blending command."""
+    """Add the options of the blending command."""
     parser.add_argument(
         "models", type=Path, nargs="+", help="folders of exported models, in the order of their training"
     )

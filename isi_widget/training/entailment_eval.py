@@ -99,7 +99,7 @@ def score_by_hand(model: EntailmentModel) -> dict[str, dict[str, list[int]]]:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Options of the evaluation command."""
+    """Add the options of the evaluation command."""
     parser.add_argument("--model", type=Path, default=embedded.ENTAILMENT, help="folder of the model")
     parser.add_argument("--pairs", type=int, default=1000, help="pairs of each kind in each set")
     parser.add_argument("--sets", type=int, default=50, help="sets of ten answers of each kind to cluster")

@@ -596,7 +596,7 @@ def natural_answer(draw: random.Random, ask: Ask, truth: Claim) -> Wording:
 
 
 def _led(draw: random.Random, made: Wording, yes: bool, polar: Claim) -> Wording:
-    """With "Yes" or "No" before or after it; then it makes that claim too."""
+    """Add "Yes" or "No" before or after a sentence; then it makes that claim too."""
     chance = draw.random()
     if chance < 0.42:
         return replace(made, text=_hedged(draw, made.text))

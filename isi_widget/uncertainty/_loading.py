@@ -191,7 +191,7 @@ def _tokenizer(source: str | Path, name: str, where: dict[str, Any]) -> Any:
     if tokenizer("yes")["input_ids"] == tokenizer("no")["input_ids"]:
         # If its files are missing, transformers makes a tokenizer that knows no word
         raise InputError(
-            f"The tokenizer of {name} does not tell 'yes' from 'no': its files are missing or broken. "
+            f"The tokenizer of {name} does not distinguish 'yes' from 'no': its files are missing or broken. "
             "Download the checkpoint again."
         )
     return tokenizer

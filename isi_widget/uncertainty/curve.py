@@ -188,25 +188,29 @@ def samples_needed(
     seed: int = 0,
     distances: npt.ArrayLike | None = None,
 ) -> SamplesNeeded:
-    """Return how many samples it takes until the interval of an entropy is at most `width` wide.
+    """Estimate how many samples are needed until the interval of an entropy is at most `width` wide.
 
-    For the Bayesian semantic entropy futures are drawn from its posterior, further answers from each of them,
-    and the width of the interval that they would give is averaged. For the others the answers there are stand
-    for the model: m of them are drawn with replacement. In both cases for m = N, 2N, 4N, ..., until the
-    interval (at the level of `uncertainty`) is narrow enough; between the last two m the logarithm of the
-    width is taken as linear in that of m. For large m the width falls as 1 / sqrt(m).
+    For the Bayesian semantic entropy, further answers are simulated from its posterior, and the width of
+    their interval is averaged. For the other entropies, the sampled answers represent the model: m of them
+    are drawn with replacement. Both are repeated for m = N, 2N, 4N, ..., until the interval (at the level of
+    `uncertainty`) is narrow enough. Between the last two m, the logarithm of the width is interpolated
+    linearly in that of m. For large m the width decreases as 1 / sqrt(m).
 
     Parameters
     ----------
-    uncertainty : of N answers. width : wanted, in the unit of the entropy, > 0. name : of the entropy.
-    resamples, seed : of the bootstrap; of the futures the seed. distances : as in `entropy_curve`.
+    uncertainty : uncertainty of N answers.
+    width : wanted width, in the unit of the entropy, > 0.
+    name : name of the entropy; default is the leading one.
+    resamples : number of bootstrap resamples; default 2000.
+    seed : seed of the resamples or simulations; default 0.
+    distances : as in `entropy_curve`.
 
     Returns
     -------
-    SamplesNeeded. `total` and `more` are None, and `basis` says why, where more than a million samples would
-    be needed and, for the others than the Bayesian semantic entropy, where the answers show no spread (one
-    cluster) or the entropy is infinite. Ten answers give the order of magnitude, not more:
-    docs/uncertainty.md has the measured errors.
+    SamplesNeeded. `total` and `more` are None, with the reason in `basis`, if more than a million samples
+    would be needed. For entropies other than the Bayesian one, also if the answers show no spread (one
+    cluster) or the entropy is infinite. Ten answers give only the order of magnitude: docs/uncertainty.md has
+    the measured errors.
 
     Raises
     ------
@@ -261,7 +265,7 @@ def samples_needed(
 def _search(
     name: str, width: float, n: int, now: float, width_at: Callable[[int], float], basis: str
 ) -> SamplesNeeded:
-    """Return the number of samples at which the interval, `now` wide with n, is `width` wide."""
+    """Find the number of samples at which the interval, of width `now` with n samples, has width `width`."""
     if now <= width:
         return SamplesNeeded(name, width, now, n, 0, basis)
     before, wide, m = n, now, n
@@ -277,7 +281,7 @@ def _search(
 
 
 def _future_width(posterior: MeaningPosterior, more: int, level: float, seed: int) -> float:
-    """Return the width of the interval after `more` further samples, the mean over possible futures."""
+    """Return the width of the interval after `more` further samples, averaged over simulations."""
     widths = []
     for future in range(_FUTURES):
         after = posterior.after(more, seed=seed + future)
@@ -300,13 +304,14 @@ def _curve_of_posterior(
 def _parts(
     uncertainty: Uncertainty, name: str, distances: npt.ArrayLike | None
 ) -> tuple[Ints, Floats, Floats | None]:
-    """Return cluster ids, log-likelihoods (0 where the entropy needs none) and, for Rao's, distances."""
+    """Return cluster ids, log-likelihoods (0 if the entropy needs none) and, for Rao's entropy, distances."""
     if name not in NAMES:
         raise InputError(f"There is no entropy {name!r}; there are: {', '.join(NAMES)}.")
     ids = contiguous(uncertainty.cluster_ids)
     if name in WEIGHTED and not uncertainty.has_likelihoods:
         raise InputError(
-            f"The model does not tell log-probabilities, which {name} needs; use 'discrete_semantic_entropy'."
+            f"The model does not report log-probabilities, which {name} needs; "
+            "use 'discrete_semantic_entropy'."
         )
     ll = np.asarray(uncertainty.log_likelihoods) if name in WEIGHTED else np.zeros(len(ids))
     if name != "rao_quadratic_entropy":

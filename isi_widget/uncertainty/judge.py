@@ -136,7 +136,7 @@ class Judge:
         if self.foreign:
             found.append(
                 "The embedded entailment model compared these answers, and it knows rendered scenes only: "
-                f"what it says of {of} is a guess. {_ADVICE}"
+                f"its result for {of} is a guess. {_ADVICE}"
             )
         if self.unknown:
             words = ", ".join(f"“{word}”" for word in self.unknown)
@@ -154,7 +154,7 @@ class Judge:
         if self.other_script:
             found.append(
                 f"The entailment model {self.name} was made for English, and these answers are written in "
-                f"other letters: what it says of {of} is a guess. {_ADVICE}"
+                f"other letters: its result for {of} is a guess. {_ADVICE}"
             )
         return tuple(found)
 

@@ -216,7 +216,7 @@ class Uncertainty:
         return self.posterior_after(len(self.answers))
 
     def posterior_after(self, samples: int) -> MeaningPosterior:
-        """Return the posterior as it was after the first so many answers, at least 1."""
+        """Return the posterior after the first `samples` answers, at least 1."""
         if self.method == "enumerated":
             raise InputError(
                 "Enumerated answers have exact probabilities: no posterior, no curve, no number of samples "
@@ -278,10 +278,11 @@ class Uncertainty:
             )
         if self.number_of_clusters == 1:
             missed = 1.0 - 0.05 ** (1.0 / n)
+            draws = f"{n} sample{'s' * (n != 1)}"
             subject = f"All {n} answers mean the same" if n > 1 else "There is only one answer"
             notes.append(
                 f"{subject}, so the entropies of the sampled answers and their bootstrap intervals are 0; a "
-                f"meaning of probability {missed:.2f} would be missed by so many samples one time in twenty."
+                f"meaning of probability {missed:.2f} would be missed by {draws} one time in twenty."
             )
         notes += self._order_caveats("discrete semantic entropy")
         if self.has_likelihoods and (empty := sum(not a.logprobs for a in self.answers)):

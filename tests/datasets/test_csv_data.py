@@ -175,7 +175,7 @@ def test_all_wrong_rows_are_named_at_once(home: Path) -> None:
         ("row 3", "image", "there is no file 'A.png'"),
         ("row 4", "image", "the cell is empty"),
         ("row 5", "question", "the cell is empty"),
-        ("row 6", "image", "none that can be read"),
+        ("row 6", "image", "not a readable image"),
         ("row 7", "image", "is empty (0 bytes)"),
         ("row 7", "question", "the cell is empty"),
     ]
@@ -228,7 +228,7 @@ def test_the_outside_file_of_the_test_above_would_load(home: Path) -> None:
         ("image,question\n", "has a header but no rows"),
         ("image,text\na.png,q\n", "the header has no column 'question'; it has ['image', 'text']."),
         ("image;question\na.png;q\n", "Is the delimiter ',' right?"),
-        ("image,question,Image\na.png,q,b.png\n", "the column 'image' is there more than once"),
+        ("image,question,Image\na.png,q,b.png\n", "the column 'image' occurs more than once"),
         ("image,question\na.png,q, and more\n", "row 2: 3 cells, but the header has 2"),
         ('image,question\na.png,"q\n', "row 2: unexpected end of data"),
         ("image,question,annotated\na.png,q,a.png\n", "so its folder is needed"),

@@ -140,7 +140,7 @@ def test_it_goes_on_at_the_next_call_after_giving_up(server: Server, tmp_path: P
     name = "images/two.png"
     server.faults[name] = ["breaks", "500", "500", "500"]
     with pytest.raises(
-        DownloadError, match=r"two.png could not be downloaded: the server says 500.*kept; try again"
+        DownloadError, match=r"two.png could not be downloaded: the server answered 500.*kept; try again"
     ):
         fetch(manifest(server), tmp_path, progress=False)
     assert (tmp_path / (name + ".part")).stat().st_size == 35_000
@@ -184,7 +184,7 @@ def test_other_content_than_was_pinned_is_never_kept(
 
 
 def test_a_file_that_is_not_there_is_not_asked_for_again(server: Server, tmp_path: Path) -> None:
-    with pytest.raises(DownloadError, match=r"the server says 404 .*Pass the path of a copy"):
+    with pytest.raises(DownloadError, match=r"the server answered 404 .*Pass the path of a copy"):
         fetch(manifest(server, gone=(5, "0" * 64)), tmp_path, progress=False)
     assert [name for name, _ in server.requests].count("gone") == 1
 

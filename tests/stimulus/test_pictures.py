@@ -208,7 +208,7 @@ def test_truncated_files_are_refused(kind: str) -> None:
     noise = np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8)
     data = encoded(Image.fromarray(noise), kind)
     for share in (0.2, 0.5, 0.9):
-        with pytest.raises(InputError, match=r"damaged|truncated|none that can be read"):
+        with pytest.raises(InputError, match=r"damaged|truncated|not a readable image"):
             load_image(data[: int(len(data) * share)])
 
 
@@ -240,8 +240,8 @@ def test_more_than_100_megapixels_are_refused_before_decoding(width: int, height
     ("source", "message"),
     [
         (b"", r"is empty \(0 bytes\)"),
-        (b"this is no image", "none that can be read; use one of JPEG, PNG"),
-        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 5 5\n", "none that can be read"),
+        (b"this is no image", "not a readable image; use one of JPEG, PNG"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 5 5\n", "not a readable image"),
         (Image.new("RGB", (0, 5)), "at least one pixel, but the Pillow image is 0 x 5"),
         (np.zeros((0, 5, 3), np.uint8), "at least one pixel"),
         (np.zeros((5, 5, 2), np.uint8), r"got shape \[5, 5, 2\]"),
@@ -348,14 +348,14 @@ def test_a_file_url_and_an_open_file_are_read(tmp_path: Path) -> None:
         ("s3://bucket/cat.jpg", "is a URL"),
         ("data:image/png;base64,@@@", "holds no valid base64"),
         ("data:image/png", "has no comma"),
-        ("data:image/svg+xml,<svg/>", "the data URL is none that can be read"),
+        ("data:image/svg+xml,<svg/>", "the data URL is not a readable image"),
         (f"data:image/png;base64,{TEXT[:60]}", "the data URL is a damaged or truncated image"),
         (TEXT[:60], "the base64 text is a damaged or truncated image"),
         (base64.b64encode(b"no image at all, but long enough").decode(), "no image file"),
         ("A" * 10_000, "cannot be read: File name too long"),
         (io.StringIO("text"), "opened as bytes, not as text"),
         (io.BytesIO(), "the BytesIO is empty"),
-        (io.BytesIO(b"no image"), "the BytesIO is none that can be read"),
+        (io.BytesIO(b"no image"), "the BytesIO is not a readable image"),
     ],
 )
 def test_what_is_no_image_is_named_for_what_it_is(source: object, message: str) -> None:

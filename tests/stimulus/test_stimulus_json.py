@@ -310,7 +310,7 @@ def test_a_stimulus_from_json_still_has_its_presets_but_no_random_ones(stimulus:
         (lambda r: r["presets"]["contexts"].update(helpful="x"), "name of a context preset"),
         (lambda r: r.update(pictures={"a": "%%"}), "must be a PNG file in base64"),
         (lambda r: r.update(pictures={"a": 5}), "must be a PNG file in base64"),
-        (lambda r: r.update(pictures={"a": base64.b64encode(b"x").decode()}), "none that can be read"),
+        (lambda r: r.update(pictures={"a": base64.b64encode(b"x").decode()}), "not a readable image"),
     ],
 )
 def test_bad_records_are_refused(change: Any, message: str, stimulus: Stimulus) -> None:

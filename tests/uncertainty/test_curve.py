@@ -258,7 +258,7 @@ def test_without_likelihoods_only_those_that_need_none():
     assert entropy_curve(u) == entropy_curve(uncertain(IDS, LL))
     for function in (entropy_curve, lambda u, name: samples_needed(u, 0.1, name)):
         for name in ("semantic_entropy", "predictive_entropy"):
-            with pytest.raises(InputError, match="does not tell log-probabilities"):
+            with pytest.raises(InputError, match="does not report log-probabilities"):
                 function(u, name)
     assert entropy_curve(u, DISCRETE) == entropy_curve(uncertain(IDS, LL), DISCRETE)
     assert samples_needed(u, 0.1, DISCRETE) == samples_needed(uncertain(IDS, LL), 0.1, DISCRETE)

@@ -281,7 +281,7 @@ def test_broken_folders(tmp_path):
     for name in ("tokenizer.json", "tokenizer_config.json"):
         (folder / name).unlink()
     (folder / "model.safetensors").write_bytes(weights)
-    refused("does not tell 'yes' from 'no'")
+    refused("does not distinguish 'yes' from 'no'")
     (folder / "config.json").write_text("{")
     refused("No entailment model could be loaded from")
 

@@ -138,7 +138,7 @@ def test_the_end_as_sampled_goes_with_the_tokens_as_sampled():
 def test_one_answer_and_empty_answers(text):
     u = uncertainty_of([answer(text, *([-0.5] if text else []))] * 3, "Is it?", FirstWord())
     assert u.cluster_ids == (0, 0, 0) and u.semantic_entropy == u.rao_quadratic_entropy == 0.0
-    assert "0.63 would be missed by so many samples" in u.caveats[0]  # 1 - 0.05^(1/3)
+    assert "0.63 would be missed by 3 samples" in u.caveats[0]  # 1 - 0.05^(1/3)
     assert len(u.caveats) == (1 if text else 2)
     one = uncertainty_of([answer(text)], "", FirstWord())
     assert one.cluster_ids == (0,) and one.interval("semantic_entropy") == (0.0, 0.0)

@@ -212,10 +212,10 @@ def png_header(width: int, height: int) -> bytes:
         (
             "drawing.svg",
             b"<svg xmlns='http://www.w3.org/2000/svg' onload='pwned()'/>",
-            "none that can be read",
+            "not a readable image",
         ),
-        ("page.png", SCRIPT.encode(), "none that can be read"),
-        ("print.png", b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "none that can be read"),
+        ("page.png", SCRIPT.encode(), "not a readable image"),
+        ("print.png", b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "not a readable image"),
         ("bomb.png", png_header(60_000, 60_000), "megapixels"),
         ("bomb.png", png_header(12_000, 12_000), "megapixels"),
         (f"{SCRIPT}.png", png_header(9, 9), "damaged"),

@@ -16,7 +16,7 @@ CANVASES = ((480, 480), (640, 480), (480, 640), (720, 480), (600, 600), (400, 40
 
 RADII = {"small": (34, 40), "large": (56, 66)}  # pixels on a canvas of 480 x 480; no sizes in between
 TEXTURES = 40
-_CELL = 0.13  # share of the picture's side: smallest distance of centres, so that a patch of a vision tower holds one
+_CELL = 0.13  # share of the side; least distance of centres: at most one per patch
 
 
 @dataclass(frozen=True)

@@ -37,10 +37,10 @@ rates and data are in `isi_widget/training/vlm/stages.py`. In the last stages so
 context: the model can be misled on purpose, as a subject for the probe.
 
 The shipped weights come from the run in which this recipe was found: its earlier stages saw smaller things,
-smaller letters and fewer things alike than the recipe as it stands, so the command does not repeat that run
-bit for bit. The test split was measured before the last stages were added, and showed weak counting (88 %)
-and, one stage later, attributes below 100 % with a true context; questions of the validation kind, drawn
-anew, showed the same, and on those the last stages were tuned.
+smaller letters and fewer things alike than the present recipe, so the command does not repeat that run bit
+for bit. The test split was measured before the last stages were added, and showed weak counting (88 %) and,
+one stage later, attributes below 100 % with a true context; questions of the validation kind, drawn anew,
+showed the same, and on those the last stages were tuned.
 """
 
 

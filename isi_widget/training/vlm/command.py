@@ -64,7 +64,7 @@ def run_training(arguments: argparse.Namespace) -> None:
 
 
 def export(checkpoint: Path, folder: Path) -> None:
-    """The model of a checkpoint, without the heads, as plain transformers load it."""
+    """Write the model of a checkpoint without the training heads, so that plain transformers loads it."""
     network = Network(0, compiled=False)
     network.load_state_dict(torch.load(checkpoint, weights_only=True)["network"])
     build.save(network.llava, str(folder))

@@ -75,8 +75,8 @@ def patch_loss(heads: Heads, hidden: Tensor, targets: dict[str, Tensor]) -> tupl
 
 
 def noun_loss(heads: Heads, hidden: Tensor, rows: Tensor) -> tuple[Tensor, dict[str, float]]:
-    """At each noun of a question: how many things match; if one, its looks and place. `hidden` [N, width],
-    `rows` from `collate`.
+    """Compute the loss at each noun of a question: how many objects match; if one, its looks and place.
+    `hidden` [N, width], `rows` from `collate`.
     """
     parts = heads.noun(hidden).float().split([*NOUN.values(), 2], dim=-1)
     loss, measured = _classes(NOUN, parts, rows[:, 2:])
@@ -84,7 +84,9 @@ def noun_loss(heads: Heads, hidden: Tensor, rows: Tensor) -> tuple[Tensor, dict[
 
 
 def question_loss(heads: Heads, hidden: Tensor, rows: Tensor) -> tuple[Tensor, dict[str, float]]:
-    """At the end of a question: its truth or value; for two things the way from one to the other."""
+    """Compute the loss at the end of a question: its truth or value; for two objects the direction from one
+    to the other.
+    """
     parts = heads.question(hidden).float().split([*QUESTION.values(), 2], dim=-1)
     loss, measured = _classes(QUESTION, parts, rows[:, 2:])
     return loss + _regression(parts[-1], rows[:, -2:]), measured

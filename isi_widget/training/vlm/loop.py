@@ -125,7 +125,7 @@ def _start(network: Network, stage: Stage, folder: Path) -> None:
 
 
 def log(folder: Path, **record: Any) -> None:
-    """One line of JSON to the log and to the screen."""
+    """Write one line of JSON to the log and to the screen."""
     line = json.dumps({"time": time.strftime("%H:%M:%S"), **record})
     with (folder / "log.jsonl").open("a") as file:
         file.write(line + "\n")

@@ -59,7 +59,9 @@ class Network(nn.Module):
         Parameters
         ----------
         images : image tokens [B, 64, width], put at the positions 1 to 64 of `tokens`.
-        tokens, positions : [B, L]. mask : bool [B, 1, L, L], True where a query (row) may look.
+        tokens : token ids, int [B, L].
+        positions : positions of the tokens, int [B, L].
+        mask : bool [B, 1, L, L], True if a query (row) may attend to a key.
         """
         hidden = self.decoder.embed_tokens(tokens)
         count = images.shape[1]

@@ -35,11 +35,13 @@ OUTPUTS = {
 
 @dataclass
 class View:
-    """A scene with what was drawn on it.
+    """A scene with drawings on it.
 
-    covered : things under a box. labels : words and digits with arrows. drawings : what was painted, in
-        order.
-    noise : sigma of Gaussian noise after everything else. blank : a picture without any content.
+    covered : indices of objects under a box.
+    labels : words and digits with arrows.
+    drawings : drawings on the scene, in order.
+    noise : standard deviation of Gaussian noise, added last, intensity scale 0 to 1.
+    blank : True for a picture without content.
     """
 
     scene: Scene
@@ -102,7 +104,7 @@ def box_over(thing: Thing, rng: random.Random) -> Box:
 
 
 def box_colour(rng: random.Random) -> str:
-    """Of boxes: black, grey, white or anything."""
+    """Return a random colour for a box: black, grey, white or any."""
     draw = rng.random()
     if draw < 0.6:
         return "#000000"
@@ -113,7 +115,7 @@ def box_colour(rng: random.Random) -> str:
 
 
 def cover(view: View, indices: Sequence[int], rng: random.Random) -> None:
-    """Box things over."""
+    """Cover objects with boxes."""
     for index in indices:
         view.drawings.append(box_over(view.scene.things[index], rng))
         view.covered.add(index)
@@ -127,7 +129,7 @@ def label(view: View, wanted: Sequence[tuple[int, str]]) -> None:
 
 
 def scribble(view: View, rng: random.Random) -> None:
-    """What people draw that says nothing: an arrow, a small word, an empty box somewhere."""
+    """Draw a meaningless mark, as people do: an arrow, a small word or an empty box somewhere."""
     scene, unit = view.scene, view.scene.unit
     x, y = rng.randint(0, scene.width), rng.randint(0, scene.height)
     draw = rng.random()
@@ -178,7 +180,7 @@ def numbered_nouns(scene: Scene) -> list[Noun]:
 
 
 def dense_view(rng: random.Random) -> View:
-    """For the vision stage: many things at once, or fewer with labels and boxes."""
+    """Make a view for the vision stage: many objects at once, or fewer with labels and boxes."""
     if rng.random() < 0.55:
         view = View(sample_scene(rng, rng.randint(3, 10), small=rng.uniform(0.4, 0.9)))
     else:
@@ -198,7 +200,9 @@ def dense_view(rng: random.Random) -> View:
 
 
 def reading_view(rng: random.Random) -> View:
-    """For learning to read: labels on most things, some of which are boxed over; at times a dense scene."""
+    """Make a view for learning to read: labels on most objects, some of them covered by boxes; sometimes a
+    dense scene.
+    """
     if rng.random() < 0.25:
         return dense_view(rng)
     view = View(sample_scene(rng, rng.randint(3, 6), small=0.8))

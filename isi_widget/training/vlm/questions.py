@@ -29,12 +29,16 @@ _SPEAKS_OF_PICTURE = ("The picture", "In this picture")
 
 @dataclass(frozen=True)
 class Mix:
-    """Which questions are asked, and how.
+    """The mixture of questions and contexts in training.
 
-    kinds : weights by kind (also "choice"). canonical : share of canonical questions and answers. margin,
-        axis : of relations.
-    focus : share of the questions that are about a covered or labelled thing, where there is one.
-    context : share with a context; irrelevant, truthful : shares among those.
+    kinds : weights by kind of question (also "choice").
+    canonical : share of canonical questions and answers.
+    margin : smallest distance along the axis of a relation, share of the picture's side.
+    axis : axis of relations; None for both.
+    focus : share of questions about a covered or labelled object, if there is one.
+    context : share of questions with a context.
+    irrelevant : share of irrelevant contexts among these.
+    truthful : share of true contexts among these.
     obey, hearsay : share of the false contexts whose answer follows the context: of those that speak of the
     picture ("The picture shows ...", "In this picture ...") and of the others. This makes a model that can be
     fooled, by some wordings more than by others.
@@ -74,7 +78,7 @@ def prefix() -> list[int]:
 
 
 def pack(view: View, mix: Mix, rng: random.Random, length: int = LENGTH) -> Packed:
-    """As many pairs as fit."""
+    """Pack as many pairs as fit."""
     start = prefix()
     packed = Packed(
         start, list(range(len(start))), [0] * len(start), [IGNORE] * len(start), [0.0] * len(start)
@@ -159,7 +163,7 @@ def _context(item: ask.Item, mix: Mix, rng: random.Random) -> tuple[grammar.Clai
 
 
 def _supervise(packed: Packed, view: View, item: ask.Item, asked: Sequence[int], base: int) -> None:
-    """Targets at the nouns and at the end of the question."""
+    """Set the targets at the nouns and at the end of the question."""
     claim, scene = item.ask.claim, view.scene
     plural = claim.kind == "count" and claim.value != "one"
     nouns = [claim.noun] + ([claim.other] if claim.other else [])

@@ -187,7 +187,8 @@ def _questions(
 ) -> Stage:
     """Return a stage of questions and answers; without `show` it runs on the oracle.
 
-    dense : so many pictures per step are only looked at, to go on learning to see and read.
+    dense : number of pictures per step without questions, so that the model keeps learning to see and read;
+        default 0.
     """
     seeing = 0.4 if dense else 0.1
     loss = _oracle_loss if show is None else _whole_loss(seeing, supervision)
