@@ -51,8 +51,8 @@ def from_csv(
     An ``answer`` column with only yes / no, true / false, y / n, t / f and 1 / 0 (also 1.0 or 1,0, as
     spreadsheets and pandas write them next to an empty cell) holds yes/no truths, except in rows whose
     question asks for something else ("How many ...?"). In such a column "nan", "NA", "None" and "null" are
-    empty cells. In any other column "1" is the text "1"; `isi_widget.text.correctness.judge` describes how it is
-    compared.
+    empty cells. In any other column "1" is the text "1"; see `isi_widget.text.correctness.judge` for its
+    comparison.
 
     Parameters
     ----------
