@@ -4,10 +4,9 @@ For answer token t, layer l and head h the attention weights of the position tha
 earlier tokens; here they are summed over each segment's tokens. Exact, for the very answer that is shown.
 
 What it is not: attention is where a model reads from, not what its answer depends on. A segment can be read
-and
-ignored, and long segments draw attention by their length alone (hence the token counts beside it); many
-heads park
-attention on the first token ("other"). For what an answer depends on, change the input and compare.
+and ignored, and long segments draw attention by their length alone (hence the token counts beside it); many
+heads park attention on the first token ("other"). To learn what an answer depends on, change the input and
+compare.
 """
 
 from __future__ import annotations
@@ -23,15 +22,13 @@ import numpy.typing as npt
 from isi_widget.errors import InputError
 from isi_widget.files import records
 from isi_widget.readable import html_table
+from isi_widget.segments import GROUPS as SEGMENTS
+from isi_widget.segments import INPUTS
 
 if TYPE_CHECKING:
     from isi_widget.answer import Answer
     from isi_widget.vlm import VLM, Prefill
     from isi_widget.vlm.protocol import StimulusLike
-
-#: The three inputs, and everything else: template, BOS, and the answer generated so far.
-SEGMENTS = ("image", "context", "question", "other")
-INPUTS = SEGMENTS[:3]
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -13,7 +13,8 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from isi_widget import embedded
-from isi_widget.attribution.attention import INPUTS, SEGMENTS
+from isi_widget.segments import GROUPS as SEGMENTS
+from isi_widget.segments import INPUTS
 from isi_widget.study.identity import is_same
 from isi_widget.study.record import Averages
 from isi_widget.trial.settings import Settings

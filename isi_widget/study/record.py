@@ -18,10 +18,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from isi_widget.attribution.attention import INPUTS, SEGMENTS
 from isi_widget.errors import InputError
 from isi_widget.files import records
 from isi_widget.files.writing import write_file
+from isi_widget.segments import GROUPS as SEGMENTS
+from isi_widget.segments import INPUTS
 from isi_widget.text import all_repaired
 from isi_widget.trial.settings import Settings, check_fields
 from isi_widget.uncertainty.bootstrap import LEADING, NAMES, Interval, check_level, percentile_interval

@@ -12,7 +12,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from isi_widget.attribution import by_head
-from isi_widget.attribution.attention import INPUTS, SEGMENTS
+from isi_widget.segments import GROUPS as SEGMENTS
+from isi_widget.segments import INPUTS
 from isi_widget.trial.labels import model_label
 from isi_widget.trial.terms import ENTROPIES, ENUMERATED, SCALE_NOTE, Measure, verdict
 from isi_widget.uncertainty.bootstrap import LEADING

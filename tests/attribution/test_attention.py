@@ -24,7 +24,8 @@ from transformers.masking_utils import sdpa_mask
 
 from isi_widget.attribution import AttentionShares, measure_attention
 from isi_widget.errors import InputError
-from isi_widget.vlm.inside.attention import GROUPS, AttentionRecorder, recording
+from isi_widget.segments import GROUPS
+from isi_widget.vlm.inside.attention import AttentionRecorder, recording
 
 SHOWN = Shown(current_context="The star is red.", size=(90, 40))
 LONG = Shown("Is it so?", "A small blue circle is left of the large box. " * 30, (200, 40))

@@ -18,12 +18,13 @@ from tiny_models import VLM, Shown
 
 from isi_widget.attribution import measure_attention
 from isi_widget.errors import InputError
+from isi_widget.segments import GROUPS
 from isi_widget.stimulus import Stimulus, load_image
 from isi_widget.trial import run_trial
 from isi_widget.vlm import Family, load_vlm, register_family, supported_families
 from isi_widget.vlm.families import family_of
 from isi_widget.vlm.inside import attention as recording_module
-from isi_widget.vlm.inside.attention import GROUPS, AttentionRecorder, recording
+from isi_widget.vlm.inside.attention import AttentionRecorder, recording
 
 FAMILIES = sorted(tiny_models.BUILDERS)
 QWEN = ("qwen2_vl", "qwen2_5_vl", "qwen3_vl")

@@ -19,9 +19,9 @@ from tiny_models import BUILDERS, VLM, Shown
 from isi_widget.attribution import measure_attention
 from isi_widget.errors import InputError
 from isi_widget.pretrained.quantization import check_quantization
+from isi_widget.segments import GROUPS
 from isi_widget.vlm import load_vlm
 from isi_widget.vlm.check.drift import quantization_drift
-from isi_widget.vlm.inside.attention import GROUPS
 from isi_widget.vlm.loading import quantization
 
 bitsandbytes = pytest.importorskip("bitsandbytes")

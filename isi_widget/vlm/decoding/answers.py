@@ -21,7 +21,7 @@ class AttendedAnswer(Answer):
 
     Attributes
     ----------
-    mass : [answer tokens, layers, heads, groups] float32, groups as in `inside.attention.GROUPS`.
+    mass : [answer tokens, layers, heads, groups] float32, groups as in `Prompt.groups`.
     stimulus_key, owner : the stimulus and the VLM it belongs to.
     """
 

@@ -23,12 +23,10 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import eager_mask, sdpa_mask
 
 from isi_widget.errors import InputError
+from isi_widget.segments import GROUPS
 
 #: The recorded twin of each attention implementation that can be recorded.
 RECORDED = {"sdpa": "isi_widget_recorded_sdpa", "eager": "isi_widget_recorded_eager"}
-#: The token groups attention is summed over; the last, "other": template, BOS and the answer generated so
-#: far. Prompts with a system prompt or earlier turns have groups of their own for them, see `Prompt.groups`.
-GROUPS = ("image", "context", "question", "other")
 # Rows whose weights are held at once: a long answer that is fed back would need heads x rows x keys.
 _ROWS_AT_ONCE = 64
 

@@ -8,8 +8,9 @@ import torch
 
 from isi_widget.pretrained.placement import input_device
 from isi_widget.pretrained.quantization import computes_in
+from isi_widget.segments import GROUPS
 from isi_widget.vlm.families.base import Family
-from isi_widget.vlm.inside.attention import GROUPS, AttentionRecorder, implementation, recording
+from isi_widget.vlm.inside.attention import AttentionRecorder, implementation, recording
 
 _TOKENS = 8
 

@@ -30,15 +30,13 @@ from PIL import Image
 
 from isi_widget.errors import InputError
 from isi_widget.running.attended import within
+from isi_widget.segments import ALWAYS, BEFORE, group_of, groups_of
 from isi_widget.vlm.families.base import Family
 from isi_widget.vlm.prompts.samples import drawing
 from isi_widget.vlm.prompts.turns import History
 from isi_widget.vlm.protocol import StimulusLike
 
-SEGMENTS = ("template", "image", "context", "question")
-#: Segments of prompts whose model was given a system prompt or earlier turns, after the usual ones.
-BEFORE = ("system", "history")
-_TEMPLATE, _IMAGE, _CONTEXT, _QUESTION = range(4)
+_TEMPLATE, _IMAGE, _CONTEXT, _QUESTION = range(len(ALWAYS))
 # Private-use characters: they mark where the chat template puts the texts, and never reach the tokenizer.
 _CONTEXT_MARK, _QUESTION_MARK = "\ue0c0\ue0c1\ue0c0", "\ue0d0\ue0d1\ue0d0"
 _MARKS = re.compile("\ue0c0[\ue0c1\ue100-\ue4ff]\ue0c0|\ue0d0\ue0d1\ue0d0")
@@ -82,7 +80,7 @@ class Prompt:
     token_inputs: Mapping[str, torch.Tensor] = field(default_factory=dict)
     image_token_id: int | None = None
     unavailable: str = ""
-    segments: tuple[str, ...] = SEGMENTS
+    segments: tuple[str, ...] = ALWAYS
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -112,13 +110,12 @@ class Prompt:
         """The groups that attention is summed over: the segments, with "other" last in place of the
         template.
         """
-        more = (name for name in self.segments if name not in SEGMENTS)
-        return ("image", "context", "question", *more, "other")
+        return groups_of(self.segments)
 
     @property
     def group_ids(self) -> list[int]:
         """Index into `groups` of each token; empty without segments."""
-        places = [self.groups.index("other" if name == "template" else name) for name in self.segments]
+        places = [self.groups.index(group_of(name)) for name in self.segments]
         return [places[index] for index in self.segment_ids]
 
     def indices(self, segment: str) -> tuple[int, ...]:
@@ -180,7 +177,7 @@ class PromptEncoder:
         self.max_length, self.limits = max_length, dict(limits or {})
         self.system, self.history = system, history
         self.segments = (
-            *SEGMENTS,
+            *ALWAYS,
             *(name for name, given in zip(BEFORE, (system, history), strict=True) if given),
         )
         template = getattr(processor, "chat_template", None) or getattr(self.tokenizer, "chat_template", None)
