@@ -2,14 +2,16 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# One thread for each numerical library: the tests run on two cores, side by side with a JupyterLab and a browser.
+# So many processes share the tests (`make test JOBS=4` on a larger machine); each numerical library has one thread.
+JOBS ?= 2
 THREADS := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false
 PYTEST := $(THREADS) $(BIN)/python -m pytest
 
-.PHONY: help lab test test-all check check-python check-js test-js test-notebooks bench pictures format clean
+.PHONY: help lab quick test test-all check check-python check-js test-js test-notebooks bench pictures format clean
 
 help:
 	@echo "make lab       set up and open JupyterLab on the first notebook"
+	@echo "make quick     linters, types, floors and the front end's own tests"
 	@echo "make test      set up and run every test but the slow ones (needs Node.js 20+; Chromium for the browser tests)"
 	@echo "make test-all  the slow tests too"
 	@echo "make bench     measure speed and memory, write docs/performance.md"
@@ -59,12 +61,16 @@ test-js: node_modules/.made
 test-notebooks: $(VENV)/.test
 	$(PYTEST) --nbmake notebooks
 
-test: check test-js test-notebooks
-	$(PYTEST) -m "not slow"
+# What is quick to fail comes first, side by side; the browser's tests share one process, see tests/conftest.py.
+quick: $(VENV)/.test node_modules/.made
+	$(MAKE) -j$(JOBS) check test-js
+
+test: quick
+	$(PYTEST) -n $(JOBS) -m "not slow" --nbmake tests notebooks
 
 # New examples of the properties, too: `make test` tries the same ones every time.
-test-all: check test-js test-notebooks
-	$(PYTEST) --hypothesis-profile exploring
+test-all: quick
+	$(PYTEST) -n $(JOBS) --hypothesis-profile exploring --nbmake tests notebooks
 
 bench: $(VENV)/.test
 	$(BIN)/python -m benchmarks

@@ -1,4 +1,5 @@
-"""For all tests: how properties are tried, which tests are those of a browser, and the embedded model.
+"""For all tests: how properties are tried, how tests are shared among processes, which need a browser, and
+the embedded model.
 
 `steady` tries the same examples of a property in every run, and judges none by the clock: a run that fails,
 fails again. `make test-all` tries new ones (`--hypothesis-profile exploring`).
@@ -8,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -28,6 +29,22 @@ def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
     for item in items:
         if BROWSER in item.path.parents:
             item.add_marker(pytest.mark.browser)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """With several processes (`-n 2`): a file goes to one of them; all tests of the browser go to one, which
+    starts JupyterLab and Chromium once.
+    """
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Scheduler(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = nodeid.split("::")[0]
+            return "browser" if BROWSER == config.rootpath / Path(file).parent else file
+
+    config.option.loadscopereorder = False  # the browser's tests are among the first: they take longest
+    return Scheduler(config, log)
 
 
 @pytest.fixture(scope="session")
