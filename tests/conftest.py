@@ -41,7 +41,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     class Scheduler(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
             file = nodeid.split("::")[0]
-            return "browser" if BROWSER == config.rootpath / Path(file).parent else file
+            return "browser" if config.rootpath / Path(file).parent == BROWSER else file
 
     config.option.loadscopereorder = False  # the browser's tests are among the first: they take longest
     return Scheduler(config, log)

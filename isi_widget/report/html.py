@@ -200,7 +200,7 @@ def _details(trial: Trial, view: dict[str, Any]) -> str:
     )
     note = f"<br/>{escape(trial.model['note'])}" if trial.model.get("note") else ""
     note = "".join(f"<br/>{escape(line)}" for line in before_lines(trial.model)) + note
-    settings = ", ".join(f"{name} {value}" for name, value in view["settings"].items() if name != "what")
+    settings = ", ".join(f"{name} {value}" for name, value in view["settings"].items() if name != "measures")
     versions = ", ".join(f"{name} {version}" for name, version in trial.versions.items())
     seconds = ", ".join(f"{name} {value:.2f} s" for name, value in trial.seconds.items())
     return (

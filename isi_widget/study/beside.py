@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 SHIPPED = embedded.VLM.parent / "averages.json"
 
 _SAMPLING = ("temperature", "top_k", "top_p")
-_MEANING = ("strict", "prepend_question", "entailment")
+_MEANING = ("strict_entailment", "prepend_question", "entailment")
 #: The settings that enter each measure, besides max_new_tokens, which enters all. The number of samples
 #: bounds the number of meanings and biases what counts them; it only changes how noisy the predictive entropy
 #: is. The seed is chance and enters none. Enumerated answers are no samples: `method` enters all that comes

@@ -27,7 +27,7 @@ def averages_html(averages: Averages) -> str:
         for key in ("name", "family", "dtype", "quantization", "revision", "server")
         if model.get(key)
     )
-    settings = ", ".join(f"{name} {value}" for name, value in how.to_dict().items() if name != "what")
+    settings = ", ".join(f"{name} {value}" for name, value in how.to_dict().items() if name != "measures")
     versions = ", ".join(f"{name} {version}" for name, version in averages.versions.items())
     notes = "".join(f'<div style="{QUIET}">{escape(note)}</div>' for note in averages.notes)
     notes += _skipped(averages)

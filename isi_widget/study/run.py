@@ -21,7 +21,7 @@ from isi_widget.study import record
 from isi_widget.study.identity import differences, identity
 from isi_widget.study.record import Averages, Row, Skipped
 from isi_widget.trial import Trial, choose_judge, run_trial
-from isi_widget.trial.settings import Settings
+from isi_widget.trial.settings import Settings, settings_from, takes_settings
 from isi_widget.uncertainty.judges import AUTO
 from isi_widget.vlm.protocol import check_vlm_like
 
@@ -34,28 +34,18 @@ _LONGEST_REASON = 1000
 Condition = Callable[[Observation], Stimulus]
 
 
+@takes_settings("do_sample", "num_beams")
 def averages(
     vlm: VLM,
     data: Sequence[Observation] | None = None,
     *,
     condition: Condition | None = None,
-    samples: int = 10,
-    temperature: float = 0.9,
-    seed: int = 0,
-    strict: bool = False,
-    max_new_tokens: int = 64,
-    top_k: int = 0,
-    top_p: float = 1.0,
-    likelihood: Literal["raw", "sampled"] = "raw",
-    prepend_question: bool = True,
-    method: Literal["sampled", "enumerated"] = "sampled",
-    mass: float = 0.99,
-    budget: int = 512,
     entailment: Entailment | str | Path | None = AUTO,
     store: str | Path | None = None,
     on_error: Literal["raise", "skip"] = "raise",
     progress: Progress | None = None,
     cancel: Cancel | None = None,
+    **settings: Any,
 ) -> Averages:
     """Run each observation of a data set through a model, and keep what is usual for it.
 
@@ -66,7 +56,7 @@ def averages(
     condition : a function from an observation to the stimulus that is shown, such as
         `lambda obs: obs.stimulus().with_context(preset="contradictory")`. None: the observation as it stands,
         its natural image with its own context, which may be empty.
-    samples, ..., entailment : as in `run_trial`. The shown answer is greedy. Every observation has the same
+    entailment, settings : as in `run_trial`. The shown answer is greedy. Every observation has the same
         seed, as a trial of its own would have.
     store : a JSON file that keeps what is done after each observation. If it is there, the run goes on where
         it stopped; a finished one is read, and nothing is run. One of other settings, another model or other
@@ -100,26 +90,13 @@ def averages(
         Observations were skipped.
     """
     checks.on_error(on_error)
-    settings = Settings(
-        samples=samples,
-        temperature=temperature,
-        top_k=top_k,
-        top_p=top_p,
-        seed=seed,
-        max_new_tokens=max_new_tokens,
-        strict=strict,
-        likelihood=likelihood,
-        prepend_question=prepend_question,
-        method=method,
-        mass=mass,
-        budget=budget,
-    )
+    chosen = settings_from(averages, settings)
     check_vlm_like(vlm, "Averages need")
     observations = _observations(data)
     judge = choose_judge(vlm, entailment, progress, cancel)  # one and the same for all of them
     run = _Run(
         identity(vlm.info()),
-        settings,
+        chosen,
         getattr(observations, "name", None) or f"{len(observations)} observations",
         len(observations),
         "" if condition is None else str(getattr(condition, "__name__", type(condition).__name__)),
@@ -127,7 +104,6 @@ def averages(
         None if store is None else Path(store),
     )
     # the settings of the answer (greedy) and what to measure (all that can be had) are those of run_trial
-    arguments = {name: getattr(settings, name) for name in _SETTINGS}
     _report(progress, 0, run.size)
     for index, observation in enumerate(observations):
         if cancel is not None and cancel():
@@ -137,7 +113,7 @@ def averages(
         try:
             stimulus = _shown(observation, condition)
             if not run.has(index, stimulus, name):
-                trial = run_trial(vlm, stimulus, **arguments, entailment=judge, cancel=cancel)
+                trial = run_trial(vlm, stimulus, **settings, entailment=judge, cancel=cancel)
         except Cancelled:
             raise run.cancelled() from None
         except _AnotherRun:
@@ -162,22 +138,6 @@ def _left_out(skipped: Sequence[Skipped], size: int) -> str:
         f"{len(skipped)} of {size} observations {were} skipped; `skipped` of the averages lists why. "
         f"The first: {skipped[0]}"
     )
-
-
-_SETTINGS = (
-    "samples",
-    "temperature",
-    "top_k",
-    "top_p",
-    "seed",
-    "max_new_tokens",
-    "strict",
-    "likelihood",
-    "prepend_question",
-    "method",
-    "mass",
-    "budget",
-)
 
 
 def _observations(data: Sequence[Observation] | None) -> Sequence[Observation]:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache
 from importlib import metadata
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from isi_widget.answer import Answer, Enumeration
 from isi_widget.attribution import AttentionShares, measure_attention
@@ -19,7 +19,7 @@ from isi_widget.errors import InputError, OutOfMemory
 from isi_widget.running.stages import Cancel, Progress, Stages
 from isi_widget.stimulus import Stimulus
 from isi_widget.trial.record import Trial
-from isi_widget.trial.settings import WHAT, Settings, names_of
+from isi_widget.trial.settings import MEASURES, Settings, names_of, settings_from, takes_settings
 from isi_widget.uncertainty import Uncertainty, uncertainty_of, uncertainty_of_enumeration
 from isi_widget.uncertainty.judge import Chosen, Entailment
 from isi_widget.uncertainty.judges import AUTO, choose
@@ -83,7 +83,7 @@ def _check_inputs(vlm: object, stimulus: object) -> None:
 
 def _check_likelihood(vlm: VLMLike, settings: Settings) -> None:
     """Refuse what would only be refused when all answers have been drawn, and paid for."""
-    sampled = "uncertainty" in settings.what and settings.likelihood == "sampled"
+    sampled = "uncertainty" in settings.measures and settings.likelihood == "sampled"
     if sampled and (reason := vlm.unavailable.get("sampled_logprobs")):
         raise InputError(
             f"likelihood='sampled' is not possible with {vlm.model_id}. {reason} Use likelihood='raw'."
@@ -92,7 +92,7 @@ def _check_likelihood(vlm: VLMLike, settings: Settings) -> None:
 
 def _check_method(vlm: VLMLike, settings: Settings) -> None:
     """Refuse to enumerate with a model that cannot."""
-    if "uncertainty" not in settings.what or settings.method != "enumerated":
+    if "uncertainty" not in settings.measures or settings.method != "enumerated":
         return
     if reason := vlm.unavailable.get("enumeration"):
         raise InputError(
@@ -144,25 +144,15 @@ def _uncertainty(
         )
 
 
+@takes_settings("do_sample", "num_beams")
 def measure_uncertainty(
     vlm: VLM,
     stimulus: Stimulus,
-    samples: int = 10,
-    temperature: float = 0.9,
-    seed: int = 0,
-    strict: bool = False,
     *,
-    top_k: int = 0,
-    top_p: float = 1.0,
-    max_new_tokens: int = 64,
-    likelihood: Literal["raw", "sampled"] = "raw",
-    prepend_question: bool = True,
-    method: Literal["sampled", "enumerated"] = "sampled",
-    mass: float = 0.99,
-    budget: int = 512,
     entailment: Chosen | Entailment | str | Path | None = AUTO,
     progress: Progress | None = None,
     cancel: Cancel | None = None,
+    **settings: Any,
 ) -> Uncertainty:
     """Sample answers, cluster them by meaning, measure how far they spread (Farquhar et al., Nature 630,
     2024); with method="enumerated", list all probable answers instead, for short answers.
@@ -170,67 +160,41 @@ def measure_uncertainty(
     The settings are those of `Settings`, the rest as in `run_trial`. Raises `InputError` on values out of
     range, `Cancelled` when asked to stop.
     """
-    settings = Settings(
-        ("uncertainty",),
-        samples,
-        temperature,
-        top_k,
-        top_p,
-        seed,
-        max_new_tokens,
-        strict,
-        likelihood=likelihood,
-        prepend_question=prepend_question,
-        method=method,
-        mass=mass,
-        budget=budget,
-    )
+    chosen = settings_from(measure_uncertainty, settings, ("uncertainty",))
     _check_inputs(vlm, stimulus)
-    _check_likelihood(vlm, settings)
-    _check_method(vlm, settings)
+    _check_likelihood(vlm, chosen)
+    _check_method(vlm, chosen)
     run = Stages(progress, cancel)
     judge = choose_judge(vlm, entailment, progress, cancel)
-    sampled = _draw(vlm, stimulus, settings, run, None, cancel)
+    sampled = _draw(vlm, stimulus, chosen, run, None, cancel)
     answers, note = _answered(sampled)
     if not answers:
         raise InputError(note)
     if note:
         warnings.warn(note, stacklevel=2)
-    return _uncertainty(run, answers, stimulus, settings, judge)
+    return _uncertainty(run, answers, stimulus, chosen, judge)
 
 
+@takes_settings()
 def run_trial(
     vlm: VLM,
     stimulus: Stimulus,
     *,
-    what: Sequence[str] | None = None,
-    samples: int = 10,
-    temperature: float = 0.9,
-    seed: int = 0,
-    top_k: int = 0,
-    top_p: float = 1.0,
-    max_new_tokens: int = 64,
-    strict: bool = False,
-    do_sample: bool = False,
-    num_beams: int = 1,
-    likelihood: Literal["raw", "sampled"] = "raw",
-    prepend_question: bool = True,
-    method: Literal["sampled", "enumerated"] = "sampled",
-    mass: float = 0.99,
-    budget: int = 512,
+    measures: Sequence[str] | None = None,
     entailment: Chosen | Entailment | str | Path | None = AUTO,
     progress: Progress | None = None,
     on_text: OnText | None = None,
     cancel: Cancel | None = None,
+    **settings: Any,
 ) -> Trial:
     """Show one stimulus to one VLM and keep everything that comes out.
 
     The prompt is read once (one prefill); answer, samples and yes/no probabilities go on from there, and the
     attention is that of the very answer that is shown.
 
-    what names the measures; None: all that this VLM can give, and the trial's `notes` say what it cannot.
-    what, samples, ..., budget are the fields of `Settings`. entailment says which model compares
-    the meanings: "auto" (the embedded one for the embedded VLM; for any other the best of
+    measures names what is measured; None: all that this VLM can give, and the trial's `notes` say what it
+    cannot. settings are the fields of `Settings` (samples, temperature, seed, ...). entailment says which
+    model compares the meanings: "auto" (the embedded one for the embedded VLM; for any other the best of
     `isi.entailment_models()` that is on the disk and fits, else rules of wording and a caveat), a hub name,
     which is downloaded, a folder, "embedded", "rules", or a loaded `EntailmentModel`. progress is called as
     progress(stage, done, total), stages in the order entailment (where its model has to be loaded),
@@ -242,30 +206,13 @@ def run_trial(
     fits; if only the samples do not, the trial keeps the answer and its `notes` say so.
     """
     _check_inputs(vlm, stimulus)
-    measures = _available(vlm, what)
-    settings = Settings(
-        measures,
-        samples,
-        temperature,
-        top_k,
-        top_p,
-        seed,
-        max_new_tokens,
-        strict,
-        do_sample,
-        num_beams,
-        likelihood,
-        prepend_question,
-        method,
-        mass,
-        budget,
-    )
-    _check_likelihood(vlm, settings)
-    _check_method(vlm, settings)
+    chosen = settings_from(run_trial, settings, _available(vlm, measures))
+    _check_likelihood(vlm, chosen)
+    _check_method(vlm, chosen)
     # Loaded before the model runs: a wrong name must not cost minutes of sampling.
     run = Stages(progress, cancel)
-    judge = choose_judge(vlm, entailment, progress, cancel) if "uncertainty" in settings.what else None
-    attend = "attention" in settings.what
+    judge = choose_judge(vlm, entailment, progress, cancel) if "uncertainty" in chosen.measures else None
+    attend = "attention" in chosen.measures
     answer: Answer | None = None
     yes_no: Mapping[str, float] | None = None
     sampled: list[Answer] | Enumeration = []
@@ -275,12 +222,12 @@ def run_trial(
         vlm.take_remarks()  # those of earlier runs
         with run.stage("prompt"):
             prefill = vlm.prefill(stimulus, attention=attend)
-        if attend or "answer" in settings.what:
-            with run.stage("answer", settings.max_new_tokens) as step:
+        if attend or "answer" in chosen.measures:
+            with run.stage("answer", chosen.max_new_tokens) as step:
                 yes_no = _yes_no(vlm, prefill, cancel)
                 answer = vlm.answer(
                     prefill,
-                    **_answering(settings),
+                    **_answering(chosen),
                     attention=attend,
                     on_token=step if on_text is None else _told(step, on_text),
                     cancel=cancel,
@@ -292,9 +239,9 @@ def run_trial(
         if attend and answer is not None and answer.token_ids:  # an empty answer has no row of attention
             with run.stage("attention"):
                 attention = measure_attention(vlm, prefill, answer)
-        if "uncertainty" in settings.what:
+        if "uncertainty" in chosen.measures:
             try:
-                sampled = _draw(vlm, prefill, settings, run, on_text, cancel)
+                sampled = _draw(vlm, prefill, chosen, run, on_text, cancel)
             except OutOfMemory as error:
                 if answer is None:
                     raise
@@ -303,13 +250,13 @@ def run_trial(
                     f"The uncertainty was not measured: {error}",
                 )  # what is there is not thrown away
         model = vlm.info()
-        if what is None:  # asked at the end: what a server tells is known when it has answered
+        if measures is None:  # asked at the end: what a server tells is known when it has answered
             notes = (*_missing(vlm), *notes)
         notes = (*notes, *vlm.take_remarks())
     drawn, note = _answered(sampled)
     if note:
         notes = (*notes, note)
-    uncertainty = _uncertainty(run, drawn, stimulus, settings, judge) if drawn and judge else None
+    uncertainty = _uncertainty(run, drawn, stimulus, chosen, judge) if drawn and judge else None
     run.check()
     created = datetime.now(UTC).isoformat(timespec="milliseconds")
     return Trial(
@@ -318,7 +265,7 @@ def run_trial(
         uncertainty,
         attention,
         model,
-        settings,
+        chosen,
         yes_no,
         run.total(),
         dict(_versions()),
@@ -348,18 +295,19 @@ def _answered(sampled: Sequence[Answer] | Enumeration) -> tuple[list[Answer] | E
     )
 
 
-def _available(vlm: VLM, what: Sequence[str] | None) -> tuple[str, ...]:
+def _available(vlm: VLM, measures: Sequence[str] | None) -> tuple[str, ...]:
     """The measures to run. One that was asked for by name is not left out silently: `InputError`."""
     missing = vlm.unavailable
-    if what is not None:
-        names = names_of(what)
+    if measures is not None:
+        names = names_of(measures)
         for name in names:
             if name in missing:
                 raise InputError(
-                    f"{name!r} is not available from {vlm.model_id}: {missing[name]} Leave it out of what=..."
+                    f"{name!r} is not available from {vlm.model_id}: {missing[name]} Leave it out of "
+                    "measures=..."
                 )
         return names
-    return tuple(name for name in WHAT if name not in missing)
+    return tuple(name for name in MEASURES if name not in missing)
 
 
 def _missing(vlm: VLM) -> Iterator[str]:

@@ -1,57 +1,27 @@
-"""`Settings`: how a trial is run, checked once, where the values come in.
+"""`Settings`: how a trial is run. Each setting is one field, with everything that is to be known of it.
 
-Plain data, no torch; not for what a model makes of them (see `isi_widget.vlm`).
+The page's form, the arguments of `run_trial` and its relatives, the PDF's words and the table in the docs all
+come from here (`Settings.schema`). Plain data, no torch; not for what a model makes of them
+(`isi_widget.vlm`).
 """
 
 from __future__ import annotations
 
-import math
-import operator
+import inspect
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Any, Literal, TypeVar
 
+from isi_widget import setting as of
 from isi_widget.errors import InputError
 from isi_widget.files import records
+from isi_widget.setting import Choice, setting, settings_of
 
-WHAT = ("answer", "uncertainty", "attention")
-LIKELIHOODS = ("raw", "sampled")
-METHODS = ("sampled", "enumerated")
-
-
-def _integer(name: str, value: object, low: int, high: int, hint: str = "") -> int:
-    """`value` as an int within [low, high], or one clear error."""
-    try:
-        if isinstance(value, bool):
-            raise TypeError
-        number = operator.index(value)  # type: ignore[arg-type]
-    except TypeError:
-        raise InputError(
-            f"{name} must be a whole number from {low} to {high}; got {value!r}.{hint}"
-        ) from None
-    if not low <= number <= high:
-        raise InputError(f"{name} must be a whole number from {low} to {high}; got {number}.{hint}")
-    return number
-
-
-def _real(name: str, value: object, rule: str, fits: Callable[[float], bool], hint: str = "") -> float:
-    """`value` as a finite float that fits, or one clear error."""
-    try:
-        if isinstance(value, bool | str):
-            raise TypeError
-        number = float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
-        raise InputError(f"{name} must be {rule}; got {value!r}.{hint}") from None
-    if not (math.isfinite(number) and fits(number)):
-        raise InputError(f"{name} must be {rule}; got {value!r}.{hint}")
-    return number
-
-
-def _flag(name: str, value: object) -> bool:
-    """`value` as a bool; text such as "no", which Python takes for True, is refused."""
-    if type(value).__name__ not in ("bool", "bool_"):  # NumPy's own, too
-        raise InputError(f"{name} must be True or False; got {value!r}.")
-    return bool(value)
+#: The measures that a trial has if nobody says otherwise, as far as the model can give them.
+MEASURES = ("answer", "uncertainty", "attention")
+#: How settings were called in older records.
+RENAMED = {"what": "measures", "strict": "strict_entailment"}
+_F = TypeVar("_F", bound=Callable[..., Any])
 
 
 def check_fields(title: str, record: object, required: Collection[str], known: Collection[str]) -> None:
@@ -69,128 +39,188 @@ def check_fields(title: str, record: object, required: Collection[str], known: C
         )
 
 
-def names_of(what: object) -> tuple[str, ...]:
-    """`what` of a run as names: one name, or several; that they are known is not checked here."""
-    names = (what,) if isinstance(what, str) else what
-    if not isinstance(names, Iterable):
-        raise InputError(f"what must name at least one of {', '.join(WHAT)}; got {what!r}.")
-    return tuple(names)
+def names_of(measures: object) -> tuple[Any, ...]:
+    """Return the measures of a run as a tuple: one, or several; that they are known is not checked here."""
+    one = isinstance(measures, str) or not isinstance(measures, Iterable)
+    return (measures,) if one else tuple(measures)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)
 class Settings:
     """How a trial is run. The names of generation settings are transformers' own.
 
+    `Settings.schema()` lists every setting with its meaning, its limits and its default.
+
     Attributes
     ----------
-    what : which of "answer", "uncertainty", "attention" to run, in this order. Attention is that of an
-        answer, so it brings the answer.
-    samples : number of sampled answers for the uncertainty, 1 to 1000.
-    temperature, top_k, top_p : of the sampling; temperature > 0, top_k 0 and top_p 1 mean "off".
-    seed : of every random step (samples, bootstrap of the intervals, a sampled answer).
-    max_new_tokens : at most so many tokens in one answer, 1 to 4096.
-    strict : True puts answers together only if each entails the other; False if neither contradicts the
-        other and they are not both neutral.
-    likelihood : which log-probabilities weigh the sampled answers in the entropies: "raw", the model's own,
-        comparable across temperatures, or "sampled", after temperature, top-k and top-p.
-    prepend_question : True lets the entailment model read question and answer, False the answer alone.
-    method : where the uncertainty comes from: "sampled" answers, or "enumerated" ones, all that are probable
-        with their exact probabilities, for short answers; then samples, seed and likelihood do not matter.
-    mass, budget : of the enumeration: the probability to find, above 0, at most 1; how many beginnings of
-        answers to look at, 1 to 100,000.
-    do_sample, num_beams : how the shown answer is made: greedy (False, 1), sampled with the settings
-        above, or by beam search.
+    measures
+        Names of what is measured: "answer", "uncertainty", "attention", in this order. Attention is that
+        of an answer, so it brings the answer.
     """
 
-    what: tuple[str, ...] = WHAT
-    samples: int = 10
-    temperature: float = 0.9
-    top_k: int = 0
-    top_p: float = 1.0
-    seed: int = 0
-    max_new_tokens: int = 64
-    strict: bool = False
-    do_sample: bool = False
-    num_beams: int = 1
-    likelihood: Literal["raw", "sampled"] = "raw"
-    prepend_question: bool = True
-    method: Literal["sampled", "enumerated"] = "sampled"
-    mass: float = 0.99
-    budget: int = 512
+    measures: tuple[str, ...] = MEASURES
+    samples: int = setting(of.SAMPLES)
+    temperature: float = setting(of.TEMPERATURE)
+    top_k: int = setting(of.TOP_K)
+    top_p: float = setting(of.TOP_P)
+    seed: int = setting(of.SEED)
+    max_new_tokens: int = setting(of.MAX_NEW_TOKENS)
+    strict_entailment: bool = setting(
+        default=False,
+        label="Strict entailment",
+        help=(
+            "Two answers mean the same only if each entails the other. Else: if neither contradicts the "
+            "other and not both are neutral."
+        ),
+        measure="uncertainty",
+    )
+    do_sample: bool = setting(of.DO_SAMPLE)
+    num_beams: int = setting(of.NUM_BEAMS)
+    likelihood: Literal["raw", "sampled"] = setting(
+        default="raw",
+        label="Likelihood",
+        help="Which log-probabilities weigh the sampled answers in the entropies.",
+        choices=(
+            Choice("raw", "The model's own: comparable across temperatures."),
+            Choice("sampled", "Those after temperature, top-k and top-p."),
+        ),
+        measure="uncertainty",
+        when=("method", "sampled"),
+    )
+    prepend_question: bool = setting(
+        default=True,
+        label="Question prepended",
+        help="The entailment model reads question and answer. Else: the answer alone.",
+        measure="uncertainty",
+    )
+    method: Literal["sampled", "enumerated"] = setting(
+        default="sampled",
+        label="Answers",
+        help="Where the answers come from that the uncertainty is measured from.",
+        choices=(
+            Choice("sampled", "They are drawn."),
+            Choice(
+                "enumerated",
+                "All probable answers with exact probabilities and certain bounds, without drawing: for "
+                "short answers, such as yes or no.",
+            ),
+        ),
+        measure="uncertainty",
+    )
+    mass: float = setting(of.MASS)
+    budget: int = setting(of.BUDGET)
 
     def __post_init__(self) -> None:
-        what = names_of(self.what)
-        unknown = [name for name in what if name not in WHAT]
-        if unknown or not what:
+        names = names_of(self.measures)
+        unknown = [name for name in names if name not in MEASURES]
+        if unknown or not names:
             raise InputError(
-                f"what must name at least one of {', '.join(WHAT)}; "
+                f"measures must name at least one of {', '.join(MEASURES)}; "
                 f"got {', '.join(map(repr, unknown)) or 'none'}."
             )
-        greedy = " For a deterministic answer use vlm.answer(stimulus), which is greedy."
-        values: dict[str, Any] = {
-            "what": tuple(name for name in WHAT if name in what),
-            "samples": _integer("samples", self.samples, 1, 1000),
-            "temperature": _real(
-                "temperature", self.temperature, "a number above 0", lambda x: x > 0, greedy
-            ),
-            "top_k": _integer("top_k", self.top_k, 0, 2**31 - 1, " 0 keeps every token."),
-            "top_p": _real(
-                "top_p",
-                self.top_p,
-                "a number above 0, at most 1",
-                lambda x: 0 < x <= 1,
-                " 1 keeps every token.",
-            ),
-            "seed": _integer("seed", self.seed, 0, 2**63 - 1),
-            "max_new_tokens": _integer("max_new_tokens", self.max_new_tokens, 1, 4096),
-            "num_beams": _integer("num_beams", self.num_beams, 1, 64),
-            "mass": _real("mass", self.mass, "a probability above 0, at most 1", lambda x: 0 < x <= 1),
-            "budget": _integer("budget", self.budget, 1, 100_000),
-            **{
-                name: _flag(name, getattr(self, name)) for name in ("strict", "do_sample", "prepend_question")
-            },
-        }
-        if self.likelihood not in LIKELIHOODS:
-            raise InputError(f"likelihood must be 'raw' or 'sampled'; got {self.likelihood!r}.")
-        if self.method not in METHODS:
-            raise InputError(f"method must be 'sampled' or 'enumerated'; got {self.method!r}.")
-        if values["do_sample"] and values["num_beams"] > 1:
+        object.__setattr__(self, "measures", tuple(name for name in MEASURES if name in names))
+        for name, described in settings_of(Settings).items():
+            object.__setattr__(self, name, described.check(name, getattr(self, name)))
+        if self.do_sample and self.num_beams > 1:
             raise InputError(
                 "do_sample and num_beams > 1 exclude each other: choose sampling or beam search."
             )
-        for name, value in values.items():
-            object.__setattr__(self, name, value)
+
+    @staticmethod
+    def schema() -> list[dict[str, Any]]:
+        """Return every setting but `measures` as JSON-ready data, in the order of the fields.
+
+        Each has name, kind ("integer", "number", "flag" or "choice"), label, help, unit, minimum, maximum,
+        exclusive (whether the minimum itself is not allowed), step, choices ([{"value", "help"}]), default,
+        rule (the allowed values in words), measure (the one that it belongs to; "": several share it) and
+        when ({"name", "value"}: the setting for which it matters, or null).
+        """
+        return [described.to_dict(name) for name, described in settings_of(Settings).items()]
 
     def to_dict(self) -> dict[str, Any]:
-        """As a JSON-ready dict."""
-        return {**asdict(self), "what": list(self.what)}
+        """Return it as a JSON-ready dict."""
+        return {
+            "measures": list(self.measures),
+            **{name: getattr(self, name) for name in settings_of(Settings)},
+        }
 
     @classmethod
-    @records.reader("settings", names=False)
+    @records.reader("settings", names=False, values=False)
     def from_dict(cls, record: Mapping[str, Any]) -> Settings:
-        """The inverse of `to_dict`; what an older record lacks gets its default."""
-        check_fields("settings", record, required=(), known=cls.__dataclass_fields__)
-        return cls(**record)
+        """Read what `to_dict` made; what an older record lacks gets its default."""
+        given = {RENAMED.get(name, name): value for name, value in record.items()}
+        check_fields("settings", given, required=(), known=cls.__dataclass_fields__)
+        records.check_values(cls, "settings", given)
+        return cls(**given)
 
     def sampling(self) -> dict[str, Any]:
-        """The keyword arguments of `VLM.sample`."""
+        """Return the keyword arguments of `VLM.sample`."""
         names = ("temperature", "top_k", "top_p", "seed", "max_new_tokens")
         return {"n": self.samples, **{name: getattr(self, name) for name in names}}
 
     def comparing(self) -> dict[str, Any]:
-        """The keyword arguments that `uncertainty_of` and `uncertainty_of_enumeration` share."""
-        return {name: getattr(self, name) for name in ("strict", "seed", "prepend_question")}
+        """Return the keyword arguments that `uncertainty_of` and `uncertainty_of_enumeration` share."""
+        names = ("seed", "prepend_question")
+        return {"strict": self.strict_entailment, **{name: getattr(self, name) for name in names}}
 
     def enumerating(self) -> dict[str, Any]:
-        """The keyword arguments of `VLM.enumerate_answers`."""
+        """Return the keyword arguments of `VLM.enumerate_answers`."""
         names = ("mass", "budget", "temperature", "top_k", "top_p", "max_new_tokens")
         return {name: getattr(self, name) for name in names}
 
     def changed(self) -> dict[str, Any]:
-        """The settings that differ from their defaults, as `run_trial` takes them."""
+        """Return the settings that differ from their defaults, as `run_trial` takes them."""
         default = Settings()
         return {
             name: getattr(self, name)
             for name in self.__dataclass_fields__
             if getattr(self, name) != getattr(default, name)
         }
+
+
+def takes_settings(*leave_out: str) -> Callable[[_F], _F]:
+    """Decorate a function with `**settings`: its signature lists each of them with type and default.
+
+    Parameters
+    ----------
+    leave_out
+        Names of settings that the function does not take.
+    """
+    hints = inspect.get_annotations(Settings, eval_str=False)
+    taken = {name: made for name, made in settings_of(Settings).items() if name not in leave_out}
+
+    def decorate(function: _F) -> _F:
+        signature = inspect.signature(function)
+        own = [item for item in signature.parameters.values() if item.kind is not item.VAR_KEYWORD]
+        listed = [
+            inspect.Parameter(
+                name, inspect.Parameter.KEYWORD_ONLY, default=made.default, annotation=hints[name]
+            )
+            for name, made in taken.items()
+        ]
+        function.__signature__ = signature.replace(parameters=[*own, *listed])  # type: ignore[attr-defined]
+        return function
+
+    return decorate
+
+
+def settings_from(
+    function: Callable[..., Any], given: Mapping[str, Any], measures: Any = MEASURES
+) -> Settings:
+    """Return the settings that a function with `takes_settings` was called with.
+
+    Raises
+    ------
+    InputError
+        A value is out of range.
+    TypeError
+        A name is no setting that the function takes.
+    """
+    known = [name for name in settings_of(Settings) if name in inspect.signature(function).parameters]
+    for name in given:
+        if name not in known:
+            now = f", which is called {RENAMED[name]} now" if name in RENAMED else ""
+            raise TypeError(
+                f"{function.__name__}() has no argument {name!r}{now}. Its settings are: {', '.join(known)}."
+            )
+    return Settings(measures, **given)

@@ -340,7 +340,7 @@ def trial_row(trial: Trial) -> dict[str, Any]:
             "top_p",
             "seed",
             "max_new_tokens",
-            "strict",
+            "strict_entailment",
             "do_sample",
             "num_beams",
             "likelihood",

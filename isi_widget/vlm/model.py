@@ -15,6 +15,7 @@ import torch
 from isi_widget.answer import Answer, Enumeration
 from isi_widget.errors import InputError
 from isi_widget.pretrained.out_of_memory import forget, is_out_of_memory
+from isi_widget.setting import BUDGET, MASS
 from isi_widget.vlm.decoding import enumeration
 from isi_widget.vlm.decoding import loop as decoding
 from isi_widget.vlm.decoding.answers import AttendedAnswer, make_answer, pieces
@@ -197,8 +198,8 @@ class VLM(Reader):
     def enumerate_answers(
         self,
         stimulus: StimulusLike | Prefill,
-        mass: float = 0.99,
-        budget: int = enumeration.BUDGET,
+        mass: float = MASS.default,
+        budget: int = BUDGET.default,
         temperature: float = 1.0,
         top_k: int = 0,
         top_p: float = 1.0,

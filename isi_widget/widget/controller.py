@@ -21,7 +21,7 @@ from isi_widget.errors import Cancelled, InputError
 from isi_widget.pretrained.machine import free_memory
 from isi_widget.stimulus import Stimulus
 from isi_widget.trial import Trial, run_trial
-from isi_widget.trial.settings import WHAT
+from isi_widget.trial.settings import MEASURES
 from isi_widget.uncertainty.judge import Entailment
 from isi_widget.uncertainty.judges import AUTO, choose
 from isi_widget.vlm import VLM
@@ -38,7 +38,7 @@ Status = dict[str, Any]
 IDLE: Status = {
     "state": "idle",
     "id": None,
-    "what": [],
+    "measures": [],
     "stage": "",
     "note": "",
     "done": 0,
@@ -100,7 +100,7 @@ class Controller:
         self,
         id: str,
         stimulus: Stimulus,
-        what: Sequence[str],
+        measures: Sequence[str],
         settings: Mapping[str, Any],
         automatic: bool = False,
     ) -> Job:
@@ -112,7 +112,7 @@ class Controller:
         An automatic run, which nobody asked for, never takes the place of one that was asked for, and tells
         nothing before its result: the last result stays until the next one is there.
         """
-        everything = set(what) == set(WHAT)
+        everything = set(measures) == set(MEASURES)
         judge: dict[str, Any] = {} if self.entailment == AUTO else {"entailment": self.entailment}
 
         def work(job: Job) -> Trial:
@@ -124,7 +124,7 @@ class Controller:
                 trial = run_trial(
                     self._slot.vlm,
                     stimulus,
-                    what=None if everything else tuple(what),
+                    measures=None if everything else tuple(measures),
                     **settings,
                     **judge,
                     progress=self._progress,
@@ -138,7 +138,7 @@ class Controller:
             self._on_trial(trial, id)
             return trial
 
-        possible = [name for name in what if name not in self._slot.unavailable]
+        possible = [name for name in measures if name not in self._slot.unavailable]
         return self._submit(Job(id, work, possible, kind="automatic" if automatic else ""))
 
     def load(self, id: str, source: Source) -> Job:
@@ -203,7 +203,7 @@ class Controller:
         return {
             "state": "cancelling" if active.cancelled() else "running",
             "id": active.id,
-            "what": list(active.label),
+            "measures": list(active.label),
             "stage": stage,
             "note": self._note if stage else "",
             "done": done,

@@ -107,7 +107,7 @@ class Run:
     """Start a run: what to measure, and with which settings (only the given ones)."""
 
     id: str = _checked(_id)
-    what: tuple[str, ...] = _checked(protocol.check_what)
+    measures: tuple[str, ...] = _checked(protocol.check_measures)
     settings: Mapping[str, Any] | None = _checked(protocol.check_settings, None)
 
 

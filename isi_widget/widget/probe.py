@@ -133,18 +133,19 @@ class Probe(InputTwins, TrialTwins):
             self.set_trait("judge", judges.name_of(judge))
 
     # ---- Python twins of the page
-    def run(self, what: str | Sequence[str] = "everything", **settings: Any) -> Trial:
+    def run(self, measures: str | Sequence[str] = "everything", **settings: Any) -> Trial:
         """Run the model on the current stimulus, as the buttons do, and wait for the result.
 
         Parameters
         ----------
-        what : some of "answer", "uncertainty" and "attention", or "everything".
+        measures
+            Some of "answer", "uncertainty" and "attention", or "everything".
         **settings : any of `isi_widget.Settings` (samples, temperature, seed, ...), for this run only; others
             as in `probe.settings`.
 
         Raises
         ------
-        InputError : `what` or a setting is wrong.
+        InputError : A measure or a setting is wrong.
         Cancelled : it was cancelled in the page, or replaced by a newer run. Any error of the model is
             raised, too.
         """
@@ -153,7 +154,7 @@ class Probe(InputTwins, TrialTwins):
                 "probe.run() waits for the model: it cannot be called by an observer of the probe."
             )
         checked = protocol.check_settings(settings, self.settings)
-        job = self._runs.start(uuid.uuid4().hex, protocol.check_what(what), checked)
+        job = self._runs.start(uuid.uuid4().hex, protocol.check_measures(measures), checked)
         trial: Trial = _awaited(job)
         return trial
 

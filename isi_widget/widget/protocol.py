@@ -7,18 +7,17 @@ Pure: values in, checked values (or one `InputError`) out. Not for what an opera
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from isi_widget.errors import InputError
 from isi_widget.stimulus.regions import MOST_POINTS
 from isi_widget.text import all_repaired, repaired
-from isi_widget.trial.settings import WHAT, Settings
+from isi_widget.trial.settings import MEASURES, Settings
 from isi_widget.widget import document as _document
 
 #: How a run is made, with the defaults: every field of `Settings` but what to measure, which the buttons say.
-SETTINGS: dict[str, Any] = {name: value for name, value in asdict(Settings()).items() if name != "what"}
+SETTINGS: dict[str, Any] = {item["name"]: item["default"] for item in Settings.schema()}
 TOOLS = (
     "select",
     "box",
@@ -48,14 +47,16 @@ MAX_NOTE = 2000  # characters
 FORMATS = {"json": "application/json", "csv": "text/csv", "pdf": "application/pdf"}
 
 
-def check_what(what: Any) -> tuple[str, ...]:
-    """`what` of a run, in the fixed order and without repeats. One name alone is taken, and "everything"."""
-    if what == "everything":
-        return WHAT
-    names = [what] if isinstance(what, str) else what
-    if not isinstance(names, list | tuple) or not names or any(name not in WHAT for name in names):
-        raise InputError(f"what to run must be some of {', '.join(WHAT)}, or everything; got {short(what)}.")
-    return tuple(name for name in WHAT if name in names)
+def check_measures(measures: Any) -> tuple[str, ...]:
+    """Return the measures of a run in the fixed order; "everything" and one name are taken, too."""
+    if measures == "everything":
+        return MEASURES
+    names = [measures] if isinstance(measures, str) else measures
+    if not isinstance(names, list | tuple) or not names or any(name not in MEASURES for name in names):
+        raise InputError(
+            f"measures must be some of {', '.join(MEASURES)}, or everything; got {short(measures)}."
+        )
+    return tuple(name for name in MEASURES if name in names)
 
 
 def check_settings(settings: Any, present: Mapping[str, Any] | None = None) -> dict[str, Any]:

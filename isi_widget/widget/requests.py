@@ -135,7 +135,7 @@ class Requests:
 
     # ---- runs and models
     def _on_run(self, asked: messages.Run) -> None:
-        self._probe._runs.start(asked.id, asked.what, asked.settings or {})
+        self._probe._runs.start(asked.id, asked.measures, asked.settings or {})
 
     def _on_cancel(self, asked: messages.Cancel) -> None:
         self._probe._runs.controller.cancel(asked.id)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from isi_widget.study import for_trial
 from isi_widget.trial import Trial
 from isi_widget.trial.labels import model_label as label
-from isi_widget.trial.settings import WHAT
+from isi_widget.trial.settings import MEASURES
 from isi_widget.widget import preview as pictures
 from isi_widget.widget.automatic import Automatic
 from isi_widget.widget.controller import Controller
@@ -43,14 +43,14 @@ class Runs:
         self.automatic = Automatic(self._run_or_tell, self.controller.cancel)
 
     def start(
-        self, id: str, what: Sequence[str], settings: Mapping[str, Any], automatic: bool = False
+        self, id: str, measures: Sequence[str], settings: Mapping[str, Any], automatic: bool = False
     ) -> Job:
         """Queue a run of the current stimulus, with `settings` over those of the probe; returns at once."""
         with self._probe._exclusive():
             self._probe.error = None
             stimulus = self._probe._current()
         self._probe._looking = False
-        return self.controller.start(id, stimulus, what, {**self._probe.settings, **settings}, automatic)
+        return self.controller.start(id, stimulus, measures, {**self._probe.settings, **settings}, automatic)
 
     def load(self, id: str, source: Source) -> Job:
         """Queue the loading of another model; returns at once."""
@@ -96,10 +96,10 @@ class Runs:
                 )
             if same:
                 return None
-        what = WHAT if trial is None else trial.settings.what
-        if set(what) != set(WHAT):
-            what = tuple(name for name in what if name not in self.slot.unavailable) or WHAT
-        return self.start(uuid.uuid4().hex, what, {}, automatic=True)
+        measures = MEASURES if trial is None else trial.settings.measures
+        if set(measures) != set(MEASURES):
+            measures = tuple(name for name in measures if name not in self.slot.unavailable) or MEASURES
+        return self.start(uuid.uuid4().hex, measures, {}, automatic=True)
 
     def _run_or_tell(self, changed: frozenset[str]) -> Job | None:
         try:

@@ -177,7 +177,7 @@ export interface Settings {
   top_p: number;
   seed: number;
   max_new_tokens: number;
-  strict: boolean;
+  strict_entailment: boolean;
   do_sample: boolean;
   num_beams: number;
   likelihood: "raw" | "sampled";
@@ -189,7 +189,7 @@ export interface Settings {
 export interface Status {
   state: "idle" | "running" | "cancelling";
   id: string | null;
-  what: string[];
+  measures: string[];
   stage: string;
   /** more on the stage, where there is more to say */
   note: string;
@@ -404,7 +404,7 @@ export const FORMATS = ["json", "csv", "pdf"] as const;
 export type Format = (typeof FORMATS)[number];
 
 export type Outgoing =
-  | { kind: "run"; id: string; what: Measure[]; settings: Settings }
+  | { kind: "run"; id: string; measures: Measure[]; settings: Settings }
   | { kind: "cancel"; id: string }
   | { kind: "upload"; name: string; id: string; part: number; parts: number }
   | { kind: "undo" | "redo" }

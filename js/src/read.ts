@@ -200,7 +200,7 @@ export const readSettings = filled<Settings>({
   top_p: num(1),
   seed: zero,
   max_new_tokens: num(64),
-  strict: (x) => x === true,
+  strict_entailment: (x) => x === true,
   do_sample: (x) => x === true,
   num_beams: num(1),
   likelihood: (x) => (x === "sampled" ? x : "raw"),
@@ -213,7 +213,7 @@ export const readSettings = filled<Settings>({
 export const readStatus = filled<Status>({
   state: (x) => (x === "running" || x === "cancelling" ? x : "idle"),
   id: string,
-  what: strings,
+  measures: strings,
   stage: text,
   note: text,
   done: zero,

@@ -257,7 +257,7 @@ describe("tokens", () => {
   });
 
   it("are not asked for while the model is busy, but when it is free again", async () => {
-    const status = { state: "running", id: "r", what: ["answer"], stage: "answer", note: "", done: 1, total: 9, queued: 0 };
+    const status = { state: "running", id: "r", measures: ["answer"], stage: "answer", note: "", done: 1, total: 9, queued: 0 };
     await start({ status });
     await pause();
     expect(asked()).toBe(0);
@@ -282,14 +282,8 @@ describe("settings", () => {
   const set = (): Record<string, unknown> => page.model.get("settings") as Record<string, unknown>;
 
   it("have the defaults of isi_widget.Settings", () => {
-    const source = readFileSync("isi_widget/settings.py", "utf8");
-    const fields = Array.from(source.matchAll(/^ {4}(\w+): [^\n=]+ = ([^\n]+)$/gm), ([, name, value]) => [name, value]).filter(([name]) => name !== "what");
-    expect(fields).toHaveLength(14);
-    const python = (value: unknown): string => (typeof value === "boolean" ? (value ? "True" : "False") : JSON.stringify(value));
-    for (const [name, value] of fields) {
-      const here = python(DEFAULTS[name as keyof typeof DEFAULTS]);
-      expect([name, here === "1" && name === "top_p" ? "1.0" : here]).toEqual([name, value]);
-    }
+    const schema = JSON.parse(readFileSync("js/src/settings.json", "utf8")) as { name: string; default: unknown }[];
+    expect(DEFAULTS).toEqual(Object.fromEntries(schema.map((setting) => [setting.name, setting.default])));
     expect(SETTINGS).toEqual(DEFAULTS);
   });
 
@@ -300,7 +294,7 @@ describe("settings", () => {
       await page.type(`settings-${name}`, String(value), "none");
       expect(set()[name]).toBe(value);
     }
-    for (const name of ["strict", "prepend_question"]) {
+    for (const name of ["strict_entailment", "prepend_question"]) {
       const before = set()[name];
       await page.click(`settings-${name}`);
       expect(set()[name]).toBe(!before);
@@ -389,7 +383,7 @@ describe("run on change", () => {
 
 describe("time left", () => {
   const at = (pace: Pace, seconds: number, done: number, over: Record<string, unknown> = {}): number | null =>
-    pace.left(readStatus({ state: "running", id: "r", what: ["answer"], stage: "samples", total: 100, done, ...over }), 1000 * seconds);
+    pace.left(readStatus({ state: "running", id: "r", measures: ["answer"], stage: "samples", total: 100, done, ...over }), 1000 * seconds);
 
   it("is what is left at the pace so far, once there is one", () => {
     const pace = new Pace();
@@ -417,7 +411,7 @@ describe("time left", () => {
   it("stands beside the progress bar and counts down", async () => {
     const clock = vi.spyOn(performance, "now");
     clock.mockReturnValue(0);
-    const status = { state: "running", id: "r", what: ["uncertainty"], stage: "samples", note: "", done: 0, total: 100, queued: 0 };
+    const status = { state: "running", id: "r", measures: ["uncertainty"], stage: "samples", note: "", done: 0, total: 100, queued: 0 };
     await start({ status });
     expect(page.maybe("time-left")).toBeNull();
     clock.mockReturnValue(5000);
@@ -426,14 +420,14 @@ describe("time left", () => {
     expect(page.text("time-left")).toBe("≤ 45 s left");
     clock.mockReturnValue(9000);
     await vi.waitFor(() => expect(page.text("time-left")).toBe("≤ 41 s left"), 3000);
-    page.model.kernel({ status: { ...status, state: "idle", id: null, what: [] } });
+    page.model.kernel({ status: { ...status, state: "idle", id: null, measures: [] } });
     await settle();
     expect(page.maybe("time-left")).toBeNull();
   });
 
   it("of a model that is loaded is no upper bound", async () => {
     const clock = vi.spyOn(performance, "now").mockReturnValue(0);
-    const status = { state: "running", id: "l", what: ["load"], stage: "model", note: "loading", done: 0, total: 100, queued: 0 };
+    const status = { state: "running", id: "l", measures: ["load"], stage: "model", note: "loading", done: 0, total: 100, queued: 0 };
     await start({ status });
     clock.mockReturnValue(10_000);
     page.model.kernel({ status: { ...status, done: 50 } });

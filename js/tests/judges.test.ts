@@ -61,7 +61,7 @@ describe("the list of entailment models", () => {
   });
 
   it("shows how far a download is, and that it can be cancelled", async () => {
-    page.model.kernel({ status: { state: "running", id: "r", what: ["entailment"], stage: "model", note: "downloading org/xlarge: 12 of 1770 MiB", done: 1, total: 100, queued: 0 } });
+    page.model.kernel({ status: { state: "running", id: "r", measures: ["entailment"], stage: "model", note: "downloading org/xlarge: 12 of 1770 MiB", done: 1, total: 100, queued: 0 } });
     await settle();
     expect(page.text("status")).toContain("downloading org/xlarge: 12 of 1770 MiB");
     await page.click("cancel");

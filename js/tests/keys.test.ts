@@ -134,7 +134,7 @@ describe("in the probe", () => {
     ["the flag", { isComposing: true }],
     ["the key code", { keyCode: 229 }],
   ])("Escape and Enter that compose a text do nothing else, by %s", async (_, how) => {
-    page.model.kernel({ status: { state: "running", id: "r", what: ["answer"], stage: "", note: "", done: 0, total: 0, queued: 0 } });
+    page.model.kernel({ status: { state: "running", id: "r", measures: ["answer"], stage: "", note: "", done: 0, total: 0, queued: 0 } });
     await settle();
     for (const on of ["question", "context", "isi-probe"]) {
       await send(press("Escape", "Escape", how), on);

@@ -154,7 +154,7 @@ describe("the list of models", () => {
 
 describe("loading", () => {
   const loading = (over: Record<string, unknown> = {}): Record<string, unknown> => ({
-    status: { state: "running", id: "l", what: ["load"], stage: "model", done: 40, total: 100, queued: 0, ...over },
+    status: { state: "running", id: "l", measures: ["load"], stage: "model", done: 40, total: 100, queued: 0, ...over },
   });
 
   it("shows how far it is, beside the model and in the status, and can be cancelled", async () => {
@@ -178,8 +178,8 @@ describe("loading", () => {
     expect(page.find("status").dataset.state).toBe("other-model");
     expect(page.text("trial-1")).toContain("embedded");
     await page.click("rerun");
-    expect(page.model.last("run")).toMatchObject({ what: ["answer", "uncertainty", "attention"] });
-    page.model.kernel({ status: { state: "running", id: page.model.last("run")?.id, what: ["answer"], stage: "", done: 0, total: 0, queued: 0 } });
+    expect(page.model.last("run")).toMatchObject({ measures: ["answer", "uncertainty", "attention"] });
+    page.model.kernel({ status: { state: "running", id: page.model.last("run")?.id, measures: ["answer"], stage: "", done: 0, total: 0, queued: 0 } });
     page.model.kernel({ trials: [trial(1), trial(2, "k0", { model: other.label })], shown: 2, status: { state: "idle" } });
     await settle();
     expect(page.find("status").dataset.state).toBe("current");
@@ -219,13 +219,13 @@ describe("what a model cannot give", () => {
   it("is left to the kernel when everything is run, and left out when a trial is run again", async () => {
     await settle();
     await page.click("run");
-    expect(page.model.last("run")).toMatchObject({ what: ["answer", "uncertainty", "attention"] });
+    expect(page.model.last("run")).toMatchObject({ measures: ["answer", "uncertainty", "attention"] });
     page.model.kernel({ inputs: { ...(page.model.get("inputs") as object), key: "k9" } });
     await settle();
-    page.model.kernel({ status: { state: "running", id: page.model.last("run")?.id, what: [], stage: "", done: 0, total: 0, queued: 0 } });
+    page.model.kernel({ status: { state: "running", id: page.model.last("run")?.id, measures: [], stage: "", done: 0, total: 0, queued: 0 } });
     page.model.kernel({ status: { state: "idle" } });
     await settle();
     await page.click("rerun");
-    expect(page.model.last("run")).toMatchObject({ what: ["answer", "uncertainty"] });
+    expect(page.model.last("run")).toMatchObject({ measures: ["answer", "uncertainty"] });
   });
 });

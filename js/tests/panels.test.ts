@@ -25,7 +25,7 @@ async function reopen(over: Record<string, unknown>): Promise<void> {
 }
 
 const running = (over: Record<string, unknown> = {}): Record<string, unknown> => ({
-  status: { state: "running", id: "r", what: ["answer", "uncertainty"], stage: "samples", done: 3, total: 10, queued: 0, ...over },
+  status: { state: "running", id: "r", measures: ["answer", "uncertainty"], stage: "samples", done: 3, total: 10, queued: 0, ...over },
 });
 
 describe("presets", () => {
@@ -128,10 +128,10 @@ describe("runs", () => {
     expect(page.model.get("settings")).toMatchObject({ samples: 20, temperature: 0.9 });
     await page.click("run");
     const message = page.model.last("run");
-    expect(message).toMatchObject({ kind: "run", what: ["answer", "uncertainty", "attention"], settings: { samples: 20 } });
+    expect(message).toMatchObject({ kind: "run", measures: ["answer", "uncertainty", "attention"], settings: { samples: 20 } });
     expect(typeof message?.id).toBe("string");
     await page.click("run-attention");
-    expect(page.model.last("run")).toMatchObject({ what: ["attention"] });
+    expect(page.model.last("run")).toMatchObject({ measures: ["attention"] });
     expect(page.model.last("run")?.id).not.toBe(message?.id);
   });
 
@@ -287,7 +287,7 @@ describe("results", () => {
     await settle();
     expect(page.text("stale")).toContain("Input changed since trial 1");
     await page.click("rerun");
-    expect(page.model.last("run")).toMatchObject({ what: ["answer", "uncertainty", "attention"] });
+    expect(page.model.last("run")).toMatchObject({ measures: ["answer", "uncertainty", "attention"] });
     await page.click("undo");
     page.model.kernel({ inputs: { ...(page.model.get("inputs") as object), key: "k0" }, status: { state: "idle" } });
     await settle();
@@ -529,7 +529,7 @@ describe("safety", () => {
     expect(page.text("observation-0")).toContain(EVIL);
     await page.click("model");
     page.model.message({ kind: "models", free: 1, held: 0, device: EVIL, models: [{ name: EVIL, family: EVIL, parameters: 1, licence: EVIL, memory: { none: 2 } }] });
-    page.model.kernel({ status: { state: "running", id: EVIL, what: ["answer"], stage: EVIL, done: 0, total: 1, queued: 0 } });
+    page.model.kernel({ status: { state: "running", id: EVIL, measures: ["answer"], stage: EVIL, done: 0, total: 1, queued: 0 } });
     page.model.message({ kind: "partial", id: EVIL, answer: EVIL, samples: [EVIL] });
     await settle();
     expect(page.text("answer-partial")).toBe(EVIL);

@@ -185,7 +185,7 @@ describe("a run", () => {
     store.run(["answer"]);
     expect(model.last("run")).toBeUndefined();
     await new Promise((done) => setTimeout(done, 700));
-    expect(model.last("run")).toMatchObject({ what: ["answer"] });
+    expect(model.last("run")).toMatchObject({ measures: ["answer"] });
   });
 
   it("does not overtake an edit that was undone at once: the kernel may not have heard of either", async () => {
@@ -201,23 +201,23 @@ describe("a run", () => {
     expect(model.last("run")).toBeUndefined();
     model.kernel({ inputs: { ...inputs, edit: 2 } });
     await new Promise((done) => setTimeout(done, 5));
-    expect(model.last("run")).toMatchObject({ what: ["answer"] });
+    expect(model.last("run")).toMatchObject({ measures: ["answer"] });
     expect(store.insync.value).toBe(true);
   });
 
   it("is taken up when its status comes, or when it is queued behind another", () => {
     const id = store.run(["answer"]);
-    model.kernel({ status: { state: "running", id, what: ["answer"], stage: "", done: 0, total: 0, queued: 0 } });
+    model.kernel({ status: { state: "running", id, measures: ["answer"], stage: "", done: 0, total: 0, queued: 0 } });
     expect(store.asked.value).toBeNull();
     store.run(["attention"]);
-    model.kernel({ status: { state: "running", id, what: ["answer"], stage: "answer", done: 1, total: 9, queued: 1 } });
+    model.kernel({ status: { state: "running", id, measures: ["answer"], stage: "answer", done: 1, total: 9, queued: 1 } });
     expect(store.asked.value).toBeNull();
     expect(store.running.value).toBe(true);
   });
 
   it("that a dead kernel left running can be given up", () => {
     vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
-    model.kernel({ status: { state: "running", id: "old", what: ["answer"], stage: "answer", done: 1, total: 9, queued: 0 } });
+    model.kernel({ status: { state: "running", id: "old", measures: ["answer"], stage: "answer", done: 1, total: 9, queued: 0 } });
     store.cancel();
     vi.advanceTimersByTime(20_000);
     expect(store.running.value).toBe(false);

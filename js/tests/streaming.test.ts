@@ -12,10 +12,10 @@ beforeEach(async () => {
 afterEach(() => leave(page));
 
 const run = async (stage: string, id = "r", state = "running"): Promise<void> => {
-  page.model.kernel({ status: { state, id, what: ALL, stage, done: 1, total: 10, queued: 0 } });
+  page.model.kernel({ status: { state, id, measures: ALL, stage, done: 1, total: 10, queued: 0 } });
   await settle();
 };
-const idle = { status: { state: "idle", id: null, what: [], stage: "", done: 0, total: 0, queued: 0 } };
+const idle = { status: { state: "idle", id: null, measures: [], stage: "", done: 0, total: 0, queued: 0 } };
 const say = async (answer: string | null, samples: string[] = [], id = "r"): Promise<void> => {
   page.model.message({ kind: "partial", id, answer, samples });
   await settle();

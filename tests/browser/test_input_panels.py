@@ -106,7 +106,7 @@ def test_settings_of_every_kind_reach_the_run(bench: Notebook, probe: Probe) -> 
     probe.finished(1)
     got = bench.value("probe.trial.settings.changed() | {'what': None}")
     assert got == {
-        "what": None,
+        "measures": None,
         "top_k": 5,
         "top_p": 0.9,
         "max_new_tokens": 6,

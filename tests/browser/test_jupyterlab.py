@@ -589,7 +589,7 @@ def test_bad_messages_give_an_error_and_a_working_widget(bench: Notebook, probe:
     bad = {"version": 1, "operations": [{"op": "explode"}], "past": [], "future": []}
     for data, words in (
         ({"method": "custom", "content": {"kind": "explode"}}, "explode"),
-        ({"method": "custom", "content": {"kind": "run", "id": "x", "what": ["dance"]}}, "dance"),
+        ({"method": "custom", "content": {"kind": "run", "id": "x", "measures": ["dance"]}}, "dance"),
         ({"method": "update", "state": {"document": bad}, "buffer_paths": []}, "explode"),
         ({"method": "update", "state": {"observation_index": 12345}, "buffer_paths": []}, "12345"),
     ):

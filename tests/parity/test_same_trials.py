@@ -72,7 +72,7 @@ def test_a_trial_s_older_record_is_read(name):
 
 def test_every_operation_preset_and_measure_is_recorded():
     from isi_widget.stimulus.operations import CONTEXT_PRESETS, IMAGE_PRESETS, OPERATIONS
-    from isi_widget.trial.settings import WHAT, Settings
+    from isi_widget.trial.settings import MEASURES, Settings
 
     assert list(RECORDED) == [case.name for case in cases()]
     operations = [item for trial in RECORDED.values() for item in trial["stimulus"]["operations"]]
@@ -80,7 +80,7 @@ def test_every_operation_preset_and_measure_is_recorded():
     assert {item["preset"] for item in operations if item["op"] == "image"} == set(IMAGE_PRESETS)
     contexts = {item["preset"] for item in operations if item["op"] == "context"}
     assert contexts - {None} == set(CONTEXT_PRESETS)
-    for name in WHAT:
+    for name in MEASURES:
         assert any(trial[name] is None for trial in RECORDED.values())
         assert sum(trial[name] is not None for trial in RECORDED.values()) >= 40
     usual = short(Settings().to_dict())

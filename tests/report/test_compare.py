@@ -41,7 +41,7 @@ def test_each_trial_is_the_one_that_run_trial_gives(vlm, plain):
 
 
 def test_labels_may_be_given(vlm, plain):
-    quick = {"what": "answer", "max_new_tokens": 1}
+    quick = {"measures": "answer", "max_new_tokens": 1}
     assert compare({"a": plain, "b": plain.box(1, 1, 9, 9)}, vlm, **quick).labels == ("a", "b")
     assert compare([plain, plain], vlm, labels=["a", "b"], **quick).labels == ("a", "b")
     assert compare((s for s in [plain, plain]), vlm, **quick).labels == ("original", "original (2)")
@@ -70,7 +70,7 @@ def test_progress_names_the_condition_and_cancel_stops_all(vlm, plain):
     compare(
         [plain, plain.box(1, 1, 9, 9)],
         vlm,
-        what="answer",
+        measures="answer",
         max_new_tokens=2,
         progress=lambda *s: told.append(s),
     )

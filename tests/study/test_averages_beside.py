@@ -97,7 +97,7 @@ def test_of_several_in_use_the_settings_decide_then_the_latest():
     late = make_averages(settings=Settings(samples=4), data="late").use()
     assert averages_for(INFO, Settings(samples=4, temperature=0.2)) is cold
     assert averages_for(INFO, Settings(samples=4)) is late
-    assert averages_for(INFO, Settings(samples=5, strict=True)) is late
+    assert averages_for(INFO, Settings(samples=5, strict_entailment=True)) is late
     warm.use()
     assert averages_for(INFO, Settings(samples=4)) is warm
 
@@ -142,7 +142,7 @@ MEANT = SAMPLED - {"predictive_entropy"}
         ({"temperature": 0.5}, SAMPLED, "temperature 0.9 (not 0.5)"),
         ({"top_k": 3}, SAMPLED, "top_k 0 (not 3)"),
         ({"top_p": 0.5}, SAMPLED, "top_p 1.0 (not 0.5)"),
-        ({"strict": True}, MEANT, "strict False (not True)"),
+        ({"strict_entailment": True}, MEANT, "strict_entailment False (not True)"),
         ({"prepend_question": False}, MEANT, "prepend_question True (not False)"),
         ({"likelihood": "sampled"}, set(WEIGHTED), "likelihood raw"),
         ({"method": "enumerated"}, SAMPLED, "method sampled (not enumerated)"),
@@ -150,7 +150,11 @@ MEANT = SAMPLED - {"predictive_entropy"}
         ({"do_sample": True}, ATTENTION, "do_sample False (not True)"),
         ({"max_new_tokens": 3}, set(), "max_new_tokens 64 (not 3), which changes no average"),
         ({"seed": 5}, set(), None),
-        ({"samples": 5, "strict": True}, MEANT, "samples 4 (not 5), strict False (not True): what"),
+        (
+            {"samples": 5, "strict_entailment": True},
+            MEANT,
+            "samples 4 (not 5), strict_entailment False (not True): what",
+        ),
     ],
 )
 def test_unlike_settings_are_said_and_what_depends_on_them_is_not_compared(settings, lost, note):

@@ -185,7 +185,7 @@ def started(vlm, tmp_path):
         ({"samples": 5}, "samples is 4, not 5"),
         ({"temperature": 0.5}, "temperature is 0.9, not 0.5"),
         ({"seed": 1}, "seed is 0, not 1"),
-        ({"strict": True}, "strict is False, not True"),
+        ({"strict_entailment": True}, "strict_entailment is False, not True"),
         ({"max_new_tokens": 13}, "max_new_tokens is 12, not 13"),
         ({"entailment": None}, "entailment is 'same text', not 'embedded'"),
         ({"condition": lambda obs: obs.stimulus()}, "condition is '', not '<lambda>'"),

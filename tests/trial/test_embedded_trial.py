@@ -69,7 +69,7 @@ def test_attention_on_the_context_needs_a_context(vlm, plain):
         told = run_trial(
             vlm,
             trial.stimulus.with_context(preset="contradictory"),
-            what=("attention",),
+            measures=("attention",),
         )
         assert told.attention.token_counts["context"] > 0
         assert told.attention.relative()["context"] > 0

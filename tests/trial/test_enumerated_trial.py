@@ -89,7 +89,7 @@ def test_progress_texts_and_stops(vlm, trial):
     isi.run_trial(
         vlm,
         trial.stimulus,
-        what=["uncertainty"],
+        measures=["uncertainty"],
         method="enumerated",
         progress=lambda *step: steps.append(step),
         on_text=lambda *event: texts.append(event),

@@ -40,20 +40,23 @@ def doubted(trial):
 
 
 def test_the_embedded_vlm_is_judged_by_the_embedded_model(vlm, stimulus):
-    trial = run_trial(vlm, stimulus, what="uncertainty", **QUICK)
+    trial = run_trial(vlm, stimulus, measures="uncertainty", **QUICK)
     judge = trial.uncertainty.judge
     assert (judge.name, judge.automatic, judge.foreign, judge.doubts) == ("embedded", True, False, ())
     assert "entailment" not in trial.code()
 
 
 def test_any_other_vlm_never_by_the_embedded_model_unless_it_is_named(other, stimulus):
-    trial = run_trial(other, stimulus, what="uncertainty", **QUICK)
+    trial = run_trial(other, stimulus, measures="uncertainty", **QUICK)
     assert trial.uncertainty.judge.name == "rules" and trial.uncertainty.judge.automatic
     assert "entailment='rules'" in trial.code()
-    named = run_trial(other, stimulus, what="uncertainty", entailment="embedded", **QUICK)
+    named = run_trial(other, stimulus, measures="uncertainty", entailment="embedded", **QUICK)
     assert named.uncertainty.judge.foreign and "entailment='embedded'" in named.code()
     assert measure_uncertainty(other, stimulus, **QUICK).entailment == "rules"
-    assert compare([stimulus], other, what="uncertainty", **QUICK).trials[0].uncertainty.entailment == "rules"
+    assert (
+        compare([stimulus], other, measures="uncertainty", **QUICK).trials[0].uncertainty.entailment
+        == "rules"
+    )
 
 
 def test_a_model_that_is_loaded_is_a_stage_of_its_own(other, stimulus):
@@ -63,7 +66,7 @@ def test_a_model_that_is_loaded_is_a_stage_of_its_own(other, stimulus):
         run_trial(
             other,
             stimulus,
-            what="uncertainty",
+            measures="uncertainty",
             entailment=folder,
             progress=lambda *step: told.append(step),
             **QUICK,
@@ -92,9 +95,9 @@ def test_averages_are_of_one_judge_and_shown_only_beside_trials_of_the_same(othe
         averages(other, datasets.scenes()[:2], samples=3, store=store, entailment="embedded")
     ruled.use()
     try:
-        same = for_trial(run_trial(other, stimulus, what="uncertainty", samples=3))
+        same = for_trial(run_trial(other, stimulus, measures="uncertainty", samples=3))
         assert same["semantic_entropy"] is not None
-        judged = run_trial(other, stimulus, what="uncertainty", samples=3, entailment="embedded")
+        judged = run_trial(other, stimulus, measures="uncertainty", samples=3, entailment="embedded")
         different = for_trial(judged)
         assert different["semantic_entropy"] is None and different["predictive_entropy"] is not None
         assert "entailment embedded (not rules)" in different["note"]

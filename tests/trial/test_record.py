@@ -169,7 +169,7 @@ def run_code(trial, folder, monkeypatch, observation=None):
 )
 def test_the_code_repeats_the_trial(vlm, change, tmp_path, monkeypatch):
     shown = change(isi.datasets.scenes()[3].stimulus())
-    trial = run_trial(vlm, shown, what=("answer", "attention"), max_new_tokens=3, seed=2)
+    trial = run_trial(vlm, shown, measures=("answer", "attention"), max_new_tokens=3, seed=2)
     again = run_code(trial, tmp_path, monkeypatch)
     assert again.stimulus.key == trial.stimulus.key and again.stimulus.truth == trial.stimulus.truth
     assert again.answer.token_ids == trial.answer.token_ids
@@ -179,7 +179,7 @@ def test_the_code_repeats_the_trial(vlm, change, tmp_path, monkeypatch):
 
 def test_the_code_with_an_observation_needs_no_file(vlm, tmp_path, monkeypatch):
     shown = isi.datasets.scenes()[3].stimulus().with_image(preset="random", seed=4).box(1, 1, 20, 20)
-    trial = run_trial(vlm, shown, what="answer", max_new_tokens=2)
+    trial = run_trial(vlm, shown, measures="answer", max_new_tokens=2)
     again = run_code(trial, tmp_path, monkeypatch, "isi.datasets.scenes()[3]")
     assert again.stimulus == trial.stimulus and list(tmp_path.iterdir()) == []
 

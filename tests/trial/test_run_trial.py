@@ -70,7 +70,7 @@ def test_the_attention_is_that_of_the_answer_shown(trial, vlm, stimulus):
 
 def test_the_attention_of_a_sampled_and_of_a_beam_answer_is_its_own(vlm, stimulus):
     for how in ({"do_sample": True, "temperature": 1.5, "seed": 3}, {"num_beams": 3}):
-        trial = run_trial(vlm, stimulus, what=("answer", "attention"), max_new_tokens=5, **how)
+        trial = run_trial(vlm, stimulus, measures=("answer", "attention"), max_new_tokens=5, **how)
         again = measure_attention(vlm, stimulus, trial.answer)
         assert trial.attention.tokens == trial.answer.tokens
         np.testing.assert_allclose(trial.attention.mass, again.mass, atol=1e-5)
@@ -86,12 +86,12 @@ def test_the_prompt_is_read_once(vlm, stimulus, rule, monkeypatch):
 
 def test_only_what_is_asked_for_is_run(vlm, stimulus, rule):
     asked = {"max_new_tokens": 3, "samples": 2, "entailment": rule}
-    answer = run_trial(vlm, stimulus, what="answer", **asked)
+    answer = run_trial(vlm, stimulus, measures="answer", **asked)
     assert answer.answer is not None and answer.uncertainty is None and answer.attention is None
-    uncertainty = run_trial(vlm, stimulus, what=("uncertainty",), **asked)
+    uncertainty = run_trial(vlm, stimulus, measures=("uncertainty",), **asked)
     assert uncertainty.answer is None and uncertainty.yes_no is None and uncertainty.correct is None
     assert len(uncertainty.uncertainty.answers) == 2
-    attention = run_trial(vlm, stimulus, what=("attention",), **asked)
+    attention = run_trial(vlm, stimulus, measures=("attention",), **asked)
     assert attention.answer is not None and attention.attention is not None and attention.uncertainty is None
 
 
@@ -164,7 +164,7 @@ def test_cancel_stops_between_tokens_and_leaves_the_model_usable(vlm, stimulus, 
     assert polls == after + 1
     assert vlm.lock.acquire(blocking=False)
     vlm.lock.release()
-    assert run_trial(vlm, stimulus, what="answer", max_new_tokens=2).answer is not None
+    assert run_trial(vlm, stimulus, measures="answer", max_new_tokens=2).answer is not None
 
 
 def test_a_failing_progress_callback_is_not_swallowed(vlm, stimulus):
@@ -180,7 +180,7 @@ def test_a_failing_progress_callback_is_not_swallowed(vlm, stimulus):
 def test_an_empty_answer_has_no_attention(vlm, stimulus):
     silent = VLM(vlm.model, vlm.processor, model_id="silent")
     silent.eos_ids = frozenset(range(len(vlm.tokenizer)))  # whatever comes first ends the answer
-    trial = run_trial(silent, stimulus, what=("answer", "attention"))
+    trial = run_trial(silent, stimulus, measures=("answer", "attention"))
     assert trial.answer.text == "" and trial.answer.token_ids == ()
     assert trial.attention is None and trial.correct is False
 
@@ -221,9 +221,9 @@ def test_a_wrong_entailment_model_is_refused_before_the_model_runs(vlm, stimulus
 
 def test_a_trial_of_text_truth_is_judged_by_the_stimulus_truth(vlm, rule):
     shown = Stimulus(datasets.scenes()[0].stimulus().image, "What is there?", true_answer="red star")
-    trial = run_trial(vlm, shown, what="answer", max_new_tokens=1)
+    trial = run_trial(vlm, shown, measures="answer", max_new_tokens=1)
     assert trial.correct is ("red star" in trial.answer.text.lower())
-    assert run_trial(vlm, shown.with_question("Why?"), what="answer", max_new_tokens=1).correct is None
+    assert run_trial(vlm, shown.with_question("Why?"), measures="answer", max_new_tokens=1).correct is None
 
 
 def test_total_time_is_wall_clock(vlm, stimulus, rule):
@@ -270,9 +270,9 @@ def test_what_a_vlm_cannot_give_is_left_out_with_the_reason(vlm, stimulus, rule)
     assert Trial.from_dict(json.loads(json.dumps(trial.to_dict()))) == trial
     assert trial.view()["notes"] == list(trial.notes)
     with pytest.raises(InputError, match="'attention' is not available from embedded: A server shows"):
-        run_trial(Closed(vlm), stimulus, what=["answer", "attention"])
-    with pytest.raises(InputError, match="what must name at least one"):
-        run_trial(vlm, stimulus, what=())
+        run_trial(Closed(vlm), stimulus, measures=["answer", "attention"])
+    with pytest.raises(InputError, match="measures must name at least one"):
+        run_trial(vlm, stimulus, measures=())
 
 
 def test_a_trial_whose_samples_do_not_fit_keeps_its_answer(vlm, stimulus, rule, monkeypatch):
@@ -286,7 +286,7 @@ def test_a_trial_whose_samples_do_not_fit_keeps_its_answer(vlm, stimulus, rule, 
     assert trial.uncertainty is None
     assert "Try fewer samples" in trial.notes[0]
     with pytest.raises(OutOfMemory):
-        run_trial(vlm, stimulus, what="uncertainty", entailment=rule)
+        run_trial(vlm, stimulus, measures="uncertainty", entailment=rule)
 
 
 def test_what_a_server_turns_out_not_to_tell_is_noted_in_the_same_trial(vlm, stimulus, rule):

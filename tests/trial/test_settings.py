@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import math
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import isi_widget as isi
 from isi_widget.errors import InputError
-from isi_widget.trial.settings import WHAT, Settings
+from isi_widget.trial.settings import MEASURES, Settings
 
 
 @pytest.mark.parametrize(
@@ -36,8 +40,8 @@ from isi_widget.trial.settings import WHAT, Settings
         ({"max_new_tokens": 0}, r"max_new_tokens must be"),
         ({"num_beams": 0}, r"num_beams must be"),
         ({"num_beams": 3, "do_sample": True}, r"exclude each other"),
-        ({"what": ()}, r"what must name at least one of answer, uncertainty, attention; got none"),
-        ({"what": ("answer", "shapley")}, r"got 'shapley'"),
+        ({"measures": ()}, r"measures must name at least one of answer, uncertainty, attention; got none"),
+        ({"measures": ("answer", "shapley")}, r"got 'shapley'"),
     ],
 )
 def test_a_value_out_of_range_is_one_clear_error(values, message):
@@ -45,9 +49,9 @@ def test_a_value_out_of_range_is_one_clear_error(values, message):
         Settings(**values)
 
 
-def test_what_is_put_in_order_and_a_single_name_is_enough():
-    assert Settings(what=("attention", "answer")).what == ("answer", "attention")
-    assert Settings(what="uncertainty").what == ("uncertainty",)
+def test_measures_are_put_in_order_and_a_single_name_is_enough():
+    assert Settings(measures=("attention", "answer")).measures == ("answer", "attention")
+    assert Settings(measures="uncertainty").measures == ("uncertainty",)
 
 
 def test_numbers_of_numpy_become_plain_ones():
@@ -59,14 +63,14 @@ def test_numbers_of_numpy_become_plain_ones():
 @given(
     st.builds(
         Settings,
-        what=st.lists(st.sampled_from(WHAT), min_size=1).map(tuple),
+        measures=st.lists(st.sampled_from(MEASURES), min_size=1).map(tuple),
         samples=st.integers(1, 1000),
         temperature=st.floats(1e-6, 1e6),
         top_k=st.integers(0, 10**6),
         top_p=st.floats(1e-6, 1.0),
         seed=st.integers(0, 2**63 - 1),
         max_new_tokens=st.integers(1, 4096),
-        strict=st.booleans(),
+        strict_entailment=st.booleans(),
         do_sample=st.booleans(),
     )
 )
@@ -75,14 +79,77 @@ def test_settings_come_back_from_json_and_from_what_changed(settings):
     assert Settings(**settings.changed()) == settings
 
 
-@pytest.mark.parametrize("name", ["strict", "do_sample", "prepend_question"])
+@pytest.mark.parametrize("name", ["strict_entailment", "do_sample", "prepend_question"])
 def test_a_word_is_no_truth_value(name):
     with pytest.raises(InputError, match=f"{name} must be True or False; got 'no'"):
         Settings(**{name: "no"})
     assert getattr(Settings(**{name: np.True_}), name) is True
 
 
-@pytest.mark.parametrize("what", [None, 5])
-def test_what_that_names_nothing_is_one_clear_error(what):
-    with pytest.raises(InputError, match=f"what must name at least one of answer.*got {what}"):
-        Settings(what=what)
+@pytest.mark.parametrize("measures", [None, 5])
+def test_measures_that_name_nothing_are_one_clear_error(measures):
+    with pytest.raises(InputError, match=f"measures must name at least one of answer.*got {measures}"):
+        Settings(measures=measures)
+
+
+def test_the_schema_says_all_of_each_setting_and_is_plain_json():
+    schema = Settings.schema()
+    assert json.loads(json.dumps(schema, allow_nan=False)) == schema
+    assert {item["name"]: item["default"] for item in schema} == {
+        name: value for name, value in Settings().to_dict().items() if name != "measures"
+    }
+    assert all(item["label"] and item["help"].endswith(".") and item["rule"] for item in schema)
+    assert {item["measure"] for item in schema} <= {"", *MEASURES}
+    names = {item["name"] for item in schema}
+    assert all(item["when"] is None or item["when"]["name"] in names for item in schema)
+
+
+@pytest.mark.parametrize("item", Settings.schema(), ids=lambda item: item["name"])
+def test_what_the_schema_allows_is_what_is_taken(item):
+    name, low, high = item["name"], item["minimum"], item["maximum"]
+    if item["kind"] == "choice":
+        good, bad = [choice["value"] for choice in item["choices"]], ["other", 1]
+    elif item["kind"] == "flag":
+        good, bad = [True, False], [1, "yes"]
+    else:
+        step = 1 if item["kind"] == "integer" else 0.001
+        good = [low + step * item["exclusive"], item["default"], *([] if high is None else [high])]
+        bad = [
+            low - step * (not item["exclusive"]),
+            *([] if high is None else [high + step]),
+            "1",
+            None,
+            True,
+        ]
+    for value in good:
+        assert getattr(Settings(**{name: value}), name) == value
+    for value in bad:
+        with pytest.raises(InputError, match=f"{name} must be "):
+            Settings(**{name: value})
+
+
+@pytest.mark.parametrize("function", [isi.run_trial, isi.measure_uncertainty, isi.averages])
+def test_functions_list_the_settings_that_they_take_and_refuse_others(function):
+    taken = inspect.signature(function).parameters
+    defaults = {item["name"]: item["default"] for item in Settings.schema() if item["name"] in taken}
+    assert len(defaults) >= 12 and all(taken[name].default == value for name, value in defaults.items())
+    shown = isi.datasets.scenes()[:1] if function is isi.averages else isi.datasets.scenes()[0].stimulus()
+    with pytest.raises(TypeError, match="no argument 'strict', which is called strict_entailment now"):
+        function(isi.load_vlm(), shown, strict=True)
+
+
+def test_what_is_derived_from_the_settings_is_of_today():
+    folder = Path(__file__).parents[2] / "docs"
+    sys.path.insert(0, str(folder))
+    try:
+        import make_settings as made
+    finally:
+        sys.path.remove(str(folder))
+    assert made.TABLE.read_text(encoding="utf-8") == made.document(), "run python docs/make_settings.py"
+    assert made.FORM.read_text(encoding="utf-8") == made.form(), "run python docs/make_settings.py"
+
+
+def test_older_names_are_read():
+    assert Settings.from_dict({"what": ["answer"], "strict": True}) == Settings(
+        ("answer",), strict_entailment=True
+    )

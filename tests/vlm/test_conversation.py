@@ -176,7 +176,7 @@ def test_the_record_the_code_and_the_table_have_them(tmp_path):
     vlm = load_vlm(tmp_path, system=f"  {SYSTEM} ", history=HISTORY)
     assert (vlm.info()["system"], vlm.info()["history"]) == (SYSTEM, [list(turn) for turn in HISTORY])
     shown = Observation(SHOWN.render(), "Is there a red star?", context="The star is red.").stimulus()
-    trial = run_trial(vlm, shown, what=("answer", "attention"), max_new_tokens=2)
+    trial = run_trial(vlm, shown, measures=("answer", "attention"), max_new_tokens=2)
     code = trial.code()
     assert f"system={SYSTEM!r}" in code and "history=[['What is this?', 'A picture.']" in code
     assert load_vlm(**vlm.loaded_with).answer(shown, 2) == vlm.answer(shown, 2)

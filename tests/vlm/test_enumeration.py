@@ -267,11 +267,11 @@ def test_it_can_be_stopped_and_says_how_far_it_is():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"mass": 0.0}, "mass is 0.0"),
-        ({"mass": 1.2}, "above 0 and at most 1"),
-        ({"mass": True}, "mass is True"),
-        ({"mass": math.nan}, "mass is nan"),
-        ({"budget": 0}, "budget is 0"),
+        ({"mass": 0.0}, "mass must be a probability above 0, at most 1; got 0.0"),
+        ({"mass": 1.2}, "above 0, at most 1"),
+        ({"mass": True}, "mass must be .* got True"),
+        ({"mass": math.nan}, "mass must be .* got nan"),
+        ({"budget": 0}, "budget must be .* got 0"),
         ({"budget": 2.5}, "whole number from 1 to 100000"),
         ({"temperature": 0}, "temperature is 0"),
         ({"top_p": 0}, "top_p is 0"),

@@ -528,7 +528,7 @@ def test_where_the_template_changes_the_text_there_are_answers_but_no_segments(n
     assert trial.answer is not None and trial.uncertainty is not None and trial.attention is None
     assert any("changes the text" in note for note in trial.notes)
     with pytest.raises(InputError, match="'attention' is not available"):
-        run_trial(vlm, stimulus, what=["attention"])
+        run_trial(vlm, stimulus, measures=["attention"])
 
 
 def test_where_the_processor_changes_the_text_untold_there_are_answers_but_no_segments():

@@ -41,7 +41,7 @@ def folders(tmp_path_factory):
 
 def trial_of(vlm):
     shown = Observation(SHOWN.render(), "Is there a red star?").stimulus()
-    return run_trial(vlm, shown, what=("answer",), max_new_tokens=2)
+    return run_trial(vlm, shown, measures=("answer",), max_new_tokens=2)
 
 
 # ---- settings of the processor

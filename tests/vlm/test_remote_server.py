@@ -192,4 +192,4 @@ def test_a_trial_has_an_answer_and_the_discrete_entropy(remote, local, unsure):
     assert isi.Trial.from_dict(json.loads(record)).answer.text == trial.answer.text
     assert trial.view()["answer"]["text"] == trial.answer.text
     with pytest.raises(InputError, match="'attention' is not available"):
-        isi.run_trial(remote, unsure, what=["attention"])
+        isi.run_trial(remote, unsure, measures=["attention"])

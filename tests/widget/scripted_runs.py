@@ -8,7 +8,7 @@ from typing import Any
 
 from isi_widget import Answer, Stimulus, Trial
 from isi_widget.errors import Cancelled
-from isi_widget.trial.settings import WHAT, Settings
+from isi_widget.trial.settings import MEASURES, Settings
 from isi_widget.vlm import VLM
 
 
@@ -19,7 +19,7 @@ class Script:
 
     def __init__(self) -> None:
         self.begun: list[Stimulus] = []
-        self.what: list[tuple[str, ...] | None] = []
+        self.measures: list[tuple[str, ...] | None] = []
         self.on_text: list[Callable[[str, int, str], None] | None] = []
         self.settings: list[dict[str, Any]] = []
         self.texts: list[tuple[str, int, str]] = []  # told at each step
@@ -37,14 +37,14 @@ class Script:
         vlm: VLM,
         stimulus: Stimulus,
         *,
-        what: tuple[str, ...] | None,
+        measures: tuple[str, ...] | None,
         progress: Callable[[str, int, int], None],
         on_text: Callable[[str, int, str], None] | None,
         cancel: Callable[[], bool],
         **settings: Any,
     ) -> Trial:
         self.begun.append(stimulus)
-        self.what.append(what)
+        self.measures.append(measures)
         self.on_text.append(on_text)
         self.settings.append(settings)
         for step in range(self.steps):
@@ -59,4 +59,4 @@ class Script:
             raise self.error
         answer = Answer("Yes", (5,), ("Yes",), (-0.1,))
         of_settings = {name: value for name, value in settings.items() if name != "entailment"}
-        return Trial(stimulus, answer, None, None, vlm.info(), Settings(what=what or WHAT, **of_settings))
+        return Trial(stimulus, answer, None, None, vlm.info(), Settings(measures or MEASURES, **of_settings))

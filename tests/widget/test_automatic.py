@@ -73,9 +73,9 @@ def test_a_run_that_was_asked_for_is_not_cancelled_and_keeps_its_place(
     live: tuple[Probe, Page, Script],
 ) -> None:
     probe, page, script = live
-    page.send({"kind": "run", "id": "first", "what": ["answer"]})
+    page.send({"kind": "run", "id": "first", "measures": ["answer"]})
     page.wait(lambda page: len(script.begun) == 1)
-    page.send({"kind": "run", "id": "second", "what": ["answer"]})
+    page.send({"kind": "run", "id": "second", "measures": ["answer"]})
     probe.run_on_change = True
     page.draw(BOX)
     page.wait(lambda page: page.state["status"]["queued"] == 2)
@@ -92,7 +92,7 @@ def test_the_measures_are_those_of_the_shown_trial(live: tuple[Probe, Page, Scri
     probe.run_on_change = True
     page.draw(BOX)
     page.wait(trials(2))
-    assert script.what == [("answer",), ("answer",)]
+    assert script.measures == [("answer",), ("answer",)]
 
 
 def test_nothing_runs_for_what_is_shown_already_nor_without_a_question(
@@ -140,7 +140,7 @@ def test_the_shown_result_stays_until_the_next_one_is_there(live: tuple[Probe, P
     page.set(run_on_change=True)
     page.wait(trials(1))
     assert script.on_text == [None] and page.of_kind("partial") == []
-    page.send({"kind": "run", "id": "asked", "what": ["answer"]})
+    page.send({"kind": "run", "id": "asked", "measures": ["answer"]})
     page.wait(trials(2))
     assert script.on_text[-1] is not None
 

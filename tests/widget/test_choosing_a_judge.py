@@ -125,7 +125,7 @@ def test_the_page_has_one_loaded_in_the_worker_with_progress(
     loader.go.clear()
     page.send({"kind": "judge", "id": "j", "name": "org/base"})
     page.wait(lambda page: page.state["status"]["note"] == "downloading org/base: 3 of 6 MiB")
-    assert page.state["status"]["what"] == ["entailment"] and probe.entailment == "auto"
+    assert page.state["status"]["measures"] == ["entailment"] and probe.entailment == "auto"
     loader.go.set()
     page.wait(lambda page: page.state["judge"] == "org/base" and idle(page))
     assert probe.entailment == "org/base" and loader.names == ["org/base"]
@@ -156,7 +156,7 @@ def test_a_load_that_fails_or_is_cancelled_leaves_the_one_before(
 
 def test_one_that_cannot_be_loaded_is_an_error_of_the_run_under_the_widget(page: Page, probe: Probe) -> None:
     probe.entailment = "./nowhere"
-    page.send({"kind": "run", "id": "r", "what": ["uncertainty"]})
+    page.send({"kind": "run", "id": "r", "measures": ["uncertainty"]})
     page.wait(lambda page: page.state["error"] is not None and idle(page))
     assert "there is no folder './nowhere'" in page.state["error"]["message"] and page.state["trials"] == []
 

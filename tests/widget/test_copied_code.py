@@ -213,7 +213,7 @@ def test_a_picture_that_cannot_be_written_is_said(
 def test_a_trial_alone_writes_nothing_and_says_what_would(vlm: VLM, folder: Path) -> None:
     import isi_widget as isi
 
-    trial = isi.run_trial(vlm, Observation(noise(300, 200), "Is it?").stimulus(), what="answer")
+    trial = isi.run_trial(vlm, Observation(noise(300, 200), "Is it?").stimulus(), measures="answer")
     code = trial.code()
     assert "# isi_pictures/image-" in code and "write_pictures=True" in code
     assert code.endswith("\ntrial") and not (folder / "isi_pictures").exists()

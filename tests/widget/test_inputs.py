@@ -228,7 +228,7 @@ def test_drawing_prepares_no_picture_for_the_model_again(
 
 def test_nothing_is_counted_while_the_model_is_busy(probe: Probe, script: Script) -> None:
     page = Page(probe)
-    page.send({"kind": "run", "id": "r", "what": ["answer"]})
+    page.send({"kind": "run", "id": "r", "measures": ["answer"]})
     page.wait(lambda page: not idle(page))
     page.send({"kind": "tokens"})
     script.go(3)
@@ -263,7 +263,7 @@ def test_every_setting_goes_from_the_page_into_the_run(probe: Probe, script: Scr
         "top_p": 0.8,
         "seed": 5,
         "max_new_tokens": 9,
-        "strict": True,
+        "strict_entailment": True,
         "do_sample": True,
         "num_beams": 1,
         "likelihood": "sampled",
@@ -274,11 +274,11 @@ def test_every_setting_goes_from_the_page_into_the_run(probe: Probe, script: Scr
     }
     assert set(wanted) == set(protocol.SETTINGS)
     page.set(settings=wanted)
-    page.send({"kind": "run", "id": "r", "what": ["answer"], "settings": wanted})
+    page.send({"kind": "run", "id": "r", "measures": ["answer"], "settings": wanted})
     page.wait(lambda page: page.of_kind("result"))
     page.wait(idle)
     assert script.settings[-1] == wanted == probe.settings
-    assert probe.trials[-1].settings == Settings(what="answer", **wanted)  # type: ignore[arg-type]
+    assert probe.trials[-1].settings == Settings(measures="answer", **wanted)  # type: ignore[arg-type]
     assert "top_k=7" in probe.code()
     probe.settings = {"samples": 4}
     assert page.state["settings"] == {**wanted, "samples": 4}
@@ -348,7 +348,7 @@ def test_busy_while_the_model_runs_and_not_to_be_set(probe: Probe, script: Scrip
     page = Page(probe)
     seen: list[bool] = []
     probe.observe(lambda change: seen.append(change["new"]), "busy")
-    page.send({"kind": "run", "id": "r", "what": ["answer"]})
+    page.send({"kind": "run", "id": "r", "measures": ["answer"]})
     page.wait(lambda page: page.state["busy"])
     script.go(3)
     page.wait(lambda page: not page.state["busy"])

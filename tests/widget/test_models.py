@@ -139,7 +139,7 @@ def test_loading_from_python(probe: Probe, folder: Path) -> None:
     assert probe.vlm is vlm and vlm.model_id == str(folder)
     assert page.state["model"]["name"] == str(folder) and page.state["model"]["label"] == str(folder)
     states = [update["status"] for update in page.updates if "status" in update]
-    loading = [status for status in states if status["what"] == ["load"] and status["stage"]]
+    loading = [status for status in states if status["measures"] == ["load"] and status["stage"]]
     assert {status["stage"] for status in loading} == {"model"}
     assert loading[-1]["done"] == loading[-1]["total"] == 100
     assert any("weights" in status["note"] for status in loading)
@@ -174,7 +174,7 @@ def test_a_model_object_can_be_set(probe: Probe, folder: Path) -> None:
 
 def test_a_run_ends_with_the_model_that_it_began_with(probe: Probe, script: Script) -> None:
     page = Page(probe)
-    page.send({"kind": "run", "id": "r1", "what": ["answer"]})
+    page.send({"kind": "run", "id": "r1", "measures": ["answer"]})
     page.wait(lambda page: page.state["status"]["stage"] == "samples")
     probe.vlm = by_hand()
     script.free = True
@@ -187,10 +187,10 @@ def test_loading_waits_for_a_run_and_a_run_for_the_loading(
     probe: Probe, script: Script, folder: Path
 ) -> None:
     page = Page(probe)
-    page.send({"kind": "run", "id": "r1", "what": ["answer"]})
+    page.send({"kind": "run", "id": "r1", "measures": ["answer"]})
     page.wait(lambda page: page.state["status"]["stage"] == "samples")
     page.send({"kind": "load", "id": "l1", "name": str(folder)})
-    page.send({"kind": "run", "id": "r2", "what": ["answer"]})
+    page.send({"kind": "run", "id": "r2", "measures": ["answer"]})
     assert page.state["status"]["queued"] == 2
     script.free = True
     page.wait(lambda page: len(page.of_kind("result")) == 2)

@@ -316,7 +316,7 @@ def test_a_model_and_a_stimulus(players):
 
 def test_a_trial_brings_stimulus_and_answer(players):
     vlm, stimulus, _ = measured()
-    trial = isi.run_trial(vlm, stimulus, what=["answer"], do_sample=True, temperature=3.0, seed=5)
+    trial = isi.run_trial(vlm, stimulus, measures=["answer"], do_sample=True, temperature=3.0, seed=5)
     greedy = measure_attention_map(vlm, stimulus)
     expected = measure_attention_map(vlm, stimulus, trial.answer)
     assert expected != greedy, "else it would not matter which answer is used"
@@ -326,7 +326,7 @@ def test_a_trial_brings_stimulus_and_answer(players):
 
 def test_a_trial_of_another_model_is_refused():
     vlm, stimulus, _ = measured()
-    trial = isi.run_trial(vlm, stimulus, what=["answer"])
+    trial = isi.run_trial(vlm, stimulus, measures=["answer"])
     record = trial.to_dict()
     record["model"]["name"] = "some/other"
     other = isi.Trial.from_dict(record)
@@ -340,7 +340,7 @@ def test_a_trial_of_another_model_is_refused():
 
 def test_advice_fits_the_case(monkeypatch):
     vlm, stimulus, _ = measured()
-    trial = isi.run_trial(vlm, stimulus, what=["answer"])
+    trial = isi.run_trial(vlm, stimulus, measures=["answer"])
     probe = isi.Probe(vlm, isi.datasets.scenes()[0])
     for source, arguments, words in (
         (stimulus, {}, r"model comes first: AttentionPlayer\(vlm, stimulus\)"),

@@ -382,7 +382,7 @@ def test_the_page_dismisses_an_error(probe: Probe) -> None:
         "run",
         {"kind": "dance"},
         {"kind": "run", "id": "x"},
-        {"kind": "run", "id": "x", "what": ["?"]},
+        {"kind": "run", "id": "x", "measures": ["?"]},
     ],
 )
 def test_a_bad_message_gives_one_error_and_a_working_widget(
@@ -393,7 +393,7 @@ def test_a_bad_message_gives_one_error_and_a_working_widget(
     assert len(page.of_kind("error")) == 1 and page.state["error"]["message"]
     assert idle(page)
     script.free = True
-    page.send({"kind": "run", "id": "good", "what": ["answer"], "settings": {}})
+    page.send({"kind": "run", "id": "good", "measures": ["answer"], "settings": {}})
     page.wait(lambda page: page.of_kind("result"))
     assert page.state["error"] is None  # a new run begins with a clean slate
 

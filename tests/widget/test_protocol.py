@@ -43,8 +43,8 @@ def test_the_probe_has_an_answer_to_every_kind_of_message() -> None:
 
 
 def test_good_messages() -> None:
-    settings = {"samples": 5, "temperature": 0.5, "seed": 3, "max_new_tokens": 8, "strict": True}
-    run = parse_message({"kind": "run", "id": "a", "what": ["attention", "answer"], "settings": settings})
+    settings = {"samples": 5, "temperature": 0.5, "seed": 3, "max_new_tokens": 8, "strict_entailment": True}
+    run = parse_message({"kind": "run", "id": "a", "measures": ["attention", "answer"], "settings": settings})
     assert run == Run("a", ("answer", "attention"), settings)
     assert parse_message({"kind": "tokens"}) == Tokens()
     assert parse_message({"kind": "thumbnails", "indexes": [3, -1, 3]}) == Thumbnails((3, -1, 3))
@@ -74,19 +74,23 @@ def test_good_messages() -> None:
         ({}, [], "Unknown kind"),
         ({"kind": "explode"}, [], "'explode'"),
         ({"kind": ["run"]}, [], "Unknown kind"),
-        ({"kind": "run", "id": "a"}, [], "lacks what"),
+        ({"kind": "run", "id": "a"}, [], "lacks measures"),
         ({"kind": "detail", "id": "a", "region": [1, 2, 3], "width": 5}, [], "four whole numbers"),
         ({"kind": "detail", "id": "a", "region": [1, 2, 3, -4], "width": 5}, [], "region must be"),
         ({"kind": "color", "id": "a", "x": -1, "y": 0}, [], "x must be a whole number from 0"),
         ({"kind": "color", "id": "a", "x": 0, "y": 0.5}, [], "y must be a whole number from 0"),
-        ({"kind": "run", "id": "a", "what": []}, [], "what to run"),
-        ({"kind": "run", "id": "a", "what": ["answer", "dance"]}, [], "what to run"),
-        ({"kind": "run", "id": "a", "what": [["answer"]]}, [], "what to run"),
-        ({"kind": "run", "id": 7, "what": ["answer"]}, [], "id must be a text"),
-        ({"kind": "run", "id": "x" * 300, "what": ["answer"]}, [], "id must be a text"),
-        ({"kind": "run", "id": "a", "what": ["answer"], "also": 1}, [], "unknown keys: 'also'"),
-        ({"kind": "run", "id": "a", "what": ["answer"], "settings": [1]}, [], "Settings must be an object"),
-        ({"kind": "run", "id": "a", "what": ["answer"]}, [b"x"], "1 buffers"),
+        ({"kind": "run", "id": "a", "measures": []}, [], "measures must be some of"),
+        ({"kind": "run", "id": "a", "measures": ["answer", "dance"]}, [], "measures must be some of"),
+        ({"kind": "run", "id": "a", "measures": [["answer"]]}, [], "measures must be some of"),
+        ({"kind": "run", "id": 7, "measures": ["answer"]}, [], "id must be a text"),
+        ({"kind": "run", "id": "x" * 300, "measures": ["answer"]}, [], "id must be a text"),
+        ({"kind": "run", "id": "a", "measures": ["answer"], "also": 1}, [], "unknown keys: 'also'"),
+        (
+            {"kind": "run", "id": "a", "measures": ["answer"], "settings": [1]},
+            [],
+            "Settings must be an object",
+        ),
+        ({"kind": "run", "id": "a", "measures": ["answer"]}, [b"x"], "1 buffers"),
         ({"kind": "load", "id": "a"}, [], "lacks name"),
         ({"kind": "load", "id": "a", "name": "  "}, [], "needs a name"),
         ({"kind": "load", "id": "a", "name": ["x"]}, [], "name must be"),
@@ -134,7 +138,7 @@ def test_bad_messages(content: Any, buffers: list[bytes], words: str) -> None:
         {"seed": 2**70},
         {"max_new_tokens": 0},
         {"max_new_tokens": 10**9},
-        {"strict": 1},
+        {"strict_entailment": 1},
         {"top_secret": 1},
         {"top_k": -1},
         {"top_k": "all"},
@@ -150,7 +154,7 @@ def test_bad_messages(content: Any, buffers: list[bytes], words: str) -> None:
         {"likelihood": ["raw"]},
         {"likelihood": "r" * 10**6},
         {"do_sample": True, "num_beams": 4},
-        {"what": ["answer"]},
+        {"measures": ["answer"]},
     ],
 )
 def test_bad_settings(settings: dict[str, Any]) -> None:
@@ -165,7 +169,7 @@ def test_a_whole_float_is_a_whole_number() -> None:
 
 def test_defaults_are_settings() -> None:
     assert check_settings(protocol.SETTINGS) == protocol.SETTINGS
-    assert set(protocol.SETTINGS) == set(Settings.__dataclass_fields__) - {"what"}
+    assert set(protocol.SETTINGS) == set(Settings.__dataclass_fields__) - {"measures"}
 
 
 def test_settings_must_go_together_with_those_that_stay() -> None:

@@ -30,7 +30,7 @@ BOX = {
 
 
 def run(page: Page, id: str, *what: str, **settings: Any) -> None:
-    message = {"kind": "run", "id": id, "what": list(what or ("answer",)), "settings": settings}
+    message = {"kind": "run", "id": id, "measures": list(what or ("answer",)), "settings": settings}
     page.send(message)
 
 
@@ -91,7 +91,7 @@ def test_progress_is_told_and_the_page_is_free_meanwhile(probe: Probe, script: S
     run(page, "r1", "uncertainty")
     page.wait(lambda page: page.state["status"]["stage"] == "samples")
     status = page.state["status"]
-    assert (status["state"], status["id"], status["what"]) == ("running", "r1", ["uncertainty"])
+    assert (status["state"], status["id"], status["measures"]) == ("running", "r1", ["uncertainty"])
     page.draw(BOX)  # everything else works while the model runs
     page.set(observation_index=3)
     assert probe.stimulus == datasets.scenes()[3].stimulus()
@@ -178,7 +178,7 @@ def test_everything_is_what_the_model_can_give_and_less_is_asked_by_name(
     page.wait(lambda page: len(page.of_kind("result")) == 1)
     run(page, "r2", "attention")
     page.wait(lambda page: len(page.of_kind("result")) == 2)
-    assert script.what == [None, ("attention",)]
+    assert script.measures == [None, ("attention",)]
 
 
 def test_what_a_model_cannot_give_is_told_and_left_out(vlm: VLM) -> None:
@@ -192,7 +192,7 @@ def test_what_a_model_cannot_give_is_told_and_left_out(vlm: VLM) -> None:
     assert page.state["model"]["unavailable"] == {"attention": "its layers take no recorder."}
     trial = probe.run(samples=2, max_new_tokens=4)
     assert trial.attention is None and trial.uncertainty is not None
-    whats = [update["status"]["what"] for update in page.updates if "status" in update]
+    whats = [update["status"]["measures"] for update in page.updates if "status" in update]
     assert ["answer", "uncertainty"] in whats and not any("attention" in what for what in whats)
     (note,) = page.state["trials"][0]["view"]["notes"]
     assert "attention" in note and "its layers take no recorder" in note
@@ -297,10 +297,18 @@ def test_run_in_an_observer_is_refused_instead_of_waiting_for_itself(probe: Prob
 def test_settings_of_the_page_reach_the_model(probe: Probe, script: Script) -> None:
     page = Page(probe)
     script.free = True
-    page.set(settings={"samples": 7, "temperature": 0.4, "seed": 11, "max_new_tokens": 5, "strict": True})
+    page.set(
+        settings={
+            "samples": 7,
+            "temperature": 0.4,
+            "seed": 11,
+            "max_new_tokens": 5,
+            "strict_entailment": True,
+        }
+    )
     run(page, "r1", samples=3)
     page.wait(lambda page: page.of_kind("result"))
-    set_here = {"samples": 3, "temperature": 0.4, "seed": 11, "max_new_tokens": 5, "strict": True}
+    set_here = {"samples": 3, "temperature": 0.4, "seed": 11, "max_new_tokens": 5, "strict_entailment": True}
     assert script.settings == [{**protocol.SETTINGS, **set_here}]
 
 

@@ -116,7 +116,7 @@ def nested(depth: int) -> list[Any]:
     return value
 
 
-RUN = {"kind": "run", "id": "a", "what": ["answer"]}
+RUN = {"kind": "run", "id": "a", "measures": ["answer"]}
 
 
 @pytest.mark.parametrize(
@@ -134,8 +134,8 @@ RUN = {"kind": "run", "id": "a", "what": ["answer"]}
         ({**RUN, "settings": {"temperature": -HUGE}}, "temperature must be"),
         ({**RUN, "settings": {"samples": "9" * 10**6}}, "samples must be"),
         ({**RUN, "settings": {"seed": nested(800)}}, "seed must be"),
-        ({**RUN, "settings": {"strict": SCRIPT}}, "strict must be"),
-        ({**RUN, "settings": {"what": ["answer"]}}, "unknown keys"),
+        ({**RUN, "settings": {"strict_entailment": SCRIPT}}, "strict_entailment must be"),
+        ({**RUN, "settings": {"measures": ["answer"]}}, "unknown keys"),
         ({**RUN, "settings": {"likelihood": SCRIPT * 10**5}}, "likelihood must be"),
         ({"kind": "load", "id": "a", "name": "m", "trust_remote_code": True}, "unknown keys"),
         ({"kind": "load", "id": "a", "name": SCRIPT * 100}, "name must be"),
@@ -264,7 +264,7 @@ MESSAGES = (
         {"kind": KINDS | JSON},
         optional={
             "id": st.just("a") | JSON,
-            "what": st.lists(WORDS | JSON, max_size=4) | JSON,
+            "measures": st.lists(WORDS | JSON, max_size=4) | JSON,
             "settings": SETTINGS | JSON,
             "name": WORDS | JSON,
             "quantization": WORDS | JSON,

@@ -118,7 +118,7 @@ def test_partials_reach_the_page_and_end_with_the_whole_text(probe: Probe, scrip
     page = Page(probe)
     script.texts = [("answer", 0, "Y"), ("answer", 0, "Yes"), ("sample", 1, "No"), ("sample", 0, "Yes")]
     script.steps = 1
-    page.send({"kind": "run", "id": "r1", "what": ["answer", "uncertainty"], "settings": {}})
+    page.send({"kind": "run", "id": "r1", "measures": ["answer", "uncertainty"], "settings": {}})
     page.wait(lambda page: page.of_kind("partial"))
     script.free = True
     page.wait(lambda page: page.of_kind("result"))
@@ -150,7 +150,7 @@ def test_many_tokens_of_many_rows_do_not_flood_the_comm(probe: Probe, script: Sc
     page = Page(probe)
     script.steps, script.free = 40, True
     script.texts = [("sample", row, f"answer {row}") for row in range(64)]  # 2,560 texts as fast as they can
-    page.send({"kind": "run", "id": "r1", "what": ["uncertainty"], "settings": {}})
+    page.send({"kind": "run", "id": "r1", "measures": ["uncertainty"], "settings": {}})
     page.wait(lambda page: page.of_kind("result"))
     assert 1 <= len(page.of_kind("partial")) < 40
 
@@ -159,7 +159,7 @@ def test_the_real_model_streams_what_it_then_answers(vlm: VLM) -> None:
     probe = Probe(vlm, datasets.scenes()[4])
     page = Page(probe)
     settings = {"samples": 5, "max_new_tokens": 8, "seed": 3}
-    page.send({"kind": "run", "id": "r1", "what": ["answer", "uncertainty"], "settings": settings})
+    page.send({"kind": "run", "id": "r1", "measures": ["answer", "uncertainty"], "settings": settings})
     page.wait(lambda page: page.of_kind("result"), 120)
     page.wait(idle)
     partials = page.of_kind("partial")

@@ -314,7 +314,7 @@ def test_a_result_does_not_take_the_view_from_another_trial(probe: Probe, script
     for _ in range(2):
         probe.run("answer")
     script.free = False
-    page.send({"kind": "run", "id": "r", "what": ["answer"]})
+    page.send({"kind": "run", "id": "r", "measures": ["answer"]})
     page.wait(lambda page: not idle(page))
     page.set(shown=1)
     script.free = True

@@ -240,14 +240,14 @@ LAYERS = "Mean share of each segment over answer tokens and heads, layer by laye
 RELATIVE = "of the inputs: the share in what image, context and question receive together."
 
 SETTINGS = {
-    "what": "what was run",
+    "measures": "what was measured",
     "samples": "sampled answers for the uncertainty",
     "temperature": "of the sampling",
     "top_k": "of the sampling; 0: off",
     "top_p": "of the sampling; 1: off",
     "seed": "of every random step",
     "max_new_tokens": "longest answer",
-    "strict": "clusters: True only if each entails the other, False if they agree",
+    "strict_entailment": "clusters: True only if each entails the other, False if they agree",
     "do_sample": "the shown answer is sampled; False: greedy or beams",
     "num_beams": "beams of the shown answer; 1: none",
     "likelihood": "log-probabilities that weigh the samples: the model's own (raw) or as sampled",

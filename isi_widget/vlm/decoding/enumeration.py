@@ -19,8 +19,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from isi_widget.errors import InputError
 from isi_widget.pretrained.out_of_memory import forget, is_out_of_memory
+from isi_widget.setting import BUDGET, MASS
 from isi_widget.vlm.decoding.cache import PrefixCache
 from isi_widget.vlm.decoding.loop import (
     ROWS_AT_ONCE,
@@ -29,13 +29,9 @@ from isi_widget.vlm.decoding.loop import (
     Row,
     Sampler,
     checked_logits,
-    is_real,
-    is_whole,
     poll,
 )
 
-BUDGET = 512
-MAX_BUDGET = 100_000
 #: Prefixes that a batch holds at least, where there are so many: a pass over few costs as much.
 ROWS_AT_LEAST = 4
 #: A forward pass costs about as much as reading so many more tokens in another.
@@ -43,18 +39,14 @@ PASS_TOKENS = 48
 #: Share of the mass that may be left unseen in which answers of tiny probability are not listed one by one.
 UNLISTED = 0.01
 
+_MOST = BUDGET.maximum or 1  # answers that can be listed
 _FRONTIER = np.dtype([("mass", "f8"), ("parent", "i8"), ("token", "i8"), ("logprob", "f8"), ("q", "f8")])
 
 
 def check_enumeration(mass: float, budget: int) -> None:
     """Refuse a mass or a budget that has no meaning."""
-    if not is_real(mass) or not 0 < mass <= 1:
-        raise InputError(f"mass is {mass!r}; give the probability to find, above 0 and at most 1.")
-    if not is_whole(budget) or not 1 <= budget <= MAX_BUDGET:
-        raise InputError(
-            f"budget is {budget!r}; give the number of prefixes to look at, a whole number from 1 to "
-            f"{MAX_BUDGET}."
-        )
+    MASS.check("mass", mass)
+    BUDGET.check("budget", budget)
 
 
 def unlisted(mass: float) -> float:
@@ -184,7 +176,7 @@ def search(
         children["mass"] = children["q"] * np.array([tree.mass[node] for node in nodes])[:, None]
         # The least probable, which together weigh next to nothing, are never looked at
         behind = children["mass"][:, ::-1].cumsum(axis=1)[:, ::-1]
-        return children[(behind > unlisted(mass) / MAX_BUDGET) & (children["mass"] > 0)]
+        return children[(behind > unlisted(mass) / _MOST) & (children["mass"] > 0)]
 
     poll(cancel)
     fresh = open_up([0], prefill.logits[None])

@@ -20,9 +20,9 @@ export const measureOf = (stage: string): Measure => (stage === "attention" ? st
 /** Where a result will be: how far it is, or that it waits for its turn. */
 const Wait = live(function Wait({ measure }: { measure: Measure }) {
   const { store } = useView();
-  const { state, what, stage, done, total } = store.status.value;
-  const running = state === "running" && what.includes(measure);
-  if (!running && !store.asked.value?.what.includes(measure)) return null;
+  const { state, measures, stage, done, total } = store.status.value;
+  const running = state === "running" && measures.includes(measure);
+  if (!running && !store.asked.value?.measures.includes(measure)) return null;
   const turn = running ? ORDER.indexOf(measure) - ORDER.indexOf(measureOf(stage)) : 1;
   if (turn < 0) return null;
   return (

@@ -19,8 +19,8 @@ export const ModelButton = live(function ModelButton() {
   const { screen, store } = useView();
   const { name, label, note, device, parameters } = store.modelInfo.value;
   const open = screen.popover.value === "models";
-  const { state, what, done, total } = store.status.value;
-  const loading = state !== "idle" && what[0] === "load";
+  const { state, measures, done, total } = store.status.value;
+  const loading = state !== "idle" && measures[0] === "load";
   const title = label || name;
   const count = typeof parameters === "number" ? `${billions(parameters)} parameters` : parameters;
   return (

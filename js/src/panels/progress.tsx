@@ -15,7 +15,7 @@ export const TimeLeft = live(function TimeLeft() {
     return () => clearInterval(timer);
   }, [said === null]);
   if (said === null) return null;
-  const loading = store.status.value.what[0] === "load";
+  const loading = store.status.value.measures[0] === "load";
   return (
     <span
       class="isi-muted isi-fixed"

@@ -104,7 +104,7 @@ const Panel = live(function Panel() {
           choose={(name) => set({ likelihood: name as Settings["likelihood"] })}
         />
       </Setting>
-      <Flag name="strict" label="Strict entailment" title="Two answers mean the same only if each entails the other. Else: if neither contradicts the other and not both are neutral." />
+      <Flag name="strict_entailment" label="Strict entailment" title="Two answers mean the same only if each entails the other. Else: if neither contradicts the other and not both are neutral." />
       <Flag name="prepend_question" label="Question prepended" title="The entailment model reads question and answer. Else: the answer alone." />
       <JudgeChoice />
       <Button test="settings-reset" label="Back to the defaults" text="Reset" why={own.length === 0 && "all settings are at their defaults"} onClick={() => store.configure(DEFAULTS)} />
@@ -128,7 +128,7 @@ const Setting = live(function Setting({ names, said, children }: { names: (keyof
   );
 });
 
-const Flag = live(function Flag({ name, label, title }: { name: "strict" | "prepend_question"; label: string; title: string }) {
+const Flag = live(function Flag({ name, label, title }: { name: "strict_entailment" | "prepend_question"; label: string; title: string }) {
   const { store } = useView();
   return (
     <Setting names={[name]} said={DEFAULTS[name] ? "on" : "off"}>

@@ -28,7 +28,7 @@ export type Model = AnyModel<Record<string, unknown>>;
 
 export interface Pending {
   id: string;
-  what: Measure[];
+  measures: Measure[];
 }
 
 export class Store {
@@ -333,13 +333,13 @@ export class Store {
 
   // ---- requests -----------------------------------------------------------------------------------------------------
 
-  run(what: Measure[]): string {
+  run(measures: Measure[]): string {
     const id = identifier();
     this.dismiss();
-    this.asked.value = { id, what };
+    this.asked.value = { id, measures };
     const send = (): void => {
       if (this.asked.value?.id !== id) return;
-      this.#send({ kind: "run", id, what, settings: this.settings.value });
+      this.#send({ kind: "run", id, measures, settings: this.settings.value });
       this.#wait("The run was not taken up by the kernel.", () => (this.asked.value = null));
     };
     if (this.insync.value) send();
@@ -690,7 +690,7 @@ export class Store {
 }
 
 /** What is going on, in words. */
-export const doing = ({ what, stage, note }: Status): string => note || (what[0] === "load" ? "Loading the model" : `Running${stage && `: ${stage}`}`);
+export const doing = ({ measures, stage, note }: Status): string => note || (measures[0] === "load" ? "Loading the model" : `Running${stage && `: ${stage}`}`);
 
 export function identifier(): string {
   const words = crypto.getRandomValues(new Uint32Array(3));

@@ -84,7 +84,7 @@ def test_without_a_context_the_text_is_the_question(script, url):
 def test_a_system_prompt_and_earlier_turns_stand_before_the_question(script, url):
     given = {"system": " Be brief. ", "history": [("What is this?", "A star.")]}
     vlm = quiet(url, **given)
-    trial = run_trial(vlm, datasets.scenes()[3].stimulus(), what=("answer",))
+    trial = run_trial(vlm, datasets.scenes()[3].stimulus(), measures=("answer",))
     *before, last = script.bodies[0]["messages"]
     assert before == [
         {"role": "system", "content": "Be brief."},

@@ -82,7 +82,7 @@ def test_samples_without_an_answer_are_left_out_with_a_note(script, url):
     vlm = connect(url, "seer", fields={"n": None}, concurrency=1)
     thinks, answers = says("length", reasoning=["Hm"]), says(reasoning=["Hm"], content=["Yes"])
     script.broken = [answers, answers, thinks, answers, thinks]  # the shown answer, then four samples
-    trial = run_trial(vlm, datasets.scenes()[3].stimulus(), samples=4, what=("answer", "uncertainty"))
+    trial = run_trial(vlm, datasets.scenes()[3].stimulus(), samples=4, measures=("answer", "uncertainty"))
     assert [answer.text for answer in trial.uncertainty.answers] == ["Yes", "Yes"]
     assert any("samples hold no answer and are left out" in note for note in trial.notes)
 
@@ -165,7 +165,7 @@ def test_reasoning_in_the_content_is_neither_judged_nor_clustered(script, url, s
         quiet(url, stream=stream),
         datasets.scenes()[3].stimulus(),
         samples=3,
-        what=("answer", "uncertainty"),
+        measures=("answer", "uncertainty"),
     )
     assert trial.answer.text == "No"
     assert trial.answer.reasoning == "Yes, there is a star. No..."
@@ -250,11 +250,11 @@ def test_other_words_for_a_cut(script, url, word):
 def test_an_unknown_word_is_read_as_a_stop_with_a_note(script, url, stream):
     script.finish = "finito"
     vlm = quiet(url, stream=stream)
-    trial = run_trial(vlm, datasets.scenes()[3].stimulus(), what=("answer",))
+    trial = run_trial(vlm, datasets.scenes()[3].stimulus(), measures=("answer",))
     assert trial.answer.finished is True
     assert any("'finito'" in note and "read as a stop" in note for note in trial.notes)
     script.finish = "stop"
-    later = run_trial(vlm, datasets.scenes()[3].stimulus(), what=("answer",))
+    later = run_trial(vlm, datasets.scenes()[3].stimulus(), measures=("answer",))
     assert not any("finito" in note for note in later.notes), "a note belongs to its own trial"
 
 
@@ -341,7 +341,7 @@ def test_halves_of_a_character_in_two_chunks_are_joined(script, url):
 def test_lone_halves_are_replaced_wherever_they_come(script, url, stream, name):
     parts = {"content": ["Yes"], name: ["Yes \ud83d", " \ude00"]}
     script.broken = [says(**parts)] * 3
-    trial = run_trial(quiet(url, stream=stream), datasets.scenes()[3].stimulus(), what=("answer",))
+    trial = run_trial(quiet(url, stream=stream), datasets.scenes()[3].stimulus(), measures=("answer",))
     stored = json.dumps(trial.to_dict(), ensure_ascii=False).encode()
     assert "\ufffd".encode() in stored
     assert trial.report().startswith(b"%PDF")
