@@ -32,6 +32,9 @@ SOURCES = (
     "isi_widget/running/*.py",
     "benchmarks/*.py",
     "tools/*.py",
+    "docs/*.py",
+    "docs/*.md",
+    "README.md",
     "CONTRIBUTING.md",
 )
 #: Not read: sentences that are data, and this list itself.
