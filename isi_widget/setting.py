@@ -1,8 +1,8 @@
-"""`Setting`: one setting of a run, written down once: label, help, unit, limits, choices, default.
+"""`Setting`: one setting of a run, defined once: label, help, unit, limits, choices, default.
 
-What checks it, shows it or lists it derives that from here. Below are the settings of generation, which the
-models check, too; all settings of a trial together are `isi_widget.trial.Settings`. Not for values: those are
-the fields of `Settings`.
+Checks, forms and tables are derived from it. Below are the settings of generation, which models check, too;
+`isi_widget.trial.Settings` collects all settings of a trial. Not for values: these are the fields of
+`Settings`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from isi_widget.errors import InputError
 
 @dataclass(frozen=True)
 class Choice:
-    """One of the values that a setting can have, and what it means."""
+    """One possible value of a setting, with its meaning."""
 
     value: str
     help: str
@@ -31,11 +31,11 @@ class Setting:
     Attributes
     ----------
     default
-        Its value if nobody sets it; its type is the type of the setting: bool, int, float or str.
+        Default value; its type is the type of the setting: bool, int, float or str.
     label
-        Its name on the page.
+        Name on the page.
     help
-        One sentence on what it does.
+        One sentence on its effect.
     unit
         "tokens", "answers", ...; "" for a bare number.
     minimum, maximum
@@ -43,15 +43,15 @@ class Setting:
     exclusive
         Whether `minimum` itself is not allowed.
     step
-        By how much the page goes up or down at once.
+        Step of the page's up and down buttons.
     choices
-        The values of a text.
+        Possible values of a text setting.
     measure
-        Name of the one measure that it belongs to; "" for settings that several share.
+        Name of the measure that uses it; "" for settings that several measures share.
     when
-        Another setting and the value of it for which this one matters; None for always.
+        (name, value) of the setting that this one depends on; None if it always applies.
     hint
-        What to do instead, at the end of the message about a wrong value.
+        Advice at the end of the error message for a wrong value.
     """
 
     default: Any
@@ -76,7 +76,7 @@ class Setting:
 
     @property
     def rule(self) -> str:
-        """Say which values are allowed, in words."""
+        """Return the allowed values in words."""
         if self.kind == "flag":
             return "True or False"
         if self.kind == "choice":
@@ -98,7 +98,7 @@ class Setting:
         Raises
         ------
         InputError
-            It is of another kind, or outside the limits.
+            Wrong type, or outside the limits.
         """
         checked = self._read(value)
         if checked is None or not self._fits(checked):
@@ -109,10 +109,10 @@ class Setting:
         return checked
 
     def _read(self, value: Any) -> Any:
-        """Return the value in its own type; None if it is of another kind."""
+        """Return the value in the type of the setting; None for a wrong type."""
         kind = self.kind
-        is_flag = type(value).__name__ in ("bool", "bool_")  # NumPy's own, too
-        if kind == "flag":  # a text such as "no", which Python takes for True, is refused
+        is_flag = type(value).__name__ in ("bool", "bool_")  # also NumPy's
+        if kind == "flag":  # refuse texts such as "no", which are truthy
             return bool(value) if is_flag else None
         if kind == "choice":
             return value if isinstance(value, str) else None
@@ -135,7 +135,7 @@ class Setting:
         return above and (high is None or value <= high)
 
     def to_dict(self, name: str) -> dict[str, Any]:
-        """Return it as a JSON-ready dict, under the name that it has in Python."""
+        """Return a JSON-ready dict; `name` is its name in Python."""
         return {
             "name": name,
             "kind": self.kind,
@@ -173,7 +173,7 @@ def settings_of(cls: Any) -> Mapping[str, Setting]:
 SAMPLES = Setting(
     default=10,
     label="Samples",
-    help="How many answers are drawn for the uncertainty.",
+    help="Number of answers sampled for the uncertainty.",
     unit="answers",
     minimum=1,
     maximum=1000,
@@ -184,7 +184,7 @@ SAMPLES = Setting(
 TEMPERATURE = Setting(
     default=0.9,
     label="Temperature",
-    help="Of sampled answers: below 1 the likely ones come more often, above 1 less often.",
+    help="Temperature of sampling: below 1 favours likely tokens, above 1 makes answers more varied.",
     minimum=0,
     exclusive=True,
     step=0.05,
@@ -193,7 +193,7 @@ TEMPERATURE = Setting(
 TOP_K = Setting(
     default=0,
     label="Top-k",
-    help="Only the k most likely tokens are drawn; 0 keeps all.",
+    help="Sample only from the k most likely tokens; 0 keeps all.",
     unit="tokens",
     minimum=0,
     maximum=2**31 - 1,
@@ -203,7 +203,7 @@ TOP_K = Setting(
 TOP_P = Setting(
     default=1.0,
     label="Top-p",
-    help="Only the most likely tokens that together have this probability are drawn; 1 keeps all.",
+    help="Sample only from the most likely tokens with this total probability; 1 keeps all.",
     minimum=0,
     maximum=1,
     exclusive=True,
@@ -213,7 +213,7 @@ TOP_P = Setting(
 SEED = Setting(
     default=0,
     label="Seed",
-    help="Of every random step (samples, intervals, a sampled answer): the same seed draws the same answers.",
+    help="Seed of every random step (samples, intervals, sampled answer): the same seed gives the same answers.",
     minimum=0,
     maximum=2**63 - 1,
     step=1,
@@ -221,7 +221,7 @@ SEED = Setting(
 MAX_NEW_TOKENS = Setting(
     default=64,
     label="Max tokens",
-    help="Longest answer; what is longer is cut off.",
+    help="Largest number of tokens of an answer; longer answers are cut off.",
     unit="tokens",
     minimum=1,
     maximum=4096,
@@ -230,13 +230,13 @@ MAX_NEW_TOKENS = Setting(
 DO_SAMPLE = Setting(
     default=False,
     label="Sampled answer",
-    help="The shown answer is drawn with temperature, top-k, top-p and seed. Else: greedy, or beams.",
+    help="Sample the shown answer with temperature, top-k, top-p and seed. Off: greedy, or beams.",
     measure="answer",
 )
 NUM_BEAMS = Setting(
     default=1,
     label="Beams",
-    help="The shown answer is the likeliest of so many that are followed side by side; 1 is greedy.",
+    help="Number of beams in the beam search for the shown answer; 1 is greedy.",
     unit="beams",
     minimum=1,
     maximum=64,
@@ -246,7 +246,7 @@ NUM_BEAMS = Setting(
 MASS = Setting(
     default=0.99,
     label="Mass",
-    help="Probability of all answers to find before the enumeration stops.",
+    help="Total probability of answers at which the enumeration stops.",
     unit="probability",
     minimum=0,
     maximum=1,
@@ -258,7 +258,7 @@ MASS = Setting(
 BUDGET = Setting(
     default=512,
     label="Budget",
-    help="How many beginnings of answers to look at, at most, where answers are enumerated.",
+    help="Largest number of evaluated beginnings of answers in the enumeration.",
     unit="prefixes",
     minimum=1,
     maximum=100_000,

@@ -1,7 +1,7 @@
-"""`Settings`: how a trial is run. Each setting is one field, with everything that is to be known of it.
+"""`Settings`: the settings of a trial. Each setting is one field with its full description.
 
-The page's form, the arguments of `run_trial` and its relatives, the PDF's words and the table in the docs all
-come from here (`Settings.schema`). Plain data, no torch; not for what a model makes of them
+The page's form, the arguments of `run_trial` and similar functions, the texts of the PDF and the table in the
+docs are all derived from it (`Settings.schema`). Plain data, no torch. Not for using the settings
 (`isi_widget.vlm`).
 """
 
@@ -17,15 +17,15 @@ from isi_widget.errors import InputError
 from isi_widget.files import records
 from isi_widget.setting import Choice, setting, settings_of
 
-#: The measures that a trial has if nobody says otherwise, as far as the model can give them.
+#: The default measures of a trial, as far as the model supports them.
 MEASURES = ("answer", "uncertainty", "attention")
-#: How settings were called in older records.
+#: Former names of settings in older records.
 RENAMED = {"what": "measures", "strict": "strict_entailment"}
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 
 def check_fields(title: str, record: object, required: Collection[str], known: Collection[str]) -> None:
-    """Refuse a record that is no object, lacks a field, or has one of a newer version."""
+    """Refuse a record that is not an object, lacks a field, or has an unknown field."""
     if not isinstance(record, Mapping):
         raise InputError(
             f"A record of {title} must be a dict made by to_dict(); got {type(record).__name__}."
@@ -40,22 +40,22 @@ def check_fields(title: str, record: object, required: Collection[str], known: C
 
 
 def names_of(measures: object) -> tuple[Any, ...]:
-    """Return the measures of a run as a tuple: one, or several; that they are known is not checked here."""
+    """Return one or several measures as a tuple, without checking their names."""
     one = isinstance(measures, str) or not isinstance(measures, Iterable)
     return (measures,) if one else tuple(measures)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)
 class Settings:
-    """How a trial is run. The names of generation settings are transformers' own.
+    """The settings of a trial. Generation settings have transformers' names.
 
     `Settings.schema()` lists every setting with its meaning, its limits and its default.
 
     Attributes
     ----------
     measures
-        Names of what is measured: "answer", "uncertainty", "attention", in this order. Attention is that
-        of an answer, so it brings the answer.
+        Names of the measures: "answer", "uncertainty", "attention", in this order. Attention includes its
+        answer.
     """
 
     measures: tuple[str, ...] = MEASURES
@@ -69,7 +69,7 @@ class Settings:
         default=False,
         label="Strict entailment",
         help=(
-            "Two answers mean the same only if each entails the other. Else: if neither contradicts the "
+            "Two answers mean the same only if each entails the other. Off: if neither contradicts the "
             "other and not both are neutral."
         ),
         measure="uncertainty",
@@ -79,10 +79,10 @@ class Settings:
     likelihood: Literal["raw", "sampled"] = setting(
         default="raw",
         label="Likelihood",
-        help="Which log-probabilities weigh the sampled answers in the entropies.",
+        help="Log-probabilities that weigh the sampled answers in the entropies.",
         choices=(
-            Choice("raw", "The model's own: comparable across temperatures."),
-            Choice("sampled", "Those after temperature, top-k and top-p."),
+            Choice("raw", "The model's own: entropies are comparable across temperatures."),
+            Choice("sampled", "After temperature, top-k and top-p."),
         ),
         measure="uncertainty",
         when=("method", "sampled"),
@@ -90,18 +90,18 @@ class Settings:
     prepend_question: bool = setting(
         default=True,
         label="Question prepended",
-        help="The entailment model reads question and answer. Else: the answer alone.",
+        help="The entailment model reads question and answer. Off: the answer alone.",
         measure="uncertainty",
     )
     method: Literal["sampled", "enumerated"] = setting(
         default="sampled",
         label="Answers",
-        help="Where the answers come from that the uncertainty is measured from.",
+        help="Source of the answers for the uncertainty.",
         choices=(
-            Choice("sampled", "They are drawn."),
+            Choice("sampled", "Random samples."),
             Choice(
                 "enumerated",
-                "All probable answers with exact probabilities and certain bounds, without drawing: for "
+                "All probable answers with exact probabilities and certain bounds, without sampling: for "
                 "short answers, such as yes or no.",
             ),
         ),
