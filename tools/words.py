@@ -34,6 +34,7 @@ SOURCES = (
     "tools/*.py",
     "docs/*.py",
     "docs/*.md",
+    "notebooks/*.ipynb",
     "README.md",
     "CONTRIBUTING.md",
 )
