@@ -25,6 +25,14 @@ if TYPE_CHECKING:
     )
     from isi_widget.datasets import Observation
     from isi_widget.errors import Cancelled, InputError, OutOfMemory
+    from isi_widget.interventions import (
+        AttentionReplace,
+        AttentionScale,
+        HeadReplace,
+        HeadScale,
+        ImageTokens,
+        Knockout,
+    )
     from isi_widget.report.pdf import open_report, report
     from isi_widget.stimulus import Stimulus
     from isi_widget.study import Averages, averages
@@ -46,6 +54,8 @@ _HOMES: dict[str, str | None] = {
     "Answer": "isi_widget.answer",
     "AttentionMap": "isi_widget.attribution",
     "AttentionPlayer": "isi_widget.widget",
+    "AttentionReplace": "isi_widget.interventions",
+    "AttentionScale": "isi_widget.interventions",
     "AttentionShares": "isi_widget.attribution",
     "Averages": "isi_widget.study",
     "Cancelled": "isi_widget.errors",
@@ -53,7 +63,11 @@ _HOMES: dict[str, str | None] = {
     "Comparison": "isi_widget.study.compare",
     "Enumeration": "isi_widget.answer",
     "Family": "isi_widget.vlm",
+    "HeadReplace": "isi_widget.interventions",
+    "HeadScale": "isi_widget.interventions",
+    "ImageTokens": "isi_widget.interventions",
     "InputError": "isi_widget.errors",
+    "Knockout": "isi_widget.interventions",
     "Observation": "isi_widget.datasets",
     "OutOfMemory": "isi_widget.errors",
     "Probe": "isi_widget.widget",
@@ -66,6 +80,7 @@ _HOMES: dict[str, str | None] = {
     "compare": "isi_widget.study.compare",
     "connect": "isi_widget.vlm.remote",
     "datasets": None,
+    "interventions": None,
     "entailment_models": "isi_widget.uncertainty",
     "entropy_curve": "isi_widget.uncertainty",
     "load_entailment": "isi_widget.uncertainty",
@@ -87,6 +102,8 @@ __all__ = [
     "Answer",
     "AttentionMap",
     "AttentionPlayer",
+    "AttentionReplace",
+    "AttentionScale",
     "AttentionShares",
     "Averages",
     "Cancelled",
@@ -94,7 +111,11 @@ __all__ = [
     "Comparison",
     "Enumeration",
     "Family",
+    "HeadReplace",
+    "HeadScale",
+    "ImageTokens",
     "InputError",
+    "Knockout",
     "Observation",
     "OutOfMemory",
     "Probe",

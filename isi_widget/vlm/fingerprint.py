@@ -39,14 +39,18 @@ class Fingerprint:
         self._state: tuple[tuple[int, int], ...] | None = None
         self._text: str | None = None
 
-    def __call__(self) -> str | None:
-        """16 hexadecimal digits, or None where weights cannot be read (on the meta device)."""
+    def __call__(self, beside: Mapping[str, Any] | None = None) -> str | None:
+        """16 hexadecimal digits, or None where weights cannot be read (on the meta device).
+
+        `beside`: more of what makes its numbers others; what is empty does not count.
+        """
         state = tuple((p.data_ptr(), _version(p)) for p in self._model.parameters())
         if state != self._state:
             self._text, self._state = fingerprint(self._model), state
-        if self._text is None or not self._beside:
+        known = {**self._beside, **{name: value for name, value in (beside or {}).items() if value}}
+        if self._text is None or not known:
             return self._text
-        record = json.dumps([self._text, self._beside], sort_keys=True)
+        record = json.dumps([self._text, known], sort_keys=True)
         return hashlib.sha256(record.encode()).hexdigest()[:16]
 
 

@@ -15,6 +15,7 @@ from typing import Any, cast
 import torch
 
 from isi_widget.errors import InputError
+from isi_widget.interventions import Intervention, to_dicts
 from isi_widget.pretrained.machine import free_memory
 from isi_widget.pretrained.out_of_memory import out_of_memory_as_error
 from isi_widget.pretrained.placement import devices_of, input_device, placed_on
@@ -27,6 +28,7 @@ from isi_widget.vlm.features import ImageFeatures
 from isi_widget.vlm.fingerprint import Fingerprint
 from isi_widget.vlm.inside.attention import reason_against
 from isi_widget.vlm.inside.comparing import reason_against_unlisted
+from isi_widget.vlm.inside.door import Inside
 from isi_widget.vlm.prompts.prompt import PromptEncoder
 from isi_widget.vlm.prompts.turns import checked_history, checked_system
 
@@ -75,6 +77,7 @@ class LoadedModel:
         self.lock = threading.RLock()
         #: Unique in this process; an `id` could be used again by another model.
         self.identity = uuid.uuid4().hex
+        self.inside = Inside()
         text_config = model.config.get_text_config()
         self.encoder = PromptEncoder(
             processor,
@@ -122,8 +125,9 @@ class LoadedModel:
             "not_quantized": list(self._not_quantized),
             "compute_dtype": self._compute_dtype,
             "revision": self.revision,
-            "fingerprint": self._fingerprint(),
+            "fingerprint": self._fingerprint(self._changed),
             **self._given,
+            **self._changed,
             **({} if self._device_map is None else {"device_map": self._device_map}),
             "loaded_with": self._loaded_with,
             "note": _SCENES_ONLY if self.is_embedded else "",
@@ -143,6 +147,16 @@ class LoadedModel:
             "history": [list(turn) for turn in self.history],
         }
         return {name: value for name, value in given.items() if value}
+
+    @property
+    def interventions(self) -> tuple[Intervention, ...]:
+        """The interventions that it is seen with, in order; empty for a plain model."""
+        return self.inside.interventions
+
+    @property
+    def _changed(self) -> dict[str, Any]:
+        """The interventions, under their name in `info`; empty for a plain model. JSON-ready."""
+        return {"interventions": to_dicts(self.interventions)} if self.interventions else {}
 
     @property
     def _device_map(self) -> dict[str, str] | None:
@@ -181,6 +195,7 @@ class LoadedModel:
             "segments": self.encoder.unavailable,
             "attention": self._reason_against_attention(),
             "yes_no": self._reason_against_yes_no,
+            "interventions": self._reason_against_the_twin(),
         }
         return {name: reason for name, reason in reasons.items() if reason}
 
@@ -196,6 +211,10 @@ class LoadedModel:
         """Why attention cannot be measured; "" if it can."""
         if self.encoder.unavailable:
             return f"Attention is summed over segments. {self.encoder.unavailable}"
+        return self._reason_against_the_twin()
+
+    def _reason_against_the_twin(self) -> str:
+        """Why attention can be neither recorded nor changed; "" if it can."""
         return (
             self.family.unavailable(self.model).get("attention", "")
             or self._reason_against_unlisted

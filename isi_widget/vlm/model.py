@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Self, cast
 
 import torch
 
 from isi_widget.answer import Answer, Enumeration
 from isi_widget.errors import InputError
+from isi_widget.interventions import Intervention, summary
 from isi_widget.pretrained.out_of_memory import forget, is_out_of_memory
 from isi_widget.setting import BUDGET, MASS
 from isi_widget.vlm.decoding import enumeration
@@ -24,6 +25,7 @@ from isi_widget.vlm.decoding.cache import row_bytes
 from isi_widget.vlm.decoding.enumeration import Found
 from isi_widget.vlm.decoding.loop import Cancel, OnToken, Pieces, Prefill, Row, Sampler
 from isi_widget.vlm.inside.attention import recording
+from isi_widget.vlm.inside.door import intervened
 from isi_widget.vlm.protocol import StimulusLike
 from isi_widget.vlm.reading import Reader
 
@@ -54,7 +56,35 @@ class VLM(Reader):
 
     def __repr__(self) -> str:
         size = f"{self.parameters / 1e6:.1f} M parameters"
-        return f"VLM({self.model_id!r}, {self.family.title}, {size}, {self.device}, {self.dtype})"
+        changed = f", {summary(self.interventions)}" if self.interventions else ""
+        return f"VLM({self.model_id!r}, {self.family.title}, {size}, {self.device}, {self.dtype}{changed})"
+
+    def __eq__(self, other: object) -> bool:
+        """Whether two are views of the same weights with equal interventions."""
+        return self.identity == other.identity if isinstance(other, VLM) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self.identity)
+
+    def intervene(self, *interventions: Intervention) -> Self:
+        """Return the same model, seen with interventions; everything that takes a VLM takes it.
+
+        Weights, lock and image features are shared, not copied; this VLM stays as it is. Interventions act in
+        the order given, after those that this VLM has already: `vlm.intervene(a).intervene(b)` equals
+        `vlm.intervene(a, b)`. They act in every forward pass: on the prompt, while decoding, in samples,
+        beams and enumerations. Attention that is recorded is that of the changed model.
+
+        Parameters
+        ----------
+        interventions
+            `isi.HeadScale`, `isi.HeadReplace`, `isi.Knockout`, `isi.AttentionScale`, `isi.AttentionReplace`.
+
+        Raises
+        ------
+        InputError
+            If the model has no such layer or head, or its attention function cannot be changed.
+        """
+        return intervened(self, interventions)
 
     def answer(
         self,

@@ -15,7 +15,8 @@ from isi_widget.errors import InputError
 from isi_widget.vlm.decoding import loop as decoding
 from isi_widget.vlm.decoding.cache import fork
 from isi_widget.vlm.decoding.loop import Prefill
-from isi_widget.vlm.inside.attention import AttentionRecorder, recording
+from isi_widget.vlm.inside.attention import AttentionRecorder, Observer, recording
+from isi_widget.vlm.inside.door import reading, reason_against_prefill
 from isi_widget.vlm.loaded import LoadedModel
 from isi_widget.vlm.prompts.prompt import Prompt
 from isi_widget.vlm.protocol import StimulusLike
@@ -69,10 +70,12 @@ class Reader(LoadedModel):
         InputError
             If it is not known for this model where they lie, and what `encode` raises.
         """
+        return self.boxes(self.encode(stimulus))
+
+    def boxes(self, prompt: Prompt) -> npt.NDArray[np.float64]:
+        """As `token_boxes`, of a prompt that `encode` has made."""
         with self.lock:
-            prompt = self.encode(stimulus)
-            size = stimulus.render().size
-            boxes = self.family.token_boxes(self.processor, self.model.config, size, prompt.images)
+            boxes = self.family.token_boxes(self.processor, self.model.config, prompt.size, prompt.images)
             tokens = prompt.ids.count(cast(int, self.family.image_token_id(self.model)))
         if len(boxes) != tokens:
             raise InputError(
@@ -91,7 +94,7 @@ class Reader(LoadedModel):
         """
         if isinstance(stimulus, Prefill):
             if stimulus.owner != self.identity:
-                raise InputError("This Prefill belongs to another VLM. Make one with this model's prefill().")
+                raise InputError(reason_against_prefill(self, stimulus.owner))
             return stimulus
         with self.lock:
             prompt = self.encode(stimulus)
@@ -102,35 +105,36 @@ class Reader(LoadedModel):
             recorder = self.recorder(prompt)
             return replace(self.read(prompt, recorder), mass=recorder.mass()[0].numpy())
 
-    def read(self, prompt: Prompt, recorder: AttentionRecorder | None = None) -> Prefill:
+    def read(self, prompt: Prompt, *observers: Observer) -> Prefill:
         """The forward pass over a prompt: a `Prefill` without `mass`.
 
-        `recorder` sees the row that predicts the first answer token.
+        Parameters
+        ----------
+        observers
+            What sees the pass, after the interventions; a recorder sees the row that predicts the first
+            answer token.
 
         Raises
         ------
         InputError
-            If attention is to be recorded and cannot be.
+            If attention is to be recorded and cannot be, or an intervention does not fit the prompt.
         """
         self.try_out()
-        if recorder is not None:
+        if observers:
             self.check_attention()
         with self.lock, torch.no_grad(), self.explained("reading the prompt"):
             inputs: dict[str, Any] = {
                 "input_ids": prompt.input_ids.to(self.device),
                 **self.image_features.inputs(prompt),
             }
-            arguments = {"use_cache": True, "logits_to_keep": 1}
-            if recorder is not None:
-                recorder.begin(len(prompt))
-                with recording(self.model, self.family.text_config, recorder):
-                    output = self.model(**inputs, **arguments)
-            else:
-                output = self.model(**inputs, **arguments)
+            editing = self.inside.editing(self, prompt)
+            for observer in observers:
+                observer.begin(len(prompt))
+            with reading(self, prompt, editing, observers):
+                output = self.model(**inputs, use_cache=True, logits_to_keep=1)
             logits = decoding.checked_logits(output.logits[0, -1])
-            return Prefill(
-                prompt, logits, self.family.cache(output), None, self.identity, self.family.resume(self.model)
-            )
+            resume = self.inside.resume(self, self.family.resume(self.model), editing)
+            return Prefill(prompt, logits, self.family.cache(output), None, self.identity, resume)
 
     def recorder(self, prompt: Prompt) -> AttentionRecorder:
         """An attention recorder for a prompt: its segments are the groups (`Prompt.groups`)."""

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import tiny_models
 import torch
+from by_hand import record
 from tiny_models import VLM, Shown
 from transformers import (
     AttentionInterface,
@@ -273,14 +274,14 @@ class TestRecorder:
         )
         recorder.begin(8)
         query, key = torch.randn(1, 2, 8, 4), torch.ones(1, 2, 8, 4)
-        recorder.record(0, query, key, None, None, causal=True)
+        record(recorder, 0, query, key)
         expected = torch.tensor([3 / 8, 1 / 8, 2 / 8, 2 / 8]).expand(1, 1, 2, 4)
         torch.testing.assert_close(recorder.mass(), expected)
 
     def test_rows_see_no_later_keys_and_generated_keys_are_other(self):
         recorder = self.recorder(["image", "question"])
         recorder.begin(4, rows=3)
-        recorder.record(0, torch.zeros(1, 1, 3, 4), torch.zeros(1, 1, 4, 4), None, None, causal=True)
+        record(recorder, 0, torch.zeros(1, 1, 3, 4), torch.zeros(1, 1, 4, 4))
         expected = torch.tensor([[1 / 2, 0, 1 / 2, 0], [1 / 3, 0, 1 / 3, 1 / 3], [1 / 4, 0, 1 / 4, 2 / 4]])
         torch.testing.assert_close(recorder.mass()[:, 0, 0], expected)
 
@@ -291,20 +292,20 @@ class TestRecorder:
         recorder.begin(4)
         visible = torch.tensor([False, True, True, True])[None, None, None]
         mask = torch.where(visible, 0.0, float("-inf")) if additive else visible
-        recorder.record(0, torch.zeros(1, 1, 1, 4), torch.zeros(1, 1, 4, 4), mask, None, causal=True)
+        record(recorder, 0, torch.zeros(1, 1, 1, 4), torch.zeros(1, 1, 4, 4), mask)
         torch.testing.assert_close(recorder.mass()[0, 0, 0], torch.tensor([1 / 3, 1 / 3, 1 / 3, 0]))
 
     def test_keys_cut_by_a_sliding_window_keep_their_groups(self):
         recorder = self.recorder(["image"] * 3 + ["context"] * 2 + ["question"])
         recorder.begin(7)
-        recorder.record(0, torch.zeros(1, 1, 1, 4), torch.zeros(1, 1, 3, 4), None, None, causal=True)
+        record(recorder, 0, torch.zeros(1, 1, 1, 4), torch.zeros(1, 1, 3, 4))
         torch.testing.assert_close(recorder.mass()[0, 0, 0], torch.tensor([0, 1 / 3, 1 / 3, 1 / 3]))
 
     def test_half_precision_is_summed_in_float32(self):
         recorder = self.recorder(["image"] * 3000 + ["question"])
         recorder.begin(3001)
         query, key = torch.zeros(1, 1, 1, 4).bfloat16(), torch.zeros(1, 1, 3001, 4).bfloat16()
-        recorder.record(0, query, key, None, None, causal=True)
+        record(recorder, 0, query, key)
         assert recorder.mass().dtype == torch.float32
         assert float(recorder.mass()[0, 0, 0, 0]) == pytest.approx(3000 / 3001, abs=1e-5)
 
@@ -313,7 +314,7 @@ class TestRecorder:
         recorder.begin(2)
         for layer in (2, 0, 1):
             key = torch.tensor([[[[float(layer)], [0.0]]]])
-            recorder.record(layer, torch.ones(1, 1, 1, 1), key, None, 1.0, causal=True)
+            record(recorder, layer, torch.ones(1, 1, 1, 1), key, None, 1.0)
         expected = torch.tensor([math.exp(layer) / (math.exp(layer) + 1) for layer in range(3)])
         torch.testing.assert_close(recorder.mass()[0, :, 0, 0], expected)
 

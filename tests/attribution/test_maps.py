@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 import tiny_models
 import torch
+from by_hand import record
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -204,14 +205,14 @@ class TestTokenRecorder:
     def test_single_tokens_of_equal_keys(self):
         recorder = TokenRecorder(torch.tensor([1, 4]))
         recorder.begin(8, rows=2)
-        recorder.record(0, torch.zeros(1, 2, 8, 4), torch.zeros(1, 1, 8, 4), None, None, causal=True)
+        record(recorder, 0, torch.zeros(1, 2, 8, 4), torch.zeros(1, 1, 8, 4))
         expected = torch.tensor([[1 / 7, 1 / 7], [1 / 8, 1 / 8]])[:, None, None].expand(2, 1, 2, 2)
         torch.testing.assert_close(recorder.mass(), expected)
 
     def test_tokens_cut_by_a_sliding_window_get_nothing(self):
         recorder = TokenRecorder(torch.tensor([0, 3, 4]))
         recorder.begin(7)
-        recorder.record(0, torch.zeros(1, 1, 1, 4), torch.zeros(1, 1, 3, 4), None, None, causal=True)
+        record(recorder, 0, torch.zeros(1, 1, 1, 4), torch.zeros(1, 1, 3, 4))
         torch.testing.assert_close(recorder.mass()[0, 0, 0], torch.tensor([0, 0, 1 / 3]))
 
     def test_chosen_layers_and_heads(self):
@@ -219,7 +220,7 @@ class TestTokenRecorder:
         recorder.begin(2)
         weights = torch.tensor([0.1, 0.2, 0.3])[None, :, None, None] * torch.ones(1, 3, 1, 2)
         for layer in range(3):
-            recorder.take(layer, weights + layer)
+            recorder.record(layer, 1, lambda rows, layer=layer: weights[0] + layer)
         assert recorder.layers == (1,)
         torch.testing.assert_close(recorder.mass()[0, 0, :, 0], torch.tensor([1.3, 1.1]))
 

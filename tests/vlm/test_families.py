@@ -571,7 +571,7 @@ def test_where_attention_does_not_pass_through_the_interface_it_is_not_available
 
     layer.forward = own_attention
     vlm = VLM(model, processor, model_id="crippled")
-    assert set(vlm.unavailable) == {"image_map", "attention"}
+    assert set(vlm.unavailable) == {"image_map", "attention", "interventions"}
     assert "2 of 3 layers were seen" in vlm.unavailable["attention"]
     assert vlm.answer(SHOWN, 6) == VLM(*tiny_models.llava_onevision(), model_id="whole").answer(SHOWN, 6)
     with pytest.raises(InputError, match="2 of 3 layers"):

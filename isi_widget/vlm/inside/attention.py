@@ -1,34 +1,62 @@
-"""Attention mass per token group, recorded inside the attention function for the wanted query rows only.
+"""The twin of the attention function: where attention is changed and recorded, for the wanted rows only.
 
-For the rows asked for, and only for them, softmax(q k^T) is computed a second time beside scaled-dot-product
-attention and summed over groups of keys at once; the full matrices are never materialised, and the model's
-output is untouched. Models that run with eager attention (Gemma 2 must, for its soft cap) make the full
-matrix of each layer anyway: its own weights are summed. Registered with transformers' public
-AttentionInterface and AttentionMaskInterface (without the mask half the padding mask would silently be
-dropped). Not for what the masses mean (see `isi_widget.attribution`). Attention is where the model reads
-from, not what it relies on.
+Each attention call of the language model runs as ever. Then one ordered list is worked off: first the
+interventions (`editing`), then the observers.
+
+- Rows (queries) that an intervention on attention acts on are computed a second time: logits, change, softmax
+  in float32, change, sum of the values; they replace the rows of the output. All other rows stay as they are,
+  to the last bit. Outputs of single heads are changed after that.
+- Observers are given the weights of the rows they ask for, those of the changed model: for these rows
+  softmax(q k^T) is computed beside scaled-dot-product attention, 64 rows at a time. The full matrices are
+  never held. Models that run with eager attention (Gemma 2 must, for its soft cap) make the full matrix of
+  each layer anyway: its own weights are taken.
+
+Registered with transformers' public AttentionInterface and AttentionMaskInterface (without the mask half the
+padding mask would silently be dropped). Not for what the masses mean (see `isi_widget.attribution`).
+Attention is where the model reads from, not what it relies on.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from transformers import AttentionInterface, AttentionMaskInterface
-from transformers.integrations.sdpa_attention import sdpa_attention_forward
+from transformers.integrations.sdpa_attention import repeat_kv, sdpa_attention_forward
 from transformers.masking_utils import eager_mask, sdpa_mask
 
 from isi_widget.errors import InputError
 from isi_widget.segments import GROUPS
 
-#: The recorded twin of each attention implementation that can be recorded.
+if TYPE_CHECKING:
+    from isi_widget.vlm.inside.editing import Editing
+
+#: The twin of each attention implementation that has one.
 RECORDED = {"sdpa": "isi_widget_recorded_sdpa", "eager": "isi_widget_recorded_eager"}
 # Rows whose weights are held at once: a long answer that is fed back would need heads x rows x keys.
 _ROWS_AT_ONCE = 64
+
+
+#: The weights [heads, rows, keys], float32, of some consecutive query rows.
+Weights = Callable[[range], torch.Tensor]
+
+
+class Observer(Protocol):
+    """Sees each layer of a forward pass, after the interventions."""
+
+    def begin(self, keys: int, rows: int = 1) -> None:
+        """Announce a forward pass: number of keys in all, cached and new; of last query rows to see."""
+
+    def record(self, layer: int, queries: int, weights: Weights) -> None:
+        """See the attention of one layer; `weights` computes any of the rows 0 to queries - 1 when called."""
+
+    def output(self, layer: int, output: torch.Tensor) -> None:
+        """See the outputs of the heads of one layer, [batch, queries, heads, head_dim]."""
 
 
 class AttentionRecorder:
@@ -52,58 +80,17 @@ class AttentionRecorder:
         self._keys, self._rows = keys, rows
         self._layers, self._members = {}, {}
 
-    def record(
-        self,
-        layer: int,
-        query: torch.Tensor,
-        key: torch.Tensor,
-        mask: torch.Tensor | None,
-        scaling: float | None,
-        causal: bool,
-    ) -> None:
-        """Sum the weights of one layer.
-
-        Parameters
-        ----------
-        query, key : [1, heads, queries, width] and [1, key-value heads, keys, width].
-        mask : [1, 1, queries, keys], boolean (True: visible) or additive; None: all visible, or causal.
-        scaling : of the products; None: width ** -0.5.
-        """
-        queries = query.shape[2]
+    def record(self, layer: int, queries: int, weights: Weights) -> None:
+        """Sum the weights of the last rows of one layer."""
         first = max(0, queries - self._rows)
         blocks = [
-            self._block(query, key, mask, scaling, causal, range(start, min(start + _ROWS_AT_ONCE, queries)))
+            self._kept(weights(range(start, min(start + _ROWS_AT_ONCE, queries))))
             for start in range(first, queries, _ROWS_AT_ONCE)
         ]
         self._layers[layer] = torch.cat(blocks, dim=1)
 
-    def _block(
-        self,
-        query: torch.Tensor,
-        key: torch.Tensor,
-        mask: torch.Tensor | None,
-        scaling: float | None,
-        causal: bool,
-        rows: range,
-    ) -> torch.Tensor:
-        """[heads, rows, groups] of some query rows."""
-        heads, queries, width = query.shape[1:]
-        shared, keys = key.shape[1], key.shape[2]
-        # Grouped queries are folded into the row axis, so the keys are never repeated.
-        folded = query[:, :, rows.start : rows.stop].reshape(shared, heads // shared * len(rows), width)
-        scores = folded.float() @ key[0].float().transpose(1, 2)
-        scores = scores.reshape(heads, len(rows), keys) * (width**-0.5 if scaling is None else scaling)
-        if mask is not None:
-            visible = mask[0, :, rows.start : rows.stop, :keys]
-            if visible.dtype == torch.bool:
-                scores = scores.masked_fill(~visible, float("-inf"))
-            else:
-                scores = scores + visible.float()
-        elif causal and queries > 1:
-            positions = torch.arange(keys, device=scores.device)
-            last_visible = positions[keys - queries :][rows.start : rows.stop, None]
-            scores = scores.masked_fill(positions > last_visible, float("-inf"))
-        return self._kept(scores.softmax(dim=-1))
+    def output(self, layer: int, output: torch.Tensor) -> None:
+        """Outputs of heads are not recorded here."""
 
     def _kept(self, weights: torch.Tensor) -> torch.Tensor:
         """What is kept of the weights [heads, rows, keys] of some rows: [heads, rows, groups]."""
@@ -119,14 +106,9 @@ class AttentionRecorder:
             self._members[keys, device] = [groups == group for group in range(self._count)]
         return self._members[keys, device]
 
-    def take(self, layer: int, weights: torch.Tensor) -> None:
-        """Sum the weights [1, heads, queries, keys] that one layer has computed itself."""
-        rows = weights[0, :, max(0, weights.shape[2] - self._rows) :].float()
-        self._layers[layer] = self._kept(rows)
-
     @property
     def layers(self) -> tuple[int, ...]:
-        """The layers that the last forward pass has told of."""
+        """The layers recorded in the last forward pass."""
         return tuple(sorted(self._layers))
 
     def mass(self) -> torch.Tensor:
@@ -164,23 +146,10 @@ class TokenRecorder(AttentionRecorder):
         self._tokens, self._wanted, self._heads = tokens, layers, heads
         self.average = average
 
-    def record(
-        self,
-        layer: int,
-        query: torch.Tensor,
-        key: torch.Tensor,
-        mask: torch.Tensor | None,
-        scaling: float | None,
-        causal: bool,
-    ) -> None:
+    def record(self, layer: int, queries: int, weights: Weights) -> None:
         """As `AttentionRecorder.record`, for the chosen layers."""
         if self._wanted is None or layer in self._wanted:
-            super().record(layer, query, key, mask, scaling, causal)
-
-    def take(self, layer: int, weights: torch.Tensor) -> None:
-        """As `AttentionRecorder.take`, for the chosen layers."""
-        if self._wanted is None or layer in self._wanted:
-            super().take(layer, weights)
+            super().record(layer, queries, weights)
 
     def _kept(self, weights: torch.Tensor) -> torch.Tensor:
         """[heads, rows, tokens]: tokens that a sliding window has cut off get 0."""
@@ -191,10 +160,74 @@ class TokenRecorder(AttentionRecorder):
         return (kept.mean(dim=0, keepdim=True) if self.average else kept).cpu()
 
 
-_ACTIVE: ContextVar[AttentionRecorder | None] = ContextVar("isi_widget_attention_recorder", default=None)
+# Weights ----------------------------------------------------------------------------------------------------
 
 
-def _recorded_attention(
+def logits(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    mask: torch.Tensor | None,
+    scaling: float | None,
+    causal: bool,
+    rows: range,
+    softcap: float | None = None,
+) -> torch.Tensor:
+    """Attention logits [batch, heads, rows, keys], float32, of some query rows; -inf where a key is hidden.
+
+    Parameters
+    ----------
+    query, key
+        [batch, heads, queries, width] and [batch, key-value heads, keys, width].
+    mask
+        [batch or 1, heads or 1, queries, keys], boolean (True: visible) or additive; None: all visible, or
+        causal.
+    scaling
+        Of the products; None: width ** -0.5.
+    causal
+        Whether a query sees no later key, where there is no mask.
+    rows
+        Which queries.
+    softcap
+        Largest absolute logit of a model with soft caps.
+    """
+    batch, heads, queries, width = query.shape
+    shared, keys = key.shape[1], key.shape[2]
+    # Grouped queries are folded into the row axis, so the keys are never repeated.
+    folded = query[:, :, rows.start : rows.stop].reshape(batch, shared, heads // shared * len(rows), width)
+    scores = folded.float() @ key.float().transpose(2, 3)
+    scores = scores.reshape(batch, heads, len(rows), keys) * (width**-0.5 if scaling is None else scaling)
+    if softcap is not None:
+        scores = torch.tanh(scores / softcap) * softcap
+    if mask is not None:
+        visible = mask[:, :, rows.start : rows.stop, :keys]
+        if visible.dtype == torch.bool:
+            return scores.masked_fill(~visible, float("-inf"))
+        # Additive masks hide with the lowest number of their type.
+        hidden = visible < torch.finfo(visible.dtype).min / 2
+        return (scores + visible.float()).masked_fill(hidden, float("-inf"))
+    if causal and queries > 1:
+        positions = torch.arange(keys, device=scores.device)
+        last_visible = positions[keys - queries :][rows.start : rows.stop, None]
+        scores = scores.masked_fill(positions > last_visible, float("-inf"))
+    return scores
+
+
+# The twin ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Active:
+    """What a forward pass runs with. `keys`: number of keys in all, cached and new."""
+
+    editing: Editing | None = None
+    keys: int = 0
+    observers: tuple[Observer, ...] = ()
+
+
+_ACTIVE: ContextVar[_Active | None] = ContextVar("isi_widget_inside", default=None)
+
+
+def _twin_of_sdpa(
     module: torch.nn.Module,
     query: torch.Tensor,
     key: torch.Tensor,
@@ -205,12 +238,7 @@ def _recorded_attention(
     is_causal: bool | None = None,
     **kwargs: Any,
 ) -> tuple[torch.Tensor, None]:
-    recorder = _ACTIVE.get()
-    if recorder is not None:
-        causal = bool(getattr(module, "is_causal", True)) if is_causal is None else is_causal
-        layer: Any = module.layer_idx
-        recorder.record(int(layer), query, key, attention_mask, scaling, causal)
-    return sdpa_attention_forward(
+    output, _ = sdpa_attention_forward(
         module,
         query,
         key,
@@ -221,9 +249,21 @@ def _recorded_attention(
         is_causal=is_causal,
         **kwargs,
     )
+    active = _ACTIVE.get()
+    if active is None:
+        return output, None
+    causal = bool(getattr(module, "is_causal", True)) if is_causal is None else is_causal
+
+    def plain(rows: range) -> torch.Tensor:
+        return logits(query, key, attention_mask, scaling, causal, rows)
+
+    def weights(rows: range) -> torch.Tensor:
+        return plain(rows)[0].softmax(dim=-1)
+
+    return _worked_off(active, module, plain, weights, value, output, kwargs)[0], None
 
 
-def _recorded_eager(
+def _twin_of_eager(
     module: torch.nn.Module,
     query: torch.Tensor,
     key: torch.Tensor,
@@ -233,17 +273,99 @@ def _recorded_eager(
 ) -> tuple[torch.Tensor, torch.Tensor | None]:
     # Each modelling file of transformers has its own: soft caps, sinks and scales are in it.
     eager: Any = sys.modules[type(module).__module__].__dict__["eager_attention_forward"]
-    output, weights = eager(module, query, key, value, attention_mask, **kwargs)
-    recorder = _ACTIVE.get()
-    if recorder is not None:
-        layer: Any = module.layer_idx
-        recorder.take(int(layer), weights)
-    return output, weights
+    output, made = eager(module, query, key, value, attention_mask, **kwargs)
+    active = _ACTIVE.get()
+    if active is None:
+        return output, made
+
+    def plain(rows: range) -> torch.Tensor:
+        return logits(
+            query, key, attention_mask, kwargs.get("scaling"), True, rows, softcap=kwargs.get("softcap")
+        )
+
+    def weights(rows: range) -> torch.Tensor:
+        found: torch.Tensor = made[0, :, rows.start : rows.stop].float()
+        return found
+
+    output, changed = _worked_off(active, module, plain, weights, value, output, kwargs)
+    if changed:
+        made = made.clone()
+        for rows, part in changed:
+            made[:, :, rows.start : rows.stop] = part.to(made.dtype)
+    return output, made
 
 
-AttentionInterface.register(RECORDED["sdpa"], _recorded_attention)
+#: Arguments of attention functions that change the weights in ways that the twin does not compute.
+_UNKNOWN = ("s_aux", "position_bias")
+
+
+def _worked_off(
+    active: _Active,
+    module: Any,
+    plain: Weights,
+    weights: Weights,
+    value: torch.Tensor,
+    output: torch.Tensor,
+    arguments: dict[str, Any],
+) -> tuple[torch.Tensor, list[tuple[range, torch.Tensor]]]:
+    """The output of one attention call after the interventions, which the observers have seen; and the
+    weights [batch, heads, rows, keys] of each block of rows that was changed.
+
+    Parameters
+    ----------
+    plain
+        Logits [batch, heads, rows, keys] of some rows, unchanged.
+    weights
+        Weights [heads, rows, keys] of some rows of the first of the batch, unchanged.
+    """
+    layer, queries = int(module.layer_idx), output.shape[1]
+    changed: list[tuple[range, torch.Tensor]] = []
+    layer_edits = None if active.editing is None else active.editing.at(layer)
+    if layer_edits is not None:
+        keys = value.shape[2]
+        # A sliding window keeps the last keys only.
+        key_positions = range(active.keys - keys, active.keys)
+        query_positions = range(active.keys - queries, active.keys)
+        if layer_edits.touches(query_positions, key_positions):
+            if any(arguments.get(name) is not None for name in _UNKNOWN):
+                raise InputError("Attention with sinks or position biases cannot be changed.")
+            output = output.clone()
+            values = repeat_kv(value, output.shape[2] // value.shape[1]).float()
+            for rows in layer_edits.rows(query_positions, _ROWS_AT_ONCE):
+                made = layer_edits.weights(
+                    plain(rows), query_positions[rows.start : rows.stop], key_positions
+                )
+                mixed = made @ values
+                output[:, rows.start : rows.stop] = mixed.transpose(1, 2).to(output.dtype)
+                changed.append((rows, made))
+        output = layer_edits.outputs(output)
+    if active.observers:
+        seen = _overlaid(weights, changed) if changed else weights
+        for observer in active.observers:
+            observer.record(layer, queries, seen)
+            observer.output(layer, output)
+    return output, changed
+
+
+def _overlaid(weights: Weights, changed: list[tuple[range, torch.Tensor]]) -> Weights:
+    """The weights of a layer whose rows were changed in part."""
+
+    def overlaid(rows: range) -> torch.Tensor:
+        found = weights(rows).clone()
+        for block, made in changed:
+            start, stop = max(block.start, rows.start), min(block.stop, rows.stop)
+            if start < stop:
+                found[:, start - rows.start : stop - rows.start] = made[
+                    0, :, start - block.start : stop - block.start
+                ]
+        return found
+
+    return overlaid
+
+
+AttentionInterface.register(RECORDED["sdpa"], _twin_of_sdpa)
 AttentionMaskInterface.register(RECORDED["sdpa"], sdpa_mask)
-AttentionInterface.register(RECORDED["eager"], _recorded_eager)
+AttentionInterface.register(RECORDED["eager"], _twin_of_eager)
 AttentionMaskInterface.register(RECORDED["eager"], eager_mask)
 
 
@@ -253,9 +375,9 @@ def implementation(model: Any, text_config: str) -> str:
 
 
 def reason_against(model: Any, text_config: str) -> str:
-    """Why attention cannot be recorded without changing what the model computes; "" if it can."""
+    """Why attention can be neither recorded nor changed with what the model runs; "" if it can."""
     found = implementation(model, text_config)
-    # While a recording runs, a callback or another thread finds the twin in place.
+    # While the twin runs, a callback or another thread finds it in place.
     if found in (*RECORDED, *RECORDED.values()):
         return ""
     return (
@@ -272,19 +394,47 @@ def check_recordable(model: Any, text_config: str) -> None:
 
 
 @contextmanager
-def recording(model: Any, text_config: str, recorder: AttentionRecorder) -> Iterator[AttentionRecorder]:
-    """Let `recorder` see every attention call of the language model; the vision tower keeps its own.
+def inside(
+    model: Any,
+    text_config: str,
+    *,
+    editing: Editing | None = None,
+    keys: int = 0,
+    observers: tuple[Observer, ...] = (),
+) -> Iterator[None]:
+    """Within it, every attention call of the language model goes through the twin; the vision tower keeps
+    its own. Restored on leaving.
 
-    Restored on leaving. May be nested: the innermost recorder sees what is run within it.
+    May be nested. Interventions or observers that are given replace those of the outer block; those that are
+    not given stay.
+
+    Parameters
+    ----------
+    editing
+        The interventions, placed in a prompt.
+    keys
+        With `editing`: number of keys in all, cached and new, of the forward pass within.
     """
     check_recordable(model, text_config)
-    previous = implementation(model, text_config)
+    outer = _ACTIVE.get() or _Active()
     config = getattr(model.config, text_config)
+    previous = implementation(model, text_config)
+    active = _Active(
+        *((outer.editing, outer.keys) if editing is None else (editing, keys)),
+        observers or outer.observers,
+    )
     # `set_attn_implementation` checks every module of the model, at every answer; the twin needs no check
     config._attn_implementation = RECORDED.get(previous, previous)
-    token = _ACTIVE.set(recorder)
+    token = _ACTIVE.set(active)
     try:
-        yield recorder
+        yield
     finally:
         _ACTIVE.reset(token)
         config._attn_implementation = previous
+
+
+@contextmanager
+def recording(model: Any, text_config: str, recorder: AttentionRecorder) -> Iterator[AttentionRecorder]:
+    """Let `recorder` see every attention call of the language model; see `inside`."""
+    with inside(model, text_config, observers=(recorder,)):
+        yield recorder

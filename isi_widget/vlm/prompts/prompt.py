@@ -67,6 +67,7 @@ class Prompt:
     straddling : number of tokens that hold template characters beside the user's.
     segments : names of the segments: template, image, context, question, and "system" and "history" where the
         model was given a system prompt or earlier turns.
+    size : (width, height) of the picture, in pixels.
     """
 
     text: str
@@ -81,6 +82,7 @@ class Prompt:
     image_token_id: int | None = None
     unavailable: str = ""
     segments: tuple[str, ...] = ALWAYS
+    size: tuple[int, int] = (0, 0)
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -463,6 +465,7 @@ class PromptEncoder:
             image_token_id=self.image_token_id,
             unavailable=self.unavailable,
             segments=self.segments,
+            size=image.size,
         )
 
     def _process(self, image: Image.Image, text: str, add_special_tokens: bool) -> Any:

@@ -23,6 +23,7 @@ from PIL import Image
 
 from isi_widget.answer import Answer
 from isi_widget.errors import InputError
+from isi_widget.interventions import Intervention
 from isi_widget.text import repaired
 from isi_widget.text.wording import yes_or_no
 from isi_widget.vlm.decoding import loop as decoding
@@ -51,6 +52,7 @@ _INSIDE = {
     "segments": "A server shows only text, not the tokens of its prompt.",
     "image_map": "A server shows only text, not the places of its image tokens.",
     "enumeration": "A server shows only text, not the probability of each token that may follow.",
+    "interventions": "A server shows only text, and lets nobody change the inside of its model.",
     "sampled_logprobs": "A server sends at most the log-probabilities of the model itself, not those of the "
     "distribution that answers are drawn from.",
 }
@@ -385,6 +387,16 @@ class RemoteVLM:
         raise InputError(
             f"{measure} is not available from {self.model_id}: {self.unavailable[measure]}{hint}"
         )
+
+    def intervene(self, *interventions: Intervention) -> NoReturn:
+        """Refuse interventions on the inside of a model that a server runs.
+
+        Raises
+        ------
+        InputError
+            Always, with the reason.
+        """
+        self._only_text("interventions")
 
     # Parts --------------------------------------------------------------------------------------------------
 

@@ -1,0 +1,44 @@
+"""Interventions on the inside of a model, as data: what is changed, in which layer, for which tokens.
+
+`VLM.intervene(*interventions)` applies them. An intervention is immutable, equal by content and has a JSON
+form, so that a trial can record it and print it as Python. No torch here: `isi_widget.vlm.inside` runs them.
+
+- `heads`: the output of a single attention head is scaled or replaced.
+- `attention`: attention between groups of tokens is cut, scaled or redistributed.
+- `tokens`: the groups of tokens.
+
+Changes of the residual stream (steering, activation patching) belong into a module of their own beside these:
+a new kind is a subclass of `Intervention` under `@register`, and its counterpart in `vlm.inside.editing`.
+"""
+
+from isi_widget.interventions.attention import AttentionReplace, AttentionScale, Knockout
+from isi_widget.interventions.base import (
+    Intervention,
+    checked,
+    code,
+    digest,
+    from_dict,
+    from_dicts,
+    summary,
+    to_dicts,
+)
+from isi_widget.interventions.heads import HeadReplace, HeadScale
+from isi_widget.interventions.tokens import GROUPS, ImageTokens
+
+__all__ = [
+    "GROUPS",
+    "AttentionReplace",
+    "AttentionScale",
+    "HeadReplace",
+    "HeadScale",
+    "ImageTokens",
+    "Intervention",
+    "Knockout",
+    "checked",
+    "code",
+    "digest",
+    "from_dict",
+    "from_dicts",
+    "summary",
+    "to_dicts",
+]

@@ -1,0 +1,221 @@
+"""What every intervention has: fields, JSON form, Python form; and lists of interventions.
+
+Not for what an intervention does (see `isi_widget.vlm.inside`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import MISSING, dataclass, fields
+from typing import Any, ClassVar, TypeVar
+
+from isi_widget.errors import InputError
+from isi_widget.files import records
+from isi_widget.interventions.tokens import ImageTokens
+from isi_widget.stimulus import checks
+
+#: Version of the JSON form.
+VERSION = 1
+#: Most interventions on one model: more than every head of a large one.
+MOST = 10_000
+#: Layers and heads that no model exceeds; a model's own numbers are checked by `VLM.intervene`.
+MOST_LAYERS = 10_000
+#: JSON name ("kind") -> class.
+KINDS: dict[str, type[Intervention]] = {}
+_I = TypeVar("_I", bound="type[Intervention]")
+
+
+def register(kind: _I) -> _I:
+    """Class decorator: make an intervention known by its `kind` name."""
+    KINDS[kind.kind] = kind
+    return kind
+
+
+@dataclass(frozen=True)
+class Intervention:
+    """One change inside a model. Immutable, hashable, equal by content."""
+
+    kind: ClassVar[str]
+    #: What a list of such interventions is called where there is little room.
+    title: ClassVar[str] = "inside changed"
+
+    @property
+    def label(self) -> str:
+        """The intervention in a few words."""
+        raise NotImplementedError
+
+    @property
+    def changed_heads(self) -> tuple[tuple[int, int], ...]:
+        """(layer, head) of each single head whose output is changed."""
+        return ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON form: "kind", "version", and every field that differs from its default."""
+        record: dict[str, Any] = {"kind": self.kind, "version": VERSION}
+        for item in fields(self):
+            value = getattr(self, item.name)
+            if item.default is MISSING or value != item.default:
+                record[item.name] = _plain(value)
+        return record
+
+    @classmethod
+    def from_dict(cls, record: Mapping[str, Any]) -> Intervention:
+        """The inverse of `to_dict`; called on a subclass it accepts that kind only.
+
+        Raises
+        ------
+        InputError
+            For an unknown kind, a newer version, unknown or missing fields, or a wrong value.
+        """
+        found = from_dict(record)
+        if not isinstance(found, cls):
+            raise InputError(f"Expected an intervention of kind {cls.kind!r}, got {found.kind!r}.")
+        return found
+
+    def code(self) -> str:
+        """Python that makes this intervention."""
+        arguments = []
+        for item in fields(self):
+            value = getattr(self, item.name)
+            if item.default is MISSING and item.name in ("layer", "head", "factor"):
+                arguments.append(_literal(value))
+            elif item.default is MISSING or value != item.default:
+                arguments.append(f"{item.name}={_literal(value)}")
+        return f"isi.{type(self).__name__}({', '.join(arguments)})"
+
+    def _name(self, name: str) -> str:
+        return f'{self.kind}: "{name}"'
+
+    def _set(self, **values: Any) -> None:
+        for name, value in values.items():
+            object.__setattr__(self, name, value)
+
+
+# Fields -----------------------------------------------------------------------------------------------------
+
+
+def check_index(value: Any, name: str) -> int:
+    """The number of a layer or head, counted from 0."""
+    return checks.integer(value, name, high=MOST_LAYERS)
+
+
+def check_indices(value: Any, name: str) -> tuple[int, ...] | None:
+    """Numbers of layers or heads, sorted, each once; None for all; a single number stands for itself."""
+    if value is None:
+        return None
+    if isinstance(value, (str, bytes)) or not hasattr(value, "__iter__"):
+        return (check_index(value, name),)
+    items = sorted({check_index(item, name) for item in value})
+    if not items:
+        raise InputError(f"{name} is empty: give the numbers, counted from 0, or None for all.")
+    return tuple(items)
+
+
+def _plain(value: Any) -> Any:
+    """JSON-ready; whole floats as integers, as JavaScript writes them."""
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, ImageTokens):
+        return value.to_dict()
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value
+
+
+def _literal(value: Any) -> str:
+    if isinstance(value, ImageTokens):
+        return value.code()
+    return repr(value)
+
+
+# Lists ------------------------------------------------------------------------------------------------------
+
+
+def checked(interventions: Iterable[Any]) -> tuple[Intervention, ...]:
+    """Interventions as a tuple.
+
+    Raises
+    ------
+    InputError
+        If one of them is no intervention, or they are too many.
+    """
+    found = tuple(interventions)
+    for item in found:
+        if not isinstance(item, Intervention):
+            known = ", ".join(sorted(kind.__name__ for kind in KINDS.values()))
+            raise InputError(
+                f"An intervention must be one of {known}; got {type(item).__name__}. Lists are passed as "
+                "vlm.intervene(*interventions)."
+            )
+    if len(found) > MOST:
+        raise InputError(f"A model takes at most {MOST} interventions; got {len(found)}.")
+    return found
+
+
+def from_dict(record: Any) -> Intervention:
+    """An intervention from its JSON form; see `Intervention.from_dict`."""
+    with records.damaged("an intervention"):
+        if not isinstance(record, Mapping):
+            raise InputError(f'An intervention must be an object with a "kind", got {type(record).__name__}.')
+        name = record.get("kind")
+        if not isinstance(name, str) or name not in KINDS:
+            raise InputError(f'"kind" must be one of {", ".join(sorted(KINDS))}; got {name!r:.60}.')
+        version = record.get("version", VERSION)
+        if version != VERSION or isinstance(version, bool):
+            raise InputError(
+                f'{name}: "version" must be {VERSION}, got {version!r:.60}; it needs another version of '
+                "isi_widget."
+            )
+        kind = KINDS[name]
+        given = {key: value for key, value in record.items() if key not in ("kind", "version")}
+        known = {item.name: item.default is MISSING for item in fields(kind)}
+        if unknown := [str(key)[:60] for key in given if key not in known]:
+            raise InputError(
+                f"{name}: unknown field {', '.join(map(repr, unknown[:5]))}; known are {', '.join(known)}."
+            )
+        if missing := [key for key, needed in known.items() if needed and key not in given]:
+            raise InputError(f"{name}: missing field {', '.join(map(repr, missing))}.")
+        return kind(**given)
+
+
+def from_dicts(found: Any) -> tuple[Intervention, ...]:
+    """Interventions from a list of JSON forms, in order."""
+    if not isinstance(found, list | tuple):
+        raise InputError(f'"interventions" must be a list, got {type(found).__name__}.')
+    if len(found) > MOST:
+        raise InputError(f"A model takes at most {MOST} interventions; got {len(found)}.")
+    return tuple(from_dict(record) for record in found)
+
+
+def to_dicts(interventions: Sequence[Intervention]) -> list[dict[str, Any]]:
+    """The JSON forms, in order."""
+    return [item.to_dict() for item in interventions]
+
+
+def digest(interventions: Sequence[Intervention]) -> str:
+    """16 hexadecimal digits, equal for equal interventions in equal order; "" for none."""
+    if not interventions:
+        return ""
+    text = json.dumps(to_dicts(interventions), sort_keys=True, allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def code(interventions: Sequence[Intervention], name: str = "vlm") -> str:
+    """A Python expression of the VLM `name` with these interventions; `name` alone without any."""
+    if not interventions:
+        return name
+    calls = [item.code() for item in interventions]
+    joined = f"{name}.intervene({', '.join(calls)})"
+    if len(joined) <= 100:
+        return joined
+    return "\n".join([f"{name}.intervene(", *(f"    {call}," for call in calls), ")"])
+
+
+def summary(interventions: Sequence[Intervention]) -> str:
+    """A few words for all of them, such as "2 heads changed, attention cut"; "" for none."""
+    heads = {head for item in interventions for head in item.changed_heads}
+    parts = [f"{len(heads)} head{'s' * (len(heads) > 1)} changed"] if heads else []
+    parts += dict.fromkeys(item.title for item in interventions if not item.changed_heads)
+    return ", ".join(parts)

@@ -1,0 +1,114 @@
+"""The door to the inside: a VLM with interventions, of the same weights.
+
+`intervened` makes the view that `VLM.intervene` returns; `Inside` runs its forward passes. Not for what the
+interventions do (see `editing`).
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from isi_widget.errors import InputError
+from isi_widget.interventions import Intervention, checked, digest, summary
+from isi_widget.vlm.inside import attention
+from isi_widget.vlm.inside.editing import Editing, check
+from isi_widget.vlm.inside.sites import sites
+
+if TYPE_CHECKING:
+    from isi_widget.vlm.inside.attention import Observer
+    from isi_widget.vlm.prompts.prompt import Prompt
+    from isi_widget.vlm.reading import Reader
+
+V = TypeVar("V", bound="Reader")
+#: Between the identity of a model and the digest of its interventions.
+_MARK = "+"
+
+
+class Inside:
+    """The interventions on one view of a model.
+
+    Parameters
+    ----------
+    interventions
+        In the order in which they act.
+    """
+
+    def __init__(self, interventions: Sequence[Intervention] = ()) -> None:
+        self.interventions = tuple(interventions)
+
+    def editing(self, vlm: Reader, prompt: Prompt) -> Editing | None:
+        """The interventions placed in a prompt; None if they change nothing there."""
+        if not self.interventions:
+            return None
+        layers = len(sites(vlm.model, vlm.family).layers)
+        placed = Editing(self.interventions, layers, prompt, lambda: vlm.boxes(prompt))
+        return None if placed.empty else placed
+
+    def resume(self, vlm: Reader, plain: Callable[..., Any], editing: Editing | None) -> Callable[..., Any]:
+        """The forward on further tokens of a prompt, under the interventions of its prefill."""
+        if editing is None:
+            return plain
+        model, text_config, lock = vlm.model, vlm.family.text_config, vlm.lock
+
+        def resumed(**arguments: Any) -> Any:
+            keys = arguments["past_key_values"].get_seq_length() + arguments["input_ids"].shape[1]
+            with lock, attention.inside(model, text_config, editing=editing, keys=keys):
+                return plain(**arguments)
+
+        return resumed
+
+
+@contextmanager
+def reading(
+    vlm: Reader, prompt: Prompt, editing: Editing | None, observers: tuple[Observer, ...]
+) -> Iterator[None]:
+    """Within it, the forward pass over a prompt runs under interventions and is seen by observers."""
+    plain = editing is None and not observers
+    with (
+        nullcontext()
+        if plain
+        else attention.inside(
+            vlm.model, vlm.family.text_config, editing=editing, keys=len(prompt), observers=observers
+        )
+    ):
+        yield
+
+
+def intervened(vlm: V, interventions: Sequence[Any]) -> V:
+    """A view of a VLM: the same weights, lock, encoder and image features, seen with more interventions.
+
+    Raises
+    ------
+    InputError
+        If one is no intervention, does not fit the model, or attention cannot be changed in this model.
+    """
+    added = checked(interventions)
+    if reason := vlm.unavailable.get("interventions", ""):
+        raise InputError(f"Interventions are not available from {vlm.model_id}: {reason}")
+    check(added, sites(vlm.model, vlm.family))
+    vlm.try_out()  # as it is: an unlisted model is compared with plain transformers
+    every = (*vlm.interventions, *added)
+    view = copy.copy(vlm)
+    view.inside = Inside(every)
+    view.identity = identity_of(vlm.identity, every)
+    return view
+
+
+def identity_of(identity: str, interventions: Sequence[Intervention]) -> str:
+    """The identity of a model seen with interventions: equal for equal ones in equal order."""
+    plain = identity.partition(_MARK)[0]
+    return f"{plain}{_MARK}{digest(interventions)}" if interventions else plain
+
+
+def reason_against_prefill(vlm: Reader, owner: str) -> str:
+    """Why a prefill of the VLM with the identity `owner` cannot be used with another."""
+    if owner.partition(_MARK)[0] == vlm.identity.partition(_MARK)[0]:
+        under = f"has {summary(vlm.interventions)}" if vlm.interventions else "has none"
+        return (
+            f"This Prefill was made under other interventions; this VLM {under}. Keys and values in it are "
+            "those of the model that made it. Make one with this VLM's prefill()."
+        )
+    return "This Prefill belongs to another VLM. Make one with this model's prefill()."

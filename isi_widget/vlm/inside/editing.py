@@ -1,0 +1,289 @@
+"""Interventions placed in one prompt, layer by layer, as the attention twin applies them.
+
+One class for each kind of change. A new kind of `isi_widget.interventions` gets its counterpart here; changes
+of the residual stream would be module hooks (`hooks`) at the modules of `sites`, entered beside the twin.
+Changes that change nothing (a factor of 1, a group without tokens) are left out, so that they cost nothing
+and change nothing, to the last bit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from isi_widget.errors import InputError
+from isi_widget.interventions import (
+    AttentionReplace,
+    AttentionScale,
+    HeadReplace,
+    HeadScale,
+    Intervention,
+    Knockout,
+)
+from isi_widget.vlm.inside.groups import Span, span_of
+from isi_widget.vlm.inside.sites import Sites
+from isi_widget.vlm.prompts.prompt import Prompt
+
+if TYPE_CHECKING:
+    from isi_widget.vlm.inside.groups import Boxes
+
+_HIDDEN = float("-inf")
+
+
+def check(interventions: Sequence[Intervention], sites: Sites) -> None:
+    """Refuse layers and heads that a model does not have, and values of another width.
+
+    Raises
+    ------
+    InputError
+        Naming the intervention, and what the model has.
+    """
+    layers = len(sites.layers)
+    for item in interventions:
+        if isinstance(item, HeadScale | HeadReplace):
+            _in_range(item, "layer", (item.layer,), layers)
+            _in_range(item, "head", (item.head,), sites.heads)
+            if isinstance(item, HeadReplace) and item.by == "mean" and sites.heads == 1:
+                raise InputError(f"{item.label}: the layer has no other heads to take the mean of.")
+            if isinstance(item, HeadReplace) and item.values is not None:
+                width = sites.head_dim(item.layer)
+                if len(item.values) != width:
+                    raise InputError(
+                        f"{item.label}: this model's heads have {width} numbers, got {len(item.values)} "
+                        "values."
+                    )
+        elif isinstance(item, Knockout | AttentionScale | AttentionReplace):
+            _in_range(item, "layer", item.layers or (), layers)
+            _in_range(item, "head", item.heads or (), sites.heads)
+
+
+def _in_range(item: Intervention, name: str, numbers: Sequence[int], count: int) -> None:
+    if wrong := [number for number in numbers if number >= count]:
+        raise InputError(
+            f"{item.label}: this model has {count} {name}s, numbered 0 to {count - 1}; there is no {name} "
+            f"{', '.join(map(str, wrong))}."
+        )
+
+
+# Attention --------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class _Cells:
+    """Which queries, keys and heads a change of attention acts on; heads None: all."""
+
+    queries: Span
+    keys: Span
+    heads: tuple[int, ...] | None
+
+    @property
+    def empty(self) -> bool:
+        return self.queries.empty or self.keys.empty
+
+    def touch(self, queries: range, keys: range) -> bool:
+        """Whether it acts on any of these positions."""
+        return self.queries.any_at(queries) and self.keys.any_at(keys)
+
+    def at(self, queries: range, keys: range, like: torch.Tensor) -> torch.Tensor:
+        """[heads or 1, queries, keys] bool, for values [batch, heads, queries, keys]."""
+        device = like.device
+        cells = (self.queries.at(queries, device)[:, None] & self.keys.at(keys, device))[None]
+        if self.heads is None:
+            return cells
+        chosen = torch.zeros(like.shape[1], 1, 1, dtype=torch.bool, device=device)
+        chosen[list(self.heads)] = True
+        return cells & chosen
+
+
+@dataclass(frozen=True, eq=False)
+class _Cut:
+    cells: _Cells
+
+    def __call__(self, logits: torch.Tensor, cells: torch.Tensor) -> torch.Tensor:
+        return logits.masked_fill(cells, _HIDDEN)
+
+
+@dataclass(frozen=True, eq=False)
+class _Scaled:
+    cells: _Cells
+    factor: float
+    add: float
+
+    def __call__(self, logits: torch.Tensor, cells: torch.Tensor) -> torch.Tensor:
+        return torch.where(cells & (logits > _HIDDEN), logits * self.factor + self.add, logits)
+
+
+@dataclass(frozen=True, eq=False)
+class _Redistributed:
+    cells: _Cells
+    by: str
+    seed: int
+    layer: int
+
+    def __call__(
+        self, weights: torch.Tensor, visible: torch.Tensor, cells: torch.Tensor, keys: range
+    ) -> torch.Tensor:
+        """Changed weights; `visible` says which keys are not hidden, in the same shape."""
+        acts = cells.any(dim=-1, keepdim=True)
+        places = cells.any(dim=1).any(dim=0).nonzero().squeeze(1)
+        part, shown = weights[..., places], visible[..., places]
+        if self.by == "uniform":
+            count = shown.sum(dim=-1, keepdim=True).clamp(min=1)
+            new = torch.where(shown, part.sum(dim=-1, keepdim=True) / count, part)
+        elif self.by == "shuffled":
+            by_position = torch.arange(len(places), device=weights.device).float()
+            ranks = self._ranks(weights.shape[1], places + keys.start)
+            new = _moved(part, _order(by_position, shown), _order(ranks[:, None, :], shown))
+        else:
+            new = _moved(part, _order(-part, shown), _order(part, shown))
+        changed = weights.clone()
+        changed[..., places] = torch.where(acts, new, part)
+        return changed
+
+    def _ranks(self, heads: int, positions: torch.Tensor) -> torch.Tensor:
+        """[heads, positions]: random numbers that stay with a position, whatever else is read."""
+        # What NumPy's generator draws first does not depend on how much is drawn.
+        stream = np.random.default_rng([self.seed, self.layer])
+        drawn = stream.random((int(positions[-1]) + 1, heads), dtype=np.float32)
+        return torch.from_numpy(drawn).to(positions.device)[positions].T
+
+
+def _order(values: torch.Tensor, shown: torch.Tensor) -> torch.Tensor:
+    """Indices that sort the visible ones, smallest first; the hidden ones come last."""
+    return values.expand(shown.shape).masked_fill(~shown, float("inf")).argsort(dim=-1, stable=True)
+
+
+def _moved(part: torch.Tensor, to: torch.Tensor, source: torch.Tensor) -> torch.Tensor:
+    """The i-th of `source` at the place of the i-th of `to`."""
+    return torch.zeros_like(part).scatter(-1, to, part.gather(-1, source))
+
+
+# One layer --------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class LayerEdits:
+    """What is changed in one layer, each list in the order of the interventions."""
+
+    logits: tuple[_Cut | _Scaled, ...] = ()
+    redistributed: tuple[_Redistributed, ...] = ()
+    heads: tuple[HeadScale | HeadReplace, ...] = ()
+
+    def touches(self, queries: range, keys: range) -> bool:
+        """Whether attention from any of these queries to any of these keys is changed."""
+        return any(change.cells.touch(queries, keys) for change in (*self.logits, *self.redistributed))
+
+    def rows(self, queries: range, at_once: int) -> Iterator[range]:
+        """The queries that are changed, as blocks of at most `at_once` consecutive ones, counted from 0."""
+        acts = torch.zeros(len(queries), dtype=torch.bool)
+        for change in (*self.logits, *self.redistributed):
+            acts |= change.cells.queries.at(queries, acts.device)
+        chosen = acts.nonzero().squeeze(1).tolist()
+        start = 0
+        for place in range(1, len(chosen) + 1):
+            ends = place == len(chosen) or chosen[place] != chosen[place - 1] + 1
+            if ends or place - start == at_once:
+                yield range(chosen[start], chosen[place - 1] + 1)
+                start = place
+
+    def weights(self, logits: torch.Tensor, queries: range, keys: range) -> torch.Tensor:
+        """The changed weights of some queries; 0 for a query that has no key left.
+
+        Parameters
+        ----------
+        logits
+            [batch, heads, queries, keys] float32, unchanged; -inf where a key is hidden.
+        queries, keys
+            Their positions.
+        """
+        for change in self.logits:
+            logits = change(logits, change.cells.at(queries, keys, logits))
+        visible = logits > _HIDDEN
+        weights = logits.softmax(dim=-1).masked_fill(~visible.any(dim=-1, keepdim=True), 0.0)
+        for moved in self.redistributed:
+            if moved.cells.touch(queries, keys):
+                weights = moved(weights, visible, moved.cells.at(queries, keys, weights), keys)
+        return weights
+
+    def outputs(self, output: torch.Tensor) -> torch.Tensor:
+        """The changed outputs of the heads, [batch, queries, heads, head_dim]."""
+        if not self.heads:
+            return output
+        output = output.clone()
+        for item in self.heads:
+            own = output[:, :, item.head]
+            if isinstance(item, HeadScale):
+                new = own * item.factor
+            elif item.by == "mean":
+                wide = output.float()
+                new = ((wide.sum(dim=2) - wide[:, :, item.head]) / (output.shape[2] - 1)).to(output.dtype)
+            elif item.values is None:
+                new = torch.zeros_like(own)
+            else:
+                new = own.new_tensor(item.values).expand_as(own)
+            output[:, :, item.head] = new
+        return output
+
+
+# All layers -------------------------------------------------------------------------------------------------
+
+
+class Editing:
+    """The interventions on a model, placed in one prompt.
+
+    Parameters
+    ----------
+    interventions
+        In order; checked against the model (`check`).
+    layers
+        Number of layers.
+    prompt, boxes
+        The prompt, and what gives the boxes of its image tokens.
+
+    Raises
+    ------
+    InputError
+        If a group of tokens is not in the prompt, see `groups.span_of`.
+    """
+
+    def __init__(
+        self, interventions: Sequence[Intervention], layers: int, prompt: Prompt, boxes: Boxes
+    ) -> None:
+        found: dict[int, tuple[list[Any], list[Any], list[Any]]] = {}
+
+        def lists(layer: int) -> tuple[list[Any], list[Any], list[Any]]:
+            return found.setdefault(layer, ([], [], []))
+
+        for item in interventions:
+            if isinstance(item, HeadScale | HeadReplace):
+                if not (isinstance(item, HeadScale) and item.factor == 1):
+                    lists(item.layer)[2].append(item)
+            elif isinstance(item, Knockout | AttentionScale | AttentionReplace):
+                cells = _Cells(
+                    span_of(item.queries, prompt, boxes), span_of(item.keys, prompt, boxes), item.heads
+                )
+                if cells.empty:
+                    continue
+                for layer in range(layers) if item.layers is None else item.layers:
+                    if isinstance(item, Knockout):
+                        lists(layer)[0].append(_Cut(cells))
+                    elif isinstance(item, AttentionReplace):
+                        lists(layer)[1].append(_Redistributed(cells, item.by, item.seed, layer))
+                    elif item.factor != 1 or item.add:
+                        lists(layer)[0].append(_Scaled(cells, item.factor, item.add))
+            else:
+                raise InputError(f"This version cannot apply {type(item).__name__}.")
+        self._layers = {layer: LayerEdits(*map(tuple, parts)) for layer, parts in found.items() if any(parts)}
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing is changed in this prompt."""
+        return not self._layers
+
+    def at(self, layer: int) -> LayerEdits | None:
+        """What is changed in a layer; None: nothing."""
+        return self._layers.get(layer)

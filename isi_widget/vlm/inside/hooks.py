@@ -1,0 +1,45 @@
+"""Module hooks that are there only within a block, and only one's own.
+
+For what the attention twin does not see: inputs and outputs of single modules (see `sites`). Order of
+registration is order of execution.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import torch
+
+#: (module, "input" or "output", function). The function is given the module and its first input, or its
+#: output, and returns a replacement or None.
+Hook = tuple[torch.nn.Module, str, Callable[[torch.nn.Module, Any], Any]]
+
+
+@contextmanager
+def hooked(*hooks: Hook) -> Iterator[None]:
+    """Register hooks; all are removed on leaving, also after an exception. Those of others stay."""
+    with ExitStack() as stack:
+        for module, place, function in hooks:
+            if place == "input":
+                handle = module.register_forward_pre_hook(_on_input(function))
+            else:
+                handle = module.register_forward_hook(_on_output(function))
+            stack.callback(handle.remove)
+        yield
+
+
+def _on_input(function: Callable[[torch.nn.Module, Any], Any]) -> Callable[..., Any]:
+    def hook(module: torch.nn.Module, arguments: tuple[Any, ...]) -> Any:
+        changed = function(module, arguments[0])
+        return None if changed is None else (changed, *arguments[1:])
+
+    return hook
+
+
+def _on_output(function: Callable[[torch.nn.Module, Any], Any]) -> Callable[..., Any]:
+    def hook(module: torch.nn.Module, _: Any, output: Any) -> Any:
+        return function(module, output)
+
+    return hook

@@ -1,0 +1,165 @@
+"""Interventions as data: equality, JSON, Python, and clear refusals. No torch."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import isi_widget as isi
+from isi_widget import interventions
+from isi_widget.errors import InputError
+
+EVERY = [
+    isi.HeadScale(2, 0, 0.5),
+    isi.HeadScale(0, 3, 0),
+    isi.HeadReplace(1, 2),
+    isi.HeadReplace(1, 2, "zero"),
+    isi.HeadReplace(1, 2, "reference", (0.5, -1.0, 3.0)),
+    isi.Knockout("last", "image"),
+    isi.Knockout(("question", "last"), isi.ImageTokens((1, 2, 30, 4.5)), layers=(1, 2), heads=(0,)),
+    isi.Knockout((5, 6), isi.ImageTokens([(0, 0), (9.5, 0), (4, 8)])),
+    isi.AttentionScale("image", 0.5, layers=(3,)),
+    isi.AttentionScale("context", add=0.7, queries=("last", "answer")),
+    isi.AttentionReplace("image", "uniform"),
+    isi.AttentionReplace("image", "shuffled", seed=7, heads=(1, 2)),
+    isi.AttentionReplace(isi.ImageTokens(None), "reversed", queries="question"),
+]
+each = pytest.mark.parametrize("item", EVERY, ids=lambda item: item.label)
+
+
+@each
+def test_json_and_back(item):
+    record = json.loads(json.dumps(item.to_dict(), allow_nan=False))
+    again = interventions.from_dict(record)
+    assert again == item and hash(again) == hash(item)
+    assert type(item).from_dict(record) == item
+    assert again.to_dict() == item.to_dict()
+    assert pickle.loads(pickle.dumps(item)) == item
+
+
+@each
+def test_its_code_makes_it_again(item):
+    assert eval(item.code(), {"isi": isi}) == item
+
+
+@each
+def test_it_cannot_be_changed(item):
+    with pytest.raises(AttributeError):
+        item.heads = (1,)
+
+
+def test_equal_by_content_in_whatever_form_it_was_given():
+    one = isi.Knockout(
+        ["image", "last", "image"], [3, 1, np.int64(3)], layers=range(1, 3), heads=np.array([1])
+    )
+    other = isi.Knockout(("last", "image"), (1, 3), layers=(2, 1), heads=1)
+    assert one == other and hash(one) == hash(other)
+    assert isi.Knockout(("image",), 4) == isi.Knockout("image", [4])
+    assert isi.HeadScale(1, 2, 1) == isi.HeadScale(np.int32(1), 2, 1.0)
+    assert isi.HeadReplace(0, 0, "reference", np.array([1, 2], np.float32)) == isi.HeadReplace(
+        0, 0, "reference", [1, 2]
+    )
+    assert isi.HeadScale(1, 2, 0.0) == isi.HeadScale(1, 2, -0.0)
+    assert len(set(EVERY)) == len(EVERY)
+
+
+def test_lists_keep_their_order():
+    one, other = EVERY[:3], EVERY[2::-1]
+    assert interventions.from_dicts(interventions.to_dicts(one)) == tuple(one)
+    assert interventions.digest(one) == interventions.digest(tuple(one)) != interventions.digest(other)
+    assert interventions.digest(()) == "" and len(interventions.digest(one)) == 16
+
+
+def test_code_of_a_list():
+    class Model:
+        def intervene(self, *given):
+            return given
+
+    assert eval(interventions.code(EVERY, "m"), {"isi": isi, "m": Model()}) == tuple(EVERY)
+    assert interventions.code((), "vlm") == "vlm"
+    assert interventions.code(EVERY[:1]) == "vlm.intervene(isi.HeadScale(2, 0, 0.5))"
+
+
+@pytest.mark.parametrize(
+    ("found", "words"),
+    [
+        ((), ""),
+        (EVERY[:1], "1 head changed"),
+        ((isi.HeadScale(0, 0, 0), isi.HeadReplace(0, 0), isi.HeadScale(0, 1, 0)), "2 heads changed"),
+        (EVERY[4:7], "1 head changed, attention cut"),
+        (EVERY[8:], "attention scaled, attention redistributed"),
+    ],
+)
+def test_summary(found, words):
+    assert interventions.summary(found) == words
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: isi.HeadScale(-1, 0, 1), '"layer" must lie between 0'),
+        (lambda: isi.HeadScale(0, True, 1), '"head" must be a whole number'),
+        (lambda: isi.HeadScale(0, 0.5, 1), '"head" must be a whole number'),
+        (lambda: isi.HeadScale(0, 0, float("nan")), "finite"),
+        (lambda: isi.HeadScale(0, 0, "0"), '"factor" must be a number'),
+        (lambda: isi.HeadScale(0, 0, 1e9), '"factor" must lie between'),
+        (lambda: isi.HeadReplace(0, 0, "median"), "mean, zero, reference"),
+        (lambda: isi.HeadReplace(0, 0, "reference"), "needs it"),
+        (lambda: isi.HeadReplace(0, 0, "zero", (1.0,)), 'belongs to by="reference"'),
+        (lambda: isi.HeadReplace(0, 0, "reference", ()), "from 1 to"),
+        (lambda: isi.HeadReplace(0, 0, "reference", "12"), "list of numbers"),
+        (lambda: isi.HeadReplace(0, 0, "reference", [1, None]), "must be a number"),
+        (lambda: isi.Knockout("picture", "last"), "must be one of image, context"),
+        (lambda: isi.Knockout("last", None), "group of tokens"),
+        (lambda: isi.Knockout("last", []), "empty"),
+        (lambda: isi.Knockout("last", [1, "image"]), "whole number"),
+        (lambda: isi.Knockout("last", -1), "between 0"),
+        (lambda: isi.Knockout("last", "image", layers=[]), "None for all"),
+        (lambda: isi.Knockout("last", "image", layers="all"), "whole number"),
+        (lambda: isi.Knockout("last", "image", heads=[0, -2]), "between 0"),
+        (lambda: isi.ImageTokens((1, 2)), "region"),
+        (lambda: isi.ImageTokens((0, 0, -5, 2)), "0 or more"),
+        (lambda: isi.AttentionScale("image", float("inf")), "finite"),
+        (lambda: isi.AttentionReplace("image", "random"), "uniform, shuffled, reversed"),
+        (lambda: isi.AttentionReplace("image", "uniform", seed=3), 'belongs to by="shuffled"'),
+        (lambda: interventions.from_dict(None), "must be an object"),
+        (lambda: interventions.from_dict({"kind": "explode"}), '"kind" must be one of'),
+        (lambda: interventions.from_dict({"kind": ["head_scale"]}), '"kind" must be one of'),
+        (
+            lambda: interventions.from_dict({"kind": "head_scale", "layer": 1}),
+            "missing field 'head', 'factor'",
+        ),
+        (
+            lambda: interventions.from_dict({**EVERY[0].to_dict(), "tokens": "all"}),
+            "unknown field 'tokens'; known are layer, head, factor",
+        ),
+        (lambda: interventions.from_dict({**EVERY[0].to_dict(), "version": 2}), "another version"),
+        (lambda: interventions.from_dict({**EVERY[5].to_dict(), "keys": {"area": 1}}), 'field "region"'),
+        (lambda: interventions.from_dicts({}), "must be a list"),
+        (lambda: isi.Knockout.from_dict(EVERY[0].to_dict()), "kind 'knockout', got 'head_scale'"),
+        (lambda: interventions.checked([EVERY[0], "knockout"]), "must be one of"),
+        (lambda: interventions.checked([EVERY]), r"vlm.intervene\(\*interventions\)"),
+    ],
+)
+def test_refused_with_one_clear_message(make, words):
+    with pytest.raises(InputError, match=words):
+        make()
+
+
+def test_a_record_from_a_damaged_file_is_an_input_error():
+    deep: object = 1
+    for _ in range(2000):
+        deep = [deep]
+    for keys in (deep, {"region": deep}, [[1]], [{}], "\ud800", 10**400):
+        with pytest.raises(InputError):
+            interventions.from_dict({"kind": "knockout", "queries": "last", "keys": keys})
+
+
+def test_no_torch_is_loaded():
+    script = "import isi_widget.interventions, sys; assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", script], check=True)
