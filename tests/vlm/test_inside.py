@@ -21,8 +21,9 @@ from tiny_models import VLM
 import isi_widget as isi
 from isi_widget.attribution import measure_attention, measure_attention_map
 from isi_widget.errors import Cancelled, InputError
+from isi_widget.segments import GROUPS
 from isi_widget.vlm.inside import reference_head, sites
-from isi_widget.vlm.inside.attention import _ACTIVE, GROUPS, inside
+from isi_widget.vlm.inside.attention import _ACTIVE, inside
 from isi_widget.vlm.inside.hooks import hooked
 
 families = pytest.mark.parametrize("name", FAMILIES)

@@ -7,9 +7,9 @@ interventions do (see `editing`).
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from isi_widget.errors import InputError
 from isi_widget.interventions import Intervention, checked, digest, summary
@@ -18,13 +18,58 @@ from isi_widget.vlm.inside.editing import Editing, check
 from isi_widget.vlm.inside.sites import sites
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from isi_widget.vlm.families import Family
     from isi_widget.vlm.inside.attention import Observer
     from isi_widget.vlm.prompts.prompt import Prompt
-    from isi_widget.vlm.reading import Reader
 
-V = TypeVar("V", bound="Reader")
 #: Between the identity of a model and the digest of its interventions.
 _MARK = "+"
+
+
+class Loaded(Protocol):
+    """What the door asks of a VLM in this process."""
+
+    model: Any
+    identity: str
+    inside: Inside
+
+    @property
+    def model_id(self) -> str:
+        """Its name."""
+
+    @property
+    def family(self) -> Family:
+        """The adapter of its family."""
+
+    @property
+    def lock(self) -> AbstractContextManager[Any]:
+        """Held while the model runs."""
+
+    @property
+    def unavailable(self) -> Mapping[str, str]:
+        """What it cannot do, and why."""
+
+    @property
+    def interventions(self) -> tuple[Intervention, ...]:
+        """Those it is seen with."""
+
+    def try_out(self) -> None:
+        """Compare an unlisted model with plain transformers."""
+
+    def boxes(self, prompt: Prompt) -> npt.NDArray[np.float64]:
+        """Where the image tokens of a prompt lie."""
+
+    def encode(self, stimulus: Any) -> Prompt:
+        """Return the prompt of a stimulus."""
+
+    def read(self, prompt: Prompt, *observers: Observer) -> Any:
+        """Run the forward pass over a prompt."""
+
+
+V = TypeVar("V", bound=Loaded)
 
 
 class Inside:
@@ -39,7 +84,7 @@ class Inside:
     def __init__(self, interventions: Sequence[Intervention] = ()) -> None:
         self.interventions = tuple(interventions)
 
-    def editing(self, vlm: Reader, prompt: Prompt) -> Editing | None:
+    def editing(self, vlm: Loaded, prompt: Prompt) -> Editing | None:
         """The interventions placed in a prompt; None if they change nothing there."""
         if not self.interventions:
             return None
@@ -47,7 +92,7 @@ class Inside:
         placed = Editing(self.interventions, layers, prompt, lambda: vlm.boxes(prompt))
         return None if placed.empty else placed
 
-    def resume(self, vlm: Reader, plain: Callable[..., Any], editing: Editing | None) -> Callable[..., Any]:
+    def resume(self, vlm: Loaded, plain: Callable[..., Any], editing: Editing | None) -> Callable[..., Any]:
         """The forward on further tokens of a prompt, under the interventions of its prefill."""
         if editing is None:
             return plain
@@ -63,7 +108,7 @@ class Inside:
 
 @contextmanager
 def reading(
-    vlm: Reader, prompt: Prompt, editing: Editing | None, observers: tuple[Observer, ...]
+    vlm: Loaded, prompt: Prompt, editing: Editing | None, observers: tuple[Observer, ...]
 ) -> Iterator[None]:
     """Within it, the forward pass over a prompt runs under interventions and is seen by observers."""
     plain = editing is None and not observers
@@ -103,7 +148,7 @@ def identity_of(identity: str, interventions: Sequence[Intervention]) -> str:
     return f"{plain}{_MARK}{digest(interventions)}" if interventions else plain
 
 
-def reason_against_prefill(vlm: Reader, owner: str) -> str:
+def reason_against_prefill(vlm: Loaded, owner: str) -> str:
     """Why a prefill of the VLM with the identity `owner` cannot be used with another."""
     if owner.partition(_MARK)[0] == vlm.identity.partition(_MARK)[0]:
         under = f"has {summary(vlm.interventions)}" if vlm.interventions else "has none"

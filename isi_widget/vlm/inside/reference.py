@@ -18,7 +18,7 @@ from isi_widget.vlm.inside.editing import check
 from isi_widget.vlm.inside.sites import sites
 
 if TYPE_CHECKING:
-    from isi_widget.vlm.model import VLM
+    from isi_widget.vlm.inside.door import Loaded
     from isi_widget.vlm.protocol import StimulusLike
 
 
@@ -58,7 +58,7 @@ class HeadOutputs:
                 self.sums[place] = self.sums.get(place, 0) + sums
 
 
-def reference_head(vlm: VLM, stimuli: Sequence[StimulusLike], layer: int, head: int) -> HeadReplace:
+def reference_head(vlm: Loaded, stimuli: Sequence[StimulusLike], layer: int, head: int) -> HeadReplace:
     """Replace a head by its mean over all prompt tokens of some stimuli.
 
     Parameters

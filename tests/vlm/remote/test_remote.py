@@ -51,7 +51,7 @@ from isi_widget.vlm.remote import server as remote_server
 pytest.importorskip("openai", reason="the openai client is not installed (pip install 'isi-widget[remote]')")
 
 #: What no server gives.
-INSIDE = {"attention", "segments", "image_map", "enumeration", "sampled_logprobs"}
+INSIDE = {"attention", "segments", "image_map", "enumeration", "interventions", "sampled_logprobs"}
 
 
 both = pytest.mark.parametrize("stream", [True, False])
