@@ -7,13 +7,11 @@ Checks, forms and tables are derived from it. Below are the settings of generati
 
 from __future__ import annotations
 
-import math
-import operator
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from isi_widget.errors import InputError
+from isi_widget import checks
 
 
 @dataclass(frozen=True)
@@ -100,39 +98,16 @@ class Setting:
         InputError
             Wrong type, or outside the limits.
         """
-        checked = self._read(value)
-        if checked is None or not self._fits(checked):
-            shown = checked if self.kind == "integer" and checked is not None else value
-            raise InputError(
-                f"{name} must be {self.rule}; got {shown!r:.200}.{' ' * bool(self.hint)}{self.hint}"
-            )
-        return checked
-
-    def _read(self, value: Any) -> Any:
-        """Return the value in the type of the setting; None for a wrong type."""
-        kind = self.kind
-        is_flag = type(value).__name__ in ("bool", "bool_")  # also NumPy's
-        if kind == "flag":  # refuse texts such as "no", which are truthy
-            return bool(value) if is_flag else None
-        if kind == "choice":
-            return value if isinstance(value, str) else None
-        if is_flag or isinstance(value, str):
-            return None
-        try:
-            return operator.index(value) if kind == "integer" else float(value)
-        except (TypeError, ValueError, OverflowError):
-            return None
-
-    def _fits(self, value: Any) -> bool:
-        if self.kind == "flag":
-            return True
-        if self.kind == "choice":
-            return value in [choice.value for choice in self.choices]
-        if isinstance(value, float) and not math.isfinite(value):
-            return False
+        words = {"wanted": self.rule, "hint": self.hint}
         low, high = self.minimum, self.maximum
-        above = low is None or (value > low if self.exclusive else value >= low)
-        return above and (high is None or value <= high)
+        if self.kind == "flag":
+            return checks.flag(value, name)
+        if self.kind == "choice":
+            return checks.one_of(value, name, [choice.value for choice in self.choices], **words)
+        if self.kind == "integer":
+            return checks.integer(value, name, low=low, high=high, **words)
+        bounds = {"above" if self.exclusive else "low": low, "high": high}
+        return checks.number(value, name, **bounds, **words)  # type: ignore[arg-type]
 
     def to_dict(self, name: str) -> dict[str, Any]:
         """Return a JSON-ready dict; `name` is its name in Python."""

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from isi_widget.checks import is_whole
 from isi_widget.errors import InputError
 
 if TYPE_CHECKING:
@@ -96,6 +97,6 @@ def size_of(image_size: tuple[int, int], width: int | None) -> tuple[int, int]:
     """(width, height) of a heat layer; see `heat_layer`."""
     if width is None:
         width = max(1, round(image_size[0] * min(1.0, LONGEST / max(image_size))))
-    if isinstance(width, bool) or not isinstance(width, int) or not 1 <= width <= 8192:
+    if not is_whole(width) or not 1 <= width <= 8192:
         raise InputError(f"width is {width!r}; expected a whole number of pixels from 1 to 8192.")
     return width, max(1, round(width * image_size[1] / image_size[0]))

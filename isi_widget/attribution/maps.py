@@ -25,6 +25,7 @@ from PIL import Image
 
 from isi_widget.attribution.heat import check_opacity, levels, rgba_image
 from isi_widget.attribution.places import Places
+from isi_widget.checks import is_whole
 from isi_widget.errors import InputError
 from isi_widget.files import records
 
@@ -296,11 +297,6 @@ _PLAIN = ("image_size", "tokens", "layers", "heads", "text_tokens", "text_segmen
 def _is_mass(mass: npt.NDArray[np.float32], text_mass: npt.NDArray[np.float32]) -> bool:
     total = mass.sum(axis=-1, dtype=np.float64) + text_mass.sum(axis=-1, dtype=np.float64)
     return bool((mass >= 0).all() and (text_mass >= 0).all() and (total <= 1 + 1e-3).all())
-
-
-def is_whole(value: object) -> bool:
-    """Whether a value is an integer of Python or NumPy, but not a bool."""
-    return isinstance(value, int | np.integer) and not isinstance(value, bool)
 
 
 def _positions(name: str, choice: Choice, offered: Sequence[int]) -> list[int]:

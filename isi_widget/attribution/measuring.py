@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
 from isi_widget.attribution.attention import check_answer
-from isi_widget.attribution.maps import AttentionMap, is_whole, listed
+from isi_widget.attribution.maps import AttentionMap, listed
+from isi_widget.checks import is_whole
 from isi_widget.errors import InputError
 from isi_widget.vlm.protocol import check_vlm_like
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import json
-import numbers
 import types
 import typing
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -18,6 +17,7 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 
 import numpy as np
 
+from isi_widget.checks import is_whole
 from isi_widget.errors import InputError
 
 MOST_BYTES = 300_000_000  # largest size of one record as JSON text
@@ -248,8 +248,7 @@ def _check_plain(value: Any, depth: int) -> None:
 
 
 def _is_whole(value: Any) -> bool:
-    kind = type(value)  # NumPy numbers are accepted, too
-    return kind is not bool and issubclass(kind, numbers.Integral) and bool(abs(value) < _LARGEST)
+    return is_whole(value) and bool(abs(value) < _LARGEST)
 
 
 def _is_float(value: Any, texts: bool) -> bool:

@@ -16,6 +16,7 @@ from typing import Any, ClassVar, TypeVar
 
 from PIL import Image
 
+from isi_widget.checks import is_whole
 from isi_widget.errors import InputError
 from isi_widget.stimulus import checks, effort
 from isi_widget.stimulus.code import stimulus_code
@@ -429,7 +430,7 @@ class Stimulus:
 
     def _index(self, index: int) -> int:
         count = len(self.operations)
-        if isinstance(index, bool) or not isinstance(index, int) or not -count <= index < count:
+        if not is_whole(index) or not -count <= index < count:
             raise InputError(f"There is no operation {index!r}; this stimulus has {count}, counted from 0.")
         return index % count
 

@@ -239,7 +239,7 @@ class Erase(_Effect):
         try:
             return checks.color(self.fill, self._name("fill"))
         except InputError as error:
-            raise InputError(f'{str(error)[:-1]}; or "mean", or "inpaint".') from None
+            raise InputError(f'{error} "mean" and "inpaint" are fills, too.') from None
 
     def bounds(self, size: tuple[int, int]) -> Bounds:
         """Return the region's box on whole pixels, inside the image."""

@@ -18,13 +18,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from isi_widget import checks
 from isi_widget.errors import InputError
 from isi_widget.files import records
 from isi_widget.files.writing import write_file
 from isi_widget.segments import GROUPS as SEGMENTS
 from isi_widget.segments import INPUTS
 from isi_widget.text import all_repaired
-from isi_widget.trial.settings import Settings, check_fields
+from isi_widget.trial.settings import Settings
 from isi_widget.uncertainty.bootstrap import LEADING, NAMES, Interval, check_level, percentile_interval
 
 if TYPE_CHECKING:
@@ -354,14 +355,14 @@ def read(record: Mapping[str, Any]) -> tuple[Averages, int]:
 
 
 def _read(record: Mapping[str, Any]) -> tuple[Averages, int]:
-    check_fields(_TITLE, record, ("schema",), record)
+    checks.fields(_TITLE, record, ("schema",), record)
     if record["schema"] != SCHEMA:
         raise InputError(
             f"These are no averages of schema {SCHEMA}: got schema {record['schema']!r}. Make them again "
             "with isi.averages(...)."
         )
     known = {item.name for item in fields(Averages)} | {"schema", "size", "columns"}
-    check_fields(_TITLE, record, known - {"skipped"}, known)
+    checks.fields(_TITLE, record, known - {"skipped"}, known)
     own = {name: value for name, value in record.items() if name not in ("rows", "skipped")}
     records.check_values(Averages, _TITLE, own)
     records.check_model(_TITLE, record["model"])

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from isi_widget import checks
 from isi_widget.answer import Answer
 from isi_widget.attribution import AttentionShares
 from isi_widget.errors import InputError
@@ -19,7 +20,7 @@ from isi_widget.files import records
 from isi_widget.stimulus import Picture, Stimulus
 from isi_widget.text import repaired
 from isi_widget.text.correctness import Judgement, judge
-from isi_widget.trial.settings import Settings, check_fields
+from isi_widget.trial.settings import Settings
 from isi_widget.uncertainty import Uncertainty
 from isi_widget.uncertainty.bootstrap import LEADING
 
@@ -147,13 +148,13 @@ class Trial:
         """
         every = fields(cls)
         needed = [item.name for item in every if item.default is item.default_factory is MISSING]
-        check_fields("a trial", record, (), record)
+        checks.fields("a trial", record, (), record)
         if record.get("schema") != SCHEMA:
             raise InputError(
                 f"This is not a trial of schema {SCHEMA}: got schema {record.get('schema')!r}. "
                 "Use a dict made by Trial.to_dict()."
             )
-        check_fields("a trial", record, needed, {"schema", *(item.name for item in every)})
+        checks.fields("a trial", record, needed, {"schema", *(item.name for item in every)})
         data = _unpack(dict(record))
         del data["schema"]
         records.check_values(cls, "a trial", data)

@@ -8,10 +8,11 @@ docs are all derived from it (`Settings.schema`). Plain data, no torch. Not for 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
+from isi_widget import checks
 from isi_widget import setting as of
 from isi_widget.errors import InputError
 from isi_widget.files import records
@@ -22,21 +23,6 @@ MEASURES = ("answer", "uncertainty", "attention")
 #: Former names of settings in older records.
 RENAMED = {"what": "measures", "strict": "strict_entailment"}
 _F = TypeVar("_F", bound=Callable[..., Any])
-
-
-def check_fields(title: str, record: object, required: Collection[str], known: Collection[str]) -> None:
-    """Refuse a record that is not an object, lacks a field, or has an unknown field."""
-    if not isinstance(record, Mapping):
-        raise InputError(
-            f"A record of {title} must be a dict made by to_dict(); got {type(record).__name__}."
-        )
-    if missing := [name for name in required if name not in record]:
-        raise InputError(f"This is no complete record of {title}: it lacks {', '.join(missing)}.")
-    if unknown := [str(name) for name in record if name not in known]:
-        raise InputError(
-            f"This record of {title} has fields that are not known here: {', '.join(unknown)}. It may be of "
-            "a newer isi-widget: upgrade to read it."
-        )
 
 
 def names_of(measures: object) -> tuple[Any, ...]:
@@ -149,7 +135,7 @@ class Settings:
     def from_dict(cls, record: Mapping[str, Any]) -> Settings:
         """Read what `to_dict` made; what an older record lacks gets its default."""
         given = {RENAMED.get(name, name): value for name, value in record.items()}
-        check_fields("settings", given, required=(), known=cls.__dataclass_fields__)
+        checks.fields("settings", given, required=(), known=cls.__dataclass_fields__)
         records.check_values(cls, "settings", given)
         return cls(**given)
 

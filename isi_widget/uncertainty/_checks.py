@@ -81,10 +81,3 @@ def ids_and_values(cluster_ids: Sequence[int] | Ints, log_likelihoods: Any) -> t
             f"One log-likelihood per answer is needed; got {len(ids)} cluster ids, {len(values)} values."
         )
     return ids, values
-
-
-def whole_number(value: Any, name: str, minimum: int) -> int:
-    """Return a whole number of at least `minimum`; True and 3.0 are not."""
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < minimum:
-        raise InputError(f"{name} is a whole number of at least {minimum}, not {value!r}.")
-    return int(value)

@@ -17,8 +17,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from isi_widget import checks
 from isi_widget.errors import InputError
-from isi_widget.uncertainty._checks import Floats, Ints, distance_matrix, ids_and_values, whole_number
+from isi_widget.uncertainty._checks import Floats, Ints, distance_matrix, ids_and_values
 from isi_widget.uncertainty.entropy import ROUNDING
 
 Interval = tuple[float, float]
@@ -59,8 +60,8 @@ def bootstrap_entropies(
     """
     ids, ll = ids_and_values(cluster_ids, log_likelihoods)
     d = distance_matrix(distances, len(ll))
-    whole_number(resamples, "resamples", 1)
-    whole_number(seed, "seed", 0)
+    checks.integer(resamples, "resamples", low=1)
+    checks.integer(seed, "seed", low=0)
     n, random = len(ll), np.random.default_rng(seed)
     parts: list[dict[str, Floats]] = []
     step = max(1, _CELLS // n)

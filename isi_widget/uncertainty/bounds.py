@@ -29,8 +29,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from isi_widget import checks
 from isi_widget.errors import InputError
-from isi_widget.uncertainty._checks import Floats, vector, whole_number
+from isi_widget.uncertainty._checks import Floats, vector
 
 #: A smaller rest is rounding error of probabilities that sum to 1.
 _NOTHING = 1e-12
@@ -77,7 +78,7 @@ def entropy_bounds(masses: npt.ArrayLike, *, further: int | None = None) -> Entr
             "The masses of the meanings are not negative and sum to at most 1, above 0; they sum to "
             f"{total:.6g}."
         )
-    count = len(known) if further is None else whole_number(further, "further", 0)
+    count = len(known) if further is None else checks.integer(further, "further", low=0)
     rest = max(0.0, 1.0 - total)
     if rest < _NOTHING:
         entropy = _entropy(known / total)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from isi_widget.checks import is_whole
 from isi_widget.errors import InputError
 
 CONTRADICTION, NEUTRAL, ENTAILMENT = 0, 1, 2
@@ -49,7 +50,7 @@ def cluster(relation: Relation, n: int, strict: bool = True) -> list[int]:
 
     Source: Kuhn, Gal & Farquhar, ICLR 2023, algorithm 1; Farquhar, Kossen, Kuhn & Gal, Nature 630, 2024.
     """
-    if isinstance(n, bool) or not isinstance(n, int) or n < 1:
+    if not is_whole(n) or n < 1:
         raise InputError(f"Clustering needs at least one answer; n is {n!r}.")
     founders: list[int] = []
     ids: list[int] = []

@@ -16,9 +16,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from isi_widget import checks
 from isi_widget.errors import InputError
 from isi_widget.readable import html_table
-from isi_widget.uncertainty._checks import Floats, Ints, contiguous, distance_matrix, whole_number
+from isi_widget.uncertainty._checks import Floats, Ints, contiguous, distance_matrix
 from isi_widget.uncertainty.bootstrap import (
     LEADING,
     NAMES,
@@ -156,12 +157,12 @@ def entropy_curve(
     """
     ids, ll, d = _parts(uncertainty, name, distances)
     check_level(level)
-    whole_number(subsamples, "subsamples", 1)
-    whole_number(seed, "seed", 0)
+    checks.integer(subsamples, "subsamples", low=1)
+    checks.integer(seed, "seed", low=0)
     n = len(ids)
     if sizes is None:
         sizes = sorted(set(np.linspace(1, n, min(n, _SIZES)).round().astype(int).tolist()))
-    if not len(sizes) or any(whole_number(size, "A size", 1) > n for size in sizes):
+    if not len(sizes) or any(checks.integer(size, "A size", low=1) > n for size in sizes):
         raise InputError(f"sizes are numbers of answers from 1 to {n}; got {list(sizes)}.")
     if name == LEADING:
         return _curve_of_posterior(uncertainty, [int(size) for size in sizes], level, subsamples, seed)
@@ -219,8 +220,8 @@ def samples_needed(
     ids, ll, d = _parts(uncertainty, name, distances)
     if isinstance(width, bool) or not (math.isfinite(width) and width > 0):
         raise InputError(f"width is a number above 0, in the unit of the entropy; got {width!r}.")
-    whole_number(resamples, "resamples", 1)
-    whole_number(seed, "seed", 0)
+    checks.integer(resamples, "resamples", low=1)
+    checks.integer(seed, "seed", low=0)
     n = len(ids)
     if name == LEADING:
         posterior, level = uncertainty.posterior, uncertainty.level

@@ -17,9 +17,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from isi_widget import checks
 from isi_widget.errors import InputError
 from isi_widget.files import records
-from isi_widget.uncertainty._checks import Floats, Ints, entailment_probabilities, vector, whole_number
+from isi_widget.uncertainty._checks import Floats, Ints, entailment_probabilities, vector
 from isi_widget.uncertainty.clusters import CONTRADICTION, ENTAILMENT, NEUTRAL
 from isi_widget.uncertainty.entropy import discrete_semantic_entropy, semantic_entropy
 
@@ -84,8 +85,8 @@ def order_dependence(
     InputError : wrong shape, unknown relation, number out of range.
     """
     same = same_meanings(judgements, strict)
-    whole_number(permutations, "permutations", 1)
-    whole_number(seed, "seed", 0)
+    checks.integer(permutations, "permutations", low=1)
+    checks.integer(seed, "seed", low=0)
     n = len(same)
     shares = None if weights is None else vector(weights, "weights")
     if shares is not None and (len(shares) != n or (shares <= 0).any()):

@@ -35,8 +35,9 @@ from functools import cache
 
 import numpy as np
 
+from isi_widget import checks
 from isi_widget.errors import InputError
-from isi_widget.uncertainty._checks import Floats, Ints, contiguous, vector, whole_number
+from isi_widget.uncertainty._checks import Floats, Ints, contiguous, vector
 from isi_widget.uncertainty.entropy import ROUNDING
 
 _GRID = np.exp(np.linspace(math.log(1e-3), math.log(300.0), 70))
@@ -79,8 +80,8 @@ class MeaningPosterior:
         """Draw the masses of all meanings, float [draws, K + number of unseen meanings]; each row
         sums to 1.
         """
-        whole_number(draws, "draws", 1)
-        whole_number(seed, "seed", 0)
+        checks.integer(draws, "draws", low=1)
+        checks.integer(seed, "seed", low=0)
         k, rest = len(self.counts), self.rest
         if rest == 0.0:
             return np.tile(self.known / self.known.sum(), (draws, 1))
@@ -104,7 +105,7 @@ class MeaningPosterior:
 
     def after(self, more: int, seed: int = 0) -> MeaningPosterior:
         """Simulate `more` further samples from one draw and return the posterior after them."""
-        whole_number(more, "more", 0)
+        checks.integer(more, "more", low=0)
         k, rest = len(self.counts), self.rest
         if more == 0 or rest == 0.0:
             return self

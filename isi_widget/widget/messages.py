@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields
 from typing import Any
 
+from isi_widget.checks import is_whole
 from isi_widget.errors import InputError
 from isi_widget.widget import protocol
 from isi_widget.widget.protocol import check_text, check_whole, short
@@ -43,7 +44,7 @@ def _whole(name: str) -> Any:
 def _trial(value: Any) -> int:
     if isinstance(value, float) and value.is_integer():
         value = int(value)  # JSON knows one kind of number
-    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= protocol.MAX_SEED:
+    if not is_whole(value) or not 1 <= value <= protocol.MAX_SEED:
         raise InputError(f"trial must be the number of a trial, from 1; got {short(value)}.")
     return value
 
@@ -60,7 +61,7 @@ def _indexes(value: Any) -> tuple[int, ...]:
     if not isinstance(value, list) or not 1 <= len(value) <= MAX_THUMBNAILS:
         raise InputError(f"indexes must be a list of 1 to {MAX_THUMBNAILS}, not {short(value)}.")
     for index in value:
-        if isinstance(index, bool) or not isinstance(index, int):
+        if not is_whole(index):
             raise InputError(f"indexes must be whole numbers, not {short(index)}.")
     return tuple(value)
 

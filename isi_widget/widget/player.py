@@ -21,6 +21,7 @@ from PIL import Image, ImageDraw, ImageFont
 from isi_widget.attribution.heat import check_opacity, rgba_image
 from isi_widget.attribution.maps import AttentionMap, Choice, Scale
 from isi_widget.attribution.measuring import measure_attention_map
+from isi_widget.checks import is_whole
 from isi_widget.errors import InputError
 from isi_widget.report.style import SEGMENT_COLORS
 from isi_widget.stimulus import Stimulus
@@ -89,7 +90,7 @@ class AttentionPlayer(widgets.VBox):
         ipycanvas = _ipycanvas()
         _check_choices(over, token, layer, scale)
         check_opacity(opacity)
-        if isinstance(interval, bool) or not isinstance(interval, int) or interval < 20:
+        if not is_whole(interval) or interval < 20:
             raise InputError(f"interval is {interval!r}; expected milliseconds, a whole number from 20 on.")
         self.attention, picture = _measured(source, stimulus, vlm)
         self._over, self._choice, self._scale = over, (token, layer, head), scale
@@ -266,7 +267,7 @@ class AttentionPlayer(widgets.VBox):
         canvas.set_trait("image_data", _png(layer))
 
     def _checked(self, step: int) -> int:
-        if isinstance(step, bool) or not isinstance(step, int | np.integer) or not 0 <= step < self.steps:
+        if not is_whole(step) or not 0 <= step < self.steps:
             raise InputError(f"step is {step!r}; expected a whole number from 0 to {self.steps - 1}.")
         return int(step)
 

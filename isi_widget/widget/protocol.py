@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from isi_widget.checks import is_whole
 from isi_widget.errors import InputError
 from isi_widget.stimulus.regions import MOST_POINTS
 from isi_widget.text import all_repaired, repaired
@@ -101,9 +102,7 @@ def check_tool(value: Any) -> str:
 
 def check_selected(value: Any, operations: Sequence[Mapping[str, Any]]) -> list[int]:
     """The places of drawings among `operations`, rising and without repeats."""
-    if not isinstance(value, list | tuple) or any(
-        isinstance(index, bool) or not isinstance(index, int) for index in value
-    ):
+    if not isinstance(value, list | tuple) or any(not is_whole(index) for index in value):
         raise InputError(f"selected must be a list of whole numbers, not {short(value)}.")
     drawings = [index for index, operation in enumerate(operations) if is_drawing(operation)]
     for index in value:
@@ -112,7 +111,7 @@ def check_selected(value: Any, operations: Sequence[Mapping[str, Any]]) -> list[
                 f"selected: operation {short(index)} is no drawing; of the {len(operations)} operations, "
                 f"counted from 0, these are: {short(drawings)}."
             )
-    return sorted(set(value))
+    return sorted(set(map(int, value)))
 
 
 def is_drawing(operation: Mapping[str, Any]) -> bool:
@@ -235,9 +234,9 @@ def check_note(text: Any) -> str:
 
 def check_index(value: Any, count: int) -> int:
     """An index into a data set of `count` observations."""
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < count:
+    if not is_whole(value) or not 0 <= value < count:
         raise InputError(f"The observation must be a whole number from 0 to {count - 1}, not {short(value)}.")
-    return value
+    return int(value)
 
 
 def check_edit(value: Any) -> int:
@@ -247,11 +246,11 @@ def check_edit(value: Any) -> int:
 
 def check_shown(value: Any, numbers: Collection[int]) -> int:
     """The number of a trial that is there; -1 is none."""
-    if isinstance(value, bool) or not isinstance(value, int) or not (value == -1 or value in numbers):
+    if not is_whole(value) or not (value == -1 or value in numbers):
         raise InputError(
             f"shown must be the number of one of the {len(numbers)} trials, or -1; not {short(value)}."
         )
-    return value
+    return int(value)
 
 
 def check_pinned(value: Any, numbers: Collection[int]) -> list[int]:
@@ -259,9 +258,9 @@ def check_pinned(value: Any, numbers: Collection[int]) -> list[int]:
     if not isinstance(value, list | tuple) or len(value) > len(numbers):
         raise InputError(f"pinned must be a list of numbers of trials, not {short(value)}.")
     for number in value:
-        if isinstance(number, bool) or not isinstance(number, int) or number not in numbers:
+        if not is_whole(number) or number not in numbers:
             raise InputError(f"pinned has {short(number)}, which is not the number of a trial.")
-    return sorted(set(value))
+    return sorted(set(map(int, value)))
 
 
 def check_keys(where: str, value: Mapping[Any, Any], required: set[str], optional: set[str]) -> None:
@@ -323,9 +322,9 @@ def _bounded(key: Any, value: Any, nested: bool = False) -> bool:
 
 def check_whole(name: str, value: Any) -> int:
     """A whole number from 0 of ordinary size."""
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MAX_NUMBER:
+    if not is_whole(value) or not 0 <= value <= MAX_NUMBER:
         raise InputError(f"{name} must be a whole number from 0, not {short(value)}.")
-    return value
+    return int(value)
 
 
 def check_text(name: str, value: Any, longest: int) -> str:

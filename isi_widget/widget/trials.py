@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from isi_widget.checks import is_whole
 from isi_widget.errors import InputError
 from isi_widget.tables import to_csv
 from isi_widget.trial import Trial
@@ -90,7 +91,7 @@ class History:
             if found is None:
                 raise InputError("This trial is not one of this probe's: it was made elsewhere, or deleted.")
             return found
-        if isinstance(trial, bool) or not isinstance(trial, int) or trial not in self._trials:
+        if not is_whole(trial) or trial not in self._trials:
             there = _listed(self._trials)
             raise InputError(f"There is no trial {trial!r}; there {there}.")
         return trial

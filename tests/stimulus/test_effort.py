@@ -181,11 +181,11 @@ def test_points_checked_all_at_once_are_those_checked_one_by_one() -> None:
 @pytest.mark.parametrize(
     ("points", "message"),
     [
-        ([[0, 0], [1, True], [2, 2]], "point 1, must be a number, got True"),
+        ([[0, 0], [1, True], [2, 2]], "point 1, must be a number.*; got True"),
         ([[0, 0], [1, float("nan")], [2, 2]], "point 1, must be a finite number"),
         ([[0, 0], [1, 10**400], [2, 2]], "point 1, must be a finite number"),
-        ([[0, 0], [1, 2e6], [2, 2]], "point 1, must lie between"),
-        ([[0, 0], [1, 2, 3], [2, 2]], r"point 1, must be \[x, y\], got 3 values"),
+        ([[0, 0], [1, 2e6], [2, 2]], "point 1, must be a number from"),
+        ([[0, 0], [1, 2, 3], [2, 2]], r"point 1, must be \[x, y\]; got 3 values"),
         ([[0, 0], ["1", 2], [2, 2]], "point 1, must be a number"),
         (np.zeros((3, 3)), r"must be \[x, y\]"),
         (np.zeros((3, 2), bool), "must be a number"),

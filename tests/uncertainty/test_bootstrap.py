@@ -98,9 +98,9 @@ def test_bias_and_coverage_are_as_the_docs_say(probabilities, n, error, coverage
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"resamples": 0}, "resamples is a whole number"),
-        ({"resamples": 1.5}, "resamples is a whole number"),
-        ({"seed": -1}, "seed is a whole number"),
+        ({"resamples": 0}, "resamples must be a whole number"),
+        ({"resamples": 1.5}, "resamples must be a whole number"),
+        ({"seed": -1}, "seed must be a whole number"),
         ({"level": 1.0}, "level lies between"),
         ({"level": math.nan}, "level lies between"),
     ],

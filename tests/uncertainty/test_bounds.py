@@ -118,8 +118,8 @@ def test_water_fills_the_lowest_first():
         ([0.9, 0.2], {}, "sum to 1.1"),
         ([0.9, -0.2], {}, "not negative"),
         ([math.nan], {}, "NaN"),
-        ([0.5], {"further": -1}, "further is a whole number"),
-        ([0.5], {"further": 1.5}, "further is a whole number"),
+        ([0.5], {"further": -1}, "further must be a whole number"),
+        ([0.5], {"further": 1.5}, "further must be a whole number"),
     ],
 )
 def test_masses_without_meaning_are_refused(masses, arguments, message):

@@ -235,11 +235,11 @@ def test_predictions_are_as_good_as_the_docs_say(row):
         ({"name": "rao_quadratic_entropy"}, "Rao's entropy needs distances"),
         ({"name": "rao_quadratic_entropy", "distances": np.zeros((2, 2))}, "shape"),
         ({"sizes": [7]}, "from 1 to 6"),
-        ({"sizes": [0]}, "A size is a whole number"),
+        ({"sizes": [0]}, "A size must be a whole number"),
         ({"sizes": []}, "from 1 to 6"),
-        ({"subsamples": 0}, "subsamples is a whole number"),
+        ({"subsamples": 0}, "subsamples must be a whole number"),
         ({"level": 1.0}, "level lies between"),
-        ({"seed": -1}, "seed is a whole number"),
+        ({"seed": -1}, "seed must be a whole number"),
     ],
 )
 def test_bad_input_of_the_curve(settings, message):

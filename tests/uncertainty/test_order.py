@@ -141,8 +141,8 @@ def test_many_answers():
         ([2, 2], {}, "Relations are whole numbers"),
         (np.zeros((0, 0), dtype=int), {}, "Relations are whole numbers"),
         (np.ones((2, 2, 3)), {}, "sum to 1"),
-        ([[2]], {"permutations": 0}, "permutations is a whole number"),
-        ([[2]], {"seed": -1}, "seed is a whole number"),
+        ([[2]], {"permutations": 0}, "permutations must be a whole number"),
+        ([[2]], {"seed": -1}, "seed must be a whole number"),
     ],
 )
 def test_bad_input(judgements, settings, message):

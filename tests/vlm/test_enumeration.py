@@ -273,9 +273,9 @@ def test_it_can_be_stopped_and_says_how_far_it_is():
         ({"mass": math.nan}, "mass must be .* got nan"),
         ({"budget": 0}, "budget must be .* got 0"),
         ({"budget": 2.5}, "whole number from 1 to 100000"),
-        ({"temperature": 0}, "temperature is 0"),
-        ({"top_p": 0}, "top_p is 0"),
-        ({"max_new_tokens": 0}, "max_new_tokens is 0"),
+        ({"temperature": 0}, "temperature must be .*; got 0"),
+        ({"top_p": 0}, "top_p must be .*; got 0"),
+        ({"max_new_tokens": 0}, "max_new_tokens must be .*; got 0"),
     ],
 )
 def test_settings_without_meaning_are_refused(settings, message):

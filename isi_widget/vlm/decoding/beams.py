@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from isi_widget.errors import InputError
+from isi_widget import checks
 from isi_widget.vlm.decoding.cache import fork
-from isi_widget.vlm.decoding.loop import Cancel, Prefill, Row, is_whole, next_logits, poll
+from isi_widget.vlm.decoding.loop import Cancel, Prefill, Row, next_logits, poll
 
 
 @dataclass(frozen=True)
@@ -41,8 +41,7 @@ def beam_search(
     InputError
         If `num_beams` is not a whole number from 2 to 64.
     """
-    if not is_whole(num_beams) or not 2 <= num_beams <= 64:
-        raise InputError(f"num_beams is {num_beams!r}; give a whole number from 1 (greedy) to 64.")
+    checks.integer(num_beams, "num_beams", low=2, high=64, hint="1 is greedy decoding.")
     device = prefill.logits.device
     ends = torch.tensor(sorted(eos_ids), dtype=torch.long, device=device)
     # Enough candidates that `num_beams` open ones remain if all others end here.

@@ -8,14 +8,15 @@ apart. Not for turning stimuli into prompts (see `prompt.py`) nor for beams (see
 
 from __future__ import annotations
 
-import numbers
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from isi_widget.errors import Cancelled, InputError
+from isi_widget import checks
+from isi_widget.errors import Cancelled
+from isi_widget.setting import SAMPLES, TEMPERATURE, TOP_K, TOP_P
 from isi_widget.vlm.decoding.cache import fork, row_bytes
 from isi_widget.vlm.prompts.prompt import Prompt
 
@@ -190,48 +191,23 @@ def _mix(seed: int, row: int) -> int:
     return state >> 1
 
 
-def is_whole(value: object) -> bool:
-    """Whether a value is an integer of any kind, but not a bool."""
-    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
-
-
-def is_real(value: object) -> bool:
-    """Whether a value is a number of any real kind, but not a bool."""
-    return isinstance(value, numbers.Real) and not isinstance(value, bool)
-
-
 def check_sampling(temperature: float, top_k: int, top_p: float, seed: int) -> None:
     """Refuse sampling settings that have no meaning."""
-    if not is_real(temperature) or not 0 < temperature < float("inf"):
-        raise InputError(
-            f"temperature is {temperature!r}; sampling needs a number above 0. For the single most likely "
-            "answer use vlm.answer(stimulus)."
-        )
-    if not is_whole(top_k) or top_k < 0:
-        raise InputError(f"top_k is {top_k!r}; give a whole number of tokens, or 0 to keep all.")
-    if not is_real(top_p) or not 0 < top_p <= 1:
-        raise InputError(
-            f"top_p is {top_p!r}; give a probability above 0 and at most 1 (1 keeps all tokens)."
-        )
-    if not is_whole(seed):
-        raise InputError(f"seed is {seed!r}; give an integer.")
+    TEMPERATURE.check("temperature", temperature)
+    TOP_K.check("top_k", top_k)
+    TOP_P.check("top_p", top_p)
+    checks.integer(seed, "seed")
 
 
 def check_lengths(max_new_tokens: int, min_new_tokens: int) -> None:
     """Refuse answer lengths that have no meaning."""
-    if not is_whole(max_new_tokens) or max_new_tokens < 1:
-        raise InputError(f"max_new_tokens is {max_new_tokens!r}; give a whole number of at least 1.")
-    if not is_whole(min_new_tokens) or not 0 <= min_new_tokens <= max_new_tokens:
-        raise InputError(
-            f"min_new_tokens is {min_new_tokens!r}; give a whole number from 0 to max_new_tokens "
-            f"({max_new_tokens})."
-        )
+    most = checks.integer(max_new_tokens, "max_new_tokens", low=1)
+    checks.integer(min_new_tokens, "min_new_tokens", low=0, high=most, hint="max_new_tokens is the limit.")
 
 
 def check_samples(n: int) -> None:
     """Refuse a number of samples that has no meaning or would never end."""
-    if not is_whole(n) or not 1 <= n <= MAX_SAMPLES:
-        raise InputError(f"The number of samples is {n!r}; give a whole number from 1 to {MAX_SAMPLES}.")
+    SAMPLES.check("The number of samples", n)
 
 
 def poll(cancel: Cancel | None) -> None:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import inspect
 import json
-import math
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from isi_widget import checks
 from isi_widget.errors import InputError
 from isi_widget.text import repaired
-from isi_widget.vlm.decoding import loop as decoding
 from isi_widget.vlm.prompts.turns import checked_history, checked_system
 from isi_widget.vlm.remote.model import FIELDS, RemoteVLM
 from isi_widget.vlm.remote.server import Server, check_openai
@@ -147,12 +146,9 @@ def _check_arguments(model: object, api_key_env: object, **given: Any) -> None:
             "api_key_env must be the name of an environment variable in upper case, such as "
             "'OPENAI_API_KEY', or None; not the key itself."
         )
-    timeout = given["timeout"]
-    if not decoding.is_real(timeout) or not 0 < timeout < math.inf:
-        raise InputError(f"timeout must be a number of seconds above 0; got {timeout!r}.")
+    checks.number(given["timeout"], "timeout", above=0, hint="It counts seconds.")
     for name, low, high in (("max_retries", 0, 100), ("concurrency", 1, 64)):
-        if not decoding.is_whole(given[name]) or not low <= given[name] <= high:
-            raise InputError(f"{name} must be a whole number from {low} to {high}; got {given[name]!r}.")
+        checks.integer(given[name], name, low=low, high=high)
     if given["detail"] not in (None, "low", "high", "auto"):
         raise InputError(f"detail must be None, 'low', 'high' or 'auto'; got {given['detail']!r}.")
     fields = given["fields"] or {}
