@@ -113,10 +113,10 @@ class Run:
 
 
 @dataclass(frozen=True)
-class Cancel:
-    """Stop the run `id`; an empty id stops whatever runs or waits."""
+class Cancel(Asked):
+    """Stop the run of this id; an empty one stops whatever runs or waits."""
 
-    id: str = _checked(_id, "")
+    run: str = _checked(_id, "")
 
 
 @dataclass(frozen=True)

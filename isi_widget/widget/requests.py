@@ -138,7 +138,7 @@ class Requests:
         self._probe._runs.start(asked.id, asked.measures, asked.settings or {})
 
     def _on_cancel(self, asked: messages.Cancel) -> None:
-        self._probe._runs.controller.cancel(asked.id)
+        self._probe._runs.controller.cancel(asked.run)
 
     def _on_load(self, asked: messages.Load) -> None:
         self._probe._runs.load(asked.id, Source(asked.name, {"quantization": asked.quantization}))

@@ -126,7 +126,7 @@ const tokens = (words) => words.map((text, i) => {
   const others = [" Yes", " a", " one", " something", ""].map((other, j) => ({ text: other, logprob: Math.log((1 - p) * [0.5, 0.2, 0.1, 0.05, 0.02][j]) }));
   return { text, logprob: Math.log(p), alternatives: others };
 });
-const entropy = (name, label, value, low, high, maximum, unit, definition) => ({ name, label, value, low, high, maximum, unit, definition });
+const entropy = (name, label, value, low, high, maximum, unit, definition) => ({ name, label, value, low, high, scale: maximum ?? 2, unit, definition });
 
 export class FakeModel {
   constructor() {
@@ -139,7 +139,7 @@ export class FakeModel {
       observation_index: 0,
       document: { version: 1, operations: [], past: [], future: [] },
       settings: { samples: 10, temperature: 0.9, seed: 0, max_new_tokens: 64, strict: false },
-      status: { state: "idle", id: null, what: [], stage: "", done: 0, total: 0, queued: 0 },
+      status: { state: "idle", id: null, measures: [], stage: "", done: 0, total: 0, queued: 0 },
       error: null,
       trials: [],
       notes: {},
@@ -162,12 +162,19 @@ export class FakeModel {
   on(event, f) { this.listeners.push([event, f]); }
   off(event, f) { this.listeners = this.listeners.filter(([e, g]) => e !== event || g !== f); }
   emit(event, ...args) { for (const [e, f] of [...this.listeners]) if (e === event) f(...args); }
-  put(name, value) { this.traits[name] = value; this.emit(`change:${name}`); }
+  put(name, value) {
+    this.traits[name] = value;
+    this.emit(`change:${name}`);
+    // each trial travels in a trait of its own
+    if (name === "trials") for (let at = 0; at < 50; at++) this.put(`_entry_${at}`, value[at] ?? null);
+  }
+  answer({ kind, id }, fields = {}, buffers = [], delay = 30) { setTimeout(() => this.emit("msg:custom", { kind, id, ...fields }, buffers), delay); }
   send(message) {
     this.sent.push(message);
     if (message.kind === "run") void this.run(message);
-    if (message.kind === "models") setTimeout(() => this.emit("msg:custom", { kind: "models", models: MODELS, free: 11 * GIB, held: 0, device: "cpu" }, []), 30);
-    if (message.kind === "editor") void fetch("/isi_widget/static/editor.js").then((r) => r.text()).then((text) => this.emit("msg:custom", { kind: "editor", text }, []));
+    if (message.kind === "models") this.answer(message, { models: MODELS, free: 11 * GIB, held: 0, device: "cpu" });
+    if (message.kind === "editor") void fetch("/isi_widget/static/editor.js").then((r) => r.text()).then((text) => this.answer(message, { text }));
+    if (["run", "load", "cancel", "note", "delete", "restore"].includes(message.kind)) this.answer({ kind: "done", id: message.id });
     if (message.kind === "note") this.put("notes", { ...this.traits.notes, [message.trial]: message.text });
     if (message.kind === "delete") {
       const rest = this.traits.trials.filter((trial) => trial.id !== message.trial);
@@ -181,14 +188,14 @@ export class FakeModel {
       this.put("shown", message.trial);
       void this.render();
     }
-    if (message.kind === "export") setTimeout(() => this.emit("msg:custom", { kind: "export", id: message.id, name: `trials.${message.format}`, type: "text/plain" }, [new DataView(new Uint8Array([123, 125]).buffer)]), 30);
+    if (message.kind === "export") this.answer(message, { name: `trials.${message.format}`, type: "text/plain" }, [new DataView(new Uint8Array([123, 125]).buffer)]);
     if (message.kind === "load") void this.load(message);
     if (message.kind === "cancel") { this.cancelled = true; this.put("status", { ...this.traits.status, state: "cancelling" }); }
-    if (message.kind === "code") setTimeout(() => this.emit("msg:custom", { kind: "code", id: message.id, text: "import isi_widget as isi\n\nobs = isi.datasets.scenes()[0]\ns = obs.stimulus()\ns = s.box(252, 72, 156, 156, color=\"#000000\")\n" }, []), 30);
+    if (message.kind === "code") this.answer(message, { text: "import isi_widget as isi\n\nobs = isi.datasets.scenes()[0]\ns = obs.stimulus()\ns = s.box(252, 72, 156, 156, color=\"#000000\")\n" });
   }
   async load({ id, name, quantization }) {
     this.cancelled = false;
-    const status = { state: "running", id, what: ["load"], stage: "model", total: 100, queued: 0 };
+    const status = { state: "running", id, measures: ["load"], stage: "model", total: 100, queued: 0 };
     const idle = { ...status, state: "idle", id: null, stage: "", done: 0, total: 0 };
     for (let done = 0; done <= 100; done += 2) {
       if (this.cancelled) return this.put("status", idle);
@@ -225,10 +232,10 @@ export class FakeModel {
     this.put("base_preview", { ...facts, data: await jpeg(base) });
     this.put("preview", { ...facts, data: await jpeg(this.picture) });
   }
-  async run({ id, what }) {
+  async run({ id, measures }) {
     this.cancelled = false;
-    const stages = what.flatMap((w) => (w === "uncertainty" ? ["samples", "clusters"] : [w]));
-    const status = { state: "running", id, what, stage: "", done: 0, total: 0, queued: 0 };
+    const stages = measures.flatMap((w) => (w === "uncertainty" ? ["samples", "clusters"] : [w]));
+    const status = { state: "running", id, measures, stage: "", done: 0, total: 0, queued: 0 };
     const said = { answer: null, samples: [] };
     for (const stage of stages) {
       for (let done = 0; done <= 10; done++) {
@@ -241,11 +248,11 @@ export class FakeModel {
         await new Promise((go) => setTimeout(go, this.hold ? 1e6 : 40));
       }
     }
-    await this.finish(what);
+    await this.finish(measures);
     this.put("status", { ...status, state: "idle", id: null });
     this.emit("msg:custom", { kind: "result", id, trial: this.traits.shown }, []);
   }
-  async finish(what) {
+  async finish(measures) {
     const n = (this.traits.trials.at(-1)?.id ?? 0) + 1;
     const wrong = this.traits.document.operations.length > 0;
     const { context, question, truth, image_preset, context_preset, key } = this.inputs;
@@ -253,12 +260,12 @@ export class FakeModel {
       question, context, truth, image_preset, context_preset, operations: this.traits.document.operations, model: "embedded",
       notes: this.notes ?? [],
       settings: this.traits.settings, seconds: { answer: 0.08, samples: 0.2, clusters: 0.05, attention: 0.04, total: 0.37 }, code: "isi.run_trial(vlm, s)",
-      answer: what.includes("answer") ? {
+      answer: measures.includes("answer") ? {
         text: wrong ? "No, there is no red star." : "Yes, I can see a red star.", correct: truth === null ? null : !wrong,
         tokens: tokens(wrong ? ["No", ",", " there", " is", " no", " red", " star", "."] : ["Yes", ",", " I", " can", " see", " a", " red", " star", "."]),
         yes_no: wrong ? { yes: 0.27, no: 0.71, rest: 0.02 } : { yes: 0.97, no: 0.03, rest: 0.0 },
       } : null,
-      uncertainty: what.includes("uncertainty") ? {
+      uncertainty: measures.includes("uncertainty") ? {
         samples: 10, temperature: 0.9,
         entropies: [
           entropy("semantic_entropy", "Semantic entropy", 0.61, 0.33, 0.69, 2.303, "nats", "Entropy over groups of answers that mean the same, each weighted by its likelihood. Low does not mean true: a model can be sure and wrong."),
@@ -275,7 +282,7 @@ export class FakeModel {
           mean: [0, 0.32, 0.45, 0.51, 0.55, 0.57, 0.585, 0.595, 0.604, 0.61], low: [0, 0, 0, 0, 0, 0.2, 0.4, 0.44, 0.52, 0.61], high: [0, 0.69, 0.69, 0.69, 0.69, 0.69, 0.68, 0.66, 0.64, 0.61],
         },
       } : null,
-      attention: what.includes("attention") ? {
+      attention: measures.includes("attention") ? {
         segments: ["image", "context", "question", "other"],
         absolute: { image: 0.24, context: context ? 0.31 : 0, question: context ? 0.14 : 0.29, other: context ? 0.31 : 0.47 },
         relative: { image: context ? 0.35 : 0.45, context: context ? 0.45 : 0, question: context ? 0.2 : 0.55 },

@@ -2,6 +2,8 @@
 // anywidget's module is saved once for every widget; these come once per page, to whichever widget asks first, and are shared.
 import { fontName } from "./canvas/font";
 import type { Editor } from "./editor";
+import { readCode } from "./read";
+import { ignore } from "./state/requests";
 import type { Store } from "./state/store";
 
 /** Waits for the editor; null if the view went away first. */
@@ -35,29 +37,26 @@ function shared(name: string): Shared {
   return one;
 }
 
-/** `ask` sends the question; `come` calls back with what came, which `make` turns into what is shared. Null if the view goes away first. */
-function once<T, S>(name: string, lifetime: AbortSignal, ask: () => void, come: (then: (source: S | null) => void) => () => void, make: (source: S) => Promise<T>): Promise<T | null> {
+/** `ask` asks the kernel; `make` turns its answer into what is shared. Null if the view goes away first. */
+function once<T, S>(name: string, lifetime: AbortSignal, ask: () => Promise<S | null>, make: (source: S) => Promise<T>): Promise<T | null> {
   const one = shared(name);
   return new Promise((done, fail) => {
     let timer: ReturnType<typeof setTimeout> | undefined;
-    let stop = (): void => undefined;
     const end = (made: T | null): void => {
       clearTimeout(timer);
-      stop();
       done(made);
     };
     const again = (after: number): void => {
       if (Date.now() - one.asked >= AGAIN) {
         one.asked = Date.now();
-        ask();
+        ask().then((source) => {
+          if (source !== null) one.put(make(source));
+        }, ignore);
       }
       timer = setTimeout(() => again(2 * after), after);
     };
     lifetime.addEventListener("abort", () => end(null));
     void one.made.then((made) => end(made as T), fail);
-    stop = come((source) => {
-      if (source !== null) one.put(make(source));
-    });
     again(AGAIN);
   });
 }
@@ -65,7 +64,7 @@ function once<T, S>(name: string, lifetime: AbortSignal, ask: () => void, come: 
 export function fetcher(core: object): Fetch {
   return async (store, lifetime) => {
     // By version, for notebooks that were made by several.
-    const make = await once(`editor ${EDITOR}`, lifetime, () => store.askEditor(), (then) => store.editor.subscribe(then), evaluate);
+    const make = await once(`editor ${EDITOR}`, lifetime, () => store.ask({ kind: "editor" }, { read: readCode }), evaluate);
     return make && make(core);
   };
 }
@@ -81,7 +80,7 @@ async function evaluate(source: string): Promise<Make> {
 
 /** Resolved with true when the kernel's font can be used: texts then measure and look on the page as they do in the picture. */
 export async function fetchFont(store: Store, lifetime: AbortSignal): Promise<boolean> {
-  return (await once("font", lifetime, () => store.askFont(), (then) => store.font.subscribe(then), useFont)) ?? false;
+  return (await once("font", lifetime, () => store.ask({ kind: "font" }, { read: (_, [data]) => data ?? null }), useFont)) ?? false;
 }
 
 async function useFont(data: Uint8Array<ArrayBuffer>): Promise<true> {

@@ -1,5 +1,7 @@
 // The still that the notebook keeps beside the widget (widget/still.py). The kernel brings it up to date by its display id, which JupyterLab forgets
 // when the page is loaded again: then the page does it. Part of the editor.
+import { readStill } from "./answers";
+import { ignore } from "./state/requests";
 import type { Store } from "./state/store";
 
 interface Outputs {
@@ -30,16 +32,21 @@ function find([manager, id]: [manager: unknown, id: unknown]): { outputs: Output
 /** Asks for the still where the one in the notebook is older than the kernel's. */
 export function keep(store: Store, signal: AbortSignal): void {
   let timer: ReturnType<typeof setTimeout> | undefined;
-  const stop = store.still.subscribe((still) => {
+  /** The still of the notebook, if it is older. */
+  const older = (number: number): ReturnType<typeof find> => {
+    const there = find(store.host());
+    return there && there.number < number ? there : null;
+  };
+  const stop = store.still.subscribe((number) => {
     clearTimeout(timer);
-    if (!still) return;
-    const { number, data } = still;
     timer = setTimeout(() => {
-      const there = find(store.host());
-      if (!there || there.number >= number) return;
-      if (data) there.outputs.set(there.index, { output_type: "display_data", data, metadata: {} });
-      else store.askStill();
-    }, data ? 0 : WAIT);
+      if (!older(number)) return;
+      store.ask({ kind: "still" }, { read: readStill }).then((still) => {
+        if (!still) return;
+        const there = older(still.number);
+        there?.outputs.set(there.index, { output_type: "display_data", data: still.data, metadata: {} });
+      }, ignore);
+    }, WAIT);
   });
   signal.addEventListener("abort", () => {
     clearTimeout(timer);

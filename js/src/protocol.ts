@@ -267,10 +267,17 @@ export interface Partly {
 /** What one answer token attended to: a PNG with alpha over the whole image, the share of its attention that the image had, and the density of
  *  attention that the fullest colour stands for; 1 is all of it, laid evenly over the picture. */
 export interface Heat {
-  id: string;
   share: number;
   peak: number;
   layer: Uint8Array<ArrayBuffer>;
+}
+
+/** A part of the picture in its own pixels, where the preview has too few: an encoded image. */
+export interface Excerpt {
+  region: Rectangle;
+  /** of the picture that it is a part of */
+  key: string;
+  data: Uint8Array<ArrayBuffer>;
 }
 
 export const SEGMENTS = ["image", "context", "question", "other"] as const;
@@ -403,47 +410,32 @@ export type Measure = (typeof MEASURES)[number];
 export const FORMATS = ["json", "csv", "pdf"] as const;
 export type Format = (typeof FORMATS)[number];
 
-export type Outgoing =
-  | { kind: "run"; id: string; measures: Measure[]; settings: Settings }
-  | { kind: "cancel"; id: string }
-  | { kind: "upload"; name: string; id: string; part: number; parts: number }
-  | { kind: "undo" | "redo" }
+/** What the page asks of the kernel; requests.ts gives each an id, under which it is answered. */
+export type Question =
+  | { kind: "run"; measures: Measure[]; settings: Settings }
+  | { kind: "cancel"; run: string }
+  | { kind: "upload"; name: string; part: number; parts: number }
+  | { kind: "undo" | "redo" | "history" }
   | { kind: "truth"; text: string }
-  | { kind: "code"; id: string; trial?: number }
-  | { kind: "models" }
+  | { kind: "code"; trial?: number }
+  | { kind: "models" | "judges" | "tokens" | "editor" | "font" | "still" }
   | { kind: "thumbnails"; indexes: number[] }
-  | { kind: "tokens" }
   | { kind: "reshuffle"; part: "image" | "context" }
-  | { kind: "editor" }
-  | { kind: "history" }
-  | { kind: "font" }
-  | { kind: "still" }
-  | { kind: "detail"; id: string; region: Rectangle; width: number }
+  | { kind: "detail"; region: Rectangle; width: number }
   | { kind: "cut"; operation: number; observation: number }
-  | { kind: "map"; id: string; trial: number; token: number }
-  | { kind: "color"; id: string; x: number; y: number }
-  | { kind: "load"; id: string; name: string; quantization: string | null }
-  | { kind: "judges" }
-  | { kind: "judge"; id: string; name: string }
+  | { kind: "map"; trial: number; token: number }
+  | { kind: "color"; x: number; y: number }
+  | { kind: "load"; name: string; quantization: string | null }
+  | { kind: "judge"; name: string }
   | { kind: "restore" | "delete"; trial: number }
   | { kind: "note"; trial: number; text: string }
-  | { kind: "export"; id: string; trials: number[]; format: Format };
+  | { kind: "export"; trials: number[]; format: Format };
 
+/** What the kernel reports by itself; answers are read where they are asked for. */
 export type Incoming =
   | { kind: "progress"; id: string; stage: string; done: number; total: number }
   | { kind: "result"; id: string; trial: number }
   | { kind: "error"; id: string | null; message: string; hint: string }
   | { kind: "notice"; id: null; message: string; hint: string }
-  | { kind: "code"; id: string; text: string }
-  | { kind: "editor"; id: null; text: string }
-  | { kind: "font"; id: null }
-  | { kind: "still"; id: null; number: number; data: Record<string, unknown> | null }
-  | { kind: "detail"; id: string; region: Rectangle; key: string }
-  | { kind: "map"; id: string; share: number; peak: number }
-  | { kind: "color"; id: string; color: string }
-  | { kind: "thumbnails"; id: null; indexes: number[] }
-  | ({ kind: "tokens"; id: null } & Tokens)
-  | { kind: "export"; id: string; name: string; type: string }
-  | ({ kind: "partial" } & Partly)
-  | ({ kind: "judges"; id: null } & Judges)
-  | ({ kind: "models"; id: null } & Offer);
+  | { kind: "still"; number: number }
+  | ({ kind: "partial" } & Partly);

@@ -18,10 +18,8 @@ import type {
   ImageChoice,
   Incoming,
   Inputs,
-  JudgeEntry,
   Kept,
   Line,
-  ModelEntry,
   ModelInfo,
   Noise,
   Observation,
@@ -49,25 +47,25 @@ import type {
 } from "./protocol";
 
 
-type Reader<T> = (x: unknown) => T;
+export type Reader<T> = (x: unknown) => T;
 type Dict = Record<string, unknown>;
 
-const isDict = (x: unknown): x is Dict => typeof x === "object" && x !== null && !Array.isArray(x);
-const isNumber = (x: unknown): x is number => typeof x === "number" && Number.isFinite(x);
+export const isDict = (x: unknown): x is Dict => typeof x === "object" && x !== null && !Array.isArray(x);
+export const isNumber = (x: unknown): x is number => typeof x === "number" && Number.isFinite(x);
 const present = <T>(x: T | null): x is T => x !== null;
-const tuple = (x: unknown, n: number): boolean => Array.isArray(x) && x.length === n && x.every(isNumber);
+export const tuple = (x: unknown, n: number): boolean => Array.isArray(x) && x.length === n && x.every(isNumber);
 
-const number: Reader<number | null> = (x) => (isNumber(x) ? x : null);
+export const number: Reader<number | null> = (x) => (isNumber(x) ? x : null);
 const string: Reader<string | null> = (x) => (typeof x === "string" || isNumber(x) ? String(x) : null);
-const num = (otherwise: number): Reader<number> => (x) => number(x) ?? otherwise;
-const str = (otherwise: string): Reader<string> => (x) => string(x) ?? otherwise;
-const text = str("");
-const zero = num(0);
+export const num = (otherwise: number): Reader<number> => (x) => number(x) ?? otherwise;
+export const str = (otherwise: string): Reader<string> => (x) => string(x) ?? otherwise;
+export const text = str("");
+export const zero = num(0);
 const flag: Reader<boolean | null> = (x) => (typeof x === "boolean" ? x : null);
-const dict: Reader<Dict> = (x) => (isDict(x) ? x : {});
-const many = <T>(read: Reader<T | null>): Reader<T[]> => (x) => (Array.isArray(x) ? x.map((y) => read(y)).filter(present) : []);
+export const dict: Reader<Dict> = (x) => (isDict(x) ? x : {});
+export const many = <T>(read: Reader<T | null>): Reader<T[]> => (x) => (Array.isArray(x) ? x.map((y) => read(y)).filter(present) : []);
 const strings = many((x) => (typeof x === "string" ? x : null));
-const shares: Reader<Shares> = (x) => Object.fromEntries(Object.entries(dict(x)).filter((e): e is [string, number] => isNumber(e[1])));
+export const shares: Reader<Shares> = (x) => Object.fromEntries(Object.entries(dict(x)).filter((e): e is [string, number] => isNumber(e[1])));
 
 type Fields<T> = { [K in keyof T]-?: Reader<T[K]> };
 const fields = <T>(spec: Fields<T>, x: Dict): T => {
@@ -76,7 +74,7 @@ const fields = <T>(spec: Fields<T>, x: Dict): T => {
   return result as T;
 };
 /** Null unless x is a record that `fit` accepts. */
-const shape = <T>(spec: Fields<T>, fit: (x: Dict) => boolean = () => true): Reader<T | null> => (x) => (isDict(x) && fit(x) ? fields(spec, x) : null);
+export const shape = <T>(spec: Fields<T>, fit: (x: Dict) => boolean = () => true): Reader<T | null> => (x) => (isDict(x) && fit(x) ? fields(spec, x) : null);
 /** Always a record: what is missing gets the fields' own defaults. */
 const filled = <T>(spec: Fields<T>): Reader<T> => (x) => fields(spec, dict(x));
 
@@ -95,7 +93,7 @@ const maybe = as<string>(); // a string or absent: whoever uses it has checked
 const sized = { x: zero, y: zero, width: zero, height: zero };
 const painted = { color: str("#000000"), fill: (x: unknown) => x !== false, line_width: num(3) };
 const stroked = { start: as<Point>(), end: as<Point>(), color: str("#000000"), width: num(2) };
-const numbers = (...names: string[]) => (x: Dict) => names.every((name) => isNumber(x[name]));
+export const numbers = (...names: string[]) => (x: Dict) => names.every((name) => isNumber(x[name]));
 const ends = (x: Dict): boolean => tuple(x.start, 2) && tuple(x.end, 2);
 const isPolygon = (x: unknown): boolean => Array.isArray(x) && x.length > 2 && x.every((p) => tuple(p, 2));
 const isRegion = (x: unknown): boolean => x == null || tuple(x, 4) || isPolygon(x);
@@ -238,16 +236,6 @@ export const readModel = filled<ModelInfo>({
   unavailable: (x) => Object.fromEntries(Object.entries(dict(x)).map(([key, why]) => [key, String(why)])),
 });
 
-const readEntry = shape<ModelEntry>(
-  { name: text, family: text, parameters: zero, licence: text, memory: shares },
-  (x) => typeof x.name === "string",
-);
-
-const readJudge = shape<JudgeEntry>(
-  { name: text, parameters: zero, download: zero, memory: zero, licence: text, languages: text, state: text },
-  (x) => typeof x.name === "string",
-);
-
 const told = { text, logprob: number };
 
 const readAnswer = shape<AnswerView>(
@@ -342,24 +330,15 @@ export const readTrial = shape<Trial>({ id: zero, key: text, thumbnail: bytes, v
 export const readNotes = (x: unknown): Partial<Record<string, string>> =>
   Object.fromEntries(Object.entries(dict(x)).filter((e): e is [string, string] => typeof e[1] === "string"));
 
+export const readCode = (x: unknown): string | null => (isDict(x) && typeof x.text === "string" ? x.text : null);
+
 const MESSAGES: Record<string, Reader<Incoming | null>> = {
   progress: shape({ kind: is("progress"), id: text, stage: text, done: zero, total: zero }),
   result: shape({ kind: is("result"), id: text, trial: num(-1) }, numbers("trial")),
   error: shape({ kind: is("error"), ...failure, message: str("The kernel reported an error.") }),
   notice: shape({ kind: is("notice"), id: is(null), message: text, hint: text }),
-  code: shape({ kind: is("code"), id: text, text }, (x) => typeof x.text === "string"),
-  color: shape({ kind: is("color"), id: text, color: text }, (x) => typeof x.color === "string"),
-  map: shape({ kind: is("map"), id: text, share: zero, peak: zero }),
-  detail: shape({ kind: is("detail"), id: text, region: as<Rectangle>(), key: text }, (x) => tuple(x.region, 4)),
-  font: shape({ kind: is("font"), id: is(null) }),
-  still: shape({ kind: is("still"), id: is(null), number: num(0), data: (x) => (isDict(x) ? x : null) }),
-  editor: shape({ kind: is("editor"), id: is(null), text }, (x) => typeof x.text === "string"),
-  thumbnails: shape({ kind: is("thumbnails"), id: is(null), indexes: many(number) }),
-  tokens: shape({ kind: is("tokens"), id: is(null), key: text, model: text, counts: (x) => (isDict(x) ? shares(x) : null), problem: text }),
-  export: shape({ kind: is("export"), id: text, name: str("trials"), type: text }),
+  still: shape({ kind: is("still"), number: zero }, numbers("number")),
   partial: shape({ kind: is("partial"), id: text, answer: string, samples: strings }),
-  judges: shape({ kind: is("judges"), id: is(null), models: many(readJudge), automatic: text }),
-  models: shape({ kind: is("models"), id: is(null), models: many(readEntry), free: number, held: zero, device: text }),
 };
 
 export function readMessage(x: unknown): Incoming | null {

@@ -1,5 +1,6 @@
 // An image from a drop, a paste, the file chooser or the camera on its way to the kernel: the bytes of the file as they are, which the kernel judges.
 // Here only what the browser must know: HEIC photos, which some browsers can read and the kernel cannot, and pictures that are dragged from other pages.
+import { upload } from "./state/kernel";
 import type { Store } from "./state/store";
 
 /** What the kernel takes. */
@@ -25,7 +26,7 @@ export async function accept(file: File, store: Store): Promise<void> {
     store.fail(`${file.name} has ${Math.ceil(sent.size / 2 ** 20)} MiB; a page can send at most ${MAX_BYTES / 2 ** 20} MiB.`, "Load it in Python: probe.open_image(path).");
     return;
   }
-  store.upload(file.name, await sent.arrayBuffer());
+  upload(store, file.name, await sent.arrayBuffer());
   if (heic) store.fail(`${file.name} is a HEIC photo: the browser has decoded it.`, "Its colours are those of the browser, 8 bits a channel. For another decoder save it as PNG first.");
 }
 

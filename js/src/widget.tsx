@@ -9,7 +9,7 @@ import { keepFocus } from "./focus";
 import { Messages } from "./panels/messages";
 import { Results } from "./panels/results";
 import { Still } from "./panels/still";
-import { Trials, useClipboard } from "./panels/trials";
+import { Trials } from "./panels/trials";
 import { Screen } from "./state/screen";
 import { Store } from "./state/store";
 import { watchTheme } from "./theme";
@@ -89,7 +89,6 @@ const Probe = live(function Probe() {
   const { screen, store, root } = useView();
   const narrow = useNarrow(root);
   const editor = screen.editor.value;
-  useClipboard();
   return (
     <>
       {editor && <editor.Top />}
@@ -99,7 +98,7 @@ const Probe = live(function Probe() {
         <Messages />
       </div>
       <Trials />
-      <Repaint on={[editor, store.trials.value, store.status.value, store.inputs.value, store.failure.value, store.notice.value, store.shown.value, screen.popover.value, store.partly.value, store.offer.value, store.modelInfo.value]} />
+      <Repaint on={[editor, store.trials.value, store.status.value, store.inputs.value, store.failure.value, store.notice.value, store.shown.value, screen.popover.value, store.partly.value, store.modelInfo.value]} />
     </>
   );
 });

@@ -179,7 +179,7 @@ describe("masks and effects", () => {
     await page.drag([10, 20], [60, 50]);
     expect((page.find("patch-of") as HTMLInputElement).value).toBe("0");
     await page.type("patch-of", "1");
-    expect(page.model.last("cut")).toEqual({ kind: "cut", operation: 0, observation: 1 });
+    expect(page.model.last("cut")).toMatchObject({ kind: "cut", operation: 0, observation: 1 });
     await start({ op: "patch", image: "f".repeat(64), source: [0, 0, 50, 50], x: 0, y: 0, width: 50, height: 50 });
     page.find("layer-0").querySelector("button")?.click();
     await settle();
@@ -225,6 +225,7 @@ describe("masks and effects", () => {
     await new Promise((done) => setTimeout(done, 200));
     expect(page.model.last("color")?.id).not.toBe(id); // the pointer asks, too, and takes nothing from the click
     page.model.message({ kind: "color", id, color: "#abcdef" });
+    await settle();
     await page.key("b");
     await page.drag([10, 20], [60, 50]);
     expect(operations()).toMatchObject([{ color: "#abcdef" }]);

@@ -75,7 +75,6 @@ const GIB = 2 ** 30;
 
 /** What the kernel offers: one that is here, one that fits in every way, one in 4 bit only, one not at all. */
 export const offer = (over: Traits = {}): Traits => ({
-  kind: "models",
   free: 10 * GIB,
   held: 0,
   device: "cuda:0",
@@ -184,6 +183,10 @@ export class FakeModel {
   }
   message(content: unknown, buffers: DataView[] = []): void {
     this.emit("msg:custom", content, buffers);
+  }
+  /** The answer to what was asked last of a kind, or to the question with an id. */
+  answer(kind: string, fields: Traits = {}, buffers: DataView[] = [], id = this.last(kind)?.id): void {
+    this.message({ kind, ...fields, id }, buffers);
   }
   operations(): unknown {
     return (this.state.document as { operations: unknown }).operations;

@@ -31,7 +31,7 @@ test("two widgets of a page share what was fetched, and each gives it its own co
   const [one, two] = [start(), start()];
   const [a, b] = [{ a: 1 }, { b: 2 }];
   const first = fetcher(a)(one.store, one.lifetime.signal);
-  one.model.message({ kind: "editor", text: SOURCE });
+  one.model.answer("editor", { text: SOURCE });
   expect(await first).toMatchObject({ core: a });
   expect(await fetcher(b)(two.store, two.lifetime.signal)).toMatchObject({ core: b });
   expect([asked(one.model), asked(two.model)]).toEqual([1, 0]);
@@ -41,7 +41,7 @@ test("of two that need it at the same time only one asks", async () => {
   const [one, two] = [start(), start()];
   const both = [fetcher({})(one.store, one.lifetime.signal), fetcher({})(two.store, two.lifetime.signal)];
   expect([asked(one.model), asked(two.model)]).toEqual([1, 0]);
-  one.model.message({ kind: "editor", text: SOURCE });
+  one.model.answer("editor", { text: SOURCE });
   expect((await Promise.all(both)).every(Boolean)).toBe(true);
 });
 
@@ -53,14 +53,14 @@ test("the other one asks if the first gets no answer", async () => {
   one.lifetime.abort();
   vi.advanceTimersByTime(2000);
   expect([asked(one.model), asked(two.model)]).toEqual([1, 1]);
-  two.model.message({ kind: "editor", text: SOURCE });
+  two.model.answer("editor", { text: SOURCE });
   expect(await second).not.toBeNull();
 });
 
 test("another version of the widget fetches its own", async () => {
   const one = start();
   const first = fetcher({})(one.store, one.lifetime.signal);
-  one.model.message({ kind: "editor", text: SOURCE });
+  one.model.answer("editor", { text: SOURCE });
   await first;
   vi.stubGlobal("EDITOR", "v2");
   const two = start();

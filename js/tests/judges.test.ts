@@ -15,14 +15,14 @@ const MODELS = [entry("embedded", "shipped", { parameters: 4.4e5, download: 0 })
 
 async function list(over: Traits = {}): Promise<void> {
   await page.click("settings");
-  page.model.message({ kind: "judges", models: MODELS, automatic: "rules", ...over });
+  page.model.answer("judges", { models: MODELS, automatic: "rules", ...over });
   await settle();
 }
 
 describe("the list of entailment models", () => {
   it("is asked for with the settings, and says what automatic takes", async () => {
     await list();
-    expect(page.model.last("judges")).toEqual({ kind: "judges" });
+    expect(page.model.last("judges")).toMatchObject({ kind: "judges" });
     expect(page.text("settings-judge")).toContain("auto: rules");
     expect(page.find("judge-auto").getAttribute("aria-pressed")).toBe("true");
   });

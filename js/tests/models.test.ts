@@ -18,7 +18,7 @@ afterEach(() => {
 
 async function list(over: Record<string, unknown> = {}): Promise<void> {
   await page.click("model");
-  page.model.message(offer(over));
+  page.model.answer("models", offer(over));
   await settle();
 }
 const loaded = (): unknown => page.model.last("load");
@@ -29,7 +29,7 @@ describe("the list of models", () => {
   it("is asked for when it opens, each time", async () => {
     expect(page.model.last("models")).toBeUndefined();
     await page.click("model");
-    expect(page.model.last("models")).toEqual({ kind: "models" });
+    expect(page.model.last("models")).toMatchObject({ kind: "models" });
     expect(page.text("model-list")).toContain("Asking the kernel");
     expect(page.find("model").getAttribute("aria-expanded")).toBe("true");
     await page.click("model");
@@ -42,7 +42,7 @@ describe("the list of models", () => {
     await page.click("model");
     expect(document.activeElement).toBe(page.find("model-search"));
     page.find("model-other").focus();
-    page.model.message(offer());
+    page.model.answer("models", offer());
     await settle();
     expect(page.find("model-embedded")).not.toBeNull();
     expect(document.activeElement).toBe(page.find("model-other"));
@@ -165,7 +165,7 @@ describe("loading", () => {
     expect(page.maybe("progress-answer")).toBeNull();
     expect(page.text("spoken")).toBe("Loading the model");
     await page.click("cancel");
-    expect(page.model.last("cancel")).toEqual({ kind: "cancel", id: "" });
+    expect(page.model.last("cancel")).toMatchObject({ kind: "cancel", run: "" });
   });
 
   it("ends with the new model; the trials of the old one stay and say so", async () => {

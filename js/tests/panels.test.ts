@@ -164,10 +164,10 @@ describe("runs", () => {
     await settle();
     expect(page.find("cancel").title).toContain("what waits");
     await page.click("cancel");
-    expect(page.model.last("cancel")).toEqual({ kind: "cancel", id: "" });
+    expect(page.model.last("cancel")).toMatchObject({ kind: "cancel", run: "" });
     page.model.sent.length = 0;
     await page.key("Escape");
-    expect(page.model.last("cancel")).toEqual({ kind: "cancel", id: "" });
+    expect(page.model.last("cancel")).toMatchObject({ kind: "cancel", run: "" });
     page.model.kernel(running({ state: "cancelling" }));
     await settle();
     expect(page.find("status").dataset.state).toBe("cancelling");
@@ -528,7 +528,7 @@ describe("safety", () => {
     expect(page.text("error-message")).toBe(EVIL);
     expect(page.text("observation-0")).toContain(EVIL);
     await page.click("model");
-    page.model.message({ kind: "models", free: 1, held: 0, device: EVIL, models: [{ name: EVIL, family: EVIL, parameters: 1, licence: EVIL, memory: { none: 2 } }] });
+    page.model.answer("models", { free: 1, held: 0, device: EVIL, models: [{ name: EVIL, family: EVIL, parameters: 1, licence: EVIL, memory: { none: 2 } }] });
     page.model.kernel({ status: { state: "running", id: EVIL, measures: ["answer"], stage: EVIL, done: 0, total: 1, queued: 0 } });
     page.model.message({ kind: "partial", id: EVIL, answer: EVIL, samples: [EVIL] });
     await settle();

@@ -2,6 +2,7 @@ import Ajv2020 from "ajv/dist/2020";
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { DRAG_TOOLS, drawn } from "../src/shapes";
+import * as a from "../src/answers";
 import * as p from "../src/read";
 import { offer, traits, trial } from "./fake";
 
@@ -95,6 +96,21 @@ describe("traits", () => {
   });
 });
 
+describe("answers", () => {
+  it("of any other shape become nothing, never an exception", () => {
+    const [buffer] = p.readBuffers([new Uint8Array([1])]) as [Uint8Array<ArrayBuffer>];
+    for (const junk of [null, 5, "x", [], {}, { region: [1, 2] }, { indexes: 3 }, { number: "a" }, { text: 3 }]) {
+      for (const read of [a.readColor, a.readOffer, a.readJudges, a.readTokens, a.readStill, p.readCode]) expect(() => read(junk)).not.toThrow();
+      expect(a.readExcerpt(junk, [buffer])).toBeNull();
+      expect([a.readHeat(junk, []), a.readFile(junk, [])]).toEqual([null, null]);
+      expect(a.readThumbnails(junk, [buffer])).toEqual([]);
+    }
+    expect(a.readExcerpt({ region: [1, 2, 3, 4], key: "k" }, [buffer])).toEqual({ region: [1, 2, 3, 4], key: "k", data: buffer });
+    expect(a.readExcerpt({ region: [1, 2, 3, 4], key: "k" }, [])).toBeNull();
+    expect(a.readThumbnails({ indexes: [4, 7] }, [buffer, new Uint8Array()])).toEqual([[4, buffer], [7, null]]);
+  });
+});
+
 describe("messages", () => {
   it("are known kinds or nothing", () => {
     expect(p.readMessage({ kind: "progress", id: "a", stage: "samples", done: 1, total: 3 })).toEqual({ kind: "progress", id: "a", stage: "samples", done: 1, total: 3 });
@@ -104,10 +120,8 @@ describe("messages", () => {
     expect(p.readMessage(partial)).toEqual(partial);
     expect(p.readMessage({ ...partial, answer: "Ye", samples: ["x", 5, null] })).toEqual({ ...partial, answer: "Ye", samples: ["x"] });
     expect(p.readMessage({ kind: "partial" })).toEqual({ kind: "partial", id: "", answer: null, samples: [] });
-    expect(p.readMessage(offer())).toEqual({ ...offer(), id: null });
-    expect(p.readMessage({ kind: "models", models: [null, {}, { name: 3 }, { name: "a", memory: { none: "much" } }], free: "?" })).toEqual({
-      kind: "models",
-      id: null,
+    expect(a.readOffer(offer())).toEqual(offer());
+    expect(a.readOffer({ models: [null, {}, { name: 3 }, { name: "a", memory: { none: "much" } }], free: "?" })).toEqual({
       models: [{ name: "a", family: "", parameters: 0, licence: "", memory: {} }],
       free: null,
       held: 0,

@@ -149,7 +149,7 @@ def test_a_load_that_fails_or_is_cancelled_leaves_the_one_before(
     loader.go.clear()
     page.send({"kind": "judge", "id": "k", "name": "org/slow"})
     page.wait(lambda page: page.state["status"]["state"] == "running")
-    page.send({"kind": "cancel", "id": "k"})
+    page.send({"kind": "cancel", "run": "k"})
     page.wait(idle)
     assert page.state["judge"] == probe.entailment == "rules" and page.state["error"] is None
 

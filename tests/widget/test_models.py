@@ -223,7 +223,7 @@ def test_loading_can_be_cancelled(probe: Probe, loader: Loader, folder: Path) ->
     page.send({"kind": "load", "id": "l1", "name": str(folder)})
     page.wait(lambda page: page.state["status"]["done"] == 25)
     assert page.state["status"]["note"] == "reading the weights"
-    page.send({"kind": "cancel", "id": ""})
+    page.send({"kind": "cancel", "run": ""})
     page.wait(idle)
     assert page.of_kind("error") == [] and probe.vlm is old
     timer = threading.Timer(0.3, probe.cancel)
@@ -254,7 +254,7 @@ def test_a_load_that_hangs_is_cancelled_and_everything_goes_on(
         patch.setattr(f"transformers.{where}", hang)
         page.send({"kind": "load", "id": "l1", "name": str(folder)})
         assert hanging.wait(60)
-        page.send({"kind": "cancel", "id": ""})
+        page.send({"kind": "cancel", "run": ""})
         page.wait(idle, 60)
     assert page.of_kind("error") == [] and probe.vlm is old
     assert probe.run("answer", max_new_tokens=2).model["name"] == "embedded"

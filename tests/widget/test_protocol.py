@@ -49,7 +49,7 @@ def test_good_messages() -> None:
     assert parse_message({"kind": "tokens"}) == Tokens()
     assert parse_message({"kind": "thumbnails", "indexes": [3, -1, 3]}) == Thumbnails((3, -1, 3))
     assert parse_message({"kind": "reshuffle", "part": "image"}) == Reshuffle("image")
-    assert parse_message({"kind": "cancel", "id": "a"}) == Cancel("a")
+    assert parse_message({"kind": "cancel", "run": "a"}) == Cancel("a")
     assert parse_message({"kind": "code", "id": "a"}, []) == Code("a")
     assert parse_message({"kind": "models"}) == Models()
     assert parse_message({"kind": "editor"}) == Editor()

@@ -131,9 +131,9 @@ def test_cancel_from_the_page(probe: Probe, script: Script) -> None:
     page = Page(probe)
     run(page, "r1")
     page.wait(lambda page: page.state["status"]["stage"] == "samples")
-    page.send({"kind": "cancel", "id": "other"})
+    page.send({"kind": "cancel", "run": "other"})
     assert page.state["status"]["state"] == "running"
-    page.send({"kind": "cancel", "id": "r1"})
+    page.send({"kind": "cancel", "run": "r1"})
     page.wait(idle)
     assert "cancelling" in [update["status"]["state"] for update in page.updates if "status" in update]
     assert probe.trials == () and page.state["error"] is None and page.of_kind("result") == []
@@ -147,7 +147,7 @@ def test_cancelling_the_running_one_lets_the_waiting_one_go(probe: Probe, script
     run(page, "r1")
     page.wait(lambda page: len(script.begun) == 1)
     run(page, "r2")
-    page.send({"kind": "cancel", "id": "r1"})
+    page.send({"kind": "cancel", "run": "r1"})
     page.wait(lambda page: page.state["status"]["id"] == "r2")
     script.free = True
     page.wait(lambda page: page.of_kind("result"))
@@ -160,7 +160,7 @@ def test_the_cancel_of_the_page_stops_what_runs_and_what_waits(probe: Probe, scr
     page.wait(lambda page: len(script.begun) == 1)
     run(page, "r2")
     assert page.state["status"]["queued"] == 1
-    page.send({"kind": "cancel", "id": ""})
+    page.send({"kind": "cancel", "run": ""})
     page.wait(idle)
     script.free = True
     run(page, "r3")

@@ -2,12 +2,13 @@
 import { live, useSignal, useSignalEffect } from "../live";
 import { useEffect, useRef } from "preact/hooks";
 import { decimals } from "../panels/parts";
+import { askHeat } from "../state/kernel";
 import { useView } from "../view";
 
 export const HeatLayer = live(function HeatLayer() {
   const { screen, store } = useView();
   const shown = useSignal<{ url: string; peak: number } | null>(null);
-  const asked = useRef<string | null>(null);
+  const asked = useRef(new AbortController());
   const clear = (): void => {
     if (shown.peek()) URL.revokeObjectURL(shown.peek()?.url ?? "");
     shown.value = null;
@@ -17,16 +18,25 @@ export const HeatLayer = live(function HeatLayer() {
     const trial = store.trial.value;
     // Never over another picture than the model saw.
     const fits = token !== null && trial !== null && store.current.value && !store.modelInfo.value.unavailable.attention;
-    asked.current = fits ? store.askMap(trial.id, token) : null;
-    if (!fits) clear();
+    asked.current.abort();
+    asked.current = new AbortController();
+    if (!fits) {
+      clear();
+      return;
+    }
+    void askHeat(store, trial.id, token, asked.current.signal).then((heat) => {
+      if (!heat) return;
+      clear();
+      shown.value = { url: URL.createObjectURL(new Blob([heat.layer], { type: "image/png" })), peak: heat.peak };
+    });
   });
-  useSignalEffect(() => {
-    const heat = store.heat.value;
-    if (!heat || heat.id !== asked.current) return;
-    clear();
-    shown.value = { url: URL.createObjectURL(new Blob([heat.layer], { type: "image/png" })), peak: heat.peak };
-  });
-  useEffect(() => clear, []);
+  useEffect(
+    () => () => {
+      asked.current.abort();
+      clear();
+    },
+    [],
+  );
   const image = store.image.value;
   const t = screen.transform.value;
   return (

@@ -2,6 +2,7 @@
 import { live, useSignalEffect } from "../live";
 import { useEffect, useRef } from "preact/hooks";
 import type { Segment, Tokens } from "../protocol";
+import { answersOf, askTokens } from "../state/kernel";
 import type { Store } from "../state/store";
 import { useView } from "../view";
 import { Icon } from "./icons";
@@ -11,7 +12,7 @@ const PAUSE = 250;
 
 /** What is known of the input as it is now. */
 function known(store: Store): Tokens | null {
-  const tokens = store.tokens.value;
+  const tokens = answersOf(store).tokens.value;
   return store.insync.value && tokens?.key === store.inputs.value?.key && tokens?.model === store.modelInfo.value.label ? tokens : null;
 }
 
@@ -36,7 +37,7 @@ export const PromptProblem = live(function PromptProblem() {
     clearTimeout(timer.current);
     // The model is busy: asked again when it is not.
     if (store.running.value || !store.insync.value || store.inputs.value === null || known(store)) return;
-    timer.current = setTimeout(() => store.askTokens(), PAUSE);
+    timer.current = setTimeout(() => askTokens(store), PAUSE);
   });
   useEffect(() => () => clearTimeout(timer.current), []);
   const problem = known(store)?.problem || store.inputs.value?.warning;

@@ -1,11 +1,12 @@
 // What is done with trials: restore the input of one, note, delete; compare and export those that are pinned.
 // Part of the editor: all of it needs the kernel. Not for the strip itself (trials.tsx) nor for the table (compare.tsx).
 import { composing } from "../keys";
-import { live, useSignal, useSignalEffect } from "../live";
+import { live, useSignal } from "../live";
 import { useMemo, useRef } from "preact/hooks";
+import type { ExportedFile } from "../answers";
 import { cellBelow } from "../notebook";
 import { FORMATS, type Format, type Trial } from "../protocol";
-import { identifier } from "../state/store";
+import { exportTrials, forget, note, restore } from "../state/kernel";
 import { useView } from "../view";
 import { Compare } from "./compare";
 import { Button, Popover, plural } from "./parts";
@@ -26,7 +27,7 @@ export const TrialButtons = live(function TrialButtons({ trial: { id, key } }: {
         why={there && "it is the present one"}
         onClick={() => {
           screen.flush();
-          store.restore(id);
+          restore(store, id);
         }}
       />
       {/* Deleting cannot be undone: the second press means it, leaving the button takes the first one back. */}
@@ -37,7 +38,7 @@ export const TrialButtons = live(function TrialButtons({ trial: { id, key } }: {
           text={sure.value ? "Really delete?" : "Delete"}
           kind="bare"
           onClick={() => {
-            if (sure.value) store.forget(id);
+            if (sure.value) forget(store, id);
             else sure.value = true;
           }}
         />
@@ -51,7 +52,7 @@ const Note = live(function Note({ id }: { id: number }) {
   const { store } = useView();
   const field = useRef<HTMLTextAreaElement>(null);
   const commit = (): void => {
-    if (field.current) store.note(id, field.current.value.trim());
+    if (field.current) note(store, id, field.current.value.trim());
   };
   return (
     <textarea
@@ -87,16 +88,9 @@ const WHAT: Record<Format, string> = {
 
 export const TrialsButtons = live(function TrialsButtons() {
   const { screen, store } = useView();
-  const asked = useRef<string | null>(null);
   const pinned = store.pinned.value;
   const open = screen.popover.value;
   const chosen = pinned.length > 0 ? [...pinned] : store.trial.value ? [store.trial.value.id] : [];
-  useSignalEffect(() => {
-    const file = store.exported.value;
-    if (!file || file.id !== asked.current) return;
-    asked.current = null;
-    save(file);
-  });
   return (
     <div class="isi-push isi-pinned">
       <Button
@@ -120,8 +114,7 @@ export const TrialsButtons = live(function TrialsButtons() {
                 text={format.toUpperCase()}
                 onClick={() => {
                   screen.popover.value = null;
-                  asked.current = identifier();
-                  store.export(asked.current, chosen, format);
+                  exportTrials(store, chosen, format, save);
                 }}
               />
             ))}
@@ -154,7 +147,7 @@ export const InsertCell = live(function InsertCell({ text }: { text: string }) {
 });
 
 /** A download, as a browser does it. */
-function save({ name, type, data }: { name: string; type: string; data: Uint8Array<ArrayBuffer> }): void {
+function save({ name, type, data }: ExportedFile): void {
   const url = URL.createObjectURL(new Blob([data], { type }));
   const link = document.createElement("a");
   link.href = url;

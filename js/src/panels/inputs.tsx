@@ -4,6 +4,7 @@ import { live, useSignal } from "../live";
 import { useEffect, useRef } from "preact/hooks";
 import type { Measure, Operation, Segment } from "../protocol";
 import { MEASURES } from "../protocol";
+import { reshuffle, setTruth } from "../state/kernel";
 import { randomSeed } from "../state/store";
 import { accept } from "../upload";
 import { useView } from "../view";
@@ -77,7 +78,7 @@ export const ImagePresets = live(function ImagePresets() {
         always="natural"
         chosen={chosen}
         choose={(preset, seed) => store.choose("image", preset === "natural" ? null : { op: "image", preset, seed })}
-        again={() => store.reshuffle("image")}
+        again={() => reshuffle(store, "image")}
       />
       {chosen === "custom" && <span class="isi-state" data-testid="image-custom">own image</span>}
       <div class="isi-push isi-row">
@@ -124,7 +125,7 @@ export const Context = live(function Context() {
             if (name !== "empty") store.choose("context", { op: "context", preset: name, seed });
             else store.choose("context", own === "" ? null : { op: "context", text: "", preset: name, seed });
           }}
-          again={() => store.reshuffle("context")}
+          again={() => reshuffle(store, "context")}
         />
         {edited && <span class="isi-state" data-testid="context-edited">edited</span>}
       </div>
@@ -217,7 +218,7 @@ const TruthField = live(function TruthField() {
   const { store } = useView();
   const field = useRef<HTMLInputElement>(null);
   const commit = (): void => {
-    if (field.current) store.tellTruth(field.current.value.trim());
+    if (field.current) setTruth(store, field.current.value.trim());
   };
   useFlush(commit);
   return (

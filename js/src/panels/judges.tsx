@@ -2,6 +2,7 @@
 import { live } from "../live";
 import { useEffect } from "preact/hooks";
 import type { JudgeEntry } from "../protocol";
+import { answersOf, askJudges, takeJudge } from "../state/kernel";
 import { useView } from "../view";
 import { ByName } from "./byname";
 import { Button } from "./parts";
@@ -17,10 +18,10 @@ const size = (bytes: number): string => (bytes >= 1e9 ? `${(bytes / 1e9).toFixed
 export const JudgeChoice = live(function JudgeChoice() {
   const { store } = useView();
   const chosen = store.judge.value;
-  const list = store.judges.value;
-  useEffect(() => store.askJudges(), []);
+  const list = answersOf(store).judges.value;
+  useEffect(() => askJudges(store), []);
   const take = (name: string): void => {
-    if (name !== chosen) store.takeJudge(name);
+    if (name !== chosen) takeJudge(store, name);
   };
   const known = FIXED.some(([name]) => name === chosen) || list?.models.some(({ name }) => name === chosen);
   return (

@@ -2,6 +2,7 @@
 import { Bar } from "../charts/bars";
 import { live, useSignal } from "../live";
 import type { ModelEntry } from "../protocol";
+import { answersOf, askModels, loadModel } from "../state/kernel";
 import { useView } from "../view";
 import { ByName } from "./byname";
 import { Choices } from "./choices";
@@ -35,7 +36,7 @@ export const ModelButton = live(function ModelButton() {
         title={["Choose another model", title, [count, device].filter(Boolean).join(", "), note].filter(Boolean).join("\n")}
         onClick={() => {
           screen.toggle("models");
-          if (!open) store.askModels();
+          if (!open) askModels(store);
         }}
       >
         <span class="isi-muted isi-fixed">Model</span>
@@ -55,11 +56,11 @@ const Models = live(function Models() {
   const { screen, store } = useView();
   const present = store.modelInfo.value;
   const precision = useSignal(present.quantization);
-  const offer = store.offer.value;
+  const offer = answersOf(store).offer.value;
   const room = offer?.free == null ? null : offer.free + offer.held;
   const load = (name: string, quantization: string | null): void => {
     screen.popover.value = null;
-    if (name !== present.name || quantization !== present.quantization) store.load(name, quantization);
+    if (name !== present.name || quantization !== present.quantization) loadModel(store, name, quantization);
   };
   // What is not offered in the chosen precision is taken as it is.
   const fitting = ({ memory }: ModelEntry): string | null => (memory[precision.value ?? ""] ? precision.value : null);

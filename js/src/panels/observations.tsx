@@ -1,8 +1,9 @@
 // Which observation: a list with pictures, search and filters, and the next one by a button. Numbered as in Python: data[40] is observation 40.
 import { signal, type Signal } from "@preact/signals-core";
-import { live, useSignalEffect } from "../live";
+import { live } from "../live";
 import { useEffect, useRef } from "preact/hooks";
 import type { ObservationRow } from "../protocol";
+import { answersOf, askThumbnails } from "../state/kernel";
 import type { Screen } from "../state/screen";
 import type { Store } from "../state/store";
 import { useView } from "../view";
@@ -92,7 +93,7 @@ export const Observations = live(function Observations() {
 const Picker = live(function Picker({ found }: { found: ObservationRow[] }) {
   const { screen, store } = useView();
   const ask = useThumbnails(store);
-  const pictures = store.thumbnails.value;
+  const pictures = answersOf(store).thumbnails.value;
   return (
     <Popover test="observation-list" label="Observations" classes="isi-picking isi-observations">
       <Choices
@@ -165,16 +166,18 @@ const Filters = live(function Filters() {
 /** Asks the kernel for the pictures of the rows in view that have not come yet, one batch at a time: what was scrolled past is not waited for. */
 function useThumbnails(store: Store): (indexes: number[]) => void {
   const wanted = useRef<number[]>([]);
-  const asked = useRef<number[]>([]);
+  const asked = useRef(false);
   const next = (): void => {
-    const there = store.thumbnails.peek();
-    if (asked.current.some((index) => !there.has(index))) return;
-    asked.current = wanted.current.filter((index) => !there.has(index)).slice(0, BATCH);
-    if (asked.current.length > 0) store.askThumbnails(asked.current);
+    const there = answersOf(store).thumbnails.peek();
+    const batch = wanted.current.filter((index) => !there.has(index)).slice(0, BATCH);
+    if (asked.current || batch.length === 0) return;
+    asked.current = true;
+    void askThumbnails(store, batch).then(() => {
+      asked.current = false;
+      // What was not answered is asked for again when the list is scrolled.
+      if (batch.every((index) => answersOf(store).thumbnails.peek().has(index))) next();
+    });
   };
-  useSignalEffect(() => {
-    if (store.thumbnails.value.size > 0) next();
-  });
   useEffect(() => () => void (wanted.current = []), []);
   return (indexes) => {
     wanted.current = indexes;

@@ -3,6 +3,7 @@ import { duplicate } from "../clipboard";
 import { live } from "../live";
 import type { Drawing } from "../protocol";
 import { effect, type DragTool } from "../shapes";
+import { cut } from "../state/kernel";
 import { NAMES, TOOL_KEYS, type Tool } from "../state/screen";
 import { randomSeed } from "../state/store";
 import { useView } from "../view";
@@ -112,7 +113,7 @@ export const Properties = live(function Properties() {
             value={selection.image === null ? store.index.value : ""}
             low={0}
             high={store.observations.value.length - 1}
-            onChange={(observation) => screen.selected.value !== null && store.cut(screen.selected.value, observation)}
+            onChange={(observation) => screen.selected.value !== null && cut(store, screen.selected.value, observation)}
           />
         )}
         {isEffect && !selection && (

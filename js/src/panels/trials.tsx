@@ -1,11 +1,12 @@
 // The history: every run as a thumbnail with its answer and entropy. A click shows that trial; what else can be done with it is the row below.
 // What needs a kernel is the editor's (compare.tsx).
-import { live, useSignalEffect } from "../live";
+import { live } from "../live";
 import { useEffect, useRef } from "preact/hooks";
 import { isDrawing } from "../document";
 import type { Trial } from "../protocol";
-import { NAMES } from "../state/screen";
-import { identifier } from "../state/store";
+import { readCode } from "../read";
+import { ignore } from "../state/requests";
+import { NAMES, type Screen } from "../state/screen";
 import { useView } from "../view";
 import { Icon } from "./icons";
 import { Mark } from "./measures";
@@ -57,17 +58,20 @@ export const Trials = live(function Trials() {
 
   function copyCode(): void {
     screen.flush();
-    screen.copied.value = null;
-    screen.asked = identifier();
-    store.askCode(screen.asked);
+    askCode();
   }
 
   /** As the kernel says now; without one what it sent with the result. */
   function copyTrial({ id, view }: Trial): void {
-    screen.copied.value = null;
-    screen.asked = identifier();
-    if (editor) store.askCode(screen.asked, id);
-    else store.code.value = { id: screen.asked, text: view.code };
+    if (editor) askCode(id);
+    else showCode(screen, view.code);
+  }
+
+  function askCode(trial?: number): void {
+    const turn = ++screen.asked;
+    store.ask({ kind: "code", ...(trial !== undefined && { trial }) }, { read: readCode, silence: "The Python was not returned by the kernel." }).then((text) => {
+      if (text !== null && turn === screen.asked) showCode(screen, text);
+    }, ignore);
   }
 });
 
@@ -133,27 +137,23 @@ function told({ id, view }: Trial, note: string | undefined): string {
   return [`Trial ${id}, ${view.model}: ${view.question}`, view.context && `Context: ${view.context}`, drawn.length > 0 && `Drawn: ${drawn.join(", ")}`, note].filter(Boolean).join("\n");
 }
 
-/** Puts the code that arrived on the clipboard, and shows it: where the clipboard is refused it can be taken by hand. */
-export function useClipboard(): void {
-  const { screen, store } = useView();
-  useSignalEffect(() => {
-    const code = store.code.value;
-    if (!code || code.id !== screen.asked) return;
-    screen.asked = null;
-    screen.popover.value = "code";
-    const clipboard = navigator.clipboard as Clipboard | undefined;
-    void Promise.resolve(clipboard?.writeText(code.text)).then(
-      () => (screen.copied.value = clipboard !== undefined),
-      () => (screen.copied.value = false),
-    );
-  });
+/** Puts code on the clipboard, and shows it: where the clipboard is refused it can be taken by hand. */
+function showCode(screen: Screen, text: string): void {
+  screen.code.value = text;
+  screen.copied.value = null;
+  screen.popover.value = "code";
+  const clipboard = navigator.clipboard as Clipboard | undefined;
+  void Promise.resolve(clipboard?.writeText(text)).then(
+    () => (screen.copied.value = clipboard !== undefined),
+    () => (screen.copied.value = false),
+  );
 }
 
 const Code = live(function Code() {
-  const { screen, store } = useView();
+  const { screen } = useView();
   const copied = screen.copied.value;
   const area = useRef<HTMLTextAreaElement>(null);
-  const text = store.code.value?.text ?? "";
+  const text = screen.code.value;
   const editor = screen.editor.value;
   useEffect(() => area.current?.select(), [text]);
   return (

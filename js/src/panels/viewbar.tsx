@@ -2,6 +2,7 @@
 import { live, useSignal, useSignalEffect } from "../live";
 import { inside } from "../geometry";
 import type { Point } from "../protocol";
+import { askColor } from "../state/kernel";
 import type { Showing } from "../state/screen";
 import { useView } from "../view";
 import { Button } from "./parts";
@@ -61,7 +62,7 @@ export const Pixel = live(function Pixel() {
       const size = store.image.value;
       if (!size || point[0] < 0 || point[1] < 0 || point[0] >= size.width || point[1] >= size.height) return;
       const [x, y] = point.map(Math.floor) as Point;
-      store.askColor(x, y, (found) => (color.value = { at: `${x},${y} ${picture}`, color: found }));
+      askColor(store, x, y, (found) => (color.value = { at: `${x},${y} ${picture}`, color: found }));
     }, REST);
   });
   const known = pixel && color.value?.at === `${pixel.join()} ${store.picture.value?.key ?? ""}` ? color.value.color : null;

@@ -11,7 +11,7 @@ export interface Picture {
   key: string;
 }
 
-/** A part of the picture in its own pixels, where the preview has too few. */
+/** A part of the picture, decoded. */
 export interface Detail {
   source: CanvasImageSource;
   region: Rectangle;

@@ -62,8 +62,9 @@ export class Screen {
   readonly measure: Signal<Measure | undefined> = signal(undefined);
   /** null until it has been fetched */
   readonly editor: Signal<Editor | null> = signal(null);
-  /** the code that this view asked for, and whether the clipboard took it */
-  asked: string | null = null;
+  /** how often this view has asked for code: only the last answer counts; the code, and whether the clipboard took it */
+  asked = 0;
+  readonly code = signal("");
   readonly copied: Signal<boolean | null> = signal(null);
   /** space is held down: the pointer moves the view */
   hand = false;

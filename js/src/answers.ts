@@ -1,0 +1,45 @@
+// Readers of the answers to what the editor asks: each takes anything, and gives its type or null. Pure, as read.ts; part of the editor.
+import { dict, isDict, many, num, number, numbers, shape, shares, str, text, tuple, zero, type Reader } from "./read";
+import type { Excerpt, Heat, JudgeEntry, Judges, ModelEntry, Offer, Rectangle, Tokens } from "./protocol";
+import type { Buffers } from "./state/requests";
+
+const named = (x: Record<string, unknown>): boolean => typeof x.name === "string";
+const readEntry = shape<ModelEntry>({ name: text, family: text, parameters: zero, licence: text, memory: shares }, named);
+const readJudge = shape<JudgeEntry>({ name: text, parameters: zero, download: zero, memory: zero, licence: text, languages: text, state: text }, named);
+
+export const readOffer: Reader<Offer | null> = shape<Offer>({ models: many(readEntry), free: number, held: zero, device: text });
+export const readJudges: Reader<Judges | null> = shape<Judges>({ models: many(readJudge), automatic: text });
+export const readTokens: Reader<Tokens | null> = shape<Tokens>({ key: text, model: text, counts: (x) => (isDict(x) ? shares(x) : null), problem: text });
+
+/** Small pictures by the index of their observation; null: it has none that can be read. */
+export const readThumbnails = (x: unknown, buffers: Buffers): [number, Buffers[number] | null][] =>
+  many(number)(dict(x).indexes).map((index, i) => [index, buffers[i]?.length ? buffers[i] : null]);
+
+export const readColor = (x: unknown): string | null => text(dict(x).color) || null;
+
+export function readHeat(x: unknown, [layer]: Buffers): Heat | null {
+  const { share, peak } = dict(x);
+  return layer ? { share: zero(share), peak: zero(peak), layer } : null;
+}
+
+export function readExcerpt(x: unknown, [data]: Buffers): Excerpt | null {
+  const { region, key } = dict(x);
+  return data && tuple(region, 4) ? { region: region as Rectangle, key: text(key), data } : null;
+}
+
+export interface ExportedFile {
+  name: string;
+  type: string;
+  data: Buffers[number];
+}
+export function readFile(x: unknown, [data]: Buffers): ExportedFile | null {
+  const { name, type } = dict(x);
+  return data ? { name: str("trials")(name), type: text(type), data } : null;
+}
+
+export interface StillOutput {
+  number: number;
+  data: Record<string, unknown>;
+}
+export const readStill = shape<StillOutput>({ number: num(0), data: dict }, (x) => numbers("number")(x) && isDict(x.data));
+

@@ -1,0 +1,151 @@
+// What the editor asks of the kernel, and the answers that outlive the panel that asked. Part of the editor. A failure is shown by the store:
+// whoever asks has only to go on without an answer.
+import { signal, type Signal } from "@preact/signals-core";
+import * as answers from "../answers";
+import type { Format, Heat, Judges, Offer, Question, Rectangle, Tokens } from "../protocol";
+import { ignore, NoAnswer } from "./requests";
+import type { Store } from "./store";
+
+/** Seconds that a report of many trials may take. */
+const MAKING = 60;
+/** Bytes of a part of a file: messages over 10 MiB are lost on their way to the kernel, and nobody hears of it. */
+const PART = 4 * 1024 * 1024;
+
+export interface Answers {
+  /** The models that can be loaded, as of the last time that they were asked for. */
+  offer: Signal<Offer | null>;
+  /** The entailment models that can be chosen, likewise. */
+  judges: Signal<Judges | null>;
+  /** Small pictures of observations by index, as far as they were asked for; null: it has none that can be read. */
+  thumbnails: Signal<ReadonlyMap<number, Uint8Array<ArrayBuffer> | null>>;
+  /** The last count of tokens. */
+  tokens: Signal<Tokens | null>;
+}
+
+const all = new WeakMap<Store, Answers>();
+
+/** What was answered to the store of a widget so far. */
+export function answersOf(store: Store): Answers {
+  let found = all.get(store);
+  if (!found) all.set(store, (found = { offer: signal(null), judges: signal(null), thumbnails: signal(new Map()), tokens: signal(null) }));
+  return found;
+}
+
+/** Puts an answer where panels look; without one everything stays. */
+function keep<T>(answer: Promise<T | null>, into: (answer: T) => void): void {
+  answer.then((found) => {
+    if (found !== null) into(found);
+  }, ignore);
+}
+
+const command = (store: Store, question: Question, silence?: string): void => {
+  store.ask(question, silence ? { silence } : {}).catch(ignore);
+};
+
+// ---- models
+
+export function askModels(store: Store): void {
+  keep(store.ask({ kind: "models" }, { read: answers.readOffer, silence: "The list of models was not returned by the kernel." }), (offer) => (answersOf(store).offer.value = offer));
+}
+
+export function askJudges(store: Store): void {
+  keep(store.ask({ kind: "judges" }, { read: answers.readJudges }), (judges) => (answersOf(store).judges.value = judges));
+}
+
+export function loadModel(store: Store, name: string, quantization: string | null): void {
+  store.dismiss();
+  command(store, { kind: "load", name, quantization }, "The model was not asked for by the kernel.");
+}
+
+/** Has another entailment model compare the meanings, and downloads it where it is not on the disk. */
+export function takeJudge(store: Store, name: string): void {
+  store.dismiss();
+  command(store, { kind: "judge", name });
+}
+
+// ---- the input
+
+export function upload(store: Store, name: string, data: ArrayBuffer): void {
+  store.unrendered.value = 0;
+  const id = crypto.randomUUID();
+  const parts = Math.max(1, Math.ceil(data.byteLength / PART));
+  for (let part = 0; part < parts; part++) {
+    store.ask({ kind: "upload", name, part, parts }, { id, buffers: [data.slice(part * PART, (part + 1) * PART)] }).catch(ignore);
+  }
+  store.spoken.value = `Image ${name} sent`;
+}
+
+/** Sets what is right about a picture of the user's own; "": nothing is known. */
+export function setTruth(store: Store, text: string): void {
+  if (text !== (store.truth.value ?? "")) command(store, { kind: "truth", text });
+}
+
+/** Draws a random image or context other than the shown one, which comes as a step of the document. */
+export function reshuffle(store: Store, part: "image" | "context"): void {
+  store.dismiss();
+  store.settled(() => command(store, { kind: "reshuffle", part }, `Another random ${part} was not drawn by the kernel.`));
+}
+
+/** Cuts a patch from the image of another observation. */
+export function cut(store: Store, operation: number, observation: number): void {
+  command(store, { kind: "cut", operation, observation });
+}
+
+/** Counts the tokens of the present input, unless the model is busy. */
+export function askTokens(store: Store): void {
+  keep(store.ask({ kind: "tokens" }, { read: answers.readTokens }), (tokens) => (answersOf(store).tokens.value = tokens));
+}
+
+/** Resolves once the pictures are in `thumbnails`, or will not come. */
+export function askThumbnails(store: Store, indexes: number[]): Promise<void> {
+  const { thumbnails } = answersOf(store);
+  return store.ask({ kind: "thumbnails", indexes }, { read: answers.readThumbnails }).then((found) => {
+    thumbnails.value = new Map([...thumbnails.value, ...(found ?? [])]);
+  }, ignore);
+}
+
+/** The colour of one pixel as the model sees it. */
+export function askColor(store: Store, x: number, y: number, then: (color: string) => void): void {
+  keep(store.ask({ kind: "color", x, y }, { read: answers.readColor }), then);
+}
+
+/** A part of the picture at full resolution. */
+export function askDetail(store: Store, region: Rectangle, width: number, signal: AbortSignal) {
+  return store.ask({ kind: "detail", region, width }, { read: answers.readExcerpt, signal });
+}
+
+// ---- trials
+
+/** Makes the input of a trial the present one; the kernel sends it as a step of the document. */
+export function restore(store: Store, trial: number): void {
+  store.dismiss();
+  command(store, { kind: "restore", trial });
+  store.spoken.value = `Input of trial ${trial} restored`;
+}
+
+export function forget(store: Store, trial: number): void {
+  store.dismiss();
+  command(store, { kind: "delete", trial });
+  store.spoken.value = `Trial ${trial} deleted`;
+}
+
+export function note(store: Store, trial: number, text: string): void {
+  if ((store.notes.value[trial] ?? "") === text) return;
+  command(store, { kind: "note", trial, text });
+  store.notes.value = { ...store.notes.value, [trial]: text };
+}
+
+/** A file with some trials in it. */
+export function exportTrials(store: Store, trials: number[], format: Format, then: (file: answers.ExportedFile) => void): void {
+  store.dismiss();
+  store.spoken.value = "The file is being made";
+  keep(store.ask({ kind: "export", trials, format }, { read: answers.readFile, silence: "The file was not returned by the kernel.", seconds: MAKING }), then);
+}
+
+/** What one token of a trial's answer attended to; null where that is taken back or cannot be. */
+export function askHeat(store: Store, trial: number, token: number, signal: AbortSignal): Promise<Heat | null> {
+  return store.ask({ kind: "map", trial, token }, { read: answers.readHeat, signal }).catch((error: unknown) => {
+    if (error instanceof NoAnswer) return null;
+    throw error;
+  });
+}
