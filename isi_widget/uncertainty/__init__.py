@@ -30,8 +30,9 @@ from isi_widget.uncertainty.judge import Judge
 from isi_widget.uncertainty.judges import EntailmentCheckpoint, entailment_models
 from isi_widget.uncertainty.kernels import kernel_language_entropy
 from isi_widget.uncertainty.lexical import lexical_similarity
-from isi_widget.uncertainty.measure import Uncertainty, uncertainty_of
+from isi_widget.uncertainty.measure import uncertainty_of
 from isi_widget.uncertainty.order import OrderDependence, order_dependence
+from isi_widget.uncertainty.record import Uncertainty
 from isi_widget.uncertainty.rules import relation_by_rule
 
 __all__ = [

@@ -27,8 +27,8 @@ from isi_widget.uncertainty.bootstrap import (
     entropies_of_counts,
     percentile_interval,
 )
-from isi_widget.uncertainty.measure import WEIGHTED, Uncertainty
 from isi_widget.uncertainty.posterior import MeaningPosterior
+from isi_widget.uncertainty.record import WEIGHTED, Uncertainty
 
 _CELLS = 2_000_000  # sets x answers held at once: 16 MB per intermediate array
 _MOST = 1_000_000  # samples; larger estimates are meaningless

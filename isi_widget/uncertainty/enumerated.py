@@ -19,8 +19,8 @@ from isi_widget.uncertainty.bounds import entropy_bounds
 from isi_widget.uncertainty.clusters import cluster
 from isi_widget.uncertainty.entropy import meaning_distances
 from isi_widget.uncertainty.judge import Chosen, Entailment, compare
-from isi_widget.uncertainty.measure import Uncertainty
 from isi_widget.uncertainty.order import order_dependence
+from isi_widget.uncertainty.record import Uncertainty
 
 #: Largest number of answers whose meanings are compared in pairs; less probable answers count as the rest.
 MOST_COMPARED = 64

@@ -22,7 +22,7 @@ from isi_widget.study import averages_for, for_trial, tell
 from isi_widget.trial.settings import Settings
 from isi_widget.uncertainty import load_entailment
 from isi_widget.uncertainty.bootstrap import NAMES
-from isi_widget.uncertainty.measure import WEIGHTED
+from isi_widget.uncertainty.record import WEIGHTED
 
 ENTROPIES = NAMES
 MEASURES = (*ENTROPIES, "clusters", "attention_absolute", "attention_relative")

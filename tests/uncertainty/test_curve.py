@@ -13,8 +13,8 @@ from isi_widget.errors import InputError
 from isi_widget.uncertainty import entropy as e
 from isi_widget.uncertainty.bootstrap import LEADING, NAMES, RESAMPLED, bootstrap_intervals
 from isi_widget.uncertainty.curve import entropy_curve, samples_needed
-from isi_widget.uncertainty.measure import Uncertainty
 from isi_widget.uncertainty.posterior import posterior_of
+from isi_widget.uncertainty.record import Uncertainty
 
 DISCRETE = "discrete_semantic_entropy"
 

@@ -12,8 +12,8 @@ from isi_widget.errors import InputError
 from isi_widget.uncertainty import entropy_curve, samples_needed, uncertainty_of_enumeration
 from isi_widget.uncertainty.bounds import entropy_bounds
 from isi_widget.uncertainty.enumerated import MOST_COMPARED
-from isi_widget.uncertainty.measure import Uncertainty
 from isi_widget.uncertainty.order import order_dependence
+from isi_widget.uncertainty.record import Uncertainty
 
 
 class FirstWord:

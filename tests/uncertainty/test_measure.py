@@ -13,8 +13,9 @@ from isi_widget.errors import InputError
 from isi_widget.uncertainty.bootstrap import NAMES
 from isi_widget.uncertainty.graphs import graph_measures
 from isi_widget.uncertainty.lexical import WITHOUT_CLUSTERS, lexical_similarity
-from isi_widget.uncertainty.measure import WEIGHTED, Uncertainty, uncertainty_of
+from isi_widget.uncertainty.measure import uncertainty_of
 from isi_widget.uncertainty.order import OrderDependence, order_dependence
+from isi_widget.uncertainty.record import WEIGHTED, Uncertainty
 
 
 class FirstWord:

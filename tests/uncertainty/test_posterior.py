@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from isi_widget.answer import Answer
 from isi_widget.errors import InputError
 from isi_widget.uncertainty.entropy import discrete_semantic_entropy, semantic_entropy
-from isi_widget.uncertainty.measure import Uncertainty, uncertainty_of
+from isi_widget.uncertainty.measure import uncertainty_of
 from isi_widget.uncertainty.posterior import MeaningPosterior, posterior_of
+from isi_widget.uncertainty.record import Uncertainty
 
 
 def shannon(p):
