@@ -22,8 +22,8 @@ from transformers import DebertaV2Config, DebertaV2ForSequenceClassification, Pr
 
 from isi_widget.datasets.grammar import COLOURS, INVERSE, NUMBERS, RELATIONS, SHAPES, SIZES, Claim, Noun
 from isi_widget.training.entailment_data import NATURAL, PAIR_KINDS, Draw, Pair, draw_pairs
-from isi_widget.training.entailment_natural import sentences
 from isi_widget.training.entailment_phrases import CONTENT
+from isi_widget.training.entailment_sentences import sentences
 
 LABELS = {0: "CONTRADICTION", 1: "NEUTRAL", 2: "ENTAILMENT"}
 _SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from isi_widget.datasets import grammar
 from isi_widget.datasets.grammar import COLOURS, NUMBERS, SHAPES, SIZES, Noun
-from isi_widget.training import entailment_natural as natural
+from isi_widget.training.entailment_sentences import CONTENT
 
 YES = (
     "Yes, correct.",
@@ -178,7 +178,7 @@ CONTENT = frozenset(
             "object left right above below many or exactly and what which colour shape size",
             "yes yeah yep sure indeed right correct true agree certainly so case",
             "no nope not nobody cannot wrong false really all think",
-            natural.CONTENT,
+            CONTENT,
         )
     ).split()
 )

@@ -15,7 +15,12 @@ from isi_widget.trial import Trial
 HERE = Path(__file__).parent
 RECORDED = {trial["name"]: trial for trial in read(HERE / RECORD)}
 #: Fields and columns that are called otherwise now: where they were recorded -> name.
-RENAMED = {"stimulus/answer": "true_answer"}
+RENAMED = {
+    "stimulus/answer": "true_answer",
+    "settings/what": "measures",
+    "settings/strict": "strict_entailment",
+    "row/strict": "strict_entailment",
+}
 #: Fields that the record does not have, and what they say for a trial as it was.
 ADDED: dict[str, Any] = {}
 # Another processor adds float32 numbers in another order: four layers leave about 1e-6 of that. Texts, token
