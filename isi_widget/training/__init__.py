@@ -1,4 +1,4 @@
-"""How the embedded models are trained and measured: `python -m isi_widget.training --help`.
+"""Training and evaluation of the embedded models: `python -m isi_widget.training --help`.
 
-Never imported by the rest.
+Never imported by other rooms.
 """

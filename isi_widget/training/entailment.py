@@ -1,10 +1,10 @@
 """Training of the embedded entailment model: `python -m isi_widget.training entailment`.
 
-With the extra heads (`entailment_model`) at a high rate until 60 % of the steps, their weight then falling to
-0, and a fine end at a falling rate. From a quarter on the pairs that are learnt last, relations and general /
-specific, are drawn more often. About half an hour on one core.
-Seeded: batches are drawn from (seed, step), and a checkpoint holds everything else, so that an interrupted
-run continues as if it had not been. Measuring: `entailment_eval`.
+The extra heads (`entailment_model`) are trained at a high rate until 60 % of the steps; then their weight
+decreases to 0, and the rate decreases to the end. After a quarter of the steps, the slowest pairs to learn
+(relations and general / specific) are drawn more often. About half an hour on one core. Seeded: batches
+depend on (seed, step), and a checkpoint holds everything else, so that an interrupted run continues exactly.
+Evaluation: `entailment_eval`.
 """
 
 from __future__ import annotations
@@ -41,12 +41,12 @@ from isi_widget.training.entailment_model import (
     targets,
 )
 
-BATCH = 128  # pairs; half as many later
+BATCH = 128  # pairs per batch; half of it later
 EARLY, FINAL = 0.2, 0.65  # shares of the steps: first mixture of kinds and large batches; last mixture
-POOL = 12  # batches that are drawn, sorted by length and dealt together
+POOL = 12  # batches that are drawn together and sorted by length
 CHECKPOINT = 400  # steps between checkpoints and validations
 VALIDATION = 300  # pairs of each kind
-LATER = 0.4  # share of the steps at which a training that goes on from an exported model begins
+LATER = 0.4  # share of the steps at which a training from an exported model starts
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -86,8 +86,8 @@ def train(
     start: Path | None = None,
     begin: float = LATER,
 ) -> Path:
-    """Train to `steps`, from nothing or from the exported model `start` at the share `begin` of them, and
-    export; returns the folder of the exported model.
+    """Train to `steps`, from scratch or from the exported model `start` at the share `begin` of the steps,
+    and export; returns the folder of the exported model.
     """
     torch.set_num_threads(threads)
     _keep_memory()
@@ -155,7 +155,7 @@ def train(
                 state = {"step": done, "steps": steps, "seed": seed, "words": len(tokenizer)}
                 state |= {"network": network.state_dict(), "optimiser": optimiser.state_dict()}
                 torch.save(state, checkpoint.with_suffix(".new"))
-                checkpoint.with_suffix(".new").replace(checkpoint)  # never half a checkpoint
+                checkpoint.with_suffix(".new").replace(checkpoint)  # a checkpoint is never incomplete
             log.write(json.dumps(entry) + "\n")
             log.flush()
             print(json.dumps(entry), flush=True)
@@ -192,8 +192,8 @@ def batches(seed: int, first: int, steps: int) -> Iterator[tuple[int, list[Pair]
 
 
 def learning_rate(share: float, step: int) -> float:
-    """Return the share of the highest rate: warm-up over 100 steps, 1, from 60 % of the steps .3, from 70 %
-    falling.
+    """Return the learning rate relative to its maximum: warm-up over 100 steps, then 1, .3 from 60 % of the
+    steps, decreasing from 70 %.
     """
     if share < 0.6:
         return min(1.0, (step + 1) / 100)
@@ -201,13 +201,15 @@ def learning_rate(share: float, step: int) -> float:
 
 
 def heads_weight(share: float) -> float:
-    """Return weight of the extra heads: 1 in the first 60 % of the steps, then falling to 0 at 72 %."""
+    """Return the weight of the extra heads: 1 in the first 60 % of the steps, then decreasing to
+    0 at 72 %.
+    """
     return min(1.0, max(0.0, (0.72 - share) / 0.12))
 
 
 def draw_validation(kind: str, number: int, natural: float = 0.0) -> list[Pair]:
-    """Return new draws of the training templates; their seed is not that of any training pool, nor of the
-    final evaluation. `natural` : share of the answers that are worded as people word them.
+    """Draw validation pairs from the training templates, with a seed that no training pool and no final
+    evaluation uses. `natural` is the share of answers in natural wording.
     """
     draw, pairs = Draw(f"validation:{kind}"), list[Pair]()
     draw.natural = natural
@@ -218,7 +220,7 @@ def draw_validation(kind: str, number: int, natural: float = 0.0) -> list[Pair]:
 
 @torch.no_grad()
 def accuracy(network: Network, tokenizer: Any, pairs: list[Pair]) -> float:
-    """Return the share of the pairs whose relation is found."""
+    """Return the share of pairs with the correct relation."""
     right = 0
     for start in range(0, len(pairs), 100):
         part = pairs[start : start + 100]
@@ -233,8 +235,8 @@ def _length(pair: Pair) -> int:
 
 
 def _keep_memory() -> None:
-    """Keep freed memory in the process: glibc otherwise returns it at every step, which costs several times
-    the arithmetic.
+    """Keep freed memory in the process: otherwise glibc returns it at every step, which takes several times
+    longer than the computation.
     """
     try:
         libc = ctypes.CDLL("libc.so.6")

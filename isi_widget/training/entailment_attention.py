@@ -1,10 +1,10 @@
-"""DeBERTa's position terms of attention, computed several times faster than transformers does on a CPU: for
-training only.
+"""DeBERTa's position terms of attention, several times faster on a CPU than in transformers; for training
+only.
 
-transformers repeats the position keys for every row of the batch and picks them with `gather`, which is slow
-on a CPU in both directions. All rows share their distances, so one product with the keys of every distance
--(L - 1) .. L - 1 and a view that shifts each row (Dai et al., Transformer-XL, ACL 2019) give the same
-numbers. Same parameters, same results (tested); nothing is exported.
+transformers repeats the position keys for every row of the batch and selects them with `gather`, which is
+slow on a CPU, forward and backward. All rows share their distances, so one product with the keys of every
+distance -(L - 1) .. L - 1 and a view that shifts each row (Dai et al., Transformer-XL, ACL 2019) give the
+same numbers. Same parameters, same results (tested); nothing is exported.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def position_bias(
     embeddings: Tensor,
     scale_factor: int,
 ) -> Tensor:
-    """Return drop-in for `DisentangledSelfAttention.disentangled_attention_bias`: shared keys, c2p and p2c;
+    """Replace `DisentangledSelfAttention.disentangled_attention_bias` (shared keys, c2p and p2c); returns
     [batch * heads, L, L].
     """
     heads, span, (rows, length, width) = attention.num_attention_heads, attention.pos_ebd_size, query.shape
@@ -83,7 +83,7 @@ def position_bias(
 
 
 def use_fast_attention(module: nn.Module) -> None:
-    """Let every DeBERTa attention inside the module use `position_bias`."""
+    """Make every DeBERTa attention inside the module use `position_bias`."""
     for part in module.modules():
         if isinstance(part, DisentangledSelfAttention):
             if not part.share_att_key or set(part.pos_att_type) != {"c2p", "p2c"}:

@@ -1,9 +1,9 @@
-"""A blend of entailment models of one lineage: `python -m isi_widget.training blend-entailment`.
+"""Blends entailment models of one lineage: `python -m isi_widget.training blend-entailment`.
 
-A training that goes on from an exported model forgets a part of what that one knew. The mean of the weights
-of both keeps most of either, at the cost of one model (WiSE-FT, Wortsman et al., CVPR 2022; of several stages
-model soups, Wortsman et al., ICML 2022). It works only where one was trained on from the other: between
-independent trainings the mean of the weights is of no use.
+A model that is trained further forgets part of its former skills. The mean of the weights of both models
+keeps most skills of each, at the cost of one model (WiSE-FT, Wortsman et al., CVPR 2022; for several stages
+model soups, Wortsman et al., ICML 2022). It works only if one model was trained further from the other, not
+for independent trainings.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Blend, export, and note the weights for the card beside the stages of the last model."""
+    """Blend, export, and record the weights for the model card next to the stages of the last model."""
     try:
         blend(arguments.models, arguments.weights, arguments.output)
     except InputError as error:
@@ -54,12 +54,12 @@ def blend(folders: Sequence[Path], weights: Sequence[float], output: Path) -> Pa
     ----------
     folders : exported models in the order of their training. The vocabulary is that of the last one, and a
         word's embedding is the mean over the models that know the word.
-    weights : of each model, all >= 0, the last one's > 0, of sum 1.
-    output : folder that is written to.
+    weights : weight of each model, all >= 0, the last one > 0; the sum is 1.
+    output : output folder.
 
     Raises
     ------
-    InputError : weights that are none, models of other shapes, words that the last model does not know.
+    InputError : invalid weights, models of different shapes, words that the last model does not know.
     """
     if len(weights) != len(folders) or not math.isclose(sum(weights), 1, abs_tol=1e-6) or min(weights) < 0:
         raise InputError(
@@ -88,7 +88,7 @@ def blend(folders: Sequence[Path], weights: Sequence[float], output: Path) -> Pa
 def _check_lineage(
     folder: Path, state: dict[str, torch.Tensor], last: dict[str, torch.Tensor], lost: set[str]
 ) -> None:
-    """Raise where a model cannot be blended with the last one."""
+    """Raise if a model cannot be blended with the last one."""
     shapes, wanted = ({k: v.shape for k, v in s.items() if k != _WORDS} for s in (state, last))
     if shapes != wanted or state[_WORDS].shape[1] != last[_WORDS].shape[1]:
         raise InputError(f"{folder} has other layers than the last model; blend models of one lineage.")
@@ -102,8 +102,8 @@ def _check_lineage(
 def _blend_words(
     vocabularies: Sequence[dict[str, int]], tables: Sequence[torch.Tensor], weights: Sequence[float]
 ) -> torch.Tensor:
-    """Return embeddings [words of the last vocabulary, width]: each word's mean over the models
-    that know it.
+    """Return embeddings [words of the last vocabulary, width]: the mean over the models that know
+    the word.
     """
     total, known = torch.zeros_like(tables[-1]), torch.zeros(len(tables[-1]), 1)
     for vocabulary, table, weight in zip(vocabularies, tables, weights, strict=True):

@@ -1,12 +1,11 @@
-"""Pairs of answers with their entailment relation, drawn from the grammar of the scenes: what the embedded
-model learns from.
+"""Training data of the embedded entailment model: pairs of answers with their relation, from the grammar of
+the scenes.
 
-The label of a pair is computed by logic from the claims of its two answers (`grammar.compare`), never written
-by hand. Held-out templates of the grammar, `HELD_OUT_LEADS` and the last irrelevant sentences are drawn only
-with `forms="held out"`, and the sentences of `NEW` only with `forms="new"`: both are for evaluation. "tidy"
-is "training" without unknown words. Training also draws answers as people word them (`entailment_natural`,
-the share `Draw.natural`). Pure Python, no torch. Not for natural language at large: sentences
-outside the grammar occur only as noise, labelled neutral.
+The label of a pair follows by logic from the claims of its two answers (`grammar.compare`). For evaluation
+only: the held-out templates of the grammar, `HELD_OUT_LEADS` and the last irrelevant sentences (`forms="held
+out"`), and the sentences of `NEW` (`forms="new"`). "tidy" is "training" without unknown words. Training also
+uses answers in natural wording (`entailment_natural`, with the share `Draw.natural`). Pure Python, no torch.
+Not for general language: sentences outside the grammar occur only as noise, labelled neutral.
 """
 
 from __future__ import annotations
@@ -42,12 +41,12 @@ Forms = Literal["training", "tidy", "held out", "new"]
 class Draw(random.Random):
     """A seeded source of questions and answers.
 
-    simple : share of the questions about relations that name both objects by their shapes alone ("the star",
-        "the ring"): who is left of whom is learnt from them first.
-    alone : share of the groups of full sentences that stand without a question, which otherwise names the
-        objects first and lets a model overlook in which order an answer names them.
-    natural : share of the answers that are worded as people word them.
-    sizes : share of the questions about attributes that are about size.
+    simple : share of relation questions that name both objects by their shapes alone ("the star", "the
+        ring"); the model learns left and right from these first.
+    alone : share of groups of full sentences without a question. A question names the objects first, so that
+        a model could ignore their order in the answer.
+    natural : share of answers in natural wording.
+    sizes : share of size questions among attribute questions.
     """
 
     simple = 0.0
@@ -56,8 +55,8 @@ class Draw(random.Random):
     sizes = 0.25
 
 
-# General / specific pairs, swapped relations and neutral pairs are kinds of their own: they are what a VLM's
-# stray answers look like.
+# General / specific pairs, swapped relations and neutral pairs are separate kinds: they resemble a VLM's
+# wrong answers.
 PAIR_KINDS = (*grammar.KINDS, "general/specific", "inverse relation", "neutral")
 WEIGHTS = (12, 13, 13, 12, 16, 14, 12, 8, 16)
 LATER_WEIGHTS = (
@@ -70,22 +69,22 @@ LATER_WEIGHTS = (
     18,
     22,
     15,
-)  # who is left of whom, and what covers what, is learnt last
+)  # relations and general / specific pairs are learnt last
 FINAL_WEIGHTS = (14, 22, 7, 9, 16, 12, 18, 18, 26)
 
 
-NATURAL = 0.45  # share of the training answers that are worded as people word them
-FRAMED = 0.2  # of the training answers full sentences with verbs of all sorts
+NATURAL = 0.45  # share of training answers in natural wording
+FRAMED = 0.2  # share of training answers that are full sentences with various verbs
 
 
 @dataclass(frozen=True)
 class Statement:
-    """An answer as text, and the claim that it makes in the light of its question.
+    """An answer as text, with its claim as an answer to its question.
 
-    turned : the text names the second object of a relation first ("the ring is right of the star" for a claim
-        about the star), so that it reads as the claim the other way round.
-    also : a second claim ("No, it is blue." denies what was asked too).
-    loose : an answer of `entailment_natural`, not a sentence that another can wrap.
+    turned : whether the text names the second object of a relation first ("the ring is right of the star" for
+        a claim about the star).
+    also : second claim ("No, it is blue." also denies the question's claim).
+    loose : whether it is an answer of `entailment_natural`, which cannot be part of a longer sentence.
     """
 
     text: str
@@ -96,7 +95,7 @@ class Statement:
 
     @property
     def claims(self) -> tuple[Claim, ...]:
-        """All that it says."""
+        """All claims of the answer."""
         return (self.claim,) if self.also is None else (self.claim, self.also)
 
     @property
@@ -110,7 +109,7 @@ class Statement:
 
 @dataclass(frozen=True)
 class Pair:
-    """Premise and hypothesis, two answers to one question, and what the first says about the second (0, 1,
+    """Premise and hypothesis: two answers to one question, and the relation of the first to the second (0, 1,
     2).
     """
 
@@ -128,8 +127,8 @@ class Pair:
 def draw_noun(
     draw: Draw, shape: bool | None = None, colour: bool | None = None, size: bool | None = None
 ) -> Noun:
-    """Return a random description; each attribute present (True), absent (False) or either (None); never a
-    bare "object".
+    """Draw a random description. Each attribute is present (True), absent (False) or either (None); never
+    only "object".
     """
     while True:
         has = [
@@ -175,7 +174,7 @@ def draw_ask(draw: Draw, kind: str) -> Ask:
 
 
 def draw_truths(draw: Draw, ask: Ask) -> list[Claim]:
-    """Return claims that could answer it, different in meaning or nearly so; the first two are the likely
+    """Draw claims that could answer the question, mostly different in meaning; the first two are the likely
     ones.
     """
     claim = ask.claim
@@ -200,16 +199,14 @@ def draw_truths(draw: Draw, ask: Ask) -> list[Claim]:
 
 
 def draw_question(draw: Draw, ask: Ask, forms: Forms) -> str:
-    """Return one wording of the question."""
-    found = grammar.questions.__wrapped__(ask)  # uncached: there are too many nouns to keep them all
+    """Draw one wording of the question."""
+    found = grammar.questions.__wrapped__(ask)  # uncached: there are too many nouns
     wanted = [p.text for p in found if p.held_out == (forms == "held out")] or [p.text for p in found]
     return draw.choice(wanted)
 
 
 def draw_answer(draw: Draw, ask: Ask, truth: Claim, forms: Forms, *, full: bool = False) -> Statement:
-    """Return one wording of an answer; `full` leaves out those that mean nothing without the question ("Yes",
-    "Red").
-    """
+    """Draw one wording of an answer; `full` excludes those that need the question ("Yes", "Red")."""
     if forms == "new":
         return _new_answer(draw, ask, truth, full)
     if forms != "held out" and draw.natural and truth.positive | (not ask.is_open) and draw.random() < FRAMED:
@@ -221,7 +218,7 @@ def draw_answer(draw: Draw, ask: Ask, truth: Claim, forms: Forms, *, full: bool 
             return Statement(made.text, made.claim, made.turned, made.also, loose=True)
     found = grammar.answers.__wrapped__(ask, truth)
     wanted = [p for p in found if p.held_out == (forms == "held out")]
-    if full:  # names what it is about: "it" would be the object of the question
+    if full:  # name the object: "it" would be the object of the question
         named = [(p, f" {p.text.lower()} ") for p in wanted]
         wanted = [p for p, text in named if p.claim.noun.words() in text and " it " not in text]
     polar = not ask.is_open and not full
@@ -229,7 +226,7 @@ def draw_answer(draw: Draw, ask: Ask, truth: Claim, forms: Forms, *, full: bool 
         if polar and draw.random() < 0.2:
             yes = grammar.compare(truth, ask.claim) == grammar.ENTAILMENT
             return Statement(draw.choice(YES if yes else NO), ask.claim if yes else ask.claim.denied())
-        if draw.random() < 0.06 and truth.kind != "relation":  # as a text beside the picture would put it
+        if draw.random() < 0.06 and truth.kind != "relation":  # worded like a context
             return Statement(draw.choice(grammar.contexts(truth)), truth)
         if truth.kind in MORE and draw.random() < 0.12:
             return Statement(_filled(draw.choice(MORE[truth.kind][not truth.positive]), truth), truth)
@@ -240,9 +237,7 @@ def draw_answer(draw: Draw, ask: Ask, truth: Claim, forms: Forms, *, full: bool 
 
 
 def _framed(draw: Draw, ask: Ask, truth: Claim, full: bool) -> Statement:
-    """Return a full sentence of `entailment_natural`, for a yes/no question often with yes or
-    no before it.
-    """
+    """Draw a full sentence of `entailment_natural`, for a yes/no question often with a leading yes or no."""
     told, turned = truth, False
     if truth.other is not None and draw.random() < 0.35:  # the second object first
         told = replace(truth, noun=truth.other, value=INVERSE[truth.value or ""], other=truth.noun)
@@ -279,8 +274,8 @@ def _filled(template: str, claim: Claim) -> str:
 
 
 def vary(draw: Draw, statement: Statement, forms: Forms) -> Statement:
-    """Return the same answer in a less tidy wording: wrapped, led in, without its punctuation, in capitals,
-    with unknown words.
+    """Return the same answer in a less tidy wording: inside a longer sentence, with a lead-in, without
+    punctuation, in capitals, with unknown words.
     """
     text, claim = statement.text, statement.claim
     if forms == "new":
@@ -312,9 +307,7 @@ def vary(draw: Draw, statement: Statement, forms: Forms) -> Statement:
 
 
 def draw_pairs(draw: Draw, kind: str, forms: Forms = "training") -> list[Pair]:
-    """Return a few pairs to one question of one kind of `PAIR_KINDS`; about as many of each label as the kind
-    has.
-    """
+    """Draw a few pairs for one question of a kind in `PAIR_KINDS`, with the kind's shares of labels."""
     question, statements = _BUILD.get(kind, _plain)(draw, kind, forms)
     statements = [vary(draw, s, forms) for s in statements]
     if forms == "training" and question:

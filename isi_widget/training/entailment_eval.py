@@ -122,7 +122,7 @@ def run(arguments: argparse.Namespace) -> None:
     measured = evaluate(arguments.model, arguments.pairs, arguments.sets)
     target = arguments.model / "evaluation.json"
     before = json.loads(target.read_text(encoding="utf-8")).get("training", {}) if target.exists() else {}
-    measured["training"] = before  # it has not changed because the model is measured again
+    measured["training"] = before  # unchanged by a new evaluation
     if arguments.training:
         stages = [training_facts(log) for log in arguments.training]
         first = [] if stages[0]["begun"] == 0 else before.get("stages", [])
@@ -160,7 +160,7 @@ def evaluate(folder: Path, pairs: int, sets: int) -> dict[str, Any]:
 
 
 def score_pairs(model: EntailmentModel, kind: str, forms: data.Forms, number: int) -> list[int]:
-    """Return [right, all] over pairs of one kind, each from a question of its own."""
+    """Return [right, all] over pairs of one kind, each from a separate question."""
     draw, right = data.Draw(f"evaluation:{kind}:{forms}"), 0
     table: list[data.Pair] = []
     while len(table) < number:
@@ -177,8 +177,8 @@ def score_pairs(model: EntailmentModel, kind: str, forms: data.Forms, number: in
 def draw_set(
     draw: data.Draw, kind: str, forms: data.Forms, size: int = 10
 ) -> tuple[str, list[data.Statement]]:
-    """Return a question of one kind and answers to it as a model might sample them: one meaning is more
-    likely than the others.
+    """Draw a question of one kind and answers to it like a model's samples: one meaning is more likely than
+    the others.
     """
     ask = data.draw_ask(draw, kind)
     truths = data.draw_truths(draw, ask)
@@ -188,8 +188,8 @@ def draw_set(
 
 
 def score_clusters(model: EntailmentModel, forms: data.Forms, number: int) -> dict[str, list[int]]:
-    """Return {rule: [right, all]} over sets of ten answers of every kind: are they clustered as
-    logic has it?
+    """Return {rule: [right, all]} over sets of ten answers of every kind: whether the clusters agree with
+    logic.
     """
     right = {"strict": 0, "non-strict": 0}
     for kind in grammar.KINDS:
@@ -242,7 +242,7 @@ def wilson(right: int, number: int, z: float = 1.959964) -> tuple[float, float]:
 
 
 def training_facts(log: Path) -> dict[str, Any]:
-    """Return what the card says about the training, from its log."""
+    """Return the facts about the training for the model card, from its log."""
     begun, *rows = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
     minutes, last = 0.0, 0.0
     for row in rows:  # the clock starts again when a run is continued

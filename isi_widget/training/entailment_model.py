@@ -1,10 +1,9 @@
-"""The embedded entailment model: its tokenizer, its network, and the extra heads that are only there while it
-learns.
+"""The embedded entailment model: its tokenizer, its network, and the extra heads for training.
 
-A DeBERTa-v2 of 3 layers trained from nothing does not discover by itself that two of six or eight values are
-equal: pairs about colours and shapes stay near chance. Linear heads on the [CLS] output remedy that: they
-name the value, polarity and objects of both answers and compare them. They are dropped at export. Not for
-loading a trained model (`isi_widget.uncertainty.entailment`).
+A DeBERTa-v2 of 3 layers trained from scratch does not learn that two of six or eight values are equal: pairs
+about colours and shapes stay near chance. Linear heads on the [CLS] output solve this: they predict the
+value, polarity and objects of both answers and compare them. They are dropped at export. Not for loading a
+trained model (`isi_widget.uncertainty.entailment`).
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ from isi_widget.training.entailment_sentences import sentences
 
 LABELS = {0: "CONTRADICTION", 1: "NEUTRAL", 2: "ENTAILMENT"}
 _SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
-_SPELLED = (  # contractions and figures, so that they need not be learnt
+_SPELLED = (  # contractions and digits, so that the model need not learn them
     (r"\bcan( not|not|'t)\b", "cannot"),
     (r"\bwon't\b", "will not"),
     (r"n't\b", " not"),
@@ -54,11 +53,11 @@ HEADS = (
 
 @cache
 def build_tokenizer(seed: int = 0) -> PreTrainedTokenizerFast:
-    """Return a lower-case word-level tokenizer of the words of the training sentences; any other word is
+    """Build a lower-case word-level tokenizer from the words of the training sentences; other words are
     [UNK].
 
-    Punctuation but "?" is dropped, figures become words, contractions are written out: what must not matter
-    cannot.
+    Punctuation except "?" is dropped, digits become words, contractions are written out, so that the model
+    cannot depend on them.
     """
     draw, words = Draw(seed), set(CONTENT)
     draw.natural = NATURAL
@@ -138,14 +137,14 @@ class Network(nn.Module):
         self.heads = nn.Linear(128, sum(classes for _, classes in HEADS))
 
     def forward(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
-        """Return logits [batch, 3] of the relation, and of all heads side by side."""
+        """Compute logits [batch, 3] of the relation, and the concatenated logits of all heads."""
         hidden = self.classifier.deberta(**batch).last_hidden_state
         return self.classifier.classifier(self.classifier.pooler(hidden)), self.heads(hidden[:, 0])
 
 
 def start_from(network: Network, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
-    """Take over the weights of an exported model: all but the embeddings of words that it does not know, and
-    the heads.
+    """Copy the weights of an exported model, except the heads and the embeddings of words that it does not
+    know.
     """
     earlier = DebertaV2ForSequenceClassification.from_pretrained(folder, dtype=torch.float32).state_dict()
     known = PreTrainedTokenizerFast.from_pretrained(folder).get_vocab()
@@ -158,8 +157,8 @@ def start_from(network: Network, tokenizer: PreTrainedTokenizerFast, folder: Pat
 
 
 def heads_loss(logits: Tensor, wanted: Tensor) -> Tensor:
-    """Return weighted sum of the cross-entropies of all heads; wanted int [batch, heads], -100 where a head
-    has nothing to say.
+    """Compute the weighted sum of the cross-entropies of all heads; `wanted` is int [batch, heads], -100 to
+    skip a head.
     """
     total, start = logits.new_zeros(()), 0
     for column, (weight, classes) in enumerate(HEADS):
@@ -172,7 +171,7 @@ def heads_loss(logits: Tensor, wanted: Tensor) -> Tensor:
 
 
 def targets(pair: Pair) -> list[int]:
-    """Return what the heads should say of a pair, in the order of `HEADS`."""
+    """Return the targets of the heads for a pair, in the order of `HEADS`."""
     one, two = pair.premise.as_read, pair.hypothesis.as_read
     values = [v for claim in (one, two) for v in (_VALUES.index(claim.value or "none"), int(claim.positive))]
     slots = [v for claim in (one, two) for v in (_TYPES.index(claim.kind), *_nouns(claim))]

@@ -1,9 +1,9 @@
-"""Answers as people and VLMs word them: ellipsis, contrasts, corrections after a no, number words, synonyms.
+"""Answers in natural wording: ellipsis, contrasts, corrections after a no, number words, synonyms.
 
 The grammar's own sentences are tidy ("No, the star is not red."); real answers are not ("No, it's blue.",
 "Blue, not red.", "Nope, there isn't one.", "None."). `natural_answer` draws one for a question and a truth,
-with the claims that it makes, so that labels stay a matter of logic. Training only: the pairs written by hand
-(`entailment_by_hand.txt`) come from no template of this file. Pure Python, no torch.
+with its claims, so that labels still follow by logic. For training only: the pairs written by hand
+(`entailment_by_hand.txt`) use no template of `entailment_sentences`. Pure Python, no torch.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ VALUES = {"colour": COLOURS, "size": SIZES, "shape": SHAPES, "count": NUMBERS}
 
 @dataclass(frozen=True)
 class Wording:
-    """A text with one or two claims that it makes; `turned` as in `entailment_data.Statement`."""
+    """A text with its one or two claims; `turned` as in `entailment_data.Statement`."""
 
     text: str
     claim: Claim
@@ -50,8 +50,8 @@ class Wording:
 
 
 def compare(first: tuple[Claim, ...], second: tuple[Claim, ...]) -> int:
-    """Return what an answer with the first claims says about one with the second, all claims
-    taken together.
+    """Return the relation of an answer with the first claims to one with the second, from all claims
+    together.
     """
     table = [[grammar.compare(one, two) for one in first] for two in second]
     if any(grammar.CONTRADICTION in row for row in table):
@@ -61,7 +61,7 @@ def compare(first: tuple[Claim, ...], second: tuple[Claim, ...]) -> int:
 
 
 def natural_answer(draw: random.Random, ask: Ask, truth: Claim) -> Wording:
-    """Return one wording of the answer to `ask` when `truth` holds (arguments as `grammar.answers`)."""
+    """Draw one wording of the answer to `ask` when `truth` holds (arguments as `grammar.answers`)."""
     if ask.is_open:
         made = _said(draw, ask, truth)
         return replace(made, text=_hedged(draw, made.text))
@@ -99,7 +99,9 @@ def _hedged(draw: random.Random, text: str) -> str:
 
 
 def _beside(draw: random.Random, ask: Ask, yes: bool) -> Wording | None:
-    """Return what an answer adds of its own: another object, a number of them, a place on the other axis."""
+    """Draw an additional claim of an answer: another object, a number of objects, a place on the
+    other axis.
+    """
     claim = ask.claim
     if ask.kind == "existence":
         noun = claim.noun
@@ -152,7 +154,7 @@ def _beside(draw: random.Random, ask: Ask, yes: bool) -> Wording | None:
 
 
 def _said(draw: random.Random, ask: Ask, truth: Claim) -> Wording:
-    """Return the truth in words, without yes or no."""
+    """Word the truth without yes or no."""
     if truth.kind == "exists":
         return Wording(_filled(draw.choice(EXISTS[not truth.positive]), truth), truth)
     if truth.kind == "relation":
@@ -196,7 +198,7 @@ def _place(draw: random.Random, claim: Claim) -> Wording:
 
 
 def framed(draw: random.Random, claim: Claim, verb: Callable[[], str]) -> str:
-    """Return a full sentence that makes the claim with a verb of any sort; `verb` makes one up."""
+    """Draw a full sentence with the claim and any verb; `verb` invents a verb."""
     form = draw.choice(FRAMES[claim.kind][not claim.positive])
     while "{u}" in form:
         form = form.replace("{u}", verb(), 1)
@@ -249,6 +251,6 @@ def _specific(draw: random.Random, noun: Noun) -> Noun:
 
 
 def _other_noun(draw: random.Random, noun: Noun) -> Noun:
-    """Return another object that shares a part of its description."""
+    """Return another object with a partly equal description."""
     name = draw.choice([n for n in ("shape", "colour", "size") if getattr(noun, n) is not None])
     return replace(noun, **{name: draw.choice([v for v in VALUES[name] if v != getattr(noun, name)])})

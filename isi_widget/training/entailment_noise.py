@@ -1,4 +1,6 @@
-"""Untidy wording: unknown words around and inside a sentence, figures for number words. The meaning stays."""
+"""Noise in wording: unknown words around and inside a sentence, digits for number words. The meaning does not
+change.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +11,8 @@ from isi_widget.training.entailment_phrases import CONTENT
 
 
 def add_unknown(draw: random.Random, text: str, rate: float = 0.16) -> str:
-    """Return now and then unknown words before, after or inside a sentence, or in the place of words without
-    content.
+    """Sometimes add unknown words before, after or inside a sentence, or replace words without content by
+    them.
     """
     words = text.split()
     if draw.random() < rate:
@@ -23,7 +25,7 @@ def add_unknown(draw: random.Random, text: str, rate: float = 0.16) -> str:
 
 
 def unknown(draw: random.Random) -> str:
-    """Return a made-up word, outside every vocabulary."""
+    """Return an invented word, outside every vocabulary."""
     return (
         "".join(draw.choice("bdfgklmnprstvz") + draw.choice("aeiou") for _ in range(draw.randint(2, 4))) + "q"
     )
@@ -41,7 +43,7 @@ def digit(word: str) -> str:
 
 
 def filler(draw: random.Random) -> str:
-    """Return an unknown word, or a known one that says nothing."""
+    """Return an unknown word, or a known word without content."""
     if draw.random() < 0.6:
         return unknown(draw)
     return draw.choice(("the", "a", "is", "in", "it", "I", "that", "there", "see", "of"))

@@ -1,14 +1,15 @@
 """Short answers, lead-ins and wrappers that the training pairs add to the grammar's own sentences.
 
 The words of the grammar's held-out templates ("true", "wrong", ...) occur here in other sentences: a model
-trained from nothing cannot know a word that it has never met. None of them is a held-out template itself.
+trained from scratch cannot know a word that it has never seen. None of these sentences is a held-out
+template.
 """
 
 from __future__ import annotations
 
 from isi_widget.datasets import grammar
 from isi_widget.datasets.grammar import COLOURS, NUMBERS, SHAPES, SIZES, Noun
-from isi_widget.training.entailment_sentences import CONTENT
+from isi_widget.training import entailment_sentences
 
 YES = (
     "Yes, correct.",
@@ -165,8 +166,8 @@ NEW_IRRELEVANT = (
     "Two friends went swimming.",
 )
 
-# Words that carry the meaning: all others may be replaced by unknown ones, which teaches that unknown words
-# decide nothing.
+# Words that carry the meaning. All others may be replaced by unknown words, so that the model learns to
+# ignore these.
 CONTENT = frozenset(
     " ".join(
         (
@@ -178,7 +179,7 @@ CONTENT = frozenset(
             "object left right above below many or exactly and what which colour shape size",
             "yes yeah yep sure indeed right correct true agree certainly so case",
             "no nope not nobody cannot wrong false really all think",
-            CONTENT,
+            entailment_sentences.CONTENT,
         )
     ).split()
 )

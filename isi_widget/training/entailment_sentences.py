@@ -432,8 +432,8 @@ def sentences() -> Iterator[str]:
     yield from (*BEFORE, *AFTER, *YES_LEADS, *NO_LEADS, CONTENT)
 
 
-# Full sentences with various verbs, (affirmed, denied). {u} is a verb that the model has never seen: only "not"
-# and "no" decide the meaning.
+# Full sentences with various verbs, (affirmed, denied). {u} is a verb that the model has never seen: "not"
+# and "no" alone decide the meaning.
 FRAMES = {
     "exists": (
         (

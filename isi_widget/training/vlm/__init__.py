@@ -1,6 +1,6 @@
 """Training of the tiny LLaVA on rendered scenes.
 
-`build` parts of the model · `pictures` scenes as the model sees them · `questions` packed question-answer
-pairs · `heads` the deep supervision that is dropped at export · `stages` what is learnt when · `loop` steps
-and checkpoints · `evaluate`, `card`.
+`build`: parts of the model · `pictures`: training pictures · `questions`: packed question-answer pairs ·
+`heads`: deep supervision, dropped at export · `stages`: the curriculum · `loop`: steps and checkpoints ·
+`evaluate`, `card`: evaluation and model card.
 """

@@ -29,7 +29,7 @@ PATCHES = GRID * GRID
 WIDTH, LAYERS, HEADS = 192, 4, 6
 BOS, EOS, PAD, IMAGE = "<s>", "</s>", "<pad>", "<image>"
 
-# Empty context = no token at all. What a user sends is the image, the context and the question; the rest is
+# An empty context adds no token. The user's part is the image, the context and the question; the rest is
 # template.
 CHAT_TEMPLATE = (
     "{% for message in messages %}{% if message['role'] == 'user' %}"
@@ -47,7 +47,7 @@ def prompt(context: str, question: str) -> str:
 
 
 def train_tokenizer() -> PreTrainedTokenizerFast:
-    """Return a byte-level BPE in which each word of the grammar is one token and any text can be encoded."""
+    """Train a byte-level BPE in which each word of the grammar is one token; it can encode any text."""
     sentences = [text for line in grammar.vocabulary() for text in (line, " " + line)]
     words = sorted({word for line in sentences for word in re.findall(r" ?[A-Za-z]+", line)})
     words += [word.lower() for word in words if not word.startswith(" ")] + ["Answer"]
@@ -80,10 +80,10 @@ def train_tokenizer() -> PreTrainedTokenizerFast:
 
 
 def image_processor() -> CLIPImageProcessorPil:
-    """Return the whole picture, whatever its shape, to 96 x 96, nearest pixel.
+    """Return the image processor: resizes the whole picture to 96 x 96, nearest pixel.
 
-    Nearest, not averaged: averaging five pixels each way would remove most Gaussian noise before the model
-    sees it, so that sigma would mean one thing for a person and another for the model.
+    Nearest pixel instead of averaging: averaging five pixels each way would remove most Gaussian noise before
+    the model sees it, so sigma would have a different effect on people and on the model.
     """
     return CLIPImageProcessorPil(
         do_resize=True,
@@ -99,7 +99,7 @@ def image_processor() -> CLIPImageProcessorPil:
 
 
 def processor(tokenizer: PreTrainedTokenizerFast | None = None) -> LlavaProcessor:
-    """Return image processor and tokenizer together, with the chat template."""
+    """Return the processor: image processor and tokenizer with the chat template."""
     return LlavaProcessor(
         image_processor=image_processor(),
         tokenizer=tokenizer or train_tokenizer(),
@@ -174,17 +174,17 @@ def shared_tokenizer() -> PreTrainedTokenizerFast:
 
 @cache
 def token_ids(text: str) -> tuple[int, ...]:
-    """Return ids of a piece of text, no special tokens added."""
+    """Return the token ids of a text, without special tokens."""
     return tuple(shared_tokenizer().encode(text, add_special_tokens=False))
 
 
 def normalise(pixels: torch.Tensor) -> torch.Tensor:
-    """Return uint8 [B, H, W, 3] at 96 x 96 to what the image processor gives, float [B, 3, H, W]."""
+    """Convert uint8 [B, H, W, 3] at 96 x 96 to the image processor's output, float [B, 3, H, W]."""
     return (pixels.permute(0, 3, 1, 2).float() / 255 - 0.5) / 0.5
 
 
 def save(trained: Any, folder: str) -> None:
-    """Write model (fp16 safetensors) and processor as plain transformers read them."""
+    """Write the model (fp16 safetensors) and the processor in the format of transformers."""
     half = LlavaForConditionalGeneration(trained.config)
     half.load_state_dict(trained.state_dict())
     half.generation_config = trained.generation_config

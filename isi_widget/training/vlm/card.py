@@ -1,4 +1,4 @@
-"""The model card, written from the measured numbers: no number in it is typed by hand."""
+"""Writes the model card from measured numbers; no number is typed by hand."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""The commands of this room: `vlm` trains (and resumes), `evaluate` measures an exported folder, `card`
-writes its model card.
+"""The commands: `vlm` trains (and resumes), `evaluate` measures an exported folder, `card` writes its model
+card.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def add_commands(rooms: Any) -> None:
 
 
 def run_training(arguments: argparse.Namespace) -> None:
-    """Run the stages that are not done yet; then export."""
+    """Run the remaining stages, then export."""
     torch.set_num_threads(arguments.threads)
     keep_memory()
     last = None
@@ -74,7 +74,7 @@ def export(checkpoint: Path, folder: Path) -> None:
 
 
 def run_evaluation(arguments: argparse.Namespace) -> None:
-    """Measure, and write the numbers."""
+    """Evaluate, and write the numbers."""
     torch.set_num_threads(arguments.threads)
     keep_memory()
     found = evaluate.evaluate(
@@ -97,7 +97,9 @@ def run_card(arguments: argparse.Namespace) -> None:
 
 
 def keep_memory() -> None:
-    """Let glibc keep freed memory: giving it back and asking again takes most of a step otherwise."""
+    """Make glibc keep freed memory: otherwise returning and requesting it takes most of the time
+    of a step.
+    """
     if sys.platform == "linux":
         libc = ctypes.CDLL(None)
         for option, value in (

@@ -1,8 +1,7 @@
-"""How the exported model behaves: accuracy by kind of question under each condition, and its semantic
-entropy.
+"""Evaluates the exported model: accuracy by kind of question under each condition, and semantic entropy.
 
-Works on the exported folder with plain transformers, so that what is measured is what is shipped. The test
-split serves for the final table only; everything that is tuned is tuned on the validation split.
+It loads the exported folder with plain transformers, so that the numbers apply to the shipped model. The test
+split is used only for the final table; all tuning uses the validation split.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ SAMPLES, TEMPERATURE = 10, 0.9
 
 @dataclass(frozen=True)
 class Condition:
-    """What is changed: the picture of a case and the name of its context preset ("" for none)."""
+    """A condition: the picture of a case and the name of its context preset ("" for none)."""
 
     name: str
     picture: Callable[[Case], Image.Image]
@@ -41,9 +40,8 @@ class Condition:
 
 
 def _boxes(case: Case) -> list[Drawing]:
-    """Return a black box over everything that the question is about; for counting over one of the counted
-    things only, for "is there" with the answer no over one thing that is similar, so that the number of boxes
-    says nothing.
+    """Cover the objects of the question with black boxes: for counting only one of the counted objects, for
+    "is there" with the answer no one similar object, so that the number of boxes gives no hint.
     """
     about = list(case.item.about) or list(range(len(case.scene.things)))
     if case.item.kind == "counting" or (case.item.yes is False and case.item.kind == "existence"):
@@ -89,7 +87,7 @@ WITH_ENTROPY = (
 
 
 def meaning(ask: Ask, text: str) -> str | None:
-    """Return what an answer says, as one word: "yes", "no" or the value; None if neither is found."""
+    """Return the meaning of an answer as one word: "yes", "no" or the value; None if unclear."""
     words = re.findall(r"[a-z]+", text.lower())
     if not ask.is_open:
         return words[0] if words and words[0] in ("yes", "no") else None
@@ -135,8 +133,8 @@ class Model:
     def sampled(
         self, chosen: Sequence[Case], condition: Condition, seed: int
     ) -> list[list[tuple[str, float]]]:
-        """Return `SAMPLES` answers to each with their mean token log-probability (of the model itself, end of
-        sequence excluded).
+        """Return `SAMPLES` answers for each case with their mean token log-probability (before temperature,
+        end of sequence excluded).
         """
         torch.manual_seed(seed)
         inputs = self._inputs(chosen, condition)
@@ -164,14 +162,14 @@ class Model:
 
 
 def entropy(case: Case, answers: Sequence[tuple[str, float]]) -> float:
-    """Return semantic entropy in nats; answers are clustered by the grammar's meaning."""
+    """Compute the semantic entropy in nats; answers are clustered by their meaning in the grammar."""
     names = [meaning(case.item.ask, text) or text for text, _ in answers]
     ids = [sorted(set(names)).index(name) for name in names]
     return float(semantic_entropy(ids, [value for _, value in answers]))
 
 
 def wilson(right: int, n: int) -> tuple[float, float]:
-    """Return 95 % interval of a proportion (Wilson, 1927)."""
+    """Return the 95 % interval of a proportion (Wilson, 1927)."""
     if n == 0:
         return 0.0, 1.0
     z = 1.959964
@@ -191,7 +189,7 @@ def evaluate(
     batch: int = 100,
     report: Callable[[str], None] = print,
 ) -> dict[str, Any]:
-    """Measure everything; JSON-ready.
+    """Run all evaluations; returns a JSON-ready dict.
 
     Returns
     -------
@@ -280,8 +278,8 @@ def _means(chosen: Sequence[Case], values: Sequence[float]) -> dict[str, dict[st
 
 
 def _chance(chosen: Sequence[Case]) -> dict[str, float]:
-    """Return what the best answer that ignores the picture but knows the kind and the form of the question
-    gets.
+    """Return the accuracy of the best answer that knows the kind and form of the question but ignores the
+    picture.
     """
     found = {}
     for kind, indices in _kinds(chosen).items():

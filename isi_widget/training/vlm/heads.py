@@ -1,8 +1,8 @@
-"""Deep supervision, dropped at export: heads on patches, nouns and questions, and the oracle that stands in
-for the vision tower.
+"""Deep supervision, dropped at export: heads on patches, nouns and questions, and the oracle that replaces
+the vision tower.
 
-Without these, yes/no questions stay at chance for as long as was tried: the signal of one answer token is too
-thin to find the whole way from a word to the patches that it is about.
+Without these heads, yes/no questions stayed at chance in all trials: the signal of one answer token is too
+weak to learn the path from a word to its patches.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ class Heads(nn.Module):
             nn.init.normal_(table.weight, std=0.3)
 
     def oracle_tokens(self, targets: dict[str, Tensor]) -> Tensor:
-        """Return what a perfect vision tower and projector would give, [B, 64, width]: each thing at the
-        patch of its centre.
+        """Return the output of a perfect vision tower and projector, [B, 64, width]: each object at the patch
+        of its centre.
         """
         whole = torch.stack([table(targets[name]) for name, table in self.oracle.items()]).sum(0)
         whole = whole + self.where(4 * (targets["xy"] - 0.5))
