@@ -16,7 +16,7 @@ from typing import Any, TypeGuard
 from isi_widget.errors import InputError
 from isi_widget.text import repaired
 
-#: Longest text, in characters, where nothing shorter is asked for.
+#: Longest text, in characters, unless a check sets a lower bound.
 LONGEST_TEXT = 100_000
 _LARGEST_FLOAT = sys.float_info.max
 
@@ -47,7 +47,7 @@ def integer(
     value : the number; NumPy's and arrays of no dimension are taken too.
     name : its name in the message.
     low, high : bounds, included; None for none.
-    wanted : what is expected, in words; "": derived from the bounds.
+    wanted : expected value in words; "": derived from the bounds.
     hint : a sentence at the end of the message: what to do.
 
     Raises
@@ -80,7 +80,7 @@ def number(
     name : its name in the message.
     low, high : bounds, included; None for none.
     above : a lower bound that is not included, in place of `low`.
-    wanted : what is expected, in words; "": derived from the bounds.
+    wanted : expected value in words; "": derived from the bounds.
     hint : a sentence at the end of the message: what to do.
 
     Raises
@@ -132,7 +132,7 @@ def fields(title: str, record: object, required: Collection[str], known: Collect
 
     Parameters
     ----------
-    title : what it is a record of, for the message.
+    title : name of the thing recorded, for the message.
     record : as `to_dict` made it, maybe elsewhere.
     required : fields that must be there.
     known : fields that may be there.

@@ -29,7 +29,7 @@ from isi_widget.vlm.fingerprint import Fingerprint
 from isi_widget.vlm.inside.attention import reason_against
 from isi_widget.vlm.inside.comparing import reason_against_unlisted
 from isi_widget.vlm.inside.door import Inside
-from isi_widget.vlm.prompts.prompt import PromptEncoder
+from isi_widget.vlm.prompts.encoder import PromptEncoder
 from isi_widget.vlm.prompts.turns import checked_history, checked_system
 
 _SCENES_ONLY = "The embedded model knows rendered 2-D scenes and the question grammar of isi_widget only."

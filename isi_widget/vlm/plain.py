@@ -50,7 +50,7 @@ class Plain:
         ]
         if getattr(self.processor, "chat_template", None) or getattr(vlm.tokenizer, "chat_template", None):
             turns = [
-                vlm.encoder.messages(text, image=shown.render())
+                vlm.encoder.template.messages(text, image=shown.render())
                 for shown, text in zip(stimuli, texts, strict=True)
             ]
             extra = {"processor_kwargs": arguments} if arguments else {}
@@ -63,7 +63,7 @@ class Plain:
                 **extra,
             )
         else:
-            rendered = [vlm.encoder.render_template(text) for text in texts]
+            rendered = [vlm.encoder.template.render(text) for text in texts]
             outputs = self.processor(
                 images=[shown.render() for shown in stimuli],
                 text=[family.processor_text(text, vlm.encoder.placeholder) for text in rendered],

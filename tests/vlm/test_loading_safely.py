@@ -25,7 +25,7 @@ from isi_widget.vlm import load_vlm
 from isi_widget.vlm.loading import load as loading
 from isi_widget.vlm.loading import memory
 from isi_widget.vlm.loading.configuration import refuse_original
-from isi_widget.vlm.prompts import prompt
+from isi_widget.vlm.prompts import template
 
 SHOWN = Shown(current_context="The star is red.")
 
@@ -380,7 +380,7 @@ def ended(name, seconds=30.0):
 
 def test_a_template_that_never_ends_is_given_up(folder, monkeypatch, hasty):
     (folder / "chat_template.jinja").write_text(ENDLESS)
-    monkeypatch.setattr(prompt, "TEMPLATE_SECONDS", 0.3)
+    monkeypatch.setattr(template, "TEMPLATE_SECONDS", 0.3)
     with pytest.raises(InputError, match=r"chat template .* had not ended after 0.3 seconds"):
         load_vlm(folder)
     assert ended("isi_widget work")
@@ -395,7 +395,7 @@ def test_a_template_that_never_ends_for_one_question_only(monkeypatch, hasty):
         + tiny_models.VICUNA
     )
     vlm = tiny_models.VLM(model, processor, model_id="tiny")
-    monkeypatch.setattr(prompt, "TEMPLATE_SECONDS", 0.3)
+    monkeypatch.setattr(template, "TEMPLATE_SECONDS", 0.3)
     with pytest.raises(InputError, match="had not ended"):
         vlm.encode(Shown("Will it take forever?"))
     assert vlm.answer(SHOWN, 2).token_ids  # nothing is held

@@ -13,7 +13,7 @@ from transformers import PreTrainedTokenizerFast
 
 from isi_widget.errors import InputError
 from isi_widget.stimulus import Stimulus, load_image
-from isi_widget.vlm.prompts.prompt import PromptEncoder
+from isi_widget.vlm.prompts.encoder import PromptEncoder
 
 CASES = [("llava", "byte"), ("llava", "piece"), ("llava_next", "byte"), ("llava_next", "piece")]
 cases = pytest.mark.parametrize(("family", "kind"), CASES)

@@ -14,7 +14,8 @@ from isi_widget.vlm.remote.errors import (
     ServerFailed,
     Unreachable,
 )
-from isi_widget.vlm.remote.model import RemotePrefill, RemoteVLM
+from isi_widget.vlm.remote.model import RemoteVLM
+from isi_widget.vlm.remote.request import RemotePrefill
 
 __all__ = [
     "BadReply",

@@ -13,6 +13,17 @@ from isi_widget.text import repaired
 from isi_widget.vlm.remote.reasoning import starts_reasoning
 from isi_widget.vlm.remote.replies import Piece
 
+#: What no server gives, and why.
+INSIDE = {
+    "attention": "A server shows only text, not the attention of its model.",
+    "segments": "A server shows only text, not the tokens of its prompt.",
+    "image_map": "A server shows only text, not the places of its image tokens.",
+    "enumeration": "A server shows only text, not the probability of each token that may follow.",
+    "interventions": "A server shows only text, and lets nobody change the inside of its model.",
+    "sampled_logprobs": "A server sends at most the log-probabilities of the model itself, not those of the "
+    "distribution that answers are drawn from.",
+}
+
 
 @dataclass
 class ServerCapabilities:
@@ -32,6 +43,20 @@ class ServerCapabilities:
     reasons: bool | None = None
     served: str = ""
     fingerprint: str = ""
+
+    def unavailable(self) -> dict[str, str]:
+        """Return what cannot be measured through this server, and why: one sentence each."""
+        missing = dict(INSIDE)
+        if self.reasons:
+            missing["yes_no"] = "The model reasons before it answers: its first token is not its answer's."
+        elif self.top is False:
+            missing["yes_no"] = "The server tells no log-probabilities of the likeliest first tokens."
+        if self.logprobs is False:
+            missing["logprobs"] = (
+                "The server tells no log-probabilities, so that nothing can weigh answers by likelihood; the "
+                "discrete semantic entropy only counts them."
+            )
+        return missing
 
     def variants(self, several: bool, top: bool, required: bool) -> list[tuple[bool, str]]:
         """What to ask for, the most first: (several answers, log-probabilities "top" | "chosen" | "").

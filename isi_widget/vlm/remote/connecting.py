@@ -12,7 +12,8 @@ from isi_widget import checks
 from isi_widget.errors import InputError
 from isi_widget.text import repaired
 from isi_widget.vlm.prompts.turns import checked_history, checked_system
-from isi_widget.vlm.remote.model import FIELDS, RemoteVLM
+from isi_widget.vlm.remote.model import RemoteVLM
+from isi_widget.vlm.remote.request import FIELDS
 from isi_widget.vlm.remote.server import Server, check_openai
 
 _AT_THE_SERVER = {

@@ -6,75 +6,37 @@ for requests and their errors (see `server.py`).
 
 from __future__ import annotations
 
-import base64
-import io
 import json
-import math
 import threading
 import uuid
 import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NoReturn
 
-import numpy as np
 from PIL import Image
 
 from isi_widget.answer import Answer
 from isi_widget.errors import InputError
 from isi_widget.interventions import Intervention
 from isi_widget.text import repaired
-from isi_widget.text.wording import yes_or_no
 from isi_widget.vlm.decoding import loop as decoding
 from isi_widget.vlm.decoding.loop import Cancel, OnToken
 from isi_widget.vlm.protocol import StimulusLike
-from isi_widget.vlm.remote.capabilities import ServerCapabilities
+from isi_widget.vlm.remote.capabilities import INSIDE, ServerCapabilities
 from isi_widget.vlm.remote.errors import Refused
 from isi_widget.vlm.remote.gathering import Gathered, Rows, Work, gather
-from isi_widget.vlm.remote.replies import Piece, Token
+from isi_widget.vlm.remote.replies import Piece, yes_no_of
+from isi_widget.vlm.remote.request import Fields, RemotePrefill, conversation, data_url, seed_of
 from isi_widget.vlm.remote.server import Server
 from isi_widget.vlm.remote.watch import Watch
 
 if TYPE_CHECKING:
     from isi_widget.vlm.protocol import VLMLike
 
-#: Our name of a setting -> the server's field for it; None: the server has none, and the setting is refused.
-FIELDS: Mapping[str, str | None] = {
-    "max_new_tokens": "max_tokens",
-    "seed": "seed",
-    "n": "n",
-    "top_k": None,
-    "min_new_tokens": None,
-}
-_INSIDE = {
-    "attention": "A server shows only text, not the attention of its model.",
-    "segments": "A server shows only text, not the tokens of its prompt.",
-    "image_map": "A server shows only text, not the places of its image tokens.",
-    "enumeration": "A server shows only text, not the probability of each token that may follow.",
-    "interventions": "A server shows only text, and lets nobody change the inside of its model.",
-    "sampled_logprobs": "A server sends at most the log-probabilities of the model itself, not those of the "
-    "distribution that answers are drawn from.",
-}
 _PREFILLS_KEPT = 8
 #: How many of the likeliest first tokens yes_no() asks for; servers allow 20 at most, some fewer.
 _TOP = (20, 5)
-
-
-@dataclass(frozen=True, eq=False)
-class RemotePrefill:
-    """A stimulus as it is sent: encoded once, for any number of requests.
-
-    Attributes
-    ----------
-    text : context, line break, question; or the question alone. image : the rendered pixels, a PNG data URL.
-    key : `Stimulus.key`. owner : `RemoteVLM.identity` of the model that made it.
-    """
-
-    text: str
-    image: str = field(repr=False)
-    key: str = ""
-    owner: str = ""
 
 
 class RemoteVLM:
@@ -109,7 +71,7 @@ class RemoteVLM:
         self.model_id = server.model
         self.identity = uuid.uuid4().hex
         self.lock = threading.RLock()
-        self._concurrency, self._fields = concurrency, dict(fields)
+        self._concurrency, self._fields = concurrency, Fields(fields, server.base_url)
         self._extra_body, self._detail, self._code = dict(extra_body), detail, code
         self._capabilities = ServerCapabilities()
         self._remarks: list[str] = []
@@ -128,17 +90,7 @@ class RemoteVLM:
     @property
     def unavailable(self) -> dict[str, str]:
         """What cannot be measured, and why: one sentence each."""
-        missing = dict(_INSIDE)
-        if self._capabilities.reasons:
-            missing["yes_no"] = "The model reasons before it answers: its first token is not its answer's."
-        elif self._capabilities.top is False:
-            missing["yes_no"] = "The server tells no log-probabilities of the likeliest first tokens."
-        if self._capabilities.logprobs is False:
-            missing["logprobs"] = (
-                "The server tells no log-probabilities, so that nothing can weigh answers by likelihood; the "
-                "discrete semantic entropy only counts them."
-            )
-        return missing
+        return self._capabilities.unavailable()
 
     def take_remarks(self) -> tuple[str, ...]:
         """What was odd about the replies since the last call, one sentence each; `run_trial` keeps them."""
@@ -167,7 +119,7 @@ class RemoteVLM:
             "server": self.server.base_url,
             "served": self._capabilities.served,
             "fingerprint": self._capabilities.fingerprint,
-            "fields": dict(self._fields),
+            "fields": dict(self._fields.names),
             "extra_body": json.loads(json.dumps(self._extra_body)),
             **({} if self.system is None else {"system": self.system}),
             **({"history": [list(turn) for turn in self.history]} if self.history else {}),
@@ -202,7 +154,7 @@ class RemoteVLM:
             if not question:
                 raise InputError("The question is empty. Ask one: stimulus.with_question(...).")
             text = f"{context}\n{question}" if context else question
-            made = RemotePrefill(text, _data_url(stimulus.render()), stimulus.key, self.identity)
+            made = RemotePrefill(text, data_url(stimulus.render()), stimulus.key, self.identity)
             self._prefills[stimulus.key] = made
             while len(self._prefills) > _PREFILLS_KEPT:
                 self._prefills.popitem(last=False)
@@ -242,9 +194,9 @@ class RemoteVLM:
         if num_beams != 1:
             raise InputError("A server offers no beam search: use num_beams=1.")
         prefill = self.prefill(stimulus, attention=attention)
-        settings = self._lengths(max_new_tokens, min_new_tokens)
+        settings = self._fields.lengths(max_new_tokens, min_new_tokens)
         if do_sample:
-            settings |= self._sampling(temperature, top_k, top_p, seed)
+            settings |= self._fields.sampling(temperature, top_k, top_p, seed)
         else:
             settings["temperature"] = 0
         return self._gather(
@@ -286,8 +238,8 @@ class RemoteVLM:
         """
         decoding.check_samples(n)
         prefill = self.prefill(stimulus)
-        settings = self._lengths(max_new_tokens, min_new_tokens)
-        settings |= self._sampling(temperature, top_k, top_p, seed)
+        settings = self._fields.lengths(max_new_tokens, min_new_tokens)
+        settings |= self._fields.sampling(temperature, top_k, top_p, seed)
         return self._gather(
             prefill,
             n,
@@ -318,7 +270,7 @@ class RemoteVLM:
             self._only_text("yes_no")
         prefill = self.prefill(stimulus)
         # At temperature 1 it does not matter whether a server tells them before or after temperature.
-        settings = {**self._lengths(1, 0), "temperature": 1, "top_p": 1}
+        settings = {**self._fields.lengths(1, 0), "temperature": 1, "top_p": 1}
         first = None
         for top in _TOP:
             pieces: list[Piece] = []
@@ -341,7 +293,7 @@ class RemoteVLM:
         if first is None:
             self._capabilities.top = False
             self._only_text("yes_no")
-        return _yes_no(first)
+        return yes_no_of(first)
 
     def check(self) -> None:
         """Ask for one token about a grey image: is the server there, and what does it tell?
@@ -351,9 +303,9 @@ class RemoteVLM:
         InputError, RemoteError
             As `answer`.
         """
-        grey = RemotePrefill("Is this image grey?", _data_url(Image.new("RGB", (64, 64), (128, 128, 128))))
-        settings = {**self._lengths(1, 0), "temperature": 1, "top_p": 1}
-        asked = (0, 1) if self._fields["n"] is not None else (0,)
+        grey = RemotePrefill("Is this image grey?", data_url(Image.new("RGB", (64, 64), (128, 128, 128))))
+        settings = {**self._fields.lengths(1, 0), "temperature": 1, "top_p": 1}
+        asked = (0, 1) if self._fields.has("n") else (0,)
 
         def work(rows: Rows, watch: Watch) -> Iterator[Piece]:
             for piece in self._ask(grey, settings, asked, watch, top=_TOP[-1]):
@@ -383,7 +335,7 @@ class RemoteVLM:
         self._only_text("enumeration")
 
     def _only_text(self, measure: str) -> NoReturn:
-        hint = " Load the model itself with isi.load_vlm(...)." if measure in _INSIDE else ""
+        hint = " Load the model itself with isi.load_vlm(...)." if measure in INSIDE else ""
         raise InputError(
             f"{measure} is not available from {self.model_id}: {self.unavailable[measure]}{hint}"
         )
@@ -400,29 +352,6 @@ class RemoteVLM:
 
     # Parts --------------------------------------------------------------------------------------------------
 
-    def _lengths(self, max_new_tokens: int, min_new_tokens: int) -> dict[str, Any]:
-        decoding.check_lengths(max_new_tokens, min_new_tokens)
-        settings = {self._field("max_new_tokens"): int(max_new_tokens)}
-        if min_new_tokens:
-            settings[self._field("min_new_tokens")] = int(min_new_tokens)
-        return settings
-
-    def _sampling(self, temperature: float, top_k: int, top_p: float, seed: int) -> dict[str, Any]:
-        decoding.check_sampling(temperature, top_k, top_p, seed)
-        settings = {"temperature": float(temperature), "top_p": float(top_p)}
-        if top_k:
-            settings[self._field("top_k")] = int(top_k)
-        return settings
-
-    def _field(self, name: str) -> str:
-        field_name = self._fields[name]
-        if field_name is None:
-            raise InputError(
-                f"{name} is not part of the protocol, and it is not known that {self.server.base_url} takes "
-                f"it. Leave it out, or name the server's field: connect(..., fields={{{name!r}: ...}})."
-            )
-        return field_name
-
     def _gather(
         self,
         prefill: RemotePrefill,
@@ -434,17 +363,13 @@ class RemoteVLM:
         **callbacks: Any,
     ) -> list[Answer]:
         """The answers of n rows; what was odd about them is remarked."""
-        together = (
-            decoding.ROWS_AT_ONCE
-            if self._fields["n"] is not None and self._capabilities.n is not False
-            else 1
-        )
+        together = decoding.ROWS_AT_ONCE if self._fields.has("n") and self._capabilities.n is not False else 1
         jobs = [range(start, min(n, start + together)) for start in range(0, n, together)]
 
         def work(rows: Rows, watch: Watch) -> Iterator[Piece]:
             seeded = dict(settings)
-            if seed is not None and self._fields["seed"] is not None:
-                seeded[self._fields["seed"]] = _mix(seed, rows[0])
+            if seed is not None and self._fields.has("seed"):
+                seeded[self._fields.field("seed")] = seed_of(seed, rows[0])
             return self._ask(prefill, seeded, rows, watch)
 
         found = self._run(jobs, work, max_new_tokens=max_new_tokens, **callbacks)
@@ -498,14 +423,16 @@ class RemoteVLM:
         for several, told in self._capabilities.variants(len(rows) > 1, top > 0, required):
             asked: dict[str, Any] = {**self._extra_body, **settings}
             if several:
-                asked[self._field("n")] = len(rows)
+                asked[self._fields.field("n")] = len(rows)
             if told:
                 asked["logprobs"] = True
             if told == "top":
                 asked["top_logprobs"] = top
             pieces: list[Piece] = []
             try:
-                for piece in self.server.chat(self._messages(prefill), asked, watch, self._capabilities.note):
+                for piece in self.server.chat(
+                    self._conversation(prefill), asked, watch, self._capabilities.note
+                ):
                     pieces.append(piece)
                     yield piece
             except Refused as error:
@@ -517,37 +444,8 @@ class RemoteVLM:
         if refused is not None:
             raise refused
 
-    def _messages(self, prefill: RemotePrefill) -> list[dict[str, Any]]:
-        image = {"url": prefill.image} | ({} if self._detail is None else {"detail": self._detail})
-        content = [{"type": "image_url", "image_url": image}, {"type": "text", "text": prefill.text}]
-        before = [] if self.system is None else [{"role": "system", "content": self.system}]
-        for asked, answered in self.history:
-            before += [{"role": "user", "content": asked}, {"role": "assistant", "content": answered}]
-        return [*before, {"role": "user", "content": content}]
-
-
-def _data_url(image: Image.Image) -> str:
-    """The exact pixels, without loss."""
-    data = io.BytesIO()
-    image.save(data, "PNG")
-    return f"data:image/png;base64,{base64.b64encode(data.getvalue()).decode()}"
-
-
-def _mix(seed: int, row: int) -> int:
-    """A seed of its own for each (seed, row), of 31 bits: servers differ in the integers they take."""
-    return int(np.random.SeedSequence([seed % 2**64, row]).generate_state(1)[0]) >> 1
-
-
-def _yes_no(first: Token) -> dict[str, float]:
-    told = list(first.top)
-    if all((text, spelling) != (first.text, first.spelling) for text, spelling, _ in told):
-        told.append((first.text, first.spelling, first.logprob))  # drawn, but not among the likeliest
-    found = {"yes": 0.0, "no": 0.0}
-    for text, _, logprob in told:
-        word = yes_or_no(text)
-        if word is not None and not math.isnan(logprob):
-            found[word] += math.exp(logprob)
-    return {**found, "rest": max(0.0, 1.0 - found["yes"] - found["no"])}
+    def _conversation(self, prefill: RemotePrefill) -> list[dict[str, Any]]:
+        return conversation(prefill, system=self.system, history=self.history, detail=self._detail)
 
 
 if TYPE_CHECKING:

@@ -12,6 +12,7 @@ from typing import Any
 
 from isi_widget.answer import Answer
 from isi_widget.text import held_half, repaired
+from isi_widget.text.wording import yes_or_no
 from isi_widget.vlm.remote.errors import BadReply, ContentFiltered
 from isi_widget.vlm.remote.reasoning import Speech, Told, split_reasoning
 
@@ -331,3 +332,16 @@ def _of_answer(tokens: list[Token], text: str, told: Told) -> list[Token] | None
             found.append(token)
         position = end
     return found if _spells(found, told.answer) else None
+
+
+def yes_no_of(first: Token) -> dict[str, float]:
+    """Return the probabilities of yes, no and the rest from the likeliest first tokens."""
+    told = list(first.top)
+    if all((text, spelling) != (first.text, first.spelling) for text, spelling, _ in told):
+        told.append((first.text, first.spelling, first.logprob))  # drawn, but not among the likeliest
+    found = {"yes": 0.0, "no": 0.0}
+    for text, _, logprob in told:
+        word = yes_or_no(text)
+        if word is not None and not math.isnan(logprob):
+            found[word] += math.exp(logprob)
+    return {**found, "rest": max(0.0, 1.0 - found["yes"] - found["no"])}
