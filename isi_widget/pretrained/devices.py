@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def choose_device(device: str | torch.device, preferred: Sequence[str] = ("cuda", "mps")) -> torch.device:
-    """The device of a name; for "auto" the first of the preferred ones that is there, else the CPU.
+    """Return the device of a name; for "auto" the first of the preferred ones that is there, else the CPU.
 
     Raises
     ------

@@ -46,7 +46,7 @@ def _available(meminfo: Path = Path("/proc/meminfo")) -> int | None:
 def _group_limits(
     own: Path = Path("/proc/self/cgroup"), root: Path = Path("/sys/fs/cgroup")
 ) -> Iterator[int | None]:
-    """What each limited control group of this process has left (both versions of Linux's interface)."""
+    """Return the free bytes of each limited control group of this process (both versions of cgroups)."""
     lines = own.read_text().splitlines() if own.is_file() else []
     for line in lines:
         _, controllers, path = line.split(":", 2)

@@ -22,7 +22,7 @@ DeviceMap = str | dict[str, str]
 
 
 def checked_map(device_map: object, device: object) -> DeviceMap | None:
-    """A device map with the names of devices that this machine has.
+    """Return a device map with the names of devices that this machine has.
 
     Parameters
     ----------
@@ -77,7 +77,7 @@ def _device(value: object) -> str:
 
 
 def main_device(device_map: DeviceMap | None) -> torch.device:
-    """The device that inputs go to and outputs come from: as accelerate chooses it, the first that
+    """Return the device that inputs go to and outputs come from: as accelerate chooses it, the first that
     computes.
     """
     if device_map is None or isinstance(device_map, str):
@@ -87,7 +87,7 @@ def main_device(device_map: DeviceMap | None) -> torch.device:
 
 
 def devices(device_map: DeviceMap) -> tuple[torch.device, ...]:
-    """The devices that hold weights; of an automatic map all that there are, the CPU last."""
+    """Return the devices that hold weights; of an automatic map all that there are, the CPU last."""
     if isinstance(device_map, str):
         found = [f"cuda:{index}" for index in range(torch.cuda.device_count())]
         if not found and torch.backends.mps.is_available():
@@ -97,7 +97,7 @@ def devices(device_map: DeviceMap) -> tuple[torch.device, ...]:
 
 
 def apart(device_map: dict[str, str], model: torch.nn.Module) -> dict[str, str]:
-    """The same map in which no module stands within another; "" and parents are spelled out.
+    """Return the same map in which no module stands within another; "" and parents are spelled out.
 
     Parameters
     ----------
@@ -146,7 +146,7 @@ def _spelled(
 
 
 def _of(device_map: Mapping[str, str], name: str) -> str | None:
-    """The device of a weight."""
+    """Return the device of a weight."""
     parts = name.split(".")
     ways = (".".join(parts[:count]) for count in range(len(parts), -1, -1))
     return next((device_map[way] for way in ways if way in device_map), None)
@@ -192,12 +192,12 @@ def devices_of(model: Any) -> tuple[torch.device, ...]:
 
 
 def placed_on(device: object) -> str:
-    """A device of a map, as a word."""
+    """Return a device of a map, as a word."""
     return f"cuda:{device}" if isinstance(device, int) else str(device)
 
 
 def offloaded(model: torch.nn.Module) -> dict[str, torch.Tensor]:
-    """The weights that accelerate keeps elsewhere and brings in when they are used, by name; read when
+    """Return the weights that accelerate keeps elsewhere and brings in when they are used, by name; read when
     looked up.
     """
     return _Offloaded(model)

@@ -50,7 +50,7 @@ def check_name(quantization: str | None) -> None:
 
 
 def quantization_config(quantization: str, compute: torch.dtype, kept: Sequence[str]) -> Any:
-    """The transformers configuration.
+    """Return the transformers configuration.
 
     Parameters
     ----------
@@ -99,7 +99,7 @@ def is_quantized(module: Any) -> bool:
 
 
 def computes_in(model: Any) -> str | None:
-    """What quantised matrices are multiplied in, as a word for records; None for a model without any."""
+    """Return the dtype that quantised matrices are multiplied in, for records; None without any."""
     for module in model.modules():
         if is_quantized(module):
             chosen = getattr(module, "compute_dtype", None)
@@ -127,6 +127,6 @@ def not_quantized(model: Any) -> tuple[str, ...]:
 
 
 def _ancestors(name: str) -> list[str]:
-    """The paths of a module and of those around it, outermost first."""
+    """Return the paths of a module and of those around it, outermost first."""
     parts = name.split(".")
     return [".".join(parts[:count]) for count in range(1, len(parts) + 1)]

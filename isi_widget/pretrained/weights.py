@@ -19,7 +19,7 @@ PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle")
 
 
 def json_object(path: Path) -> dict[str, Any]:
-    """A JSON object from a file of a checkpoint."""
+    """Return a JSON object from a file of a checkpoint."""
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(record, dict):
@@ -32,7 +32,7 @@ def json_object(path: Path) -> dict[str, Any]:
 
 
 def named_in(index: Path, *, allow_pickle: bool = False) -> list[str]:
-    """The files that an index names, checked by `check_names`."""
+    """Return the files that an index names, checked by `check_names`."""
     named = json_object(index).get("weight_map", {})
     if not isinstance(named, dict) or not all(isinstance(file, str) for file in named.values()):
         raise InputError(

@@ -39,7 +39,7 @@ class ImageFeatures:
         self._kept.clear()
 
     def inputs(self, prompt: Prompt) -> dict[str, Any]:
-        """The arguments of the model's forward beside `input_ids`.
+        """Return the arguments of the model's forward beside `input_ids`.
 
         Raises
         ------

@@ -79,10 +79,10 @@ def fingerprint(model: torch.nn.Module) -> str | None:
 
 
 def _bytes(values: torch.Tensor) -> Any:
-    """The bytes of a flat tensor, as a buffer; also of types that NumPy lacks."""
+    """Return the bytes of a flat tensor, as a buffer; also of types that NumPy lacks."""
     return values.contiguous().view(torch.uint8).cpu().numpy()
 
 
 def _version(parameter: torch.nn.Parameter) -> int:
-    """Counts the changes in place; tensors made in inference mode do not count them."""
+    """Return the number of changes in place; tensors made in inference mode do not count them."""
     return 0 if parameter.is_inference() else int(parameter._version)

@@ -114,7 +114,7 @@ class LoadedModel:
         return int(self.model.num_parameters())
 
     def info(self) -> dict[str, Any]:
-        """What is to be known of the model beside a result; JSON-ready."""
+        """Return the facts to keep beside a result; JSON-ready."""
         return {
             "name": self.model_id,
             "family": self.family.title,
@@ -134,7 +134,7 @@ class LoadedModel:
         }
 
     def take_remarks(self) -> tuple[str, ...]:
-        """Return what was odd about the runs since the last call: nothing, of a model in this process."""
+        """Return remarks on the runs since the last call: none for a model in this process."""
         return ()
 
     @property

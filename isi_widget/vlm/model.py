@@ -172,7 +172,7 @@ class VLM(Reader):
         on_answer: Callable[[int, Answer], None] | None = None,
         cancel: Cancel | None = None,
     ) -> list[Answer]:
-        """Sampled answers from one shared prefill; the i-th depends on the seed and on i only, not on n.
+        """Draw answers from one shared prefill; the i-th depends on the seed and on i only, not on n.
 
         Answers are decoded side by side, as many at once as memory allows.
 
@@ -239,7 +239,7 @@ class VLM(Reader):
         on_batch: Callable[[int, float], None] | None = None,
         cancel: Cancel | None = None,
     ) -> Enumeration:
-        """The most probable answers with their exact probabilities: no sampling, no seed.
+        """Return the most probable answers with their exact probabilities: no sampling, no seed.
 
         The distribution is the one that `sample` draws from with the same settings. Meant for short answers:
         where they are too many, the budget ends first and `rest` says how much was not found.

@@ -37,7 +37,7 @@ class Plain:
         self.vlm, self.model, self.processor = vlm, vlm.model, vlm.processor
 
     def inputs(self, *stimuli: StimulusLike, **arguments: Any) -> dict[str, Any]:
-        """The processor's outputs for some stimuli, on the model's device, as `generate` takes them.
+        """Return the processor's outputs for some stimuli, on the model's device, as `generate` takes them.
 
         Parameters
         ----------
@@ -77,7 +77,7 @@ class Plain:
     def generate(
         self, inputs: dict[str, Any], steps: int, forced: Sequence[int] = ()
     ) -> tuple[list[list[int]], torch.Tensor]:
-        """New tokens of each row, and the raw logits [steps, rows, vocabulary], float32, that they came from.
+        """Return the new tokens of each row and their raw logits [steps, rows, vocabulary], float32.
 
         Parameters
         ----------
@@ -183,7 +183,7 @@ class _Forced:
 
 
 def precision(model: Any) -> str:
-    """What a model's matrix products are computed in: a key of `TOLERANCES`."""
+    """Return the precision of a model's matrix products: a key of `TOLERANCES`."""
     settings = getattr(model.config, "quantization_config", None)
     if settings is not None and getattr(settings, "load_in_8bit", False):
         return "int8"

@@ -82,7 +82,7 @@ class VLMLike(Protocol):
         """Return the facts to keep with a result, JSON-ready: name, family, device, dtype, ..."""
 
     def take_remarks(self) -> tuple[str, ...]:
-        """Return what was odd about the runs since the last call, one sentence each."""
+        """Return remarks on the runs since the last call, one sentence each."""
 
     def encode(self, stimulus: Any) -> Any:
         """Return the prompt of a stimulus."""

@@ -55,7 +55,7 @@ class Reader(LoadedModel):
                 raise
 
     def encode(self, stimulus: StimulusLike) -> Prompt:
-        """The prompt of a stimulus; its token ids are the processor's own, each with its segment."""
+        """Return the prompt of a stimulus; its token ids are the processor's own, each with its segment."""
         with self.lock:
             return self.encoder.encode(stimulus)
 
@@ -106,7 +106,7 @@ class Reader(LoadedModel):
             return replace(self.read(prompt, recorder), mass=recorder.mass()[0].numpy())
 
     def read(self, prompt: Prompt, *observers: Observer) -> Prefill:
-        """The forward pass over a prompt: a `Prefill` without `mass`.
+        """Run the forward pass over a prompt; return a `Prefill` without `mass`.
 
         Parameters
         ----------
@@ -137,7 +137,7 @@ class Reader(LoadedModel):
             return Prefill(prompt, logits, self.family.cache(output), None, self.identity, resume)
 
     def recorder(self, prompt: Prompt) -> AttentionRecorder:
-        """An attention recorder for a prompt: its segments are the groups (`Prompt.groups`)."""
+        """Return an attention recorder for a prompt: its segments are the groups (`Prompt.groups`)."""
         return AttentionRecorder(torch.tensor(prompt.group_ids, dtype=torch.long), len(prompt.groups))
 
     def teacher_force(
@@ -175,7 +175,7 @@ class Reader(LoadedModel):
             return decoding.checked_logits(output.logits[0])
 
     def _first_row(self, prefill: Prefill) -> torch.Tensor:
-        """The mass [1, layers, heads, groups] of the row that predicts the first answer token."""
+        """Return the mass [1, layers, heads, groups] of the row that predicts the first answer token."""
         if prefill.mass is None:
             self.check_attention()
             raise InputError(

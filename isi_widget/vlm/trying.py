@@ -60,7 +60,7 @@ def try_answers(model: LoadedModel, prefill: Callable[[StimulusLike], Prefill]) 
 
 
 def _differences(model: LoadedModel, prefill: Callable[[StimulusLike], Prefill]) -> list[float]:
-    """The differences of the log-probabilities of all tokens."""
+    """Return the differences of the log-probabilities of all tokens."""
     shown, plain = drawing(0), Plain(model)
     with model.explained("trying a model of an unlisted family"):
         rows = decode_rows(

@@ -79,7 +79,7 @@ def quantization_drift(
 
 
 def _forced_choices(vlm: VLM, prefill: Any, token_ids: Sequence[int]) -> list[int]:
-    """The most likely token at each place of a given answer."""
+    """Return the most likely token at each place of a given answer."""
     from isi_widget.vlm.decoding.cache import fork
     from isi_widget.vlm.decoding.loop import next_logits
 

@@ -103,7 +103,7 @@ class _Checks:
         self.tolerance, self._mass = TOLERANCES[self.precision]
 
     def all(self) -> dict[str, Callable[[], CheckRow]]:
-        """The checks by name, in the order of the table."""
+        """Return the checks by name, in the order of the table."""
         return {
             "prompt ids": self.prompt_ids,
             "segments": self.segments,
@@ -148,7 +148,7 @@ class _Checks:
         return CheckRow("", PASSED if passed else FAILED, difference, tolerance, note)
 
     def prompt_ids(self) -> CheckRow:
-        """The processor's own ids."""
+        """Compare the token ids with the processor's own."""
         own = self.inputs["input_ids"][0].tolist()
         ours = list(self.prompt.ids)
         wrong = sum(a != b for a, b in zip(own, ours, strict=False)) + abs(len(own) - len(ours))
@@ -171,7 +171,7 @@ class _Checks:
         return self._within(float(len(wrong)), 0.0, "; ".join(wrong[:2]) or f"{2 * len(_TEXTS)} texts")
 
     def _before(self) -> list[str]:
-        """What is wrong with the segments of the system prompt and the earlier turns."""
+        """Return the errors in the segments of the system prompt and the earlier turns."""
         vlm = self.vlm
         texts = {"system": [vlm.system or ""], "history": [text for turn in vlm.history for text in turn]}
         wrong = []
@@ -191,12 +191,12 @@ class _Checks:
         return CheckRow("", FAILED, note="two images were taken")
 
     def first_logits(self) -> CheckRow:
-        """The prefill's logits equal those of a plain first step."""
+        """Compare the prefill's logits with those of a plain first step."""
         _, logits = self.plain.generate(self.inputs, 1)
         return self._within(_largest(self.prefill.logits - logits[0, 0]), self.tolerance)
 
     def greedy(self) -> CheckRow:
-        """The most likely tokens are those of `generate`."""
+        """Compare the most likely tokens with those of `generate`."""
         answer = self.vlm.answer(self.prefill, self.tokens)
         rows, logits = self.plain.generate(self.inputs, self.tokens)
         ends = self.vlm.eos_ids
@@ -240,7 +240,7 @@ class _Checks:
         return self._within(max(differences), self.tolerance / 0.9, "temperature 0.9")
 
     def attention(self) -> CheckRow:
-        """Recorded masses equal eager attention, step by step."""
+        """Compare recorded masses with eager attention, step by step."""
         self._needs("attention")
         if not self.samples:
             raise _NotAvailable("All sampled answers were empty.")
@@ -258,7 +258,7 @@ class _Checks:
         return self._within(difference, self._mass, f"{len(token_ids)} tokens, {mass.shape[1]} layers")
 
     def in_between(self) -> CheckRow:
-        """A prompt read in between changes nothing."""
+        """Read another prompt in between, which must change nothing."""
         before = self.vlm.answer(self.prefill, self.tokens)
         self.vlm.prefill(self.other)
         after = self.vlm.answer(self.prefill, self.tokens)
@@ -297,7 +297,7 @@ class _Checks:
         return self._within(float(outside.sum()), 0.0, note)
 
     def yes_no(self) -> CheckRow:
-        """The three probabilities sum to 1."""
+        """Check that the three probabilities sum to 1."""
         self._needs("yes_no")
         found = self.vlm.yes_no(self.prefill)
         return self._within(abs(math.fsum(found.values()) - 1), 1e-6)

@@ -30,7 +30,7 @@ class AttendedAnswer(Answer):
     owner: str = ""
 
     def plain(self) -> Answer:
-        """The same answer without the record."""
+        """Return the same answer without the record."""
         return Answer(**{item.name: getattr(self, item.name) for item in fields(Answer)})
 
     def belongs_to(self, prefill: Prefill) -> bool:
@@ -63,7 +63,7 @@ _BEFORE = 8
 def alternatives(
     tokenizer: Any, row: Row, ends: Collection[int]
 ) -> tuple[tuple[tuple[str, float], ...], ...]:
-    """The text and log-probability of each alternative of a row; "" for one that would have ended it."""
+    """Return text and log-probability of each alternative of a row; "" for one that would end it."""
     told = []
     for place, others in enumerate(row.alternatives):
         before = row.ids[max(0, place - _BEFORE) : place]
@@ -73,7 +73,7 @@ def alternatives(
 
 
 def _piece(tokenizer: Any, before: Sequence[int], start: str, id: int, ends: Collection[int]) -> str:
-    """What a token would add to the text; its name in the vocabulary where that is no text of its own."""
+    """Return the text that a token would add, or its name in the vocabulary if it adds none."""
     if id in ends:
         return ""
     text = decode(tokenizer, [*before, id])
@@ -84,7 +84,7 @@ def _piece(tokenizer: Any, before: Sequence[int], start: str, id: int, ends: Col
 
 
 def make_answer(tokenizer: Any, row: Row, prompt: Prompt, ends: Collection[int] = ()) -> Answer:
-    """The record of a decoded row; `ends` are the tokens that end an answer."""
+    """Return the record of a decoded row; `ends` are the tokens that end an answer."""
     return Answer(
         text=decode(tokenizer, row.ids).strip(),
         token_ids=tuple(row.ids),

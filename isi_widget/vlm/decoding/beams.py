@@ -34,7 +34,7 @@ def beam_search(
     min_new_tokens: int = 0,
     cancel: Cancel | None = None,
 ) -> Row:
-    """The best answer of a beam search, with the model's raw log-probabilities.
+    """Return the best answer of a beam search, with the model's raw log-probabilities.
 
     Raises
     ------

@@ -53,7 +53,7 @@ class SharedPromptLayer(DynamicLayer):
             super().batch_select_indices(indices)
 
     def reorder_cache(self, beam_idx: torch.LongTensor) -> None:
-        """The rows in another order."""
+        """Return the rows in another order."""
         if self.keys.numel():
             super().reorder_cache(beam_idx)
 
@@ -63,7 +63,7 @@ class SharedPromptLayer(DynamicLayer):
 
 
 def fork(cache: Any, rows: int = 1) -> Any:
-    """A cache of `rows` rows that can grow without changing `cache`, which has one.
+    """Return a cache of `rows` rows that can grow without changing `cache`, which has one.
 
     Layers of another kind than the plain growing one (sliding windows) are repeated.
     """
@@ -97,7 +97,7 @@ class PrefixCache:
         self._places: dict[int, int] = {}
 
     def fork(self, prefixes: Sequence[Sequence[int]], device: torch.device) -> Any:
-        """A cache of rows, each of which holds the prompt and its kept nodes, equally many in all rows."""
+        """Return a cache of rows that hold the prompt and their kept nodes, equally many in all rows."""
         if not self.shares:
             return fork(self._cache, len(prefixes))
         forked = copy.copy(self._cache)

@@ -50,7 +50,7 @@ def check_enumeration(mass: float, budget: int) -> None:
 
 
 def unlisted(mass: float) -> float:
-    """The probability that may go into the rest though it was found: of many answers that weigh nothing."""
+    """Return the probability of tiny answers that may stay unlisted, in the rest."""
     return UNLISTED * (1.0 - mass)
 
 
@@ -94,7 +94,7 @@ class _Tree:
         return len(self.parent) - 1
 
     def path(self, node: int) -> list[int]:
-        """The nodes from the first token to this one."""
+        """Return the nodes from the first token to this one."""
         nodes = []
         while node > 0:
             nodes.append(node)
@@ -215,7 +215,7 @@ def search(
 
 
 def listed(found: list[Found], mass: float) -> list[Found]:
-    """The answers to list, by falling probability: all but the least probable, within `unlisted`."""
+    """Return the answers to list, by falling probability: all but the least probable, within `unlisted`."""
     ranked = sorted(found, key=lambda item: -item.probability)
     behind = 0.0
     while ranked and behind + ranked[-1].probability <= unlisted(mass):
@@ -235,7 +235,7 @@ def _needed(masses: npt.NDArray[np.float64], missing: float) -> int:
 
 
 def _passes(nodes: list[int], tree: _Tree, shares: bool) -> list[list[int]]:
-    """The prefixes to read, split by length into passes so that few tokens are read for nothing."""
+    """Return the prefixes to read, split by length into passes so that few tokens are read for nothing."""
     by_depth = sorted(nodes, key=lambda node: tree.depth[node])
     depths = [tree.depth[node] for node in by_depth]
     starts = [i for i in range(len(depths)) if i == 0 or depths[i] != depths[i - 1]] + [len(depths)]

@@ -100,7 +100,7 @@ class Pieces:
         self._shown = ""
 
     def push(self, token: int) -> str:
-        """The text that this token adds."""
+        """Return the text that this token adds."""
         self._ids.append(token)
         text = decode(self._tokenizer, self._ids)
         if text.endswith("\ufffd") or not text.startswith(self._shown):
@@ -120,7 +120,7 @@ Choose = Callable[[torch.Tensor, list[Row]], tuple[torch.Tensor, torch.Tensor | 
 
 
 def greedy(scores: torch.Tensor, rows: list[Row]) -> tuple[torch.Tensor, None]:
-    """The most likely token of each row."""
+    """Return the most likely token of each row."""
     return scores.argmax(dim=-1), None
 
 
@@ -154,7 +154,7 @@ class Sampler:
             self._generators.pop(row, None)
 
     def __call__(self, scores: torch.Tensor, rows: list[Row]) -> tuple[torch.Tensor, torch.Tensor]:
-        """The drawn token of each row from scores [rows, vocabulary], and the probabilities
+        """Return the drawn token of each row from scores [rows, vocabulary], and the probabilities
         [rows, vocabulary], float64, that it was drawn with.
         """
         probabilities = self.probabilities(scores)
@@ -169,7 +169,7 @@ class Sampler:
         return tokens.squeeze(1).to(scores.device), probabilities
 
     def probabilities(self, scores: torch.Tensor) -> torch.Tensor:
-        """The distribution that tokens are drawn from, [rows, vocabulary], float64, from scores."""
+        """Return the distribution that tokens are drawn from, [rows, vocabulary], float64, from scores."""
         # The warpers take the ids so far for the sake of others of their kind; these three do not read them.
         ids = torch.empty((len(scores), 0), dtype=torch.long, device=scores.device)
         warped = scores
@@ -181,7 +181,7 @@ class Sampler:
 
 
 def _mix(seed: int, row: int) -> int:
-    """A seed of its own for each (seed, row): two rounds of splitmix64 (Steele et al., OOPSLA 2014)."""
+    """Return one seed for each (seed, row): two rounds of splitmix64 (Steele et al., OOPSLA 2014)."""
     state = seed & 0xFFFFFFFFFFFFFFFF
     for step in (row + 1, 1):
         state = (state + step * 0x9E3779B97F4A7C15) & 0xFFFFFFFFFFFFFFFF

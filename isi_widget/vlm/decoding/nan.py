@@ -15,7 +15,7 @@ _FROM_HOOKS = (
 
 
 def nan_reason(model: Any, logits: torch.dtype) -> str:
-    """The likely cause of NaN logits and what to do about it, in whole sentences.
+    """Return the likely cause of NaN logits and what to do about it, in whole sentences.
 
     Parameters
     ----------
@@ -42,7 +42,7 @@ def nan_reason(model: Any, logits: torch.dtype) -> str:
 
 
 def _not_finite(model: Any) -> list[str]:
-    """The weights with a value that is not finite, by name; those that cannot be read now are left out."""
+    """Return the weights with a non-finite value, by name; unreadable ones are left out."""
     return [
         name
         for name, weight in model.named_parameters()

@@ -55,7 +55,7 @@ class Family:
     # The prompt ---------------------------------------------------------------------------------------------
 
     def user_text(self, context: str, question: str) -> str:
-        """The one text of the user's turn: context (may be empty), separator, question."""
+        """Return the one text of the user's turn: context (may be empty), separator, question."""
         return f"{context}{self.separator}{question}" if context else question
 
     def image_token_id(self, model: Any) -> int | None:
@@ -63,18 +63,18 @@ class Family:
         return int(model.config.image_token_id)
 
     def placeholder(self, processor: Any, image_token: str) -> str:
-        """What the chat template writes where the image goes: the processor's own, else the image token."""
+        """Return the placeholder of the image in the chat template: the processor's, else the image token."""
         own = getattr(processor, "image_token", None)
         return str(getattr(own, "content", own) or image_token)
 
     def processor_text(self, text: str, placeholder: str) -> str:
-        """The text that the processor is given, from the rendered chat template."""
+        """Return the text that the processor is given, from the rendered chat template."""
         return text
 
     def expand(
         self, pieces: tuple[str, ...], placeholder: str, image: str, processor: Any
     ) -> tuple[str, ...]:
-        """The template's pieces as they are tokenised: `image` stands where the placeholder stood."""
+        """Return the template's pieces as they are tokenised: `image` stands where the placeholder stood."""
         return tuple(piece.replace(placeholder, image) for piece in pieces)
 
     def tokenize(
@@ -87,7 +87,7 @@ class Family:
         return list(encoded["input_ids"]), list(encoded["offset_mapping"])
 
     def inputs(self, outputs: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-        """The processor's outputs for the vision side, and those with one number per prompt token."""
+        """Return the processor's outputs for the vision side, and those with one number per prompt token."""
         return (
             {name: outputs[name] for name in self.image_inputs},
             {name: outputs[name] for name in self.token_inputs},
@@ -102,7 +102,7 @@ class Family:
     # The model ----------------------------------------------------------------------------------------------
 
     def prepare(self, model: Any) -> None:
-        """Called once with a model, before it is first used. May raise `InputError` to refuse it."""
+        """Learn from a model, once, before it is first used. May raise `InputError` to refuse it."""
 
     def unavailable(self, model: Any) -> dict[str, str]:
         """Which measures this model does not allow, and why; see `VLM.unavailable`."""
@@ -111,25 +111,25 @@ class Family:
         return {"image_map": f"Where image tokens of {self.title!r} lie in the picture is not known."}
 
     def decoder(self, model: Any) -> torch.nn.Module:
-        """The language model without its head."""
+        """Return the language model without its head."""
         decoder: torch.nn.Module = model.get_decoder()
         return decoder
 
     def layers(self, model: Any) -> torch.nn.ModuleList:
-        """The decoder layers, first to last."""
+        """Return the decoder layers, first to last."""
         layers = self.decoder(model).layers
         assert isinstance(layers, torch.nn.ModuleList)
         return layers
 
     def encode_image(self, model: Any, images: Mapping[str, torch.Tensor]) -> Any:
-        """The vision side's output for one image; `pooler_output` holds the visual embeddings."""
+        """Return the vision side's output for one image; `pooler_output` holds the visual embeddings."""
         output = model.get_image_features(
             **{name: images[name] for name in self.image_inputs}, return_dict=True
         )
         return type(output)(**{name: output[name] for name in _KEPT if name in output})
 
     def with_features(self, encoded: Any, images: Mapping[str, torch.Tensor]) -> dict[str, Any]:
-        """The forward's arguments for an image whose embeddings are known."""
+        """Return the forward's arguments for an image whose embeddings are known."""
         beside = {name: images[name] for name in self.beside_features}
         return {"mm_encoder_outputs": {"image": encoded}, **beside}
 
@@ -155,17 +155,17 @@ class Family:
         raise InputError(f"Where image tokens of {self.title!r} lie in the picture is not known.")
 
     def cache(self, output: Any) -> Any:
-        """The key-value cache in a forward's output."""
+        """Return the key-value cache in a forward's output."""
         return output.past_key_values
 
     def continued(self, model: Any) -> Any:
-        """The module that reads further tokens when prompt and image are in the cache."""
+        """Return the module that reads further tokens when prompt and image are in the cache."""
         return model
 
     # State that some models keep between calls --------------------------------------------------------------
 
     def state(self, model: Any) -> list[tuple[torch.nn.Module, Any]]:
-        """What the model keeps of its last prompt outside the cache: the offset of Qwen's image positions."""
+        """Return the state of the last prompt outside the cache: the offset of Qwen's image positions."""
         return [
             (module, vars(module)["rope_deltas"])
             for module in model.modules()
@@ -190,7 +190,7 @@ class Family:
     # Processors ---------------------------------------------------------------------------------------------
 
     def make_processor(self, config: Any, tokenizer: Any, image_processor: Any) -> Any:
-        """A processor from its parts, for checkpoints whose own processor cannot be loaded."""
+        """Return a processor from its parts, for checkpoints whose own processor cannot be loaded."""
         raise NotImplementedError
 
     def complete_processor(self, processor: Any, config: Any) -> None:
@@ -203,7 +203,7 @@ def flat(encoded: Any) -> torch.Tensor:
 
 
 def embeddings(encoded: Any) -> int:
-    """Number of visual embeddings in an image encoder's output."""
+    """Return the number of visual embeddings in an image encoder's output."""
     return sum(part.shape[:-1].numel() for part in _parts(encoded))
 
 
@@ -213,6 +213,6 @@ def _parts(encoded: Any) -> list[torch.Tensor]:
 
 
 def without_video(processor: Any) -> Any:
-    """A processor class without its video half, which needs torchvision."""
+    """Return a processor class without its video half, which needs torchvision."""
     names = [name for name in processor.get_attributes() if name != "video_processor"]
     return type(processor.__name__, (processor,), {"get_attributes": classmethod(lambda cls: names)})

@@ -36,13 +36,13 @@ class Gemma3(Family):
         return grids.gemma3(processor, config, size, images)
 
     def make_processor(self, config: Any, tokenizer: Any, image_processor: Any) -> Any:
-        """A Gemma3Processor from its parts."""
+        """Return a Gemma3Processor from its parts."""
         from transformers import Gemma3Processor
 
         return Gemma3Processor(image_processor, tokenizer, chat_template=tokenizer.chat_template)
 
     def complete_processor(self, processor: Any, config: Any) -> None:
-        """The number of image tokens is the model's to say."""
+        """Take the number of image tokens from the model."""
         tokens, tokenizer = config.mm_tokens_per_image, processor.tokenizer
         if processor.image_seq_length != tokens:
             processor.image_seq_length = tokens

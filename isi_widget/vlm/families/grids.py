@@ -59,18 +59,18 @@ class View:
 
     @classmethod
     def whole(cls, size: tuple[int, int]) -> View:
-        """The original image of (width, height) pixels."""
+        """Return the original image of (width, height) pixels."""
         width, height = size
         if width < 1 or height < 1:
             raise InputError(f"An image has at least one pixel; its size was given as {width} x {height}.")
         return cls(width, height, (0.0, 0.0, float(width), float(height)), (0.0, 0.0, width, height))
 
     def resize(self, width: int, height: int) -> View:
-        """The same picture in width x height pixels."""
+        """Return the same picture in width x height pixels."""
         return replace(self, width=width, height=height)
 
     def crop(self, left: int, top: int, width: int, height: int) -> View:
-        """The part from (left, top) on; pads where it reaches beyond the picture."""
+        """Return the part from (left, top) on; pads where it reaches beyond the picture."""
         xs = self._x(np.array([left, left + width]))
         ys = self._y(np.array([top, top + height]))
         window = (float(xs[0]), float(ys[0]), float(xs[1]), float(ys[1]))
@@ -105,7 +105,7 @@ def _intersection(a: Box, b: Box) -> Box:
 
 
 def tiles(view: View, rows: int, columns: int) -> list[View]:
-    """A view cut into rows x columns equal tiles, row by row."""
+    """Return a view cut into rows x columns equal tiles, row by row."""
     width, height = view.width // columns, view.height // rows
     return [
         view.crop(column * width, row * height, width, height)
@@ -322,7 +322,7 @@ def gemma3(processor: Any, config: Any, size: tuple[int, int], images: Mapping[s
 
 
 def _image_processor(processor: Any, *known: str) -> Any:
-    """The image processor, if its class is one whose steps are known."""
+    """Return the image processor, if its class is one whose steps are known."""
     images_of = processor.image_processor
     name = type(images_of).__name__
     if name.removesuffix("Pil").removesuffix("Fast") not in known:
@@ -376,7 +376,7 @@ def _selected(boxes: Boxes, processor: Any, config: Any) -> Boxes:
 
 
 def _merged(frames: list[View], cell: tuple[int, int], factor: int) -> Boxes:
-    """The grids of several frames, one after the other; factor x factor patches make one token."""
+    """Return the grids of several frames, one after the other; factor x factor patches make one token."""
     return np.concatenate([_grid(frame, cell[0] * factor, cell[1] * factor) for frame in frames])
 
 
@@ -394,7 +394,7 @@ def _patch(config: Any) -> tuple[int, int]:
 
 
 def _blank(size: tuple[int, int]) -> npt.NDArray[np.uint8]:
-    """A picture [3, height, width] without memory, for functions that want its shape only."""
+    """Return a picture [3, height, width] without memory, for functions that want its shape only."""
     return np.broadcast_to(np.uint8(0), (3, size[1], size[0]))
 
 

@@ -37,12 +37,12 @@ class Idefics3(Family):
         return grids.idefics3(processor, config, size, images)
 
     def make_processor(self, config: Any, tokenizer: Any, image_processor: Any) -> Any:
-        """An Idefics3Processor from its parts."""
+        """Return an Idefics3Processor from its parts."""
         from transformers import Idefics3Processor
 
         return Idefics3Processor(image_processor, tokenizer, chat_template=tokenizer.chat_template)
 
     def complete_processor(self, processor: Any, config: Any) -> None:
-        """The number of image tokens of a tile is the model's to say."""
+        """Take the number of image tokens of a tile from the model."""
         vision = config.vision_config
         processor.image_seq_len = (vision.image_size // vision.patch_size) ** 2 // config.scale_factor**2

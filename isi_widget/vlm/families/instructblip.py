@@ -40,13 +40,13 @@ class InstructBlip(Family):
     )
 
     def processor_text(self, text: str, placeholder: str) -> str:
-        """The processor puts the image tokens in front itself."""
+        """Leave out the image tokens, which the processor puts in front."""
         return text.replace(placeholder, "")
 
     def tokenize(
         self, processor: Any, text: str, image: str, add_special_tokens: bool
     ) -> tuple[list[int], list[tuple[int, int]]]:
-        """The image tokens are tokenised apart and stand before BOS."""
+        """Tokenise the image tokens apart; they stand before BOS."""
         plain: list[list[Any]] = [[], []]
         for part, start, special in (
             (image, 0, False),
@@ -59,7 +59,7 @@ class InstructBlip(Family):
         return plain[0], plain[1]
 
     def limits(self, model: Any) -> dict[str, int]:
-        """The Q-Former reads the text too, in a tokenizer of its own."""
+        """Limit the text for the Q-Former, which has a tokenizer of its own."""
         return {"qformer_input_ids": int(model.config.qformer_config.max_position_embeddings)}
 
     def prepare(self, model: Any) -> None:
@@ -71,24 +71,24 @@ class InstructBlip(Family):
             )
 
     def unavailable(self, model: Any) -> dict[str, str]:
-        """The Q-Former's embeddings stand for no place in the picture."""
+        """Return no image map: the Q-Former's embeddings have no place in the picture."""
         return {"image_map": "The image tokens of InstructBLIP are queries, not places in the picture."}
 
     def decoder(self, model: Any) -> torch.nn.Module:
-        """The language model without its head."""
+        """Return the language model without its head."""
         decoder: torch.nn.Module = model.language_model.get_decoder()
         return decoder
 
     def with_features(self, encoded: Any, images: Mapping[str, torch.Tensor]) -> dict[str, Any]:
-        """The forward has no defaults for what the embeddings replace."""
+        """Name the inputs that the embeddings replace: the forward has no defaults for them."""
         return {"mm_encoder_outputs": {"image": encoded}, "pixel_values": None, "qformer_input_ids": None}
 
     def cache(self, output: Any) -> Any:
-        """The language model's own output carries it."""
+        """Return the cache from the language model's own output."""
         return output.language_model_outputs.past_key_values
 
     def continued(self, model: Any) -> Any:
-        """The language model with its head."""
+        """Return the language model with its head."""
         return model.language_model
 
     def token_boxes(

@@ -34,7 +34,7 @@ class InternVL(Family):
         return grids.internvl(processor, config, size, images)
 
     def make_processor(self, config: Any, tokenizer: Any, image_processor: Any) -> Any:
-        """An InternVLProcessor without its video half."""
+        """Return an InternVLProcessor without its video half."""
         from transformers import InternVLProcessor
 
         return without_video(InternVLProcessor)(
@@ -42,5 +42,5 @@ class InternVL(Family):
         )
 
     def complete_processor(self, processor: Any, config: Any) -> None:
-        """The number of image tokens of a tile is the model's to say."""
+        """Take the number of image tokens of a tile from the model."""
         processor.image_seq_length = config.image_seq_length

@@ -45,7 +45,7 @@ class Llava(Family):
         return grids.llava(processor, config, size, images)
 
     def make_processor(self, config: Any, tokenizer: Any, image_processor: Any) -> Any:
-        """A LlavaProcessor from its parts."""
+        """Return a LlavaProcessor from its parts."""
         from transformers import LlavaProcessor
 
         processor = LlavaProcessor(image_processor=image_processor, tokenizer=tokenizer)

@@ -38,7 +38,7 @@ class LlavaNext(Llava):
         return grids.llava_next(processor, config, size, images)
 
     def make_processor(self, config: Any, tokenizer: Any, image_processor: Any) -> Any:
-        """A LlavaNextProcessor from its parts."""
+        """Return a LlavaNextProcessor from its parts."""
         from transformers import LlavaNextProcessor
 
         processor = LlavaNextProcessor(image_processor=image_processor, tokenizer=tokenizer)

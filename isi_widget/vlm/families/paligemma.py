@@ -41,7 +41,7 @@ class PaliGemma(Family):
     def expand(
         self, pieces: tuple[str, ...], placeholder: str, image: str, processor: Any
     ) -> tuple[str, ...]:
-        """The processor puts BOS after the image tokens and a line break at the end."""
+        """Put BOS after the image tokens and a line break at the end, as the processor does."""
         first, *others = super().expand(pieces, placeholder, image, processor)
         last_image = first.rindex(image) + len(image)
         first = first[:last_image] + processor.tokenizer.bos_token + first[last_image:]
@@ -60,7 +60,7 @@ class PaliGemma(Family):
         return grids.paligemma(processor, config, size, images)
 
     def make_processor(self, config: Any, tokenizer: Any, image_processor: Any) -> Any:
-        """A PaliGemmaProcessor from its parts."""
+        """Return a PaliGemmaProcessor from its parts."""
         from transformers import PaliGemmaProcessor
 
         if not hasattr(image_processor, "image_seq_length"):

@@ -26,7 +26,7 @@ class Qwen25VL(Qwen2VL):
     title = "Qwen2.5-VL"
 
     def make_processor(self, config: Any, tokenizer: Any, image_processor: Any) -> Any:
-        """A Qwen2_5_VLProcessor without its video half."""
+        """Return a Qwen2_5_VLProcessor without its video half."""
         from transformers import Qwen2_5_VLProcessor
 
         return without_video(Qwen2_5_VLProcessor)(

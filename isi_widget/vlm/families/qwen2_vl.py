@@ -40,7 +40,7 @@ class Qwen2VL(Family):
         return grids.qwen_vl(processor, config, size, images)
 
     def make_processor(self, config: Any, tokenizer: Any, image_processor: Any) -> Any:
-        """A Qwen2VLProcessor without its video half."""
+        """Return a Qwen2VLProcessor without its video half."""
         from transformers import Qwen2VLProcessor
 
         return without_video(Qwen2VLProcessor)(

@@ -29,7 +29,7 @@ class Qwen3VL(Qwen2VL):
     title = "Qwen3-VL"
 
     def make_processor(self, config: Any, tokenizer: Any, image_processor: Any) -> Any:
-        """A Qwen3VLProcessor without its video half."""
+        """Return a Qwen3VLProcessor without its video half."""
         from transformers import Qwen3VLProcessor
 
         return without_video(Qwen3VLProcessor)(

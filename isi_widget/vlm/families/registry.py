@@ -36,12 +36,12 @@ def register_family(model_type: str) -> Callable[[F], F]:
 
 
 def supported_families() -> tuple[str, ...]:
-    """The registered `model_type`s, in alphabetical order."""
+    """Return the registered `model_type`s, in alphabetical order."""
     return tuple(sorted(_FAMILIES))
 
 
 def family_of(config: Any) -> Family:
-    """The adapter for a model's config: its family's, else one that tries it through its chat template.
+    """Return the adapter for a model's config: its family's, or one that uses its chat template.
 
     Raises
     ------

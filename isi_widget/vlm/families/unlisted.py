@@ -86,7 +86,7 @@ class UnlistedFamily(Family):
         return {name: taken[name] for name in taken.keys() - tokens.keys()}, tokens
 
     def make_processor(self, config: Any, tokenizer: Any, image_processor: Any) -> Any:
-        """The checkpoint's own processor without its video half."""
+        """Return the checkpoint's own processor without its video half."""
         from transformers.models.auto.processing_auto import (
             PROCESSOR_MAPPING_NAMES,
             processor_class_from_name,
@@ -96,7 +96,7 @@ class UnlistedFamily(Family):
         return without_video(own).from_pretrained(tokenizer.name_or_path)
 
     def cache(self, output: Any) -> Any:
-        """The key-value cache, if it can be forked: one prefill then serves many answers.
+        """Return the key-value cache, if it can be forked: one prefill then serves many answers.
 
         Raises
         ------

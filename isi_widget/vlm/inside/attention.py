@@ -90,10 +90,10 @@ class AttentionRecorder:
         self._layers[layer] = torch.cat(blocks, dim=1)
 
     def output(self, layer: int, output: torch.Tensor) -> None:
-        """Outputs of heads are not recorded here."""
+        """Ignore the outputs of heads."""
 
     def _kept(self, weights: torch.Tensor) -> torch.Tensor:
-        """What is kept of the weights [heads, rows, keys] of some rows: [heads, rows, groups]."""
+        """Return the kept part of the weights [heads, rows, keys] of some rows: [heads, rows, groups]."""
         groups = self._groups_of(weights.shape[2], weights.device)
         # A sum each, which torch adds up pairwise; a product with a 0/1 matrix is 1e-5 off at 3,000 keys.
         return torch.stack([(weights * members).sum(dim=-1) for members in groups], dim=-1)
@@ -308,7 +308,7 @@ def _worked_off(
     output: torch.Tensor,
     arguments: dict[str, Any],
 ) -> tuple[torch.Tensor, list[tuple[range, torch.Tensor]]]:
-    """The output of one attention call after the interventions, which the observers have seen; and the
+    """Return the output of one attention call after the interventions, which the observers have seen, and the
     weights [batch, heads, rows, keys] of each block of rows that was changed.
 
     Parameters
@@ -348,7 +348,7 @@ def _worked_off(
 
 
 def _overlaid(weights: Weights, changed: list[tuple[range, torch.Tensor]]) -> Weights:
-    """The weights of a layer whose rows were changed in part."""
+    """Return the weights of a layer whose rows were changed in part."""
 
     def overlaid(rows: range) -> torch.Tensor:
         found = weights(rows).clone()
@@ -370,7 +370,7 @@ AttentionMaskInterface.register(RECORDED["eager"], eager_mask)
 
 
 def implementation(model: Any, text_config: str) -> str:
-    """The attention implementation that the language model runs with."""
+    """Return the attention implementation that the language model runs with."""
     return str(getattr(model.config, text_config)._attn_implementation)
 
 

@@ -85,7 +85,7 @@ class Inside:
         self.interventions = tuple(interventions)
 
     def editing(self, vlm: Loaded, prompt: Prompt) -> Editing | None:
-        """The interventions placed in a prompt; None if they change nothing there."""
+        """Return the interventions placed in a prompt; None if they change nothing there."""
         if not self.interventions:
             return None
         layers = len(sites(vlm.model, vlm.family).layers)
@@ -93,7 +93,7 @@ class Inside:
         return None if placed.empty else placed
 
     def resume(self, vlm: Loaded, plain: Callable[..., Any], editing: Editing | None) -> Callable[..., Any]:
-        """The forward on further tokens of a prompt, under the interventions of its prefill."""
+        """Return the forward on further tokens of a prompt, under the interventions of its prefill."""
         if editing is None:
             return plain
         model, text_config, lock = vlm.model, vlm.family.text_config, vlm.lock
@@ -123,7 +123,7 @@ def reading(
 
 
 def intervened(vlm: V, interventions: Sequence[Any]) -> V:
-    """A view of a VLM: the same weights, lock, encoder and image features, seen with more interventions.
+    """Return a view of a VLM with more interventions: same weights, lock, encoder, image features.
 
     Raises
     ------
@@ -143,7 +143,7 @@ def intervened(vlm: V, interventions: Sequence[Any]) -> V:
 
 
 def identity_of(identity: str, interventions: Sequence[Intervention]) -> str:
-    """The identity of a model seen with interventions: equal for equal ones in equal order."""
+    """Return the identity of a model seen with interventions: equal for equal ones in equal order."""
     plain = identity.partition(_MARK)[0]
     return f"{plain}{_MARK}{digest(interventions)}" if interventions else plain
 

@@ -127,7 +127,7 @@ class _Redistributed:
     def __call__(
         self, weights: torch.Tensor, visible: torch.Tensor, cells: torch.Tensor, keys: range
     ) -> torch.Tensor:
-        """Changed weights; `visible` says which keys are not hidden, in the same shape."""
+        """Return the changed weights; `visible` marks the keys that are not hidden, in the same shape."""
         acts = cells.any(dim=-1, keepdim=True)
         places = cells.any(dim=1).any(dim=0).nonzero().squeeze(1)
         part, shown = weights[..., places], visible[..., places]
@@ -153,12 +153,12 @@ class _Redistributed:
 
 
 def _order(values: torch.Tensor, shown: torch.Tensor) -> torch.Tensor:
-    """Indices that sort the visible ones, smallest first; the hidden ones come last."""
+    """Return indices that sort the visible ones, smallest first; the hidden ones come last."""
     return values.expand(shown.shape).masked_fill(~shown, float("inf")).argsort(dim=-1, stable=True)
 
 
 def _moved(part: torch.Tensor, to: torch.Tensor, source: torch.Tensor) -> torch.Tensor:
-    """The i-th of `source` at the place of the i-th of `to`."""
+    """Return the i-th of `source` at the place of the i-th of `to`."""
     return torch.zeros_like(part).scatter(-1, to, part.gather(-1, source))
 
 
@@ -178,7 +178,7 @@ class LayerEdits:
         return any(change.cells.touch(queries, keys) for change in (*self.logits, *self.redistributed))
 
     def rows(self, queries: range, at_once: int) -> Iterator[range]:
-        """The queries that are changed, as blocks of at most `at_once` consecutive ones, counted from 0."""
+        """Return the changed queries in blocks of at most `at_once` consecutive ones, counted from 0."""
         acts = torch.zeros(len(queries), dtype=torch.bool)
         for change in (*self.logits, *self.redistributed):
             acts |= change.cells.queries.at(queries, acts.device)
@@ -191,7 +191,7 @@ class LayerEdits:
                 start = place
 
     def weights(self, logits: torch.Tensor, queries: range, keys: range) -> torch.Tensor:
-        """The changed weights of some queries; 0 for a query that has no key left.
+        """Return the changed weights of some queries; 0 for a query that has no key left.
 
         Parameters
         ----------
@@ -210,7 +210,7 @@ class LayerEdits:
         return weights
 
     def outputs(self, output: torch.Tensor) -> torch.Tensor:
-        """The changed outputs of the heads, [batch, queries, heads, head_dim]."""
+        """Return the changed outputs of the heads, [batch, queries, heads, head_dim]."""
         if not self.heads:
             return output
         output = output.clone()
@@ -285,5 +285,5 @@ class Editing:
         return not self._layers
 
     def at(self, layer: int) -> LayerEdits | None:
-        """What is changed in a layer; None: nothing."""
+        """Return the changes in a layer; None for none."""
         return self._layers.get(layer)

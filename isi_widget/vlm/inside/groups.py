@@ -57,7 +57,7 @@ class Span:
 
 
 def span_of(tokens: Tokens, prompt: Prompt, boxes: Boxes) -> Span:
-    """The positions of a group in a prompt; a segment that the prompt does not have is empty.
+    """Return the positions of a group in a prompt; a segment that the prompt does not have is empty.
 
     Raises
     ------

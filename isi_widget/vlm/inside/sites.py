@@ -46,15 +46,15 @@ class Sites:
     model: Any
 
     def attention(self, layer: int) -> torch.nn.Module:
-        """The attention of a layer."""
+        """Return the attention of a layer."""
         return _part(self.layers[layer], _ATTENTION)
 
     def o_proj(self, layer: int) -> torch.nn.Module:
-        """The output projection of a layer's attention; its input [batch, tokens, heads * head_dim]."""
+        """Return the output projection of a layer's attention; it takes [batch, tokens, heads * head_dim]."""
         return _part(self.attention(layer), _PROJECTION)
 
     def mlp(self, layer: int) -> torch.nn.Module:
-        """The MLP of a layer."""
+        """Return the MLP of a layer."""
         return _part(self.layers[layer], _MLP)
 
     def head_dim(self, layer: int) -> int:
@@ -80,7 +80,7 @@ class Sites:
 
 
 def sites(model: Any, family: Family) -> Sites:
-    """The parts of a model's language model.
+    """Return the parts of a model's language model.
 
     Raises
     ------

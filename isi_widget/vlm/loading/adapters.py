@@ -38,7 +38,7 @@ class Adapter:
 def find_adapter(
     name: object, progress: hub.Progress | None = None, cancel: hub.Cancel | None = None
 ) -> Adapter:
-    """An adapter by folder or hub name ("owner/name", "owner/name@revision"), checked but not read.
+    """Return an adapter by folder or hub name ("owner/name", "owner/name@revision"), checked but not read.
 
     Raises
     ------

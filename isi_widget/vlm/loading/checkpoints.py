@@ -66,7 +66,7 @@ class Checkpoint:
         new_tokens: int = NEW_TOKENS,
         number_bytes: int | None = None,
     ) -> MemoryNeed:
-        """What it needs, in parts: weights and key-value cache; see `isi_widget.vlm.loading.memory.estimate`.
+        """Return the memory it needs, in parts: weights and key-value cache; see `memory.estimate`.
 
         Parameters
         ----------
@@ -128,7 +128,7 @@ class Checkpoints(tuple[Checkpoint, ...]):
     __slots__ = ()
 
     def _rows(self) -> list[tuple[str, ...]]:
-        """A heading, and a line for each checkpoint."""
+        """Return a heading, and a line for each checkpoint."""
         kinds = ("none", *QUANTIZATIONS)
         rows = [("name", "family", "parameters", *(f"memory, {kind}" for kind in kinds), "licence")]
         for one in self:
@@ -343,7 +343,7 @@ _KNOWN = (
 
 
 def models(text: str = "") -> Checkpoints:
-    """The known checkpoints of the supported families, the embedded one first: a tuple that shows as a table.
+    """Return the known checkpoints, the embedded one first: a tuple that shows as a table.
 
     Parameters
     ----------
@@ -360,7 +360,7 @@ def models(text: str = "") -> Checkpoints:
 
 @cache
 def _embedded(folder: Path = embedded.VLM) -> Checkpoint:
-    """The shipped model, counted from the header of its file."""
+    """Return the shipped model, counted from the header of its file."""
     from safetensors import safe_open
 
     with safe_open(folder / "model.safetensors", "pt") as weights:

@@ -46,7 +46,7 @@ class Original:
         return known or (self.field != "" and self.field in record)
 
     def instead(self, name: str) -> str:
-        """What to load in place of the checkpoint of this name."""
+        """Return the checkpoint to load in place of the checkpoint of this name."""
         return next(
             use for pattern, use in self.conversions.items() if re.search(pattern, name, re.IGNORECASE)
         )
@@ -128,7 +128,7 @@ _KINDS = (
 
 
 def configuration(folder: Path, label: str, trust_remote_code: bool = False) -> Any:
-    """The configuration of transformers for a checkpoint.
+    """Return the configuration of transformers for a checkpoint.
 
     Parameters
     ----------
@@ -291,6 +291,6 @@ def _numbers(value: Any, path: str = "", name: str = "") -> Iterator[tuple[str, 
 
 
 def first_line(error: BaseException) -> str:
-    """What an error says, in one line without a full stop."""
+    """Return the message of an error, in one line without a full stop."""
     text = str(error).strip() or type(error).__name__
     return text.splitlines()[0].rstrip(".")

@@ -21,7 +21,7 @@ _IDLE = ("onnx/", "original/", "openvino/", "runs/")
 
 
 def needed(found: hub.Repository, files: list[str]) -> list[str]:
-    """The files, if the repository has them."""
+    """Return the files, if the repository has them."""
     if found.folder is None:
         for file in files:
             if file not in found.files:
@@ -69,7 +69,7 @@ def _first(file: str, files: list[str]) -> list[str]:
 
 
 def _weights(folder: Path, files: Mapping[str, object], allow_pickle: bool) -> list[str] | None:
-    """The files that hold the weights, as transformers would choose them; None if there are none."""
+    """Return the files that hold the weights, as transformers would choose them; None if there are none."""
     kinds = [("model.safetensors", INDEX)]
     if allow_pickle:
         kinds.append(("pytorch_model.bin", "pytorch_model.bin.index.json"))
@@ -95,7 +95,7 @@ def _no_weights(subject: str, files: Mapping[str, object]) -> str:
 
 
 def check_folder(folder: Path, label: str, allow_pickle: bool) -> None:
-    """A folder must hold all weights that its index names; and its generation config must be readable.
+    """Refuse a folder that lacks weights named in its index, or has an unreadable generation config.
 
     transformers would pass over a broken one, and with it over the tokens that end an answer.
     """

@@ -113,7 +113,7 @@ def _check_each(
 
 
 def _smaller_checkpoint(name: str, model_type: str, free: int) -> list[str]:
-    """The largest known checkpoint that fits, of the same family if there is one."""
+    """Return the largest known checkpoint that fits, of the same family if there is one."""
     fitting = [
         (known.model_type == model_type, known.parameters, -rank, known.name, quantization, need)
         for known in models()

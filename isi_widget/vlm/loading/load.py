@@ -178,8 +178,8 @@ _loaded: weakref.WeakValueDictionary[int, VLM] = weakref.WeakValueDictionary()
 
 
 def _there(asked: dict[str, Any]) -> VLM | None:
-    """A loaded model that these arguments of `load_vlm` fit: it was loaded by the same, or is what they say
-    (a revision, a precision, a device that was found out then).
+    """Return a loaded model that fits these arguments of `load_vlm`: it was loaded by the same, or has
+    the given revision, precision and device.
     """
     for vlm in reversed(list(_loaded.values())):  # the latest is most likely the one that is meant
         info, given = vlm.info(), vlm.loaded_with or {}
@@ -331,7 +331,7 @@ def _locate(name: str | Path | None, revision: str | None) -> Path | hub.Reposit
 
 
 def _without_owner(name: str) -> str:
-    """What to say of a name that is neither a folder nor, without its owner, one of the hub."""
+    """Return the message for a name without an owner, which is no folder."""
     known = [one.name for one in models(name) if one.name != "embedded"]
     close = (
         f"You may mean {' or '.join(map(repr, known[:3]))}" if known else "'llava-hf/llava-1.5-7b-hf' is one"

@@ -95,7 +95,7 @@ def estimate(
     entailment: str | Path | None = None,
     trust_remote_code: bool = False,
 ) -> MemoryNeed:
-    """What a checkpoint needs, from its configuration alone.
+    """Estimate the memory of a checkpoint from its configuration alone.
 
     Parameters
     ----------
@@ -153,7 +153,7 @@ def _counted(
 
 
 def skeleton(source: Any, dtype: torch.dtype, trust_remote_code: bool = False) -> Any:
-    """The model without weights: every tensor on the meta device, nothing allocated."""
+    """Return the model without weights: every tensor on the meta device, nothing allocated."""
     from transformers import AutoModelForImageTextToText
 
     config = _config(source, trust_remote_code)
@@ -190,7 +190,7 @@ def weight_bytes(model: Any, quantization: str | None, dtype: torch.dtype, quant
 def weights_bytes(
     model: Any, quantization: str | None, dtype: torch.dtype, quantize_vision: bool
 ) -> dict[str, int]:
-    """The same for each parameter and buffer, by name; one that is shared counts once."""
+    """Return the same for each parameter and buffer, by name; one that is shared counts once."""
     kept = kept_modules(model, quantize_vision)
     seen: set[int] = set()
     found: dict[str, int] = {}
@@ -253,7 +253,7 @@ def answers_bytes(config: Any, prompt_tokens: int, new_tokens: int, samples: int
 
 
 def _windows(config: Any) -> list[int | None]:
-    """The sliding window of each layer, as transformers' own cache has it; None where there is none."""
+    """Return the sliding window of each layer, as transformers' own cache has it, or None."""
     from transformers import DynamicCache
 
     text = config.get_text_config(decoder=True)

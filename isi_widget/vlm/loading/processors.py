@@ -38,7 +38,7 @@ _NOT_SETTINGS = {
 
 
 def load_processor(folder: Path, label: str, family: Family, config: Any, trust_remote_code: bool) -> Any:
-    """The checkpoint's processor; from tokenizer and image processor if it cannot be loaded as one.
+    """Return the checkpoint's processor; from tokenizer and image processor if it cannot be loaded as one.
 
     Raises
     ------
@@ -100,7 +100,7 @@ def checked_arguments(arguments: object) -> dict[str, Any]:
 
 
 def known_arguments(image_processor: Any) -> tuple[str, ...]:
-    """The settings that an image processor has, in alphabetical order."""
+    """Return the settings that an image processor has, in alphabetical order."""
     from transformers.processing_utils import ImagesKwargs
 
     own = getattr(getattr(image_processor, "valid_kwargs", None), "__annotations__", {})

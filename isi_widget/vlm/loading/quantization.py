@@ -14,7 +14,7 @@ import torch
 
 
 def compute_dtype(dtype: torch.dtype, device: torch.device, *, chosen: bool) -> torch.dtype:
-    """The type that 4-bit matrices are multiplied in.
+    """Return the type that 4-bit matrices are multiplied in.
 
     Parameters
     ----------

@@ -144,7 +144,7 @@ class PromptEncoder:
         return text.strip()
 
     def encode(self, stimulus: StimulusLike) -> Prompt:
-        """The prompt of a stimulus.
+        """Return the prompt of a stimulus.
 
         Raises
         ------
@@ -225,7 +225,7 @@ class PromptEncoder:
         )
 
     def _process(self, image: Image.Image, text: str, add_special_tokens: bool) -> Any:
-        """The processor's outputs for one text and one image."""
+        """Return the processor's outputs for one text and one image."""
         # Newer processors tell what they wrote in place of the image (tile and row markers).
         told = "return_text_replacement_offsets"
         extra = {told: True} if hasattr(type(self.processor), told) else {}

@@ -97,5 +97,5 @@ class Prompt:
         return tuple(self.ids[position] for position in self.indices(segment))
 
     def token_counts(self) -> dict[str, int]:
-        """Number of tokens of each segment."""
+        """Return the number of tokens of each segment."""
         return {name: self._established().count(index) for index, name in enumerate(self.segments)}

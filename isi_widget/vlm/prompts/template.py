@@ -66,7 +66,7 @@ class ChatTemplate:
     def messages(
         self, user_text: str, *, image: Image.Image | None = None, marked: bool = False
     ) -> list[Any]:
-        """The conversation as chat templates take it.
+        """Return the conversation as chat templates take it.
 
         Parameters
         ----------
@@ -83,7 +83,7 @@ class ChatTemplate:
         return [*turns, _user_turn(user_text, image)]
 
     def render(self, user_text: str, *, marked: bool = False) -> str:
-        """The chat template around the user's turn with one image, ending where the answer begins."""
+        """Return the chat template around the user's turn with one image, ending where the answer begins."""
         return self._rendered(self.messages(user_text, marked=marked))
 
     def _rendered(self, turns: Sequence[Any]) -> str:
@@ -157,14 +157,14 @@ class ChatTemplate:
         return self._tried([*turns[:place], turn, *turns[place + 1 :]]) != self._tried(turns)
 
     def _tried(self, turns: Sequence[Any]) -> str:
-        """The template around some turns; "" if it refuses them."""
+        """Return the template around some turns; "" if it refuses them."""
         try:
             return self._rendered(turns)
         except InputError:
             return ""
 
     def pieces(self, with_context: bool) -> tuple[str, ...]:
-        """The template's text before, between and after the texts of the conversation."""
+        """Return the template's text before, between and after the texts of the conversation."""
         rendered = self.render(
             self.family.user_text(_CONTEXT_MARK if with_context else "", _QUESTION_MARK), marked=True
         )
@@ -201,7 +201,7 @@ def check_marks(text: str, name: str) -> None:
 
 
 def _mark(number: int) -> str:
-    """The mark of an earlier text, by its number."""
+    """Return the mark of an earlier text, by its number."""
     return f"\ue0c0{chr(0xE100 + number)}\ue0c0"
 
 

@@ -21,7 +21,7 @@ _FORMS = (
 
 
 def checked_system(system: object) -> str | None:
-    """A system prompt, stripped; None if there is none.
+    """Return a system prompt, stripped; None if there is none.
 
     Raises
     ------

@@ -59,9 +59,17 @@ class ServerCapabilities:
         return missing
 
     def variants(self, several: bool, top: bool, required: bool) -> list[tuple[bool, str]]:
-        """What to ask for, the most first: (several answers, log-probabilities "top" | "chosen" | "").
+        """Return the variants of a request, the largest first.
 
-        `several`, `top`: whether that is wanted; `required`: nothing less than `top` is.
+        Parameters
+        ----------
+        several : whether several answers to one request are wanted.
+        top : whether log-probabilities of the likeliest tokens are wanted.
+        required : whether nothing less than `top` will do.
+
+        Returns
+        -------
+        Pairs: whether to request several answers, and which log-probabilities: "top", "chosen" or "".
         """
         tries = {True: [True], False: [False], None: [True, False]}
         levels = ["top"] if top else []

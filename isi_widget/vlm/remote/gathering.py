@@ -184,7 +184,7 @@ class _Gathering:
                 self._on_answer(row, answer)
 
     def _ended(self, request: _Request) -> None:
-        """A request has come to its end; what it left out is asked for again, row by row."""
+        """End a request; rows without an answer are requested again, one by one."""
         for row in request.rows:
             if row in self._replies:
                 self._replies[row].close()

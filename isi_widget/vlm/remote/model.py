@@ -93,13 +93,13 @@ class RemoteVLM:
         return self._capabilities.unavailable()
 
     def take_remarks(self) -> tuple[str, ...]:
-        """What was odd about the replies since the last call, one sentence each; `run_trial` keeps them."""
+        """Return remarks on the replies since the last call, one sentence each; `run_trial` keeps them."""
         with self.lock:
             remarks, self._remarks = tuple(dict.fromkeys(self._remarks)), []
         return remarks
 
     def info(self) -> dict[str, Any]:
-        """What is to be known of the model beside a result; JSON-ready, without the key.
+        """Return the facts to keep beside a result; JSON-ready, without the key.
 
         Beyond the keys of `VLM.info`: server, served (the server's own name of what it ran), fingerprint,
         fields and extra_body (as given to `connect`), code (Python that connects again).
@@ -224,7 +224,7 @@ class RemoteVLM:
         on_answer: Callable[[int, Answer], None] | None = None,
         cancel: Cancel | None = None,
     ) -> list[Answer]:
-        """Sampled answers; the arguments of `VLM.sample`.
+        """Draw answers; the arguments of `VLM.sample`.
 
         In one request where the server answers several times, else in n requests, some at a time. Each
         request carries a seed of its own, made from `seed` and the first answer's number; no server promises
@@ -362,7 +362,7 @@ class RemoteVLM:
         max_new_tokens: int,
         **callbacks: Any,
     ) -> list[Answer]:
-        """The answers of n rows; what was odd about them is remarked."""
+        """Return the answers of n rows; what was odd about them is remarked."""
         together = decoding.ROWS_AT_ONCE if self._fields.has("n") and self._capabilities.n is not False else 1
         jobs = [range(start, min(n, start + together)) for start in range(0, n, together)]
 

@@ -71,7 +71,7 @@ def _closing(opened: re.Match[str]) -> re.Pattern[str]:
 
 
 def split_reasoning(text: str) -> Told:
-    """The answer and the reasoning of a finished text."""
+    """Return the answer and the reasoning of a finished text."""
     spans: list[tuple[int, int]] = []
     thoughts: list[str] = []
     position = 0
@@ -126,7 +126,7 @@ class Speech:
         self._closing: re.Pattern[str] | None = None
 
     def feed(self, text: str) -> str:
-        """What of the text so far can be shown now; "" while it reasons."""
+        """Return the part of the text that can be shown; "" while the model reasons."""
         if self._speaks:
             return text
         self._held += text

@@ -74,7 +74,7 @@ class Piece:
 
 
 def read(reply: Any, *, streamed: bool) -> Iterator[Piece]:
-    """The pieces of a reply of the `openai` client: a completion, or a chunk of a streamed one.
+    """Return the pieces of a reply of the `openai` client: a completion, or a chunk of a streamed one.
 
     Raises
     ------
@@ -154,7 +154,7 @@ def _thought(told: Any) -> str:
 
 
 def _get(part: Any, name: str) -> Any:
-    """A field of a reply; the client builds its objects without looking, so anything may be missing."""
+    """Return a field of a reply; the client does not check its objects, so anything may be missing."""
     return part.get(name) if isinstance(part, dict) else getattr(part, name, None)
 
 
@@ -271,7 +271,7 @@ class Reply:
         return self._speech.reasons or (not self.text.strip() and any(p.reasoning for p in self.pieces))
 
     def tokens(self) -> list[Token] | None:
-        """The tokens with their log-probabilities, without the end of sequence; None where not told.
+        """Return the tokens with their log-probabilities, without the end of sequence; None where not told.
 
         Tokens that do not spell the text (those of a hidden chain of thought, say) are not those of the
         answer, and are not used.
@@ -286,7 +286,7 @@ class Reply:
         return tokens if told else None
 
     def answer(self) -> Answer:
-        """The finished answer. Token ids are -1; log-probabilities are NaN where they are not told.
+        """Return the finished answer. Token ids are -1; log-probabilities are NaN where they are not told.
 
         Reasoning is kept apart, whether the server does so or the model wrote it in tags; tokens and
         log-probabilities are those of the answer alone, given the reasoning.

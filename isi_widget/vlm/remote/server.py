@@ -112,8 +112,9 @@ class Server:
         watch: Watch,
         seen: Callable[[Any], None] | None = None,
     ) -> Iterator[Piece]:
-        """The pieces of one chat completion, after as many tries as it takes; ends early once `watch.stop` is
-        set, and within its bounds.
+        """Yield the pieces of one chat completion, after as many tries as it takes, within `watch`'s bounds.
+
+        It ends early once `watch.stop` is set.
 
         `seen` is called with each raw reply. A request is tried again only before its first piece.
 
@@ -153,7 +154,7 @@ class Server:
             tries += 1
 
     def models(self) -> list[str]:
-        """The models that the server lists, sorted; empty where it lists none or does not tell."""
+        """Return the models that the server lists, sorted; empty where it lists none or does not tell."""
         try:
             with self._watched(Watch(min(self.timeout, _CONNECT_SECONDS), 0)):
                 listed = self._client().models.list().data
@@ -232,7 +233,7 @@ class Server:
     # What errors mean ---------------------------------------------------------------------------------------
 
     def _failure(self, error: Exception, tries: int, seconds: float) -> _Failure | None:
-        """The error as this package tells it; None for one that is not the server's."""
+        """Return the error as this package tells it; None for one that is not the server's."""
         import openai
 
         cause = _cause(error)
@@ -332,7 +333,7 @@ class Server:
         return f"Check the key in the environment variable {self.api_key_env}, and what it may be used for."
 
     def _said(self, error: Any) -> str:
-        """The server's own words."""
+        """Return the server's own words."""
         body = error.body
         if isinstance(body, Mapping):
             inner = body.get("error")
@@ -354,7 +355,7 @@ class Server:
 
 
 def _cause(error: BaseException) -> BaseException:
-    """The client wraps some of our own errors, raised while it reads, into its own."""
+    """Return the client wraps some of our own errors, raised while it reads, into its own."""
     cause = error.__cause__
     return cause if isinstance(cause, ContentFiltered | BadReply | RemoteTimeout | Stopped) else error
 

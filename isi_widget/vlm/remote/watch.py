@@ -40,12 +40,12 @@ class Watch:
         self.begin()
 
     def begin(self) -> None:
-        """A new try."""
+        """Begin a new try."""
         self._begun = self._last = time.monotonic()
         self._bytes = self._between = 0
 
     def heard(self) -> None:
-        """A piece of an answer has come out."""
+        """Note that a piece of an answer has come out."""
         self._last, self._between = time.monotonic(), 0
 
     @property
@@ -54,7 +54,7 @@ class Watch:
         return time.monotonic() - self._begun > self.longest + PATIENCE
 
     def too_long(self) -> RemoteTimeout:
-        """The error for a reply that does not end."""
+        """Return the error for a reply that does not end."""
         return RemoteTimeout(
             f"The server's reply did not end within {self.longest:.0f} s. Connect with a longer timeout=, or "
             "ask for fewer samples or new tokens."
