@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import threading
 import warnings
-from collections import OrderedDict
+import weakref
+from collections import OrderedDict, deque
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import TypeAlias
@@ -85,12 +86,17 @@ def paint(image: Image.Image, drawings: Sequence[Drawing]) -> Image.Image:
 
 
 class RenderCache:
-    """Least-recently-used cache of renders, bounded in bytes; thread-safe."""
+    """Least-recently-used cache of renders, bounded in bytes; thread-safe.
+
+    Renders of a picture go with it: when the last `Picture` that they were painted for is freed.
+    """
 
     def __init__(self, limit: int = 256 * 2**20) -> None:
         self._limit = limit
         self._bytes = 0
         self._images: OrderedDict[_Key, Image.Image] = OrderedDict()
+        self._pictures: dict[str, weakref.ref[Picture]] = {}  # by checksum
+        self._gone: deque[str] = deque()  # checksums of pictures that were freed
         self._lock = threading.Lock()
 
     def render(self, picture: Picture, drawings: tuple[Drawing, ...]) -> Image.Image:
@@ -103,13 +109,14 @@ class RenderCache:
         if done == len(drawings):
             return image
         result = paint(image, drawings[done:])
-        self._keep((picture.sha256, drawings), result)
+        self._keep(picture, drawings, result)
         return result
 
     def clear(self) -> None:
         """Empty the cache."""
         with self._lock:
             self._images.clear()
+            self._pictures.clear()
             self._bytes = 0
 
     def __len__(self) -> int:
@@ -118,22 +125,52 @@ class RenderCache:
     def _longest(self, picture: Picture, drawings: tuple[Drawing, ...]) -> tuple[int, Image.Image]:
         """Return the number of leading drawings already rendered, and that render."""
         with self._lock:
+            self._sweep()
             # Compare keys instead of looking up each prefix: hashing every prefix would take longer.
             mine = (key for key in self._images if key[0] == picture.sha256)
             for key in sorted(mine, key=lambda key: len(key[1]), reverse=True):
                 if drawings[: len(key[1])] == key[1]:
                     self._images.move_to_end(key)
+                    self._watch(picture)
                     return len(key[1]), self._images[key]
         return 0, picture._image
 
-    def _keep(self, key: _Key, image: Image.Image) -> None:
+    def _keep(self, picture: Picture, drawings: tuple[Drawing, ...], image: Image.Image) -> None:
+        key = (picture.sha256, drawings)
         with self._lock:
+            self._sweep()
             if key in self._images:
                 return
+            self._watch(picture)
             self._images[key] = image
             self._bytes += _bytes(image)
             while self._bytes > self._limit and len(self._images) > 1:
                 self._bytes -= _bytes(self._images.popitem(last=False)[1])
+
+    def _watch(self, picture: Picture) -> None:
+        """Forget the renders when this picture, the last one of its pixels that was asked for, is freed."""
+        checksum = picture.sha256
+        self._pictures[checksum] = weakref.ref(picture, lambda _: self._freed(checksum))
+
+    def _freed(self, checksum: str) -> None:
+        """Note that a picture was freed; called at any moment, even while this thread holds the lock."""
+        self._gone.append(checksum)
+        if self._lock.acquire(blocking=False):  # else whoever holds it, or the next render, sweeps
+            try:
+                self._sweep()
+            finally:
+                self._lock.release()
+
+    def _sweep(self) -> None:
+        """Remove the renders of pictures that were freed."""
+        while self._gone:
+            checksum = self._gone.popleft()
+            known = self._pictures.get(checksum)
+            if known is None or known() is not None:
+                continue  # an equal picture is used now
+            del self._pictures[checksum]
+            for key in [key for key in self._images if key[0] == checksum]:
+                self._bytes -= _bytes(self._images.pop(key))
 
 
 def _bytes(image: Image.Image) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import math
 import threading
 import unicodedata
@@ -378,6 +379,34 @@ def test_the_cache_forgets_the_oldest_and_never_the_newest() -> None:
     tiny = RenderCache(limit=1)
     tiny.render(picture, (Box(0, 0, 1, 1),))
     assert len(tiny) == 1
+
+
+def test_renders_go_with_their_picture() -> None:
+    cache = RenderCache()
+    first, second = (Picture(Image.new("RGB", (20, 20), color)) for color in ("white", "blue"))
+    box = Box(1, 1, 5, 5)
+    for drawings in ((box,), (box, Box(2, 2, 5, 5))):
+        cache.render(first, drawings)
+        cache.render(second, drawings)
+    assert len(cache) == 4
+    del first
+    gc.collect()
+    assert len(cache) == 2
+    del second
+    gc.collect()
+    assert len(cache) == 0 and cache._bytes == 0
+
+
+def test_renders_stay_while_an_equal_picture_is_used() -> None:
+    cache = RenderCache()
+    pixels = Image.new("RGB", (20, 20))
+    one, other = Picture(pixels), Picture(pixels)
+    box = (Box(1, 1, 5, 5),)
+    render = cache.render(one, box)
+    assert cache.render(other, box) is render
+    del one
+    gc.collect()
+    assert cache.render(other, box) is render
 
 
 def test_rendering_from_several_threads() -> None:
