@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from IPython.display import display
 
+from isi_widget.widget import cells
 from isi_widget.widget.jobs import Job, Worker
 from isi_widget.widget.still import Still, still_picture
 
@@ -48,6 +49,7 @@ class Outputs:
         """
         data, metadata = bundle
         self._probe._runs.controller.watched = self._shown_somewhere = True
+        cells.displayed(self._probe)
         display({**data, "text/plain": repr(self._probe)}, metadata=metadata, raw=True)
         display(self.still().bundle(), display_id=self._kept, raw=True)
 

@@ -10,6 +10,7 @@ saves). These use `editor.py` (observation, stimulus), `controller.py` (the mode
 from __future__ import annotations
 
 import uuid
+import weakref
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -93,8 +94,10 @@ class Probe(InputTwins, TrialTwins):
         self.set_trait("judge", judges.name_of(judge))
         self._requests = Requests(self)
         self._outputs = Outputs(self)
+        self._watched: weakref.WeakSet[Followed] = weakref.WeakSet()
         self._runs.show_model()
         self._begin()
+        self._follow_files()
         super().__init__()
         self.set_trait("widget_id", self.model_id or "")
         take_any_shell(self.comm)
@@ -191,6 +194,7 @@ class Probe(InputTwins, TrialTwins):
         if name not in _FOLLOWED:
             raise InputError(f"{name!r} cannot be watched; these can: {', '.join(_FOLLOWED)}.")
         followed = Followed()
+        self._watched.add(followed)
         t.dlink((self, name), (followed, "value"))
         return followed
 
@@ -223,11 +227,15 @@ class Probe(InputTwins, TrialTwins):
     def close(self) -> None:
         """Stop what runs and take the widget off the page; results stay in Python.
 
-        Nothing keeps it alive then: with the last variable that names it, its trials and pictures go.
+        Nothing keeps the probe alive then: with the last variable that names it, its trials and pictures are
+        freed. Displaying it opens it again. A notebook closes a probe by itself when each cell that showed it
+        has been run again and no variable names it.
         """
         if hasattr(self, "_outputs"):  # not if `__init__` refused its arguments
             for part in (self._runs, self._requests, self._outputs, self._painter):
                 part.release()
+            for followed in list(self._watched):
+                followed.close()
         layout = self.layout
         super().close()
         if layout is not None:
@@ -242,7 +250,12 @@ class Probe(InputTwins, TrialTwins):
         return self._outputs.beside(super()._repr_mimebundle_(**kwargs))
 
     def _ipython_display_(self) -> None:
-        """Display the widget and its still."""
+        """Display the widget and its still; one that was closed is opened again."""
+        if self.comm is None:
+            self.__dict__.pop("_repr_mimebundle_", None)  # `Widget.close` puts it there
+            self.layout.open()
+            self.open()
+            take_any_shell(self.comm)
         self._outputs.show(super()._repr_mimebundle_())
 
 

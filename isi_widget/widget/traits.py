@@ -133,6 +133,23 @@ class PageState(anywidget.AnyWidget):
     # by which a notebook's outputs name the widget
     widget_id = t.Unicode(read_only=True).tag(sync=True)
 
+    def _follow_files(self) -> None:
+        """Follow files that a subclass names as `_esm` or `_css`, without being kept alive by their watcher.
+
+        anywidget itself would connect a function that holds the widget, and never disconnect it.
+        """
+        for name, changed in (("_esm", self._esm_changed), ("_css", self._css_changed)):
+            file: Any = getattr(self, name, None)
+            if hasattr(file, "changed"):
+                self.add_traits(**{name: t.Unicode(str(file)).tag(sync=True)})
+                file.changed.connect(changed)  # of a method psygnal keeps a weak reference
+
+    def _esm_changed(self, text: str) -> None:
+        self._esm = text
+
+    def _css_changed(self, text: str) -> None:
+        self._css = text
+
     def _prepare(self) -> None:
         """Before any trait is set: the first state, sent when the widget is made, is to be complete."""
         # Of the synced traits: ipywidgets' own bookkeeping is not made for threads.

@@ -1,0 +1,192 @@
+"""A cell that is run again closes the probe that only it showed: memory stays flat in a notebook."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+from collections.abc import Iterator
+from typing import Any
+
+import ipywidgets
+import numpy as np
+import pytest
+from fake_page import Page
+
+from isi_widget import Observation, Probe, datasets
+from isi_widget.vlm import VLM
+from isi_widget.widget import cells, outputs
+
+
+class Notebook:
+    """What of IPython's shell is used here, run cell by cell."""
+
+    def __init__(self) -> None:
+        self.user_ns: dict[str, Any] = {"_oh": {}, "_": "", "__": "", "___": ""}
+        self.user_ns_hidden = dict(self.user_ns)
+        self.displayhook = type("Hook", (), {"_": "", "__": "", "___": ""})()
+        self.events = self
+        self.callbacks: list[Any] = []
+        self.count = 0
+        self.parent: dict[str, Any] = {}
+
+    def register(self, event: str, callback: Any) -> None:
+        assert event == "post_run_cell"
+        self.callbacks.append(callback)
+
+    def get_parent(self) -> dict[str, Any]:
+        return self.parent
+
+    def begin(self, cell: str | None, kind: str = "execute_request") -> None:
+        self.count += 1
+        self.parent = {"header": {"msg_id": f"m{self.count}", "msg_type": kind}, "metadata": {"cellId": cell}}
+
+    def run(self, cell: str | None, show: Probe | None = None, **variables: Any) -> None:
+        """A cell that sets variables and ends with a probe."""
+        self.begin(cell)
+        self.user_ns.update(variables)
+        if show is not None:
+            show._ipython_display_()
+            hook = self.displayhook
+            hook.___, hook.__, hook._ = hook.__, hook._, show
+            for names in (self.user_ns, self.user_ns_hidden):
+                names.update({"_": hook._, "__": hook.__, "___": hook.___, f"_{self.count}": show})
+            self.user_ns["_oh"][self.count] = show
+        for callback in self.callbacks:
+            callback(None)
+
+
+@pytest.fixture
+def notebook(monkeypatch: pytest.MonkeyPatch) -> Iterator[Notebook]:
+    made = Notebook()
+    monkeypatch.setattr(cells, "get_ipython", lambda: made)
+    monkeypatch.setattr(outputs, "display", lambda *_, **__: None)
+    yield made
+    for probe in list(cells._cells):
+        probe.close()
+
+
+def closed(probe: Probe) -> bool:
+    return probe.comm is None
+
+
+def test_a_cell_that_is_run_again_closes_the_probe_before(notebook: Notebook, vlm: VLM) -> None:
+    obs = datasets.scenes()[0]
+    first, second = Probe(vlm, obs), Probe(vlm, obs)
+    notebook.run("a", first, probe=first)
+    notebook.run("a", second, probe=second)
+    assert closed(first) and not closed(second)
+    assert notebook.user_ns["_oh"] == {2: second} and "_1" not in notebook.user_ns
+    assert first not in (notebook.displayhook.__, notebook.user_ns["__"])
+
+
+def test_eight_runs_keep_one_probe(notebook: Notebook, vlm: VLM) -> None:
+    def cell() -> None:
+        pixels = np.random.default_rng(0).integers(0, 255, (60, 80, 3), dtype=np.uint8)
+        probe = Probe(vlm, Observation(pixels, "Is there a star?"))
+        probe.stimulus = probe.stimulus.box(1, 2, 30, 40)
+        references.append(weakref.ref(probe))
+        pictures.append(weakref.ref(probe.stimulus.image))
+        notebook.run("a", probe, probe=probe)
+
+    references: list[weakref.ref[Probe]] = []
+    pictures: list[weakref.ref[Any]] = []
+    for _ in range(8):
+        cell()
+    gc.collect()
+    assert [reference() is None for reference in references] == [True] * 7 + [False]
+    assert [picture() is None for picture in pictures] == [True] * 7 + [False]
+
+
+def test_what_is_shown_or_named_elsewhere_stays(notebook: Notebook, vlm: VLM) -> None:
+    obs = datasets.scenes()[0]
+    first, second, third = (Probe(vlm, obs) for _ in range(3))
+    notebook.run("a", first, probe=first)
+    notebook.run("b", first)
+    notebook.run("a", second, probe=second)
+    assert not closed(first)  # cell b shows it
+    notebook.run("b", second, kept=first)
+    assert not closed(first)  # a variable names it
+    notebook.run("c", kept=None)
+    assert closed(first)
+    box = ipywidgets.HBox([second])
+    notebook.run("a", third, probe=third)
+    notebook.run("b")
+    assert not closed(second)  # a widget contains it
+    box.close()
+    notebook.run("d")
+    assert closed(second) and not closed(third)
+
+
+def test_without_cells_nothing_is_closed(notebook: Notebook, vlm: VLM) -> None:
+    obs = datasets.scenes()[0]
+    plain, captured, clicked = (Probe(vlm, obs) for _ in range(3))
+    notebook.run(None, plain)
+    notebook.run(None)
+    out = ipywidgets.Output()
+    notebook.begin("a")
+    out.msg_id = notebook.parent["header"]["msg_id"]
+    captured._ipython_display_()
+    out.msg_id = ""
+    notebook.begin("a", kind="comm_msg")
+    clicked._ipython_display_()
+    notebook.run("a")
+    assert not any(map(closed, (plain, captured, clicked)))
+    out.close()
+
+
+def test_a_closed_probe_is_opened_again_when_it_is_displayed(notebook: Notebook, vlm: VLM) -> None:
+    probe = Probe(vlm, datasets.scenes()[0])
+    trial = probe.run("answer", max_new_tokens=2)
+    identity = probe.model_id
+    probe.close()
+    probe.note(trial, "kept")
+    probe._ipython_display_()
+    assert not closed(probe) and probe.model_id == identity
+    page = Page(probe)
+    assert [entry["id"] for entry in page.state["trials"]] == [1] and page.state["notes"] == {"1": "kept"}
+    page.send({"kind": "run", "id": "r", "what": ["answer"]})
+    page.wait(lambda page: len(page.state["trials"]) == 2)
+
+
+@pytest.mark.slow
+def test_in_a_kernel() -> None:
+    """Eight runs of a cell as JupyterLab sends it: one probe and one picture of 12 megapixels are kept."""
+    from jupyter_client.manager import start_new_kernel
+
+    manager, client = start_new_kernel()
+
+    def run(code: str, cell: str) -> str:
+        content = {"code": code, "silent": False, "store_history": True, "user_expressions": {}}
+        message = client.session.msg("execute_request", {**content, "allow_stdin": False})
+        message["metadata"] = {"cellId": cell}
+        client.shell_channel.send(message)
+        text = ""
+        while True:
+            reply = client.get_iopub_msg(timeout=120)
+            if reply["parent_header"].get("msg_id") != message["header"]["msg_id"]:
+                continue
+            if reply["msg_type"] == "stream":
+                text += reply["content"]["text"]
+            if reply["msg_type"] == "error":
+                raise AssertionError("\n".join(reply["content"]["traceback"]))
+            if reply["msg_type"] == "status" and reply["content"]["execution_state"] == "idle":
+                return text
+
+    make = (
+        "import gc, numpy as np, isi_widget as isi\n"
+        "pixels = np.random.default_rng(0).integers(0, 255, (3000, 4000, 3), dtype=np.uint8)\n"
+        "probe = isi.Probe(None, isi.Observation(pixels, 'Is there a star?'))\n"
+        "probe"
+    )
+    try:
+        for _ in range(8):
+            run(make, "a")
+        count = (
+            "gc.collect()\nfrom isi_widget.stimulus import Picture\n"
+            "kinds = [type(o) for o in gc.get_objects()]\n"
+            "print(sum(issubclass(kind, isi.Probe) for kind in kinds), kinds.count(Picture))"
+        )
+        assert run(count, "b").split() == ["1", "1"]
+    finally:
+        client.stop_channels()
+        manager.shutdown_kernel(now=True)
