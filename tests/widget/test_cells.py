@@ -144,7 +144,7 @@ def test_a_closed_probe_is_opened_again_when_it_is_displayed(notebook: Notebook,
     assert not closed(probe) and probe.model_id == identity
     page = Page(probe)
     assert [entry["id"] for entry in page.state["trials"]] == [1] and page.state["notes"] == {"1": "kept"}
-    page.send({"kind": "run", "id": "r", "what": ["answer"]})
+    page.send({"kind": "run", "id": "r", "measures": ["answer"]})
     page.wait(lambda page: len(page.state["trials"]) == 2)
 
 

@@ -99,7 +99,7 @@ def test_everything_that_a_probe_used(monkeypatch: pytest.MonkeyPatch) -> None:
         page.wait(lambda page, kind=message["kind"]: page.of_kind(kind))
     with contextlib.suppress(InputError):  # pytest.raises would keep the frames, and what is in them
         probe.run("answer", max_new_tokens=10**6)
-    page.send({"kind": "run", "id": "r", "what": ["answer"]})
+    page.send({"kind": "run", "id": "r", "measures": ["answer"]})
     page.wait(lambda page: len(page.state["trials"]) == 2)
     references: dict[str, weakref.ref[Any]] = {
         "probe": weakref.ref(probe),
@@ -131,7 +131,9 @@ def test_a_deleted_trial_while_the_probe_stays(vlm: VLM, monkeypatch: pytest.Mon
     probe.undo()
     probe.delete(1)
     page.wait(lambda page: page.of_kind("still"))
-    assert collected({"trial": reference}) == []
+    for _ in range(3):
+        gc.collect()
+    assert reference() is None
     probe.close()
 
 
@@ -199,7 +201,7 @@ def test_a_player(vlm: VLM) -> None:
     AttentionPlayer(vlm, obs.stimulus()).close()  # the canvas' own manager stays
     widgets = len(_instances)
     own = load_vlm()
-    trial = run_trial(own, obs.stimulus(), what="answer", max_new_tokens=4)
+    trial = run_trial(own, obs.stimulus(), measures="answer", max_new_tokens=4)
     player = AttentionPlayer(trial, vlm=own)
     player.step = player.steps - 1
     references: dict[str, weakref.ref[Any]] = {
