@@ -67,7 +67,7 @@ class AttentionShares:
         object.__setattr__(self, "token_counts", dict(self.token_counts))
 
     def __eq__(self, other: object) -> bool:
-        """Equal in every field, bit by bit."""
+        """Return whether all fields are equal, bit by bit."""
         if not isinstance(other, AttentionShares):
             return NotImplemented
         mine, theirs = (
@@ -111,26 +111,28 @@ class AttentionShares:
         return dict(zip(self.segments, shares.tolist(), strict=True))
 
     def absolute(self) -> dict[str, float]:
-        """Mean share of each segment over answer tokens, layers and heads; with "other" they sum to 1."""
+        """Return the mean share of each segment over answer tokens, layers and heads; with "other" they sum
+        to 1.
+        """
         return self._named(self.mass.mean(axis=(0, 1, 2), dtype=np.float64))
 
     def relative(self) -> dict[str, float]:
-        """Share of each of the three inputs in what the three receive together; they sum to 1.
+        """Return the share of each of the three inputs in their total; the shares sum to 1.
 
         NaN for each where the inputs receive nothing at all.
         """
         return _relative(self.absolute())
 
     def per_token(self) -> list[dict[str, float]]:
-        """`absolute` of each answer token."""
+        """Return `absolute` of each answer token."""
         return [self._named(row) for row in self.mass.mean(axis=(1, 2), dtype=np.float64)]
 
     def per_layer(self) -> list[dict[str, float]]:
-        """`absolute` of each layer, first to last."""
+        """Return `absolute` of each layer, first to last."""
         return [self._named(row) for row in self.mass.mean(axis=(0, 2), dtype=np.float64)]
 
     def per_head(self) -> npt.NDArray[np.float64]:
-        """Mean over answer tokens: [layers, heads, segments]."""
+        """Return the mean over answer tokens: [layers, heads, segments]."""
         mean: npt.NDArray[np.float64] = self.mass.mean(axis=0, dtype=np.float64)
         return mean
 
@@ -151,7 +153,7 @@ class AttentionShares:
         return ((share["context"] + share["question"]) / text_tokens) / (share["image"] / image_tokens)
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-ready; `from_dict` gives it back bit by bit."""
+        """Return a JSON-ready dict; `from_dict` restores it bit by bit."""
         return {
             "mass": self.mass.tolist(),
             "token_counts": dict(self.token_counts),
@@ -162,7 +164,7 @@ class AttentionShares:
     @classmethod
     @records.reader("attention shares", shown=("modality_dominance_index",))
     def from_dict(cls, record: Mapping[str, Any]) -> AttentionShares:
-        """The inverse of `to_dict`."""
+        """Rebuild from the record of `to_dict`."""
         mass = np.asarray(record["mass"], dtype=np.float32)
         segments, counts = record["segments"], record["token_counts"]
         if not set(INPUTS) <= set(segments) or len(set(segments)) < len(segments):
@@ -180,7 +182,7 @@ def _relative(absolute: Mapping[str, float]) -> dict[str, float]:
 def measure_attention(
     vlm: VLM, stimulus: StimulusLike | Prefill, answer: Answer | None = None
 ) -> AttentionShares:
-    """Attention shares of an answer of a model to a stimulus.
+    """Measure the attention shares of a model's answer to a stimulus.
 
     Parameters
     ----------
@@ -231,7 +233,8 @@ def check_answer(answer: Answer, prefill: Prefill) -> None:
 
 
 def by_head(attention: AttentionShares, segment: str = "image") -> list[list[float]]:
-    """Share of one segment by layer and head, mean over answer tokens: [layers][heads], plain JSON numbers.
+    """Return share of one segment by layer and head, mean over answer tokens: [layers][heads], plain JSON
+    numbers.
 
     Raises
     ------

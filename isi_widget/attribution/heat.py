@@ -28,7 +28,7 @@ LONGEST = 1200
 
 @cache
 def _rgb() -> npt.NDArray[np.uint8]:
-    """[256, 3], from no density to full."""
+    """Return the palette [256, 3], from no density to full density."""
     from matplotlib import colormaps
 
     colors: npt.NDArray[np.uint8] = colormaps[_COLORS](np.arange(256), bytes=True)[:, :3]
@@ -42,21 +42,21 @@ def check_opacity(opacity: float) -> None:
 
 
 def levels(density: npt.NDArray[np.float64], full: float) -> npt.NDArray[np.uint8]:
-    """Densities as steps 0 to 255; `full` and more is 255. Nothing where `full` is 0."""
+    """Convert densities to steps 0 to 255; `full` and above is 255. All 0 if `full` is 0."""
     if full <= 0:
         return np.zeros(density.shape, np.uint8)
     return np.rint(np.clip(density / full, 0, 1) * 255).astype(np.uint8)
 
 
 def palette_image(steps: npt.NDArray[np.uint8]) -> Image.Image:
-    """Steps [height, width] as a picture with a palette, opacity left out."""
+    """Convert steps [height, width] to a picture with a palette, without opacity."""
     image = Image.fromarray(steps, "L")
     image.putpalette(_rgb().tobytes())
     return image
 
 
 def rgba_image(steps: npt.NDArray[np.uint8], opacity: float) -> Image.Image:
-    """Steps [height, width] as RGBA; the alpha of a full step is `opacity`."""
+    """Convert steps [height, width] to RGBA; the alpha of a full step is `opacity`."""
     table = np.column_stack([_rgb(), _alpha(opacity)])
     return Image.fromarray(table[steps])
 
@@ -74,7 +74,8 @@ def heat_layer(
     *,
     scale: Scale = "relative",
 ) -> bytes:
-    """A heat layer as PNG bytes with alpha, to lay over the picture: the pixels of `AttentionMap.image`.
+    """Return a heat layer as PNG bytes with alpha, to lay over the picture: the pixels of
+    `AttentionMap.image`.
 
     Parameters
     ----------
@@ -94,7 +95,7 @@ def heat_layer(
 
 
 def size_of(image_size: tuple[int, int], width: int | None) -> tuple[int, int]:
-    """(width, height) of a heat layer; see `heat_layer`."""
+    """Return (width, height) of a heat layer; see `heat_layer`."""
     if width is None:
         width = max(1, round(image_size[0] * min(1.0, LONGEST / max(image_size))))
     if not is_whole(width) or not 1 <= width <= 8192:

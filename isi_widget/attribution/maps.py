@@ -99,15 +99,19 @@ class AttentionMap:
 
     # ---- as numbers
     def image_share(self, token: Choice = None, layer: Choice = None, head: Choice = None) -> float:
-        """The share of the attention that all image tokens together get: `AttentionShares`' image mass."""
+        """Return the share of the attention that all image tokens together get: `AttentionShares`' image
+        mass.
+        """
         return float(self._chosen(self.mass, token, layer, head).sum())
 
     def placed_share(self, token: Choice = None, layer: Choice = None, head: Choice = None) -> float:
-        """The part of `image_share` that is on tokens with a place in the picture: the sum of `map`."""
+        """Return the part of `image_share` that is on tokens with a place in the picture: the
+        sum of `map`.
+        """
         return float(self._chosen(self.mass, token, layer, head)[self._places.placed].sum())
 
     def text_shares(self, token: Choice = None, layer: Choice = None, head: Choice = None) -> list[float]:
-        """The share of each of `text_tokens`."""
+        """Return the share of each of `text_tokens`."""
         shares: list[float] = self._chosen(self.text_mass, token, layer, head).tolist()
         return shares
 
@@ -118,7 +122,8 @@ class AttentionMap:
         head: Choice = None,
         size: tuple[int, int] | None = None,
     ) -> npt.NDArray[np.float64]:
-        """Heat map [height, width] in original pixels: the mass of each image token, evenly over its box.
+        """Return heat map [height, width] in original pixels: the mass of each image token, evenly over its
+        box.
 
         It sums to `placed_share`, which is the image share unless tokens have no place. Where a model is
         given the picture twice (as a whole and in tiles), both masses add up.
@@ -138,14 +143,16 @@ class AttentionMap:
         return self._places.spread(mass, _checked_size(size))
 
     def peak(self, token: Choice = None, layer: Choice = None, head: Choice = None) -> float:
-        """The largest density of attention in the picture, without unit.
+        """Return the largest density of attention in the picture, without unit.
 
         1 is what the whole attention would give, laid evenly over the whole picture.
         """
         return self._places.peak(self._chosen(self.mass, token, layer, head))
 
     def seen(self, size: tuple[int, int] | None = None) -> npt.NDArray[np.bool_]:
-        """[height, width]: whether a pixel is in the box of any image token; the rest was cropped away."""
+        """Return [height, width]: whether a pixel is in the box of any image token; the rest was cropped
+        away.
+        """
         return self._places.seen(_checked_size(size))
 
     # ---- as a picture
@@ -158,7 +165,7 @@ class AttentionMap:
         scale: Scale = "relative",
         full: float | None = None,
     ) -> npt.NDArray[np.uint8]:
-        """The heat map as 256 steps, [height, width]; see `image`."""
+        """Return the heat map as 256 steps, [height, width]; see `image`."""
         if scale not in ("relative", "absolute"):
             raise InputError(f"scale is {scale!r}; expected 'relative' or 'absolute'.")
         if full is None and scale == "absolute":
@@ -181,7 +188,8 @@ class AttentionMap:
         full: float | None = None,
         opacity: float = 1.0,
     ) -> Image.Image:
-        """The heat map as an RGBA layer to lay over the picture: colour and alpha grow with the density.
+        """Return the heat map as an RGBA layer to lay over the picture: colour and alpha grow with the
+        density.
 
         Parameters
         ----------
@@ -202,7 +210,9 @@ class AttentionMap:
 
     # ---- as data
     def to_dict(self) -> dict[str, Any]:
-        """JSON-ready; `from_dict` gives it back bit by bit. Masses are base64 of little-endian float32."""
+        """Return a JSON-ready dict; `from_dict` restores it bit by bit. Masses are base64 of little-endian
+        float32.
+        """
         return {
             "schema": _SCHEMA,
             "mass": _packed(self.mass),
@@ -214,7 +224,7 @@ class AttentionMap:
     @classmethod
     @records.reader("an attention map", names=False)
     def from_dict(cls, record: Mapping[str, Any]) -> AttentionMap:
-        """The inverse of `to_dict`.
+        """Rebuild from the record of `to_dict`.
 
         Raises
         ------
@@ -272,7 +282,7 @@ class AttentionMap:
     def _chosen(
         self, mass: npt.NDArray[np.float32], token: Choice, layer: Choice, head: Choice
     ) -> npt.NDArray[np.float64]:
-        """[tokens]: the mean over what is chosen of each axis."""
+        """Return [tokens]: the mean over the selection on each axis."""
         if head is not None and not self.heads:
             raise InputError(
                 "This attention map holds the mean over all heads, so no head can be chosen. Measure it with "
@@ -300,7 +310,7 @@ def _is_mass(mass: npt.NDArray[np.float32], text_mass: npt.NDArray[np.float32]) 
 
 
 def _positions(name: str, choice: Choice, offered: Sequence[int]) -> list[int]:
-    """Where the chosen ones lie on their axis."""
+    """Return the positions of the selection on its axis."""
     wanted = list(choice) if isinstance(choice, Sequence) else [choice]
     if not wanted or not all(is_whole(one) for one in wanted):
         raise InputError(f"{name} is {choice!r}; expected a whole number, several of them, or None for all.")
@@ -313,7 +323,7 @@ def _positions(name: str, choice: Choice, offered: Sequence[int]) -> list[int]:
 
 
 def listed(numbers: Sequence[int]) -> str:
-    """Numbers in words."""
+    """Return numbers as words."""
     if len(numbers) > 2 and list(numbers) == list(range(numbers[0], numbers[-1] + 1)):
         return f"{numbers[0]} to {numbers[-1]}"
     return ", ".join(str(number) for number in numbers)

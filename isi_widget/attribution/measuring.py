@@ -33,7 +33,8 @@ def measure_attention_map(
     layers: Sequence[int] | None = None,
     heads: Sequence[int] | Literal["mean"] | None = None,
 ) -> AttentionMap:
-    """Attention of each answer token of a model over each image token, and where these lie in the picture.
+    """Measure the attention of each answer token over each image token, and the positions of these in the
+    picture.
 
     The prompt is read once and the answer is fed back in one pass. Weights are float32, whatever the model
     computes in, for the rows that predict answer tokens only; they agree with `measure_attention` of the same
@@ -111,7 +112,9 @@ def measure_attention_map(
 
 
 def _words(vlm: VLM, ids: Sequence[int]) -> list[str]:
-    """The text of each token of a segment; begun anew now and then, since every step decodes from there."""
+    """Return the text of each token of a segment. Decoding restarts from time to time, since each step
+    decodes from the start.
+    """
     from isi_widget.vlm.decoding.loop import Pieces
 
     words: list[str] = []
@@ -145,7 +148,7 @@ def _wanted(name: str, chosen: Sequence[int] | None, offered: range) -> Sequence
 
 
 def _averages(heads: Sequence[int] | str | None, one_head: int, number: int) -> bool:
-    """Whether to keep the mean over the heads, each of which takes `one_head` bytes."""
+    """Return whether to store the mean over the heads; one head takes `one_head` bytes."""
     average = heads == "mean" or (heads is None and one_head * number > LARGEST)
     needed = one_head * (1 if average else number)
     if needed > LARGEST:

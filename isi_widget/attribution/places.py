@@ -36,13 +36,16 @@ class Places:
         self._areas = (kept[:, 2] - kept[:, 0]) * (kept[:, 3] - kept[:, 1])
 
     def _densities(self, mass: Floats) -> Floats:
-        """[rows, columns]: mass per pixel of the picture in the box of each row and column; 0 without one."""
+        """Return [rows, columns]: mass per pixel of the picture in the box of each row and column; 0 without
+        one.
+        """
         table = np.zeros((len(self._rows), len(self._columns)))
         np.add.at(table, self._cell, mass[self.placed] / self._areas)
         return table
 
     def spread(self, mass: Floats, size: tuple[int, int] | None = None) -> Floats:
-        """Mass [tokens] as a map [height, width] of a size (width, height); it sums to the placed mass.
+        """Return mass [tokens] as a map [height, width] of a size (width, height); it sums to the placed
+        mass.
 
         A pixel gets of each box's mass the part of the box that lies in it.
         """
@@ -53,7 +56,9 @@ class Places:
         return spread
 
     def peak(self, mass: Floats) -> float:
-        """The largest density anywhere, times the picture's area: 1 if mass 1 lay evenly over the picture."""
+        """Return the largest density anywhere, times the picture's area: 1 if mass 1 lay evenly over the
+        picture.
+        """
         if not self.placed.any():
             return 0.0
         across = _inside(self._columns, _midpoints(self._columns))
@@ -62,7 +67,7 @@ class Places:
         return density * self._size[0] * self._size[1]
 
     def seen(self, size: tuple[int, int] | None = None) -> npt.NDArray[np.bool_]:
-        """Whether each pixel's centre is in a box: [height, width]."""
+        """Return whether each pixel's centre is in a box: [height, width]."""
         width, height = size or self._size
         across = _inside(self._columns, (np.arange(width) + 0.5) * (self._size[0] / width))
         down = _inside(self._rows, (np.arange(height) + 0.5) * (self._size[1] / height))
@@ -71,19 +76,19 @@ class Places:
 
 
 def _overlaps(intervals: Floats, pixels: int) -> Floats:
-    """[intervals, pixels]: how much of each pixel [p, p + 1] an interval covers."""
+    """Return [intervals, pixels]: how much of each pixel [p, p + 1] an interval covers."""
     start = np.arange(pixels)
     covered = np.minimum(intervals[:, 1:], start + 1) - np.maximum(intervals[:, :1], start)
     return np.clip(covered, 0, None)
 
 
 def _inside(intervals: Floats, points: npt.NDArray[np.floating]) -> Floats:
-    """[intervals, points]: 1 where a point lies in an interval (its right end does not), else 0."""
+    """Return [intervals, points]: 1 where a point lies in an interval (its right end does not), else 0."""
     inside: Floats = ((intervals[:, :1] <= points) & (points < intervals[:, 1:])).astype(np.float64)
     return inside
 
 
 def _midpoints(intervals: Floats) -> Floats:
-    """The middle of every stretch between two ends; on each the density is constant."""
+    """Return the middle of every stretch between two ends; on each the density is constant."""
     ends = np.unique(intervals)
     return (ends[:-1] + ends[1:]) / 2

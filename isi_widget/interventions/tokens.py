@@ -39,11 +39,11 @@ class ImageTokens:
         object.__setattr__(self, "region", check_region(self.region, 'image tokens: "region"'))
 
     def to_dict(self) -> dict[str, Any]:
-        """The JSON form: {"region": ...}."""
+        """Return the JSON form: {"region": ...}."""
         return {"region": self.region if self.region is None else _lists(self.region)}
 
     def code(self) -> str:
-        """Python that makes this group."""
+        """Return Python that makes this group."""
         return f"isi.ImageTokens({_numbers(self.region)})"
 
 
@@ -52,8 +52,8 @@ Tokens: TypeAlias = "str | tuple[str, ...] | tuple[int, ...] | ImageTokens"
 
 
 def check_tokens(value: Any, name: str) -> Tokens:
-    """The normal form of a group of tokens: a name, names in the order of `GROUPS`, sorted positions, or
-    `ImageTokens`.
+    """Return the normal form of a group of tokens: a name, names in the order of `GROUPS`, sorted positions,
+    or `ImageTokens`.
 
     Raises
     ------
@@ -85,7 +85,7 @@ def check_tokens(value: Any, name: str) -> Tokens:
 
 
 def words(tokens: Tokens) -> str:
-    """A group of tokens in a few words."""
+    """Return a group of tokens in a few words."""
     if isinstance(tokens, ImageTokens):
         return "part of the image"
     if isinstance(tokens, str):

@@ -1,7 +1,7 @@
-"""The Hugging Face hub: one look whether a checkpoint is there, and its files, with progress and cancelling.
+"""The Hugging Face hub: finds a checkpoint and downloads its files, with progress and cancelling.
 
-Each thing that can go wrong is one clear error, soon: huggingface_hub itself tries for 23 seconds before it
-says that there is no network. Not for loading what was fetched (see `isi_widget.vlm.loading.load`,
+Each failure raises one clear error quickly: huggingface_hub itself tries for 23 seconds before it reports a
+missing network. Not for loading downloaded files (see `isi_widget.vlm.loading.load`,
 `isi_widget.uncertainty.entailment`).
 """
 
@@ -19,18 +19,20 @@ from typing import Any
 
 from isi_widget.errors import Cancelled, InputError
 
-#: Called with a fraction between 0 and 1 and a text.
+#: Function called with a fraction from 0 to 1 and a text.
 Progress = Callable[[float, str], None]
 Cancel = Callable[[], bool]
 
-#: Seconds to wait for the hub's first answer; HF_HUB_ETAG_TIMEOUT, where set, is for slower networks.
+#: Seconds to wait for the hub's first response; set HF_HUB_ETAG_TIMEOUT for slower networks.
 PATIENCE = 5.0
 _WORKERS = 4
 
 
 @contextmanager
 def progress_bars(*, shown: bool) -> Iterator[None]:
-    """Within it transformers shows its progress bars only if `shown`: an embedded model loads in a moment."""
+    """Show or hide the progress bars of transformers inside the context: an embedded model loads
+    in a moment.
+    """
     from transformers.utils import logging
 
     was_enabled = logging.is_progress_bar_enabled()
@@ -45,13 +47,15 @@ def progress_bars(*, shown: bool) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Repository:
-    """A checkpoint on the hub, as it is there now; or only in the local cache, if the hub cannot be reached.
+    """A checkpoint on the hub in its present state, or in the local cache if the hub cannot be reached.
 
     Attributes
     ----------
-    name, revision : as asked for. commit : the resolved commit.
-    files : name -> size in bytes, None where the hub does not tell; empty without the hub.
-    folder : where the local cache has it; None if it was found on the hub.
+    name : requested name.
+    revision : requested revision.
+    commit : resolved commit.
+    files : {name: size in bytes}, None if the hub does not report it; empty without the hub.
+    folder : folder in the local cache; None if it was found on the hub.
     """
 
     name: str
@@ -62,12 +66,12 @@ class Repository:
 
 
 def find(name: str, revision: str | None = None) -> Repository:
-    """Ask the hub what there is under a name; without a network, look into the local cache.
+    """Find a checkpoint on the hub; without a network, in the local cache.
 
     Raises
     ------
     InputError
-        For a name that is not valid, not there or not to be had, and without network and copy in the cache.
+        Invalid, unknown or inaccessible name; or neither network nor a copy in the cache.
     """
     from huggingface_hub import HfApi, constants
 
@@ -92,21 +96,21 @@ def fetch(
     progress: Progress | None = None,
     cancel: Cancel | None = None,
 ) -> Path:
-    """Bring files of a repository into the local cache, several at a time; those that are there stay.
+    """Download files of a repository into the local cache, several at a time; existing files stay.
 
     Parameters
     ----------
-    progress : called with the fraction of bytes that are there; without it huggingface_hub shows its bars.
-    cancel : polled ten times a second. What has been downloaded of a file is kept for the next try.
+    progress : function called with the fraction of downloaded bytes; None shows the bars of huggingface_hub.
+    cancel : function polled ten times a second. Downloaded parts of a file are kept for the next try.
 
     Returns
     -------
-    The folder that holds them.
+    The folder of the files.
 
     Raises
     ------
     InputError
-        For files that cannot be had, and a disk without room for them.
+        Files that cannot be downloaded, or a full disk.
     Cancelled
     """
     from huggingface_hub import hf_hub_download
@@ -118,7 +122,7 @@ def fetch(
     _check_disk(name, sum(missing.values()))
     meter = _Meter()
     bar: Any = meter.bar if progress is not None or cancel is not None else None
-    # The revision as asked for, once: huggingface_hub notes which commit it stands for, to be used offline.
+    # Use the requested revision once: huggingface_hub then records its commit for offline use.
     named = {"config.json": repository.revision}
     with ThreadPoolExecutor(_WORKERS) as pool:
         jobs = [
@@ -153,7 +157,7 @@ def _wait(
     while pending:
         done, pending = wait(pending, timeout=0.1)
         if cancel is not None and cancel():
-            raise Cancelled(f"Downloading {name} was cancelled. What is there is kept for the next try.")
+            raise Cancelled(f"Downloading {name} was cancelled. Downloaded parts are kept for the next try.")
         for job in done:
             error = job.exception()
             if error is not None:
@@ -164,26 +168,26 @@ def _wait(
 
 
 def is_cached(repository: Repository, file: str) -> bool:
-    """Whether a file of this very commit is in the local cache."""
+    """Return whether the local cache has a file of exactly this commit."""
     from huggingface_hub import try_to_load_from_cache
 
     return isinstance(try_to_load_from_cache(repository.name, file, revision=repository.commit), str)
 
 
 class _Meter:
-    """Counts the bytes of all files, as huggingface_hub's progress bars are told of them."""
+    """Counts the bytes of all files, from the updates of huggingface_hub's progress bars."""
 
     def __init__(self) -> None:
         self.count = 0
         self.stopped = False
 
     def bar(self, *_: Any, **__: Any) -> _Bar:
-        """To be given as `tqdm_class`."""
+        """Return a bar, for use as `tqdm_class`."""
         return _Bar(self)
 
 
 class _Bar:
-    """Takes the place of a tqdm bar, without showing it. An update of a stopped meter ends the download."""
+    """Replaces a tqdm bar without showing it. An update of a stopped meter ends the download."""
 
     def __init__(self, meter: _Meter) -> None:
         self._meter = meter
@@ -212,7 +216,7 @@ class _Bar:
 
 
 def _abort_transfers() -> None:
-    """Stop hf_xet, which goes on whatever its progress callback raises; a no-op where it is not used."""
+    """Stop hf_xet, which continues even if its progress callback raises; a no-op without hf_xet."""
     try:
         from huggingface_hub.utils._xet import abort_xet_session
     except ImportError:
@@ -244,18 +248,20 @@ def _cached(name: str, revision: str | None) -> Path | None:
 
 
 def _is_network(error: BaseException) -> bool:
-    """Whether an error says that the hub cannot be reached (of httpx, of any version, or offline mode)."""
+    """Return whether an error means that the hub cannot be reached (httpx of any version, or
+    offline mode).
+    """
     kinds = {kind.__name__ for kind in type(error).__mro__}
     return bool(kinds & {"TransportError", "ConnectionError", "Timeout", "TimeoutError"})
 
 
 def _explained(error: BaseException, name: str, revision: str | None) -> BaseException:
-    """One message that says exactly what is wrong; errors that are not the hub's come back as they are."""
+    """Convert an error of the hub to one clear message; other errors are returned unchanged."""
     from huggingface_hub import errors as hub
 
     at = f" at revision {revision!r}" if revision else ""
     if isinstance(error, hub.LocalEntryNotFoundError) and isinstance(error.__cause__, hub.HfHubHTTPError):
-        error = error.__cause__  # the hub was there, and said no
+        error = error.__cause__  # the hub answered with a refusal
     if isinstance(error, InputError | Cancelled):
         return error
     if isinstance(error, hub.HFValidationError):

@@ -1,7 +1,6 @@
-"""What transformers reports while it loads: its progress is passed on, its warnings wait until it has
-succeeded.
+"""Reports of transformers during loading: progress is passed on, warnings wait until loading has succeeded.
 
-Both by thread: several loads may be going on, and one that was given up may hang for ever. Not for loading.
+Both work per thread: several loads may run at once, and an abandoned one may hang for ever. Not for loading.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-#: Called with the fraction of the weights that have been read.
+#: Function called with the fraction of weights read.
 Report = Callable[[float], None]
 
 _lock = threading.Lock()
@@ -28,12 +27,12 @@ _previous_show: Any = None
 
 @contextmanager
 def heard(report: Report) -> Iterator[None]:
-    """Within it, `report` is called with each step of transformers' progress over the weights, in this
-    thread.
+    """Call `report` at each step of transformers' progress over the weights in this thread, inside the
+    context.
     """
     from transformers.utils import logging as theirs
 
-    # Not in the first releases of transformers 5: then there is no progress, and no cancelling, here.
+    # Missing in the first releases of transformers 5: then there is no progress and no cancelling here.
     if getattr(theirs, "set_tqdm_hook", None) is None:
         yield
         return
@@ -69,7 +68,7 @@ def _reported(bar: Any, total: int, report: Report) -> Iterator[Any]:
 
 
 class _Keeper(logging.Filter):
-    """Keeps what this thread logs, to be shown by its handler later."""
+    """Stores the log records of this thread, for its handler to show later."""
 
     def __init__(self, handler: logging.Handler) -> None:
         super().__init__()
@@ -92,13 +91,13 @@ _keepers: list[_Keeper] = []
 
 @contextmanager
 def warnings_wait() -> Iterator[None]:
-    """Within it, what transformers logs and Python warns of in this thread waits; it is shown at the end,
-    but not before an error of our own, which says what there is to say.
+    """Delay the log records of transformers and the Python warnings of this thread until the end of the
+    context. They are dropped if one of our own errors is raised, which explains the problem.
     """
-    import transformers.utils.logging  # noqa: F401  (makes the handler of what transformers logs)
+    import transformers.utils.logging  # noqa: F401  (creates the log handler of transformers)
 
     thread = threading.get_ident()
-    if thread in _kept:  # within another one
+    if thread in _kept:  # nested
         yield
         return
     with _lock:
@@ -146,5 +145,5 @@ def _showwarning(message: Warning | str, category: type[Warning], *args: Any, **
         show(message, category, *args, **kwargs)
     elif not issubclass(
         category, FutureWarning | DeprecationWarning
-    ):  # those are for whoever writes transformers
+    ):  # these warnings are for the developers of transformers
         kept.append(lambda: show(message, category, *args, **kwargs))

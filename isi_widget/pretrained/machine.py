@@ -1,6 +1,6 @@
-"""How much memory is free, on a GPU or on this machine, containers included.
+"""Free memory of a GPU or of this machine, containers included.
 
-Not for what a model needs (see `memory.py`).
+Not for the needs of a model (see `isi_widget.vlm.loading.memory`).
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ import torch
 
 
 def free_memory(device: torch.device | str) -> int | None:
-    """Bytes that can be allocated on a device now; None where the system does not tell.
+    """Return the bytes that can be allocated on a device now; None if the system does not report it.
 
-    CUDA: what the driver reports, and what torch holds without using it. Apple's MPS: the recommended maximum
-    less what is allocated. CPU: available memory, or what the tightest control group (container) leaves.
+    CUDA: the driver's figure plus memory that torch holds unused. Apple's MPS: the recommended maximum minus
+    allocated memory. CPU: available memory, or the rest of the tightest control group (container).
     """
     place = torch.device(device)
     if place.type == "cuda":
@@ -58,7 +58,7 @@ def _group_limits(
         else:
             continue
         group = top / path.lstrip("/")
-        # A container sees its own group at the top, whatever path the host gives it.
+        # A container sees its own group at the top, independent of its path on the host.
         for folder in (group, *group.parents):
             if not folder.is_relative_to(top):
                 break
@@ -72,7 +72,7 @@ def _left(folder: Path, limit: str, usage: str, reclaimable: str) -> int | None:
         statistics = (folder / "memory.stat").read_text().splitlines()
     except (OSError, ValueError):
         return None
-    # "max", or a number near 2^63, is no limit.
+    # "max", or a number near 2^63, means no limit.
     if not most.isdigit() or int(most) >= 2**60:
         return None
     # Pages of files that were read can be dropped at any time.

@@ -1,6 +1,6 @@
-"""Running out of memory, on any device, as one clear error; what the failed call held is freed.
+"""Converts running out of memory, on any device, to one clear error, and frees the memory of the failed call.
 
-Not for how much memory is free (see `machine.py`).
+Not for the amount of free memory (see `machine`).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import torch
 
 from isi_widget.errors import OutOfMemory
 
-#: What the errors of torch's allocators say where they have no class of their own.
+#: Texts in errors of torch's allocators that have no class of their own.
 _SIGNS = (
     "can't allocate memory",
     "out of memory",
@@ -25,17 +25,17 @@ _SIGNS = (
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that memory could not be allocated, on any device."""
+    """Return whether an error means that memory could not be allocated, on any device."""
     if isinstance(error, OutOfMemory | torch.OutOfMemoryError | MemoryError):
         return True
     return isinstance(error, RuntimeError) and any(sign in str(error).lower() for sign in _SIGNS)
 
 
 def forget(error: BaseException) -> None:
-    """Let go of everything that the frames of an error (and of those it came from) still hold, and free it.
+    """Free everything that the frames of an error and of its causes still hold.
 
-    The traceback still prints, but its local variables are gone: they would keep tensors, or a half-loaded
-    model, in memory for as long as somebody holds the error (a notebook holds the last one).
+    The traceback still prints, but without local variables: they would keep tensors, or a half-loaded model,
+    in memory as long as the error exists (a notebook keeps the last one).
     """
     seen: set[int] = set()
     chain: list[BaseException | None] = [error]
@@ -50,7 +50,7 @@ def forget(error: BaseException) -> None:
 
 
 def free_caches() -> None:
-    """Give back what is no longer used, to the system and to other programs on the GPU."""
+    """Return unused memory to the system and to other programs on the GPU."""
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
@@ -64,13 +64,15 @@ def out_of_memory_as_error(
     advice: str = "Try fewer samples, a smaller image, a smaller max_new_tokens, or quantization='nf4'. The "
     "model can still be used.",
 ) -> Iterator[None]:
-    """Within it, running out of memory is one `OutOfMemory` that says what to lower; caches have been freed.
+    """Convert running out of memory inside the context to one `OutOfMemory` with advice on what to reduce;
+    caches are freed.
 
-    Other errors pass through. An `OutOfMemory` from within passes as it is, so contexts may be nested.
+    Other errors pass through. An inner `OutOfMemory` passes unchanged, so contexts may be nested.
 
     Parameters
     ----------
-    doing : what was done, for the message. advice : what to lower, in whole sentences.
+    doing : description of the failed action, for the message.
+    advice : advice on what to reduce, in whole sentences.
     """
     try:
         yield

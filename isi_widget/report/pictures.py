@@ -12,7 +12,7 @@ from isi_widget.stimulus import Stimulus
 
 
 def thumbnail(stimulus: Stimulus, longest: int = 320, quality: int = 85) -> bytes:
-    """The rendered stimulus as JPEG, at most `longest` pixels on its longer side; never enlarged."""
+    """Return the rendered stimulus as JPEG, at most `longest` pixels on its longer side; never enlarged."""
     if longest < 1:
         raise InputError(f"longest must be at least 1 pixel; got {longest}.")
     image = stimulus.render()
@@ -23,5 +23,5 @@ def thumbnail(stimulus: Stimulus, longest: int = 320, quality: int = 85) -> byte
 
 
 def data_uri(jpeg: bytes) -> str:
-    """A JPEG as the address of an inline image."""
+    """Return a JPEG as a data URL."""
     return "data:image/jpeg;base64," + base64.b64encode(jpeg).decode("ascii")

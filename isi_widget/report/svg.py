@@ -44,20 +44,20 @@ class Bar:
 
 
 def escape(text: object) -> str:
-    """Text made safe for HTML, also inside attributes."""
+    """Return text made safe for HTML, also inside attributes."""
     return html.escape(str(text), quote=True)
 
 
 def number(value: float) -> str:
-    """A coordinate: at most two decimals, so that equal charts are equal text."""
+    """Return a coordinate: at most two decimals, so that equal charts are equal text."""
     return f"{value:.2f}".rstrip("0").rstrip(".")
 
 
 def bar(
     value: float | None, maximum: float, color: str, low: float | None = None, high: float | None = None
 ) -> str:
-    """One bar as an SVG: track, bar from 0 to `value`, the interval as a whisker; what is beyond `maximum` is
-    cut off there, and an arrow says so.
+    """Return one bar as an SVG: track, bar from 0 to `value`, the interval as a whisker; what is beyond
+    `maximum` is cut off there, and an arrow says so.
     """
     scale = (_WIDTH - 2) / maximum if maximum > 0 else 0.0
 
@@ -80,7 +80,7 @@ def bar(
 
 
 def stack(shares: Sequence[tuple[float, str]]) -> str:
-    """Shares that sum to at most 1 side by side in one bar, as an SVG."""
+    """Draw shares with a sum of at most 1 side by side in one bar, as an SVG."""
     parts, start = [], 1.0
     for share, color in shares:
         width = (_WIDTH - 2) * max(share, 0.0)
@@ -104,7 +104,9 @@ def _svg(parts: Sequence[str]) -> str:
 
 
 def bar_table(bars: Sequence[Bar], maximum: float | None = None) -> str:
-    """Rows of label, bar and value, scaled to their own maximum, else `maximum`, else the largest value."""
+    """Return rows of label, bar and value, scaled to their own maximum, else `maximum`, else the largest
+    value.
+    """
     ends = [end for row in bars for end in (row.value, row.high) if end is not None and math.isfinite(end)]
     scale = maximum if maximum is not None else max(ends, default=1.0)
     rows = []

@@ -63,7 +63,7 @@ def _shipped() -> Averages | None:
 
 
 def averages_for(model: Mapping[str, Any] | VLM, settings: Settings | None = None) -> Averages | None:
-    """The averages to show beside trials of a model, or None: those of another model are never taken.
+    """Return the averages to show beside trials of a model; None if there are none for exactly this model.
 
     Those put in use (`Averages.use`) come first, of several those with the fewest settings that differ from
     `settings`, then the latest; then the shipped ones, of the embedded model on the built-in scenes.
@@ -82,7 +82,9 @@ def averages_for(model: Mapping[str, Any] | VLM, settings: Settings | None = Non
 
 # ------------------------------------------------------------------------------------------ what they say
 def _differing(averages: Averages, settings: Settings, entailment: str) -> Iterator[tuple[str, str]]:
-    """Each setting of a trial that enters a measure and is another than that of the averages, in words."""
+    """Yield each setting of a trial that enters a measure and is another than that of the
+    averages, in words.
+    """
     for name in _NAMED:
         if name == "entailment":
             here, there = entailment, averages.entailment
@@ -93,7 +95,7 @@ def _differing(averages: Averages, settings: Settings, entailment: str) -> Itera
 
 
 def _same_length(averages: Averages, settings: Settings) -> bool:
-    """Whether the averages would be the same numbers under the trial's max_new_tokens."""
+    """Return whether the averages would be the same numbers under the trial's max_new_tokens."""
     if settings.max_new_tokens == averages.settings.max_new_tokens:
         return True
     longest = max(row.tokens for row in averages.rows)
@@ -101,7 +103,7 @@ def _same_length(averages: Averages, settings: Settings) -> bool:
 
 
 def tell(averages: Averages, view: Mapping[str, Any], entailment: str | None = None) -> dict[str, Any]:
-    """What averages say of a trial of the same model (as `averages_for` finds them); JSON-ready.
+    """Compare a trial with the averages of the same model (from `averages_for`); JSON-ready.
 
     Parameters
     ----------
@@ -141,7 +143,7 @@ def tell(averages: Averages, view: Mapping[str, Any], entailment: str | None = N
 
 
 def for_trial(trial: Trial, view: Mapping[str, Any] | None = None) -> dict[str, Any] | None:
-    """What the averages of its model say of a trial, as `tell` does; None if there are none of this model.
+    """Compare a trial with the averages of its model, as `tell` does; None if there are none of this model.
 
     view is its `Trial.view()`, if that is at hand.
     """
@@ -152,7 +154,7 @@ def for_trial(trial: Trial, view: Mapping[str, Any] | None = None) -> dict[str, 
 
 
 def _judged_by(trial: Trial) -> str | None:
-    """Who compared the meanings, with the commit where there is one; None without an uncertainty."""
+    """Return the name of the judge, with its commit if known; None without an uncertainty."""
     uncertainty = trial.uncertainty
     if uncertainty is None or uncertainty.judge is None:
         return None if uncertainty is None else uncertainty.entailment
@@ -160,7 +162,7 @@ def _judged_by(trial: Trial) -> str | None:
 
 
 def _values(view: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
-    """The measures of a view that have a percentile; NaN where it has none."""
+    """Yield the measures of a view that have a percentile; NaN where it has none."""
     uncertainty = view["uncertainty"]
     found = {} if uncertainty is None else {item["name"]: item for item in uncertainty["entropies"]}
     for name in NAMES:
@@ -173,7 +175,7 @@ def _values(view: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
 
 
 def _place(averages: Averages, measure: str, value: float) -> dict[str, float] | None:
-    """The data set's mean and the value's percentile; None where there is no number."""
+    """Return the data set's mean and the value's percentile; None if there is no number."""
     mean, percentile = averages.mean(measure), averages.percentile(measure, value)
     if not (math.isfinite(mean) and math.isfinite(percentile)):
         return None
@@ -192,7 +194,7 @@ def _note(
     same_length: bool,
     context: bool,
 ) -> str:
-    """One sentence: of what the averages are, and in what the trial differs."""
+    """Return one sentence: the data set of the averages, and the differences of the trial."""
     how = averages.settings
     shown = f" under {averages.condition!r}" if averages.condition else ""
     text = (

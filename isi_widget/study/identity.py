@@ -28,13 +28,13 @@ _LEARNED = ("served",)
 
 
 def identity(info: Mapping[str, Any]) -> dict[str, Any]:
-    """What of `VLM.info()` tells this model from another; JSON-ready."""
+    """Return the entries of `VLM.info()` that identify a model; JSON-ready."""
     known = {name: info.get(name) for name in (_SERVED if info.get("server") else _LOADED)}
     return {**known, **{name: info[name] for name in _GIVEN if info.get(name)}}
 
 
 def is_same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Whether two models, each as `VLM.info()` or its `identity`, are known to be the same.
+    """Return whether two models, each as `VLM.info()` or its `identity`, are known to be the same.
 
     Loaded ones need a fingerprint of their weights: a name, or a folder, may hold other weights tomorrow.
     """
@@ -43,7 +43,7 @@ def is_same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
 
 
 def differences(one: Mapping[str, Any], other: Mapping[str, Any], *, early: bool = False) -> Iterator[str]:
-    """Each thing in which two identities differ, in words: "name is 'a', not 'b'".
+    """Yield each thing in which two identities differ, in words: "name is 'a', not 'b'".
 
     `early`: before the first answer, when a server has not told everything.
     """

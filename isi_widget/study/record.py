@@ -85,7 +85,7 @@ class Row:
 
     @classmethod
     def of(cls, trial: Trial, id: str, level: str | None) -> Row:
-        """What is kept of a trial."""
+        """Return the stored values of a trial."""
         answer, uncertainty, attention = trial.answer, trial.uncertainty, trial.attention
         sampled = () if uncertainty is None else uncertainty.answers
         answers = [*(() if answer is None else (answer,)), *sampled]
@@ -110,7 +110,7 @@ class Row:
         )
 
     def get(self, name: str) -> float:
-        """One of `METRICS` as a number, NaN where it was not measured."""
+        """Return one of `METRICS` as a number, NaN if it was not measured."""
         if name == "correct":
             return math.nan if self.correct is None else float(self.correct)
         if name.startswith("attention_relative_"):
@@ -137,7 +137,7 @@ _NUMBERS = tuple(item.name for item in fields(Row) if item.type == "float")
 
 
 def stimulus_id(stimulus: Stimulus) -> str:
-    """16 hexadecimal digits for what a stimulus shows and what is true of it."""
+    """Return 16 hexadecimal digits that identify the content and the truth of a stimulus."""
     return hashlib.sha256(f"{stimulus.key} {stimulus.truth}".encode()).hexdigest()[:16]
 
 
@@ -185,7 +185,7 @@ class Averages:
 
     # ---- numbers
     def values(self, name: str) -> npt.NDArray[np.float64]:
-        """One of `METRICS`, float [observations], read-only; NaN where not measured."""
+        """Return one of `METRICS`, float [observations], read-only; NaN where not measured."""
         if name not in METRICS:
             raise InputError(f"There is no measure {name!r} in averages; choose one of {', '.join(METRICS)}.")
         return self._table[name]
@@ -202,7 +202,7 @@ class Averages:
         return values[~np.isnan(values)]
 
     def mean(self, name: str) -> float:
-        """Mean over the observations where it was measured; NaN if there is none."""
+        """Return the mean over the observations with this measure; NaN if there are none."""
         values = self._measured(name)
         return float(values.mean()) if len(values) else math.nan
 
@@ -229,7 +229,7 @@ class Averages:
         return percentile_interval(np.concatenate(means), level)
 
     def percentile(self, name: str, value: float) -> float:
-        """Where a value stands in the data set, 0 to 100: its mid-rank percentile.
+        """Return the mid-rank percentile of a value in the data set, 0 to 100.
 
         100 times the share of observations strictly below plus half of those that are equal (to a
         millionth), among those where it was measured. Where many are equal, as entropies of 0 are, it is
@@ -245,7 +245,7 @@ class Averages:
 
     # ---- as data
     def to_dict(self) -> dict[str, Any]:
-        """As a dict that `json.dumps(..., allow_nan=False)` takes, without loss."""
+        """Return a dict for `json.dumps(..., allow_nan=False)`, without loss."""
         record: dict[str, Any] = {
             "schema": SCHEMA,
             "model": dict(self.model),
@@ -266,7 +266,9 @@ class Averages:
 
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> Averages:
-        """The inverse of `to_dict`. Raises `InputError` if it is no such record, or of an unfinished run."""
+        """Rebuild from the record of `to_dict`. Raises `InputError` if it is no such record, or of an
+        unfinished run.
+        """
         made, size = read(record)
         if made.size != size:
             raise InputError(
@@ -285,7 +287,7 @@ class Averages:
         return cls.from_dict(read_json(path))
 
     def to_frame(self) -> pd.DataFrame:
-        """One row per observation: id, level, stimulus, every measure of `METRICS`, tokens, cut."""
+        """Return one row per observation: id, level, stimulus, every measure of `METRICS`, tokens, cut."""
         import pandas as pd
 
         columns: dict[str, Any] = {
@@ -332,7 +334,9 @@ class Averages:
 
 # ------------------------------------------------------------------------------------------------ as JSON
 def _packed(value: Any) -> Any:
-    """JSON has no NaN and no infinities: null is not measured, "inf" infinite. Whole numbers stay short."""
+    """Convert a number for JSON, which has no NaN and no infinities: null is not measured, "inf" infinite.
+    Whole numbers stay short.
+    """
     if not isinstance(value, float):
         return value
     if not math.isfinite(value):
@@ -349,7 +353,7 @@ def _row(values: Sequence[Any]) -> Row:
 
 
 def read(record: Mapping[str, Any]) -> tuple[Averages, int]:
-    """The averages of a record, of an unfinished run too, and the size of its data set."""
+    """Return the averages of a record, also of an unfinished run, and the size of its data set."""
     with records.damaged(_TITLE):
         return _read(all_repaired(record))
 
@@ -388,7 +392,7 @@ def _read(record: Mapping[str, Any]) -> tuple[Averages, int]:
 
 
 def read_json(path: str | Path) -> dict[str, Any]:
-    """The JSON object in a file; `InputError` if there is none."""
+    """Return the JSON object in a file; `InputError` if there is none."""
     try:
         content = Path(path).read_bytes()
     except OSError as error:

@@ -141,7 +141,7 @@ def _left_out(skipped: Sequence[Skipped], size: int) -> str:
 
 
 def _observations(data: Sequence[Observation] | None) -> Sequence[Observation]:
-    """The observations, checked to be some."""
+    """Return the observations; refuse an empty data set."""
     found: Any = scenes() if data is None else data
     if not isinstance(found, Sequence) or isinstance(found, str):
         raise InputError(
@@ -157,7 +157,7 @@ def _observations(data: Sequence[Observation] | None) -> Sequence[Observation]:
 
 
 def _shown(observation: Observation, condition: Condition | None) -> Stimulus:
-    """What the model is shown of an observation."""
+    """Return the stimulus of an observation under the condition."""
     if condition is None:
         return observation.stimulus()
     stimulus = condition(observation)
@@ -203,7 +203,7 @@ class _Run:
             )
 
     def _read(self, path: Path) -> Averages:
-        """What an earlier run left, checked to be of this one."""
+        """Return the results of an earlier run, after checking that they belong to this one."""
         found, size = record.read(record.read_json(path))
         mine = {"data": self.data, "size": self.size, "condition": self._condition}
         theirs = {"data": found.data, "size": size, "condition": found.condition}
@@ -226,7 +226,9 @@ class _Run:
         )
 
     def has(self, index: int, stimulus: Stimulus, name: str) -> bool:
-        """Whether an observation is done; `InputError` if what was done there is something else."""
+        """Return whether an observation is done; `InputError` if the stored result is for a
+        different input.
+        """
         if index not in self._rows:
             return False
         row = self._rows[index]
@@ -289,7 +291,7 @@ class _Run:
             record.write({**made.to_dict(), "size": self.size}, self._path)
 
     def cancelled(self) -> Cancelled:
-        """The error that says what is kept."""
+        """Return the error with a note on the stored results."""
         kept = (
             "Nothing is kept: give store='file.json' to go on later."
             if self._path is None
@@ -300,7 +302,7 @@ class _Run:
         return Cancelled(f"Cancelled after {done} of {self.size} observations.{skipped} {kept}")
 
     def result(self) -> Averages:
-        """All of it."""
+        """Return the averages of the complete run."""
         if self._so_far is None:  # there is at least one observation
             first = self._skipped[min(self._skipped)]
             raise InputError(f"None of the {self.size} observations of {self.data} could be run. {first}")
@@ -308,7 +310,7 @@ class _Run:
 
 
 def _together(before: Mapping[str, str], now: Mapping[str, str]) -> dict[str, str]:
-    """Versions of both, "1.0, 1.1" where they differ."""
+    """Return the versions of both, "1.0, 1.1" if they differ."""
     both = {}
     for name in dict.fromkeys([*before, *now]):
         every = [*before.get(name, "").split(", "), now.get(name, "")]

@@ -44,7 +44,7 @@ class PictureCode:
         self.comments: list[str] = []
 
     def of(self, picture: Picture) -> str:
-        """Python that gives an image, as anything that `load_image` takes."""
+        """Write Python for an image, in any form that `load_image` accepts."""
         if picture.path is not None and _holds(picture.path, picture):
             return literal(picture.path)
         small = _small(picture)
@@ -54,7 +54,7 @@ class PictureCode:
         return literal(self._file(f"image-{picture.sha256[:12]}.png", picture.png))
 
     def of_stimulus(self, stimulus: Stimulus) -> str:
-        """Python that gives the whole stimulus."""
+        """Write Python for the whole stimulus."""
         self.imports.add("pathlib")
         name = self._file(f"stimulus-{stimulus.key[:12]}.json", lambda: stimulus.to_json().encode())
         return f"isi.Stimulus.from_json(pathlib.Path({literal(name)}).read_bytes())"
@@ -76,7 +76,7 @@ class PictureCode:
 
 
 def _small(picture: Picture) -> bytes | None:
-    """The picture as a PNG that may stand in code; None: it is too large for that."""
+    """Return the picture as a PNG for use in code; None if it is too large."""
     if picture.width * picture.height > 100 * INSIDE:
         return None  # not even one colour would do, or it would take a second to find out
     out = io.BytesIO()
@@ -85,7 +85,7 @@ def _small(picture: Picture) -> bytes | None:
 
 
 def _holds(path: str, picture: Picture) -> bool:
-    """Whether a file is (still) this picture."""
+    """Return whether a file still holds this picture."""
     try:
         stat = Path(path).expanduser().stat()
         return _digest(path, str(Path.cwd()), stat.st_mtime_ns, stat.st_size) == picture.sha256

@@ -23,8 +23,8 @@ class NoLiteral(ValueError):
 
 
 def literal(value: Any, depth: int = 0) -> str:
-    """Python that is equal to `value`: None, truth values, finite numbers, texts, and lists, tuples and dicts
-    of these. One line, whatever the texts hold.
+    """Return Python that is equal to `value`: None, truth values, finite numbers, texts, and lists, tuples
+    and dicts of these. One line, whatever the texts hold.
 
     Raises
     ------
@@ -51,12 +51,12 @@ def literal(value: Any, depth: int = 0) -> str:
 
 
 def is_name(name: Any) -> bool:
-    """Whether it can be the name of an argument."""
+    """Return whether a text can be the name of an argument."""
     return type(name) is str and name.isidentifier() and not keyword.iskeyword(name)
 
 
 def call(function: str, *arguments: Any, **named: Any) -> str:
-    """A call of `function` (code, not data) with literals. `NoLiteral` if something is none."""
+    """Return a call of `function` (code, not data) with literals. `NoLiteral` if something is none."""
     if wrong := [name for name in named if not is_name(name)]:
         raise NoLiteral(f"{wrong[0]!r:.60} is no name of an argument")
     given = [literal(value) for value in arguments]
@@ -65,7 +65,7 @@ def call(function: str, *arguments: Any, **named: Any) -> str:
 
 
 def read_call(text: Any, function: str) -> tuple[list[Any], dict[str, Any]]:
-    """The arguments of a piece of code that is one call of `function` with literals, and nothing else.
+    """Return the arguments of a piece of code that is one call of `function` with literals, and nothing else.
 
     Raises
     ------

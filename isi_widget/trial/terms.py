@@ -32,7 +32,7 @@ class Measure:
         return SCALES[self.unit]
 
     def maximum(self, samples: int) -> float | None:
-        """The largest value that `samples` answers can give, or None where there is no bound."""
+        """Return the largest possible value with `samples` answers, or None without a bound."""
         if self.name in ("semantic_entropy", "discrete_semantic_entropy"):
             return math.log(samples)
         return 1.0 if self.name == "rao_quadratic_entropy" else None
@@ -80,7 +80,7 @@ ENTROPIES = (
 
 
 def verdict(correct: bool | None, edited: bool) -> tuple[str, str]:
-    """How an answer is judged: a word for a mark, and in full; both empty where it is not judged.
+    """Return how an answer is judged: a word for a mark, and in full; both empty where it is not judged.
 
     edited : the picture was drawn on, which may have changed what is true of it; the truth is that of the
         original.

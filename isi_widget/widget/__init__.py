@@ -14,7 +14,7 @@ __all__ = ["AttentionPlayer", "Probe"]
 
 
 def __getattr__(name: str) -> Any:
-    """The widgets, imported when they are asked for: the rest of this folder works without torch."""
+    """Import the widgets on first use: the rest of this folder works without torch."""
     if name == "AttentionPlayer":
         from isi_widget.widget.player import AttentionPlayer
 

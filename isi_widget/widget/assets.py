@@ -11,7 +11,7 @@ STATIC = Path(__file__).resolve().parent.parent / "static"
 
 
 def asset(name: str) -> Path:
-    """The path of a built file of the front end.
+    """Return the path of a built file of the front end.
 
     Raises
     ------
@@ -28,7 +28,7 @@ def asset(name: str) -> Path:
 
 @cache
 def source(name: str) -> str:
-    """The text of a built file of the front end. `FileNotFoundError`: as for `asset`.
+    """Return the text of a built file of the front end. `FileNotFoundError`: as for `asset`.
 
     Given to anywidget as text: of a path it watches the file, and the watcher keeps every widget alive.
     """

@@ -194,7 +194,7 @@ class Controller:
         self._worker.release()
 
     def status(self) -> Status:
-        """The `status` trait as it should be now."""
+        """Return the current value of the `status` trait."""
         running, queued = self._worker.running, self._worker.queued
         active = running or next(iter(queued), None)
         if active is None:
@@ -241,7 +241,7 @@ def _call(callback: Callable[..., None], *arguments: Any) -> None:
 
 
 def explain(error: BaseException) -> tuple[str, str]:
-    """A message for the page, and what to do about it."""
+    """Return a message for the page, and what to do about it."""
     try:
         said = str(error)
     except Exception:  # somebody else's exception may be unable to say what it is
@@ -268,5 +268,7 @@ def explain(error: BaseException) -> tuple[str, str]:
 
 
 def format_traceback(error: BaseException) -> str:
-    """The whole traceback as text: the exception itself would keep the tensors of all its frames alive."""
+    """Return the whole traceback as text: the exception itself would keep the tensors of all its frames
+    alive.
+    """
     return "".join(traceback.format_exception(error))

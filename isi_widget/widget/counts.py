@@ -23,7 +23,9 @@ class Counts:
         self._found: tuple[dict[str, int] | None, str] = (None, "")
 
     def of(self, stimulus: Stimulus, vlm: VLM) -> tuple[dict[str, int] | None, str]:
-        """Tokens by segment (None: unknown), and why the model would refuse the prompt ("": it would not)."""
+        """Return tokens by segment (None: unknown), and why the model would refuse the prompt ("": it would
+        not).
+        """
         texts = (stimulus.current_context, stimulus.current_question)
         of = (*texts, stimulus.current_image.size, weakref.ref(vlm))
         if of != self._of:

@@ -34,7 +34,9 @@ _SHIFT = 64  # steps by which a past that is full may have moved
 
 
 def change(before: Sequence[Operation], after: Sequence[Operation]) -> Step:
-    """The step that makes `after` of `before`: what lies between what they begin and end with alike."""
+    """Return the step that makes `after` of `before`: what lies between what they begin and end
+    with alike.
+    """
     shortest = min(len(before), len(after))
     start = next((i for i in range(shortest) if before[i] != after[i]), shortest)
     rest = shortest - start
@@ -43,31 +45,31 @@ def change(before: Sequence[Operation], after: Sequence[Operation]) -> Step:
 
 
 def applied(operations: Sequence[Operation], step: Mapping[str, Any]) -> list[Operation]:
-    """The operations after a step."""
+    """Return the operations after a step."""
     at, remove = step["at"], step["remove"]
     return [*operations[:at], *step["insert"], *operations[at + remove :]]
 
 
 def empty() -> Document:
-    """A document without operations and without history."""
+    """Return a document without operations and without history."""
     return {"version": VERSION, "operations": [], "past": [], "future": []}
 
 
 def crossing(observation: int) -> Step:
-    """The step that goes to another observation."""
+    """Return the step that changes the observation."""
     return {"at": 0, "remove": 0, "insert": [], "observation": observation}
 
 
 def step(document: Mapping[str, Any], operations: Sequence[Operation]) -> Document:
-    """One gesture: `operations` become the current ones, the way back becomes the last undo step, redo is
-    forgotten.
+    """Return one gesture: `operations` become the current ones, the way back becomes the last undo step, redo
+    is forgotten.
     """
     past = [*document["past"], change(operations, document["operations"])][-MAX_STEPS:]
     return {"version": VERSION, "operations": list(operations), "past": past, "future": []}
 
 
 def undo(document: Mapping[str, Any]) -> Document:
-    """One step back; without one, an equal document."""
+    """Return the document one step back; an equal document if there is none."""
     if not document["past"]:
         return dict(document)
     now = document["operations"]
@@ -81,7 +83,7 @@ def undo(document: Mapping[str, Any]) -> Document:
 
 
 def redo(document: Mapping[str, Any]) -> Document:
-    """One step forward again; without one, an equal document."""
+    """Return the document one step forward; an equal document if there is none."""
     if not document["future"]:
         return dict(document)
     now = document["operations"]
@@ -96,7 +98,7 @@ def redo(document: Mapping[str, Any]) -> Document:
 
 # ---- what travels
 def is_short(document: Mapping[str, Any]) -> bool:
-    """Whether the whole history may travel with each gesture: few steps, and no long ones."""
+    """Return whether to send the whole history with each gesture: few and short steps."""
     steps = [*document["past"][: _SHORT + 1], *document["future"][: _SHORT + 1]]
     if len(steps) > _SHORT:
         return False
@@ -105,7 +107,7 @@ def is_short(document: Mapping[str, Any]) -> bool:
 
 
 def news(known: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
-    """What makes `now` of `known`, with "kept", but without the number of `known` ("base")."""
+    """Return the changes from `known` to `now`, with "kept", but without the number of `known` ("base")."""
     first, end = common_start(now["past"], known["past"])
     last = common_end(now["future"], known["future"])
     return {
@@ -118,7 +120,7 @@ def news(known: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def patched(known: Mapping[str, Any], change: Mapping[str, Any]) -> Document:
-    """`now`, of `known` and `news(known, now)`."""
+    """Rebuild `now` from `known` and `news(known, now)`."""
     first, end, rest = change["kept"]
     return {
         "version": VERSION,
@@ -129,14 +131,14 @@ def patched(known: Mapping[str, Any], change: Mapping[str, Any]) -> Document:
 
 
 def on_top(document: Mapping[str, Any], change: Mapping[str, Any]) -> Document:
-    """What a page has made of a document that is not known any more: its operations, as one step."""
+    """Return the document of a page whose base is unknown here: its operations, as one step."""
     operations = change["operations"]
     same = operations == document["operations"] or not isinstance(operations, list)
     return {**document, "operations": operations} if same else step(document, operations)
 
 
 def common_start(steps: Sequence[Step], known: Sequence[Step]) -> tuple[int, int]:
-    """Which of the `known` steps `steps` begins with: (first, end). A full past may have lost some."""
+    """Return which of the `known` steps `steps` begins with: (first, end). A full past may have lost some."""
     if not steps:
         return 0, 0
     moved = known[:_SHIFT] if len(steps) == MAX_STEPS else []
@@ -149,7 +151,7 @@ def common_start(steps: Sequence[Step], known: Sequence[Step]) -> tuple[int, int
 
 
 def common_end(steps: Sequence[Step], known: Sequence[Step]) -> int:
-    """How many of the `known` steps `steps` ends with."""
+    """Return how many of the `known` steps `steps` ends with."""
     most = min(len(steps), len(known))
     for count in (most, most - 1):
         if count >= 0 and steps[len(steps) - count :] == known[len(known) - count :]:

@@ -45,7 +45,7 @@ class Job:
         self._over = threading.Event()
 
     def cancelled(self) -> bool:
-        """Whether someone asked this job to stop: for a `cancel=` argument."""
+        """Return whether this job was cancelled, for use as a `cancel=` argument."""
         return self._cancel.is_set()
 
     def cancel(self) -> None:

@@ -16,7 +16,7 @@ from isi_widget.vlm import VLM
 
 
 def checked(entailment: Entailment | str | Path | None) -> Entailment | str:
-    """A name, folder or entailment model as it was given; None is "auto"."""
+    """Return the given name, folder or entailment model; None becomes "auto"."""
     check_name(entailment)
     if entailment is None:
         return AUTO
@@ -29,11 +29,11 @@ def checked(entailment: Entailment | str | Path | None) -> Entailment | str:
 
 
 def name_of(entailment: Entailment | str) -> str:
-    """What the page calls it."""
+    """Return its name on the page."""
     return entailment if isinstance(entailment, str) else str(entailment.name)
 
 
 def offer(vlm: VLM) -> dict[str, Any]:
-    """What the page can choose from: the known models, and which of them "auto" takes for a VLM."""
+    """Return the choices on the page: the known models, and the one that "auto" uses for a VLM."""
     scenes = vlm.is_embedded
     return {"models": list(listed()), "automatic": planned(scenes, free_memory), "free": free_memory("cpu")}

@@ -27,7 +27,7 @@ LOADABLE = (*QUANTIZATIONS, "nf4-double")
 
 
 def _checked(check: Callable[[Any], Any], default: Any = MISSING) -> Any:
-    """A field whose value `check` takes, or refuses; one without a default must be there."""
+    """Define a field whose value `check` accepts or refuses; a field without a default is required."""
     if default is MISSING:
         return field(metadata={"check": check})
     return field(default=default, metadata={"check": check})
@@ -325,7 +325,7 @@ KINDS: dict[str, type] = {message.__name__.lower(): message for message in Messa
 
 
 def parse_message(content: Any, buffers: Sequence[Any] | None = None) -> Message:
-    """The checked form of a custom message; `InputError` says what was wrong with it."""
+    """Return the checked form of a custom message; `InputError` says what was wrong with it."""
     if not isinstance(content, Mapping):
         raise InputError(f"A message must be an object, not {short(content)}.")
     kind = content.get("kind")

@@ -48,7 +48,7 @@ class Source:
 
     @classmethod
     def of(cls, vlm: VLM) -> Source | None:
-        """How a model came about that `load_vlm` loaded; None if it was made by hand."""
+        """Return the `load_vlm` arguments of a model; None if it was made by hand."""
         known = dict(vlm.loaded_with or {})
         return cls(known.pop("name"), known) if known else None
 
@@ -69,7 +69,8 @@ class Source:
         return _indexed(choose_device("cpu" if str(asked) == "auto" and self.title == EMBEDDED else asked))
 
     def needed(self) -> int | None:
-        """Bytes that it needs to answer once, from its configuration, which is fetched where it is not here.
+        """Return bytes that it needs to answer once, from its configuration, which is fetched where it is not
+        here.
 
         None where that cannot be told: loading it will say why.
         """
@@ -126,7 +127,9 @@ class ModelSlot:
             self._vlm, self._lost = vlm, ""
 
     def held(self, device: torch.device) -> int:
-        """Bytes of `device` that become free if the present model makes room; 0 if it never does."""
+        """Return the bytes of `device` that become free if the present model is released; 0 if it
+        never is.
+        """
         vlm = self._vlm
         if vlm is None or Source.of(vlm) is None:
             return 0
@@ -157,8 +160,8 @@ class ModelSlot:
         return vlm
 
     def _room(self, source: Source) -> tuple[int | None, int | None, int]:
-        """Bytes that a model needs, that are free where it will be, and that the present one would leave
-        there.
+        """Return bytes that a model needs, that are free where it will be, and that the present one would
+        leave there.
         """
         rooms = [free_memory(device) for device in source.devices]
         known = [room for room in rooms if room is not None]
@@ -207,7 +210,8 @@ def _again(progress: Progress, source: Source) -> Progress:
 
 # ------------------------------------------------------------------------------------------ what there is
 def offer(slot: ModelSlot) -> dict[str, Any]:
-    """What the page can choose from: the models, and the `free` memory of the `device` they would come to.
+    """Return what the page can choose from: the models, and the `free` memory of the `device` they would come
+    to.
 
     Each model has what it needs to answer once, in bytes, by quantisation; `held` is what the present model
     would leave.

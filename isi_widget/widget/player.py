@@ -151,7 +151,7 @@ class AttentionPlayer(widgets.VBox):
         self._opacity.value = opacity
 
     def frame(self, step: int | None = None) -> Image.Image:
-        """What is shown at a step (None: the present one), all layers together, as an RGB picture."""
+        """Return the frame at a step (None: the current one), all layers together, as an RGB picture."""
         step = self.step if step is None else self._checked(step)
         frame = self._base
         for layer in (self._heat(step), self._labels(step)):
@@ -159,7 +159,7 @@ class AttentionPlayer(widgets.VBox):
         return frame.convert("RGB")
 
     def caption(self, step: int | None = None) -> str:
-        """What is said of a step (None: the present one), in words."""
+        """Return the caption of a step (None: the current one)."""
         step = self.step if step is None else self._checked(step)
         said = (
             f"token {step + 1} of {self.steps}: {_visible(self.attention.tokens[step])}"
@@ -183,7 +183,7 @@ class AttentionPlayer(widgets.VBox):
         return f"AttentionPlayer({self.caption()})"
 
     def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-        """The widget, and beside it the present frame for where no widget runs."""
+        """Return the widget and the current frame, for places without widgets."""
         bundle = super()._repr_mimebundle_(**kwargs)
         data, metadata = bundle if isinstance(bundle, tuple) else (bundle or {}, {})
         still = base64.b64encode(_png(self.frame())).decode()
@@ -197,7 +197,7 @@ class AttentionPlayer(widgets.VBox):
         return token, self.attention.layers[step], head
 
     def _ground(self, picture: Image.Image) -> Image.Image:
-        """The pixels the model saw, what it did not see faded, above an empty strip."""
+        """Return the pixels that the model saw, with unseen parts faded, above an empty strip."""
         way = Image.Resampling.NEAREST if self._size[0] >= picture.width else Image.Resampling.LANCZOS
         pixels = np.asarray(picture.convert("RGB").resize(self._size, way), np.float64)
         seen = self.attention.seen(self._size)[..., None]
@@ -214,7 +214,9 @@ class AttentionPlayer(widgets.VBox):
         return layer
 
     def _labels(self, step: int) -> Image.Image:
-        """In the strip: the answer with its token marked or the layer, the image share of every step."""
+        """Return in the strip: the answer with its token marked or the layer, the image share
+        of every step.
+        """
         layer = Image.new("RGBA", self._base.size)
         pen = ImageDraw.Draw(layer)
         width, top = self._size
@@ -239,7 +241,7 @@ class AttentionPlayer(widgets.VBox):
         return layer
 
     def _rest(self) -> str:
-        """What is shown of the axes that are not stepped over."""
+        """Describe the selection on the other axes."""
         token, layer, head = self._choice
         other = ("layer", layer) if self._over == "tokens" else ("token", token)
         parts = [
@@ -319,7 +321,7 @@ def _check_choices(over: str, token: Choice, layer: Choice, scale: str) -> None:
 def _measured(
     source: VLM | Trial | AttentionMap, stimulus: Stimulus | None, vlm: VLM | None
 ) -> tuple[AttentionMap, Image.Image]:
-    """The attention map and the picture it belongs to."""
+    """Return the attention map and the picture it belongs to."""
     if isinstance(source, Trial):
         if stimulus is not None:
             raise InputError("A trial brings its own stimulus: AttentionPlayer(trial, vlm=vlm).")
@@ -354,8 +356,8 @@ def _measured(
 
 
 def _map_of(vlm: VLM, stimulus: Stimulus, answer: Answer | None = None) -> AttentionMap:
-    """A map of all layers and heads; where it cannot be, what `measure_attention_map` advises is not for
-    here.
+    """Return a map of all layers and heads; where it cannot be, what `measure_attention_map` advises is not
+    for here.
     """
     try:
         return measure_attention_map(vlm, stimulus, answer)
@@ -369,7 +371,7 @@ def _map_of(vlm: VLM, stimulus: Stimulus, answer: Answer | None = None) -> Atten
 
 
 def _model_of(trial: Trial, vlm: VLM | None) -> VLM:
-    """The model that a trial is of: as given, or the embedded one, and the very same."""
+    """Return the model that a trial is of: as given, or the embedded one, and the very same."""
     name = model_label(trial.model)
     if trial.model.get("server"):
         raise InputError(
@@ -402,7 +404,9 @@ def _model_of(trial: Trial, vlm: VLM | None) -> VLM:
 
 
 def _shown_size(size: tuple[int, int]) -> tuple[int, int]:
-    """Size of the picture on the page: reduced if it is large, by a whole factor larger if it is tiny."""
+    """Return the size of the picture on the page: reduced if it is large, by a whole factor larger if it is
+    tiny.
+    """
     longest = max(size)
     if longest > LONGEST:
         width, height = (max(1, round(side * LONGEST / longest)) for side in size)

@@ -24,14 +24,16 @@ _QUALITY = 90
 
 
 def shown(stimulus: Stimulus) -> Image.Image:
-    """The pixels of `Stimulus.render`, to look at only: shared with the cache of renders, since a copy of 12
-    megapixels takes as long as drawing on them.
+    """Return the pixels of `Stimulus.render`, to look at only: shared with the cache of renders, since a copy
+    of 12 megapixels takes as long as drawing on them.
     """
     return cache.render(stimulus.current_image, stimulus.drawings)
 
 
 def reduced(image: Image.Image, side: int) -> Image.Image:
-    """The image with its longer side at most `side` pixels; the very same object if it is small enough."""
+    """Return the image with its longer side at most `side` pixels; the very same object if it is small
+    enough.
+    """
     longest = max(image.size)
     if longest <= side:
         return image
@@ -41,8 +43,8 @@ def reduced(image: Image.Image, side: int) -> Image.Image:
 
 
 def jpeg(image: Image.Image, side: int, quality: int = _QUALITY) -> tuple[bytes, int, int]:
-    """JPEG bytes, width and height of the image reduced to `side`. No chroma subsampling: thin coloured
-    lines stay as drawn.
+    """Return JPEG bytes, width and height of the image reduced to `side`. No chroma subsampling: thin
+    coloured lines stay as drawn.
     """
     small = reduced(image, side)
     out = io.BytesIO()
@@ -51,8 +53,8 @@ def jpeg(image: Image.Image, side: int, quality: int = _QUALITY) -> tuple[bytes,
 
 
 def preview(image: Image.Image, key: str) -> dict[str, Any]:
-    """The `preview` record of the page: JPEG of at most 1200 px, its size, the size of the image itself, and
-    the key of what it shows.
+    """Return the `preview` record of the page: JPEG of at most 1200 px, its size, the size of the image
+    itself, and the key of what it shows.
     """
     data, width, height = jpeg(image, PREVIEW_SIDE)
     return {
@@ -68,7 +70,8 @@ def preview(image: Image.Image, key: str) -> dict[str, Any]:
 def detail(
     image: Image.Image, region: tuple[int, int, int, int], width: int
 ) -> tuple[bytes, tuple[int, int, int, int]] | None:
-    """A part of an image for a screen that shows it `width` pixels wide: a file, and the part that it is of.
+    """Return a part of an image for a screen that shows it `width` pixels wide: a file, and the part that it
+    is of.
 
     Exact pixels as PNG where the screen has at least as many; else a JPEG, reduced. None if nothing of the
     region (left, top, width, height) is in the image.
@@ -89,11 +92,11 @@ def detail(
 
 
 def key(stimulus: Stimulus) -> str:
-    """SHA-256 of the picture alone: unlike `Stimulus.key` it stays when only texts change."""
+    """Return SHA-256 of the picture alone: unlike `Stimulus.key` it stays when only texts change."""
     drawn = [stimulus.current_image.sha256, *(drawing.to_dict() for drawing in stimulus.drawings)]
     return hashlib.sha256(json.dumps(drawn).encode()).hexdigest()
 
 
 def thumbnail(image: Image.Image) -> bytes:
-    """A JPEG of at most 96 px for the list of trials."""
+    """Return a JPEG of at most 96 px for the list of trials."""
     return jpeg(image, THUMBNAIL_SIDE, 80)[0]

@@ -61,8 +61,8 @@ def check_measures(measures: Any) -> tuple[str, ...]:
 
 
 def check_settings(settings: Any, present: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """Some or all of the settings of a run, each checked by the rules of `isi_widget.Settings`; an unknown
-    one is refused, and so is one that does not go together with the other ones or those of `present`.
+    """Return some or all of the settings of a run, each checked by the rules of `isi_widget.Settings`; an
+    unknown one is refused, and so is one that does not go together with the other ones or those of `present`.
     """
     if not isinstance(settings, Mapping):
         raise InputError(f"Settings must be an object, not {short(settings)}.")
@@ -87,21 +87,21 @@ def check_settings(settings: Any, present: Mapping[str, Any] | None = None) -> d
 
 
 def check_part(value: Any) -> str:
-    """What can be drawn at random: "image" or "context"."""
+    """Check the name of a random preset: "image" or "context"."""
     if value not in ("image", "context"):
         raise InputError(f"What is drawn at random is 'image' or 'context', not {short(value)}.")
     return str(value)
 
 
 def check_tool(value: Any) -> str:
-    """The name of a tool of the canvas."""
+    """Return the name of a tool of the canvas."""
     if not isinstance(value, str) or value not in TOOLS:
         raise InputError(f"tool must be one of {', '.join(TOOLS)}; got {short(value)}.")
     return value
 
 
 def check_selected(value: Any, operations: Sequence[Mapping[str, Any]]) -> list[int]:
-    """The places of drawings among `operations`, rising and without repeats."""
+    """Check indices of drawings among `operations`; returns them ascending and without repeats."""
     if not isinstance(value, list | tuple) or any(not is_whole(index) for index in value):
         raise InputError(f"selected must be a list of whole numbers, not {short(value)}.")
     drawings = [index for index, operation in enumerate(operations) if is_drawing(operation)]
@@ -115,13 +115,13 @@ def check_selected(value: Any, operations: Sequence[Mapping[str, Any]]) -> list[
 
 
 def is_drawing(operation: Mapping[str, Any]) -> bool:
-    """Whether an operation paints, and so can be selected; the others choose an image or a text."""
+    """Return whether an operation paints, and so can be selected; the others choose an image or a text."""
     return operation["op"] not in ("image", "context", "question")
 
 
 def check_news(value: Any) -> dict[str, Any] | None:
-    """The part of a document that a page has changed (`document.news`), its steps unchecked; None if `value`
-    is a whole one.
+    """Return the part of a document that a page has changed (`document.news`), its steps unchecked; None if
+    `value` is a whole one.
     """
     if not isinstance(value, Mapping) or "kept" not in value:
         return None
@@ -139,7 +139,7 @@ def check_news(value: Any) -> dict[str, Any] | None:
 
 
 def check_document(value: Any, known: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """A document as `document.py` describes it, with plain and bounded values.
+    """Return a document as `document.py` describes it, with plain and bounded values.
 
     Only the shape is checked: whether the current operations make sense is known when they are applied to a
     stimulus. Steps that the document `known` has too, which is nearly all of them, are not checked again.
@@ -166,7 +166,9 @@ def check_document(value: Any, known: Mapping[str, Any] | None = None) -> dict[s
 
 
 def _past(past: list[Any], count: int, known: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Steps that are undone from the last one on, from `count` operations; those of `known` need no look."""
+    """Return steps that are undone from the last one on, from `count` operations; those of `known` need no
+    look.
+    """
     first, end = _document.common_start(past, known["past"])
     kept = past[: end - first]
     added, count = _applied([_step(step) for step in reversed(past[end - first :])], count)
@@ -176,7 +178,7 @@ def _past(past: list[Any], count: int, known: Mapping[str, Any]) -> list[dict[st
 
 
 def _future(future: list[Any], count: int, known: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Steps that are done again from the first one on; those of `known` need no look."""
+    """Check redo steps, from the first one on; steps of `known` are not checked again."""
     last = _document.common_end(future, known["future"])
     new, kept = future[: len(future) - last], future[len(future) - last :]
     added, count = _applied([_step(step) for step in new], count)
@@ -186,7 +188,9 @@ def _future(future: list[Any], count: int, known: Mapping[str, Any]) -> list[dic
 
 
 def _applied(steps: list[Any], count: int) -> tuple[list[Any], int]:
-    """The steps, checked to fit when they are applied to `count` operations, and how many there are then."""
+    """Return the steps, checked to fit when they are applied to `count` operations, and how many there are
+    then.
+    """
     for step in steps:
         if step["at"] + step["remove"] > count:
             raise InputError(f"A step of the document changes more than its {count} operations.")
@@ -195,7 +199,7 @@ def _applied(steps: list[Any], count: int) -> tuple[list[Any], int]:
 
 
 def _count(steps: Iterable[Mapping[str, Any]], count: int) -> int:
-    """How many operations `steps` make of `count`."""
+    """Return how many operations `steps` make of `count`."""
     return count + sum(len(step["insert"]) - step["remove"] for step in steps)
 
 
@@ -211,14 +215,14 @@ def _step(value: Any) -> dict[str, Any]:
 
 
 def check_format(format: Any) -> str:
-    """The format of an exported file."""
+    """Return the format of an exported file."""
     if not isinstance(format, str) or format not in FORMATS:
         raise InputError(f"format must be one of {', '.join(FORMATS)}; got {short(format)}.")
     return format
 
 
 def check_export(format: Any, path: str | Path | None) -> str:
-    """The format of a file that may be named: as its name says, or as is said where that does not."""
+    """Return the format of an exported file: from its name if possible, otherwise the given format."""
     named = "" if path is None else Path(path).suffix.lower().removeprefix(".")
     if format is None:
         format = named or "json"
@@ -228,24 +232,24 @@ def check_export(format: Any, path: str | Path | None) -> str:
 
 
 def check_note(text: Any) -> str:
-    """The text of a note, without white space around it."""
+    """Return the text of a note, without white space around it."""
     return check_text("a note", text, MAX_NOTE).strip()
 
 
 def check_index(value: Any, count: int) -> int:
-    """An index into a data set of `count` observations."""
+    """Return an index into a data set of `count` observations."""
     if not is_whole(value) or not 0 <= value < count:
         raise InputError(f"The observation must be a whole number from 0 to {count - 1}, not {short(value)}.")
     return int(value)
 
 
 def check_edit(value: Any) -> int:
-    """The number of an edit of the page."""
+    """Check the number of an edit of the page."""
     return check_whole("edit", value)
 
 
 def check_shown(value: Any, numbers: Collection[int]) -> int:
-    """The number of a trial that is there; -1 is none."""
+    """Check the number of an existing trial; -1 means none."""
     if not is_whole(value) or not (value == -1 or value in numbers):
         raise InputError(
             f"shown must be the number of one of the {len(numbers)} trials, or -1; not {short(value)}."
@@ -254,7 +258,7 @@ def check_shown(value: Any, numbers: Collection[int]) -> int:
 
 
 def check_pinned(value: Any, numbers: Collection[int]) -> list[int]:
-    """Numbers of trials that are there, rising and without repeats."""
+    """Check numbers of existing trials; returns them ascending and without repeats."""
     if not isinstance(value, list | tuple) or len(value) > len(numbers):
         raise InputError(f"pinned must be a list of numbers of trials, not {short(value)}.")
     for number in value:
@@ -280,7 +284,7 @@ def check_keys(where: str, value: Mapping[Any, Any], required: set[str], optiona
 
 
 def check_operations(value: Any) -> list[dict[str, Any]]:
-    """A list of operations, each a flat object of plain and bounded values."""
+    """Return a list of operations, each a flat object of plain and bounded values."""
     if not isinstance(value, list | tuple):
         raise InputError(f"Operations must be a list, not {short(value)}.")
     if len(value) > MAX_OPERATIONS:
@@ -301,8 +305,8 @@ def check_operations(value: Any) -> list[dict[str, Any]]:
 
 
 def _bounded(key: Any, value: Any, nested: bool = False) -> bool:
-    """Whether an operation could hold this: no huge or infinite number, no huge string, nothing nested twice
-    but the points of a polygon.
+    """Return whether an operation could hold this: no huge or infinite number, no huge string, nothing nested
+    twice but the points of a polygon.
     """
     if not nested and isinstance(value, list | tuple) and value and isinstance(value[0], list | tuple):
         points = len(value) <= MAX_POINTS and all(
@@ -321,20 +325,20 @@ def _bounded(key: Any, value: Any, nested: bool = False) -> bool:
 
 
 def check_whole(name: str, value: Any) -> int:
-    """A whole number from 0 of ordinary size."""
+    """Return a whole number from 0 of ordinary size."""
     if not is_whole(value) or not 0 <= value <= MAX_NUMBER:
         raise InputError(f"{name} must be a whole number from 0, not {short(value)}.")
     return int(value)
 
 
 def check_text(name: str, value: Any, longest: int) -> str:
-    """A text that is no longer than it may be; halves of characters are joined, or replaced."""
+    """Check a text of bounded length; lone surrogates are joined or replaced."""
     if not isinstance(value, str) or len(value) > longest:
         raise InputError(f"{name} must be a text of at most {longest} characters, not {short(value)}.")
     return repaired(value)
 
 
 def short(value: Any) -> str:
-    """A value in an error message: never more than a line."""
+    """Return a value for an error message, at most one line."""
     text = repr(value)
     return text if len(text) <= 80 else f"{text[:77]}..."

@@ -27,7 +27,9 @@ class Revisions:
         self._sent = 0  # what every page has, as far as one can know
 
     def number(self, document: doc.Document, of_page: bool = False) -> int:
-        """The number of the present document; a new one if it is another object than the last time."""
+        """Return the number of the current document; a new number if the object has changed since the last
+        call.
+        """
         with self._lock:
             if self._documents.get(self._last) is document:
                 return self._last
@@ -44,7 +46,7 @@ class Revisions:
         self._sent = 0
 
     def update(self, document: doc.Document) -> tuple[Mapping[str, Any], int]:
-        """What to send of a document that was changed here, and its number."""
+        """Return what to send of a document that was changed here, and its number."""
         with self._lock:
             number, before = self.number(document), self._documents.get(self._sent)
             base, self._sent = self._sent, number
@@ -53,7 +55,9 @@ class Revisions:
             return {**doc.news(before, document), "base": base, "revision": number}, number
 
     def reply(self, document: doc.Document, base: int | None) -> Mapping[str, Any]:
-        """What to send back of a document that a page has changed, starting from `base` (None: whole)."""
+        """Return what to send back of a document that a page has changed, starting from `base`
+        (None: whole).
+        """
         with self._lock:
             number = self.number(document, of_page=True)
             self._sent = number
@@ -63,7 +67,7 @@ class Revisions:
             return {**doc.news(before, document), "base": base, "revision": number}
 
     def read(self, change: Mapping[str, Any], present: doc.Document) -> doc.Document | None:
-        """The document that a page means by `check_news`; its steps are not checked yet.
+        """Return the document that a page means by `check_news`; its steps are not checked yet.
 
         None if it does not start from the present one, nor from one after which only pages have changed it.
         """

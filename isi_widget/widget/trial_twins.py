@@ -59,8 +59,8 @@ class TrialTwins(Synced):
         self._outputs.keep()
 
     def compare(self, trials: Iterable[int | Trial] | None = None) -> Comparison:
-        """Trials (None: all) side by side, as the page's Compare shows them; the first is what the others are
-        compared with. Raises `InputError` if there is no such trial, or none at all.
+        """Return trials (None: all) side by side, as the page's Compare shows them; the first is what the
+        others are compared with. Raises `InputError` if there is no such trial, or none at all.
         """
         numbers = self._history.numbers(trials)
         found = tuple(self._trial(number) for number in numbers)
@@ -89,7 +89,7 @@ class TrialTwins(Synced):
         format: Literal["json", "csv", "pdf"] | None = None,
         path: str | Path | None = None,
     ) -> bytes | Path:
-        """Some trials (None: all) as one file, as the page's Export does.
+        """Export some trials (None: all) as one file, like the page's Export.
 
         Parameters
         ----------
@@ -117,7 +117,7 @@ class TrialTwins(Synced):
         return Path(path)
 
     def _trial(self, number: int) -> Trial:
-        """The trial of a number that was there a moment ago."""
+        """Return the trial of a number that was valid a moment ago."""
         found = self._history.get(number)
         if found is None:
             raise InputError(f"There is no trial {number} any more: it was deleted.")

@@ -48,11 +48,11 @@ class History:
         return number in self._trials
 
     def __iter__(self) -> Iterator[int]:
-        """The numbers, oldest first."""
+        """Return the numbers, oldest first."""
         return iter(self._trials)
 
     def get(self, number: int) -> Trial | None:
-        """The trial of a number, if it is (still) there."""
+        """Return the trial of a number if it still exists."""
         return self._trials.get(number)
 
     def add(self, trial: Trial, entry: Mapping[str, Any]) -> tuple[int, int]:
@@ -76,11 +76,11 @@ class History:
         return self._trials.pop(number), place
 
     def entry(self, place: int) -> Entry | None:
-        """The entry in a place."""
+        """Return the entry at an index."""
         return self._places[place]
 
     def number(self, trial: int | Trial) -> int:
-        """The number of a trial that is given by its number or as itself.
+        """Return the number of a trial, given as its number or as the trial itself.
 
         Raises
         ------
@@ -97,7 +97,7 @@ class History:
         return trial
 
     def numbers(self, trials: int | Trial | Iterable[int | Trial] | None) -> list[int]:
-        """The numbers of some trials (None: all), oldest first and without repeats; at least one."""
+        """Return the numbers of some trials (None: all), oldest first and without repeats; at least one."""
         if trials is None:
             chosen = set(self._trials)
         elif isinstance(trials, int | Trial | str) or not isinstance(trials, Iterable):
@@ -109,8 +109,8 @@ class History:
         return sorted(chosen)
 
     def neighbour(self, number: int) -> int:
-        """What to show in the place of a trial that goes: the one before it, else the one after it, else
-        -1.
+        """Return what to show in the place of a trial that goes: the one before it, else the one after it,
+        else -1.
         """
         others = [other for other in self._trials if other != number]
         before = [other for other in others if other < number]
@@ -125,7 +125,7 @@ def _listed(numbers: Iterable[int]) -> str:
 
 
 def file_name(numbers: list[int], format: str) -> str:
-    """A name that says which trials are inside."""
+    """Return a file name with the numbers of its trials."""
     if len(numbers) == 1:
         return f"trial-{numbers[0]}.{format}"
     shown = "-".join(map(str, numbers)) if len(numbers) <= 6 else f"{numbers[0]}-to-{numbers[-1]}"
@@ -133,7 +133,7 @@ def file_name(numbers: list[int], format: str) -> str:
 
 
 def file_of(trials: Mapping[int, Trial], notes: Mapping[int, str], format: str) -> bytes:
-    """Trials by number as one file.
+    """Return trials by number as one file.
 
     json : {"schema", "trials": [{"id", "note", "trial"}]}, without loss: `Trial.from_dict(entry["trial"])`
     gives a trial back, its image inside. csv : one row per trial, its number and its note first, then as

@@ -23,7 +23,7 @@ class ImageFile:
         self._seen = None if picture is None else weakref.ref(picture)
 
     def __call__(self) -> Picture:
-        """The picture, decoded again only if nobody holds it."""
+        """Return the picture; decode it again only if it was freed."""
         picture = None if self._seen is None else self._seen()
         if picture is None:
             with noting():  # it was said when it was opened

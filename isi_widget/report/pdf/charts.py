@@ -183,12 +183,12 @@ def tokens(
 
 
 def _mixed(amount: float) -> str:
-    """So much of the neutral grey on white."""
+    """Return the neutral grey on white at this strength."""
     return "#" + "".join(f"{round(255 + (part - 255) * amount):02X}" for part in rgb(NEUTRAL))
 
 
 def _visible(text: str) -> str:
-    """Spaces and line ends as signs, so that a token of them is seen."""
+    """Replace spaces and line ends by symbols, so that tokens of white space are visible."""
     return (
         text.replace(" ", "\N{OPEN BOX}").replace("\n", "\N{DOWNWARDS ARROW WITH CORNER LEFTWARDS}")
         or "(empty)"

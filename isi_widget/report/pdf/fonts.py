@@ -33,7 +33,7 @@ class Face:
 
 @cache
 def shipped() -> tuple[Face, ...]:
-    """The fonts of every report, as matplotlib brings them."""
+    """Return the fonts of every report, shipped with matplotlib."""
     import matplotlib
 
     folder = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
@@ -45,7 +45,7 @@ def shipped() -> tuple[Face, ...]:
 
 
 def others(wanted: frozenset[int], paths: Iterable[Path] | None = None) -> list[Face]:
-    """Fonts of this computer that together draw as much as can be of `wanted` (code points).
+    """Find installed fonts that together draw as many as possible of `wanted` (code points).
 
     paths : files to look through; None: those that matplotlib finds installed.
     """
@@ -54,7 +54,7 @@ def others(wanted: frozenset[int], paths: Iterable[Path] | None = None) -> list[
 
 @cache
 def readable() -> frozenset[int]:
-    """Code points that the shipped fonts draw."""
+    """Return the code points that the shipped fonts draw."""
     return frozenset().union(*(characters(face.path) for face in shipped()))
 
 
@@ -86,7 +86,9 @@ def _shown(character: str) -> str:
 
 
 def goes_left(text: str) -> bool:
-    """Whether a paragraph runs from right to left: by its first letter with a direction (UAX 9, rule P2)."""
+    """Return whether a paragraph runs from right to left: by its first letter with a direction (UAX 9, rule
+    P2).
+    """
     for character in text:
         direction = unicodedata.bidirectional(character)
         if direction in ("L", "R", "AL"):
@@ -95,7 +97,7 @@ def goes_left(text: str) -> bool:
 
 
 def with_direction(text: str) -> str:
-    """The text, with an invisible mark of its direction in long runs of signs that have none.
+    """Return the text, with an invisible mark of its direction in long runs of signs that have none.
 
     fpdf2 2.8 looks from every sign for the next letter with a direction, by recursion: a line of a thousand
     dashes would be too deep for Python, and one of some hundreds slow.

@@ -59,7 +59,7 @@ HEADING = Style(10.5, 15.0, bold=True)
 
 
 def rgb(color: str) -> tuple[int, int, int]:
-    """#RRGGBB as three numbers from 0 to 255."""
+    """Return #RRGGBB as three numbers from 0 to 255."""
     return int(color[1:3], 16), int(color[3:5], 16), int(color[5:7], 16)
 
 
@@ -144,13 +144,13 @@ class Sheet(FPDF):
         self.set_text_color(*rgb(style.color))
 
     def drawable(self, text: str) -> str:
-        """`clean` text, with what no font draws replaced."""
+        """Return `clean` text; characters that no font draws are replaced."""
         return with_direction(
             "".join(c if c == "\n" or ord(c) in self._drawn else UNDRAWABLE for c in clean(text))
         )
 
     def _note(self, text: str) -> str:
-        """`drawable`, and this page's foot will name what was replaced."""
+        """Return `drawable` text; the foot of this page then names the replaced characters."""
         self._missing |= self._lacking(text)
         return self.drawable(text)
 
@@ -158,7 +158,9 @@ class Sheet(FPDF):
         return dict.fromkeys(c for c in clean(text) if c != "\n" and ord(c) not in self._drawn)
 
     def _cells(self, text: str, width: float, style: Style, **more: Any) -> Any:
-        """One paragraph by fpdf2, which shapes letters, orders directions, breaks lines and long words."""
+        """Return one paragraph by fpdf2, which shapes letters, orders directions, breaks lines and long
+        words.
+        """
         align: Literal["L", "R"] = more.pop("align", None) or ("R" if goes_left(text) else "L")
         return self.multi_cell(
             width,
@@ -172,7 +174,7 @@ class Sheet(FPDF):
         )
 
     def height_of(self, text: str, width: float, style: Style = BODY) -> float:
-        """Height of a text in lines of at most `width`."""
+        """Return the height of a text in lines of at most `width`."""
         self._use(style)
         output = MethodReturnValue.HEIGHT
         self.set_auto_page_break(False, BOTTOM)  # else fpdf2 turns pages, heads and feet, while it measures
@@ -185,7 +187,7 @@ class Sheet(FPDF):
             self.set_auto_page_break(True, BOTTOM)
 
     def width_of(self, text: str, style: Style = BODY) -> float:
-        """Width of one line, as it is set."""
+        """Return the width of one line."""
         self._use(style)
         return float(self.get_string_width(self.drawable(text)))
 
@@ -223,7 +225,7 @@ class Sheet(FPDF):
         self.set_xy(*back)
 
     def shortened(self, text: str, width: float, style: Style, lines: int) -> str:
-        """The text, or as much of its beginning as fits into so many lines, with an ellipsis."""
+        """Return the text, shortened with an ellipsis to this number of lines."""
         room = lines * style.leading + 0.1
 
         def fits(candidate: str) -> bool:
@@ -255,7 +257,7 @@ class Sheet(FPDF):
                 self.set_xy(MARGIN, self.y + CODE.leading)
 
     def _broken(self, line: str, width: float, step: float) -> Iterator[str]:
-        """The parts of a line of code, at most so wide; all but the first leave room for the indent.
+        """Yield the parts of a line of code, at most so wide; all but the first leave room for the indent.
 
         step : the width of every letter, but for those that come from another font.
         """

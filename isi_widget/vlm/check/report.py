@@ -57,7 +57,7 @@ class CheckReport:
         raise KeyError(name)
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-ready."""
+        """Return a JSON-ready dict."""
         return {
             "model": dict(self.model),
             "precision": self.precision,

@@ -16,7 +16,9 @@ _TOKENS = 8
 
 
 def reason_against_unlisted(model: Any, family: Family) -> str:
-    """Why the attention of an unlisted model cannot be recorded, tried on a few text tokens; "" if it can."""
+    """Return why the attention of an unlisted model cannot be recorded, tried on a few text tokens; "" if it
+    can.
+    """
     if not family.text_config:
         return "The configuration has no sub-config of its language model."
     try:
@@ -36,7 +38,9 @@ def reason_against_unlisted(model: Any, family: Family) -> str:
 
 @torch.no_grad()
 def _difference_from_eager(model: Any, family: Family, layers: int) -> float:
-    """Largest difference of recorded masses from transformers' own attentions, on a few text tokens."""
+    """Return the largest difference of recorded masses from transformers' own attentions, on a few text
+    tokens.
+    """
     reserved = {
         value
         for name, value in model.config.to_dict().items()
