@@ -91,7 +91,7 @@ def test_all_kinds_are_tried_here() -> None:
 
 def test_a_run_is_answered_when_it_is_taken_up(probe: Probe, page: Page) -> None:
     probe.choose(0)
-    page.send({"kind": "run", "id": "r", "what": ["answer"]})
+    page.send({"kind": "run", "id": "r", "measures": ["answer"]})
     kinds = [message["kind"] for message in answers(page, "r")]
     assert "done" in kinds[:2] and page.state["status"]["id"] in ("r", None)
     page.wait(lambda page: "result" in [message["kind"] for message in answers(page, "r")])
