@@ -24,6 +24,28 @@ if TYPE_CHECKING:
     from isi_widget.widget.probe import Probe
 
 
+#: What each measure is, in one sentence.
+_HELP = {
+    "answer": "Ask the model once; set against the truth, with the probabilities of yes and no.",
+    "uncertainty": "Sample several answers, group them by meaning, and measure how much they scatter.",
+    "attention": "Measure how much of the answer's attention goes to image, context and question.",
+}
+
+
+def offered(unavailable: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Return what can be measured, for the buttons of the page, and why the model cannot give it."""
+    return [
+        {
+            "name": name,
+            "title": name.capitalize(),
+            "help": _HELP[name],
+            "by_default": True,
+            "unavailable": unavailable.get(name, ""),
+        }
+        for name in MEASURES
+    ]
+
+
 class Runs:
     """The runs of one probe.
 
@@ -62,8 +84,9 @@ class Runs:
         """Set the `model` trait to what is known of the present model."""
         info = self.slot.vlm.info()
         model = {**info, "label": label(info), "unavailable": self.slot.unavailable}
-        with self._probe._exclusive():
+        with self._probe._exclusive(), self._probe.hold_sync():
             self._probe.set_trait("model", model)
+            self._probe.set_trait("measures", offered(self.slot.unavailable))
 
     def input_changed(self, change: Any) -> None:
         """Something that a result depends on is another now."""

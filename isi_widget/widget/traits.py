@@ -128,6 +128,8 @@ class PageState(anywidget.AnyWidget):
     # of the page's last edit; `inputs` says up to which one they are
     edit = t.Int(0).tag(sync=True)
     model = t.Dict(read_only=True).tag(sync=True)
+    # what can be measured, for the buttons of the page
+    measures = t.List(read_only=True).tag(sync=True)
     # name of the entailment model that compares the meanings, "auto", "rules"
     judge = t.Unicode("auto", read_only=True).tag(sync=True)
     # by which a notebook's outputs name the widget

@@ -138,7 +138,13 @@ export class FakeModel {
       observations: QUESTIONS.map(([question, answer, level], index) => ({ index, id: `scene-${index}`, question, answer, level })),
       observation_index: 0,
       document: { version: 1, operations: [], past: [], future: [] },
-      settings: { samples: 10, temperature: 0.9, seed: 0, max_new_tokens: 64, strict: false },
+      settings: { samples: 10, temperature: 0.9, seed: 0, max_new_tokens: 64, strict_entailment: false },
+      measures: [
+        { name: "answer", title: "Answer", help: "Ask the model once.", by_default: true, unavailable: "" },
+        { name: "uncertainty", title: "Uncertainty", help: "Sample several answers.", by_default: true, unavailable: "" },
+        { name: "attention", title: "Attention", help: "Measure where the answer's attention goes.", by_default: true, unavailable: "" },
+        { name: "words", title: "Length", help: "How long the answer is, in words: a measure of one's own, drawn from its columns.", by_default: true, unavailable: "" },
+      ],
       status: { state: "idle", id: null, measures: [], stage: "", done: 0, total: 0, queued: 0 },
       error: null,
       trials: [],
@@ -291,6 +297,14 @@ export class FakeModel {
         by_head: [0.1, 0.18, 0.3, 0.42, 0.33, 0.25].map((image, layer) => Array.from({ length: 8 }, (_, head) => Math.min(0.95, image * (0.3 + ((layer * 5 + head * 7) % 11) / 6)))),
         by_token: Array.from({ length: 9 }, (_, i) => ({ image: 0.1 + 0.04 * i, context: context ? 0.3 : 0, question: 0.2, other: (context ? 0.4 : 0.7) - 0.04 * i })),
       } : null,
+      measures: measures.includes("words") ? [{
+        name: "words", title: "Length", help: "How long the answer is, in words: a measure of one's own, drawn from its columns.",
+        columns: [
+          { name: "words", label: "Words", unit: "words", value: 6, text: "6", interval: [4, 9], scale: 20, definition: "Number of words of the answer; contractions count as one." },
+          { name: "tone", label: "Tone", unit: "", value: null, text: "calm and assertive", interval: null, scale: null, definition: "" },
+          { name: "hedged", label: "Hedged", unit: "", value: 0, text: "no", interval: null, scale: null, definition: "Whether a hedging word occurs." },
+        ],
+      }] : [],
       averages: {
         semantic_entropy: { mean: 0.31, percentile: 83 }, discrete_semantic_entropy: { mean: 0.33, percentile: 81 }, predictive_entropy: { mean: 0.5, percentile: 78 }, rao_quadratic_entropy: null, clusters: { mean: 1.4, percentile: 74 },
         attention_absolute: { image: 0.3, context: 0, question: 0.24, other: 0.46 }, attention_relative: { image: 0.55, context: 0, question: 0.45 },
@@ -303,7 +317,7 @@ export class FakeModel {
   async start(state) {
     await this.observe();
     if (state === "empty") return;
-    const all = ["answer", "uncertainty", "attention"];
+    const all = ["answer", "uncertainty", "attention", "words"];
     await this.finish(all);
     const edit = async (...operations) => {
       this.traits.document = { version: 1, operations, past: [{ at: 0, remove: 1, insert: [] }], future: [] };

@@ -3,7 +3,7 @@ import { closePolygon, drawInMiddle } from "./canvas/gesture";
 import { copyDrawings, duplicate } from "./clipboard";
 import { isDrawing, isKept } from "./document";
 import { composing, meant, modifiers } from "./keys";
-import { MEASURES, type Drawing, type Operation } from "./protocol";
+import type { Drawing, Operation } from "./protocol";
 import { bounds, shifted, stopped } from "./shapes";
 import { TOOL_KEYS, type Screen } from "./state/screen";
 
@@ -98,7 +98,7 @@ export function keyboard(screen: Screen): Keyboard {
     if (commanded && key === "Enter") {
       screen.flush();
       if (store.question.value.trim() === "") store.fail("There is no question.", "The model needs one: type it into the field “Question”.");
-      else store.run([...MEASURES]);
+      else store.runEverything();
       return true;
     }
     if (inField(event)) return editField(event);

@@ -377,6 +377,26 @@ export interface AveragesView {
   attention_relative: Shares;
   note: string;
 }
+/** A number or text of a measure that has no panel of its own. */
+export interface ColumnView {
+  name: string;
+  label: string;
+  unit: string;
+  /** null: a text, or not available */
+  value: number | null;
+  /** as it is shown, without its unit */
+  text: string;
+  interval: [low: number, high: number] | null;
+  /** the value at the end of its bar, the same in every trial; null: no bar */
+  scale: number | null;
+  definition: string;
+}
+export interface MeasureView {
+  name: string;
+  title: string;
+  help: string;
+  columns: ColumnView[];
+}
 export interface TrialView {
   question: string;
   context: string;
@@ -393,6 +413,8 @@ export interface TrialView {
   uncertainty: UncertaintyView | null;
   attention: AttentionView | null;
   averages: AveragesView | null;
+  /** those without a panel of their own */
+  measures: MeasureView[];
 }
 export interface Trial {
   id: number;
@@ -404,15 +426,24 @@ export interface Trial {
 /** Number of trials that the kernel sends, each in a trait of its own (`_entry_0`, ...): KEPT of widget/trials.py. */
 export const PLACES = 50;
 
-export const MEASURES = ["answer", "uncertainty", "attention"] as const;
-export type Measure = (typeof MEASURES)[number];
+/** A measure that can be run, as the kernel lists it. */
+export interface MeasureInfo {
+  name: string;
+  title: string;
+  /** one sentence on what it is */
+  help: string;
+  /** "Run everything" has it */
+  by_default: boolean;
+  /** why the present model cannot give it; "": it can */
+  unavailable: string;
+}
 
 export const FORMATS = ["json", "csv", "pdf"] as const;
 export type Format = (typeof FORMATS)[number];
 
 /** What the page asks of the kernel; requests.ts gives each an id, under which it is answered. */
 export type Question =
-  | { kind: "run"; measures: Measure[]; settings: Settings }
+  | { kind: "run"; measures: string[]; settings: Settings }
   | { kind: "cancel"; run: string }
   | { kind: "upload"; name: string; part: number; parts: number }
   | { kind: "undo" | "redo" | "history" }

@@ -8,6 +8,7 @@ import type {
   Blur,
   Box,
   ClusterView,
+  ColumnView,
   ContextChoice,
   CurveView,
   Document,
@@ -20,6 +21,8 @@ import type {
   Inputs,
   Kept,
   Line,
+  MeasureInfo,
+  MeasureView,
   ModelInfo,
   Noise,
   Observation,
@@ -306,6 +309,26 @@ const readAverages = (x: unknown): AveragesView | null => {
   return { measures, attention_absolute: shares(x.attention_absolute), attention_relative: shares(x.attention_relative), note: text(x.note) };
 };
 
+const readColumn = shape<ColumnView>(
+  {
+    name: text,
+    label: text,
+    unit: text,
+    value: (x) => (typeof x === "boolean" ? Number(x) : number(x)),
+    text,
+    interval: (x) => (tuple(x, 2) ? (x as [number, number]) : null),
+    scale: (x) => (isNumber(x) && x > 0 ? x : null),
+    definition: text,
+  },
+  (x) => typeof x.name === "string",
+);
+
+const readMeasure = shape<MeasureView>({ name: text, title: text, help: text, columns: many(readColumn) }, (x) => typeof x.name === "string");
+
+export const readMeasures = many(
+  shape<MeasureInfo>({ name: text, title: text, help: text, by_default: (x) => x !== false, unavailable: text }, (x) => typeof x.name === "string"),
+);
+
 const readView = filled<TrialView>({
   question: text,
   context: text,
@@ -322,6 +345,7 @@ const readView = filled<TrialView>({
   uncertainty: readUncertainty,
   attention: readAttention,
   averages: readAverages,
+  measures: many(readMeasure),
 });
 
 export const readTrial = shape<Trial>({ id: zero, key: text, thumbnail: bytes, view: readView }, (x) => isNumber(x.id) && isDict(x.view));

@@ -36,6 +36,8 @@ export const SETTINGS = {
   budget: 512,
 };
 
+export const MEASURES = ["Answer", "Uncertainty", "Attention"].map((title) => ({ name: title.toLowerCase(), title, help: `What ${title} is.`, by_default: true, unavailable: "" }));
+
 export const CONTEXTS = ["empty", "complementary", "contradictory", "random"];
 
 export function traits(over: Traits = {}): Traits {
@@ -62,6 +64,7 @@ export function traits(over: Traits = {}): Traits {
     preview: preview(),
     base_preview: preview("base"),
     settings: SETTINGS,
+    measures: MEASURES,
     status: { state: "idle", id: null, measures: [], stage: "", note: "", done: 0, total: 0, queued: 0 },
     error: null,
     trials: [],

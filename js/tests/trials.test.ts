@@ -49,7 +49,7 @@ describe("tokens of the answer", () => {
     await settle();
     const rows = [...page.find("token-told").children].map((row) => row.textContent);
     expect(rows).toEqual(["No0.60", "Yes0.39", "(end)0.001"]);
-    page.find("token-0").blur();
+    page.find("isi-probe").focus();
     await settle();
     expect(page.maybe("token-told")).toBeNull();
     page.find("token-1").dispatchEvent(new PointerEvent("pointerenter"));

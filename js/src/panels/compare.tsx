@@ -8,7 +8,7 @@ import type { EntropyView, Operation, Trial, TrialView } from "../protocol";
 import { SEGMENTS } from "../protocol";
 import { NAMES } from "../state/screen";
 import { useView } from "../view";
-import { Mark } from "./measures";
+import { Mark } from "./answer";
 import { Button, Popover, decimals, plural } from "./parts";
 import { Thumbnail } from "./thumbnail";
 
@@ -105,6 +105,27 @@ function entropyOf(views: TrialView[], name: string): Cell[] {
   });
 }
 
+/** A number or text of a measure without a panel of its own. */
+function columnOf(views: TrialView[], measure: string, column: string): Cell[] {
+  const found = views.map((view) => view.measures.find(({ name }) => name === measure)?.columns.find(({ name }) => name === column));
+  const [first] = found;
+  return found.map((here) => {
+    if (!here) return { differs: false, view: null };
+    const { text, label, value, interval, scale } = here;
+    const apart = interval && first?.interval ? interval[0] > first.interval[1] || interval[1] < first.interval[0] : text !== first?.text;
+    const differs = first !== undefined && apart;
+    return {
+      differs,
+      view: (
+        <>
+          <Marked differs={differs}>{text}</Marked> {interval && <span class="isi-muted">{`[${interval.map((x) => decimals(x)).join(", ")}]`}</span>}
+          {scale !== null && value !== null && <Bar value={value / scale} interval={interval && [interval[0] / scale, interval[1] / scale]} label={`${label} ${text}`} />}
+        </>
+      ),
+    };
+  });
+}
+
 const doubted = (view: TrialView | undefined): boolean => (view?.uncertainty?.judge.doubts.length ?? 0) > 0;
 
 /** Who compared the meanings, and why not to rely on it. */
@@ -189,6 +210,10 @@ export function rowsOf(trials: Trial[], notes: Partial<Record<string, string>>):
   if (views.some((view) => view.uncertainty)) rows.push({ name: "meanings compared by", cells: judgesOf(views) });
   text("clusters", (view) => (view.uncertainty ? String(view.uncertainty.clusters.length) : null));
   if (views.some((view) => view.attention)) rows.push({ name: "attention on the inputs", cells: sharesOf(views) });
+  const columns = new Map(
+    views.flatMap((view) => view.measures).flatMap(({ name, columns }) => columns.map((column) => [`${name} ${column.name}`, { measure: name, column: column.name, label: column.unit ? `${column.label}, ${column.unit}` : column.label }])),
+  );
+  for (const { measure, column, label } of columns.values()) rows.push({ name: label, cells: columnOf(views, measure, column) });
   const settings = [...new Set(views.flatMap((view) => Object.keys(view.settings)))];
   for (const name of settings) {
     const values = views.map((view) => JSON.stringify(view.settings[name] ?? null));
@@ -244,7 +269,7 @@ export const Compare = live(function Compare() {
           </tbody>
         </table>
       </div>
-      <p class="isi-muted">Marked: another text or setting than that of trial {trials[0]?.id}; an entropy whose interval does not meet that one's; a probability or a share of attention at least {SHARE} away.</p>
+      <p class="isi-muted">Marked: another text or setting than that of trial {trials[0]?.id}; a number whose interval does not meet that one's; a probability or a share of attention at least {SHARE} away.</p>
     </Popover>
   );
 });

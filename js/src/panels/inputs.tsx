@@ -2,8 +2,7 @@
 import { composing } from "../keys";
 import { live, useSignal } from "../live";
 import { useEffect, useRef } from "preact/hooks";
-import type { Measure, Operation, Segment } from "../protocol";
-import { MEASURES } from "../protocol";
+import type { Operation, Segment } from "../protocol";
 import { reshuffle, setTruth } from "../state/kernel";
 import { randomSeed } from "../state/store";
 import { accept } from "../upload";
@@ -308,26 +307,20 @@ const TextField = live(function TextField({ test, segment, label, value, placeho
   );
 });
 
-const RUNS: Record<Measure, string> = {
-  answer: "Ask the model once, greedily",
-  uncertainty: "Sample several answers, group them by meaning, measure how they scatter",
-  attention: "Measure where the answer's attention goes: image, context, question",
-};
-
 export const RunButtons = live(function RunButtons() {
   const { screen, store, root } = useView();
   const why = store.inputs.value === null ? "there is no input yet" : store.question.value.trim() === "" ? "there is no question" : null;
-  const run = (what: Measure[]): void => {
+  const run = (how: () => void): void => {
     screen.flush();
-    store.run(what);
+    how();
     // In one column the results come below: whoever asks for them wants to see them.
     root.querySelector(".isi-narrow .isi-results")?.scrollIntoView({ block: "nearest" });
   };
   return (
     <div class="isi-runs">
-      <Button test="run" label="Run everything (Ctrl+Enter)" text="Run everything" kind="primary" why={why} onClick={() => run([...MEASURES])} />
-      {MEASURES.map((measure) => (
-        <Button key={measure} test={`run-${measure}`} label={RUNS[measure]} text={measure} why={why ?? store.modelInfo.value.unavailable[measure]} onClick={() => run([measure])} />
+      <Button test="run" label="Run everything (Ctrl+Enter)" text="Run everything" kind="primary" why={why} onClick={() => run(() => store.runEverything())} />
+      {store.measures.value.map(({ name, title, help }) => (
+        <Button key={name} test={`run-${name}`} label={help || title} text={title} why={why ?? store.unavailable(name)} onClick={() => run(() => store.run([name]))} />
       ))}
       <label class="isi-check isi-push" title="Run on change: the measures of the shown trial run by themselves, a moment after each change of input, settings or model">
         <input type="checkbox" role="switch" aria-label="Run on change" data-testid="run-on-change" checked={store.runOnChange.value} onChange={(event) => store.follow(event.currentTarget.checked)} />

@@ -121,7 +121,7 @@ export const Popover = live(function Popover({ test, label, children, classes = 
 });
 
 interface SectionProps {
-  title: string;
+  title: ComponentChildren;
   test: string;
   aside?: ComponentChildren;
   /** before there is a result: one line on what it will show and why one would want it */

@@ -1,13 +1,16 @@
-// The effect: one line on what is going on, the input as it was sent, and the three measures (measures.tsx).
+// The effect: one line on what is going on, the input as it was sent, and the measures (measure.tsx).
 import type { ComponentChildren } from "preact";
 import { isDrawing } from "../document";
 import { live } from "../live";
-import { MEASURES, type Trial } from "../protocol";
+import type { Trial } from "../protocol";
 import { NAMES } from "../state/screen";
 import { doing } from "../state/store";
 import { useView } from "../view";
 import { Icon } from "./icons";
-import { Answer, Attention, Uncertainty, measureOf } from "./measures";
+import { Answer } from "./answer";
+import { Attention } from "./attention";
+import { Generic, measureOf } from "./measure";
+import { Uncertainty } from "./uncertainty";
 import { Button, Section, decimals } from "./parts";
 import { TimeLeft } from "./progress";
 import { Thumbnail } from "./thumbnail";
@@ -26,6 +29,7 @@ export const Results = live(function Results() {
       <Answer answer={view?.answer} truth={view?.truth} partly={partly?.answer} growing={growing} />
       <Uncertainty uncertainty={view?.uncertainty} averages={view?.averages} partly={partly?.samples} />
       <Attention attention={view?.attention} averages={view?.averages} answer={view?.answer} />
+      {view?.measures.map((measure) => <Generic key={measure.name} measure={measure} />)}
       {view && view.notes.length > 0 && (
         <div class="isi-notes isi-muted" data-testid="notes">
           {view.notes.map((note) => (
@@ -67,7 +71,8 @@ const StatusLine = live(function StatusLine({ trial, stale }: { trial: Trial | n
   const { view } = trial;
   const rerun = (): void => {
     screen.flush();
-    store.run(MEASURES.filter((measure) => view[measure] !== null && !store.modelInfo.value.unavailable[measure]));
+    const ran = new Set([...Object.entries(view).flatMap(([name, found]) => (found ? name : [])), ...view.measures.map(({ name }) => name)]);
+    store.run(store.measures.value.map(({ name }) => name).filter((name) => ran.has(name) && !store.unavailable(name)));
   };
   const again = screen.editor.value && <Button test="rerun" label="Run the same measures on input and model as they are now" text={stale && trial.id !== store.trials.value.at(-1)?.id ? "Run the present one" : "Run again"} onClick={rerun} />;
   if (stale) {

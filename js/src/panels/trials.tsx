@@ -9,7 +9,7 @@ import { ignore } from "../state/requests";
 import { NAMES, type Screen } from "../state/screen";
 import { useView } from "../view";
 import { Icon } from "./icons";
-import { Mark } from "./measures";
+import { Mark } from "./answer";
 import { Button, Popover, decimals } from "./parts";
 import { Thumbnail } from "./thumbnail";
 
@@ -82,7 +82,9 @@ const Item = live(function Item({ trial, shown }: { trial: Trial; shown: boolean
   const entropy = uncertainty?.entropies[0];
   const note = store.notes.value[id];
   const pinned = store.pinned.value.includes(id);
-  const facts = [entropy && `SE ${decimals(entropy.value)}${uncertainty.judge.doubts.length ? " (!)" : ""}`, store.otherModel(trial) && trial.view.model].filter(Boolean).join(" · ");
+  const [other] = trial.view.measures;
+  const first = other?.columns[0];
+  const facts = [first && !entropy && `${first.label} ${first.text}`, entropy && `SE ${decimals(entropy.value)}${uncertainty.judge.doubts.length ? " (!)" : ""}`, store.otherModel(trial) && trial.view.model].filter(Boolean).join(" · ");
   return (
     <li class="isi-card">
       <button type="button" class="isi-trial" aria-pressed={shown} data-testid={`trial-${id}`} title={told(trial, note)} onClick={(event) => still(event.currentTarget, () => store.show(id))}>

@@ -2,7 +2,7 @@
 // Not for the document (edits.ts), what only the editor asks (kernel.ts), nor what is only on one screen (screen.ts).
 import { computed, signal, type ReadonlySignal, type Signal } from "@preact/signals-core";
 import { same } from "../document";
-import { PLACES, type Incoming, type Measure, type Partly, type Settings, type Status, type Trial } from "../protocol";
+import { PLACES, type Incoming, type Partly, type Settings, type Status, type Trial } from "../protocol";
 import * as read from "../read";
 import { Edits } from "./edits";
 import { Pace } from "./pace";
@@ -15,7 +15,7 @@ export { GO_ON, type Model } from "./synced";
 /** A run that was asked for and not yet taken up by the kernel. */
 export interface Pending {
   id: string;
-  measures: Measure[];
+  measures: string[];
 }
 
 export class Store extends Edits {
@@ -28,6 +28,8 @@ export class Store extends Edits {
   readonly trials;
   readonly shown;
   readonly modelInfo;
+  /** what can be measured */
+  readonly measures;
   readonly runOnChange;
   /** which entailment model compares the meanings: its name, or "auto" */
   readonly judge;
@@ -68,6 +70,7 @@ export class Store extends Edits {
     this.trials = computed(() => entries.flatMap((entry) => entry.value ?? []).sort((a, b) => a.id - b.id));
     this.shown = this.trait("shown", (x) => (typeof x === "number" ? x : -1));
     this.modelInfo = this.trait("model", read.readModel);
+    this.measures = this.trait("measures", read.readMeasures);
     this.runOnChange = this.trait("run_on_change", (x) => x === true);
     this.judge = this.trait("judge", (x) => (typeof x === "string" && x ? x : "auto"));
     this.notes = this.trait("notes", read.readNotes);
@@ -152,7 +155,17 @@ export class Store extends Edits {
 
   // ---- runs
 
-  run(measures: Measure[]): string {
+  /** Why the present model cannot give a measure; "": it can. */
+  unavailable(name: string): string {
+    return this.modelInfo.value.unavailable[name] ?? this.measures.value.find((measure) => measure.name === name)?.unavailable ?? "";
+  }
+
+  /** Every measure that a run of everything has; the kernel leaves out what the model cannot give. */
+  runEverything(): void {
+    this.run(this.measures.value.filter((measure) => measure.by_default).map(({ name }) => name));
+  }
+
+  run(measures: string[]): string {
     const id = identifier();
     const over = (): void => {
       if (this.asked.value?.id === id) this.asked.value = null;
