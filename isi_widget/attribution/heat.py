@@ -80,8 +80,8 @@ def heat_layer(
     Parameters
     ----------
     token, layer, head, scale : as `AttentionMap.image`.
-    width : of the PNG in pixels, the height follows the picture; None: that of the picture, and the longer
-        side at most 1200.
+    width : width of the PNG, pixels; the height follows the picture. None (default): the picture's width,
+        with the longer side at most 1200.
 
     Raises
     ------

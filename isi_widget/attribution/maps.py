@@ -130,8 +130,9 @@ class AttentionMap:
 
         Parameters
         ----------
-        token : answer token, counted from 0. layer, head : by their numbers in `layers` and `heads`. Each:
-            one, several (their mean), or None (the mean of all).
+        token : answer token, counted from 0: one, several (their mean), or None (default; mean of all).
+        layer : number in `layers`: one, several, or None, as for `token`.
+        head : number in `heads`: one, several, or None, as for `token`.
         size : (width, height) of the map, if not that of the picture; the sum stays.
 
         Raises
@@ -194,7 +195,7 @@ class AttentionMap:
         Parameters
         ----------
         token, layer, head, size : as `map`.
-        scale : what gets the full colour. "relative": this map's own peak; it shows where, not how much.
+        scale : density with full colour. "relative": this map's own peak; it shows position, not amount.
             "absolute": the highest peak of any single answer token (same layer and head), so that tokens can
             be compared.
         full : the density that gets the full colour, in the unit of `peak`, in place of `scale`.

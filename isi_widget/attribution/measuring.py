@@ -43,7 +43,7 @@ def measure_attention_map(
     Parameters
     ----------
     vlm : the model.
-    stimulus : what it is shown.
+    stimulus : input of the model.
     answer : the answer to measure. None: the greedy answer.
     layers, heads : which to keep, counted from 0. None: all. heads="mean": their mean alone. With heads=None
         a record of more than 256 MiB keeps the mean over the heads too (a 7B model of 32 layers and 32 heads

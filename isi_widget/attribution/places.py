@@ -19,7 +19,7 @@ class Places:
     Parameters
     ----------
     boxes : [tokens, 4]: left, top, right, bottom in pixels of the picture; NaN: a token without a place.
-    width, height : of the picture.
+    width, height : size of the picture, pixels.
 
     Attributes
     ----------

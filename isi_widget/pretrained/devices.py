@@ -1,4 +1,4 @@
-"""Where a model is to run: a device by name, checked against what is there.
+"""The device of a model: chosen by name and checked for availability.
 
 Torch is imported when it is asked. Not for how much memory a device has (see `machine.py`).
 """
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def choose_device(device: str | torch.device, preferred: Sequence[str] = ("cuda", "mps")) -> torch.device:
-    """Return the device of a name; for "auto" the first of the preferred ones that is there, else the CPU.
+    """Return the device with this name; for "auto" the first available preferred device, else the CPU.
 
     Raises
     ------
@@ -38,7 +38,7 @@ def choose_device(device: str | torch.device, preferred: Sequence[str] = ("cuda"
         ) from None
     if place.type == "cuda" and not torch.cuda.is_available():
         raise InputError(
-            "device='cuda' was asked for, but torch sees no CUDA device. Use device='cpu' or 'auto'."
+            "device='cuda' was requested, but torch sees no CUDA device. Use device='cpu' or 'auto'."
         )
     if place.type == "cuda" and (place.index or 0) >= torch.cuda.device_count():
         raise InputError(
@@ -46,6 +46,6 @@ def choose_device(device: str | torch.device, preferred: Sequence[str] = ("cuda"
         )
     if place.type == "mps" and not torch.backends.mps.is_available():
         raise InputError(
-            "device='mps' was asked for, but torch sees no Apple GPU. Use device='cpu' or 'auto'."
+            "device='mps' was requested, but torch sees no Apple GPU. Use device='cpu' or 'auto'."
         )
     return place

@@ -28,7 +28,7 @@ def checked_map(device_map: object, device: object) -> DeviceMap | None:
     ----------
     device_map : None, one of `AUTOMATIC`, or module -> device; a whole number is a CUDA device, "disk" the
         file.
-    device : what `load_vlm` was given beside it.
+    device : `device` argument of `load_vlm`.
 
     Raises
     ------

@@ -1,7 +1,7 @@
 """Quantisation by bitsandbytes, as VLMs and entailment models share it: names, checks, configuration, a trap.
 
-bitsandbytes and accelerate are an optional extra; torch is imported by whoever loads a model. Not for what is
-quantised of a VLM (see `isi_widget.vlm.loading.quantization`).
+bitsandbytes and accelerate are an optional extra; torch is imported when a model is loaded. Not for choosing
+the quantised parts of a VLM (see `isi_widget.vlm.loading.quantization`).
 """
 
 from __future__ import annotations
@@ -54,8 +54,8 @@ def quantization_config(quantization: str, compute: torch.dtype, kept: Sequence[
 
     Parameters
     ----------
-    compute : the type that 4-bit matrices are multiplied in. kept : paths of the modules that are not
-        quantised.
+    compute : number type for multiplying 4-bit matrices.
+    kept : paths of modules that are not quantised.
     """
     from transformers import BitsAndBytesConfig
 

@@ -148,14 +148,14 @@ class RenderCache:
                 self._bytes -= _bytes(self._images.popitem(last=False)[1])
 
     def _watch(self, picture: Picture) -> None:
-        """Forget the renders when this picture, the last one of its pixels that was asked for, is freed."""
+        """Drop the renders when this picture, the last one used with these pixels, is freed."""
         checksum = picture.sha256
         self._pictures[checksum] = weakref.ref(picture, lambda _: self._freed(checksum))
 
     def _freed(self, checksum: str) -> None:
         """Note that a picture was freed; called at any moment, even while this thread holds the lock."""
         self._gone.append(checksum)
-        if self._lock.acquire(blocking=False):  # else whoever holds it, or the next render, sweeps
+        if self._lock.acquire(blocking=False):  # otherwise the holder of the lock, or the next render, sweeps
             try:
                 self._sweep()
             finally:

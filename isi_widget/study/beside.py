@@ -1,7 +1,7 @@
 """Which averages belong beside a trial, and what they say of it.
 
-Only those of the trial's own model, and of each measure only where every setting that enters it is the same.
-Not for showing them: the widget draws what `tell` returns.
+Only averages of the trial's own model, and for each measure only if all settings that affect it are equal.
+Not for drawing: the widget draws the result of `tell`.
 """
 
 from __future__ import annotations
@@ -82,9 +82,7 @@ def averages_for(model: Mapping[str, Any] | VLM, settings: Settings | None = Non
 
 # ------------------------------------------------------------------------------------------ what they say
 def _differing(averages: Averages, settings: Settings, entailment: str) -> Iterator[tuple[str, str]]:
-    """Yield each setting of a trial that enters a measure and is another than that of the
-    averages, in words.
-    """
+    """Yield each setting of a trial that affects a measure and differs from the averages, in words."""
     for name in _NAMED:
         if name == "entailment":
             here, there = entailment, averages.entailment
@@ -107,8 +105,9 @@ def tell(averages: Averages, view: Mapping[str, Any], entailment: str | None = N
 
     Parameters
     ----------
-    view : the trial, as `Trial.view()`. entailment : the model that compared its answers' meanings
-        (`Judge.label`); None: taken to be that of the averages.
+    view : trial as from `Trial.view()`.
+    entailment : name of the model that compared its answers (`Judge.label`); None: assumed to be that of the
+        averages.
 
     Returns
     -------

@@ -1,7 +1,7 @@
 """`Averages`: what a model did on each observation of a data set, and what is usual for it.
 
-Plain data: numbers per observation, with everything that says what they are of. Not for running
-(`isi_widget.study.run`) nor for holding a trial against them (`isi_widget.study.beside`).
+Plain data: numbers per observation, with a full description of their origin. Not for running
+(`isi_widget.study.run`), nor for comparing a trial with them (`isi_widget.study.beside`).
 """
 
 from __future__ import annotations
@@ -56,13 +56,15 @@ class Row:
 
     Attributes
     ----------
-    id : of the observation, or its index. level : its semantic level.
-    stimulus : says which stimulus and truth the numbers are of, see `stimulus_id`.
+    id : id of the observation, or its index.
+    level : semantic level of the observation.
+    stimulus : digest of the stimulus and its truth, see `stimulus_id`.
     correct : None without a truth.
     answer_probability : exp of the shown answer's log-likelihood; NaN for an empty answer.
     bayesian_semantic_entropy, ..., rao_quadratic_entropy : as in `Uncertainty`. clusters : their number.
     attention_image, ..., attention_other : absolute shares of the shown answer, as in `AttentionShares`.
-    tokens : of the longest answer, shown or sampled. cut : how many answers max_new_tokens cut off.
+    tokens : number of tokens of the longest answer, shown or sampled.
+    cut : number of answers that max_new_tokens cut off.
     """
 
     id: str
@@ -149,14 +151,16 @@ class Averages:
 
     Attributes
     ----------
-    model : what tells the model from another: name, family, precision, quantisation, revision, fingerprint.
-    settings : how each observation was run. entailment : the model that compared the meanings, with its
-        commit where it is one of the hub (`Judge.label`).
-    data : name of the data set. condition : name of what was done to each observation; "" for nothing.
-    rows : one per observation.
+    model : identity of the model: name, family, precision, quantisation, revision, fingerprint.
+    settings : settings of each run.
+    entailment : name of the model that compared the meanings, with its commit if it is from the hub
+        (`Judge.label`).
+    data : name of the data set.
+    condition : name of the condition; "" for none.
+    rows : one row per observation.
     notes : what could not be measured, and why.
-    versions : of python, isi_widget, torch, ...; several where the run went on under another.
-    created : when it ended, ISO 8601 in UTC.
+    versions : versions of python, isi_widget, torch, ...; several if packages changed during the run.
+    created : end of the run, ISO 8601 in UTC.
     skipped : observations that could not be run, by index; no row is of them.
     """
 
@@ -214,8 +218,8 @@ class Averages:
     def interval(self, name: str, *, level: float = 0.95, resamples: int = 2000, seed: int = 0) -> Interval:
         """Bootstrap percentile interval (low, high) of the mean, over the observations.
 
-        It says how much other observations of the same kind would change the mean; not what other samples of
-        the same answers would. Source: Efron, Annals of Statistics 7, 1979.
+        It shows how much the mean would vary with other observations of the same kind, not with other samples
+        of the same answers. Source: Efron, Annals of Statistics 7, 1979.
         """
         check_level(level)
         values, random = self._measured(name), np.random.default_rng(seed)
@@ -407,7 +411,7 @@ def read_json(path: str | Path) -> dict[str, Any]:
 
 
 def write(record: Mapping[str, Any], path: str | Path) -> Path:
-    """Write a record, one line per observation. Whoever reads the file finds the old one or the new one."""
+    """Write a record atomically, one line per observation."""
     path = Path(path)
     head = json.dumps({key: item for key, item in record.items() if key != "rows"}, ensure_ascii=False)
     dense = (json.dumps(row, ensure_ascii=False, separators=(",", ":")) for row in record["rows"])
@@ -417,6 +421,6 @@ def write(record: Mapping[str, Any], path: str | Path) -> Path:
     except OSError as error:
         raise InputError(
             f"The averages cannot be written to {str(path)!r}: {error.strerror}. Give a file in a folder "
-            "that is there and can be written to."
+            "that exists and can be written to."
         ) from None
     return path

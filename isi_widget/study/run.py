@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from isi_widget.vlm import VLM
 
 _LONGEST_REASON = 1000
-#: What is done to an observation before it is shown.
+#: Function from an observation to the stimulus of the run.
 Condition = Callable[[Observation], Stimulus]
 
 
@@ -53,18 +53,18 @@ def averages(
     ----------
     vlm : the model.
     data : a data set or a list of observations; None: the built-in 100 scenes.
-    condition : a function from an observation to the stimulus that is shown, such as
-        `lambda obs: obs.stimulus().with_context(preset="contradictory")`. None: the observation as it stands,
-        its natural image with its own context, which may be empty.
+    condition : function from an observation to its stimulus, such as `lambda obs:
+        obs.stimulus().with_context(preset="contradictory")`. None (default): the unchanged observation, with
+        its natural image and its own context, which may be empty.
     entailment, settings : as in `run_trial`. The shown answer is greedy. Every observation has the same
         seed, as a trial of its own would have.
-    store : a JSON file that keeps what is done after each observation. If it is there, the run goes on where
-        it stopped; a finished one is read, and nothing is run. One of other settings, another model or other
-        data is refused.
-    on_error : what happens to an observation that cannot be run: a damaged picture, a context that is too
-        long, a condition that fails. "raise" stops there; "skip" goes on without it, and lists it with the
-        reason in `Averages.skipped`, in the store, on the page and in a warning. The same call with the same
-        store tries what was skipped again.
+    store : JSON file with the results so far, written after each observation. If it exists, the run resumes;
+        a complete one is loaded, and nothing is run. A file with different settings, model or data is
+        refused.
+    on_error : treatment of an observation that cannot be run (damaged picture, context too long, failing
+        condition). "raise" (default) stops; "skip" continues without it, and lists it with the reason in
+        `Averages.skipped`, in the store, on the page and in a warning. The same call with the same store
+        tries what was skipped again.
     progress : called as progress("observations", done, total), from 0 to total; before that as
         progress("entailment", done, 100) where the entailment model has to be loaded.
     cancel : polled between observations and tokens; once it returns True, `Cancelled` is raised.
@@ -80,9 +80,9 @@ def averages(
         Settings out of range, no observations, a condition that gives no stimulus, a `store` of something
         else or that cannot be written, a model that is changed meanwhile; with on_error="skip", no
         observation that could be run. Else whatever is wrong with one observation is raised as it is, with a
-        note that names it; what was done before is in the store.
+        note that names it; earlier results are in the store.
     Cancelled
-        As asked for; what was done before is in the store.
+        `cancel` returned True; earlier results are in the store.
 
     Warns
     -----
@@ -172,11 +172,11 @@ def _report(progress: Progress | None, done: int, total: int) -> None:
 
 
 class _AnotherRun(InputError):
-    """A store that is of something else: no matter of one observation."""
+    """The store belongs to a different run; no single observation is at fault."""
 
 
 class _Run:
-    """What is done so far, in memory and in the store."""
+    """The results so far, in memory and in the store."""
 
     def __init__(
         self,

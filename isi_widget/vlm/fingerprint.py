@@ -16,7 +16,7 @@ import torch
 
 from isi_widget.pretrained.placement import offloaded
 
-#: Models up to this size are read whole; of larger ones, so many elements of each parameter.
+#: Models up to this size are read completely; for larger ones, this number of elements per parameter.
 _WHOLE_BYTES = 64 * 2**20
 _ELEMENTS = 4096
 #: A prime as step scatters the places over rows and columns alike; no random generator, whose numbers a
@@ -29,7 +29,7 @@ class Fingerprint:
 
     Parameters
     ----------
-    beside : what else makes its numbers others; JSON. Where all is empty, the fingerprint is that of the
+    beside : other settings that change its results, JSON. If all are empty, the fingerprint is that of the
         weights.
     """
 

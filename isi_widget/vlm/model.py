@@ -178,9 +178,9 @@ class VLM(Reader):
 
         Parameters
         ----------
-        on_token : called with (row, text, log-probability) after each token of each answer. Answers that did
-            not fit into memory side by side are begun again, fewer at once, and told again.
-        on_answer : called with (row, answer) as each answer ends, in any order.
+        on_token : function called with (row, text, log-probability) after each token of each answer. Answers
+            that did not fit into memory together restart in smaller batches, and are reported again.
+        on_answer : function called with (row, answer) as each answer ends, in any order.
         cancel : polled between tokens; if it returns True, `Cancelled` is raised.
 
         Raises

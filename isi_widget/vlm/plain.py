@@ -41,7 +41,7 @@ class Plain:
 
         Parameters
         ----------
-        arguments : for the processor, such as padding=True.
+        arguments : arguments of the processor, such as padding=True.
         """
         vlm, family = self.vlm, self.vlm.family
         texts = [

@@ -25,7 +25,7 @@ RESULTS: Mapping[str, str] = {
     "yes_no": "the probability of yes and no",
     "logprobs": "log-probabilities",
 }
-#: Ways to run that a model may lack; nothing is missing from a result unless they are asked for.
+#: Optional ways to run a model; a result lacks nothing unless one of them is requested.
 WAYS = ("enumeration", "sampled_logprobs", "interventions")
 
 
@@ -175,7 +175,7 @@ def check_vlm_like(value: object, needs: str = "This needs") -> None:
 
     Parameters
     ----------
-    value : what was given as a VLM.
+    value : object given as a VLM.
     needs : the beginning of the message, such as "A trial needs".
 
     Raises

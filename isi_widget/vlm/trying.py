@@ -29,8 +29,8 @@ def try_answers(model: LoadedModel, prefill: Callable[[StimulusLike], Prefill]) 
 
     Parameters
     ----------
-    model : of an unlisted family.
-    prefill : reads a stimulus with it.
+    model : model of an unlisted family.
+    prefill : function that reads a stimulus with it.
 
     Raises
     ------

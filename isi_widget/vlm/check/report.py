@@ -16,11 +16,11 @@ class CheckRow:
 
     Attributes
     ----------
-    name : what was compared.
+    name : name of the comparison.
     status : "passed", "failed" or "not available".
-    difference : the largest measured difference; None where nothing is measured.
-    tolerance : what it may be.
-    note : in words: what differs, or why it is not available.
+    difference : largest measured difference; None if nothing was measured.
+    tolerance : largest allowed difference.
+    note : explanation of a difference, or why the row is not available.
     """
 
     name: str
@@ -37,7 +37,7 @@ class CheckReport:
     Attributes
     ----------
     model : `VLM.info()`.
-    precision : what the model computes in, which sets the tolerances.
+    precision : number type of the computation, which sets the tolerances.
     rows : the checks.
     """
 

@@ -1,8 +1,8 @@
 """`check_vlm`: does a model, through isi_widget, do exactly what plain transformers does with it?
 
-To be run once on a model that nobody has checked before: an unlisted family, an adapter of one's own, a new
-quantisation. Every row compares with something that takes nothing from this package: the processor's own
-prompt, `generate`, eager attention. Not for whether a model's answers are right.
+Run it once on any unchecked model: an unlisted family, your own adapter, a new quantisation. Every row
+compares with a result that is independent of this package: the processor's own prompt, `generate`, eager
+attention. Not for whether a model's answers are right.
 
 In float32 the two sides differ by rounding alone. In half precision and quantised they run through different
 kernels (cached or not, one row or several), whose rounding shows: the tolerances are that rounding, and the
@@ -49,9 +49,9 @@ def check_vlm(
 
     Parameters
     ----------
-    stimulus : what is shown; None: a small drawing.
-    max_new_tokens : length of the answers.
-    seed : of the sampled answers.
+    stimulus : input; None (default): a small drawing.
+    max_new_tokens : largest number of tokens of the answers.
+    seed : seed of the sampled answers.
 
     Returns
     -------
@@ -83,7 +83,7 @@ def _run(name: str, check: Callable[[], CheckRow]) -> CheckRow:
         raise
     except _NotAvailable as error:
         return CheckRow(name, NOT_AVAILABLE, note=str(error))
-    except Exception as error:  # an error of the model is what the row has to tell
+    except Exception as error:  # the row reports errors of the model
         text = str(error).strip() or type(error).__name__
         return CheckRow(name, FAILED, note=f"{type(error).__name__}: {text.splitlines()[0]}")
 
@@ -263,7 +263,7 @@ class _Checks:
         self.vlm.prefill(self.other)
         after = self.vlm.answer(self.prefill, self.tokens)
         if before.token_ids != after.token_ids:
-            return CheckRow("", FAILED, note="the answer is another one")
+            return CheckRow("", FAILED, note="the answer has changed")
         difference = _largest(torch.tensor(before.logprobs) - torch.tensor(after.logprobs))
         return self._within(difference, 0.0 if self.precision == "float32" else self.tolerance)
 

@@ -1,9 +1,9 @@
 """Answers in the order of their probability, without sampling: a best-first search over prefixes.
 
 Every prefix of an answer has a known probability, and its next token's distribution splits that probability
-exactly: into the answer that ends here, and longer prefixes. So the probabilities of the answers found and of
-what was not looked at always sum to 1. The most probable prefixes are looked at first, many in one forward
-pass over the shared prompt; what answers have in common is computed once and held once (`cache.PrefixCache`).
+exactly: into the answer that ends here, and longer prefixes. So the probabilities of the found answers and
+the remaining probability always sum to 1. The most probable prefixes are evaluated first, many in one forward
+pass over the shared prompt; common parts of answers are computed and stored once (`cache.PrefixCache`).
 
 Good for short answers: a distribution over long free texts has too many answers to list, and the record says
 how much was not seen. Not for sampling nor for one answer (see `decoding.py`).
@@ -32,9 +32,9 @@ from isi_widget.vlm.decoding.loop import (
     poll,
 )
 
-#: Prefixes that a batch holds at least, where there are so many: a pass over few costs as much.
+#: Smallest number of prefixes per batch, if available: a pass over fewer costs as much.
 ROWS_AT_LEAST = 4
-#: A forward pass costs about as much as reading so many more tokens in another.
+#: A forward pass costs about as much as this number of additional tokens in a pass.
 PASS_TOKENS = 48
 #: Share of the mass that may be left unseen in which answers of tiny probability are not listed one by one.
 UNLISTED = 0.01
@@ -64,7 +64,9 @@ class Found:
 
 @dataclass
 class Search:
-    """What a search has come to. `prefixes`, `batches` : looked at so far, forward passes so far."""
+    """Result of a search. `prefixes` is the number of evaluated prefixes, `batches` the number of forward
+    passes.
+    """
 
     found: list[Found] = field(default_factory=list)
     prefixes: int = 0
@@ -136,8 +138,8 @@ def search(
     ----------
     budget : prefixes to look at, at most. mass, temperature, ... : see `VLM.enumerate_answers`.
     rows_at_once : prefixes in one forward pass, at most; halved where memory runs out.
-    on_found : called with each answer, in the order of discovery. on_batch : called with the number of
-        prefixes and the mass found, after each forward pass.
+    on_found : function called with each answer, in the order of discovery.
+    on_batch : function called with the number of prefixes and the mass found, after each forward pass.
     """
     distribution = Sampler(temperature=temperature, top_k=top_k, top_p=top_p, seed=0).probabilities
     tree, result, keys = _Tree(), Search(), PrefixCache(prefill.cache)
@@ -235,7 +237,7 @@ def _needed(masses: npt.NDArray[np.float64], missing: float) -> int:
 
 
 def _passes(nodes: list[int], tree: _Tree, shares: bool) -> list[list[int]]:
-    """Return the prefixes to read, split by length into passes so that few tokens are read for nothing."""
+    """Split the prefixes by length into passes, so that little padding is needed."""
     by_depth = sorted(nodes, key=lambda node: tree.depth[node])
     depths = [tree.depth[node] for node in by_depth]
     starts = [i for i in range(len(depths)) if i == 0 or depths[i] != depths[i - 1]] + [len(depths)]

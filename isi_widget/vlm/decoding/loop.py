@@ -238,7 +238,8 @@ def decode_rows(
     rows : the index of each answer (its random stream).
     choose : picks the next token of each row from scores [rows, vocabulary].
     alternatives : how many of the most likely other tokens to remember at each place.
-    emit : called after each token that was appended to a row. ended : called with each row that is complete.
+    emit : function called after each token appended to a row.
+    ended : function called with each complete row.
     step : runs the model on new tokens [rows, 1] and a cache, giving logits [rows, vocabulary]; `next_logits`
         if None.
     """

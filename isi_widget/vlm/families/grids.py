@@ -47,9 +47,9 @@ class View:
 
     Attributes
     ----------
-    width, height : in processed pixels.
-    window : where its edges lie, in original pixels; beyond the image where it was padded.
-    shown : the part of the original that can be seen in it.
+    width, height : size in processed pixels.
+    window : positions of its edges in original pixels; beyond the image if it was padded.
+    shown : visible part of the original.
     """
 
     width: int
@@ -77,7 +77,8 @@ class View:
         return View(width, height, window, _intersection(self.shown, window))
 
     def boxes(self, cell_width: int, cell_height: int) -> Boxes:
-        """Boxes [rows, columns, 4] of its cells, clipped to what is shown; cells that show nothing are NaN.
+        """Boxes [rows, columns, 4] of its cells, clipped to the visible part; cells without visible pixels
+        are NaN.
 
         Pixels right and below of the last whole cell belong to none, as for a convolution without padding.
         """
@@ -231,7 +232,7 @@ def idefics3(processor: Any, config: Any, size: tuple[int, int], images: Mapping
     Raises
     ------
     InputError
-        If the image processor is another one, or the number of frames is not what follows from its settings.
+        Different image processor, or a number of frames that does not match its settings.
     """
     from transformers.models.idefics3.image_processing_pil_idefics3 import get_resize_output_image_size
 

@@ -29,7 +29,7 @@ class LlavaNext(Llava):
 
     title = "LLaVA-NeXT"
     image_inputs: tuple[str, ...] = ("pixel_values", "image_sizes")
-    chat_template = ""  # which of the three cannot be told from the config
+    chat_template = ""  # the config does not show which of the three
 
     def token_boxes(
         self, processor: Any, config: Any, size: tuple[int, int], images: Mapping[str, Any]

@@ -27,8 +27,8 @@ class Adapter:
 
     Attributes
     ----------
-    name : as given; of the hub with the commit, "owner/name@commit", which loads the same again.
-    folder : what holds its files.
+    name : given name; for the hub with its commit, "owner/name@commit", which loads the same adapter again.
+    folder : folder of its files.
     """
 
     name: str

@@ -33,14 +33,14 @@ class Checkpoint:
     name : as `load_vlm` takes it; "embedded" for the model that is shipped (`load_vlm()`).
     family, model_type : title and `config.model_type` of its family.
     parameters : number of parameters.
-    licence : of the weights, as the model card states it ("other": read the card).
+    licence : licence of the weights, from the model card ("other": read the card).
     language_weights : weights in matrices of the decoder layers: what quantisation shrinks.
     vision_weights : weights in matrices of the vision tower, projector and Q-Former.
     cache_numbers : numbers in the key-value cache for one token, all layers.
     layers : decoder layers.
     sliding : width of the sliding window, and the number of layers that have one.
-    gated : terms have to be accepted on the hub before the files can be had.
-    number_bytes : of a number that is not quantised: 2 (16 bit), 4 for the embedded model.
+    gated : whether you must accept terms on the hub before the download.
+    number_bytes : bytes of a number that is not quantised: 2 (16 bit), 4 for the embedded model.
     """
 
     name: str
@@ -70,7 +70,7 @@ class Checkpoint:
 
         Parameters
         ----------
-        number_bytes : of what is not quantised; 4 for float32, which a CPU gets unless told otherwise.
+        number_bytes : bytes of a number that is not quantised; 4 for float32, the default on a CPU.
         """
         check_name(quantization)
         width = number_bytes or self.number_bytes

@@ -43,8 +43,8 @@ from isi_widget.vlm.model import VLM
 from isi_widget.vlm.prompts.turns import checked_history, checked_system
 
 EMBEDDED = embedded.VLM
-#: One model is loaded at a time: what is free is looked up before. Held by whoever waits for a load, never
-#: by the thread that loads, so that a load that hangs keeps nobody from loading another model.
+#: One model is loaded at a time, because free memory is checked first. The waiting caller holds this lock,
+#: never the loading thread, so that a hanging load does not block other loads.
 _loading = threading.RLock()
 #: Seconds that a load which was cancelled has to end by itself (a download says what it keeps) before it is
 #: given up.
@@ -92,8 +92,9 @@ def load_vlm(
     adapter : a LoRA adapter for it (peft, an optional extra): a folder, "owner/name" or
         "owner/name@revision"; safetensors only.
     processor_args : settings of the image processor by name, such as {"max_pixels": 512 * 512} for Qwen-VL.
-    system : a system prompt. history : earlier turns, pairs (user, model) or messages. Both stand before
-        every question, are segments of their own, and are never counted as context.
+    system : system prompt; default none. It comes before every question as a segment of its own, never
+        counted as context.
+    history : earlier turns, pairs (user, model) or messages; default none. Placed like `system`.
     trust_remote_code : run code that comes with the checkpoint. Off unless the caller says otherwise.
     allow_pickle : read pickled weights where there is no safetensors file. They can run code: only from a
         trusted source.
@@ -151,7 +152,7 @@ def _load_attended(given: Mapping[str, Any]) -> VLM:
     """Load in a thread that can be given up; `progress` and `cancel` are called in this one."""
     name, progress, cancel = given["name"], given["progress"], given["cancel"]
     _poll(cancel, name)
-    since: list[float] = []  # when cancelling was asked for
+    since: list[float] = []  # time of the cancel request
 
     def asked() -> bool:
         if not since and cancel():
@@ -302,7 +303,7 @@ def _poll(cancel: hub.Cancel | None, name: object) -> None:
 
 
 def _locate(name: str | Path | None, revision: str | None) -> Path | hub.Repository:
-    """Where the checkpoint is: a folder that is there, or a repository of the hub."""
+    """Return the location of a checkpoint: an existing folder, or a repository of the hub."""
     if name is None:
         if not (EMBEDDED / "config.json").is_file():
             raise InputError(

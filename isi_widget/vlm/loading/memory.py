@@ -37,7 +37,7 @@ __all__ = [
     "weights_bytes",
 ]
 
-#: What an estimate assumes of the work unless told otherwise: see `estimate`.
+#: Default workload of an estimate: see `estimate`.
 PROMPT_TOKENS, SAMPLES, NEW_TOKENS = 1024, 10, 64
 GIB = 2**30
 
@@ -101,9 +101,10 @@ def estimate(
     ----------
     source : a folder, a hub name (only its config.json is fetched), a configuration of transformers, or a
         model (with or without weights) that is not quantised.
-    dtype : of what is not quantised and of the cache; None: bfloat16.
+    dtype : number type of the cache and of parts that are not quantised; None (default): bfloat16.
     prompt_tokens : image, text and template; see docs/which_model.md for what an image costs.
-    samples : answers decoded at once (0: only the prompt is read). new_tokens : of each.
+    samples : number of answers decoded at once (0: only the prompt is read).
+    new_tokens : number of tokens of each answer.
     entailment : "embedded", or a folder or hub name of an entailment model, counted in float32; None: none.
 
     Raises
@@ -125,7 +126,7 @@ def estimate(
         raise
     except Exception as error:  # a configuration may say anything
         raise InputError(
-            f"What a model of type {model.config.model_type!r} needs cannot be told from its configuration, "
+            f"What a model of type {model.config.model_type!r} needs is not clear from its configuration, "
             f"whose "
             f"sizes do not go together: {first_line(error)}."
         ) from error

@@ -1,8 +1,8 @@
 """Which matrices of a VLM bitsandbytes quantises, and in which type it multiplies them.
 
-Only matrices of the language model are quantised, and those of the vision side if asked for; never
-embeddings, norms, biases and the language-model head. bitsandbytes is an optional extra, imported only when
-asked for. Not for estimating sizes (see `memory.py`) nor for loading (see `loading.py`).
+Only matrices of the language model are quantised, and those of the vision side on request; never embeddings,
+norms, biases and the language-model head. bitsandbytes is an optional extra, imported only when needed. Not
+for estimating sizes (see `memory.py`) nor for loading (see `loading.py`).
 """
 
 from __future__ import annotations

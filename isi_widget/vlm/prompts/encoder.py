@@ -45,7 +45,8 @@ class PromptEncoder:
     ----------
     max_length : tokens that the model can read.
     limits : the same for other outputs of the processor, see `Family.limits`.
-    system, history : what stands before every question, see `isi_widget.vlm.prompts.turns`.
+    system, history : system prompt and earlier turns before every question, see
+        `isi_widget.vlm.prompts.turns`.
 
     Attributes
     ----------
@@ -226,7 +227,7 @@ class PromptEncoder:
 
     def _process(self, image: Image.Image, text: str, add_special_tokens: bool) -> Any:
         """Return the processor's outputs for one text and one image."""
-        # Newer processors tell what they wrote in place of the image (tile and row markers).
+        # Newer processors report the text that they write in place of the image (tile and row markers).
         told = "return_text_replacement_offsets"
         extra = {told: True} if hasattr(type(self.processor), told) else {}
         try:

@@ -22,8 +22,8 @@ class Prompt:
     context, question : as placed in it (stripped).
     ids : T token ids, the image placeholder expanded to one token per visual embedding.
     segment_ids : T indices into `segments`.
-    images : what the vision side takes (pixel values and what goes with them), on the CPU.
-    token_inputs : what the prefill takes beside `ids`, one number per token [1, T], on the CPU.
+    images : inputs of the vision side (pixel values and related tensors), on the CPU.
+    token_inputs : inputs of the prefill besides `ids`, one number per token [1, T], on the CPU.
     image_token_id : the placeholder's id, one per visual embedding; None if unknown.
     unavailable : why there are no segments (`segment_ids` is then empty); "" if there are.
     key : `Stimulus.key` of the stimulus it was made from.

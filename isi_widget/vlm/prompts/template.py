@@ -70,9 +70,9 @@ class ChatTemplate:
 
         Parameters
         ----------
-        user_text : of the last turn, which has the image.
-        image : written into its place; None: the place alone.
-        marked : with marks in place of the earlier texts.
+        user_text : text of the last turn, which has the image.
+        image : text in place of the image; None: only the placeholder.
+        marked : True writes marks in place of the earlier texts.
         """
         texts = [_mark(number) if marked else text for number, text in enumerate(self.earlier)]
         roles = (["system"] if self.system else []) + ["user", "assistant"] * len(self.history)

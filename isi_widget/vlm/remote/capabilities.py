@@ -31,10 +31,12 @@ class ServerCapabilities:
 
     Attributes
     ----------
-    n : answers several times to one request. logprobs : tells log-probabilities of the answer's tokens.
-    top : tells those of the likeliest tokens too.
-    reasons : writes reasoning before the answer.
-    served : the server's own name of what it ran last. fingerprint : its system fingerprint.
+    n : whether one request can return several answers.
+    logprobs : whether it reports log-probabilities of the answer's tokens.
+    top : whether it also reports those of the most likely tokens.
+    reasons : whether it writes reasoning before the answer.
+    served : the server's name of the model that it ran last.
+    fingerprint : system fingerprint of the server.
     """
 
     n: bool | None = None
@@ -50,10 +52,10 @@ class ServerCapabilities:
         if self.reasons:
             missing["yes_no"] = "The model reasons before it answers: its first token is not its answer's."
         elif self.top is False:
-            missing["yes_no"] = "The server tells no log-probabilities of the likeliest first tokens."
+            missing["yes_no"] = "The server reports no log-probabilities of the most likely first tokens."
         if self.logprobs is False:
             missing["logprobs"] = (
-                "The server tells no log-probabilities, so that nothing can weigh answers by likelihood; the "
+                "The server reports no log-probabilities, so answers cannot be weighted by likelihood; the "
                 "discrete semantic entropy only counts them."
             )
         return missing
@@ -79,7 +81,9 @@ class ServerCapabilities:
         return [(number, level) for number in numbers for level in levels]
 
     def learn(self, pieces: Sequence[Piece], rows: int, several: bool, told: str) -> None:
-        """Keep what a finished request for `rows` answers has shown; `several`, `told`: its variant."""
+        """Store the capabilities seen in a finished request for `rows` answers; `several`, `told`: its
+        variant.
+        """
         if any(piece.reasoning for piece in pieces) or starts_reasoning("".join(p.text for p in pieces)):
             self.reasons = True
         if rows > 1:

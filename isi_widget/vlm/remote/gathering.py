@@ -42,8 +42,9 @@ class Gathered:
 
     Attributes
     ----------
-    answers : {row: answer}, rising. failures : why each of the other rows has none. unknown : words for the
-        end of an answer that are not known.
+    answers : {row: answer}, ascending.
+    failures : reasons for the missing rows.
+    unknown : unknown words for the end of an answer.
     """
 
     answers: Mapping[int, Answer]
@@ -64,11 +65,11 @@ def gather(
 ) -> Gathered:
     """Run every job, at most `concurrency` at a time.
 
-    A server may answer fewer rows than it was asked for, or break off: the others are then asked for one by
-    one (`on_token` then begins anew). A reply that cannot be read, or breaks off, costs its own row only; if
-    that happens again and again nothing more is asked, and if no answer came at all, the first error is
-    raised. Any other error (a refused key, a filter, a limit, a server that is gone) is raised at once. A
-    request that is under way when the call ends stops by itself, see `watch`.
+    A server may return fewer rows than requested, or break off: the other rows are then requested one by one
+    (`on_token` restarts). A reply that cannot be read, or breaks off, costs only its own row. After several
+    such replies no more requests are sent, and if no answer came at all, the first error is raised. Any other
+    error (a refused key, a filter, a limit, an unreachable server) is raised at once. A running request stops
+    by itself when the call ends, see `watch`.
     """
     return _Gathering(jobs, work, timeout, concurrency, max_new_tokens, on_token, on_answer, cancel).run()
 
@@ -97,7 +98,7 @@ class _Gathering:
         self._events: Queue[tuple[_Request, Piece | BaseException | None]] = Queue(_WAITING)
         self._replies: dict[int, Reply] = {}
         self._answers: dict[int, Answer] = {}
-        self._again: list[RemoteError] = []  # of requests whose rows were asked for again
+        self._again: list[RemoteError] = []  # errors of requests whose rows were requested again
         self._failures: list[RemoteError] = []
         self._unknown: set[str] = set()
 
@@ -198,7 +199,7 @@ class _Gathering:
         self._todo.extend((row,) for row in missing)
 
     def _failed(self, request: _Request, error: RemoteError) -> None:
-        """Keep what is complete. Rows of a reply that cannot be read are asked for again, one by one."""
+        """Keep complete answers. Rows of an unreadable reply are requested again, one by one."""
         request.watch.stop.set()
         self._running.remove(request)
         lost = [row for row in request.rows if row not in self._answers]

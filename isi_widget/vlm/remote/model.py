@@ -136,7 +136,7 @@ class RemoteVLM:
         Raises
         ------
         InputError
-            If attention is asked for, there is no question, or the prefill is another model's.
+            Attention requested, no question, or the prefill of another model.
         """
         if attention:
             self._only_text("attention")
@@ -180,9 +180,9 @@ class RemoteVLM:
     ) -> Answer:
         """One answer: greedy (temperature 0) by default, or sampled; the arguments of `VLM.answer`.
 
-        on_token is called in the caller's thread, with the log-probability NaN where the server tells none;
-        not for reasoning, which is kept in `Answer.reasoning`. cancel is polled all the time; the request
-        then ends with the next bytes of the server.
+        on_token is called in the caller's thread, with the log-probability NaN if the server reports none;
+        not for reasoning, which goes to `Answer.reasoning`. cancel is polled throughout; the request then
+        ends with the next bytes of the server.
 
         Raises
         ------
@@ -256,20 +256,20 @@ class RemoteVLM:
     ) -> dict[str, float]:
         """Probability that the first answer token is a form of yes, of no, or the rest; they sum to 1.
 
-        From the likeliest first tokens that the server tells (at most 20), at temperature 1: yes and no are
-        lower bounds, and what the server does not tell counts as rest.
+        From the most likely first tokens that the server reports (at most 20), at temperature 1: yes and no
+        are lower bounds, and unreported tokens count as rest.
 
         Raises
         ------
         InputError
-            If the server does not tell them.
+            The server does not report them.
         RemoteError
             As `answer`.
         """
         if "yes_no" in self.unavailable:
             self._only_text("yes_no")
         prefill = self.prefill(stimulus)
-        # At temperature 1 it does not matter whether a server tells them before or after temperature.
+        # At temperature 1, log-probabilities before and after temperature are equal.
         settings = {**self._fields.lengths(1, 0), "temperature": 1, "top_p": 1}
         first = None
         for top in _TOP:
@@ -296,7 +296,8 @@ class RemoteVLM:
         return yes_no_of(first)
 
     def check(self) -> None:
-        """Ask for one token about a grey image: is the server there, and what does it tell?
+        """Request one token about a grey image, to find whether the server responds and which values it
+        reports.
 
         Raises
         ------

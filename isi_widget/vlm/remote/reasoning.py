@@ -54,7 +54,7 @@ class Told:
     Attributes
     ----------
     answer, reasoning : both without white space around them.
-    spans : where the answer stands in the text, (start, end) in characters, rising.
+    spans : positions of the answer in the text, (start, end) in characters, ascending.
     """
 
     answer: str

@@ -18,7 +18,7 @@ from isi_widget.vlm.remote.reasoning import Speech, Told, split_reasoning
 
 #: "Very unlikely, not among the most likely tokens": the protocol's stand-in, not a measured number.
 _NOT_TOLD = -9999.0
-#: UTF-8 bytes of one token, at most; characters of an answer for each token that was asked for, and beyond.
+#: Most UTF-8 bytes of a token; most characters of an answer per requested token, and in addition.
 _LONGEST_TOKEN = 4096
 _CHARACTERS, _MORE_CHARACTERS, _MOST_REASONING = 256, 10_000, 2_000_000
 
@@ -36,13 +36,14 @@ _REASONING = ("reasoning_content", "reasoning", "reasoning_text", "thinking", "t
 
 @dataclass(frozen=True)
 class Token:
-    """One token as the server tells it.
+    """One token from the server.
 
     Attributes
     ----------
-    text : its text; spelling : its UTF-8 bytes (a part of a character has no text of its own).
-    logprob : natural logarithm; NaN where not told.
-    top : (text, spelling, log-probability) of the most likely tokens in its place; empty where not told.
+    text : text of the token.
+    spelling : UTF-8 bytes of the token (a part of a character has no text).
+    logprob : natural log-probability; NaN if not reported.
+    top : (text, spelling, log-probability) of the most likely tokens at its position; empty if not reported.
     """
 
     text: str
@@ -57,12 +58,13 @@ class Piece:
 
     Attributes
     ----------
-    index : which of the answers of the request. text : what is added; may end in half a character.
-    tokens : its tokens, or None where the server tells no log-probabilities.
+    index : number of the answer in the request.
+    text : added text; may end in half a character.
+    tokens : tokens of the text, or None if the server reports no log-probabilities.
     finish : why the answer ended ("stop", "length"); None while it goes on; "" where the server gives an
         empty reason: it may go on, and has ended by itself if nothing more comes.
-    reasoning : what is added to the reasoning before the answer, where the server keeps it apart.
-    unknown : the server's own word for the end of the answer, where it is none that is known.
+    reasoning : added reasoning before the answer, if the server sends it separately.
+    unknown : the server's word for the end of the answer, if it is unknown.
     """
 
     index: int
@@ -117,7 +119,7 @@ def _finish(reason: str | None, streamed: bool) -> tuple[str | None, str]:
     if word in _WITHHELD:
         raise ContentFiltered(
             "The server's content filter withheld an answer. Change the image, the context or the "
-            "question. The other answers of this call are dropped: what is left would be a biased sample."
+            "question. The other answers of this call are dropped: they would be a biased sample."
         )
     if word in _FAILED:
         raise BadReply(f"The answer ended by {_shown(reason)}; expected 'stop' or 'length'.")
@@ -196,7 +198,7 @@ class Reply:
 
     Attributes
     ----------
-    most_tokens : how many were asked for; a server that goes on far beyond is left. None: no bound.
+    most_tokens : number of requested tokens; a reply that is far longer is abandoned. None: no bound.
     """
 
     most_tokens: int | None = None
@@ -223,7 +225,7 @@ class Reply:
         Raises
         ------
         BadReply
-            If it comes after the end, or goes on far beyond what was asked for.
+            It comes after the end, or is far longer than requested.
         """
         adds = bool(piece.text or piece.tokens or piece.reasoning)
         if self.complete:
@@ -271,7 +273,7 @@ class Reply:
         return self._speech.reasons or (not self.text.strip() and any(p.reasoning for p in self.pieces))
 
     def tokens(self) -> list[Token] | None:
-        """Return the tokens with their log-probabilities, without the end of sequence; None where not told.
+        """Return the tokens with their log-probabilities, without the end of sequence; None if not reported.
 
         Tokens that do not spell the text (those of a hidden chain of thought, say) are not those of the
         answer, and are not used.
@@ -286,7 +288,7 @@ class Reply:
         return tokens if told else None
 
     def answer(self) -> Answer:
-        """Return the finished answer. Token ids are -1; log-probabilities are NaN where they are not told.
+        """Return the finished answer. Token ids are -1; log-probabilities are NaN if they are not reported.
 
         Reasoning is kept apart, whether the server does so or the model wrote it in tags; tokens and
         log-probabilities are those of the answer alone, given the reasoning.

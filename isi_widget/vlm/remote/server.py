@@ -1,7 +1,7 @@
 """One OpenAI-compatible server: requests, waiting and trying again, and what its errors mean.
 
-The key is read from the environment for each request, kept nowhere, and cut out of every message. Not for
-what is asked (see `model.py`) nor for what the replies hold (see `replies.py`).
+The key is read from the environment for each request, stored nowhere, and removed from every message. Not for
+the content of requests (see `model`), nor of replies (see `replies`).
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ _WATCH: ContextVar[Watch] = ContextVar("watch")
 
 @dataclass(frozen=True)
 class _Failure:
-    """An error, whether another try may help, and the pause that the server asks for (None: it says none)."""
+    """An error, whether a retry may help, and the pause that the server requests (None: no pause)."""
 
     error: Exception
     again: bool = False
@@ -154,7 +154,7 @@ class Server:
             tries += 1
 
     def models(self) -> list[str]:
-        """Return the models that the server lists, sorted; empty where it lists none or does not tell."""
+        """Return the models that the server lists, sorted; empty if it lists none."""
         try:
             with self._watched(Watch(min(self.timeout, _CONNECT_SECONDS), 0)):
                 listed = self._client().models.list().data
@@ -233,7 +233,7 @@ class Server:
     # What errors mean ---------------------------------------------------------------------------------------
 
     def _failure(self, error: Exception, tries: int, seconds: float) -> _Failure | None:
-        """Return the error as this package tells it; None for one that is not the server's."""
+        """Convert an error to this package's errors; None if it is not the server's."""
         import openai
 
         cause = _cause(error)
@@ -368,7 +368,9 @@ def _pause(tries: int, asked: float | None) -> float:
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds that the server asks to wait: a number, or the time until a date; None if it says nothing."""
+    """Return the seconds to wait that the server requests (a number, or the time until a date); None if it
+    does not.
+    """
     for name, unit in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
         value = headers.get(name)
         if value is None:

@@ -1,7 +1,7 @@
 """What one request may cost: bytes, seconds, and a stop that works while bytes come in.
 
-A `Watch` belongs to one request. It is told when a reply comes out (`heard`) and looks at every piece of the
-body before anything keeps it. Not for what the bytes mean (see `replies.py`).
+A `Watch` belongs to one request. `heard` is called when part of a reply is used, and every piece of the body
+is checked before it is stored. Not for the content of the bytes (see `replies`).
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Watch:
     Parameters
     ----------
     timeout : seconds between two pieces of an answer, comments to keep the connection alive not counted.
-    tokens : how many tokens are asked for at most, in all answers of the request together.
+    tokens : largest number of requested tokens in all answers of the request together.
     """
 
     def __init__(self, timeout: float, tokens: int, stop: threading.Event | None = None) -> None:
@@ -66,7 +66,7 @@ class Watch:
         encoding = response.headers.get("content-encoding", "").strip().lower()
         if encoding not in ("", "identity"):
             raise BadReply(
-                f"The server sent a reply compressed by {encoding[:40]!r}, though none was asked for: a few "
+                f"The server sent a reply compressed by {encoding[:40]!r}, though none was requested: a few "
                 "bytes of it can grow without bound. Turn compression off there."
             )
         self._last = time.monotonic()  # sending a large picture may have taken its time

@@ -139,7 +139,7 @@ def test_an_error_text_without_end_is_cut(script, url, status, stream):
 def test_a_compressed_reply_is_refused(script, url, stream):
     bomb = gzip.compress(b" " * 30 * MIB)
     script.broken = [lambda handler, body: handler.reply(200, bomb, Content_Encoding="gzip")]
-    refused(url, BadReply, "compressed by 'gzip', though none was asked for", stream=stream)
+    refused(url, BadReply, "compressed by 'gzip', though none was requested", stream=stream)
 
 
 def test_no_compression_is_asked_for(script, url):
