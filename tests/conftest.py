@@ -7,6 +7,7 @@ fails again. `make test-all` tries new ones (`--hypothesis-profile exploring`).
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,6 +30,15 @@ def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
     for item in items:
         if BROWSER in item.path.parents:
             item.add_marker(pytest.mark.browser)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def light_collection() -> None:
+    """Leave what is imported by now out of garbage collection: a million objects, looked at each time that a
+    test makes sure that something was freed. What a test makes is still collected.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -248,7 +248,8 @@ def _in_transformers(architecture: str) -> bool:
     """Whether transformers has a model of this name; asked without importing it."""
     import transformers
 
-    return architecture in dir(transformers)
+    # the same names as dir(transformers), which takes a tenth of a second
+    return architecture in transformers.__all__ or architecture in vars(transformers)
 
 
 def _known_type(model_type: str) -> bool:
