@@ -33,11 +33,20 @@ if TYPE_CHECKING:
         ImageTokens,
         Knockout,
     )
-    from isi_widget.report.pdf import open_report, report
+    from isi_widget.report.pdf import report
     from isi_widget.stimulus import Stimulus
     from isi_widget.study import Averages, averages
     from isi_widget.study.compare import Comparison, compare
-    from isi_widget.trial import Settings, Trial, measure_uncertainty, run_trial
+    from isi_widget.trial import (
+        Measure,
+        Settings,
+        Term,
+        Trial,
+        measure_uncertainty,
+        register_measure,
+        run_trial,
+    )
+    from isi_widget.trial.reports import open_report
     from isi_widget.uncertainty import (
         Uncertainty,
         entailment_models,
@@ -68,11 +77,13 @@ _HOMES: dict[str, str | None] = {
     "ImageTokens": "isi_widget.interventions",
     "InputError": "isi_widget.errors",
     "Knockout": "isi_widget.interventions",
+    "Measure": "isi_widget.trial",
     "Observation": "isi_widget.datasets",
     "OutOfMemory": "isi_widget.errors",
     "Probe": "isi_widget.widget",
     "Settings": "isi_widget.trial",
     "Stimulus": "isi_widget.stimulus",
+    "Term": "isi_widget.trial",
     "Trial": "isi_widget.trial",
     "Uncertainty": "isi_widget.uncertainty",
     "averages": "isi_widget.study",
@@ -89,8 +100,9 @@ _HOMES: dict[str, str | None] = {
     "measure_attention_map": "isi_widget.attribution",
     "measure_uncertainty": "isi_widget.trial",
     "models": "isi_widget.vlm",
-    "open_report": "isi_widget.report.pdf.document",
+    "open_report": "isi_widget.trial.reports",
     "register_family": "isi_widget.vlm",
+    "register_measure": "isi_widget.trial",
     "report": None,
     "run_trial": "isi_widget.trial",
     "samples_needed": "isi_widget.uncertainty",
@@ -116,11 +128,13 @@ __all__ = [
     "ImageTokens",
     "InputError",
     "Knockout",
+    "Measure",
     "Observation",
     "OutOfMemory",
     "Probe",
     "Settings",
     "Stimulus",
+    "Term",
     "Trial",
     "Uncertainty",
     "__version__",
@@ -139,6 +153,7 @@ __all__ = [
     "models",
     "open_report",
     "register_family",
+    "register_measure",
     "report",
     "run_trial",
     "samples_needed",

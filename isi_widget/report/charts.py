@@ -12,24 +12,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from isi_widget.report import fonts
+from isi_widget.report.drawable import Drawable
 from isi_widget.report.pdf.fonts import clean
+from isi_widget.report.phrases import doubts_of, is_bar, number_of
 from isi_widget.report.style import INPUTS, NEUTRAL, SEGMENT_COLORS
-from isi_widget.trial.terms import SCALES
-from isi_widget.trial.view import doubts_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure, SubFigure
 
-    from isi_widget.trial import Trial
-
 _LONGEST_LABEL = 40
 
 
-def plot_trial(trial: Trial) -> Figure:
+def plot_trial(trial: Drawable) -> Figure:
     """The stimulus beside one panel each for entropies, clusters and attention, as far as they were run."""
     view = trial.view()
-    panels = [draw for key, draw in _PANELS if view[key] is not None]
+    panels = [draw for key, draw in _PANELS if view[key]]
     figure = new_figure((4.2 + 3.6 * max(1, len(panels)), 3.9))
     axes = figure.subplots(
         1, 1 + max(1, len(panels)), squeeze=False, width_ratios=[1.1] + [1.0] * max(1, len(panels))
@@ -54,7 +52,7 @@ def new_figure(size: tuple[float, float]) -> Figure:
     return figure
 
 
-def draw_stimulus(axis: Axes, trial: Trial, title: str | None = None) -> None:
+def draw_stimulus(axis: Axes, trial: Drawable, title: str | None = None) -> None:
     """The image as the model was shown it, context and question below it."""
     axis.imshow(trial.stimulus.render())
     axis.set_xticks([])
@@ -71,19 +69,20 @@ def draw_stimulus(axis: Axes, trial: Trial, title: str | None = None) -> None:
 def draw_entropies(axis: Axes, view: dict[str, Any]) -> None:
     """Each entropy with its interval; a tick at its maximum where there is one."""
     entropies = view["uncertainty"]["entropies"]
+    end = max(entropy["scale"] for entropy in entropies)
     for row, entropy in enumerate(entropies):
         if entropy["value"] is None:
             axis.text(0.0, row, f" {entropy['missing']}", va="center", fontsize=8)
             continue
-        _draw_interval(axis, row, entropy)
-        if entropy["maximum"] and entropy["maximum"] <= SCALES["nats"]:
+        _draw_interval(axis, row, entropy, end)
+        if entropy["maximum"] and entropy["maximum"] <= end:
             axis.plot([entropy["maximum"]], [row], "|", color=NEUTRAL, markersize=12)
     labels = [
         entropy["label"] + (f"\n({entropy['unit']})" if entropy["unit"] else "") for entropy in entropies
     ]
     axis.set_yticks(range(len(entropies)), labels, fontsize=8)
     axis.set_ylim(len(entropies) - 0.5, -0.5)
-    _scale(axis)
+    _scale(axis, end)
     uncertainty = view["uncertainty"]
     basis = uncertainty["basis"].replace(" at temperature ", ", T = ")
     axis.set_title(
@@ -101,9 +100,8 @@ def _draw_doubts(axis: Axes, doubts: Sequence[str], width: int = 46) -> None:
         )
 
 
-def _draw_interval(axis: Axes, row: int, entropy: dict[str, Any]) -> None:
+def _draw_interval(axis: Axes, row: int, entropy: dict[str, Any], end: float) -> None:
     low, high = (entropy[name] if entropy[name] is not None else entropy["value"] for name in ("low", "high"))
-    end = SCALES["nats"]
     axis.plot([min(low, end), min(high, end)], [row, row], color=NEUTRAL, linewidth=2, solid_capstyle="butt")
     if max(high, entropy["value"]) > end:  # it goes on beyond the axis, which is the same in every figure
         axis.plot([end], [row], ">", color="black", markersize=6, clip_on=False)
@@ -111,9 +109,9 @@ def _draw_interval(axis: Axes, row: int, entropy: dict[str, Any]) -> None:
         axis.plot([entropy["value"]], [row], "o", color="black", markersize=5, clip_on=False)
 
 
-def _scale(axis: Axes) -> None:
+def _scale(axis: Axes, end: float) -> None:
     """The one axis of all figures of entropies, a little room before 0 so that a dot there is whole."""
-    axis.set_xlim(-0.04 * SCALES["nats"], SCALES["nats"])
+    axis.set_xlim(-0.04 * end, end)
 
 
 def draw_clusters(axis: Axes, view: dict[str, Any], most: int = 8) -> None:
@@ -191,7 +189,28 @@ def draw_shares(axis: Axes, rows: Sequence[dict[str, float | None] | None], labe
     axis.set_title("Attention, relative to the inputs", fontsize=9)
 
 
-_PANELS = (("uncertainty", draw_entropies), ("uncertainty", draw_clusters), ("attention", draw_attention))
+def draw_measures(axis: Axes, view: dict[str, Any]) -> None:
+    """Measures without a panel of their own: each number over the end of its bar."""
+    columns = [column for measure in view["measures"] for column in measure["columns"]]
+    for row, column in enumerate(columns):
+        share = min(column["value"] / column["scale"], 1.0) if is_bar(column) else 0.0
+        axis.barh(row, share, color=NEUTRAL, height=0.6)
+        axis.text(share, row, f" {plain(number_of(column))}", va="center", fontsize=8)
+    axis.set_yticks(
+        range(len(columns)), [_wrapped(plain(column["label"]), 22) for column in columns], fontsize=8
+    )
+    axis.set_ylim(max(len(columns), 3) - 0.5, -0.5)
+    axis.set_xlim(0, 1.3)
+    axis.set_xticks([])
+    axis.set_title(plain(", ".join(measure["title"] for measure in view["measures"])), fontsize=9)
+
+
+_PANELS = (
+    ("uncertainty", draw_entropies),
+    ("uncertainty", draw_clusters),
+    ("attention", draw_attention),
+    ("measures", draw_measures),
+)
 
 
 def plain(text: str, longest: int = _LONGEST_LABEL) -> str:
@@ -261,7 +280,7 @@ def _title(view: dict[str, Any]) -> str:
     return plain(parts[0], 60) + ("" if len(parts) == 1 else f": {parts[1]}")
 
 
-def plot_comparison(trials: Sequence[Trial], labels: Sequence[str]) -> Figure:
+def plot_comparison(trials: Sequence[Drawable], labels: Sequence[str]) -> Figure:
     """Thumbnails of all conditions above; semantic entropies with intervals and relative attention shares
     below.
     """
@@ -283,9 +302,9 @@ def plot_comparison(trials: Sequence[Trial], labels: Sequence[str]) -> Figure:
         top.subplots(1, len(trials), squeeze=False)[0], trials, views, labels, strict=True
     ):
         draw_stimulus(axis, trial, plain(label))
-        if trial.answer is not None:
+        if view["answer"] is not None:
             mark = view["answer"]["mark"]
-            words = _wrapped(plain(trial.answer.text, 60), 26) + (f" ({mark})" if mark else "")
+            words = _wrapped(plain(view["answer"]["text"], 60), 26) + (f" ({mark})" if mark else "")
             axis.set_xlabel(words, fontsize=8)
     return _lettered(figure)
 
@@ -293,14 +312,15 @@ def plot_comparison(trials: Sequence[Trial], labels: Sequence[str]) -> Figure:
 def _draw_spread(axis: Axes, views: Sequence[dict[str, Any]], labels: Sequence[str]) -> None:
     """The entropy that leads."""
     measured = [view["uncertainty"]["entropies"] for view in views if view["uncertainty"]]
+    end = max(entropies[0]["scale"] for entropies in measured)
     for row, view in enumerate(views):
         if view["uncertainty"] is not None:
-            _draw_interval(axis, row, view["uncertainty"]["entropies"][0])
+            _draw_interval(axis, row, view["uncertainty"]["entropies"][0], end)
     pairs = zip(views, labels, strict=True)
     marked = [f"{label} (!)" if doubts_of([view]) else label for view, label in pairs]
     axis.set_yticks(range(len(views)), marked, fontsize=8)
     axis.set_ylim(len(views) - 0.5, -0.5)
-    _scale(axis)
+    _scale(axis, end)
     _draw_doubts(axis, doubts_of(views), 60)
     kinds = dict.fromkeys(view["uncertainty"]["intervals"] for view in views if view["uncertainty"])
     labels_of = dict.fromkeys(entropies[0]["label"] for entropies in measured)

@@ -7,15 +7,13 @@ What differs from the first is marked, so that it is seen, not tested. Not for r
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import Any
 
+from isi_widget.report.drawable import Compared
 from isi_widget.report.html import picture_html, shares_of, verdict
+from isi_widget.report.phrases import doubts_of, is_bar, number_of
 from isi_widget.report.style import NEUTRAL, SEGMENT_COLORS, SEGMENTS
 from isi_widget.report.svg import NO_FORMULAS, QUIET, TABLE, bar, escape, stack
-from isi_widget.trial.view import doubts_of
-
-if TYPE_CHECKING:
-    from isi_widget.trial import Trial
 
 #: A probability, or a share of attention, that differs by at least this much is marked.
 SHARE_DIFFERENCE = 0.05
@@ -24,23 +22,6 @@ _CELL = (
     "overflow-wrap:anywhere;white-space:normal"
 )
 _MARK = "background:rgba(230,159,0,.3);box-decoration-break:clone;padding:0 3px;font-weight:600"
-
-
-@runtime_checkable
-class Compared(Protocol):
-    """What is drawn: trials, a label for each, and what was skipped with the reason."""
-
-    @property
-    def trials(self) -> tuple[Trial, ...]:
-        """The trials, the first of which the others are compared with."""
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        """One for each trial."""
-
-    @property
-    def skipped(self) -> tuple[tuple[str, str], ...]:
-        """(label, reason) of each condition without a trial."""
 
 
 def comparison_html(comparison: Compared) -> str:
@@ -86,6 +67,7 @@ def comparison_html(comparison: Compared) -> str:
                 [_attention(view["attention"], first["attention"]) for view in views],
             )
         )
+    rows += _measures(views)
     legend = " ".join(
         f'<span style="border-left:8px solid {color};padding-left:4px">{name}</span>'
         for name, color in ((name, SEGMENT_COLORS[name]) for name in SEGMENTS)
@@ -176,6 +158,42 @@ def _entropy(view: dict[str, Any], first: dict[str, Any], index: int) -> str:
     doubted = " (!)" if doubts_of([view]) else ""
     shown = bar(value, entropy["scale"], NEUTRAL, low, high)
     return _mark(f"{value:.2f}", apart) + f"{doubted} [{low:.2f}, {high:.2f}]" + shown
+
+
+def _measures(views: Sequence[dict[str, Any]]) -> list[str]:
+    """A row for each column of the measures without a panel of their own, in the order of the first that has
+    them.
+    """
+    found = [
+        {
+            (measure["name"], column["name"]): column
+            for measure in view["measures"]
+            for column in measure["columns"]
+        }
+        for view in views
+    ]
+    rows = []
+    for key in dict.fromkeys(key for columns in found for key in columns):
+        column = next(columns[key] for columns in found if key in columns)
+        unit = f" ({column['unit']})" if column["unit"] else ""
+        cells = [_column(columns.get(key), found[0].get(key)) for columns in found]
+        rows.append(_row(column["label"] + unit, cells, column["definition"]))
+    return rows
+
+
+def _column(column: dict[str, Any] | None, first: dict[str, Any] | None) -> str:
+    """A cell: marked where its interval does not meet the first's, or without intervals where it differs."""
+    if column is None:
+        return ""
+    other = column if first is None else first
+    mine, theirs = column["interval"], other["interval"]
+    if mine is not None and theirs is not None:
+        apart = mine[0] > theirs[1] or mine[1] < theirs[0]
+    else:
+        apart = column["value"] != other["value"]
+    ends = mine or (None, None)
+    shown = bar(column["value"], column["scale"], NEUTRAL, *ends) if is_bar(column) else ""
+    return _mark(escape(number_of({**column, "unit": ""})), apart) + shown
 
 
 def _judge(view: dict[str, Any], first: dict[str, Any]) -> str:

@@ -8,16 +8,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from isi_widget.report.drawable import Drawable
+from isi_widget.report.phrases import how_many, how_often, is_bar, number_of
 from isi_widget.report.pictures import data_uri, thumbnail
 from isi_widget.report.style import INPUTS, NEUTRAL, SEGMENT_COLORS
 from isi_widget.report.svg import HEADING, NO_FORMULAS, QUIET, Bar, bar_table, escape
-from isi_widget.trial.labels import before_lines
-from isi_widget.trial.terms import ATTENTION_CAVEAT, DOMINANCE_CAVEAT
-from isi_widget.trial.view import how_many, how_often
 
 if TYPE_CHECKING:
     from isi_widget.stimulus import Stimulus
-    from isi_widget.trial import Trial
 
 _FRAME = "display:flex;flex-wrap:wrap;gap:8px 24px;align-items:flex-start;line-height:1.4;color:inherit"
 _IMAGE = "display:block;max-width:100%;height:auto;border:1px solid rgba(128,128,128,.5)"
@@ -25,9 +23,9 @@ _TEXT = "margin:2px 0;max-width:32em;overflow-wrap:anywhere"
 _CODE = "white-space:pre-wrap;font-size:.9em;margin:4px 0"
 
 
-def trial_html(trial: Trial, *, details: bool = True) -> str:
+def trial_html(trial: Drawable, *, details: bool = True) -> str:
     """The whole trial: picture and inputs, answer, uncertainty, attention; with details settings and code."""
-    view = trial.view()
+    view = trial.view(details=True)
     columns = [_inputs(trial, view)]
     results = [
         part
@@ -35,6 +33,7 @@ def trial_html(trial: Trial, *, details: bool = True) -> str:
             _answer(view["answer"], view["truth"]),
             _uncertainty(view["uncertainty"]),
             _attention(view["attention"]),
+            *map(_measure, view["measures"]),
             *(f'<div style="{_TEXT};{QUIET}">{escape(note)}</div>' for note in view["notes"]),
         )
         if part
@@ -65,7 +64,7 @@ def _marked(segment: str, text: str) -> str:
     )
 
 
-def _inputs(trial: Trial, view: dict[str, Any]) -> str:
+def _inputs(trial: Drawable, view: dict[str, Any]) -> str:
     width, height = trial.stimulus.current_image.size
     size = f"{view['image_preset']}, {width} \N{MULTIPLICATION SIGN} {height} px"
     context = escape(view["context"]) if view["context"].strip() else f'<span style="{QUIET}">(empty)</span>'
@@ -98,7 +97,7 @@ def _answer(answer: dict[str, Any] | None, truth: str | None) -> str:
             f'<div dir="auto" style="white-space:pre-wrap">{escape(answer["reasoning"])}</div></details>'
         )
     if answer["yes_no"] is not None:
-        note = "Probability that the first answer token is a form of this word."
+        note = answer["yes_no_definition"]
         parts.append(
             bar_table(
                 [Bar(name, share, f"{share:.3f}", note=note) for name, share in answer["yes_no"].items()],
@@ -175,7 +174,7 @@ def _attention(attention: dict[str, Any] | None) -> str:
             absolute[name],
             f"{absolute[name]:.3f}{_of_inputs(relative.get(name))} ({counts.get(name, 0)} tokens)",
             SEGMENT_COLORS[name],
-            note=ATTENTION_CAVEAT,
+            note=attention["definition"],
         )
         for name in attention["segments"]
     ]
@@ -184,7 +183,21 @@ def _attention(attention: dict[str, Any] | None) -> str:
     return (
         f'<div style="{HEADING}">Attention <span style="{QUIET}">mean share per answer token; '
         f"attention, not importance</span></div>{bar_table(bars, maximum=1.0)}"
-        f'<div style="{QUIET}" title="{escape(DOMINANCE_CAVEAT)}">{dominance}</div>'
+        f'<div style="{QUIET}" title="{escape(attention["dominance_definition"])}">{dominance}</div>'
+    )
+
+
+def _measure(measure: dict[str, Any]) -> str:
+    """A measure without a panel of its own: a row for each of its columns."""
+    rows = []
+    for column in measure["columns"]:
+        value = column["value"] if is_bar(column) else None
+        low, high = column["interval"] or (None, None)
+        end, note = column["scale"] or 1.0, column["definition"]
+        rows.append(Bar(column["label"], value, number_of(column), NEUTRAL, low, high, note, end))
+    return (
+        f'<div style="{HEADING}" title="{escape(measure["help"])}">{escape(measure["title"])}</div>'
+        f"{bar_table(rows)}"
     )
 
 
@@ -192,14 +205,14 @@ def _of_inputs(share: float | None) -> str:
     return "" if share is None else f", {share:.2f} of the inputs"
 
 
-def _details(trial: Trial, view: dict[str, Any]) -> str:
+def _details(trial: Drawable, view: dict[str, Any]) -> str:
     model = ", ".join(
         str(trial.model[key])
         for key in ("family", "dtype", "device", "quantization", "revision")
         if trial.model.get(key)
     )
     note = f"<br/>{escape(trial.model['note'])}" if trial.model.get("note") else ""
-    note = "".join(f"<br/>{escape(line)}" for line in before_lines(trial.model)) + note
+    note = "".join(f"<br/>{escape(line)}" for line in view["before"]) + note
     settings = ", ".join(f"{name} {value}" for name, value in view["settings"].items() if name != "measures")
     versions = ", ".join(f"{name} {version}" for name, version in trial.versions.items())
     seconds = ", ".join(f"{name} {value:.2f} s" for name, value in trial.seconds.items())

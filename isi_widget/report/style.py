@@ -1,6 +1,6 @@
 """Colours of what is drawn: one place for the widget, the static page, the plots and the PDF.
 
-Not for names, units and definitions of the measures (`isi_widget.trial.terms`).
+Not for names, units and definitions of the measures (`isi_widget.trial.measures`).
 """
 
 from __future__ import annotations

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from isi_widget.report.style import INPUTS, NEUTRAL, SEGMENT_COLORS, SEGMENTS
 from isi_widget.report.svg import HEADING, NO_FORMULAS, QUIET, Bar, bar_table, escape
-from isi_widget.trial.terms import ATTENTION_CAVEAT, ENTROPIES
+from isi_widget.trial.measures.attention import ATTENTION_CAVEAT
+from isi_widget.trial.measures.uncertainty_terms import ENTROPIES
 
 if TYPE_CHECKING:
     from isi_widget.study.record import Averages

@@ -9,20 +9,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from isi_widget import checks
-from isi_widget.answer import Answer
-from isi_widget.attribution import AttentionShares
 from isi_widget.errors import InputError
 from isi_widget.files import records
 from isi_widget.stimulus import Picture, Stimulus
 from isi_widget.text import repaired
 from isi_widget.text.correctness import Judgement, judge
+from isi_widget.trial.measures import find_measure
 from isi_widget.trial.settings import Settings
-from isi_widget.uncertainty import Uncertainty
-from isi_widget.uncertainty.bootstrap import LEADING
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,7 +27,11 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-SCHEMA = 1
+    from isi_widget.answer import Answer
+    from isi_widget.attribution import AttentionShares
+    from isi_widget.uncertainty import Uncertainty
+
+SCHEMA = 2
 
 
 def _pack(value: Any) -> Any:
@@ -57,19 +58,23 @@ def _unpack(value: Any) -> Any:
 
 def _check_parts(record: Mapping[str, Any]) -> None:
     """Refuse what of a trial's own fields could not be shown; its other parts check themselves."""
-    yes_no = record.get("yes_no")
-    if yes_no is not None and (
-        set(yes_no) != {"yes", "no", "rest"} or not all(0 <= p <= 1 + 1e-6 for p in yes_no.values())
-    ):
-        raise InputError(
-            "This record of a trial is damaged: 'yes_no' must hold the probabilities of yes, no and rest."
-        )
     for name, seconds in record.get("seconds", {}).items():
         if not 0 <= seconds < math.inf:
             raise InputError(
                 f"This record of a trial is damaged: it took {seconds!r:.40} seconds for {name!r:.40}."
             )
     records.check_model("a trial", record["model"])
+
+
+@dataclass(frozen=True)
+class Unread:
+    """The record of a measure that is not known in this process, as the plain data that it was."""
+
+    data: Any
+
+    def to_dict(self) -> Any:
+        """Return the data."""
+        return self.data
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -80,34 +85,71 @@ class Trial:
 
     Attributes
     ----------
-    stimulus : what the model was shown.
-    answer : the shown answer, or None where not run.
-    uncertainty : entropies, clusters and sampled answers, or None where not run.
-    attention : attention shares of `answer`, or None where not run.
-    model : `VLM.info()` at the time: name, family, parameters, device, dtype, quantization, revision, how it
-        was loaded, note.
-    settings : how it was run.
-    yes_no : {"yes", "no", "rest"}: probabilities of the first answer token, or None where no answer was run.
-    seconds : wall-clock seconds of each stage, and "total".
-    versions : of python, isi_widget, torch, transformers, numpy, pillow.
-    created : when it ended, ISO 8601 in UTC.
-    notes : what could not be measured with this VLM, and why; one sentence each.
-    received : whether it was read from a record or a report, which somebody else may have made: `code` then
-        only comments on what could do harm. Not part of the record nor of equality.
+    stimulus
+        What the model was shown.
+    results
+        The records of the measures by name: "answer" (`Answer`), "yes_no" (the probabilities of "yes", "no"
+        and "rest" as first token), "uncertainty" (`Uncertainty`), "attention" (`AttentionShares`), and those
+        of other measures. The record of a measure that is not registered in this process is an `Unread`,
+        which keeps its data.
+    model
+        `VLM.info()` at the time: name, family, parameters, device, dtype, quantization, revision, how it was
+        loaded, note.
+    settings
+        How it was run.
+    seconds
+        Wall-clock seconds of each stage, and "total".
+    versions
+        Versions of python, isi_widget, torch, transformers, numpy, pillow.
+    created
+        When it ended, ISO 8601 in UTC.
+    notes
+        What could not be measured with this VLM, and why; one sentence each.
+    received
+        Whether it was read from a record or a report, which somebody else may have made: `code` then only
+        comments on what could do harm. Not part of the record nor of equality.
     """
 
     stimulus: Stimulus
-    answer: Answer | None
-    uncertainty: Uncertainty | None
-    attention: AttentionShares | None
+    results: Mapping[str, Any]
     model: Mapping[str, Any]
     settings: Settings
-    yes_no: Mapping[str, float] | None = None
     seconds: Mapping[str, float] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
     created: str = ""
     notes: tuple[str, ...] = ()
     received: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(
+            self, "results", {name: item for name, item in self.results.items() if item is not None}
+        )
+
+    # ---- what was measured
+    @property
+    def answer(self) -> Answer | None:
+        """The shown answer; None where there is none."""
+        return self.results.get("answer")
+
+    @property
+    def yes_no(self) -> Mapping[str, float] | None:
+        """Probabilities of "yes", "no" and "rest" as first token of the answer; None where not measured."""
+        return self.results.get("yes_no")
+
+    @property
+    def uncertainty(self) -> Uncertainty | None:
+        """Entropies, clusters and sampled answers; None where not measured."""
+        return self.results.get("uncertainty")
+
+    @property
+    def attention(self) -> AttentionShares | None:
+        """Attention shares of `answer`; None where not measured."""
+        return self.results.get("attention")
+
+    def with_results(self, **records: Any) -> Trial:
+        """Return the same trial with other records, by the names of their measures; None takes one away."""
+        merged = {**self.results, **records}
+        return replace(self, results={name: item for name, item in merged.items() if item is not None})
 
     @property
     def correct(self) -> bool | None:
@@ -127,12 +169,13 @@ class Trial:
 
     # ---- as data
     def to_dict(self) -> dict[str, Any]:
-        """As a dict that `json.dumps(..., allow_nan=False)` takes, without loss; the image is inside."""
-        parts = {name: getattr(self, name) for name in ("stimulus", "answer", "uncertainty", "attention")}
-        record: dict[str, Any] = {"schema": SCHEMA}
-        for name, part in parts.items():
-            record[name] = None if part is None else part.to_dict()
-        for name in ("model", "yes_no", "seconds", "versions", "created", "notes"):
+        """Return it as a dict that `json.dumps(..., allow_nan=False)` takes, without loss.
+
+        The image is inside; "results" holds the record of each measure by its name.
+        """
+        record: dict[str, Any] = {"schema": SCHEMA, "stimulus": self.stimulus.to_dict()}
+        record["results"] = {name: _as_data(name, item) for name, item in self.results.items()}
+        for name in ("model", "seconds", "versions", "created", "notes"):
             record[name] = getattr(self, name)
         packed: dict[str, Any] = _pack({**record, "settings": self.settings.to_dict()})
         return packed
@@ -149,30 +192,29 @@ class Trial:
         every = fields(cls)
         needed = [item.name for item in every if item.default is item.default_factory is MISSING]
         checks.fields("a trial", record, (), record)
-        if record.get("schema") != SCHEMA:
+        schema = record.get("schema")
+        if type(schema) is not int or schema not in (1, SCHEMA):
             raise InputError(
-                f"This is not a trial of schema {SCHEMA}: got schema {record.get('schema')!r}. "
+                f"This is not a trial of schema {SCHEMA}: got schema {schema!r:.60}. "
                 "Use a dict made by Trial.to_dict()."
             )
-        checks.fields("a trial", record, needed, {"schema", *(item.name for item in every)})
-        data = _unpack(dict(record))
+        whole = dict(record)
+        if schema == 1:  # the results stood beside the rest
+            checks.fields("a trial", record, [name for name in _BESIDE if name != "yes_no"], record)
+            found = {name: whole.pop(name) for name in _BESIDE if name in whole}
+            whole["results"] = {name: item for name, item in found.items() if item is not None}
+        checks.fields("a trial", whole, needed, {"schema", *(item.name for item in every)})
+        data = _unpack(whole)
         del data["schema"]
         records.check_values(cls, "a trial", data)
+        _check_parts(data)
         readers: dict[str, Callable[[Any], Any]] = {
             "stimulus": lambda value: Stimulus.from_dict(value, pictures),
-            "answer": Answer.from_dict,
-            "uncertainty": Uncertainty.from_dict,
-            "attention": AttentionShares.from_dict,
+            "results": lambda value: {name: _as_record(name, item) for name, item in value.items()},
             "settings": Settings.from_dict,
             "notes": tuple,
         }
-        _check_parts(data)
-        trial = cls(
-            **{
-                name: readers[name](value) if name in readers and value is not None else value
-                for name, value in data.items()
-            }
-        )
+        trial = cls(**{name: readers.get(name, _same)(value) for name, value in data.items()})
         object.__setattr__(trial, "received", True)
         return trial
 
@@ -182,11 +224,19 @@ class Trial:
     def __hash__(self) -> int:
         return hash((self.stimulus.key, self.settings, self.created))
 
-    def view(self) -> dict[str, Any]:
-        """The trial as the page of the widget draws it: plain JSON, with labels, units and definitions."""
+    def view(self, *, details: bool = False, code: str | None = None) -> dict[str, Any]:
+        """Return the trial as the page of the widget draws it: plain JSON, with labels, units, definitions.
+
+        Parameters
+        ----------
+        details
+            Whether to add what reports show beyond the page.
+        code
+            Python that repeats the trial; None: `self.code()`.
+        """
         from isi_widget.trial.view import trial_view
 
-        return trial_view(self)
+        return trial_view(self, details=details, code=code)
 
     def to_frame(self) -> pd.DataFrame:
         """One row with tidy column names, for stacking with `pandas.concat`."""
@@ -237,15 +287,29 @@ class Trial:
 
     def __repr__(self) -> str:
         parts = [f"model={self.model.get('name')!r}", f"question={self.stimulus.current_question!r}"]
-        if self.answer is not None:
-            parts.append(f"answer={self.answer.text!r}")
-        if self.correct is not None:
-            parts.append(f"correct={self.correct}")
-        if self.uncertainty is not None:
-            doubtful = self.uncertainty.judge is not None and self.uncertainty.judge.doubtful
-            entropy = f"{self.uncertainty.bayesian_semantic_entropy:.3f}"
-            parts.append(f"{LEADING}={entropy}{' (!) see uncertainty.caveats' * doubtful}")
-        if self.attention is not None:
-            shares = ", ".join(f"{name} {share:.2f}" for name, share in self.attention.relative().items())
-            parts.append(f"attention=({shares})")
+        for name, item in self.results.items():
+            measure = find_measure(name)
+            if measure is not None and not isinstance(item, Unread):
+                parts += filter(None, [measure.describe(item)])
+            if name == "answer" and self.correct is not None:
+                parts.append(f"correct={self.correct}")
         return f"Trial({', '.join(parts)})"
+
+
+#: Results that older records keep beside the rest.
+_BESIDE = ("answer", "yes_no", "uncertainty", "attention")
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+def _as_data(name: str, item: Any) -> Any:
+    measure = find_measure(name)
+    return item.to_dict() if measure is None or isinstance(item, Unread) else measure.to_dict(item)
+
+
+def _as_record(name: str, data: Any) -> Any:
+    """Return the record of a measure; of one that is not known here, its data as they are."""
+    measure = find_measure(name)
+    return Unread(data) if measure is None else measure.from_dict(data)

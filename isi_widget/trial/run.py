@@ -1,37 +1,40 @@
 """`run_trial` and `measure_uncertainty`: one stimulus meets one VLM, and what comes out is kept.
 
-Not for the record (`isi_widget.trial.record`) nor for several stimuli (`isi_widget.study`).
+What is measured is decided by the measures (`isi_widget.trial.measures`); what they share is in
+`isi_widget.trial.shared`. Not for the record (`isi_widget.trial.record`) nor for several stimuli
+(`isi_widget.study`).
 """
 
 from __future__ import annotations
 
 import platform
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
-from isi_widget.answer import Answer, Enumeration
-from isi_widget.attribution import AttentionShares, measure_attention
 from isi_widget.errors import InputError, OutOfMemory
-from isi_widget.running.stages import Cancel, Progress, Stages
+from isi_widget.running.stages import Cancel, Progress
 from isi_widget.stimulus import Stimulus
+from isi_widget.trial import measures as known
+from isi_widget.trial.measures.base import NEEDS, Measure
 from isi_widget.trial.record import Trial
-from isi_widget.trial.settings import MEASURES, Settings, names_of, settings_from, takes_settings
-from isi_widget.uncertainty import Uncertainty, uncertainty_of, uncertainty_of_enumeration
+from isi_widget.trial.settings import settings_from, takes_settings
+from isi_widget.trial.shared import OnText, Shared
+from isi_widget.uncertainty import Uncertainty
 from isi_widget.uncertainty.judge import Chosen, Entailment
-from isi_widget.uncertainty.judges import AUTO, choose
-from isi_widget.vlm.protocol import RESULTS, WAYS, VLMLike, check_vlm_like
+from isi_widget.uncertainty.judges import AUTO
+from isi_widget.vlm.protocol import RESULTS, WAYS, check_vlm_like
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from isi_widget.vlm import VLM, Prefill
+    from isi_widget.vlm import VLM
 
-#: Called during a run: on_text("answer", 0, text so far) and on_text("sample", row, text).
-OnText = Callable[[str, int, str], None]
+#: How `Shared` calls what a measure needs.
+_PARTS = {"prompt": "prefill", "answer": "answer", "attention": "answer", "samples": "samples"}
 
 
 @cache
@@ -47,33 +50,6 @@ def _versions() -> Mapping[str, str]:
     return found
 
 
-def choose_judge(
-    vlm: VLM,
-    entailment: Chosen | Entailment | str | Path | None = AUTO,
-    progress: Progress | None = None,
-    cancel: Cancel | None = None,
-) -> Chosen:
-    """The entailment model that would judge a VLM's answers, loaded.
-
-    As the stage "entailment" where it has to be loaded. Raises what `run_trial` raises for it.
-    """
-    from isi_widget.pretrained.machine import free_memory
-
-    def report(part: float, _: str) -> None:
-        if progress is not None:
-            progress("entailment", round(100 * part), 100)
-
-    scenes = vlm.is_embedded
-    return choose(entailment, scenes=scenes, free=free_memory, progress=report, cancel=cancel)
-
-
-def _sampling_steps(settings: Settings) -> int:
-    """Decoding steps of all batches of samples, at most."""
-    from isi_widget.vlm.decoding.loop import ROWS_AT_ONCE
-
-    return settings.max_new_tokens * -(-settings.samples // ROWS_AT_ONCE)
-
-
 def _check_inputs(vlm: object, stimulus: object) -> None:
     if not isinstance(stimulus, Stimulus):
         hint = " Call .stimulus() on the observation." if hasattr(stimulus, "stimulus") else ""
@@ -81,67 +57,166 @@ def _check_inputs(vlm: object, stimulus: object) -> None:
     check_vlm_like(vlm, "A trial needs")
 
 
-def _check_likelihood(vlm: VLMLike, settings: Settings) -> None:
-    """Refuse what would only be refused when all answers have been drawn, and paid for."""
-    sampled = "uncertainty" in settings.measures and settings.likelihood == "sampled"
-    if sampled and (reason := vlm.unavailable.get("sampled_logprobs")):
-        raise InputError(
-            f"likelihood='sampled' is not possible with {vlm.model_id}. {reason} Use likelihood='raw'."
-        )
-
-
-def _check_method(vlm: VLMLike, settings: Settings) -> None:
-    """Refuse to enumerate with a model that cannot."""
-    if "uncertainty" not in settings.measures or settings.method != "enumerated":
-        return
-    if reason := vlm.unavailable.get("enumeration"):
-        raise InputError(
-            f"method='enumerated' is not possible with {vlm.model_id}. {reason} Use method='sampled'."
-        )
-
-
-def _draw(
+@takes_settings()
+def run_trial(
     vlm: VLM,
-    shown: Stimulus | Prefill,
-    settings: Settings,
-    run: Stages,
-    on_text: OnText | None,
-    cancel: Cancel | None,
-) -> list[Answer] | Enumeration:
-    """The answers that the uncertainty is measured from: sampled ones, or all probable ones."""
-    on_answer = None if on_text is None else lambda row, answer: on_text("sample", row, answer.text)
-    if settings.method == "enumerated":
-        with run.stage("samples", 100):  # as far as the mass that was found
-            return vlm.enumerate_answers(
-                shown,
-                **settings.enumerating(),
-                on_answer=on_answer,
-                on_batch=lambda _, mass: run.report("samples", min(99, int(100 * mass / settings.mass)), 100),
-                cancel=cancel,
-            )
-    with run.stage("samples", _sampling_steps(settings)) as step:
-        return vlm.sample(shown, **settings.sampling(), on_token=step, on_answer=on_answer, cancel=cancel)
-
-
-def _uncertainty(
-    run: Stages,
-    answers: Sequence[Answer] | Enumeration,
     stimulus: Stimulus,
-    settings: Settings,
-    judge: Chosen,
-) -> Uncertainty:
-    with run.stage("clusters"):
-        if isinstance(answers, Enumeration):
-            return uncertainty_of_enumeration(
-                answers, stimulus.current_question, judge, **settings.comparing()
+    *,
+    measures: Sequence[str | Measure] | str | Measure | None = None,
+    of_measures: Mapping[str, Mapping[str, Any]] | None = None,
+    entailment: Chosen | Entailment | str | Path | None = AUTO,
+    progress: Progress | None = None,
+    on_text: OnText | None = None,
+    cancel: Cancel | None = None,
+    **settings: Any,
+) -> Trial:
+    """Show one stimulus to one VLM and keep everything that comes out.
+
+    The prompt is read once (one prefill); answer, samples and yes/no probabilities go on from there, and the
+    attention is that of the very answer that is shown.
+
+    Parameters
+    ----------
+    vlm
+        The model.
+    stimulus
+        What it is shown.
+    measures
+        What is measured: names ("answer", "uncertainty", "attention", "yes_no", or of a registered measure)
+        and `Measure` objects. None: all that this VLM can give, and the trial's `notes` say what it cannot.
+    of_measures
+        Settings of registered measures, by the names of both; of a measure that is given as an object, its
+        own settings are taken.
+    entailment
+        The model that compares the meanings: "auto" (the embedded one for the embedded VLM; for any other
+        the best of `isi.entailment_models()` that is on the disk and fits, else rules of wording and a
+        caveat), a hub name, which is downloaded, a folder, "embedded", "rules", or a loaded
+        `EntailmentModel`.
+    progress
+        Called as progress(stage, done, total), stages in the order entailment (where its model has to be
+        loaded), prompt, answer, attention, samples, clusters.
+    on_text
+        Called as on_text("answer", 0, text so far) after each token of the shown answer, and as
+        on_text("sample", row, text) when a sampled answer ends.
+    cancel
+        Polled between tokens and stages; once it returns True, `Cancelled` is raised.
+    settings
+        The fields of `Settings`: samples, temperature, seed, ...
+
+    Raises
+    ------
+    InputError
+        A setting is out of range, a named measure is not known or not available from this VLM, or stimulus
+        or vlm is something else.
+    OutOfMemory
+        Not even the answer fits. If only a later measure does not, the trial keeps the rest and its `notes`
+        say so.
+    Cancelled
+        `cancel` returned True.
+    """
+    _check_inputs(vlm, stimulus)
+    asked = _asked(vlm, measures, of_measures or {})
+    own = {measure.name: measure.own_settings for measure in asked if measure.own_settings}
+    chosen = settings_from(run_trial, settings, [measure.name for measure in asked], own)
+    planned = _planned(asked)
+    shared = Shared(
+        vlm,
+        stimulus,
+        chosen,
+        frozenset(need for measure in planned for need in measure.needs),
+        entailment=entailment,
+        progress=progress,
+        on_text=on_text,
+        cancel=cancel,
+    )
+    for measure in planned:
+        measure.check(vlm, chosen)
+    for measure in planned:
+        measure.prepare(shared)
+    results: dict[str, Any] = {}
+    after: list[Measure] = []
+    with vlm.lock:  # some families keep state on the model between prefill and decoding
+        vlm.take_remarks()  # those of earlier runs
+        for measure in planned:
+            try:
+                for need in sorted(measure.needs, key=NEEDS.index):
+                    getattr(shared, _PARTS[need])
+                if measure.uses_model:
+                    results[measure.name] = _run(measure, shared)
+                else:
+                    after.append(measure)
+            except OutOfMemory as error:
+                if not shared.made("answer"):
+                    raise
+                shared.note(f"The {measure.title.lower()} was not measured: {error}")  # the rest is kept
+        model = vlm.info()
+        if measures is None:  # asked at the end: what a server tells is known when it has answered
+            shared.notes[:0] = _missing(vlm)
+        shared.notes += vlm.take_remarks()
+    for measure in after:
+        results[measure.name] = _run(measure, shared)
+    shared.stages.check()
+    listed = [name for name in (*known.measures(), *results) if results.get(name) is not None]
+    return Trial(
+        stimulus,
+        {name: results[name] for name in dict.fromkeys(listed)},
+        model,
+        chosen,
+        seconds=shared.stages.total(),
+        versions=dict(_versions()),
+        created=datetime.now(UTC).isoformat(timespec="milliseconds"),
+        notes=tuple(shared.notes),
+    )
+
+
+def _run(measure: Measure, shared: Shared) -> Any:
+    """Run a measure; what it raises says which one it was, where it is not of this package."""
+    try:
+        return measure.run(shared)
+    except Exception as error:
+        if measure not in known.OWN:
+            error.add_note(f"in the measure {measure.name!r}")
+        raise
+
+
+def _asked(
+    vlm: VLM,
+    measures: Sequence[str | Measure] | str | Measure | None,
+    own: Mapping[str, Mapping[str, Any]],
+) -> list[Measure]:
+    """Return the measures to run. One that was asked for is not left out silently: `InputError`."""
+    if measures is None:
+        every = known.resolve(known.by_default(), own)
+        return [measure for measure in every if not measure.unavailable(vlm)]
+    asked = known.resolve(measures, own)
+    for measure in asked:
+        if reason := measure.unavailable(vlm):
+            raise InputError(
+                f"{measure.name!r} is not available from {vlm.model_id}: {reason} Leave it out of "
+                "measures=..."
             )
-        return uncertainty_of(
-            answers,
-            stimulus.current_question,
-            judge,
-            likelihood=settings.likelihood,
-            **settings.comparing(),
-        )
+    return asked
+
+
+def _planned(asked: Sequence[Measure]) -> list[Measure]:
+    """Return the measures in the order in which they run, with those that come with an answer."""
+    planned = {measure.name: measure for measure in asked}
+    if any("answer" in measure.needs for measure in asked):
+        for measure in known.measures().values():
+            if measure.with_answer:
+                planned.setdefault(measure.name, measure)
+
+    def last(measure: Measure) -> int:
+        return max((NEEDS.index(need) for need in measure.needs), default=0)
+
+    return sorted(planned.values(), key=last)
+
+
+def _missing(vlm: VLM) -> Iterator[str]:
+    """Yield a sentence or two for each thing that this VLM cannot give, with the reason."""
+    for name, reason in vlm.unavailable.items():
+        if name not in WAYS:
+            yield f"Not available: {RESULTS.get(name, name)}. {reason}"
 
 
 @takes_settings("do_sample", "num_beams")
@@ -162,193 +237,16 @@ def measure_uncertainty(
     """
     chosen = settings_from(measure_uncertainty, settings, ("uncertainty",))
     _check_inputs(vlm, stimulus)
-    _check_likelihood(vlm, chosen)
-    _check_method(vlm, chosen)
-    run = Stages(progress, cancel)
-    judge = choose_judge(vlm, entailment, progress, cancel)
-    sampled = _draw(vlm, stimulus, chosen, run, None, cancel)
-    answers, note = _answered(sampled)
-    if not answers:
-        raise InputError(note)
-    if note:
+    (measure,) = known.resolve("uncertainty", {})
+    measure.check(vlm, chosen)
+    needs = frozenset(measure.needs)
+    shared = Shared(vlm, stimulus, chosen, needs, entailment=entailment, progress=progress, cancel=cancel)
+    measure.prepare(shared)
+    with vlm.lock:
+        shared.samples  # noqa: B018  (a cached property)
+    found: Uncertainty | None = measure.run(shared)
+    if found is None:
+        raise InputError(shared.notes[-1])
+    for note in shared.notes:
         warnings.warn(note, stacklevel=2)
-    return _uncertainty(run, answers, stimulus, chosen, judge)
-
-
-@takes_settings()
-def run_trial(
-    vlm: VLM,
-    stimulus: Stimulus,
-    *,
-    measures: Sequence[str] | None = None,
-    entailment: Chosen | Entailment | str | Path | None = AUTO,
-    progress: Progress | None = None,
-    on_text: OnText | None = None,
-    cancel: Cancel | None = None,
-    **settings: Any,
-) -> Trial:
-    """Show one stimulus to one VLM and keep everything that comes out.
-
-    The prompt is read once (one prefill); answer, samples and yes/no probabilities go on from there, and the
-    attention is that of the very answer that is shown.
-
-    measures names what is measured; None: all that this VLM can give, and the trial's `notes` say what it
-    cannot. settings are the fields of `Settings` (samples, temperature, seed, ...). entailment says which
-    model compares the meanings: "auto" (the embedded one for the embedded VLM; for any other the best of
-    `isi.entailment_models()` that is on the disk and fits, else rules of wording and a caveat), a hub name,
-    which is downloaded, a folder, "embedded", "rules", or a loaded `EntailmentModel`. progress is called as
-    progress(stage, done, total), stages in the order entailment (where its model has to be loaded),
-    prompt, answer, attention, samples, clusters. on_text
-    is called as on_text("answer", 0, text so far) after each token of the shown answer, and as
-    on_text("sample", row, text) when a sampled answer ends. cancel is polled between tokens and stages; once
-    it returns True, `Cancelled` is raised. `InputError`: a setting is out of range, a named measure is not
-    available from this VLM, or stimulus or vlm is something else. `OutOfMemory` where not even the answer
-    fits; if only the samples do not, the trial keeps the answer and its `notes` say so.
-    """
-    _check_inputs(vlm, stimulus)
-    chosen = settings_from(run_trial, settings, _available(vlm, measures))
-    _check_likelihood(vlm, chosen)
-    _check_method(vlm, chosen)
-    # Loaded before the model runs: a wrong name must not cost minutes of sampling.
-    run = Stages(progress, cancel)
-    judge = choose_judge(vlm, entailment, progress, cancel) if "uncertainty" in chosen.measures else None
-    attend = "attention" in chosen.measures
-    answer: Answer | None = None
-    yes_no: Mapping[str, float] | None = None
-    sampled: list[Answer] | Enumeration = []
-    notes: tuple[str, ...] = ()
-    attention: AttentionShares | None = None
-    with vlm.lock:  # some families keep state on the model between prefill and decoding
-        vlm.take_remarks()  # those of earlier runs
-        with run.stage("prompt"):
-            prefill = vlm.prefill(stimulus, attention=attend)
-        if attend or "answer" in chosen.measures:
-            with run.stage("answer", chosen.max_new_tokens) as step:
-                yes_no = _yes_no(vlm, prefill, cancel)
-                answer = vlm.answer(
-                    prefill,
-                    **_answering(chosen),
-                    attention=attend,
-                    on_token=step if on_text is None else _told(step, on_text),
-                    cancel=cancel,
-                )
-                if answer.reasoning:  # the first token was not the answer's
-                    yes_no = None
-                if answer.missing:
-                    notes = (f"The answer is not judged: {answer.missing}",)
-        if attend and answer is not None and answer.token_ids:  # an empty answer has no row of attention
-            with run.stage("attention"):
-                attention = measure_attention(vlm, prefill, answer)
-        if "uncertainty" in chosen.measures:
-            try:
-                sampled = _draw(vlm, prefill, chosen, run, on_text, cancel)
-            except OutOfMemory as error:
-                if answer is None:
-                    raise
-                notes = (
-                    *notes,
-                    f"The uncertainty was not measured: {error}",
-                )  # what is there is not thrown away
-        model = vlm.info()
-        if measures is None:  # asked at the end: what a server tells is known when it has answered
-            notes = (*_missing(vlm), *notes)
-        notes = (*notes, *vlm.take_remarks())
-    drawn, note = _answered(sampled)
-    if note:
-        notes = (*notes, note)
-    uncertainty = _uncertainty(run, drawn, stimulus, chosen, judge) if drawn and judge else None
-    run.check()
-    created = datetime.now(UTC).isoformat(timespec="milliseconds")
-    return Trial(
-        stimulus,
-        _plain(answer),
-        uncertainty,
-        attention,
-        model,
-        chosen,
-        yes_no,
-        run.total(),
-        dict(_versions()),
-        created,
-        notes,
-    )
-
-
-def _answered(sampled: Sequence[Answer] | Enumeration) -> tuple[list[Answer] | Enumeration, str]:
-    """The samples that hold an answer, and a sentence about the others, if any."""
-    if isinstance(sampled, Enumeration):
-        if sampled.answers:
-            return sampled, ""
-        return [], (
-            f"The uncertainty was not measured: {sampled.prefixes} beginnings of answers were looked at, and "
-            "no answer ended there. Raise budget, or use method='sampled'."
-        )
-    answers = [answer for answer in sampled if not answer.missing]
-    lost = [answer.missing for answer in sampled if answer.missing]
-    if not lost:
-        return answers, ""
-    if not answers:
-        return answers, f"The uncertainty was not measured, as no sample holds an answer. {lost[0]}"
-    return answers, (
-        f"{len(lost)} of {len(sampled)} samples hold no answer and are left out of the uncertainty: that of "
-        f"answers that take longer may differ. {lost[0]}"
-    )
-
-
-def _available(vlm: VLM, measures: Sequence[str] | None) -> tuple[str, ...]:
-    """The measures to run. One that was asked for by name is not left out silently: `InputError`."""
-    missing = vlm.unavailable
-    if measures is not None:
-        names = names_of(measures)
-        for name in names:
-            if name in missing:
-                raise InputError(
-                    f"{name!r} is not available from {vlm.model_id}: {missing[name]} Leave it out of "
-                    "measures=..."
-                )
-        return names
-    return tuple(name for name in MEASURES if name not in missing)
-
-
-def _missing(vlm: VLM) -> Iterator[str]:
-    """A sentence or two for each thing that this VLM cannot give, with the reason."""
-    for name, reason in vlm.unavailable.items():
-        if name not in WAYS:
-            yield f"Not available: {RESULTS.get(name, name)}. {reason}"
-
-
-def _told(step: Callable[..., None] | None, on_text: OnText) -> Callable[[int, str, float], None]:
-    """A token callback that counts the step and tells the text so far."""
-    text = ""
-
-    def on_token(row: int, piece: str, logprob: float) -> None:
-        nonlocal text
-        text += piece
-        if step is not None:
-            step(row)
-        on_text("answer", row, text)
-
-    return on_token
-
-
-def _yes_no(vlm: VLM, prefill: Prefill, cancel: Cancel | None) -> Mapping[str, float] | None:
-    try:
-        return vlm.yes_no(prefill, cancel=cancel)
-    except InputError:  # no single-token yes or no, or a server that tells no probabilities
-        return None
-
-
-def _plain(answer: Answer | None) -> Answer | None:
-    """The answer without the attention that was recorded with it: the trial keeps that as `attention`."""
-    return None if answer is None else Answer.from_dict(answer.to_dict())
-
-
-def _answering(settings: Settings) -> dict[str, Any]:
-    """The keyword arguments of `VLM.answer`."""
-    arguments: dict[str, Any] = {"max_new_tokens": settings.max_new_tokens, "num_beams": settings.num_beams}
-    if settings.do_sample:
-        arguments |= {
-            "do_sample": True,
-            **{name: getattr(settings, name) for name in ("temperature", "top_k", "top_p", "seed")},
-        }
-    return arguments
+    return found

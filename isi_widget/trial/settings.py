@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 
 from isi_widget import checks
@@ -40,8 +40,10 @@ class Settings:
     Attributes
     ----------
     measures
-        Names of the measures: "answer", "uncertainty", "attention", in this order. Attention includes its
-        answer.
+        Names of the measures: "answer", "uncertainty", "attention", in this order, then others. Attention
+        includes its answer.
+    of_measures
+        Settings of measures that have settings of their own, by the names of both.
     """
 
     measures: tuple[str, ...] = MEASURES
@@ -95,16 +97,18 @@ class Settings:
     )
     mass: float = setting(of.MASS)
     budget: int = setting(of.BUDGET)
+    of_measures: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         names = names_of(self.measures)
-        unknown = [name for name in names if name not in MEASURES]
-        if unknown or not names:
+        wrong = [name for name in names if not isinstance(name, str) or not name.isidentifier()]
+        if wrong or not names:
             raise InputError(
                 f"measures must name at least one of {', '.join(MEASURES)}; "
-                f"got {', '.join(map(repr, unknown)) or 'none'}."
+                f"got {', '.join(map(repr, wrong)) or 'none'}."
             )
-        object.__setattr__(self, "measures", tuple(name for name in MEASURES if name in names))
+        listed = dict.fromkeys([*(name for name in MEASURES if name in names), *names])
+        object.__setattr__(self, "measures", tuple(listed))
         for name, described in settings_of(Settings).items():
             object.__setattr__(self, name, described.check(name, getattr(self, name)))
         if self.do_sample and self.num_beams > 1:
@@ -191,7 +195,10 @@ def takes_settings(*leave_out: str) -> Callable[[_F], _F]:
 
 
 def settings_from(
-    function: Callable[..., Any], given: Mapping[str, Any], measures: Any = MEASURES
+    function: Callable[..., Any],
+    given: Mapping[str, Any],
+    measures: Any = MEASURES,
+    of_measures: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Settings:
     """Return the settings that a function with `takes_settings` was called with.
 
@@ -209,4 +216,4 @@ def settings_from(
             raise TypeError(
                 f"{function.__name__}() has no argument {name!r}{now}. Its settings are: {', '.join(known)}."
             )
-    return Settings(measures, **given)
+    return Settings(measures, **given, of_measures=of_measures or {})

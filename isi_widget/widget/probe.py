@@ -208,7 +208,7 @@ class Probe(InputTwins, TrialTwins):
         """
         if trial is None:
             stimulus = self._current()
-            found = Trial(stimulus, None, None, None, self.model, Settings(**self.settings))
+            found = Trial(stimulus, {}, self.model, Settings(**self.settings))
         else:
             found = self._trial(self._history.number(trial))
         observation = self._editor.expression(found.stimulus)

@@ -13,7 +13,7 @@ from looking import bring_axe, look_at, resize, settle
 from playwright.sync_api import expect
 
 from isi_widget import Trial
-from isi_widget.report.pdf import open_report
+from isi_widget.trial.reports import open_report
 
 
 @pytest.fixture

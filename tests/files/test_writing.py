@@ -27,7 +27,7 @@ PACKAGE = Path(isi.__file__).parent
 @pytest.fixture
 def trial() -> Trial:
     stimulus = isi.Stimulus(np.full((8, 9, 3), 200, np.uint8), "Is there a star?")
-    return Trial(stimulus, None, None, None, {"name": "a"}, Settings())
+    return Trial(stimulus, {}, {"name": "a"}, Settings())
 
 
 def names(folder: Path) -> list[str]:

@@ -24,7 +24,7 @@ def hostile():
 
 @pytest.fixture
 def bare(trial):
-    return dataclasses.replace(trial, answer=None, uncertainty=None, attention=None, yes_no=None)
+    return trial.with_results(answer=None, uncertainty=None, attention=None, yes_no=None)
 
 
 @pytest.fixture

@@ -42,9 +42,12 @@ def make_trial(
     counts = {"image": 64, "context": 4, "question": 6, "other": 5}
     return Trial(
         stimulus,
-        make_answer(texts[0], -0.25, -0.75),
-        uncertainty_of(answers, question, SameText(), seed=1),
-        AttentionShares(mass, counts, ("a", "b")),
+        {
+            "answer": make_answer(texts[0], -0.25, -0.75),
+            "yes_no": {"yes": 0.7, "no": 0.2, "rest": 0.1},
+            "uncertainty": uncertainty_of(answers, question, SameText(), seed=1),
+            "attention": AttentionShares(mass, counts, ("a", "b")),
+        },
         {
             "name": "embedded",
             "family": "LLaVA-1.5",
@@ -53,7 +56,6 @@ def make_trial(
             "note": "Scenes only.",
         },
         Settings(samples=len(texts), seed=7),
-        {"yes": 0.7, "no": 0.2, "rest": 0.1},
         {"prompt": 0.1, "total": 0.4},
         {"python": "3.11"},
         "2026-01-01T00:00:00.000+00:00",
@@ -66,10 +68,10 @@ def make_silent_trial(texts=("No.", "Yes.", "No.", "Maybe.")):
     answers = [Answer(text, (-1,), (text,), (math.nan,)) for text in texts]
     return dataclasses.replace(
         made,
-        answer=answers[0],
-        uncertainty=uncertainty_of(answers, "Is there a star?", SameText(), seed=1),
-        attention=None,
-        yes_no=None,
+        results={
+            "answer": answers[0],
+            "uncertainty": uncertainty_of(answers, "Is there a star?", SameText(), seed=1),
+        },
         settings=Settings(("answer", "uncertainty"), samples=len(texts)),
         notes=("Not available: attention. A server shows only text.",),
     )

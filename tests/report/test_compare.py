@@ -157,7 +157,7 @@ def test_an_entropy_is_marked_only_if_its_interval_lies_apart(trial):
         uncertainty = dataclasses.replace(
             trial.uncertainty, intervals=intervals, semantic_entropy=(low + high) / 2
         )
-        return dataclasses.replace(trial, uncertainty=uncertainty)
+        return trial.with_results(uncertainty=uncertainty)
 
     first = with_interval(0.2, 0.4)
     assert marks(Comparison((first, with_interval(0.3, 0.5)), ("a", "b"))) == []

@@ -233,7 +233,7 @@ def test_a_changed_record_is_refused_or_shown(kind: str) -> None:
 def test_an_odd_probability_of_an_answer_is_refused_or_shown(name: str, number: float) -> None:
     make, read, show, _ = KINDS["trial"]
     record = copy.deepcopy(make().to_dict())
-    for answer in record["uncertainty"]["answers"]:
+    for answer in record["results"]["uncertainty"]["answers"]:
         answer["sampled_logprobs"] = answer["logprobs"]
         answer["end_logprob"] = answer["sampled_end_logprob"] = -0.1 if answer["finished"] else None
         answer[name] = [number] * len(answer["logprobs"]) if name.endswith("s") else number
@@ -300,7 +300,7 @@ def test_what_is_attached_is_checked(content: bytes, words: str) -> None:
 
 def test_a_report_cannot_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     from isi_widget.files import records
-    from isi_widget.report.pdf import document as pdf
+    from isi_widget.trial import reports as pdf
 
     text = json.dumps(_trial().to_dict()).encode()
     several = with_attachments(trial_01=text, trial_02=text, trial_03=text)
@@ -340,7 +340,7 @@ def test_a_damaged_file_is_one_input_error(text: str, tmp_path: Any) -> None:
 
 def test_halves_of_characters_are_repaired() -> None:
     record = json.loads(json.dumps(_trial().to_dict()))
-    record["answer"]["text"] = "a\ud83d"
+    record["results"]["answer"]["text"] = "a\ud83d"
     record["notes"] = ["\ud83d\ude00", "\udc00"]
     trial = Trial.from_dict(record)
     assert trial.answer is not None and trial.answer.text == "a\ufffd"

@@ -27,12 +27,13 @@ import isi_widget as isi
 from isi_widget.errors import InputError
 from isi_widget.report import fonts
 from isi_widget.report.pdf import fonts as pdf_fonts
-from isi_widget.report.pdf import open_report, report
+from isi_widget.report.pdf import report
 from isi_widget.report.pdf.sheet import BOTTOM, MARGIN, MARK
-from isi_widget.report.pdf.words import GRAPH, SETTINGS
 from isi_widget.report.style import SEGMENT_COLORS
 from isi_widget.study.compare import Comparison
-from isi_widget.trial.terms import ATTENTION_CAVEAT, ENTROPIES
+from isi_widget.trial.measures.attention import ATTENTION_CAVEAT
+from isi_widget.trial.measures.uncertainty_terms import ENTROPIES, GRAPH
+from isi_widget.trial.reports import open_report
 from isi_widget.uncertainty.lexical import WITHOUT_CLUSTERS
 
 HEBREW = "האם יש כוכב אדום בתמונה?"
@@ -193,17 +194,17 @@ def test_every_number_stands_there_with_its_name_unit_interval_and_definition():
     assert f"{attention['modality_dominance_index']:.3f}" in text and squeezed(ATTENTION_CAVEAT) in text
     for name, share in trial.yes_no.items():
         assert f"p({name})" in text and f"{share:.3f}" in text
-    for name, value in trial.settings.to_dict().items():
-        shown = ", ".join(value) if isinstance(value, list | tuple) else str(value)
-        assert squeezed(f"{name}{shown}{SETTINGS[name]}") in text
+    for item in isi.Settings.schema():
+        value = getattr(trial.settings, item["name"])
+        assert squeezed(f"{item['name']}{value}{item['help']}") in text
+    assert squeezed("measuresanswer, uncertainty, attention") in text
     for part in ("LLaVA-1.5", "float32", "Scenes only.", "python 3.11", "total 0.400", trial.stimulus.key):
         assert squeezed(part) in text
     assert "truthYes" in text and "\N{CHECK MARK}right" in text and "contextAstar." in text
 
 
-def test_measures_and_settings_are_all_known_by_words():
+def test_measures_of_the_graph_are_all_known_by_words():
     assert {measure.name: measure.unit for measure in GRAPH} == dict(WITHOUT_CLUSTERS)
-    assert set(SETTINGS) == set(isi.Settings().to_dict())
     assert all(measure.definition.endswith(".") for measure in GRAPH)
 
 
@@ -216,7 +217,7 @@ def test_the_code_is_complete_however_long():
 
 def test_a_token_has_its_probability_and_a_shade_of_it():
     answer = make_answer("Yes", math.log(0.9), math.log(0.25), -math.inf)
-    data = report(dataclasses.replace(make_trial(), answer=answer))
+    data = report(make_trial().with_results(answer=answer))
     assert all(text in body_of(data) for text in ("t00.900", "t10.250", "t20.000", "3tokens"))
     assert "likeliestothertoken" not in body_of(data)
     first = boxes(read(data).pages[0], "#C2C2C2")  # 0.08 + 0.42 x 0.9 of #7A7A7A on white
@@ -228,7 +229,7 @@ def test_a_token_has_its_likeliest_alternative_below():
         make_answer("Yes", -0.1, -0.2),
         alternatives=(((" No", math.log(0.25)), ("x", -9.0)), (("", math.log(0.125)),)),
     )
-    text = body_of(report(dataclasses.replace(make_trial(), answer=answer)))
+    text = body_of(report(make_trial().with_results(answer=answer)))
     assert "t00.905\N{OPEN BOX}No0.250" in text and "t10.819end0.125" in text
 
 
@@ -320,7 +321,7 @@ def test_marks_are_where_a_trial_differs_from_the_first(trial):
         return boxes(read(report(trials)).pages[0], MARK)
 
     assert marked(trial, make_trial()) == []
-    page = read(report([trial, dataclasses.replace(trial, answer=make_answer("No.", -0.1))])).pages[0]
+    page = read(report([trial, trial.with_results(answer=make_answer("No.", -0.1))])).pages[0]
     (box,) = boxes(page, MARK)
     texts = {}
     page.extract_text(visitor_text=lambda text, _, matrix, *__: texts.setdefault(text.strip(), matrix))
@@ -612,8 +613,8 @@ def test_a_damaged_report_is_an_error_or_still_right(trial, at):
 def test_the_package_is_called_and_nothing_is_imported_before():
     code = (
         "import sys, isi_widget as isi; assert not {'fpdf', 'pypdf', 'matplotlib'} & set(sys.modules)\n"
-        "import isi_widget.trial.view\n"
-        "assert callable(isi.report) and isi.report.view is isi_widget.trial.view\n"
+        "import isi_widget.report.html\n"
+        "assert callable(isi.report) and isi.report.html is isi_widget.report.html\n"
         "try: isi.report([])\n"
         "except isi.InputError: print('asked')"
     ).replace("import sys, isi_widget as isi", "import sys, isi_widget, isi_widget as isi")
@@ -628,4 +629,4 @@ def test_definitions_of_several_trials_stand_once():
     assert {definition: text.count(definition) for definition in definitions} == definitions
     assert text.count("Samesettingsandseed") == 1 and text.count("prepend_question") == 1
     mixed = report([make_trial(), make_silent_trial()])  # the same model, other settings
-    assert body_of(mixed).count(squeezed(SETTINGS["prepend_question"])) == 2
+    assert body_of(mixed).count(squeezed("prepend_questionTrue")) == 2

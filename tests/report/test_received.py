@@ -41,7 +41,7 @@ HOSTILE: list[Any] = [
 
 def made(model: dict[str, Any]) -> Trial:
     stimulus = isi.Stimulus(np.full((8, 9, 3), 200, np.uint8), "Is there a star?")
-    return Trial(stimulus, None, None, None, model, Settings())
+    return Trial(stimulus, {}, model, Settings())
 
 
 def received(model: dict[str, Any]) -> Trial:
@@ -173,5 +173,5 @@ def test_calls() -> None:
 
 def test_the_longest_texts_are_code() -> None:
     stimulus = isi.Stimulus(np.full((8, 9, 3), 200, np.uint8), "q" * 100_000, "\u202e" * 100_000)
-    trial = Trial(stimulus, None, None, None, {"name": "a"}, Settings())
+    trial = Trial(stimulus, {}, {"name": "a"}, Settings())
     assert "q" * 100_000 in trial.code() and trial.view()["code"] == trial.code()

@@ -16,7 +16,7 @@ from isi_widget.report.pdf import charts as pdf_charts
 from isi_widget.report.pdf import results as pdf_results
 from isi_widget.stimulus import Arrow, Box
 from isi_widget.study.compare import Comparison
-from isi_widget.trial import terms
+from isi_widget.trial.measures import uncertainty_terms as terms
 
 matplotlib.use("Agg")
 
@@ -106,7 +106,7 @@ def test_what_is_beyond_the_end_has_an_arrow(value, high, beyond):
     axis = figure.subplots()
     from isi_widget.report.charts import _draw_interval
 
-    _draw_interval(axis, 0, {"value": value, "low": low, "high": high})
+    _draw_interval(axis, 0, {"value": value, "low": low, "high": high}, terms.SCALES["nats"])
     assert (">" in [line.get_marker() for line in axis.lines]) is beyond
 
 
@@ -138,8 +138,8 @@ def test_a_picture_that_was_drawn_on_is_judged_by_the_originals_truth(operations
 
 
 def test_static_compare_marks_probabilities_that_differ(trials):
-    other = dataclasses.replace(trials[0], yes_no={"yes": 0.2, "no": 0.7, "rest": 0.1})
-    near = dataclasses.replace(trials[0], yes_no={"yes": 0.69, "no": 0.21, "rest": 0.1})
+    other = trials[0].with_results(yes_no={"yes": 0.2, "no": 0.7, "rest": 0.1})
+    near = trials[0].with_results(yes_no={"yes": 0.69, "no": 0.21, "rest": 0.1})
     page = comparison_html(Comparison((trials[0], other, near), ("a", "b", "c")))
     (row,) = re.findall(r"<tr[^>]*><th[^>]*>p\(yes\), p\(no\).*?</tr>", page)
     assert [("<mark" in cell) for cell in re.findall(r"<td.*?</td>", row)] == [False, True, False]

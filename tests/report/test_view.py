@@ -10,7 +10,7 @@ import pytest
 from made_trials import SameText, make_answer, make_trial
 
 from isi_widget.report.style import SEGMENT_COLORS
-from isi_widget.trial.view import clusters_of
+from isi_widget.trial.measures.uncertainty_view import clusters_of
 from isi_widget.uncertainty import uncertainty_of
 
 
@@ -110,7 +110,7 @@ def test_what_was_not_run_is_null(bare):
 def test_numbers_that_json_does_not_have_are_null(trial):
     answer = dataclasses.replace(trial.answer, logprobs=(-math.inf, -0.75))
     uncertainty = dataclasses.replace(trial.uncertainty, predictive_entropy=math.inf)
-    view = dataclasses.replace(trial, answer=answer, uncertainty=uncertainty).view()
+    view = trial.with_results(answer=answer, uncertainty=uncertainty).view()
     assert view["answer"]["tokens"][0]["logprob"] is None
     assert view["uncertainty"]["entropies"][3]["value"] is None
     json.dumps(view, allow_nan=False)
@@ -151,7 +151,7 @@ def test_without_likelihoods_nothing_is_shown_as_zero(silent):
 
 def test_infinite_is_not_unknown(trial):
     uncertainty = dataclasses.replace(trial.uncertainty, predictive_entropy=math.inf)
-    entropies = dataclasses.replace(trial, uncertainty=uncertainty).view()["uncertainty"]["entropies"]
+    entropies = trial.with_results(uncertainty=uncertainty).view()["uncertainty"]["entropies"]
     assert [entropy["missing"] for entropy in entropies] == ["", "", "", "infinite", ""]
 
 

@@ -93,7 +93,7 @@ def test_a_stimulus_of_halves():
 def test_records_that_hold_halves_are_read():
     trial = run_trial(isi.load_vlm(), datasets.scenes()[0].stimulus(), measures=("answer",))
     record = json.loads(json.dumps(trial.to_dict()))
-    record["answer"]["text"] += HALF
+    record["results"]["answer"]["text"] += HALF
     record["notes"] = [HALF]
     record["stimulus"]["question"] += HALF
     found = Trial.from_dict(record)

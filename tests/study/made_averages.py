@@ -86,12 +86,14 @@ def make_trial(texts=("Yes.", "Yes.", "No.", "Maybe."), *, model=None, entailmen
     counts = {"image": 64, "context": 4, "question": 6, "other": 5}
     return Trial(
         stimulus,
-        make_answer("Yes.", -0.25, -0.75),
-        uncertainty_of(answers, "Is there a star?", entailment or SameText()),
-        AttentionShares(mass, counts, ("a", "b")),
+        {
+            "answer": make_answer("Yes.", -0.25, -0.75),
+            "yes_no": {"yes": 0.7, "no": 0.2, "rest": 0.1},
+            "uncertainty": uncertainty_of(answers, "Is there a star?", entailment or SameText()),
+            "attention": AttentionShares(mass, counts, ("a", "b")),
+        },
         INFO if model is None else model,
         Settings(**{"samples": len(texts), **settings}),
-        {"yes": 0.7, "no": 0.2, "rest": 0.1},
         {"total": 0.4},
         {"python": "3.11"},
         "2026-01-01T00:00:00.000+00:00",
@@ -104,9 +106,7 @@ def make_silent_trial(texts=("No.", "Yes.", "No.", "Maybe.")):
     made = make_trial(texts)
     return Trial(
         made.stimulus,
-        answers[0],
-        uncertainty_of(answers, "Is there a star?", SameText()),
-        None,
+        {"answer": answers[0], "uncertainty": uncertainty_of(answers, "Is there a star?", SameText())},
         made.model,
         made.settings,
         created=made.created,

@@ -199,7 +199,7 @@ def test_a_context_that_no_observation_had_is_said():
     assert told_of(make_trial(), plain)["note"].endswith(
         "; this trial has a context, no observation there has one."
     )
-    bare = dataclasses.replace(make_trial(), attention=None)
+    bare = make_trial().with_results(attention=None)
     assert "context" not in told_of(bare, plain)["note"]
 
 
@@ -211,7 +211,7 @@ def test_what_a_trial_or_a_data_set_lacks_is_none():
     silent = told_of(make_silent_trial(), make_averages())
     none = {name for name in MEASURES if silent[name] is None}
     assert none == {*WEIGHTED, *ATTENTION}
-    answered = dataclasses.replace(make_trial(), uncertainty=None)
+    answered = make_trial().with_results(uncertainty=None)
     told = tell(make_averages(), answered.view())
     assert {name for name in MEASURES if told[name] is None} == SAMPLED
     empty = make_averages(make_row(math.nan, attention_image=math.nan, clusters=math.nan))
@@ -223,7 +223,7 @@ def test_what_a_trial_or_a_data_set_lacks_is_none():
 def test_infinite_values_stand_above_all_finite_ones():
     trial = make_trial()
     endless = dataclasses.replace(trial.uncertainty, predictive_entropy=math.inf)
-    told = told_of(dataclasses.replace(trial, uncertainty=endless), make_averages())
+    told = told_of(trial.with_results(uncertainty=endless), make_averages())
     assert told["predictive_entropy"] == {"mean": 0.75, "percentile": 100.0}
     made = make_averages(make_row(predictive_entropy=math.inf), make_row())
     told = told_of(trial, made)
@@ -239,4 +239,4 @@ def test_a_trial_finds_the_averages_of_its_model_by_itself():
     assert for_trial(make_trial(model={**INFO, "fingerprint": "0" * 16})) is None
     judged = make_trial(entailment=load_entailment())
     assert "entailment embedded (not same text)" in for_trial(judged)["note"]
-    assert for_trial(dataclasses.replace(trial, uncertainty=None))["attention_absolute"] is not None
+    assert for_trial(trial.with_results(uncertainty=None))["attention_absolute"] is not None

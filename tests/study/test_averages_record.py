@@ -135,7 +135,7 @@ def test_what_a_model_does_not_tell_is_nan_not_zero():
 def test_an_empty_answer_has_no_probability_and_no_truth_no_verdict():
     trial = make_trial()
     empty = dataclasses.replace(trial.answer, text="", token_ids=(), tokens=(), logprobs=())
-    silent = dataclasses.replace(trial, answer=empty, attention=None)
+    silent = trial.with_results(answer=empty, attention=None)
     assert math.isnan(Row.of(silent, "a", None).answer_probability)
     free = dataclasses.replace(trial, stimulus=dataclasses.replace(trial.stimulus, true_answer=None))
     row = Row.of(free, "a", None)
@@ -151,7 +151,7 @@ def test_cut_answers_and_the_longest_one_are_counted():
     )
     sampled = dataclasses.replace(trial.uncertainty, answers=(long, cut, cut, trial.uncertainty.answers[3]))
     shown = dataclasses.replace(trial.answer, finished=False)
-    row = Row.of(dataclasses.replace(trial, uncertainty=sampled, answer=shown), "a", None)
+    row = Row.of(trial.with_results(uncertainty=sampled, answer=shown), "a", None)
     assert (row.tokens, row.cut) == (9, 3)
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import pytest
 from huggingface_hub import constants
 
@@ -36,7 +34,7 @@ def _nothing_on_the_disk(tmp_path, monkeypatch):
 def doubted(trial):
     """A trial whose meanings were compared by rules, which left something open."""
     answers = [Answer(text, (1,), ("t",), (-0.5,)) for text in ("cat", "A cat.", "a feline", "dog")]
-    return dataclasses.replace(trial, uncertainty=uncertainty_of(answers, "What is it?", RuleJudge()))
+    return trial.with_results(uncertainty=uncertainty_of(answers, "What is it?", RuleJudge()))
 
 
 def test_the_embedded_vlm_is_judged_by_the_embedded_model(vlm, stimulus):

@@ -52,12 +52,13 @@ def trials(draw):
     )
     return Trial(
         shown,
-        draw(st.none() | answers),
-        None,
-        draw(st.none() | attentions()),
+        {
+            "answer": draw(st.none() | answers),
+            "attention": draw(st.none() | attentions()),
+            "yes_no": draw(st.none() | st.just({"yes": 0.1, "no": 0.2, "rest": 0.7})),
+        },
         {"name": draw(st.text()), "parameters": draw(st.integers(0)), "revision": None},
         Settings(seed=draw(st.integers(0, 2**63 - 1)), temperature=draw(st.floats(1e-3, 9))),
-        draw(st.none() | st.just({"yes": 0.1, "no": 0.2, "rest": 0.7})),
         {"total": draw(st.floats(0, 1e3))},
         {"python": "3.11"},
         "2026-01-01T00:00:00.000+00:00",
@@ -89,7 +90,7 @@ def test_a_real_trial_comes_back_field_by_field(trial):
 def test_infinities_survive(trial):
     answer = dataclasses.replace(trial.answer, logprobs=(-math.inf,) * len(trial.answer.logprobs))
     entropies = dataclasses.replace(trial.uncertainty, predictive_entropy=math.inf)
-    extreme = dataclasses.replace(trial, answer=answer, uncertainty=entropies)
+    extreme = trial.with_results(answer=answer, uncertainty=entropies)
     again = json_round_trip(extreme)
     assert again.answer.logprobs == answer.logprobs
     assert again.uncertainty.predictive_entropy == math.inf
@@ -106,7 +107,7 @@ def test_a_trial_cannot_be_changed_and_is_equal_by_content(trial):
 
 @pytest.mark.parametrize("record", [{}, {"schema": 99}, {"schema": "1"}])
 def test_a_record_of_another_kind_is_refused(record):
-    with pytest.raises(InputError, match="not a trial of schema 1"):
+    with pytest.raises(InputError, match="not a trial of schema 2"):
         Trial.from_dict(record)
 
 
@@ -131,7 +132,7 @@ def test_the_frame_has_one_row_with_the_numbers_of_the_trial(trial):
 
 
 def test_a_frame_of_what_was_not_run_has_the_same_columns(trial):
-    bare = dataclasses.replace(trial, answer=None, uncertainty=None, attention=None, yes_no=None)
+    bare = trial.with_results(answer=None, uncertainty=None, attention=None, yes_no=None)
     assert list(bare.to_frame().columns) == list(trial.to_frame().columns)
     assert bare.to_frame().iloc[0][["answer", "semantic_entropy", "attention_image", "p_yes"]].isna().all()
 
@@ -239,15 +240,17 @@ def test_the_code_does_not_claim_to_load_what_was_made_by_hand(trial):
 
 def test_the_code_names_the_entailment_model(trial):
     other = dataclasses.replace(trial.uncertainty, entailment="microsoft/deberta")
-    assert "entailment='microsoft/deberta'" in dataclasses.replace(trial, uncertainty=other).code()
+    assert "entailment='microsoft/deberta'" in trial.with_results(uncertainty=other).code()
     ours = dataclasses.replace(trial.uncertainty, entailment="embedded")
-    assert "entailment" not in dataclasses.replace(trial, uncertainty=ours).code()
+    assert "entailment" not in trial.with_results(uncertainty=ours).code()
 
 
 # ---- records that are none
 def test_an_older_record_is_read_and_a_newer_or_broken_one_refused(trial):
     record = trial.to_dict()
-    old = {name: value for name, value in record.items() if name not in ("notes", "yes_no", "versions")}
+    results = {name: record["results"].get(name) for name in ("answer", "uncertainty", "attention")}
+    old = {name: value for name, value in record.items() if name not in ("notes", "results", "versions")}
+    old |= {"schema": 1, **results}
     old["settings"] = {
         name: value
         for name, value in record["settings"].items()
@@ -255,12 +258,16 @@ def test_an_older_record_is_read_and_a_newer_or_broken_one_refused(trial):
     }
     read = Trial.from_dict(old)
     assert (read.notes, read.yes_no, read.settings) == ((), None, trial.settings)
+    assert read.answer == trial.answer and read.uncertainty == trial.uncertainty
+    assert Trial.from_dict({**old, "yes_no": record["results"]["yes_no"]}).results == trial.results
     with pytest.raises(InputError, match=r"not known here: shadow.*upgrade"):
         Trial.from_dict({**record, "shadow": 1})
     with pytest.raises(InputError, match=r"settings.*not known here: shadow.*upgrade"):
         Trial.from_dict({**record, "settings": {**record["settings"], "shadow": 1}})
-    with pytest.raises(InputError, match="lacks stimulus, answer"):
+    with pytest.raises(InputError, match="lacks answer"):
         Trial.from_dict({"schema": 1})
+    with pytest.raises(InputError, match="lacks stimulus, results"):
+        Trial.from_dict({"schema": 2})
     with pytest.raises(InputError, match="got schema None"):
         Trial.from_dict({})
     with pytest.raises(InputError, match="must be a dict made by"):

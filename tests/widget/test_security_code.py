@@ -65,7 +65,7 @@ def test_texts_of_a_stimulus_are_literals(question: str, context: str, drawn: st
         )
     except isi.InputError:  # of nothing but white space, say
         return
-    code = Trial(stimulus, None, None, None, {"name": "embedded"}, Settings()).code()
+    code = Trial(stimulus, {}, {"name": "embedded"}, Settings()).code()
     assert calls(code) <= {
         "load_vlm",
         "Observation",
@@ -90,7 +90,7 @@ def test_what_a_model_says_of_itself_is_a_literal(text: str) -> None:
         {"name": text, "loaded_with": None},
         {"name": text, "loaded_with": {"attention": text}},
     ):
-        code = Trial(stimulus, None, None, None, told, Settings()).code()
+        code = Trial(stimulus, {}, told, Settings()).code()
         assert calls(code) <= {"load_vlm", "Observation", "b64decode", "stimulus", "run_trial"}
 
 

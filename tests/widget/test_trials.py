@@ -18,7 +18,7 @@ from fake_page import Page, idle
 from scripted_runs import Script
 
 from isi_widget import InputError, Probe, Trial, datasets
-from isi_widget.report.pdf import open_report
+from isi_widget.trial.reports import open_report
 from isi_widget.uncertainty import entropy_curve
 from isi_widget.vlm import VLM
 from isi_widget.widget import messages, protocol

@@ -1,5 +1,5 @@
 """PDF reports of trials and comparisons, and reading them back."""
 
-from isi_widget.report.pdf.document import open_report, report
+from isi_widget.report.pdf.document import report
 
-__all__ = ["open_report", "report"]
+__all__ = ["report"]

@@ -26,10 +26,8 @@ from isi_widget.report.pdf.sheet import (
     Style,
 )
 from isi_widget.report.pdf.trial import Entry
-from isi_widget.report.pdf.words import GRAPH, GRAPH_SCOPE, YES_NO
+from isi_widget.report.phrases import doubts_of
 from isi_widget.report.style import INPUTS
-from isi_widget.trial.terms import ATTENTION_CAVEAT, DOMINANCE_CAVEAT, ENTROPIES
-from isi_widget.trial.view import doubts_of
 
 _VALUE = replace(LABEL, color=INK)
 _PICTURE, _ROW, _GAP = 62.0, 66.0, 10.0
@@ -59,8 +57,9 @@ def write_comparison(sheet: Sheet, entries: Sequence[Entry]) -> None:
 
 def _head(sheet: Sheet, entries: Sequence[Entry]) -> None:
     top = sheet.y
-    unit = f" ({ENTROPIES[0].unit})"
-    names = ("condition", "answer", ENTROPIES[0].label.lower() + unit, "attention on the inputs")
+    measured = [entry.view["uncertainty"]["entropies"][0] for entry in entries if entry.view["uncertainty"]]
+    entropy = f"{measured[0]['label'].lower()} ({measured[0]['unit']})" if measured else ""
+    names = ("condition", "answer", entropy, "attention on the inputs")
     high = 0.0
     for name, x, width in zip(
         names, (_CONDITION, _ANSWER, _ENTROPY, _ATTENTION), (*_WIDTHS, 84.0), strict=True
@@ -164,13 +163,11 @@ def _attention_cell(sheet: Sheet, view: dict[str, Any], first: dict[str, Any]) -
             _lines(sheet, f"{name} {share:.2f}", _ATTENTION, 84.0, 1, _VALUE, marked=apart)
 
 
-def write_definitions(sheet: Sheet) -> None:
-    """What the numbers of all trials mean, once."""
+def write_definitions(sheet: Sheet, entries: Sequence[Entry]) -> None:
+    """Write what the numbers of all trials mean, once."""
     sheet.write_text("What the numbers mean", TITLE)
     sheet.y += 6
-    rows = [(measure.label, measure.definition) for measure in (*ENTROPIES, *GRAPH)]
-    rows += [("Graph measures", GRAPH_SCOPE), ("Yes and no", YES_NO)]
-    rows += [("Attention", ATTENTION_CAVEAT), ("Attention", DOMINANCE_CAVEAT)]
-    for name, text in rows:
+    lines = [tuple(line) for entry in entries for line in entry.view["definitions"]]
+    for name, text in dict.fromkeys(lines):
         sheet.pairs([(name, text, "")], (150.0, 200.0))
         sheet.y += 3

@@ -1,39 +1,30 @@
-"""`report` and `open_report`: trials as a PDF to read, print and file, with the trials themselves inside.
+"""`report`: trials as a PDF to read, print and file, with the trials themselves inside.
 
-Every trial is attached as JSON (`trial.json`, or `trial-01.json`, ...), so that a report can be read back.
+Every trial is attached as JSON (`trial.json`, or `trial-01.json`, ...), so that a report can be read back
+(`isi_widget.trial.reports`).
 The same trials give the same bytes on the same computer. Not for drawing (see `pdf_trial` and `pdf_compare`).
 """
 
 from __future__ import annotations
 
-import io
 import json
-import re
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
 from isi_widget.errors import InputError
-from isi_widget.files import records
 from isi_widget.files.writing import write_file
 from isi_widget.report import fonts
-from isi_widget.report.comparison import Compared
-from isi_widget.stimulus import Picture
+from isi_widget.report.drawable import Compared, Drawable
 from isi_widget.stimulus.labels import labels_of
-from isi_widget.trial import Trial
 
 if TYPE_CHECKING:
     from isi_widget.report.pdf.trial import Entry
 
 #: What a report is made of.
-Trials = Trial | Compared | Iterable[Trial]
-_NAME = re.compile(r"trial(-\d+)?\.json")
-#: What is read of a report, at most: bytes of its trials, trials, pixels of their pictures. A file of a
-#: stranger must not fill the memory.
-_LARGEST, _MOST, _MOST_PIXELS = 1_000_000_000, 1000, 1_000_000_000
+Trials = Drawable | Compared | Iterable[Drawable]
 #: Where a trial does not say when it ended, the document gets this date, so that it stays the same.
 _UNDATED = datetime(2000, 1, 1, tzinfo=UTC)
 
@@ -112,13 +103,13 @@ def report(
     return target
 
 
-def _listed(trials: Trials) -> tuple[list[Trial], list[str]]:
+def _listed(trials: Trials) -> tuple[list[Drawable], list[str]]:
     if isinstance(trials, Compared):
         return list(trials.trials), list(trials.labels)
     given: Any = trials  # anything, until it is checked
-    single = isinstance(given, Trial | str | bytes) or not isinstance(given, Iterable)
+    single = isinstance(given, Drawable | str | bytes) or not isinstance(given, Iterable)
     listed = [given] if single else list(given)
-    wrong = [type(item).__name__ for item in listed if not isinstance(item, Trial)]
+    wrong = [type(item).__name__ for item in listed if not isinstance(item, Drawable)]
     if wrong or not listed:
         raise InputError(
             "A report needs a Trial, or a list of at least one; "
@@ -128,7 +119,7 @@ def _listed(trials: Trials) -> tuple[list[Trial], list[str]]:
 
 
 def _named(
-    trials: list[Trial], labels: list[str], numbers: list[int], notes: Mapping[int, str]
+    trials: list[Drawable], labels: list[str], numbers: list[int], notes: Mapping[int, str]
 ) -> list[Entry]:
     from isi_widget.report.pdf.trial import Entry
 
@@ -152,7 +143,7 @@ def _document(entries: list[Entry], title: str | None) -> bytes:
     sheet.write_text(name, TITLE)
     sheet.write_text(_byline(trials), LABEL)
     sheet.y += 10
-    same_model, same_settings = (_all_equal(part, trials) for part in (_model, _settings))
+    same_model, same_settings = (_all_equal(part, entries) for part in (_model, _settings))
     if several:
         sheet.start_section("Comparison")
         write_comparison(sheet, entries)
@@ -170,7 +161,7 @@ def _document(entries: list[Entry], title: str | None) -> bytes:
         sheet.section = ""
         sheet.add_page()
         sheet.start_section("What the numbers mean")
-        write_definitions(sheet)
+        write_definitions(sheet, entries)
     else:
         write_trial(sheet, entries[0])
     for entry in entries:
@@ -190,14 +181,14 @@ def _title(entries: list[Entry]) -> str:
     return f"{len(entries)} trials" + (f": {short}" if same else "")
 
 
-def _byline(trials: list[Trial]) -> str:
+def _byline(trials: list[Drawable]) -> str:
     models = dict.fromkeys(str(trial.model.get("name", "")) for trial in trials)
     days = sorted({date.date().isoformat() for date in map(_date, trials) if date != _UNDATED})
     when = [f"{' to '.join(dict.fromkeys((days[0], days[-1])))} (UTC)."] if days else []
     return " ".join(["Report of isi_widget. Model:", f"{', '.join(models)}.", *when])
 
 
-def _date(trial: Trial) -> datetime:
+def _date(trial: Drawable) -> datetime:
     """When the trial ended, if it says so."""
     try:
         found = datetime.fromisoformat(trial.created)
@@ -206,19 +197,20 @@ def _date(trial: Trial) -> datetime:
     return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
 
 
-def _model(trial: Trial) -> Any:
-    return dict(trial.model), None if trial.uncertainty is None else trial.uncertainty.entailment
+def _model(entry: Entry) -> Any:
+    judged = entry.view["uncertainty"]
+    return dict(entry.trial.model), None if judged is None else judged["judge"]["label"]
 
 
-def _settings(trial: Trial) -> Any:
-    return trial.settings
+def _settings(entry: Entry) -> Any:
+    return entry.view["settings"]
 
 
-def _all_equal(part: Callable[[Trial], Any], trials: list[Trial]) -> bool:
-    return all(part(trial) == part(trials[0]) for trial in trials)
+def _all_equal(part: Callable[[Entry], Any], entries: list[Entry]) -> bool:
+    return all(part(entry) == part(entries[0]) for entry in entries)
 
 
-def _attach(sheet: Any, trial: Trial, name: str) -> None:
+def _attach(sheet: Any, trial: Drawable, name: str) -> None:
     text = json.dumps(trial.to_dict(), allow_nan=False, separators=(",", ":"))
     sheet.embed_file(
         bytes=text.encode(),
@@ -229,98 +221,3 @@ def _attach(sheet: Any, trial: Trial, name: str) -> None:
         modification_date=sheet.creation_date,
         desc="The trial; isi.open_report reads it back.",
     )
-
-
-def open_report(source: str | Path | bytes) -> Trial | list[Trial]:
-    """The trials of a report made by `report`: one trial, or the list of several, equal to those reported.
-
-    source : the path of the PDF, or its bytes. Raises `InputError` if there is no such file, it is no PDF, or
-    no trials are attached to it.
-    """
-    from pypdf import PdfReader, apply_configuration
-
-    if isinstance(source, bytes | bytearray | memoryview):
-        name, data = "These bytes are", bytes(source)
-    elif isinstance(source, str | Path):
-        name, data = f"{source} is", _read(Path(source))
-    else:
-        raise InputError(f"open_report takes a path or the bytes of a PDF; got {type(source).__name__}.")
-    if b"%PDF-" not in data[:1024]:
-        raise InputError(f"{name} not a PDF. Give a report made by isi.report.")
-    trials: list[Trial] = []
-    pictures: dict[str, Picture] = {}  # several trials mostly show the same one
-    with (
-        _readable(name),
-        apply_configuration(
-            zlib_maximum_output_length=records.MOST_BYTES,
-            maximum_declared_stream_length=records.MOST_BYTES,
-            stream_decoding_work_maximum_length=2 * records.MOST_BYTES,
-        ),
-    ):
-        attached = PdfReader(io.BytesIO(data)).attachments
-        keys = sorted((key for key in attached if _NAME.fullmatch(key)), key=_number)
-        if len(keys) > _MOST:
-            raise InputError(f"{name} a report of {len(keys)} trials; at most {_MOST} are read.")
-        size = 0
-        for key in keys:  # one at a time: each is read, checked and let go
-            content = attached[key][0]
-            size += len(content)
-            if size > _LARGEST:
-                raise InputError(f"{name} a report with more than {_LARGEST >> 20} MB of trials inside.")
-            trials.append(Trial.from_dict(_record(name, key, content), pictures))
-            pictures |= trials[-1].stimulus.pictures
-            if sum(picture.width * picture.height for picture in pictures.values()) > _MOST_PIXELS:
-                raise InputError(
-                    f"{name} a report with pictures of more than {_MOST_PIXELS // 10**6} megapixels."
-                )
-    if not keys:
-        raise InputError(
-            f"{name} a PDF without trials inside. Give a report made by isi.report, as it was written: some "
-            "programs drop attachments when they print or save a PDF again."
-        )
-    return trials[0] if keys == ["trial.json"] else trials
-
-
-def _record(name: str, key: str, content: bytes) -> Any:
-    try:
-        return records.parse_json(content, f"{key} inside it")
-    except InputError as error:
-        reason = str(error).replace("is no valid JSON", "is no JSON")
-        raise InputError(f"{name} a damaged report: {reason}") from None
-
-
-@contextmanager
-def _readable(name: str) -> Iterator[None]:
-    """Turn pypdf's own errors, and what a damaged object makes of its readers, into an `InputError`."""
-    from pypdf.errors import PyPdfError
-
-    try:
-        yield
-    except InputError:
-        raise
-    except (
-        PyPdfError,
-        ValueError,
-        LookupError,
-        TypeError,
-        AttributeError,
-        ArithmeticError,
-        RecursionError,
-        AssertionError,
-        NotImplementedError,
-    ) as error:
-        raise InputError(f"{name} a damaged PDF: {error!s:.200}. Make the report again.") from None
-
-
-def _read(path: Path) -> bytes:
-    try:
-        if (size := path.stat().st_size) > _LARGEST:
-            raise InputError(f"The report {path} has {size >> 20} MB; at most {_LARGEST >> 20} MB are read.")
-        return path.read_bytes()
-    except OSError as error:
-        raise InputError(f"The report {path} cannot be read: {error.strerror or error}.") from None
-
-
-def _number(name: str) -> int:
-    digits = re.findall(r"\d+", name)
-    return int(digits[0]) if digits else 0

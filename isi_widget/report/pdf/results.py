@@ -7,19 +7,15 @@ and set-up (see `pdf_trial`).
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from isi_widget.report.pdf import charts as charts
 from isi_widget.report.pdf.sheet import BODY, BOLD, INK, LABEL, MARGIN, SMALL, Sheet
-from isi_widget.report.pdf.words import ANSWER_SCOPE, GRAPH, GRAPH_SCOPE, LAYERS, OTHERS, RELATIVE
+from isi_widget.report.pdf.words import LAYERS, RELATIVE
+from isi_widget.report.phrases import how_many, how_often, is_bar, number_of
 from isi_widget.report.style import NEUTRAL, SEGMENT_COLORS
-from isi_widget.trial.terms import ATTENTION_CAVEAT, DOMINANCE_CAVEAT
-from isi_widget.trial.view import how_many, how_often, missing, shortened
-
-if TYPE_CHECKING:
-    from isi_widget.trial import Trial
 
 _VALUE = replace(LABEL, color=INK)
 _PLOT_X, _PLOT_WIDTH = MARGIN + 190, 150.0
@@ -27,34 +23,36 @@ _PLOT_X, _PLOT_WIDTH = MARGIN + 190, 150.0
 _GRAPH_COLUMNS = (150.0, 76.0)
 
 
-def write_answer(sheet: Sheet, trial: Trial) -> None:
-    """The shown answer, token by token, and the reasoning before it."""
-    answer = trial.answer
+def write_answer(sheet: Sheet, answer: Mapping[str, Any] | None) -> None:
+    """Write the shown answer, token by token, and the reasoning before it."""
     if answer is None:
         return
-    if answer.reasoning:
+    if answer["reasoning"]:
         sheet.heading("Reasoning before the answer", "not judged, not compared")
-        sheet.write_text(shortened(answer.reasoning), LABEL)
-    if not answer.tokens:
+        sheet.write_text(answer["reasoning"], LABEL)
+    tokens = answer["tokens"]
+    if not tokens:
         return
-    told = not all(map(math.isnan, answer.logprobs))
-    count = len(answer.tokens)
-    note = f"{count} token{'s' * (count != 1)}"
-    if told:
-        mean = answer.mean_log_likelihood
-        note += f", log-likelihood {answer.log_likelihood:.3f} nats, {mean:.3f} per token"
+    note = f"{len(tokens)} token{'s' * (len(tokens) != 1)}"
+    if answer["log_likelihood"] is not None:
+        mean = answer["mean_log_likelihood"]
+        note += f", log-likelihood {answer['log_likelihood']:.3f} nats, {mean:.3f} per token"
     sheet.heading("Answer, token by token", note)
-    charts.tokens(sheet, list(zip(answer.tokens, answer.logprobs, strict=True)), answer.alternatives)
-    scope = ANSWER_SCOPE if told else "The model does not tell the probabilities of its tokens."
-    if any(answer.alternatives):
-        scope += f" {OTHERS}"
-    sheet.write_text(scope, SMALL)
+    charts.tokens(
+        sheet,
+        [(token["text"], _logprob(token)) for token in tokens],
+        [[(other["text"], _logprob(other)) for other in token.get("alternatives", ())] for token in tokens],
+    )
+    sheet.write_text(answer["scope"], SMALL)
 
 
-def write_uncertainty(sheet: Sheet, trial: Trial, view: Mapping[str, Any], definitions: bool) -> None:
+def _logprob(token: Mapping[str, Any]) -> float:
+    return math.nan if token["logprob"] is None else float(token["logprob"])
+
+
+def write_uncertainty(sheet: Sheet, uncertainty: Mapping[str, Any] | None, definitions: bool) -> None:
     """Entropies with their intervals, clusters with their answers, measures of the graph, caveats."""
-    uncertainty, record = view["uncertainty"], trial.uncertainty
-    if uncertainty is None or record is None:
+    if uncertainty is None:
         return
     sheet.heading("Uncertainty", f"{uncertainty['basis']}; {uncertainty['intervals']}", below=80)
     for doubt in uncertainty["judge"]["doubts"]:
@@ -69,29 +67,18 @@ def write_uncertainty(sheet: Sheet, trial: Trial, view: Mapping[str, Any], defin
     _clusters(sheet, uncertainty)
     for caveat in uncertainty["caveats"]:
         sheet.write_text(caveat, LABEL)
-    if record.graph_measures:
-        rows = []
-        for measure in GRAPH:
-            if measure.name in record.graph_measures:
-                value = record.graph_measures[measure.name]
-                number = missing(value) or f"{value:.3f} {measure.unit}"
-                rows.append((measure.label, number, measure.definition if definitions else ""))
+    if uncertainty["graph"]:
+        rows = [
+            (term["label"], term["text"], term["definition"] if definitions else "")
+            for term in uncertainty["graph"]
+        ]
         sheet.heading("The graph of the sampled answers", below=60)
         sheet.pairs(rows, _GRAPH_COLUMNS if definitions else (_PLOT_X + _PLOT_WIDTH + 10 - MARGIN, 90.0))
-        sheet.write_text(GRAPH_SCOPE, SMALL)
-    if record.order is not None:
-        order = record.order
-        entropy = "discrete semantic entropy" if record.method == "sampled" else "entropy of what was found"
-        tried = "every order" if order.exact else f"{order.permutations} random orders"
+        sheet.write_text(uncertainty["graph_definition"], SMALL)
+    if uncertainty["order"] is not None:
+        order = uncertainty["order"]
         sheet.skip(6)
-        _measure(
-            sheet,
-            "Dependence on the order of the answers",
-            f"{order.changed:.0%} of {tried}",
-            "Share of the orders of the same answers that give other clusters; these disagree with the "
-            f"clusters above by {order.disagreement:.3f} (1 - adjusted Rand index, mean over the orders). "
-            f"The {entropy} goes from {order.entropy_low:.3f} to {order.entropy_high:.3f} nats.",
-        )
+        _measure(sheet, order["label"], order["text"], order["definition"])
 
 
 def _entropy(sheet: Sheet, entropy: Mapping[str, Any], definition: str) -> None:
@@ -192,8 +179,32 @@ def write_attention(sheet: Sheet, attention: Mapping[str, Any] | None, definitio
     sheet.y = top + 4 + 23 * len(attention["segments"])
     index = attention["modality_dominance_index"]
     if index is not None:
-        words = DOMINANCE_CAVEAT.partition(": ")[2]
+        words = attention["dominance_definition"].partition(": ")[2]
         words = words[:1].upper() + words[1:]
         _measure(sheet, "Modality dominance index", f"{index:.3f}", words if definitions else "")
     key = f"Filled: mean share of the whole attention. Outlined: {RELATIVE} {LAYERS}"
-    sheet.write_text(f"{key} {ATTENTION_CAVEAT}" if definitions else key, SMALL)
+    sheet.write_text(f"{key} {attention['definition']}" if definitions else key, SMALL)
+
+
+def write_measures(sheet: Sheet, measures: Sequence[Mapping[str, Any]], definitions: bool) -> None:
+    """Write the measures without a panel of their own: a line for each column, some with a bar."""
+    for measure in measures:
+        sheet.heading(measure["title"], measure["help"], below=40)
+        for column in measure["columns"]:
+            definition = column["definition"] if definitions else ""
+            sheet.need(14 + (sheet.height_of(definition, sheet.epw, SMALL) if definition else 0))
+            top = sheet.y
+            sheet.line_of(column["label"], MARGIN, top, _PLOT_X - MARGIN - 8, BODY)
+            x = _PLOT_X
+            if is_bar(column):
+                ends = column["interval"] or (None, None)
+                charts.interval_bar(
+                    sheet, _PLOT_X, top + 2.5, _PLOT_WIDTH, column["value"], column["scale"], *ends
+                )
+                x += _PLOT_WIDTH + 10
+            sheet.y = top
+            sheet.write_text(number_of(column), BODY, x, sheet.w - MARGIN - x)
+            sheet.y = max(sheet.y, top + 13)
+            if definition:
+                sheet.write_text(definition, SMALL)
+                sheet.y += 4

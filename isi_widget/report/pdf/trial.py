@@ -7,13 +7,15 @@ side (see `pdf_compare`).
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from isi_widget.report.drawable import Drawable
 from isi_widget.report.html import verdict
 from isi_widget.report.pdf import charts as charts
-from isi_widget.report.pdf.results import write_answer, write_attention, write_uncertainty
+from isi_widget.report.pdf.results import write_answer, write_attention, write_measures, write_uncertainty
 from isi_widget.report.pdf.sheet import (
     BODY,
     BOLD,
@@ -27,20 +29,15 @@ from isi_widget.report.pdf.sheet import (
 )
 from isi_widget.report.pdf.words import (
     MODEL,
-    SETTINGS,
-    YES_NO,
     interventions,
 )
 from isi_widget.report.style import (
     NEUTRAL,
     SEGMENT_COLORS,
 )
-from isi_widget.trial.view import finite
 
 if TYPE_CHECKING:
     from PIL import Image
-
-    from isi_widget.trial import Trial
 
 #: Pictures of more pixels stand on the page reduced to `_LONGEST` and as JPEG.
 _LOSSLESS, _LONGEST, _QUALITY = 1_500_000, 1600, 90
@@ -60,7 +57,7 @@ class Entry:
     picture : the encoded image of the page. size : of that image, in pixels.
     """
 
-    trial: Trial
+    trial: Drawable
     label: str
     number: int
     note: str
@@ -69,9 +66,9 @@ class Entry:
     size: tuple[int, int]
 
     @classmethod
-    def of(cls, trial: Trial, label: str, number: int, note: str) -> Entry:
+    def of(cls, trial: Drawable, label: str, number: int, note: str) -> Entry:
         """The entry of a trial."""
-        return cls(trial, label, number, note, trial.view(), *_encoded(trial.stimulus.render()))
+        return cls(trial, label, number, note, trial.view(details=True), *_encoded(trial.stimulus.render()))
 
     def texts(self) -> list[str]:
         """Every text that may come to paper, for finding fonts."""
@@ -120,9 +117,10 @@ def write_trial(
     definitions, model, settings : False where they stand elsewhere in the document, once for all trials.
     """
     _inputs(sheet, entry, definitions)
-    write_answer(sheet, entry.trial)
-    write_uncertainty(sheet, entry.trial, entry.view, definitions)
+    write_answer(sheet, entry.view["answer"])
+    write_uncertainty(sheet, entry.view["uncertainty"], definitions)
     write_attention(sheet, entry.view["attention"], definitions)
+    write_measures(sheet, entry.view["measures"], definitions)
     if entry.view["notes"]:
         sheet.heading("Notes", below=12)
         for note in entry.view["notes"]:
@@ -182,7 +180,7 @@ def _inputs(sheet: Sheet, entry: Entry, definitions: bool) -> None:
                 sheet.line_of(f"{share:.3f}", x + 168, sheet.y, 60, _VALUE)
                 sheet.y += LABEL.leading + 1
             if definitions:
-                sheet.write_text(YES_NO, SMALL, x, width)
+                sheet.write_text(answer["yes_no_definition"], SMALL, x, width)
     sheet.y = max(sheet.y, top + high + 4)
     _done(sheet, entry)
     for name, text in below:
@@ -234,7 +232,7 @@ def write_model(sheet: Sheet, entry: Entry) -> None:
             continue
         name = MODEL.get(str(key), str(key))
         rows.append((name, _model_value(str(key), value), ""))
-    if entry.trial.uncertainty is not None:
+    if entry.view["uncertainty"] is not None:
         judge = entry.view["uncertainty"]["judge"]
         chosen = f" Chosen automatically. {judge['reason']}" if judge["reason"] else ""
         rows.append(("entailment model", f"{judge['label'] or 'not recorded'}.{chosen}", ""))
@@ -256,26 +254,16 @@ def _model_value(key: str, value: Any) -> str:
 
 def write_settings(sheet: Sheet, entry: Entry) -> None:
     """Every setting with what it is."""
-    settings = entry.view["settings"]
-    sheet.heading("Settings", below=LABEL.leading * (len(settings) + 2))
-    sheet.pairs(
-        [
-            (
-                name,
-                ", ".join(value) if isinstance(value, list | tuple) else str(value),
-                SETTINGS.get(name, ""),
-            )
-            for name, value in settings.items()
-        ],
-        (100.0, 130.0),
-    )
+    rows = [(name, value, words) for name, value, words in entry.view["settings_in_words"]]
+    sheet.heading("Settings", below=LABEL.leading * (len(rows) + 2))
+    sheet.pairs(rows, (100.0, 130.0))
 
 
 def _record(sheet: Sheet, entry: Entry) -> None:
     """When, how long, with which versions."""
     trial = entry.trial
     seconds = ", ".join(
-        f"{name} {value:.3f}" for name, value in trial.seconds.items() if finite(value) is not None
+        f"{name} {value:.3f}" for name, value in trial.seconds.items() if math.isfinite(value)
     )
     versions = ", ".join(f"{name} {version}" for name, version in trial.versions.items())
     rows = [("ended", trial.created, ""), ("seconds", seconds, ""), ("versions", versions, "")]

@@ -1,15 +1,12 @@
-"""What the PDF report says in words: interventions, and definitions that neither charts nor page need.
+"""What the PDF report says in words: interventions, and names of what is known of a model.
 
-Labels and definitions of the entropies and of attention are in `style`. Not for drawing.
+Definitions of measures come with what is drawn. Not for drawing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
-
-from isi_widget.trial.terms import Measure
-from isi_widget.uncertainty.lexical import WITHOUT_CLUSTERS
 
 if TYPE_CHECKING:
     from isi_widget.stimulus import Stimulus
@@ -168,94 +165,10 @@ _WRITERS = {
     "image": _image, "context": _context, "question": _question,
 }  # fmt: skip
 
-# --------------------------------------------------------------------------------------- definitions
-_GRAPH_WORDS = {
-    "kernel_language_entropy_heat": (
-        "Kernel language entropy, heat kernel",
-        "Von Neumann entropy of the answers' graph under a heat kernel (t = 0.3), at most ln(number of "
-        "samples). Not 0 when all answers are equal: compare at an equal number of samples only.",
-    ),
-    "kernel_language_entropy_matern": (
-        "Kernel language entropy, Matérn kernel",
-        "The same under a Matérn kernel (nu = kappa = 1), which lives in a narrow range below "
-        "ln(number of samples).",
-    ),
-    "laplacian_eigenvalues_entail": (
-        "Sum of Laplacian eigenvalues, entailment",
-        "A soft number of meanings, from the spectrum of the answers' graph, whose edges are how far two "
-        "answers entail each other: 1 if all are alike, the number of samples if none are.",
-    ),
-    "laplacian_eigenvalues_contra": (
-        "Sum of Laplacian eigenvalues, contradiction",
-        "The same with edges of how far two answers do not contradict each other: answers that say nothing "
-        "about each other count as alike.",
-    ),
-    "degree_matrix_entail": (
-        "Degree matrix, entailment",
-        "One minus the mean likeness of two answers by entailment: 0 if all are alike, near 1 if none are.",
-    ),
-    "degree_matrix_contra": (
-        "Degree matrix, contradiction",
-        "The same with likeness by not contradicting each other.",
-    ),
-    "eccentricity_entail": (
-        "Eccentricity, entailment",
-        "How far the answers lie from their centre in the leading eigenvectors of their graph: 0 if all are "
-        "alike; it jumps where an eigenvalue crosses 0.9.",
-    ),
-    "eccentricity_contra": (
-        "Eccentricity, contradiction",
-        "The same with likeness by not contradicting each other.",
-    ),
-    "semantic_sets": (
-        "Semantic sets",
-        "Groups of answers joined by entailing each other more than they contradict each other, in both "
-        "directions; a chain of neighbours is one group, though its ends may differ.",
-    ),
-    "lexical_similarity": (
-        "Lexical similarity (ROUGE-L)",
-        "How alike two answers are as strings of words, mean over all pairs: 1 if all have the same words in "
-        "the same order, 0 if none has a word in common. It falls as they spread, and knows no meaning.",
-    ),
-}
-#: The measures without clusters (Lin et al., TMLR 2024; Nikitin et al., NeurIPS 2024; ROUGE-L: Lin, 2004).
-GRAPH = tuple(
-    Measure(name, *_GRAPH_WORDS[name][:1], unit, _GRAPH_WORDS[name][1])
-    for name, unit in WITHOUT_CLUSTERS.items()
-)
-GRAPH_SCOPE = (
-    "From the entailment between the same answers, the last from their words alone; without likelihoods and "
-    "clusters; no intervals."
-)
-
-ANSWER_SCOPE = (
-    "Shade and number: the model's probability of each token of the shown answer, before temperature, top-k "
-    "and top-p. Its logarithms add up to the answer's log-likelihood."
-)
-OTHERS = "In the line below: the likeliest other token at that place (end: the answer would have ended)."
-YES_NO = (
-    "Probability that the first answer token is a form of this word; it is not a share of sampled answers."
-)
+# --------------------------------------------------------------------------------------- names
 LAYERS = "Mean share of each segment over answer tokens and heads, layer by layer, first to last."
 RELATIVE = "of the inputs: the share in what image, context and question receive together."
 
-SETTINGS = {
-    "measures": "what was measured",
-    "samples": "sampled answers for the uncertainty",
-    "temperature": "of the sampling",
-    "top_k": "of the sampling; 0: off",
-    "top_p": "of the sampling; 1: off",
-    "seed": "of every random step",
-    "max_new_tokens": "longest answer",
-    "strict_entailment": "clusters: True only if each entails the other, False if they agree",
-    "do_sample": "the shown answer is sampled; False: greedy or beams",
-    "num_beams": "beams of the shown answer; 1: none",
-    "likelihood": "log-probabilities that weigh the samples: the model's own (raw) or as sampled",
-    "prepend_question": "the entailment model reads the question before the answer",
-    "method": "answers for the uncertainty: sampled, or all probable ones enumerated",
-    "mass": "probability to enumerate, where answers are",
-    "budget": "beginnings of answers to look at, where answers are enumerated",
-}
 MODEL = {
     "name": "model",
     "family": "family",
