@@ -20,6 +20,7 @@ from isi_widget.text import repaired
 from isi_widget.text.correctness import Judgement, judge
 from isi_widget.trial.measures import find_measure
 from isi_widget.trial.settings import Settings
+from isi_widget.trial.unread import Unread
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -64,17 +65,6 @@ def _check_parts(record: Mapping[str, Any]) -> None:
                 f"This record of a trial is damaged: it took {seconds!r:.40} seconds for {name!r:.40}."
             )
     records.check_model("a trial", record["model"])
-
-
-@dataclass(frozen=True)
-class Unread:
-    """The record of a measure that is not known in this process, as the plain data that it was."""
-
-    data: Any
-
-    def to_dict(self) -> Any:
-        """Return the data."""
-        return self.data
 
 
 @dataclass(frozen=True, repr=False, eq=False)

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 from isi_widget.setting import settings_of
 from isi_widget.trial.labels import before_lines, model_label
 from isi_widget.trial.measures import OWN, Measure, find_measure, measures
-from isi_widget.trial.record import Unread
 from isi_widget.trial.settings import Settings
+from isi_widget.trial.unread import Unread
 
 if TYPE_CHECKING:
     from isi_widget.trial.record import Trial
