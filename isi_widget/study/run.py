@@ -234,7 +234,7 @@ class _Run:
         row = self._rows[index]
         if (row.id, row.stimulus) != (name, record.stimulus_id(stimulus)):
             raise self._refusal(
-                f"observation {index} was another one (id {row.id!r}), or was shown in another way"
+                f"observation {index} was a different one (id {row.id!r}), or had a different input"
             )
         return True
 
@@ -252,8 +252,8 @@ class _Run:
         model, before = identity(trial.model), self._so_far
         if before is not None and (changed := list(differences(before.model, model))):
             raise InputError(
-                f"The model is another one than at the observations before: its {'; its '.join(changed)}. "
-                "What was done before is kept; start again with another store."
+                f"The model has changed since the earlier observations: its {'; its '.join(changed)}. "
+                "Earlier results are kept; start again with a different store."
             )
         self._rows[index] = row = Row.of(trial, name, level)
         self._skipped.pop(index, None)

@@ -167,7 +167,9 @@ class LoadedModel:
 
     @property
     def _loaded_with(self) -> dict[str, Any] | None:
-        """The arguments of `load_vlm` that are not told elsewhere; None for a model that it did not load."""
+        """The arguments of `load_vlm` that are not reported elsewhere; None for a model that it
+        did not load.
+        """
         if self.loaded_with is None:
             return None
         switches = {name: value for name, value in self.loaded_with.items() if value is True}

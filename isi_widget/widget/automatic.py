@@ -1,7 +1,7 @@
-"""`Automatic`: runs that follow changes by themselves, a moment after the last one.
+"""`Automatic`: starts runs automatically, a moment after the last change.
 
-The last change wins: one that comes while a run of an older input is going cancels that run. Runs that
-somebody asked for are left alone. Not for what is run, nor whether it is worth it (`runs.py`).
+The last change wins: a change during a run of an older input cancels that run. Requested runs are not
+cancelled. Not for choosing what to run and when (`runs.py`).
 """
 
 from __future__ import annotations
@@ -11,18 +11,18 @@ from collections.abc import Callable
 
 from isi_widget.widget.jobs import Job
 
-_SECONDS = 0.3  # between the last change and the run: shorter than a glance at the result, longer than a key
+_SECONDS = 0.3  # between the last change and the run: short for the eye, longer than a key press
 
 
 class Automatic:
-    """Starts a run when nothing has changed for a moment.
+    """Starts a run after a moment without changes.
 
     Parameters
     ----------
-    run : told the names of what has changed; starts a run and returns its job, or None. Called in a thread
-        of its own.
-    cancel : told the id of a job that is to stop.
-    seconds : to wait after the last change.
+    run : function called with the names of changed values; starts a run and returns its job, or None. Called
+        in a separate thread.
+    cancel : function called with the id of a job to stop.
+    seconds : seconds to wait after the last change.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class Automatic:
         self._job: Job | None = None
 
     def changed(self, name: str) -> None:
-        """Something has changed: what is running for the input before is of no use any more."""
+        """Note a change: cancel the automatic run of the older input."""
         with self._lock:
             outdated = self._forget()
             self._changed.add(name)
@@ -50,7 +50,7 @@ class Automatic:
         self._drop(outdated)
 
     def stop(self) -> None:
-        """Run nothing that was not asked for."""
+        """Stop automatic runs."""
         with self._lock:
             outdated = self._forget()
             self._changed.clear()
@@ -70,7 +70,7 @@ class Automatic:
     def _fire(self) -> None:
         with self._lock:
             if threading.current_thread() is not self._timer:
-                return  # something changed at the very moment: its own timer follows
+                return  # a change just now: its own timer follows
             changed, self._changed = frozenset(self._changed), set()
         job = self._run(changed)
         with self._lock:

@@ -1,12 +1,12 @@
-"""Runs of the model, and its loading: one worker thread, progress, cancel and errors, told through callbacks.
+"""Runs and loading of the model in one worker thread, with progress, cancelling and errors through callbacks.
 
-The page's clicks and their Python twins both end here. Knows no traits: `runs.py` puts what it is told on
-the page.
+Both the page's clicks and their Python twins use it. It has no traits: `runs.py` passes its reports to the
+page.
 
-Thread model. `start` and `cancel` only hand over and return at once, from whatever thread a comm message
-arrives on. The model runs in the worker thread, one run at a time; a second one waits, a third takes the
-place of the second. Loading another model is a job like a run, and waits beside a waiting run. All callbacks
-are called in the worker thread (`on_status` also in the caller's).
+Thread model. `start` and `cancel` return at once, from any thread that receives a comm message. The model
+runs in the worker thread, one run at a time; a second run waits, and a third replaces the second. Loading a
+model is a job like a run, and waits next to a waiting run. All callbacks are called in the worker thread
+(`on_status` also in the caller's).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from isi_widget.widget.jobs import Job, Worker
 from isi_widget.widget.models import ModelSlot, Source
 from isi_widget.widget.streaming import Stream
 
-# at most ten progress messages a second: a page cannot paint more usefully, and a comm is not a stream
+# at most ten progress messages a second: more would not help on the page and would load the comm
 _PROGRESS_SECONDS = 0.1
 _WHERE = "probe.last_traceback tells where it failed."
 _LOG = logging.getLogger(__name__)
@@ -48,22 +48,21 @@ IDLE: Status = {
 
 
 class Controller:
-    """The one place where a probe's model runs.
+    """Runs the model of a probe.
 
     Parameters
     ----------
-    on_status : told that `status()` is another now. (It is to be asked where it is shown: an older status
-        must never replace a newer one.)
-    on_trial : told each finished trial and the id of its run.
-    on_partial : told the id of the run, its answer so far and its ended samples, as they come.
-    on_model : told that a load has put another model in place.
-    on_error : told each failure and the id of its run; cancelling is not a failure.
+    on_status : function called when `status()` changes. Read `status()` where it is shown: an older status
+        must never replace a newer one.
+    on_trial : function called with each finished trial and the id of its run.
+    on_partial : function called with the id of the run, its answer so far and its finished samples.
+    on_model : function called when a load has replaced the model.
+    on_error : function called with each failure and the id of its run; cancelling is not a failure.
 
     Attributes
     ----------
-    watched : whether anybody looks; a run that begins unwatched has no `on_partial`, at no cost.
-    entailment : which model compares the meanings in the runs that start from now on, as `run_trial` takes
-        it.
+    watched : whether a page shows the run; an unwatched run calls no `on_partial` and has no cost for it.
+    entailment : entailment model of future runs, as in `run_trial`.
     """
 
     def __init__(
@@ -91,9 +90,7 @@ class Controller:
 
     @property
     def inside(self) -> bool:
-        """Whether the caller is the worker thread itself, where waiting for a run would be waiting for
-        oneself.
-        """
+        """Whether the caller is the worker thread, which must not wait for its own run."""
         return self._worker.inside
 
     def start(
@@ -104,13 +101,13 @@ class Controller:
         settings: Mapping[str, Any],
         automatic: bool = False,
     ) -> Job:
-        """Queue a run of `stimulus` as it is now. Returns at once.
+        """Queue a run of the current `stimulus`. Returns at once.
 
-        All three measures are "everything": what the model cannot give is left out, and the trial's notes
-        say so. Anything less is asked for by name, and refused if it is not available.
+        All measures together mean "everything": unavailable ones are left out, with a note in the trial.
+        Otherwise measures are named, and an unavailable one is refused.
 
-        An automatic run, which nobody asked for, never takes the place of one that was asked for, and tells
-        nothing before its result: the last result stays until the next one is there.
+        An automatic run never replaces a requested one, and reports nothing before its result: the last
+        result stays until the next one arrives.
         """
         everything = set(measures) == set(MEASURES)
         judge: dict[str, Any] = {} if self.entailment == AUTO else {"entailment": self.entailment}
@@ -142,7 +139,7 @@ class Controller:
         return self._submit(Job(id, work, possible, kind="automatic" if automatic else ""))
 
     def load(self, id: str, source: Source) -> Job:
-        """Queue the loading of another model. Returns at once."""
+        """Queue the loading of a different model. Returns at once."""
 
         def work(job: Job) -> VLM:
             vlm = self._slot.exchange(source, self._percent, job.cancelled)
@@ -152,7 +149,7 @@ class Controller:
         return self._submit(Job(id, work, ["load"], kind="load"))
 
     def load_judge(self, id: str, name: str, then: Callable[[], None]) -> Job:
-        """Queue the loading of an entailment model, and `then` if it is there. Returns at once."""
+        """Queue the loading of an entailment model; calls `then` when it is loaded. Returns at once."""
 
         def work(job: Job) -> None:
             scenes = self._slot.vlm.is_embedded
@@ -162,7 +159,7 @@ class Controller:
         return self._submit(Job(id, work, ["entailment"], kind="entailment"))
 
     def _percent(self, part: float, text: str) -> None:
-        """The progress of a load: each percent is told, as there may be minutes between two."""
+        """Report the progress of a load at each percent, since a percent may take minutes."""
         percent = round(100 * min(max(part, 0.0), 1.0))
         if percent != self._stage[1]:
             self._told = 0.0
@@ -175,7 +172,7 @@ class Controller:
         return job
 
     def put(self, vlm: VLM) -> None:
-        """Make `vlm` the model now; a load that is going or waits was asked for earlier, and is cancelled."""
+        """Replace the model by `vlm` now; a running or waiting load is older and is cancelled."""
         active = self._worker.running
         for job in (*self._worker.queued, *(() if active is None else (active,))):
             if job.kind == "load":
@@ -184,13 +181,15 @@ class Controller:
         self._on_status()
 
     def cancel(self, id: str = "") -> bool:
-        """Cancel the run `id`, or whatever runs and waits if `id` is empty; False if there is no such run."""
+        """Cancel the run `id`, or all running and waiting jobs if `id` is empty; False if there is no such
+        run.
+        """
         found = self._worker.cancel(id or None)
         self._on_status()
         return found
 
     def release(self) -> None:
-        """From now on keep no thread without work, so that nothing is kept alive by it."""
+        """End the thread when it has no work, so that it keeps nothing alive."""
         self._worker.release()
 
     def status(self) -> Status:
@@ -224,7 +223,7 @@ class Controller:
 
     def _progress(self, stage: str, done: int, total: int) -> None:
         if self._stream is not None and stage != self._stage[0]:
-            self._stream.flush()  # what the stage before has said is said whole
+            self._stream.flush()  # send all texts of the stage before
         now = time.monotonic()
         if stage == self._stage[0] and done < total and now - self._told < _PROGRESS_SECONDS:
             return
@@ -233,18 +232,18 @@ class Controller:
 
 
 def _call(callback: Callable[..., None], *arguments: Any) -> None:
-    """Call what only shows something: whatever it raises, the run goes on and its end is shown."""
+    """Call a function that only shows something: if it raises, the run continues and its end is shown."""
     try:
         callback(*arguments)
-    except BaseException:  # in the worker thread, where nobody means an interrupt or an exit
+    except BaseException:  # in the worker thread, interrupts and exits are not intended for us
         _LOG.exception("showing the state of a run failed; the run goes on")
 
 
 def explain(error: BaseException) -> tuple[str, str]:
-    """Return a message for the page, and what to do about it."""
+    """Return a message for the page, and advice."""
     try:
         said = str(error)
-    except Exception:  # somebody else's exception may be unable to say what it is
+    except Exception:  # a foreign exception may fail to describe itself
         said = ""
     if isinstance(error, InputError):
         return said, ""

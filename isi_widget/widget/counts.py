@@ -39,5 +39,5 @@ def _count(stimulus: Stimulus, vlm: VLM) -> tuple[dict[str, int] | None, str]:
         return (None if prompt.unavailable else prompt.token_counts()), ""
     except InputError as error:
         return None, str(error)
-    except Exception as error:  # an unknown processor may raise anything: a run will tell it
+    except Exception as error:  # an unknown processor may raise anything: a run will report it
         return None, f"{type(error).__name__}: {error}"[:600]

@@ -1,6 +1,6 @@
-"""`InputTwins`: the Python twins of what the page does to the input: undo, another observation, own pictures.
+"""`InputTwins`: Python twins of the page's changes to the input: undo, choice of observation, own pictures.
 
-Not for the canvas itself, which sets `stimulus`, nor for what a document means (`editor.py`).
+Not for the canvas, which sets `stimulus`, nor for the content of documents (`editor.py`).
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from isi_widget.widget.sync import Synced
 
 
 class InputTwins(Synced):
-    """What changes the input of a probe."""
+    """Methods that change the input of a probe."""
 
     def undo(self) -> None:
-        """Take back the last gesture, whether it was made in the page or in Python."""
+        """Undo the last step, whether it was made on the page or in Python."""
         past = self.document["past"]
         if past and "observation" in past[-1]:
             self._cross(past[-1])
@@ -27,7 +27,7 @@ class InputTwins(Synced):
             self._set(document=doc.undo(self.document))
 
     def redo(self) -> None:
-        """Make the gesture again that was taken back last."""
+        """Redo the last undone step."""
         future = self.document["future"]
         if future and "observation" in future[0]:
             self._cross(future[0])
@@ -42,19 +42,20 @@ class InputTwins(Synced):
         answer: str | bool | int | None = None,
         name: str | None = None,
     ) -> Observation:
-        """Look at a picture of your own, as Open, drop and paste on the page do. It stays among the
-        observations that can be chosen; `undo` brings back what was there before, with all that was drawn.
+        """Open your own picture, like Open, drop and paste on the page. It stays in the list of observations;
+        `undo` restores the previous picture with its drawings.
 
         Parameters
         ----------
-        image : a path, bytes of an image file, a Pillow image, a NumPy array or a Picture.
-        question, context : None: those that are shown now.
-        answer : the true answer, or None; `truth` tells it later.
-        name : in the list of observations; None: the name of the file.
+        image : path, bytes of an image file, Pillow image, NumPy array or Picture.
+        question : question; None (default) keeps the current one.
+        context : context; None (default) keeps the current one.
+        answer : true answer, or None (default); `truth` sets it later.
+        name : name in the list of observations; None (default): the name of the file.
 
         Raises
         ------
-        InputError : the image cannot be read, or a text is none.
+        InputError : unreadable image, or a text of the wrong type.
         """
         now = self._current()
         if name is None and isinstance(image, str | os.PathLike):
@@ -71,8 +72,8 @@ class InputTwins(Synced):
 
     @property
     def truth(self) -> str | None:
-        """The true answer to what is shown now, or None; of a picture of your own it can be set, as on the
-        page. `InputError`: the observation is one of the data set.
+        """The true answer for the current input, or None. You can set it for your own picture, as on the
+        page. `InputError`: the observation belongs to the data set.
         """
         return self._current().truth
 
@@ -84,8 +85,8 @@ class InputTwins(Synced):
         self._follow()
 
     def choose(self, index: int) -> None:
-        """Look at another observation of the data set, or at a picture of your own (numbered after them), as
-        it is. What was done to it before (or to the present one, if that is chosen again) is one `undo` away.
+        """Choose an observation of the data set, or one of your own pictures (numbered after them), without
+        drawings. One `undo` restores its former drawings.
         """
         protocol.check_index(index, self._editor.count)
         if index == self._editor.index:
@@ -94,22 +95,23 @@ class InputTwins(Synced):
             self._set(observation_index=index)
 
     def reshuffle(self, part: str = "context") -> None:
-        """Another random "image" or "context" of the data set, never the one that is shown.
+        """Choose a different random "image" or "context" of the data set.
 
         Raises
         ------
-        InputError : there is none.
+        InputError : the data set has none.
         """
         operation = self._editor.reshuffled(self._current(), protocol.check_part(part))
         kept = [item for item in self.document["operations"] if item["op"] != part]
         self._set(document=doc.step(self.document, [*kept, operation]))
 
     def cut(self, operation: int, observation: int) -> Stimulus:
-        """Cut a patch that is drawn from the image of another observation of the data set ("of observation"
-        on the page): the region of one image in the other.
+        """Take a copied patch from the image of another observation of the data set ("of observation" on the
+        page): the same region in that image.
 
-        operation : the number of the patch among `stimulus.operations`. observation : its number in the data
-        set; the present one cuts from the image itself. Raises `InputError` if there is no such one.
+        operation : number of the patch among `stimulus.operations`.
+        observation : number of the observation in the data set; the current one copies from the image itself.
+            Raises `InputError` if there is none.
         """
         with self._exclusive():
             self.stimulus = self._editor.cut(self._current(), operation, observation)

@@ -81,7 +81,7 @@ class Worker:
 
     Parameters
     ----------
-    name : of the thread.
+    name : name of the thread.
     on_begin, on_end : called in the worker thread before and after each job. What they raise is logged, and
         stops nothing.
     """

@@ -72,7 +72,7 @@ class Source:
         """Return bytes that it needs to answer once, from its configuration, which is fetched where it is not
         here.
 
-        None where that cannot be told: loading it will say why.
+        None if unknown: loading it will report the reason.
         """
         if self.title == EMBEDDED:
             return models()[0].memory(samples=1)

@@ -38,7 +38,8 @@ def reduced(image: Image.Image, side: int) -> Image.Image:
     if longest <= side:
         return image
     size = (max(1, round(image.width * side / longest)), max(1, round(image.height * side / longest)))
-    # reducing_gap=1: average over whole factors first, filter what is left: ten times faster on 12 megapixels
+    # reducing_gap=1: average over whole factors first, then filter the rest: ten times faster on 12
+    # megapixels
     return image.resize(size, Image.Resampling.BICUBIC, reducing_gap=1.0)
 
 

@@ -17,7 +17,7 @@ _REMEMBERED = 64  # documents: more than gestures are on their way at any time
 
 
 class Revisions:
-    """Numbers the documents of one probe as they are sent, and reads what a page says of them."""
+    """Numbers the documents of one probe as they are sent, and reads the changes that a page sends back."""
 
     def __init__(self) -> None:
         self._lock = threading.RLock()

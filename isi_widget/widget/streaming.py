@@ -1,7 +1,7 @@
-"""What a run has said so far, for the page: the answer while it grows, and the samples that have ended.
+"""Partial texts of a run for the page: the growing answer and the finished samples.
 
-Sent in a calm rhythm, whatever the pace of the model. Not for results: a `Trial` holds those, and takes the
-place of everything here.
+They are sent at a limited rate, independent of the speed of the model. Not for results: a `Trial` holds them
+and replaces everything here.
 """
 
 from __future__ import annotations
@@ -11,21 +11,21 @@ import threading
 import time
 from collections.abc import Callable
 
-# A page cannot show more than this usefully, and a comm is not a stream: seconds between two messages, and
-# how many characters a second may pass (a thousand long samples then travel less often, not faster).
+# Limits that are enough for a page and safe for a comm: seconds between two messages, and characters per
+# second (a thousand long samples are then sent less often, not faster).
 _SECONDS = 0.06
 _CHARACTERS_PER_SECOND = 400_000
 _LOG = logging.getLogger(__name__)
 
-#: Told (answer so far or None, texts of the ended samples in the order of their ending).
+#: Function called with (answer so far or None, texts of the finished samples in order of finishing).
 Tell = Callable[[str | None, list[str]], None]
 
 
 class Stream:
-    """Gathers the texts of one run and tells them on, the newest state at a time, until it is closed.
+    """Collects the texts of one run and reports the latest state, until it is closed.
 
-    What comes too soon is held back and told when it is time, by a thread of its own if nothing follows. If
-    `tell` raises, it is logged and the stream ends; the run that is streamed goes on.
+    Early texts are delayed and reported later, by a separate thread if nothing follows. If `tell` raises, the
+    error is logged and the stream ends; the run continues.
     """
 
     def __init__(self, tell: Tell) -> None:
@@ -34,15 +34,15 @@ class Stream:
         self._answer: str | None = None
         self._samples: dict[int, str] = {}
         self._next = 0.0
-        self._timer: threading.Timer | None = None  # while something is held back
+        self._timer: threading.Timer | None = None  # runs while texts are delayed
         self._open = True
 
     def text(self, what: str, row: int, text: str) -> None:
-        """The `on_text` of `run_trial`."""
+        """Receive a text: the `on_text` of `run_trial`."""
         with self._lock:
             if what == "answer":
                 self._answer = text.lstrip()
-            else:  # one that was decoded again replaces itself
+            else:  # a sample that is decoded again replaces its former text
                 self._samples[row] = text
             wait = self._next - time.monotonic()
             if wait <= 0:
@@ -53,13 +53,13 @@ class Stream:
                 self._timer.start()
 
     def flush(self) -> None:
-        """Tell what is held back, if anything."""
+        """Report delayed texts, if any."""
         with self._lock:
             if self._timer is not None:
                 self._now()
 
     def close(self) -> None:
-        """Tell nothing more: what the run said is its result's business now."""
+        """Stop reporting: the result now holds the texts."""
         with self._lock:
             self._open = False
             self._stop()
@@ -73,7 +73,7 @@ class Stream:
         self._next = time.monotonic() + max(_SECONDS, size / _CHARACTERS_PER_SECOND)
         try:
             self._tell(self._answer, samples)
-        except BaseException:  # an interrupt or an exit, too: the run is not to be lost for its looks
+        except BaseException:  # also an interrupt or an exit: a failing display must not end the run
             self._open = False
             _LOG.exception("what a run has said so far could not be passed on; its result will be")
 

@@ -1,6 +1,6 @@
-"""What a probe shares with its page: the synced traits, their defaults, and changing them from any thread.
+"""The traits that a probe shares with its page, their defaults, and changes to them from any thread.
 
-Not for what the values mean or follow from (`sync.py`), nor for what a page may send (`protocol.py`).
+Not for computing the values (`sync.py`), nor for checking messages of a page (`protocol.py`).
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from isi_widget.widget.notes import Notes
 from isi_widget.widget.revisions import Revisions
 from isi_widget.widget.trials import KEPT, History
 
-#: Names of the traits that hold the entries of trials, by place.
+#: Names of the traits that hold the entries of trials, by index.
 ENTRIES = tuple(f"_entry_{place}" for place in range(KEPT))
 
 
 class _ByIdentity(t.TraitType[Any, Any]):
-    """A trait that has changed when it is another object: comparing two trials would encode images."""
+    """Trait compared by identity: comparing two trials by value would encode images."""
 
     def set(self, obj: Any, value: Any) -> None:
         new = self._validate(obj, value)
@@ -65,8 +65,8 @@ _LOG = logging.getLogger(__name__)
 
 
 class _Guarded:
-    """An observer of somebody else's. What it raises is passed to `failed`, which says whether that was to
-    be raised after all. Equal to the observer itself, by which it is found when it is to be taken off.
+    """A foreign observer. Its exceptions go to `failed`, which returns whether to raise them after all. It is
+    equal to the observer itself, so that `unobserve` finds it.
     """
 
     def __init__(self, observer: Callable[[Any], Any], failed: Callable[[BaseException, str], bool]) -> None:
@@ -88,7 +88,7 @@ class _Guarded:
 
 
 class Followed(ValueWidget):
-    """A widget without a view whose `value` is a trait of a probe: what `ipywidgets.interactive` takes."""
+    """A widget without a view whose `value` is a trait of a probe, for `ipywidgets.interactive`."""
 
     value = t.Any()
 
@@ -102,8 +102,8 @@ class PageState(anywidget.AnyWidget):
     stimulus = t.Instance(Stimulus)
     trial = _Same(Trial, allow_none=True, default_value=None, read_only=True)
     trials = _Trials(read_only=True)
-    # What the page gets of them, each in a trait of its own: a new trial is sent alone, and what is saved or
-    # sent to a second page is whole.
+    # The page's entry of each trial has its own trait: a new trial is sent alone, and a saved state or a
+    # second page gets all.
     locals().update({name: _Entry(None, allow_none=True, read_only=True).tag(sync=True) for name in ENTRIES})
     notes = t.Instance(Notes, args=(), read_only=True).tag(sync=True, to_json=_notes)
 
@@ -111,7 +111,7 @@ class PageState(anywidget.AnyWidget):
     observation_index = t.Int(OWN).tag(sync=True)
     observation = t.Dict(read_only=True).tag(sync=True)
     document = t.Dict(default_value=doc.empty()).tag(sync=True)
-    # of the document; sent with it, so never stale on a page
+    # number of the document; sent with it, so never out of date on a page
     revision = t.Int(0, read_only=True).tag(sync=True, to_json=_revision)
     inputs = t.Dict(read_only=True).tag(sync=True)
     preview = t.Dict(read_only=True).tag(sync=True)
@@ -125,18 +125,18 @@ class PageState(anywidget.AnyWidget):
     selected = t.List(t.Int()).tag(sync=True)
     busy = t.Bool(False, read_only=True).tag(sync=True)
     run_on_change = t.Bool(False).tag(sync=True)
-    # of the page's last edit; `inputs` says up to which one they are
+    # number of the page's last edit; `inputs` names the edit that it includes
     edit = t.Int(0).tag(sync=True)
     model = t.Dict(read_only=True).tag(sync=True)
-    # what can be measured, for the buttons of the page
+    # available measures, for the buttons of the page
     measures = t.List(read_only=True).tag(sync=True)
-    # name of the entailment model that compares the meanings, "auto", "rules"
+    # name of the entailment model; "auto" or "rules"
     judge = t.Unicode("auto", read_only=True).tag(sync=True)
-    # by which a notebook's outputs name the widget
+    # id of the widget in a notebook's outputs
     widget_id = t.Unicode(read_only=True).tag(sync=True)
 
     def _follow_files(self) -> None:
-        """Follow files that a subclass names as `_esm` or `_css`, without being kept alive by their watcher.
+        """Watch files that a subclass names as `_esm` or `_css`, without the watcher keeping the probe alive.
 
         anywidget itself would connect a function that holds the widget, and never disconnect it.
         """
@@ -144,7 +144,7 @@ class PageState(anywidget.AnyWidget):
             file: Any = getattr(self, name, None)
             if hasattr(file, "changed"):
                 self.add_traits(**{name: t.Unicode(str(file)).tag(sync=True)})
-                file.changed.connect(changed)  # of a method psygnal keeps a weak reference
+                file.changed.connect(changed)  # psygnal keeps a weak reference to a method
 
     def _esm_changed(self, text: str) -> None:
         self._esm = text
@@ -153,34 +153,38 @@ class PageState(anywidget.AnyWidget):
         self._css = text
 
     def _prepare(self) -> None:
-        """Before any trait is set: the first state, sent when the widget is made, is to be complete."""
-        # Of the synced traits: ipywidgets' own bookkeeping is not made for threads.
+        """Prepare before any trait is set: the first state, sent when the widget is created, must be
+        complete.
+        """
+        # Lock of the synced traits: ipywidgets itself is not thread-safe.
         self._lock = threading.RLock()
-        # The thread that is changing several traits and brings the rest in step itself.
+        # The thread that changes several traits and updates the dependent ones itself.
         self._owner: int | None = None
         self._history = History()
         self._revisions = Revisions()
-        self._replying = False  # to a page that has changed the document, which is not to be sent once more
+        self._replying = (
+            False  # True while replying to a page that changed the document, which is not sent again
+        )
         self._failing = threading.local()
         self.last_traceback = ""
-        self._unsent: set[str] = set()  # names of synced values whose last message could not be sent
+        self._unsent: set[str] = set()  # names of synced values whose last message failed
 
-    # ---- what somebody else's code raises stops nothing here
+    # ---- exceptions in foreign code stop nothing here
     def observe(self, handler: Any, names: Any = t.All, type: Any = "change") -> None:
-        """As `traitlets.HasTraits.observe`. What the observer raises is shown under the widget and logged; it
-        never stops a run or another observer.
+        """Observe a trait, as `traitlets.HasTraits.observe`. An exception of the observer is shown under the
+        widget and logged; it never stops a run or another observer.
 
-        An interrupt or an exit is raised where the calling code itself has set the trait, in the main thread.
+        An interrupt or an exit is raised if the calling code itself has set the trait, in the main thread.
         """
-        own = isinstance(handler, t.EventHandler)  # of a class, by @observe
+        own = isinstance(handler, t.EventHandler)  # an observer of a class, by @observe
         super().observe(handler if own else _Guarded(handler, self._observer_failed), names, type)
 
     def _observe_inside(self, handler: Any, names: Any) -> None:
-        """Observers of the probe itself: they check, and what they raise is for the caller."""
+        """Register an observer of the probe itself; its exceptions go to the caller."""
         super().observe(handler, names)
 
     def _observer_failed(self, error: BaseException, name: str) -> bool:
-        """Show the failure of an observer of `name`; True if it is to be raised nevertheless."""
+        """Show the failure of an observer of `name`; returns True if it must be raised anyway."""
         if not isinstance(error, Exception):
             inside = self.traits()[name].read_only or getattr(self._failing, "page", False)
             if threading.current_thread() is threading.main_thread() and not inside:
@@ -190,7 +194,7 @@ class PageState(anywidget.AnyWidget):
         return False
 
     def _send(self, msg: Any, buffers: Any = None) -> None:
-        """Send a message to the page. A failure is logged and shown; values that were lost follow later."""
+        """Send a message to the page. A failure is logged and shown; lost values are sent later."""
         state = msg.get("state", {}) if msg.get("method") == "update" else {}
         try:
             super()._send(msg, buffers)
@@ -204,7 +208,7 @@ class PageState(anywidget.AnyWidget):
             self.send_state(sorted(lost))
 
     def _show_failure(self, error: BaseException, what: str) -> None:
-        """Show it, unless it is showing it that fails."""
+        """Show the failure, unless showing itself fails."""
         if getattr(self._failing, "now", False):
             return
         self._failing.now = True
@@ -222,15 +226,15 @@ class PageState(anywidget.AnyWidget):
         what: str = "",
         request: str | None = None,
     ) -> None:
-        """Show a failure under the widget; the state stays as it was before.
+        """Show a failure under the widget; the state does not change.
 
         Parameters
         ----------
-        error : the failure.
-        id : of the run that it ended; None: no run.
-        message, hint : what is shown in place of the error's own text.
-        what : what failed, put before the message.
-        request : id of the page's request that it answers; None: `id`.
+        error : failure.
+        id : id of the run that it ended; None (default): no run.
+        message, hint : texts shown instead of the error's own text.
+        what : name of the failed action, placed before the message.
+        request : id of the page's request that it answers; None (default): `id`.
         """
         self.last_traceback = format_traceback(error)
         found, otherwise = explain(error)
@@ -242,16 +246,18 @@ class PageState(anywidget.AnyWidget):
 
     @contextmanager
     def _for_page(self) -> Iterator[None]:
-        """While what the page has asked for is done: nothing that is raised is for a cell."""
+        """Mark the handling of a page's request: no exception belongs to a cell."""
         before, self._failing.page = getattr(self._failing, "page", False), True
         try:
             yield
         finally:
             self._failing.page = before
 
-    # ---- the document, of which only what was added travels
+    # ---- the document, of which only additions are sent
     def get_state(self, key: Any = None, drop_defaults: bool = False) -> dict[str, Any]:
-        """As `ipywidgets.Widget.get_state`: the whole document with everything else, its news alone."""
+        """Return the state as `ipywidgets.Widget.get_state`: with all traits the whole document, alone only
+        its changes.
+        """
         state: dict[str, Any] = super().get_state(key, drop_defaults)
         if key is not None and "document" in state:
             state["document"], state["revision"] = self._revisions.update(self.document)
@@ -263,8 +269,8 @@ class PageState(anywidget.AnyWidget):
         return bool(super()._should_send_property(key, value))
 
     def _put_of_page(self, document: Mapping[str, Any], base: int | None) -> None:
-        """Take a document that a page has made, and tell all pages: as an echo, which the one that made it
-        leaves aside while it makes the next one.
+        """Accept a document from a page and send it to all pages. Its own page ignores this echo while it
+        makes the next document.
         """
         with self._lock:
             self._replying = True
@@ -281,7 +287,9 @@ class PageState(anywidget.AnyWidget):
 
     @contextmanager
     def _exclusive(self) -> Iterator[None]:
-        """Change synced traits with no other thread between; the caller brings what follows in step."""
+        """Change synced traits without interference of other threads; the caller updates the
+        dependent ones.
+        """
         with self._lock:
             before, self._owner = self._owner, threading.get_ident()
             try:
@@ -291,11 +299,11 @@ class PageState(anywidget.AnyWidget):
 
     @property
     def _mine(self) -> bool:
-        """Whether it is the calling thread that is changing traits exclusively."""
+        """Whether the calling thread is changing traits exclusively."""
         return self._owner == threading.get_ident()
 
     def _add_entry(self, trial: Trial, entry: Mapping[str, Any], show: bool) -> int:
-        """Append a trial and return its number; one update for the page."""
+        """Append a trial and return its number, with one update for the page."""
         with self._exclusive(), self.hold_sync():
             number, place = self._history.add(trial, entry)
             self._set_entry(place)
@@ -305,7 +313,7 @@ class PageState(anywidget.AnyWidget):
         return number
 
     def _remove_entry(self, number: int) -> Trial:
-        """Forget a trial and its note; if it was shown, a neighbour is."""
+        """Remove a trial and its note; if it was shown, show a neighbour."""
         with self._exclusive(), self.hold_sync():
             if self.shown == number:
                 self.shown = self._history.neighbour(number)
@@ -321,7 +329,7 @@ class PageState(anywidget.AnyWidget):
         self.set_trait(ENTRIES[place], self._history.entry(place))
 
     def _write_note(self, number: int, text: str) -> None:
-        """Set the note of a trial; an empty one is none."""
+        """Set the note of a trial; an empty text removes it."""
         with self._exclusive():
             rest = {other: note for other, note in self.notes.items() if other != number}
             notes = {**rest, number: text} if text else rest

@@ -22,7 +22,7 @@ from isi_widget.widget.sync import Synced
 
 
 class TrialTwins(Synced):
-    """What is done with the trials of a probe once they are there."""
+    """Methods for the trials of a probe."""
 
     _outputs: Outputs
 

@@ -1,7 +1,7 @@
 """The trials of a probe: their numbers, what the page gets of them, and the files that are made of them.
 
 A trial keeps its number when others are deleted. No traits, no threads. Not for what a trial is
-(`isi_widget.trial`), nor for how it is told or drawn (`isi_widget.report`).
+(`isi_widget.trial`), nor for drawing it (`isi_widget.report`).
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ class ImageFile:
         """Return the picture; decode it again only if it was freed."""
         picture = None if self._seen is None else self._seen()
         if picture is None:
-            with noting():  # it was said when it was opened
+            with noting():  # the notes were shown when it was opened
                 picture = load_image(self.data)
             self._seen = weakref.ref(picture)
         return picture

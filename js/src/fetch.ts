@@ -13,11 +13,11 @@ declare const EDITOR: string;
 
 type Make = (core: object) => Editor;
 
-/** Milliseconds after which something is asked for again, the second time twice as many. */
+/** Milliseconds until a request is repeated; doubled for the second repeat. */
 const AGAIN = 2000;
 const KEY = "isi_widget fetched";
 
-/** One thing that the widgets of a page share: asked for by one, awaited by all. */
+/** A resource that the widgets of a page share: requested by one, awaited by all. */
 interface Shared {
   asked: number;
   made: Promise<unknown>;

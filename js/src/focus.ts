@@ -5,7 +5,7 @@
 const PAUSE = 50;
 /** Milliseconds after a key in which a move of the focus is taken as the person's. */
 const BY_KEY = 500;
-/** A host that takes the focus so often within so many milliseconds may have it: two programs must not fight. */
+/** If a host takes the focus this often within this number of milliseconds, it keeps it: two programs must not fight. */
 const OFTEN = 3;
 const SPAN = 1000;
 

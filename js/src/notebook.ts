@@ -5,7 +5,7 @@ const VIEW = "application/vnd.jupyter.widget-view+json";
 interface Cell {
   toJSON(): { outputs?: { data?: Record<string, { model_id?: string } | undefined> }[] };
 }
-/** What is needed of JupyterLab's shared model of a notebook. */
+/** The used part of JupyterLab's shared model of a notebook. */
 interface Notebook {
   cells: Cell[];
   insertCell(index: number, cell: { cell_type: "code"; source: string; metadata: object }): unknown;

@@ -258,7 +258,7 @@ export function beginning(d: Text, measure: Measure = estimate): Point {
   return turned([r.x, r.y], angleOf(d), centre(r));
 }
 
-/** A text that says something else: where it begins stays, turned or not. */
+/** A text with new content: its start keeps its position, turned or not. */
 export function reworded(d: Text, text: string, measure: Measure = estimate): Text {
   const next = { ...d, text };
   const angle = angleOf(d);

@@ -191,7 +191,7 @@ def started(vlm, tmp_path):
         ({"condition": lambda obs: obs.stimulus()}, "condition is '', not '<lambda>'"),
         ({"data": DATA}, "size is 3, not 5"),
         ({"data": Dataset(list(DATA[:3]), "mine")}, "data is 'scenes demo', not 'mine'"),
-        ({"data": DATA[1:4]}, "observation 0 was another one"),
+        ({"data": DATA[1:4]}, "observation 0 was a different one"),
     ],
 )
 def test_a_store_of_another_run_is_refused(vlm, started, runs, change, message):
@@ -206,7 +206,7 @@ def test_a_store_of_another_truth_is_refused(vlm, started, runs):
     first = DATA[0]
     turned = Observation(first.image, first.question, answer="purple", id=first.id)
     data = Dataset([turned, *DATA[1:3]], DATA.name)
-    with pytest.raises(InputError, match="observation 0 was another one"):
+    with pytest.raises(InputError, match="observation 0 was a different one"):
         averages(vlm, data, **HOW, store=started)
     assert not runs
 
@@ -234,7 +234,7 @@ def test_weights_that_change_meanwhile_are_refused(runs, tmp_path):
             with torch.no_grad():
                 other.model.lm_head.weight[5, 7] += 0.25
 
-    with pytest.raises(InputError, match="another one than at the observations before: its fingerprint"):
+    with pytest.raises(InputError, match="has changed since the earlier observations: its fingerprint"):
         averages(other, DATA, **HOW, store=path, progress=change)
     assert len(json.loads(path.read_text())["rows"]) == 2
 

@@ -1,4 +1,4 @@
-"""Module hooks that are there only within a block, and only one's own.
+"""Module hooks that exist only inside a block, and only those of the caller.
 
 For what the attention twin does not see: inputs and outputs of single modules (see `sites`). Order of
 registration is order of execution.

@@ -132,7 +132,8 @@ def configuration(folder: Path, label: str, trust_remote_code: bool = False) -> 
 
     Parameters
     ----------
-    folder : the checkpoint. label : its name, for messages.
+    folder : folder of the checkpoint.
+    label : name of the checkpoint, for messages.
     trust_remote_code : run code that comes with it.
 
     Raises

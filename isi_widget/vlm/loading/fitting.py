@@ -32,14 +32,14 @@ def check_fits(
     Parameters
     ----------
     model : without weights, see `skeleton`.
-    device : where its inputs go.
+    device : device of its inputs.
     device_map : how it is spread over several devices. An automatic one has the room of all together; of a
         map by modules, each device must hold its weights, and the one of the inputs the rest too.
 
     Raises
     ------
     InputError
-        It says what is needed, what is free, and what would fit.
+        The message gives the needed and the free memory, and options that fit.
     """
     if isinstance(device_map, dict):
         weights = weights_bytes(model, quantization, dtype, quantize_vision)

@@ -18,9 +18,9 @@ def compute_dtype(dtype: torch.dtype, device: torch.device, *, chosen: bool) -> 
 
     Parameters
     ----------
-    dtype : of the parts that are not quantised. chosen : the caller named it, and it holds here too.
-        Otherwise a CPU with bfloat16 instructions multiplies in bfloat16 whatever `dtype`: the error of that
-        is far below the error of four bits.
+    dtype : number type of the parts that are not quantised.
+    chosen : whether the caller named it; then it is used here too. Otherwise a CPU with bfloat16 instructions
+        multiplies in bfloat16 whatever `dtype`: the error of that is far below the error of four bits.
     """
     if not chosen and device.type == "cpu" and _cpu_has_bfloat16():
         return torch.bfloat16
@@ -28,7 +28,7 @@ def compute_dtype(dtype: torch.dtype, device: torch.device, *, chosen: bool) -> 
 
 
 def _cpu_has_bfloat16() -> bool:
-    """Whether this CPU multiplies bfloat16 in hardware, where torch tells; older versions do not."""
+    """Return whether this CPU multiplies bfloat16 in hardware; False if an older torch does not report it."""
     capabilities: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
     return any(capabilities.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16"))
 

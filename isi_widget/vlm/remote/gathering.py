@@ -1,6 +1,8 @@
-"""Several requests at once, bounded, told in the caller's thread, and left when the caller cancels.
+"""Several requests at once, in bounded number; callbacks run in the caller's thread, and cancelling abandons
+them.
 
-Requests run in threads of their own; callbacks and errors come out in the caller's. Not for what is asked.
+Requests run in separate threads; callbacks and errors reach the caller's thread. Not for the content of
+requests.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Reasoning that a model writes into its answer, in tags, told apart from the answer itself.
+"""Separates reasoning, which a model writes into its answer in tags, from the answer itself.
 
 `<think>...</think>`, other names and other brackets; also a closing tag without an opening one, since chat
 templates write the opening tag into the prompt; also reasoning that never ends. Not for reasoning that a

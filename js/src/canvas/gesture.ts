@@ -19,7 +19,7 @@ export interface Keys {
 /** What a gesture takes place on. */
 export interface Ground {
   image: Size;
-  /** tolerances in image pixels: for telling a drag from a click, and for hitting lines and handles */
+  /** tolerances in image pixels: to distinguish a drag from a click, and to hit lines and handles */
   slop: number;
   reach: number;
   measure: Measure | undefined;
@@ -222,7 +222,7 @@ function marquee(screen: Screen, from: Point, { slop, measure }: Ground): Gestur
   };
 }
 
-/** By key instead of by pointer: in the middle of what is seen, half as large. Returns whether the tool draws by dragging or writes. */
+/** Draws by key instead of pointer: in the middle of the view, half as large. Returns whether the tool draws by dragging or writes. */
 export function drawInMiddle(screen: Screen, image: Size): boolean {
   const tool = screen.tool.value;
   if (tool === "select" || tool === "polygon" || tool === "freehand" || tool === "picker") return false;

@@ -1,4 +1,4 @@
-// Where the picture stands on the stage: fitted into its frame, zoomed by wheel, and the part in view asked for in its own pixels once the view rests.
+// Position of the picture on the stage: fitted into its frame, zoomed by wheel; the visible part is requested in full resolution when the view rests.
 import type { ReadonlySignal } from "@preact/signals-core";
 import { useEffect, useRef } from "preact/hooks";
 import { fit, held, inside } from "../geometry";
@@ -18,7 +18,7 @@ const HIGHEST = 720;
 const HOST = 128;
 /** Pixels between the probe and the edges of a full screen. */
 const GAP = 16;
-/** Milliseconds that the view rests before its part of the picture is asked for in full. */
+/** Milliseconds of rest before the visible part of the picture is requested in full resolution. */
 const REST = 150;
 
 /** How high the stage may be so that all from the first line to the run buttons is on one screen. */
@@ -26,7 +26,7 @@ function roomOf(stage: HTMLElement, root: HTMLElement): number {
   const top = (element: HTMLElement | null): number => (!element || element === root ? 0 : element.offsetTop + top(element.offsetParent as HTMLElement | null));
   const runs = root.querySelector<HTMLElement>(".isi-runs");
   const others = runs ? top(runs) + runs.offsetHeight - stage.offsetHeight : 0;
-  // A frame that grows with what is in it says nothing of the screen.
+  // A frame that grows with its content does not show the size of the screen.
   const { innerHeight, screen } = window;
   const high = Math.min(innerHeight, (screen as Screen | undefined)?.availHeight || Infinity);
   return high - others - (root.ownerDocument.fullscreenElement ? 2 * GAP : HOST);

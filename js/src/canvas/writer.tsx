@@ -19,7 +19,7 @@ export const Writer = live(function Writer({ measure }: { measure: Measure }) {
   const writing = screen.writing.value;
   const index = writing?.index ?? null;
   const edited = (): Operation | undefined => (index === null ? undefined : screen.store.document.value.operations[index]);
-  // What was there when the edit began: Python may put something else in its place meanwhile.
+  // The text at the start of the edit: Python may replace it meanwhile.
   const begun = useMemo(edited, []);
   const text = useSignal(writing?.text ?? "");
   useEffect(() => {

@@ -40,7 +40,7 @@ export function Bar({ value, interval, usual, label }: BarProps) {
 interface StackProps {
   columns: Shares[];
   label: string;
-  /** the column that is looked at, and which one the pointer or an arrow key comes to; absent: none can be */
+  /** the highlighted column, and the callback for the pointer or an arrow key; absent: none */
   over?: number | null;
   onPoint?: (column: number | null) => void;
 }

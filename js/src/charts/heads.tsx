@@ -19,7 +19,7 @@ export function largest(shares: number[][]): Place {
 interface Props {
   shares: number[][];
   label: string;
-  /** the cell that is looked at, and which one the pointer or an arrow key comes to; null: none */
+  /** the highlighted cell, and the callback for the pointer or an arrow key; null: none */
   over: Place | null;
   onPoint: (place: Place | null) => void;
 }

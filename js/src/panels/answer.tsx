@@ -5,7 +5,7 @@ import { Row, Wait } from "./measure";
 import { Section, Tip, plural, probability } from "./parts";
 import { Tokens } from "./tokens";
 
-/** A word for how the answer is judged; of a picture that was drawn on it says no more than that it agrees with the original's truth. */
+/** A word for the judgement of the answer; for a picture with drawings, only whether it agrees with the original's truth. */
 export function Mark({ answer: { correct, mark, judged } }: { answer: AnswerView }) {
   if (correct === null) return null;
   const look = correct ? "right" : "wrong";
@@ -28,7 +28,7 @@ interface AnswerProps {
 export function Answer({ answer, truth, partly, growing }: AnswerProps) {
   const coming = typeof partly === "string";
   const tokens = plural(answer?.tokens.length ?? 0, "token");
-  // A server may not tell the probabilities of its tokens.
+  // A server may not report the probabilities of its tokens.
   const known = answer?.tokens.every((token) => token.logprob !== null);
   const chance = Math.exp((answer?.tokens ?? []).reduce((sum, token) => sum + (token.logprob ?? 0), 0));
   return (

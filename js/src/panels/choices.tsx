@@ -24,7 +24,7 @@ interface Props {
   test: string;
   label: string;
   placeholder: string;
-  /** what is said when nothing matches */
+  /** text shown if nothing matches */
   none: string;
   rows: Choice[];
   choose: (key: string) => void;
@@ -32,7 +32,7 @@ interface Props {
   children?: ComponentChildren;
   /** of every row, in pixels: then only the rows in view are drawn */
   height?: number;
-  /** told the keys of the rows that are drawn */
+  /** called with the keys of the drawn rows */
   drawn?: (keys: string[]) => void;
 }
 

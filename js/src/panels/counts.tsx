@@ -10,7 +10,7 @@ import { plural } from "./parts";
 
 const PAUSE = 250;
 
-/** What is known of the input as it is now. */
+/** Token counts of the current input, as far as known. */
 function known(store: Store): Tokens | null {
   const tokens = answersOf(store).tokens.value;
   return store.insync.value && tokens?.key === store.inputs.value?.key && tokens?.model === store.modelInfo.value.label ? tokens : null;

@@ -1,4 +1,4 @@
-// What is done with trials: restore the input of one, note, delete; compare and export those that are pinned.
+// Actions on trials: restore the input of one, note, delete; compare and export pinned ones.
 // Part of the editor: all of it needs the kernel. Not for the strip itself (trials.tsx) nor for the table (compare.tsx).
 import { composing } from "../keys";
 import { live, useSignal } from "../live";
@@ -34,7 +34,7 @@ export const TrialButtons = live(function TrialButtons({ trial: { id, key } }: {
       <span class="isi-sure" onFocusOut={() => (sure.value = false)}>
         <Button
           test="trial-delete"
-          label={sure.value ? `Press again: trial ${id} and its note are gone for good` : `Delete trial ${id}`}
+          label={sure.value ? `Press again to delete trial ${id} and its note for good` : `Delete trial ${id}`}
           text={sure.value ? "Really delete?" : "Delete"}
           kind="bare"
           onClick={() => {

@@ -313,7 +313,7 @@ export const RunButtons = live(function RunButtons() {
   const run = (how: () => void): void => {
     screen.flush();
     how();
-    // In one column the results come below: whoever asks for them wants to see them.
+    // In one column the results are below: scroll to them on request.
     root.querySelector(".isi-narrow .isi-results")?.scrollIntoView({ block: "nearest" });
   };
   return (

@@ -26,7 +26,7 @@ export const JudgeChoice = live(function JudgeChoice() {
   const known = FIXED.some(([name]) => name === chosen) || list?.models.some(({ name }) => name === chosen);
   return (
     <details class={chosen === "auto" ? "isi-setting isi-judges" : "isi-setting isi-judges isi-differs"} data-testid="settings-judge">
-      <summary title="The model that says which answers mean the same">
+      <summary title="The model that decides which answers mean the same">
         <span class="isi-muted">Meanings compared by</span> <strong class="isi-cut">{chosen === "auto" ? `auto${list ? `: ${list.automatic}` : ""}` : chosen}</strong>
       </summary>
       <ul>

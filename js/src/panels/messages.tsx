@@ -11,7 +11,7 @@ export const Messages = live(function Messages() {
   // The trait and the message about one run say the same: one of them is shown.
   const failure = store.failure.value ?? store.notice.value;
   useEffect(() => {
-    // Whoever works in this probe sees it, wherever in a long cell.
+    // Visible to the user of this probe anywhere in a long cell.
     if (failure && root.contains((root.getRootNode() as Document | ShadowRoot).activeElement)) panel.current?.scrollIntoView({ block: "nearest" });
   }, [failure]);
   return (

@@ -9,7 +9,7 @@ import { Choices } from "./choices";
 import { Icon } from "./icons";
 import { Button, Popover } from "./parts";
 
-/** What can be asked for: as `load_vlm` names it, and as one says it. */
+/** The precisions: name for `load_vlm`, and label. */
 const PRECISIONS: [string | null, string, string][] = [
   [null, "full", "The weights as they are: 16 bit, on a CPU 32"],
   ["int8", "8 bit", "int8: half the memory, hardly any loss"],

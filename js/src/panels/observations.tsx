@@ -174,7 +174,7 @@ function useThumbnails(store: Store): (indexes: number[]) => void {
     asked.current = true;
     void askThumbnails(store, batch).then(() => {
       asked.current = false;
-      // What was not answered is asked for again when the list is scrolled.
+      // Unanswered requests are repeated when the list is scrolled.
       if (batch.every((index) => answersOf(store).thumbnails.peek().has(index))) next();
     });
   };

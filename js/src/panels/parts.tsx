@@ -108,7 +108,7 @@ export const Popover = live(function Popover({ test, label, children, classes = 
     scope.addEventListener("pointerdown", outside, true);
     return () => {
       scope.removeEventListener("pointerdown", outside, true);
-      // Keys go on working in the probe when what had the focus is gone.
+      // Keys still work in the probe after the focused element is removed.
       const active = focused();
       if (!active || active === scope.body || panel.current?.contains(active)) (root.contains(opener) ? (opener as HTMLElement) : root).focus({ preventScroll: true });
     };

@@ -14,7 +14,7 @@ const VIEWS: [Showing, string, string][] = [
   ["difference", "difference", "What drawing has changed: black where nothing"],
 ];
 
-/** Milliseconds that the pointer rests before the kernel is asked for the colour below it. */
+/** Milliseconds of rest before the colour below the pointer is requested from the kernel. */
 const REST = 120;
 
 export const ViewBar = live(function ViewBar() {

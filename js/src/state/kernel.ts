@@ -12,11 +12,11 @@ const MAKING = 60;
 const PART = 4 * 1024 * 1024;
 
 export interface Answers {
-  /** The models that can be loaded, as of the last time that they were asked for. */
+  /** The models that can be loaded, from the last request. */
   offer: Signal<Offer | null>;
   /** The entailment models that can be chosen, likewise. */
   judges: Signal<Judges | null>;
-  /** Small pictures of observations by index, as far as they were asked for; null: it has none that can be read. */
+  /** Thumbnails of observations by index, as far as requested; null: the picture cannot be read. */
   thumbnails: Signal<ReadonlyMap<number, Uint8Array<ArrayBuffer> | null>>;
   /** The last count of tokens. */
   tokens: Signal<Tokens | null>;
@@ -54,7 +54,7 @@ export function askJudges(store: Store): void {
 
 export function loadModel(store: Store, name: string, quantization: string | null): void {
   store.dismiss();
-  command(store, { kind: "load", name, quantization }, "The model was not asked for by the kernel.");
+  command(store, { kind: "load", name, quantization }, "The kernel did not receive the request for the model.");
 }
 
 /** Has another entailment model compare the meanings, and downloads it where it is not on the disk. */

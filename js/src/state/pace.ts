@@ -1,7 +1,7 @@
-// How long a stage still takes, from the pace so far. Pure: told the time by whoever asks.
+// Remaining time of a stage, from its pace so far. Pure: the caller passes the time.
 import type { Status } from "../protocol";
 
-/** Before this, a pace is not known well enough to be said. */
+/** Earlier, the pace is too uncertain to show. */
 const STEPS = 2;
 const SECONDS = 1;
 

@@ -4,7 +4,7 @@ import type { Question } from "../protocol";
 
 export type Buffers = Uint8Array<ArrayBuffer>[];
 
-/** Why there is no answer. The person has been told of an error and of a kernel that is gone. */
+/** Reason for a missing answer. The page has already shown an error or a dead kernel. */
 export class NoAnswer extends Error {
   constructor(
     readonly why: "error" | "dropped" | "gone" | "cancelled",
@@ -37,7 +37,7 @@ interface Waiting {
   listen: () => void;
 }
 
-/** Seconds of silence after which the page says that the kernel does not answer. */
+/** Seconds of silence until the page reports that the kernel does not answer. */
 const PATIENCE = 8;
 
 /** For answers whose failure the person has seen. */

@@ -22,7 +22,7 @@ export interface Writing {
 /** Shorter sides between which strokes and letters have their usual sizes; beyond, they grow and shrink with the picture. */
 const [SMALL, LARGE] = [240, 600];
 
-/** Milliseconds after which Python is told of tool and selection: an edit that goes with them has gone first. */
+/** Milliseconds until tool and selection are sent to Python: an edit that belongs to them is sent first. */
 const TELL = 150;
 
 export class Screen {
@@ -158,7 +158,7 @@ export class Screen {
     this.path.value = null;
     if (tool === "select" || tool === "picker") return;
     this.select();
-    // What is being drawn is to be seen.
+    // Make the current drawing visible.
     this.showing.value = "after";
   }
 

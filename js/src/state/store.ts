@@ -12,7 +12,7 @@ import type { Model } from "./synced";
 export { identifier } from "./requests";
 export { GO_ON, type Model } from "./synced";
 
-/** A run that was asked for and not yet taken up by the kernel. */
+/** A requested run that the kernel has not yet accepted. */
 export interface Pending {
   id: string;
   measures: string[];

@@ -67,7 +67,7 @@ export class Synced {
     this.requests.end(new NoAnswer("gone", message, hint));
   }
 
-  /** An error of the widget manager, too, means that the kernel is gone. */
+  /** A dead kernel also shows as an error of the widget manager. */
   protected reach(how: () => void): void {
     try {
       how();
