@@ -21,7 +21,16 @@ if TYPE_CHECKING:
 _TEXTS = frozenset(
     ["condition", "note", "notes", "question", "context", "truth", "answer", "operations", "created", "id"]
     + ["level", "stimulus", "stimulus_key", "image_preset", "context_preset", "entailment", "likelihood"]
-    + ["model", "model_family", "model_device", "model_dtype", "model_quantization", "model_revision"]
+    + [
+        "key",
+        "interventions",
+        "model",
+        "model_family",
+        "model_device",
+        "model_dtype",
+        "model_quantization",
+        "model_revision",
+    ]
 )
 
 _MARK = "'"

@@ -19,6 +19,7 @@ from isi_widget.interventions.base import (
     digest,
     from_dict,
     from_dicts,
+    keyed,
     summary,
     to_dicts,
 )
@@ -39,6 +40,7 @@ __all__ = [
     "digest",
     "from_dict",
     "from_dicts",
+    "keyed",
     "summary",
     "to_dicts",
 ]

@@ -202,6 +202,13 @@ def digest(interventions: Sequence[Intervention]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
+def keyed(key: str, interventions: Sequence[Intervention]) -> str:
+    """The key of a stimulus as a model with interventions sees it; `key` itself without any."""
+    if not interventions:
+        return key
+    return hashlib.sha256(f"{key} {digest(interventions)}".encode()).hexdigest()
+
+
 def code(interventions: Sequence[Intervention], name: str = "vlm") -> str:
     """A Python expression of the VLM `name` with these interventions; `name` alone without any."""
     if not interventions:

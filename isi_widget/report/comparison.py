@@ -21,6 +21,8 @@ _CELL = (
     "padding:3px 12px 3px 0;border:none;background:none;vertical-align:top;text-align:start;max-width:22em;"
     "overflow-wrap:anywhere;white-space:normal"
 )
+#: Interventions written out for one condition.
+_MOST_LINES = 8
 _MARK = "background:rgba(230,159,0,.3);box-decoration-break:clone;padding:0 3px;font-weight:600"
 
 
@@ -31,6 +33,8 @@ def comparison_html(comparison: Compared) -> str:
     rows = [_row("", [f"<b>{escape(label)}</b>" for label in comparison.labels])]
     if any(view["model"] != first["model"] for view in views):
         rows.append(_row("model", [escape(view["model"]) for view in views]))
+    if any(view["intervention_lines"] for view in views):
+        rows.append(_row("interventions", [_interventions(view, first) for view in views]))
     rows += [
         _row("", [picture_html(trial.stimulus, 160) for trial in comparison.trials]),
         _row("question", [_text(view["question"], view["question"] != first["question"]) for view in views]),
@@ -119,6 +123,13 @@ def _mark(text: str, marked: bool) -> str:
 
 def _text(text: str, marked: bool) -> str:
     return _mark(escape(text) if text.strip() else "(empty)", marked)
+
+
+def _interventions(view: dict[str, Any], first: dict[str, Any]) -> str:
+    lines = view["intervention_lines"]
+    shown = "<br/>".join(map(escape, lines[:_MOST_LINES])) or "none"
+    more = f"<br/>and {len(lines) - _MOST_LINES} more" if len(lines) > _MOST_LINES else ""
+    return _mark(shown + more, lines != first["intervention_lines"])
 
 
 def _answer(answer: dict[str, Any] | None, first: dict[str, Any] | None) -> str:

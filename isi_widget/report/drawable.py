@@ -20,6 +20,10 @@ class Drawable(Protocol):
         """What the model was shown."""
 
     @property
+    def key(self) -> str:
+        """Equal for trials of equal stimuli under equal interventions."""
+
+    @property
     def model(self) -> Mapping[str, Any]:
         """The model, as `VLM.info()` describes it."""
 

@@ -212,7 +212,8 @@ def _details(trial: Drawable, view: dict[str, Any]) -> str:
         if trial.model.get(key)
     )
     note = f"<br/>{escape(trial.model['note'])}" if trial.model.get("note") else ""
-    note = "".join(f"<br/>{escape(line)}" for line in view["before"]) + note
+    lines = [*view["before"], *(f"changed: {line}" for line in view["intervention_lines"])]
+    note = "".join(f"<br/>{escape(line)}" for line in lines) + note
     settings = ", ".join(f"{name} {value}" for name, value in view["settings"].items() if name != "measures")
     versions = ", ".join(f"{name} {version}" for name, version in trial.versions.items())
     seconds = ", ".join(f"{name} {value:.2f} s" for name, value in trial.seconds.items())

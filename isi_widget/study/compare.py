@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from isi_widget.errors import Cancelled, InputError
 from isi_widget.files import records
+from isi_widget.interventions import from_dicts, summary
 from isi_widget.stimulus import Stimulus, checks
 from isi_widget.stimulus.labels import labels_of
 from isi_widget.text import all_repaired
 from isi_widget.trial import Trial, run_trial
+from isi_widget.vlm.protocol import check_vlm_like
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -108,17 +110,19 @@ class Comparison:
 
 def compare(
     stimuli: Iterable[Stimulus] | Mapping[str, Stimulus],
-    vlm: VLM,
+    vlm: VLM | Sequence[VLM] | Mapping[str, VLM],
     *,
     labels: Sequence[str] | None = None,
     on_error: Literal["raise", "skip"] = "raise",
     progress: Callable[[str, int, int], None] | None = None,
     **settings: Any,
 ) -> Comparison:
-    """Run one trial per stimulus with the same settings and the same seed.
+    """Run one trial per stimulus, and per model, with the same settings and the same seed.
 
     stimuli is a list of them, or a dict {label: stimulus}; without labels, labels come from the operations
-    ("box", "noise 0.3", "context: contradictory"). progress is called as progress("label: stage", done,
+    ("box", "noise 0.3", "context: contradictory"). vlm is one model, or several, as a list or a dict {label:
+    model}: every stimulus is shown to the first, then to the next; `[vlm, vlm.intervene(...)]` compares a
+    model with itself under interventions. progress is called as progress("label: stage", done,
     total). settings are those of `run_trial`; `cancel` among them stops the whole comparison. With
     on_error="skip" a condition that cannot be run is left out, with a warning, and listed in
     `Comparison.skipped`.
@@ -151,10 +155,10 @@ def compare(
         )
     trials: dict[str, Trial] = {}
     skipped: dict[str, str] = {}
-    for name, stimulus in zip(names, listed, strict=True):
+    for name, model, stimulus in _shown_to(vlm, names, listed):
         report = None if progress is None else _prefixed(progress, name)
         try:
-            trials[name] = run_trial(vlm, stimulus, progress=report, **settings)
+            trials[name] = run_trial(model, stimulus, progress=report, **settings)
         except Cancelled:
             raise
         except Exception as error:
@@ -170,6 +174,42 @@ def compare(
             f"{len(skipped)} of {len(listed)} conditions skipped. {every}", UserWarning, stacklevel=2
         )
     return Comparison(tuple(trials.values()), tuple(trials), tuple(skipped.items()))
+
+
+def _shown_to(
+    vlm: VLM | Sequence[VLM] | Mapping[str, VLM], names: Sequence[str], stimuli: Sequence[Stimulus]
+) -> list[tuple[str, VLM, Stimulus]]:
+    """A label, a model and a stimulus for each trial.
+
+    Raises
+    ------
+    InputError
+        Without a model, or with models whose labels are not all different.
+    """
+    if not isinstance(vlm, Sequence | Mapping):
+        return [(name, vlm, stimulus) for name, stimulus in zip(names, stimuli, strict=True)]
+    if isinstance(vlm, Mapping):
+        models = {str(label): model for label, model in vlm.items()}
+    else:
+        for model in vlm:
+            check_vlm_like(model, "compare needs")
+        called = [_called(model) for model in vlm]
+        if len(set(called)) != len(called):
+            called = [f"{label} ({place})" for place, label in enumerate(called, 1)]
+        models = dict(zip(called, vlm, strict=True))
+    if not models:
+        raise InputError("compare needs at least one model; got an empty list.")
+    alone = len(stimuli) == 1
+    return [
+        (label if alone else f"{name}, {label}", model, stimulus)
+        for label, model in models.items()
+        for name, stimulus in zip(names, stimuli, strict=True)
+    ]
+
+
+def _called(model: VLM) -> str:
+    """What a model is called beside others: what was changed in it, else its name."""
+    return summary(from_dicts(model.info().get("interventions", ()))) or model.model_id
 
 
 def _prefixed(progress: Callable[[str, int, int], None], name: str) -> Callable[[str, int, int], None]:

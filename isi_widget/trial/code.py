@@ -11,6 +11,7 @@ import inspect
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from isi_widget import interventions
 from isi_widget.stimulus import CopiedPatch, Picture, ReplaceContext, ReplaceImage
 from isi_widget.trial.code_pictures import PictureCode
 from isi_widget.trial.literals import NoLiteral, call, literal, read_call
@@ -58,6 +59,7 @@ def trial_code(
     settings |= _entailment(trial, entailment)
     changed = "".join(f", {name}={literal(value)}" for name, value in settings.items())
     imports = [f"import {name}" for name in sorted(pictures.imports)]
+    edited = [f"edited = {interventions.code(trial.interventions)}"] if trial.interventions else []
     return "\n".join(
         [
             *([*imports, ""] if imports else []),
@@ -66,7 +68,8 @@ def trial_code(
             *_load(trial, reuse),
             *pictures.comments,
             *made,
-            f"trial = isi.run_trial(vlm, s{changed})",
+            *edited,
+            f"trial = isi.run_trial({'edited' if edited else 'vlm'}, s{changed})",
             "trial",
         ]
     )

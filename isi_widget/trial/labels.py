@@ -7,6 +7,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from isi_widget.interventions import from_dicts, summary
+
 
 def model_label(info: Mapping[str, Any]) -> str:
     """The name of a model beside a result, with all that makes it another one: quantisation, adapter,
@@ -20,6 +22,7 @@ def model_label(info: Mapping[str, Any]) -> str:
         *arguments,
         *(["system prompt"] if info.get("system") else []),
         *([f"{turns} earlier turn{'s' * (turns > 1)}"] if turns else []),
+        summary(from_dicts(info.get("interventions", ()))),
     ]
     name = " ".join(str(info[key]) for key in ("name", "quantization") if info.get(key))
     return ", ".join(filter(None, [name, *parts])).replace(", + ", " + ")
@@ -30,6 +33,11 @@ def before_lines(info: Mapping[str, Any]) -> list[str]:
     system = [f"system prompt: {info['system']}"] if info.get("system") else []
     turns = [f"earlier turn: {' | '.join(map(str, turn))}" for turn in info.get("history") or ()]
     return [*system, *turns]
+
+
+def intervention_lines(info: Mapping[str, Any]) -> list[str]:
+    """The interventions that a model was seen with, one line each."""
+    return [item.label for item in from_dicts(info.get("interventions", ()))]
 
 
 def _tail(name: object) -> str:

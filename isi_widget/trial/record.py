@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from isi_widget import checks
 from isi_widget.errors import InputError
 from isi_widget.files import records
+from isi_widget.interventions import Intervention, from_dicts, keyed, to_dicts
 from isi_widget.stimulus import Picture, Stimulus
 from isi_widget.text import repaired
 from isi_widget.text.correctness import Judgement, judge
@@ -142,6 +143,16 @@ class Trial:
         return replace(self, results={name: item for name, item in merged.items() if item is not None})
 
     @property
+    def interventions(self) -> tuple[Intervention, ...]:
+        """The interventions that the model was seen with, in order; empty for a plain model."""
+        return from_dicts(self.model.get("interventions", ()))
+
+    @property
+    def key(self) -> str:
+        """Equal for trials of equal stimuli under equal interventions; without any the stimulus' own key."""
+        return keyed(self.stimulus.key, self.interventions)
+
+    @property
     def correct(self) -> bool | None:
         """Whether the answer agrees with the truth, by `correctness.judge`; None without an answer or a
         truth, and where it cannot be judged (`judgement.reason` then says why).
@@ -167,6 +178,9 @@ class Trial:
         record["results"] = {name: _as_data(name, item) for name, item in self.results.items()}
         for name in ("model", "seconds", "versions", "created", "notes"):
             record[name] = getattr(self, name)
+        if self.interventions:  # beside the model, of whose description they are a part
+            record["model"] = {key: item for key, item in self.model.items() if key != "interventions"}
+            record["interventions"] = to_dicts(self.interventions)
         packed: dict[str, Any] = _pack({**record, "settings": self.settings.to_dict()})
         return packed
 
@@ -193,9 +207,11 @@ class Trial:
             checks.fields("a trial", record, [name for name in _BESIDE if name != "yes_no"], record)
             found = {name: whole.pop(name) for name in _BESIDE if name in whole}
             whole["results"] = {name: item for name, item in found.items() if item is not None}
-        checks.fields("a trial", whole, needed, {"schema", *(item.name for item in every)})
+        checks.fields("a trial", whole, needed, {"schema", "interventions", *(item.name for item in every)})
         data = _unpack(whole)
         del data["schema"]
+        if changed := from_dicts(data.pop("interventions", ())):
+            data["model"] = {**data["model"], "interventions": to_dicts(changed)}
         records.check_values(cls, "a trial", data)
         _check_parts(data)
         readers: dict[str, Callable[[Any], Any]] = {
@@ -212,7 +228,7 @@ class Trial:
         return self.to_dict() == other.to_dict() if isinstance(other, Trial) else NotImplemented
 
     def __hash__(self) -> int:
-        return hash((self.stimulus.key, self.settings, self.created))
+        return hash((self.key, self.settings, self.created))
 
     def view(self, *, details: bool = False, code: str | None = None) -> dict[str, Any]:
         """Return the trial as the page of the widget draws it: plain JSON, with labels, units, definitions.

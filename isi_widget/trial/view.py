@@ -10,8 +10,9 @@ import json
 import math
 from typing import TYPE_CHECKING, Any
 
+from isi_widget.interventions import summary, to_dicts
 from isi_widget.setting import settings_of
-from isi_widget.trial.labels import before_lines, model_label
+from isi_widget.trial.labels import before_lines, intervention_lines, model_label
 from isi_widget.trial.measures import OWN, Measure, find_measure, measures
 from isi_widget.trial.settings import Settings
 from isi_widget.trial.unread import Unread
@@ -35,6 +36,8 @@ def trial_view(trial: Trial, *, details: bool = False, code: str | None = None) 
         "truth": trial.stimulus.truth,
         "operations": [operation.to_dict() for operation in trial.stimulus.operations],
         "model": model_label(trial.model),
+        "interventions": summary(trial.interventions),
+        "intervention_lines": intervention_lines(trial.model),
         "settings": trial.settings.to_dict(),
         "seconds": dict(trial.seconds),
         "created": trial.created,
@@ -107,6 +110,7 @@ def trial_row(trial: Trial) -> dict[str, Any]:
     row: dict[str, Any] = {
         "created": trial.created,
         "stimulus_key": stimulus.key,
+        "key": trial.key,
         "question": stimulus.current_question,
         "context": stimulus.current_context,
         "truth": stimulus.truth,
@@ -122,6 +126,8 @@ def trial_row(trial: Trial) -> dict[str, Any]:
     for name in ("name", "family", "parameters", "device", "dtype", "quantization", "revision"):
         row["model" if name == "name" else f"model_{name}"] = model.get(name)
     row["model_adapter"], row["model_system"] = model.get("adapter"), model.get("system")
+    changed = to_dicts(trial.interventions)
+    row["interventions"] = json.dumps(changed, ensure_ascii=False) if changed else None
     for name in ("history", "processor_args"):
         row[f"model_{name}"] = json.dumps(model[name], ensure_ascii=False) if model.get(name) else None
     row |= {name: getattr(settings, name) for name in settings_of(Settings)}

@@ -14,6 +14,7 @@ from typing import Any
 
 from isi_widget.datasets import Dataset, Observation
 from isi_widget.errors import InputError
+from isi_widget.interventions import Intervention, keyed
 from isi_widget.stimulus import CopiedPatch, Drawing, Picture, Presets, Stimulus, checks
 from isi_widget.stimulus.rendering import unseen, unwritten_in
 from isi_widget.widget import document as doc
@@ -316,7 +317,7 @@ class Editor:
         return self.data[index].code if 0 <= index < len(self.data) else None
 
 
-def inputs(stimulus: Stimulus) -> dict[str, Any]:
+def inputs(stimulus: Stimulus, interventions: Sequence[Intervention] = ()) -> dict[str, Any]:
     """The `inputs` trait: what a stimulus comes to."""
     return {
         "context": stimulus.current_context,
@@ -324,7 +325,7 @@ def inputs(stimulus: Stimulus) -> dict[str, Any]:
         "truth": stimulus.truth,
         "image_preset": stimulus.image_preset,
         "context_preset": stimulus.context_preset or ("" if stimulus.current_context else "empty") or None,
-        "key": stimulus.key,
+        "key": keyed(stimulus.key, interventions),
         "warning": " ".join(filter(None, [_unwritten(stimulus), _outside(stimulus)])),
     }
 

@@ -36,13 +36,15 @@ class Maps:
         if answer is None or not 0 <= token < len(answer.token_ids):
             count = 0 if answer is None else len(answer.token_ids)
             raise InputError(f"There is no token {token} in this answer of {count} tokens.")
-        if trial.model.get("fingerprint") != vlm.info().get("fingerprint"):
+        fingerprint = vlm.info().get("fingerprint")
+        if trial.model.get("fingerprint") != fingerprint:
             raise InputError(
                 f"This answer is of {trial.model.get('name')}, which is not loaded now: its attention cannot "
                 "be read again. Load that model, or run the input again."
             )
-        key = f"{trial.model.get('fingerprint')} {trial.stimulus.key} {answer.token_ids}"
-        if key not in self._maps:
+        key = f"{fingerprint} {trial.key} {answer.token_ids}"
+        # A model without a fingerprint may have changed since.
+        if key not in self._maps or fingerprint is None:
             self._maps[key] = measure_attention_map(vlm, trial.stimulus, answer)
             while len(self._maps) > _KEPT:
                 self._maps.popitem(last=False)

@@ -57,7 +57,9 @@ class Outputs:
         """Add a still picture and a line of text to the widget's own output, for where no widget runs."""
         data, metadata = bundle
         self._probe._runs.controller.watched = True
-        picture = base64.b64encode(still_picture(self._probe.stimulus, self._probe.trial)).decode()
+        changed = self._probe._runs.interventions
+        png = still_picture(self._probe.stimulus, self._probe.trial, changed)
+        picture = base64.b64encode(png).decode()
         return {**data, "image/png": picture, "text/plain": repr(self._probe)}, metadata
 
     def still(self) -> Still:

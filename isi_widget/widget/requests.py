@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from isi_widget.datasets import Observation
 from isi_widget.errors import InputError
+from isi_widget.interventions import keyed
 from isi_widget.stimulus import load_image
 from isi_widget.stimulus.lettering import FONT
 from isi_widget.stimulus.loading import noting
@@ -224,7 +225,8 @@ class Requests:
         if stimulus.current_question.strip() and "segments" not in self._probe._runs.slot.unavailable:
             counts, problem = self._counts.of(stimulus, self._probe._runs.slot.vlm)
         label = self._probe.model["label"]
-        return Answer({"key": stimulus.key, "model": label, "counts": counts, "problem": problem})
+        key = keyed(stimulus.key, self._probe._runs.interventions)
+        return Answer({"key": key, "model": label, "counts": counts, "problem": problem})
 
     def _on_color(self, asked: messages.Color) -> Answer | None:
         """The colour of a pixel of the stimulus as it is now; outside of it there is none."""

@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from isi_widget.interventions import Intervention, from_dicts, keyed
 from isi_widget.study import for_trial
 from isi_widget.trial import Trial
 from isi_widget.trial.labels import model_label as label
@@ -85,13 +86,24 @@ class Runs:
         info = self.slot.vlm.info()
         model = {**info, "label": label(info), "unavailable": self.slot.unavailable}
         with self._probe._exclusive(), self._probe.hold_sync():
+            before = self.interventions
             self._probe.set_trait("model", model)
             self._probe.set_trait("measures", offered(self.slot.unavailable))
+            changed = before != self.interventions
+        if changed and self._probe.inputs:  # results of other interventions are not of what there is now
+            self._probe._refresh(wait=False)
+
+    @property
+    def interventions(self) -> tuple[Intervention, ...]:
+        """The interventions that the present model is seen with."""
+        return from_dicts(self._probe.model.get("interventions", ()))
 
     def input_changed(self, change: Any) -> None:
         """Something that a result depends on is another now."""
         old, new = change["old"], change["new"]
-        if change["name"] == "model" and old.get("label") == new.get("label"):
+        if change["name"] == "model" and all(
+            old.get(name) == new.get(name) for name in ("label", "interventions")
+        ):
             return  # the same model, of which more is known
         if self._probe.run_on_change:
             self.automatic.changed(change["name"])
@@ -109,7 +121,7 @@ class Runs:
         stimulus, trial = self._probe._current(), self._probe.trial
         if not self._probe.run_on_change or not stimulus.current_question.strip():
             return None
-        if trial is not None and trial.stimulus.key == stimulus.key:
+        if trial is not None and trial.key == keyed(stimulus.key, self.interventions):
             same = label(trial.model) == self._probe.model["label"]
             if "judge" in changed and trial.uncertainty is not None:
                 same = False
@@ -150,7 +162,7 @@ class Runs:
         view = trial.view()
         averages = for_trial(trial, view)
         entry = {
-            "key": trial.stimulus.key,
+            "key": trial.key,
             "view": {
                 **view,
                 **({} if averages is None else {"averages": averages}),

@@ -15,6 +15,7 @@ from typing import Any
 
 from PIL import Image
 
+from isi_widget.interventions import Intervention, keyed
 from isi_widget.report.html import picture_html, trial_html, verdict
 from isi_widget.report.pictures import data_uri
 from isi_widget.report.svg import NO_FORMULAS, QUIET, escape
@@ -145,9 +146,11 @@ class Still:
         )
 
 
-def still_picture(stimulus: Stimulus, trial: Trial | None) -> bytes:
-    """PNG of the trial's figure if it belongs to `stimulus`, else of the stimulus alone."""
-    if trial is None or trial.stimulus.key != stimulus.key:
+def still_picture(
+    stimulus: Stimulus, trial: Trial | None, interventions: Sequence[Intervention] = ()
+) -> bytes:
+    """PNG of the trial's figure if it is of this stimulus and these interventions, else of the stimulus."""
+    if trial is None or trial.key != keyed(stimulus.key, interventions):
         return _png(stimulus.render())
     out = io.BytesIO()
     figure = trial.plot()

@@ -405,6 +405,9 @@ export interface TrialView {
   truth: string | null;
   operations: Operation[];
   model: string;
+  /** What was changed inside the model, in a few words and line by line; empty for a plain one. */
+  interventions: string;
+  intervention_lines: string[];
   settings: Record<string, unknown>;
   seconds: Record<string, unknown>;
   code: string;

@@ -337,6 +337,8 @@ const readView = filled<TrialView>({
   truth: string,
   operations,
   model: text,
+  interventions: text,
+  intervention_lines: strings,
   settings: dict,
   seconds: dict,
   code: text,

@@ -229,3 +229,18 @@ describe("what a model cannot give", () => {
     expect(page.model.last("run")).toMatchObject({ measures: ["answer", "uncertainty"] });
   });
 });
+
+describe("a model seen with interventions", () => {
+  const changed = { model: "embedded, 2 heads changed", interventions: "2 heads changed", intervention_lines: ["L2H0 × 0", "L1H3 → mean"] };
+
+  it("is said on the card of its trials and beside the answer, line by line on hover", async () => {
+    expect(page.maybe("interventions")).toBeNull();
+    expect(page.text("trial-1")).not.toContain("changed");
+    page.model.kernel({ model: { ...other, name: "embedded", label: changed.model }, trials: [trial(1), trial(2, "k1", changed)], shown: 2 });
+    await settle();
+    expect(page.text("interventions")).toBe("2 heads changed");
+    expect(page.find("interventions").title).toBe("L2H0 × 0\nL1H3 → mean");
+    expect(page.text("trial-2")).toContain("2 heads changed");
+    expect(page.text("trial-1")).toContain("embedded");
+  });
+});

@@ -81,6 +81,9 @@ def _row(sheet: Sheet, entry: Entry, first: dict[str, Any]) -> None:
     _lines(sheet, f"{entry.number}  {entry.label}", _CONDITION, width, 2 if begins else 3, BOLD)
     if view["model"] != first["model"]:
         _lines(sheet, view["model"], _CONDITION, width, 1, LABEL, marked=True)
+    if view["intervention_lines"] != first["intervention_lines"]:
+        lines = ", ".join(view["intervention_lines"]) or "no interventions"
+        _lines(sheet, lines, _CONDITION, width, 1, LABEL, marked=True)
     if view["question"] != first["question"] or begins:
         _lines(sheet, view["question"], _CONDITION, width, 1, _VALUE, marked=not begins)
     changed = view["context"] != first["context"]

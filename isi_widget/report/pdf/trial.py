@@ -164,6 +164,8 @@ def _inputs(sheet: Sheet, entry: Entry, definitions: bool) -> None:
     item("truth", "not known" if view["truth"] is None else view["truth"])
     if entry.note:
         item("your note", entry.note)
+    if view["intervention_lines"]:
+        item(f"changed inside ({view['interventions']})", ", ".join(view["intervention_lines"]))
     answer = view["answer"]
     if answer is not None:
         cut = "" if answer["finished"] else " (cut off by max_new_tokens)"
@@ -268,6 +270,8 @@ def _record(sheet: Sheet, entry: Entry) -> None:
     versions = ", ".join(f"{name} {version}" for name, version in trial.versions.items())
     rows = [("ended", trial.created, ""), ("seconds", seconds, ""), ("versions", versions, "")]
     rows.append(("stimulus", trial.stimulus.key, ""))
+    if trial.key != trial.stimulus.key:
+        rows.append(("stimulus and interventions", trial.key, ""))
     sheet.heading("Record")
     sheet.pairs([row for row in rows if row[1]])
 

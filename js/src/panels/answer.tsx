@@ -1,5 +1,5 @@
 // The answer of a trial: its words with their probabilities, how it is judged, and the probabilities of yes and no.
-import type { AnswerView } from "../protocol";
+import type { AnswerView, TrialView } from "../protocol";
 import { Icon } from "./icons";
 import { Row, Wait } from "./measure";
 import { Section, Tip, plural, probability } from "./parts";
@@ -20,12 +20,14 @@ export function Mark({ answer: { correct, mark, judged } }: { answer: AnswerView
 interface AnswerProps {
   answer: AnswerView | null | undefined;
   truth: string | null | undefined;
+  /** the trial it is of */
+  view: TrialView | undefined;
   /** what has come of a new one, and whether more comes */
   partly: string | null | undefined;
   growing: boolean;
 }
 
-export function Answer({ answer, truth, partly, growing }: AnswerProps) {
+export function Answer({ answer, truth, view, partly, growing }: AnswerProps) {
   const coming = typeof partly === "string";
   const tokens = plural(answer?.tokens.length ?? 0, "token");
   // A server may not report the probabilities of its tokens.
@@ -52,6 +54,11 @@ export function Answer({ answer, truth, partly, growing }: AnswerProps) {
               <Tokens answer={answer} />
             </q>
             <Mark answer={answer} />
+            {view?.interventions && (
+              <span class="isi-muted" data-testid="interventions" title={view.intervention_lines.join("\n")}>
+                {view.interventions}
+              </span>
+            )}
           </p>
           <p class="isi-under isi-muted">
             <span data-testid="answer-truth">{!truth ? "No truth is known for this input" : answer.judged.includes("original") ? `Truth of the original picture: ${truth}` : `Truth: ${truth}`}</span>

@@ -26,7 +26,7 @@ export const Results = live(function Results() {
     <div class={stale || partly ? "isi-results isi-stale" : "isi-results"} data-testid="results" data-trial={trial?.id ?? -1} data-stale={stale}>
       <StatusLine trial={trial} stale={stale} />
       <Sent trial={trial} past={partly !== null} />
-      <Answer answer={view?.answer} truth={view?.truth} partly={partly?.answer} growing={growing} />
+      <Answer answer={view?.answer} view={view} truth={view?.truth} partly={partly?.answer} growing={growing} />
       <Uncertainty uncertainty={view?.uncertainty} averages={view?.averages} partly={partly?.samples} />
       <Attention attention={view?.attention} averages={view?.averages} answer={view?.answer} />
       {view?.measures.map((measure) => <Generic key={measure.name} measure={measure} />)}

@@ -84,7 +84,7 @@ const Item = live(function Item({ trial, shown }: { trial: Trial; shown: boolean
   const pinned = store.pinned.value.includes(id);
   const [other] = trial.view.measures;
   const first = other?.columns[0];
-  const facts = [first && !entropy && `${first.label} ${first.text}`, entropy && `SE ${decimals(entropy.value)}${uncertainty.judge.doubts.length ? " (!)" : ""}`, store.otherModel(trial) && trial.view.model].filter(Boolean).join(" · ");
+  const facts = [first && !entropy && `${first.label} ${first.text}`, entropy && `SE ${decimals(entropy.value)}${uncertainty.judge.doubts.length ? " (!)" : ""}`, store.otherModel(trial) ? trial.view.model : trial.view.interventions].filter(Boolean).join(" · ");
   return (
     <li class="isi-card">
       <button type="button" class="isi-trial" aria-pressed={shown} data-testid={`trial-${id}`} title={told(trial, note)} onClick={(event) => still(event.currentTarget, () => store.show(id))}>
