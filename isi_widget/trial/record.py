@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from isi_widget import checks
 from isi_widget.errors import InputError
 from isi_widget.files import records
-from isi_widget.interventions import Intervention, from_dicts, keyed, to_dicts
+from isi_widget.interventions import Intervention, from_dicts, keyed, summary, to_dicts
 from isi_widget.stimulus import Picture, Stimulus
 from isi_widget.text import repaired
 from isi_widget.text.correctness import Judgement, judge
@@ -293,6 +293,8 @@ class Trial:
 
     def __repr__(self) -> str:
         parts = [f"model={self.model.get('name')!r}", f"question={self.stimulus.current_question!r}"]
+        if self.interventions:
+            parts.insert(1, f"interventions={summary(self.interventions)!r}")
         for name, item in self.results.items():
             measure = find_measure(name)
             if measure is not None and not isinstance(item, Unread):
