@@ -48,7 +48,7 @@ TASKS = {
 
 
 def tasks() -> dict[str, Callable[[int], Any]]:
-    """The tasks of this process's checkout; each takes a number that no earlier call had."""
+    """Return the tasks of this process's checkout; each takes a number that no earlier call had."""
     import inspect
     import warnings
 
@@ -68,7 +68,7 @@ def tasks() -> dict[str, Callable[[int], Any]]:
     kept = isi.run_trial(vlm, scenes[5].stimulus().box(40, 30, 60, 80), samples=10, seed=1)
 
     def new(number: int) -> Any:
-        """A stimulus that no cache knows."""
+        """Return a stimulus that no cache holds."""
         return scenes[number % 100].stimulus().noise(0.1, seed=number)
 
     def drawn(number: int) -> Any:

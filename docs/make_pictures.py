@@ -42,7 +42,7 @@ def save(png: bytes, path: Path) -> None:
 
 
 def use(notebook: Notebook) -> Probe:
-    """What one does first: run, cover the object with a box, run again."""
+    """Do the first steps: run, cover the object with a box, run again."""
     notebook.page.evaluate("() => window.jupyterapp.commands.execute('application:toggle-left-area')")
     notebook.run_all()
     probe = notebook.probe().ready()

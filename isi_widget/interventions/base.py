@@ -28,7 +28,7 @@ _I = TypeVar("_I", bound="type[Intervention]")
 
 
 def register(kind: _I) -> _I:
-    """Class decorator: make an intervention known by its `kind` name."""
+    """Register an intervention under its `kind` name (class decorator)."""
     KINDS[kind.kind] = kind
     return kind
 
@@ -52,7 +52,7 @@ class Intervention:
         return ()
 
     def to_dict(self) -> dict[str, Any]:
-        """The JSON form: "kind", "version", and every field that differs from its default."""
+        """Return the JSON form: "kind", "version", and every field that differs from its default."""
         record: dict[str, Any] = {"kind": self.kind, "version": VERSION}
         for item in fields(self):
             value = getattr(self, item.name)
@@ -62,7 +62,7 @@ class Intervention:
 
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> Intervention:
-        """The inverse of `to_dict`; called on a subclass it accepts that kind only.
+        """Rebuild from the record of `to_dict`; called on a subclass it accepts that kind only.
 
         Raises
         ------
@@ -75,7 +75,7 @@ class Intervention:
         return found
 
     def code(self) -> str:
-        """Python that makes this intervention."""
+        """Return Python that makes this intervention."""
         arguments = []
         for item in fields(self):
             value = getattr(self, item.name)
@@ -97,12 +97,14 @@ class Intervention:
 
 
 def check_index(value: Any, name: str) -> int:
-    """The number of a layer or head, counted from 0."""
+    """Return the number of a layer or head, counted from 0."""
     return checks.integer(value, name, high=MOST_LAYERS)
 
 
 def check_indices(value: Any, name: str) -> tuple[int, ...] | None:
-    """Numbers of layers or heads, sorted, each once; None for all; a single number stands for itself."""
+    """Return numbers of layers or heads, sorted, each once; None for all; a single number
+    stands for itself.
+    """
     if value is None:
         return None
     if isinstance(value, (str, bytes)) or not hasattr(value, "__iter__"):
@@ -114,7 +116,7 @@ def check_indices(value: Any, name: str) -> tuple[int, ...] | None:
 
 
 def _plain(value: Any) -> Any:
-    """JSON-ready; whole floats as integers, as JavaScript writes them."""
+    """Convert to JSON-ready values; whole floats become integers, as in JavaScript."""
     if isinstance(value, tuple):
         return [_plain(item) for item in value]
     if isinstance(value, ImageTokens):
@@ -134,7 +136,7 @@ def _literal(value: Any) -> str:
 
 
 def checked(interventions: Iterable[Any]) -> tuple[Intervention, ...]:
-    """Interventions as a tuple.
+    """Return interventions as a tuple.
 
     Raises
     ------
@@ -155,7 +157,7 @@ def checked(interventions: Iterable[Any]) -> tuple[Intervention, ...]:
 
 
 def from_dict(record: Any) -> Intervention:
-    """An intervention from its JSON form; see `Intervention.from_dict`."""
+    """Return an intervention from its JSON form; see `Intervention.from_dict`."""
     with records.damaged("an intervention"):
         if not isinstance(record, Mapping):
             raise InputError(f'An intervention must be an object with a "kind", got {type(record).__name__}.')
@@ -181,7 +183,7 @@ def from_dict(record: Any) -> Intervention:
 
 
 def from_dicts(found: Any) -> tuple[Intervention, ...]:
-    """Interventions from a list of JSON forms, in order."""
+    """Return interventions from a list of JSON forms, in order."""
     if not isinstance(found, list | tuple):
         raise InputError(f'"interventions" must be a list, got {type(found).__name__}.')
     if len(found) > MOST:
@@ -190,12 +192,12 @@ def from_dicts(found: Any) -> tuple[Intervention, ...]:
 
 
 def to_dicts(interventions: Sequence[Intervention]) -> list[dict[str, Any]]:
-    """The JSON forms, in order."""
+    """Return the JSON forms, in order."""
     return [item.to_dict() for item in interventions]
 
 
 def digest(interventions: Sequence[Intervention]) -> str:
-    """16 hexadecimal digits, equal for equal interventions in equal order; "" for none."""
+    """Return 16 hexadecimal digits, equal for equal interventions in equal order; "" for none."""
     if not interventions:
         return ""
     text = json.dumps(to_dicts(interventions), sort_keys=True, allow_nan=False)
@@ -203,14 +205,14 @@ def digest(interventions: Sequence[Intervention]) -> str:
 
 
 def keyed(key: str, interventions: Sequence[Intervention]) -> str:
-    """The key of a stimulus as a model with interventions sees it; `key` itself without any."""
+    """Return the key of a stimulus for a model with interventions; `key` itself without any."""
     if not interventions:
         return key
     return hashlib.sha256(f"{key} {digest(interventions)}".encode()).hexdigest()
 
 
 def code(interventions: Sequence[Intervention], name: str = "vlm") -> str:
-    """A Python expression of the VLM `name` with these interventions; `name` alone without any."""
+    """Return a Python expression of the VLM `name` with these interventions; `name` alone without any."""
     if not interventions:
         return name
     calls = [item.code() for item in interventions]
@@ -221,7 +223,7 @@ def code(interventions: Sequence[Intervention], name: str = "vlm") -> str:
 
 
 def summary(interventions: Sequence[Intervention]) -> str:
-    """A few words for all of them, such as "2 heads changed, attention cut"; "" for none."""
+    """Return a few words for all of them, such as "2 heads changed, attention cut"; "" for none."""
     heads = {head for item in interventions for head in item.changed_heads}
     parts = [f"{len(heads)} head{'s' * (len(heads) > 1)} changed"] if heads else []
     parts += dict.fromkeys(item.title for item in interventions if not item.changed_heads)

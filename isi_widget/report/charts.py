@@ -25,7 +25,9 @@ _LONGEST_LABEL = 40
 
 
 def plot_trial(trial: Drawable) -> Figure:
-    """The stimulus beside one panel each for entropies, clusters and attention, as far as they were run."""
+    """Return the stimulus beside one panel each for entropies, clusters and attention, as far as they were
+    run.
+    """
     view = trial.view()
     panels = [draw for key, draw in _PANELS if view[key]]
     figure = new_figure((4.2 + 3.6 * max(1, len(panels)), 3.9))
@@ -44,7 +46,7 @@ def plot_trial(trial: Drawable) -> Figure:
 
 
 def new_figure(size: tuple[float, float]) -> Figure:
-    """An empty figure that a notebook knows how to show, though pyplot does not keep it."""
+    """Return an empty figure that a notebook knows how to show, though pyplot does not keep it."""
     import matplotlib.pyplot as plt
 
     figure = plt.figure(figsize=size, layout="constrained")
@@ -53,7 +55,7 @@ def new_figure(size: tuple[float, float]) -> Figure:
 
 
 def draw_stimulus(axis: Axes, trial: Drawable, title: str | None = None) -> None:
-    """The image as the model was shown it, context and question below it."""
+    """Draw the image as shown to the model, with context and question below it."""
     axis.imshow(trial.stimulus.render())
     axis.set_xticks([])
     axis.set_yticks([])
@@ -67,7 +69,7 @@ def draw_stimulus(axis: Axes, trial: Drawable, title: str | None = None) -> None
 
 
 def draw_entropies(axis: Axes, view: dict[str, Any]) -> None:
-    """Each entropy with its interval; a tick at its maximum where there is one."""
+    """Draw each entropy with its interval, and a tick at its maximum if it has one."""
     entropies = view["uncertainty"]["entropies"]
     end = max(entropy["scale"] for entropy in entropies)
     for row, entropy in enumerate(entropies):
@@ -93,7 +95,7 @@ def draw_entropies(axis: Axes, view: dict[str, Any]) -> None:
 
 
 def _draw_doubts(axis: Axes, doubts: Sequence[str], width: int = 46) -> None:
-    """Below the numbers, why they are not to be relied on."""
+    """Write below the numbers why they are unreliable."""
     if doubts:
         axis.set_xlabel(
             "\n".join(_wrapped(f"(!) {plain(doubt, 300)}", width) for doubt in doubts), fontsize=7
@@ -110,7 +112,7 @@ def _draw_interval(axis: Axes, row: int, entropy: dict[str, Any], end: float) ->
 
 
 def _scale(axis: Axes, end: float) -> None:
-    """The one axis of all figures of entropies, a little room before 0 so that a dot there is whole."""
+    """Set the common axis of all figures of entropies, with room before 0 for a whole dot."""
     axis.set_xlim(-0.04 * end, end)
 
 
@@ -139,7 +141,7 @@ def draw_clusters(axis: Axes, view: dict[str, Any], most: int = 8) -> None:
 
 
 def draw_attention(axis: Axes, view: dict[str, Any]) -> None:
-    """Absolute shares as full bars; shares of the three inputs as hatched bars below them."""
+    """Draw absolute shares as full bars, and shares of the three inputs as hatched bars below them."""
     attention = view["attention"]
     segments = attention["segments"]
     for row, name in enumerate(segments):
@@ -161,7 +163,7 @@ def draw_attention(axis: Axes, view: dict[str, Any]) -> None:
 
 
 def draw_shares(axis: Axes, rows: Sequence[dict[str, float | None] | None], labels: Sequence[str]) -> None:
-    """Relative attention shares of several trials, one stacked bar each."""
+    """Draw relative attention shares of several trials, one stacked bar each."""
     for row, shares in enumerate(rows):
         start = 0.0
         for name in INPUTS:
@@ -190,7 +192,7 @@ def draw_shares(axis: Axes, rows: Sequence[dict[str, float | None] | None], labe
 
 
 def draw_measures(axis: Axes, view: dict[str, Any]) -> None:
-    """Measures without a panel of their own: each number over the end of its bar."""
+    """Draw measures without a panel of their own: each number above the end of its bar."""
     columns = [column for measure in view["measures"] for column in measure["columns"]]
     for row, column in enumerate(columns):
         share = min(column["value"] / column["scale"], 1.0) if is_bar(column) else 0.0
@@ -214,14 +216,14 @@ _PANELS = (
 
 
 def plain(text: str, longest: int = _LONGEST_LABEL) -> str:
-    """Text as it is, shortened; a dollar sign does not start a formula."""
+    """Return text as it is, shortened; a dollar sign does not start a formula."""
     short = text if len(text) <= longest else text[: longest - 1].rstrip() + "\N{HORIZONTAL ELLIPSIS}"
     return short.replace("$", r"\$")
 
 
 def _lettered(figure: Figure) -> Figure:
-    """The figure with fonts for all of its letters: those of this computer where matplotlib's own have none.
-    Control characters stand as Python writes them, as in the PDF.
+    """Return the figure with fonts for all of its letters: those of this computer where matplotlib's own have
+    none. Control characters stand as Python writes them, as in the PDF.
 
     Warns
     -----
@@ -281,8 +283,8 @@ def _title(view: dict[str, Any]) -> str:
 
 
 def plot_comparison(trials: Sequence[Drawable], labels: Sequence[str]) -> Figure:
-    """Thumbnails of all conditions above; semantic entropies with intervals and relative attention shares
-    below.
+    """Return thumbnails of all conditions above; semantic entropies with intervals and relative attention
+    shares below.
     """
     views = [trial.view() for trial in trials]
     shown = [
@@ -310,7 +312,7 @@ def plot_comparison(trials: Sequence[Drawable], labels: Sequence[str]) -> Figure
 
 
 def _draw_spread(axis: Axes, views: Sequence[dict[str, Any]], labels: Sequence[str]) -> None:
-    """The entropy that leads."""
+    """Draw the leading entropy."""
     measured = [view["uncertainty"]["entropies"] for view in views if view["uncertainty"]]
     end = max(entropies[0]["scale"] for entropies in measured)
     for row, view in enumerate(views):

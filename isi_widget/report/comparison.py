@@ -27,7 +27,7 @@ _MARK = "background:rgba(230,159,0,.3);box-decoration-break:clone;padding:0 3px;
 
 
 def comparison_html(comparison: Compared) -> str:
-    """A table with one column per condition; what differs from the first is marked."""
+    """Return a table with one column per condition; what differs from the first is marked."""
     views = [trial.view() for trial in comparison.trials]
     first = views[0]
     rows = [_row("", [f"<b>{escape(label)}</b>" for label in comparison.labels])]
@@ -88,7 +88,7 @@ def comparison_html(comparison: Compared) -> str:
 
 
 def caption(views: Sequence[dict[str, Any]]) -> str:
-    """What holds for all conditions, how the entropies were sampled, and what the marks mean."""
+    """Return what holds for all conditions, how the entropies were sampled, and what the marks mean."""
     first = views[0]
     if all(view["model"] == first["model"] and view["settings"] == first["settings"] for view in views):
         parts = [f"Same settings and seed ({first['settings']['seed']}) for all, model {first['model']}."]
@@ -172,8 +172,8 @@ def _entropy(view: dict[str, Any], first: dict[str, Any], index: int) -> str:
 
 
 def _measures(views: Sequence[dict[str, Any]]) -> list[str]:
-    """A row for each column of the measures without a panel of their own, in the order of the first that has
-    them.
+    """Return a row for each column of the measures without a panel of their own, in the order of the first
+    that has them.
     """
     found = [
         {
@@ -193,7 +193,9 @@ def _measures(views: Sequence[dict[str, Any]]) -> list[str]:
 
 
 def _column(column: dict[str, Any] | None, first: dict[str, Any] | None) -> str:
-    """A cell: marked where its interval does not meet the first's, or without intervals where it differs."""
+    """Return a cell: marked where its interval does not meet the first's, or without intervals where it
+    differs.
+    """
     if column is None:
         return ""
     other = column if first is None else first
@@ -208,7 +210,7 @@ def _column(column: dict[str, Any] | None, first: dict[str, Any] | None) -> str:
 
 
 def _judge(view: dict[str, Any], first: dict[str, Any]) -> str:
-    """Who compared the meanings, and why not to rely on it."""
+    """Return who compared the meanings, and why not to rely on it."""
     if not view["uncertainty"]:
         return ""
     judge = view["uncertainty"]["judge"]

@@ -24,7 +24,9 @@ _CODE = "white-space:pre-wrap;font-size:.9em;margin:4px 0"
 
 
 def trial_html(trial: Drawable, *, details: bool = True) -> str:
-    """The whole trial: picture and inputs, answer, uncertainty, attention; with details settings and code."""
+    """Return the whole trial: picture and inputs, answer, uncertainty, attention; with details settings and
+    code.
+    """
     view = trial.view(details=True)
     columns = [_inputs(trial, view)]
     results = [
@@ -44,19 +46,21 @@ def trial_html(trial: Drawable, *, details: bool = True) -> str:
 
 
 def picture_html(stimulus: Stimulus, longest: int = 320) -> str:
-    """The rendered stimulus as an inline image."""
+    """Return the rendered stimulus as an inline image."""
     source = data_uri(thumbnail(stimulus, longest))
     return f'<img src="{source}" alt="the image as the model was shown it" style="{_IMAGE}"/>'
 
 
 def verdict(answer: dict[str, Any], full: bool = True) -> str:
-    """How the answer of a view is judged, with a sign: in full, or in one word; empty where it is not."""
+    """Return how the answer of a view is judged, with a sign: in full, or in one word; empty
+    where it is not.
+    """
     sign = {True: "\N{CHECK MARK} ", False: "\N{BALLOT X} ", None: ""}[answer["correct"]]
     return f"{sign}{answer['judged' if full else 'mark']}"
 
 
 def _marked(segment: str, text: str) -> str:
-    """A text beside a line in its segment's colour."""
+    """Return a text beside a line in its segment's colour."""
     color = SEGMENT_COLORS[segment]
     return (
         f'<div style="{_TEXT};border-left:4px solid {color};padding-left:8px">'
@@ -188,7 +192,7 @@ def _attention(attention: dict[str, Any] | None) -> str:
 
 
 def _measure(measure: dict[str, Any]) -> str:
-    """A measure without a panel of its own: a row for each of its columns."""
+    """Return a measure without a panel of its own: a row for each of its columns."""
     rows = []
     for column in measure["columns"]:
         value = column["value"] if is_bar(column) else None
@@ -227,5 +231,5 @@ def _details(trial: Drawable, view: dict[str, Any]) -> str:
 
 
 def shares_of(shares: dict[str, float | None]) -> list[tuple[float, str]]:
-    """Shares of the three inputs with their colours, for `svg.stack`."""
+    """Return shares of the three inputs with their colours, for `svg.stack`."""
     return [(shares.get(name) or 0.0, SEGMENT_COLORS[name]) for name in INPUTS]

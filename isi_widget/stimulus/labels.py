@@ -22,7 +22,7 @@ _LONGEST = 24
 
 
 def label_of(stimulus: Stimulus) -> str:
-    """What is in force, in the order in which it was done; "original" if nothing is.
+    """Return the active operations in order, as a label; "original" if there are none.
 
     Of several images, contexts or questions only the last one counts, as in the stimulus itself.
     """
@@ -41,7 +41,7 @@ def label_of(stimulus: Stimulus) -> str:
 
 
 def labels_of(stimuli: Sequence[Stimulus]) -> list[str]:
-    """A label for each, made different by a number where two would be equal."""
+    """Return a label for each stimulus; equal labels get a number."""
     taken: Counter[str] = Counter()
     labels: list[str] = []
     for label in map(label_of, stimuli):

@@ -51,7 +51,7 @@ class Comparison:
         return len(self.trials)
 
     def __getitem__(self, key: int | str) -> Trial:
-        """A trial by its place or its label."""
+        """Return a trial by its index or its label."""
         if isinstance(key, str):
             if key not in self.labels:
                 raise KeyError(f"{key!r}; the conditions are: {', '.join(self.labels)}")
@@ -59,7 +59,7 @@ class Comparison:
         return self.trials[key]
 
     def to_frame(self) -> pd.DataFrame:
-        """One row per condition, its label first."""
+        """Return one row per condition, its label first."""
         import pandas as pd
 
         frame = pd.concat([trial.to_frame() for trial in self.trials], ignore_index=True)
@@ -67,7 +67,7 @@ class Comparison:
         return frame
 
     def to_dict(self) -> dict[str, Any]:
-        """As a JSON-ready dict, without loss."""
+        """Return a JSON-ready dict, without loss."""
         record: dict[str, Any] = {
             "labels": list(self.labels),
             "trials": [trial.to_dict() for trial in self.trials],
@@ -79,7 +79,7 @@ class Comparison:
     @classmethod
     @records.reader("a comparison", names=False)
     def from_dict(cls, record: Mapping[str, Any]) -> Comparison:
-        """The inverse of `to_dict`. Raises `InputError` if it is no such record."""
+        """Rebuild from the record of `to_dict`. Raises `InputError` for any other record."""
         skipped = tuple((str(label), str(reason)) for label, reason in record.get("skipped", ()))
         trials, labels = record["trials"], tuple(all_repaired(record["labels"]))
         if len(trials) != len(labels):
@@ -89,7 +89,7 @@ class Comparison:
         return cls(tuple(map(Trial.from_dict, trials)), labels, skipped)
 
     def plot(self) -> Figure:
-        """Thumbnails above, semantic entropies with intervals and relative attention shares below."""
+        """Return thumbnails above, semantic entropies with intervals and relative attention shares below."""
         from isi_widget.report.charts import plot_comparison
 
         return plot_comparison(self.trials, self.labels)
@@ -179,7 +179,7 @@ def compare(
 def _shown_to(
     vlm: VLM | Sequence[VLM] | Mapping[str, VLM], names: Sequence[str], stimuli: Sequence[Stimulus]
 ) -> list[tuple[str, VLM, Stimulus]]:
-    """A label, a model and a stimulus for each trial.
+    """Return a label, a model and a stimulus for each trial.
 
     Raises
     ------
@@ -208,7 +208,7 @@ def _shown_to(
 
 
 def _called(model: VLM) -> str:
-    """What a model is called beside others: what was changed in it, else its name."""
+    """Return the label of a model beside others: its interventions, else its name."""
     return summary(from_dicts(model.info().get("interventions", ()))) or model.model_id
 
 

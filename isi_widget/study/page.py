@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def averages_html(averages: Averages) -> str:
-    """The whole of it."""
+    """Return the HTML of the averages."""
     how, model = averages.settings, averages.model
     shown = f" under {averages.condition!r}" if averages.condition else ", each as it stands"
     title = f"Averages of {len(averages)} observations ({averages.data}{shown})"
@@ -93,7 +93,7 @@ def _bar(
     maximum: float | None,
     color: str = NEUTRAL,
 ) -> Bar:
-    """One mean with its interval; its scale is the largest value there can be, else the interval's end."""
+    """Return one mean with its interval; its scale is the largest possible value, else the interval's end."""
     mean, (low, high) = averages.mean(name), averages.interval(name)
     if not math.isfinite(mean):
         return Bar(label, None, "not available" if math.isnan(mean) else "infinite", color, note=note)

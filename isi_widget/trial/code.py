@@ -32,7 +32,7 @@ def trial_code(
     write_pictures: bool = False,
     reuse: bool = False,
 ) -> str:
-    """Python that repeats `trial` and ends in it.
+    """Write Python that repeats `trial` and ends in it.
 
     A stimulus with something random from a data set that cannot be named comes whole, from its JSON.
 
@@ -76,7 +76,7 @@ def trial_code(
 
 
 def _entailment(trial: Trial, planned: str) -> dict[str, str]:
-    """Who compared the meanings, by name; nothing where that is what "auto" takes everywhere."""
+    """Return the name of the entailment model; nothing if "auto" always chooses it."""
     uncertainty = trial.uncertainty
     if uncertainty is None or not uncertainty.entailment:
         return {} if planned == "auto" else {"entailment": planned}
@@ -85,7 +85,7 @@ def _entailment(trial: Trial, planned: str) -> dict[str, str]:
 
 
 def _scene(stimulus: Stimulus) -> str | None:
-    """The built-in scene that a stimulus begins with, as an expression."""
+    """Return an expression for the built-in scene of a stimulus."""
     from isi_widget.datasets import scenes
 
     texts = (stimulus.question, stimulus.context, stimulus.true_answer)
@@ -98,7 +98,9 @@ def _scene(stimulus: Stimulus) -> str | None:
 
 
 def _load(trial: Trial, reuse: bool) -> list[str]:
-    """How the model is loaded or reached. What a received record asks for beyond that is a comment."""
+    """Write the code that loads or connects the model. Further requests of a received record
+    become comments.
+    """
     model, received = trial.model, trial.received
     try:
         if "code" in model:  # a model that is not loaded here knows how it is reached
@@ -117,7 +119,7 @@ def _load(trial: Trial, reuse: bool) -> list[str]:
 
 
 def _connect(code: Any, received: bool) -> list[str]:
-    """The call that reaches a server, made again from the values in it."""
+    """Write the call that connects a server, rebuilt from its values."""
     arguments, named = read_call(code, "isi.connect")
     line = f"vlm = {call('isi.connect', *arguments, **named)}"
     if not received:
@@ -130,7 +132,7 @@ def _connect(code: Any, received: bool) -> list[str]:
 
 
 def _switches(model: Mapping[str, Any], received: bool) -> tuple[Any, dict[str, Any], list[str]]:
-    """The name of a loaded model, the arguments of `load_vlm`, and what only a comment says."""
+    """Return the name of a loaded model, the arguments of `load_vlm`, and the comments."""
     name, dtype = model.get("name"), model.get("dtype")
     given = {key: model.get(key) for key in ("quantization", "revision")}
     # 4-bit matrices that are multiplied in another precision than the rest come from dtype="auto" only
@@ -159,14 +161,14 @@ def _switches(model: Mapping[str, Any], received: bool) -> tuple[Any, dict[str, 
 
 
 def _harmless(name: Any) -> bool:
-    """Whether an argument of `load_vlm` may be taken from a record that somebody else has made."""
+    """Return whether an argument of `load_vlm` is safe to use from a foreign record."""
     from isi_widget.vlm import load_vlm
 
     return name in inspect.signature(load_vlm).parameters and name not in _DANGEROUS
 
 
 def _pictures(stimulus: Stimulus, pictures: PictureCode) -> list[str]:
-    """The dict of own images that the stimulus' code looks into; nothing if there are none."""
+    """Write the dict of custom images for the stimulus' code; nothing if there are none."""
     own: dict[str, Picture] = {}
     for operation in stimulus.operations:
         custom = isinstance(operation, ReplaceImage) and operation.preset == "custom"

@@ -11,7 +11,7 @@ from isi_widget.interventions import from_dicts, summary
 
 
 def model_label(info: Mapping[str, Any]) -> str:
-    """The name of a model beside a result, with all that makes it another one: quantisation, adapter,
+    """Return the name of a model for display, with everything that distinguishes it: quantisation, adapter,
     prompts.
     """
     given = info.get("processor_args")
@@ -29,17 +29,17 @@ def model_label(info: Mapping[str, Any]) -> str:
 
 
 def before_lines(info: Mapping[str, Any]) -> list[str]:
-    """What a model reads before every question, one line each: its system prompt and the earlier turns."""
+    """Return the texts before every question, one line each: the system prompt and the earlier turns."""
     system = [f"system prompt: {info['system']}"] if info.get("system") else []
     turns = [f"earlier turn: {' | '.join(map(str, turn))}" for turn in info.get("history") or ()]
     return [*system, *turns]
 
 
 def intervention_lines(info: Mapping[str, Any]) -> list[str]:
-    """The interventions that a model was seen with, one line each."""
+    """Return the interventions of a model, one line each."""
     return [item.label for item in from_dicts(info.get("interventions", ()))]
 
 
 def _tail(name: object) -> str:
-    """The last part of a folder, or of a hub name without its commit."""
+    """Return the last part of a folder, or of a hub name without its commit."""
     return str(name).rstrip("/").rpartition("/")[2].partition("@")[0]

@@ -37,7 +37,9 @@ SCHEMA = 2
 
 
 def _pack(value: Any) -> Any:
-    """JSON has no infinities: {"float": "-inf"} stands for them, recursively. Tuples become lists."""
+    """Convert to JSON-ready values, recursively. JSON has no infinities: they become {"float": "-inf"}.
+    Tuples become lists.
+    """
     if isinstance(value, float) and not math.isfinite(value):
         return {"float": repr(value)}
     if isinstance(value, Mapping):
@@ -48,7 +50,7 @@ def _pack(value: Any) -> Any:
 
 
 def _unpack(value: Any) -> Any:
-    """The inverse of `_pack`, up to tuples; texts are repaired."""
+    """Rebuild from the record of `_pack`, up to tuples; texts are repaired."""
     if isinstance(value, Mapping):
         if value.keys() == {"float"} and isinstance(value["float"], str):
             return float(value["float"])
@@ -187,7 +189,7 @@ class Trial:
     @classmethod
     @records.reader("a trial", names=False, values=False, shown=("correct",))
     def from_dict(cls, record: Mapping[str, Any], pictures: Mapping[str, Picture] | None = None) -> Trial:
-        """The inverse of `to_dict`; what an older record lacks gets its default.
+        """Rebuild from the record of `to_dict`; missing fields of older records get their defaults.
 
         `pictures` by SHA-256 are taken as they are, and not read once more.
 
@@ -245,7 +247,7 @@ class Trial:
         return trial_view(self, details=details, code=code)
 
     def to_frame(self) -> pd.DataFrame:
-        """One row with tidy column names, for stacking with `pandas.concat`."""
+        """Return one row with tidy column names, for stacking with `pandas.concat`."""
         import pandas as pd
 
         from isi_widget.trial.view import trial_row
@@ -255,7 +257,7 @@ class Trial:
     def code(
         self, observation: str | None = None, *, write_pictures: bool = False, reuse: bool = False
     ) -> str:
-        """Python that repeats this trial and ends in it, to be pasted into a cell.
+        """Write Python that repeats this trial and ends in it, to paste into a cell.
 
         Parameters
         ----------
@@ -275,13 +277,13 @@ class Trial:
 
     # ---- as pictures
     def plot(self) -> Figure:
-        """Stimulus, entropies with intervals, clusters and attention as one matplotlib figure."""
+        """Plot stimulus, entropies with intervals, clusters and attention as one matplotlib figure."""
         from isi_widget.report.charts import plot_trial
 
         return plot_trial(self)
 
     def report(self, path: str | Path | None = None, *, title: str | None = None) -> bytes | Path:
-        """A PDF of this trial, written to `path`, or its bytes; `isi.open_report` reads it back."""
+        """Write a PDF of this trial to `path`, or return its bytes; `isi.open_report` loads it."""
         from isi_widget.report.pdf import report
 
         return report(self, path, title=title)

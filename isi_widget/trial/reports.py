@@ -21,7 +21,8 @@ _LARGEST, _MOST, _MOST_PIXELS = 1_000_000_000, 1000, 1_000_000_000
 
 
 def open_report(source: str | Path | bytes) -> Trial | list[Trial]:
-    """The trials of a report made by `report`: one trial, or the list of several, equal to those reported.
+    """Return the trials of a report made by `report`: one trial, or the list of several, equal to those
+    reported.
 
     source : the path of the PDF, or its bytes. Raises `InputError` if there is no such file, it is no PDF, or
     no trials are attached to it.

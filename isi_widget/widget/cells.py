@@ -59,7 +59,7 @@ def ran(result: Any = None) -> None:
 
 
 def _unused(shell: Any) -> list[Probe]:
-    """The open probes that are shown nowhere any more, and named by no variable."""
+    """Return the open probes that are no longer shown and that no variable names."""
     execution, cell = _execution(shell)
     found = []
     for probe, cells in list(_cells.items()):
@@ -71,7 +71,7 @@ def _unused(shell: Any) -> list[Probe]:
 
 
 def _execution(shell: Any) -> tuple[str, str]:
-    """The identifiers of the present execution and of its cell; "" where there is none."""
+    """Return the identifiers of the present execution and of its cell; "" where there is none."""
     parent = shell.get_parent() if hasattr(shell, "get_parent") else {}
     header = (parent or {}).get("header") or {}
     if header.get("msg_type") != "execute_request":
@@ -80,7 +80,7 @@ def _execution(shell: Any) -> tuple[str, str]:
 
 
 def _is_used(probe: Probe, shell: Any) -> bool:
-    """Whether a variable of the notebook names the probe, or another widget contains it."""
+    """Return whether a variable of the notebook names the probe, or another widget contains it."""
     names = (name for name, value in list(shell.user_ns.items()) if value is probe)
     if not all(_CACHES.fullmatch(name) for name in names):
         return True

@@ -53,7 +53,7 @@ class Editor:
         self._seen_on: Stimulus | None = None
 
     def resolve(self, document: Mapping[str, Any]) -> Stimulus:
-        """The stimulus that a document stands for; `InputError` if its operations make no sense here."""
+        """Build the stimulus of a document; `InputError` if its operations are invalid here."""
         operations, last = document["operations"], self._last
         if last is not None and last[0] is self.base and last[1] == operations:
             return last[2]
@@ -77,17 +77,17 @@ class Editor:
         return self.index == OWN or self.index >= len(self.data)
 
     def at(self, index: int) -> Observation:
-        """An observation by its number."""
+        """Return an observation by its number."""
         return self.data[index] if index < len(self.data) else self._own[index - len(self.data)]
 
     def arrive(self) -> doc.Document:
-        """The document of the observation that was just chosen: nothing is done to it, and undo brings back
-        what was when it was left. Own pictures keep their question and context.
+        """Return the document of the observation that was just chosen: nothing is done to it, and undo brings
+        back what was when it was left. Own pictures keep their question and context.
         """
         return self.bare(self._left.pop(self.index, doc.empty()))
 
     def bare(self, document: doc.Document) -> doc.Document:
-        """A document of the chosen observation with nothing done to it, one step on."""
+        """Return a document of the chosen observation with nothing done to it, one step on."""
         texts = ("question", "context") if self.is_own else ()
         kept = [operation for operation in document["operations"] if operation["op"] in texts]
         return document if kept == document["operations"] else doc.step(document, kept)
@@ -168,7 +168,7 @@ class Editor:
         self._own[place] = self.observation
 
     def reshuffled(self, current: Stimulus, part: str) -> doc.Operation:
-        """The operation that shows another random item ("image" or "context") than `current` does.
+        """Return the operation that shows another random item ("image" or "context") than `current` does.
 
         Items that were not shown yet come first, as long as they are found.
 
@@ -205,8 +205,8 @@ class Editor:
         return {"op": part, "preset": "random", "seed": other[0]}
 
     def cut(self, current: Stimulus, operation: int, observation: int) -> Stimulus:
-        """The stimulus whose patch number `operation` is cut from another observation's image, at the same
-        place; from its own image, if that is the present observation.
+        """Return the stimulus whose patch number `operation` is cut from another observation's image, at the
+        same place; from its own image, if that is the present observation.
 
         Raises
         ------
@@ -222,8 +222,8 @@ class Editor:
         return current.replace(operation, replace(patch, picture=picture))
 
     def thumbnail(self, index: int) -> bytes:
-        """A small JPEG of an observation of the data set; empty if there is no such one, or its image cannot
-        be read.
+        """Return a small JPEG of an observation of the data set; empty if there is no such one, or its image
+        cannot be read.
         """
         if not 0 <= index < self.count:
             return b""
@@ -233,8 +233,8 @@ class Editor:
             return b""
 
     def adopt(self, stimulus: Stimulus, document: Mapping[str, Any]) -> doc.Document:
-        """The document that shows `stimulus`: one more step if it has the same base, else a new one on its
-        own base.
+        """Return the document that shows `stimulus`: one more step if it has the same base, else a new one on
+        its own base.
         """
         self._pictures.update(stimulus.pictures)
         operations = [operation.to_dict() for operation in stimulus.operations]
@@ -251,7 +251,7 @@ class Editor:
         return {**doc.empty(), "operations": operations}
 
     def _index_of(self, base: Stimulus) -> int:
-        """The observation of the data set that a base is of: texts first, since comparing images loads
+        """Return the observation of the data set that a base is of: texts first, since comparing images loads
         them.
         """
         for index, observation in enumerate(self.data):
@@ -265,7 +265,7 @@ class Editor:
 
     # ---- as the page sees it
     def rows(self) -> list[dict[str, Any]]:
-        """The `observations` trait: one row for each observation that can be chosen."""
+        """Return the `observations` trait: one row for each observation that can be chosen."""
         own = [_row(len(self.data) + place, item) for place, item in enumerate(self._own)]
         self._told = self._texts()
         for row, (question, answer) in zip(own, self._told, strict=True):
@@ -273,11 +273,11 @@ class Editor:
         return [*(_row(index, observation) for index, observation in enumerate(self.data)), *own]
 
     def rows_changed(self) -> bool:
-        """Whether `rows` differ from those that were made last."""
+        """Return whether `rows` have changed since the last call."""
         return self._told != self._texts()
 
     def _texts(self) -> list[tuple[str, str | None]]:
-        """Question and truth of each own picture, as they were left."""
+        """Return question and truth of each own picture, as they were left."""
         found = []
         for place, item in enumerate(self._own):
             operations = self._left.get(len(self.data) + place, doc.empty())["operations"]
@@ -286,7 +286,7 @@ class Editor:
         return found
 
     def record(self) -> dict[str, Any]:
-        """The `observation` trait: what is known of the chosen one."""
+        """Return the `observation` trait: the description of the chosen observation."""
         base, presets = self.base, self.base.presets
         if self.observation is not None:
             row = _row(self.index, self.observation)
@@ -311,14 +311,16 @@ class Editor:
         }
 
     def expression(self, stimulus: Stimulus) -> str | None:
-        """Python that gets the observation of a stimulus, if it is of a data set that can be made again."""
+        """Return Python that gets the observation of a stimulus, if it is of a data set that can be made
+        again.
+        """
         base = stimulus.with_operations([])
         index = self.index if base == self.base else self._index_of(base)
         return self.data[index].code if 0 <= index < len(self.data) else None
 
 
 def inputs(stimulus: Stimulus, interventions: Sequence[Intervention] = ()) -> dict[str, Any]:
-    """The `inputs` trait: what a stimulus comes to."""
+    """Return the `inputs` trait: the resolved image, texts and truth of a stimulus."""
     return {
         "context": stimulus.current_context,
         "question": stimulus.current_question,
@@ -331,7 +333,7 @@ def inputs(stimulus: Stimulus, interventions: Sequence[Intervention] = ()) -> di
 
 
 def _unwritten(stimulus: Stimulus) -> str:
-    """What is to be said of texts on the picture that the font cannot write; "": nothing."""
+    """Return a message about drawn texts that the font cannot write; "" if there is none."""
     missing = unwritten_in(stimulus.drawings)
     if not missing:
         return ""
@@ -339,7 +341,7 @@ def _unwritten(stimulus: Stimulus) -> str:
 
 
 def _outside(stimulus: Stimulus) -> str:
-    """What is to be said of drawings that nobody sees; "": nothing."""
+    """Return a message about invisible drawings; "" if there are none."""
     width, height = stimulus.current_image.size
     lost = [
         operation.op
@@ -355,7 +357,7 @@ def _outside(stimulus: Stimulus) -> str:
 
 
 def check_observation(observation: Any, data: Any) -> tuple[Observation, Dataset | None]:
-    """What `Probe` was given, or the first of the built-in scenes."""
+    """Return the argument of `Probe`, or the first of the built-in scenes."""
     if data is not None and not isinstance(data, Dataset):
         if not isinstance(data, Sequence) or not all(isinstance(item, Observation) for item in data):
             raise InputError(

@@ -23,7 +23,8 @@ class Maps:
         self._maps: OrderedDict[str, AttentionMap] = OrderedDict()
 
     def layer(self, trial: Trial, vlm: VLM, token: int) -> tuple[bytes, float, float]:
-        """The heat layer of one answer token as PNG, the share of its attention on the image, and the peak.
+        """Return the heat layer of one answer token as PNG, the share of its attention on the image, and the
+        peak.
 
         The peak is what the fullest colour stands for, as `AttentionMap.peak` has it.
 

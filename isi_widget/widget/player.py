@@ -426,7 +426,7 @@ def _visible(text: str) -> str:
 def _write_tokens(
     pen: ImageDraw.ImageDraw, texts: list[str], step: int, top: int, width: int, color: str
 ) -> None:
-    """The answer in one line, as much of it around the marked token as fits."""
+    """Write the answer in one line, or the part around the marked token that fits."""
     font = _font(15)
     space = font.getlength(" ")
     lengths = [font.getlength(text) for text in texts]

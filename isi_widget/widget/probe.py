@@ -188,8 +188,8 @@ class Probe(InputTwins, TrialTwins):
         self._runs.controller.cancel()
 
     def watch(self, name: str) -> Followed:
-        """A widget without a view whose `value` follows a trait ("stimulus", "trial", "selected", "tool",
-        "busy"): for `ipywidgets.interactive(f, trial=probe.watch("trial"))`.
+        """Return a widget without a view whose `value` follows a trait ("stimulus", "trial", "selected",
+        "tool", "busy"): for `ipywidgets.interactive(f, trial=probe.watch("trial"))`.
         """
         if name not in _FOLLOWED:
             raise InputError(f"{name!r} cannot be watched; these can: {', '.join(_FOLLOWED)}.")
@@ -199,8 +199,8 @@ class Probe(InputTwins, TrialTwins):
         return followed
 
     def code(self, trial: int | Trial | None = None) -> str:
-        """Python that makes the current stimulus and runs it with the current settings, or that repeats a
-        trial; to be pasted into a cell, or run elsewhere.
+        """Return Python that makes the current stimulus and runs it with the current settings, or that
+        repeats a trial; to be pasted into a cell, or run elsewhere.
 
         It takes the model that is loaded already. A picture of your own that came from no file and is too
         large to stand in the code is written to the folder `isi_pictures`, beside the notebook. Raises
@@ -250,7 +250,7 @@ class Probe(InputTwins, TrialTwins):
         return self._outputs.beside(super()._repr_mimebundle_(**kwargs))
 
     def _ipython_display_(self) -> None:
-        """Display the widget and its still; one that was closed is opened again."""
+        """Display the widget and its still; a closed widget opens again."""
         if self.comm is None:
             self.__dict__.pop("_repr_mimebundle_", None)  # `Widget.close` puts it there
             self.layout.open()
@@ -269,7 +269,7 @@ def _checked_vlm(vlm: Any) -> VLM:
 
 
 def _awaited(job: Job) -> Any:
-    """The result of a job, or its exception raised here; the notebook's interrupt cancels the job."""
+    """Return the result of a job, or its exception raised here; the notebook's interrupt cancels the job."""
     try:
         while not job.wait(0.2):  # a wait without end cannot be interrupted everywhere
             pass

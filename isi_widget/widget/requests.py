@@ -209,12 +209,14 @@ class Requests:
         self._probe.reshuffle(asked.part)
 
     def _on_thumbnails(self, asked: messages.Thumbnails) -> Answer:
-        """Small pictures of observations, for the rows that the page shows: never a trait, never saved."""
+        """Return small pictures of observations, for the rows that the page shows: never a trait, never
+        saved.
+        """
         found = [self._probe._editor.thumbnail(index) for index in asked.indexes]
         return Answer({"indexes": list(asked.indexes)}, found)
 
     def _on_tokens(self, _: messages.Tokens) -> Answer | None:
-        """How many tokens the prompt has by segment, or why the model would refuse it.
+        """Return how many tokens the prompt has by segment, or why the model would refuse it.
 
         Nothing while the model is busy: the page asks again when it is free.
         """
@@ -229,7 +231,7 @@ class Requests:
         return Answer({"key": key, "model": label, "counts": counts, "problem": problem})
 
     def _on_color(self, asked: messages.Color) -> Answer | None:
-        """The colour of a pixel of the stimulus as it is now; outside of it there is none."""
+        """Return the colour of a pixel of the current stimulus; none outside the image."""
         image = pictures.shown(self._probe.stimulus)
         if asked.x >= image.width or asked.y >= image.height:
             return None
@@ -237,7 +239,7 @@ class Requests:
         return Answer({"color": f"#{red:02x}{green:02x}{blue:02x}"})
 
     def _on_detail(self, asked: messages.Detail) -> Answer | None:
-        """A part of the picture in its own pixels; nothing, where there is none."""
+        """Return a part of the picture in its own pixels; nothing, where there is none."""
         stimulus = self._probe.stimulus
         found = pictures.detail(pictures.shown(stimulus), asked.region, asked.width)
         if found is None:

@@ -76,7 +76,7 @@ class Runs:
         return self.controller.start(id, stimulus, measures, {**self._probe.settings, **settings}, automatic)
 
     def load(self, id: str, source: Source) -> Job:
-        """Queue the loading of another model; returns at once."""
+        """Queue the loading of a different model; returns at once."""
         with self._probe._exclusive():
             self._probe.error = None
         return self.controller.load(id, source)
@@ -99,7 +99,7 @@ class Runs:
         return from_dicts(self._probe.model.get("interventions", ()))
 
     def input_changed(self, change: Any) -> None:
-        """Something that a result depends on is another now."""
+        """Note that an input of a result has changed."""
         old, new = change["old"], change["new"]
         if change["name"] == "model" and all(
             old.get(name) == new.get(name) for name in ("label", "interventions")
@@ -117,7 +117,7 @@ class Runs:
         self.controller.release()
 
     def _run_by_itself(self, changed: frozenset[str]) -> Job | None:
-        """The run that follows changes, unless the shown trial is of what there is now."""
+        """Start the automatic run after changes, unless the shown trial matches the current input."""
         stimulus, trial = self._probe._current(), self._probe.trial
         if not self._probe.run_on_change or not stimulus.current_question.strip():
             return None

@@ -71,11 +71,11 @@ class Still:
     notes: Mapping[int, str]
 
     def bundle(self) -> dict[str, str]:
-        """The output that a notebook keeps, by MIME type."""
+        """Return the output that a notebook keeps, by MIME type."""
         return {"text/html": self.page(), "image/png": base64.b64encode(self.picture()).decode("ascii")}
 
     def page(self) -> str:
-        """The static page, of at most `MAX_PAGE` bytes."""
+        """Return the static page, of at most `MAX_PAGE` bytes."""
         strip = self._strip()
         for make in (self._whole, self._without_details, self._short):
             page = self._framed(make() + strip)
@@ -84,8 +84,8 @@ class Still:
         return page
 
     def picture(self) -> bytes:
-        """PNG of the picture alone, for what shows no HTML (LaTeX, for one): drawing the trial's figure takes
-        seconds of a thread, after each run.
+        """Return PNG of the picture alone, for what shows no HTML (LaTeX, for one): drawing the trial's
+        figure takes seconds of a thread, after each run.
         """
         return _png(self.stimulus.render())
 
@@ -103,7 +103,7 @@ class Still:
         return self._short() if self.trial is None else trial_html(self.trial, details=False)
 
     def _short(self) -> str:
-        """Picture, texts and answer only, each of bounded length."""
+        """Return picture, texts and answer only, each of bounded length."""
         stimulus = self.stimulus if self.trial is None else self.trial.stimulus
         answer = "" if self.trial is None or self.trial.answer is None else self.trial.answer.text
         texts = [stimulus.current_context, stimulus.current_question, answer]
@@ -111,7 +111,7 @@ class Still:
         return picture_html(stimulus) + lines
 
     def _strip(self) -> str:
-        """The newest trials in one row: picture, number, answer, entropy, note."""
+        """Return the newest trials in one row: picture, number, answer, entropy, note."""
         if not self.entries:
             return ""
         items = "".join(self._item(entry) for entry in self.entries[-STRIP:])
@@ -149,7 +149,7 @@ class Still:
 def still_picture(
     stimulus: Stimulus, trial: Trial | None, interventions: Sequence[Intervention] = ()
 ) -> bytes:
-    """PNG of the trial's figure if it is of this stimulus and these interventions, else of the stimulus."""
+    """Return a PNG of the trial's figure if it has this input, else of the stimulus."""
     if trial is None or trial.key != keyed(stimulus.key, interventions):
         return _png(stimulus.render())
     out = io.BytesIO()
@@ -164,7 +164,7 @@ def _cut(text: str, longest: int) -> str:
 
 
 def _png(image: Image.Image) -> bytes:
-    """A PNG of 256 colours, small enough."""
+    """Return a PNG of 256 colours, small enough."""
     side = SIDE
     while True:
         out = io.BytesIO()

@@ -42,7 +42,7 @@ class Synced(PageState):
     """The editor of a probe, and the synced traits that follow from it and the document."""
 
     def _prepare_editor(self, observation: Observation, data: Dataset | None) -> None:
-        """Before any trait is set: the observation to begin with, and those to choose from."""
+        """Prepare, before any trait is set, the first observation and the list of observations."""
         self._editor = ed.Editor(observation, data)
         self._vouched: doc.Document | None = None  # the last document that was checked
         self._painter = Worker("isi-preview")
@@ -53,7 +53,7 @@ class Synced(PageState):
         self._looking = False
 
     def _begin(self) -> None:
-        """The first state, complete before it is sent."""
+        """Complete the first state before it is sent."""
         self.set_trait("observations", self._editor.rows())
         self.stimulus = self._editor.base
         self._refresh(wait=True)
@@ -64,7 +64,7 @@ class Synced(PageState):
         self._observe_inside(self._state_set, ["document", "observation_index", "shown"])
 
     def _current(self) -> Stimulus:
-        """The stimulus that the document stands for."""
+        """Return the stimulus of the document."""
         return self._editor.resolve(self.document)
 
     # ---- keeping everything in step
@@ -105,7 +105,7 @@ class Synced(PageState):
         self._follow()
 
     def _refresh(self, wait: bool) -> None:
-        """Everything synced that follows from the editor and the document."""
+        """Update every synced trait that depends on the editor and the document."""
         stimulus = self._current()
         picture = pictures.key(stimulus)
         stale, self._pictured = picture != self._pictured, picture
@@ -134,7 +134,7 @@ class Synced(PageState):
             self.set_trait("trial", trial)
 
     def _paint(self) -> None:
-        """The previews of the document; if it changes meanwhile, another painting follows anyway."""
+        """Render the previews of the document; if it changes meanwhile, a new rendering follows anyway."""
         stimulus = self._current()
         picture, image, base = pictures.key(stimulus), stimulus.current_image, None
         record = pictures.preview(pictures.shown(stimulus), picture)
@@ -171,8 +171,8 @@ class Synced(PageState):
 
     # ---- checks of what Python or a page sets
     def _checked(self, name: str, value: Any, document: Mapping[str, Any] | None = None) -> Any:
-        """The value of a trait that page and Python may both set, or `InputError`; `document` is the one
-        that comes with it.
+        """Return the value of a trait that page and Python may both set, or `InputError`; `document` is the
+        one that comes with it.
         """
         if name == "document":
             if value is self._vouched:

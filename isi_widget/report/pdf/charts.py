@@ -17,14 +17,14 @@ _TOKEN = Style(8.0, 11.0, mono=True)
 
 
 def box(sheet: Sheet, x: float, y: float, width: float, height: float, color: str) -> None:
-    """A filled box."""
+    """Draw a filled box."""
     if width > 0:
         sheet.set_fill_color(*rgb(color))
         sheet.rect(x, y, width, height, style="F")
 
 
 def outline(sheet: Sheet, x: float, y: float, width: float, height: float, color: str) -> None:
-    """An empty box whose line lies inside it."""
+    """Draw an empty box with its line inside."""
     if width > 1:
         sheet.set_draw_color(*rgb(color))
         sheet.set_line_width(0.8)
@@ -43,8 +43,8 @@ def interval_bar(
     color: str = _PALE,
     height: float = 7.0,
 ) -> None:
-    """A bar from 0 to `value` on a track that ends at `maximum`, the interval as a whisker over it; an arrow
-    at the end of what goes on beyond it.
+    """Draw a bar from 0 to `value` on a track that ends at `maximum`, with the interval as a whisker; an
+    arrow at the end of what goes on beyond it.
     """
 
     def at(amount: float) -> float:
@@ -68,7 +68,7 @@ def interval_bar(
 def share_stack(
     sheet: Sheet, x: float, y: float, width: float, shares: Mapping[str, float | None], height: float = 7.0
 ) -> None:
-    """Shares of the segments that stand in `shares`, side by side."""
+    """Draw the shares of segments side by side."""
     box(sheet, x, y, width, height, _TRACK)
     start = x
     for name in STACKED:
@@ -111,7 +111,8 @@ def curve(
     points: Mapping[str, Sequence[float]],
     top: float,
 ) -> None:
-    """A mean over numbers of samples as a line in the band from `low` to `high`, on an axis from 0 to `top`.
+    """Draw a mean over numbers of samples as a line in the band from `low` to `high`, on an axis from 0 to
+    `top`.
 
     points : "samples", "mean", "low", "high", each of the same length of at least 2.
     """
@@ -140,7 +141,7 @@ def curve(
 
 
 def legend(sheet: Sheet, x: float, y: float, names: Sequence[str]) -> None:
-    """Names of segments behind a box of their colour, in one line."""
+    """Write the names of segments, each after a box of its colour, in one line."""
     for name in names:
         box(sheet, x, y + 2, 7, 7, SEGMENT_COLORS[name])
         sheet.line_of(name, x + 10, y, 80, LABEL)
@@ -152,7 +153,7 @@ def tokens(
     pieces: Sequence[tuple[str, float]],
     others: Sequence[Sequence[tuple[str, float]]] = (),
 ) -> None:
-    """Each token on a shade of its probability, the number below; rows of them over as many pages as needed.
+    """Draw tokens shaded by their probability, with the number below, on as many pages as needed.
 
     pieces : text and log-probability of each, NaN where it is not told. White space is made visible.
     others : the likeliest other tokens at each place, best first, whose first one stands below; or none.

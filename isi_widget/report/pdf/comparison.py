@@ -39,7 +39,7 @@ _WIDTHS = (130.0, 86.0, 82.0)
 
 
 def write_comparison(sheet: Sheet, entries: Sequence[Entry]) -> None:
-    """The table, its key and what its marks mean."""
+    """Write the table, its key and the meaning of its marks."""
     first = entries[0].view
     _head(sheet, entries)
     for entry in entries:
@@ -104,7 +104,7 @@ def _row(sheet: Sheet, entry: Entry, first: dict[str, Any]) -> None:
 def _lines(
     sheet: Sheet, text: str, x: float, width: float, most: int, style: Style, marked: bool = False
 ) -> None:
-    """At most so many lines; on a mark where they differ from the first condition's."""
+    """Write a limited number of lines; marked if they differ from those of the first condition."""
     shown = sheet.shortened(" ".join(text.split()), width, style, most)
     if marked:
         high = sheet.height_of(shown, width, style)

@@ -64,7 +64,7 @@ def report(
     notes: Mapping[int, str] | None = None,
     numbers: Sequence[int] | None = None,
 ) -> bytes | Path:
-    """A PDF of one trial, or of several with a first page that compares them.
+    """Return a PDF of one trial, or of several with a first page that compares them.
 
     Parameters
     ----------
@@ -189,7 +189,7 @@ def _byline(trials: list[Drawable]) -> str:
 
 
 def _date(trial: Drawable) -> datetime:
-    """When the trial ended, if it says so."""
+    """Return the end of the trial, if recorded."""
     try:
         found = datetime.fromisoformat(trial.created)
     except ValueError:

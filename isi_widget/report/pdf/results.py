@@ -51,7 +51,7 @@ def _logprob(token: Mapping[str, Any]) -> float:
 
 
 def write_uncertainty(sheet: Sheet, uncertainty: Mapping[str, Any] | None, definitions: bool) -> None:
-    """Entropies with their intervals, clusters with their answers, measures of the graph, caveats."""
+    """Write entropies with intervals, clusters with answers, measures of the graph, and caveats."""
     if uncertainty is None:
         return
     sheet.heading("Uncertainty", f"{uncertainty['basis']}; {uncertainty['intervals']}", below=80)
@@ -82,7 +82,7 @@ def write_uncertainty(sheet: Sheet, uncertainty: Mapping[str, Any] | None, defin
 
 
 def _entropy(sheet: Sheet, entropy: Mapping[str, Any], definition: str) -> None:
-    """Label, bar with interval and number of one entropy; its definition below, if there is one."""
+    """Write label, bar with interval and number of one entropy, with its definition below if there is one."""
     value, low, high = entropy["value"], entropy["low"], entropy["high"]
     width = sheet.epw
     sheet.need(14 + (sheet.height_of(definition, width, SMALL) if definition else 0))
@@ -103,7 +103,7 @@ def _entropy(sheet: Sheet, entropy: Mapping[str, Any], definition: str) -> None:
 
 
 def _curve(sheet: Sheet, curve: Mapping[str, Any], definitions: bool) -> None:
-    """How the entropy grew with the number of samples."""
+    """Draw the entropy as a function of the number of samples."""
     definition = curve["definition"] if definitions else ""
     sheet.need(62 + (sheet.height_of(definition, sheet.epw, SMALL) if definition else 0))
     top = sheet.y
@@ -116,7 +116,7 @@ def _curve(sheet: Sheet, curve: Mapping[str, Any], definitions: bool) -> None:
 
 
 def _measure(sheet: Sheet, label: str, number: str, definition: str) -> None:
-    """A number without a bar."""
+    """Write a number without a bar."""
     sheet.need(13 + (sheet.height_of(definition, sheet.epw, SMALL) if definition else 0))
     top = sheet.y
     sheet.line_of(label, MARGIN, top, 230, BODY)
@@ -155,7 +155,7 @@ def _clusters(sheet: Sheet, uncertainty: Mapping[str, Any]) -> None:
 
 
 def write_attention(sheet: Sheet, attention: Mapping[str, Any] | None, definitions: bool) -> None:
-    """Shares of the segments, whole and layer by layer."""
+    """Write the shares of the segments, in total and by layer."""
     if attention is None:
         return
     layers = attention["by_layer"]

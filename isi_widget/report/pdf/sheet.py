@@ -106,7 +106,7 @@ class Sheet(FPDF):
 
     # ---- head and foot
     def header(self) -> None:
-        """The running head, from the second page on; a paragraph and its bar go on."""
+        """Write the running head from the second page on; a paragraph and its bar continue."""
         self._missing |= self._going_on
         if self._bar is not None:
             self._bar = (self._bar[0], TOP, self._bar[2])
@@ -118,7 +118,7 @@ class Sheet(FPDF):
         self.set_xy(MARGIN, TOP)
 
     def footer(self) -> None:
-        """The page's number, and what could not be drawn on it."""
+        """Write the page number, and the characters that could not be drawn on the page."""
         self._draw_bar()
         y = self.h - BOTTOM + 12
         if self._missing:
@@ -199,7 +199,7 @@ class Sheet(FPDF):
         width: float | None = None,
         align: Literal["L", "R"] | None = None,
     ) -> None:
-        """Lines from the present height on, over as many pages as they take; ends below them."""
+        """Write lines from the current height, on as many pages as needed; ends below them."""
         wide = self.w - MARGIN - x if width is None else width
         for line in text.split("\n"):
             self.need(style.leading)
@@ -216,7 +216,7 @@ class Sheet(FPDF):
     def line_of(
         self, text: str, x: float, y: float, width: float, style: Style = BODY, align: str = "L"
     ) -> None:
-        """One line at a place, shortened where it is too long; the present height stays."""
+        """Write one line at a position, shortened if too long; the current height stays."""
         shown = self.shortened(" ".join(text.split()), width, style, 1)
         back = self.x, self.y
         self._use(style)
@@ -242,7 +242,7 @@ class Sheet(FPDF):
         return _cut(text, low)
 
     def write_code(self, text: str, x: float) -> None:
-        """Monospaced lines; too long ones are broken at a space and go on indented, behind a hook."""
+        """Write monospaced lines; long ones are broken at a space and continue indented, after an arrow."""
         step = self.width_of(" ", CODE)
         for line in text.split("\n"):
             for index, part in enumerate(self._broken(line, self.w - MARGIN - x, step)):
@@ -284,23 +284,23 @@ class Sheet(FPDF):
 
     # ---- blocks
     def need(self, height: float) -> None:
-        """A new page unless so much is left of this one."""
+        """Start a new page unless this height is left."""
         if self.y + height > self.page_break_trigger and self.y > TOP:
             self.add_page()
 
     def skip(self, height: float) -> None:
-        """Some air, but not at the top of a page."""
+        """Leave vertical space, but not at the top of a page."""
         if self.y > TOP:
             self.y = min(self.y + height, self.page_break_trigger)
 
     def rule(self, y: float, x: float = MARGIN, width: float | None = None, color: str = HAIR) -> None:
-        """A hairline."""
+        """Draw a thin line."""
         self.set_draw_color(*rgb(color))
         self.set_line_width(0.5)
         self.line(x, y, x + (self.epw if width is None else width), y)
 
     def heading(self, text: str, note: str = "", below: float = 40.0) -> None:
-        """A heading with a quiet remark behind it, kept together with the next `below` points."""
+        """Write a heading and a remark in small print, kept together with the next `below` points."""
         self.skip(12)
         self.need(HEADING.leading + below)
         top = self.y
@@ -315,7 +315,7 @@ class Sheet(FPDF):
 
     @contextmanager
     def bar_beside(self, color: str, x: float = MARGIN) -> Iterator[None]:
-        """A vertical bar at the left of what is written meanwhile, on every page that it reaches."""
+        """Draw a vertical bar to the left of the text inside the context, on every page that it reaches."""
         self.need(BODY.leading)
         self._bar = (x, self.y, color)
         try:
@@ -335,7 +335,7 @@ class Sheet(FPDF):
     def pairs(
         self, rows: Sequence[tuple[str, str, str]], columns: tuple[float, float] = (100.0, 130.0)
     ) -> None:
-        """A table of name, value and a quiet remark; values and remarks wrap, and flow over pages."""
+        """Write a table of name, value and remark; values and remarks wrap, and continue on the next page."""
         name_width, value_width = columns
         for name, value, remark in rows:
             wide = value_width if remark else self.epw - name_width

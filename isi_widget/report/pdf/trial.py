@@ -67,11 +67,11 @@ class Entry:
 
     @classmethod
     def of(cls, trial: Drawable, label: str, number: int, note: str) -> Entry:
-        """The entry of a trial."""
+        """Return the entry of a trial."""
         return cls(trial, label, number, note, trial.view(details=True), *_encoded(trial.stimulus.render()))
 
     def texts(self) -> list[str]:
-        """Every text that may come to paper, for finding fonts."""
+        """Return every text that may be printed, to find fonts."""
         return [
             self.label,
             self.note,
@@ -81,7 +81,7 @@ class Entry:
         ]
 
     def draw(self, sheet: Sheet, x: float, y: float, width: float, height: float) -> tuple[float, float]:
-        """The image inside a box, top left in it; its size on paper."""
+        """Draw the image at the top left inside a box; returns its size on paper."""
         scale = min(width / self.size[0], height / self.size[1])
         wide, high = self.size[0] * scale, self.size[1] * scale
         sheet.image(
@@ -99,7 +99,7 @@ def _all_of(value: Any) -> str:
 
 
 def _encoded(image: Image.Image) -> tuple[bytes, tuple[int, int]]:
-    """Every pixel as PNG, or of a large image a reduced JPEG; and the size in pixels."""
+    """Return every pixel as PNG, or of a large image a reduced JPEG; and the size in pixels."""
     buffer = io.BytesIO()
     if image.width * image.height <= _LOSSLESS:
         image.save(buffer, "PNG")
@@ -112,7 +112,7 @@ def _encoded(image: Image.Image) -> tuple[bytes, tuple[int, int]]:
 def write_trial(
     sheet: Sheet, entry: Entry, *, definitions: bool = True, model: bool = True, settings: bool = True
 ) -> None:
-    """The whole trial from the present height on.
+    """Write the whole trial from the current height.
 
     definitions, model, settings : False where they stand elsewhere in the document, once for all trials.
     """
@@ -135,7 +135,7 @@ def write_trial(
 
 # ---------------------------------------------------------------------------------------------- inputs
 def _inputs(sheet: Sheet, entry: Entry, definitions: bool) -> None:
-    """Picture at the left; question, truth and answer beside it; the rest below where it is long."""
+    """Write the picture on the left; question, truth and answer next to it; long texts continue below."""
     view, top = entry.view, sheet.y
     wide, high = entry.draw(sheet, MARGIN, top, _PICTURE, _PICTURE)
     charts.outline(sheet, MARGIN, top, wide, high, "#BBBBBB")
@@ -197,7 +197,7 @@ def _preset(name: str | None) -> str:
 
 
 def _done(sheet: Sheet, entry: Entry) -> None:
-    """The caption of the picture: its size, and what was done, in words."""
+    """Write the caption of the picture: its size and the operations in words."""
     stimulus = entry.trial.stimulus
     width, height = stimulus.current_image.size
     reduced = (
@@ -227,7 +227,7 @@ def _done(sheet: Sheet, entry: Entry) -> None:
 
 # ------------------------------------------------------------------------------------------ how it was run
 def write_model(sheet: Sheet, entry: Entry) -> None:
-    """The model under study and the one that compared the meanings."""
+    """Write the model and the entailment model."""
     model, rows = entry.trial.model, []
     for key, value in model.items():
         if value in (None, "", [], {}, ()) and key != "quantization":
@@ -255,14 +255,14 @@ def _model_value(key: str, value: Any) -> str:
 
 
 def write_settings(sheet: Sheet, entry: Entry) -> None:
-    """Every setting with what it is."""
+    """Write every setting with its value."""
     rows = [(name, value, words) for name, value, words in entry.view["settings_in_words"]]
     sheet.heading("Settings", below=LABEL.leading * (len(rows) + 2))
     sheet.pairs(rows, (100.0, 130.0))
 
 
 def _record(sheet: Sheet, entry: Entry) -> None:
-    """When, how long, with which versions."""
+    """Write date, times and versions."""
     trial = entry.trial
     seconds = ", ".join(
         f"{name} {value:.3f}" for name, value in trial.seconds.items() if math.isfinite(value)

@@ -17,7 +17,7 @@ _REPLACES = ("image", "context", "question")
 
 # ------------------------------------------------------------------------------------- interventions
 def interventions(stimulus: Stimulus) -> list[str]:
-    """One line for each operation, oldest first; what is no longer in force says so."""
+    """Return one line for each operation, oldest first; replaced operations are marked."""
     records = [operation.to_dict() for operation in stimulus.operations]
     last = {record["op"]: index for index, record in enumerate(records) if record["op"] in _REPLACES}
     lines = []
@@ -32,7 +32,7 @@ def interventions(stimulus: Stimulus) -> list[str]:
 
 
 def in_words(record: Mapping[str, Any]) -> str:
-    """An operation, given as its JSON form, as a phrase with every parameter; pixels of the image."""
+    """Return an operation, given as its JSON form, as a phrase with every parameter; pixels of the image."""
     op = str(record.get("op", "operation"))
     writer = _WRITERS.get(op)
     if writer is None:  # a kind that is newer than this module
@@ -60,7 +60,7 @@ def _extent(x: Any, y: Any, width: Any, height: Any) -> str:
 
 
 def _outline(points: Sequence[Sequence[Any]]) -> str:
-    """Few corners one by one, many by the box around them."""
+    """Return a few corners one by one, or many as the box around them."""
     if len(points) <= 6:
         return "corners " + " ".join(map(_point, points))
     left, top = (min(point[axis] for point in points) for axis in (0, 1))

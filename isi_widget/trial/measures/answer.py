@@ -106,7 +106,7 @@ def _details(record: Answer) -> dict[str, Any]:
 
 
 def verdict(correct: bool | None, edited: bool) -> tuple[str, str]:
-    """How an answer is judged: a word for a mark, and in full; both empty where it is not judged.
+    """Return how an answer is judged: a word for a mark, and in full; both empty where it is not judged.
 
     edited : the picture was drawn on, which may have changed what is true of it; the truth is that of the
         original.
@@ -120,7 +120,7 @@ def verdict(correct: bool | None, edited: bool) -> tuple[str, str]:
 
 
 def shortened(text: str) -> str:
-    """A long text without its middle: `Answer.reasoning` has all of it."""
+    """Return a long text without its middle: `Answer.reasoning` has all of it."""
     if len(text) <= _MOST_SHOWN:
         return text
     half = _MOST_SHOWN // 2

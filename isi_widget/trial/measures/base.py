@@ -230,7 +230,7 @@ def _column(term: Term, value: Any, interval: Interval | None) -> dict[str, Any]
 
 
 def _shown(value: Any) -> tuple[Any, str]:
-    """The value as JSON has it, and as people read it."""
+    """Return the value as JSON has it, and as people read it."""
     if value is None:
         return None, "not available"
     if isinstance(value, str):

@@ -66,7 +66,7 @@ def uncertainty_view(uncertainty: Uncertainty, temperature: float) -> dict[str, 
 
 
 def _judge(uncertainty: Uncertainty) -> dict[str, Any]:
-    """Who compared the meanings; `doubts` stand beside the numbers, whatever shows them."""
+    """Return the judge; its `doubts` are shown beside the numbers everywhere."""
     judge = uncertainty.judge
     if judge is None:
         return {"label": uncertainty.entailment, "reason": "", "doubts": []}
@@ -75,7 +75,7 @@ def _judge(uncertainty: Uncertainty) -> dict[str, Any]:
 
 
 def _basis(uncertainty: Uncertainty, temperature: float) -> str:
-    """What the numbers come from."""
+    """Return the source of the numbers."""
     number = len(uncertainty.answers)
     if uncertainty.method == "enumerated":
         answers = f"{number} answer{'s' * (number != 1)}"
@@ -84,8 +84,8 @@ def _basis(uncertainty: Uncertainty, temperature: float) -> str:
 
 
 def _curve(uncertainty: Uncertainty) -> dict[str, Any] | None:
-    """The entropy that the page shows first, as it was after the first answers; None where there are too
-    few.
+    """Return the entropy that the page shows first, as it was after the first answers; None where there are
+    too few.
     """
     number = len(uncertainty.answers)
     measure = ENTROPIES[0]
@@ -110,7 +110,7 @@ def _curve(uncertainty: Uncertainty) -> dict[str, Any] | None:
 
 
 def _bounds(measure: Entropy, uncertainty: Uncertainty) -> Iterator[str]:
-    """What the interval is, and the largest value that there can be."""
+    """Yield what the interval is, and the largest value that there can be."""
     low, high = uncertainty.interval(measure.name)
     maximum = measure.maximum(len(uncertainty.answers))
     if uncertainty.method == "enumerated":
@@ -136,7 +136,8 @@ def _known(uncertainty: Uncertainty) -> str:
 
 
 def clusters_of(uncertainty: Uncertainty) -> list[dict[str, Any]]:
-    """The clusters, largest first: id, name, count, probability, share, and each wording with its count.
+    """Return the clusters, largest first: id, name, count, probability, share, and each wording with its
+    count.
 
     Sampled answers are counted, and `share` is the share of the samples: weights of likelihood would count
     frequent answers twice (`Uncertainty.cluster_probabilities` has them). Enumerated answers have no counts
