@@ -216,24 +216,23 @@ def test_no_key_leaks_to_the_notebook(bench: Notebook, probe: Probe) -> None:
 
 
 def test_the_focus_stays_when_what_had_it_goes_away(bench: Notebook, probe: Probe) -> None:
-    here = "root => root.contains(document.activeElement)"
+    root = probe.root.element_handle()
+    inside = "root => root.contains(document.activeElement)"
     bench.execute("probe.stimulus = probe.stimulus.box(10, 10, 50, 50).box(90, 90, 50, 50)")
     expect(probe.part("layer-1")).to_be_attached()
     probe.part("layer-1-delete").focus()
     probe.page.keyboard.press("Enter")
     expect(probe.part("layer-1")).to_have_count(0)
-    probe.page.wait_for_timeout(300)
-    assert probe.root.evaluate(here)
+    probe.page.wait_for_function(inside, arg=root)
     probe.part("observation-picker").click()
     probe.page.keyboard.press("ArrowDown")
     probe.page.keyboard.press("Enter")
     bench.until("probe.observation_index == 1")
-    probe.page.wait_for_timeout(300)
-    assert probe.root.evaluate(here)
+    expect(probe.part("layer-0")).to_have_count(0)
+    probe.page.wait_for_function(inside, arg=root)
     # Tab and a click elsewhere do leave it.
     bench.page.locator(".jp-Cell .cm-content").first.click()
-    probe.page.wait_for_timeout(300)
-    assert not probe.root.evaluate(here)
+    probe.page.wait_for_function("root => !root.contains(document.activeElement)", arg=root)
 
 
 def test_what_happens_is_spoken(bench: Notebook, probe: Probe) -> None:

@@ -455,7 +455,7 @@ def test_another_model_by_the_list(bench: Notebook, probe: Probe) -> None:
     expect(probe.part("model-embedded")).to_have_attribute("aria-selected", "true")
     expect(probe.part("model-search")).to_be_focused()
     names = bench.value("[one.name for one in isi.models()]")
-    assert probe.part("model-list").locator("[role=option]").count() == len(names)
+    expect(probe.part("model-list").locator("[role=option]")).to_have_count(len(names))
     probe.part("model-search").fill("llava mistral")
     expect(probe.part("model-search")).to_have_value("llava mistral")
     expect(probe.part("model-list").locator("[role=option]")).to_have_count(1)

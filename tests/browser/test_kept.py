@@ -93,7 +93,7 @@ def test_reopened_in_a_new_kernel_and_with_none(
         kept = cell.locator(".isi-kept")
         shows(kept, answer)
         expect(cell.get_by_text("Error displaying widget")).to_be_hidden()
-        assert cell.locator(".isi-probe").count() == 0
+        expect(cell.locator(".isi-probe")).to_have_count(0)
         # the probe again: the still goes
         notebook.run_all()
         notebook.probe().ready()

@@ -35,7 +35,7 @@ def test_the_first_notebook_by_hand(lab: Lab, open_notebook: Callable[..., Noteb
     notebook.run_all()
     # bars side by side are of one length, whatever the widths of their columns
     bars = notebook.page.locator(".isi-comparison svg")
-    assert bars.count() > 20
+    expect(bars.nth(20)).to_be_attached()
     assert set(bars.evaluate_all("bars => bars.map(bar => bar.getBoundingClientRect().width)")) == {180}
     probe = notebook.probe().ready()
     assert notebook.value("probe.stimulus == chained and len(probe.trials) == 1")
