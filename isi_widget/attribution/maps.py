@@ -24,7 +24,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from isi_widget.attribution.heat import check_opacity, levels, rgba_image
-from isi_widget.attribution.places import Places
+from isi_widget.attribution.token_boxes import TokenBoxes
 from isi_widget.checks import is_whole
 from isi_widget.errors import InputError
 from isi_widget.files import records
@@ -108,7 +108,7 @@ class AttentionMap:
         """Return the part of `image_share` that is on tokens with a place in the picture: the
         sum of `map`.
         """
-        return float(self._chosen(self.mass, token, layer, head)[self._places.placed].sum())
+        return float(self._chosen(self.mass, token, layer, head)[self._token_boxes.placed].sum())
 
     def text_shares(self, token: Choice = None, layer: Choice = None, head: Choice = None) -> list[float]:
         """Return the share of each of `text_tokens`."""
@@ -141,20 +141,20 @@ class AttentionMap:
             If there is no such token, layer or head, or the size is none.
         """
         mass = self._chosen(self.mass, token, layer, head)
-        return self._places.spread(mass, _checked_size(size))
+        return self._token_boxes.spread(mass, _checked_size(size))
 
     def peak(self, token: Choice = None, layer: Choice = None, head: Choice = None) -> float:
         """Return the largest density of attention in the picture, without unit.
 
         1 is what the whole attention would give, laid evenly over the whole picture.
         """
-        return self._places.peak(self._chosen(self.mass, token, layer, head))
+        return self._token_boxes.peak(self._chosen(self.mass, token, layer, head))
 
     def seen(self, size: tuple[int, int] | None = None) -> npt.NDArray[np.bool_]:
         """Return [height, width]: whether a pixel is in the box of any image token; the rest was cropped
         away.
         """
-        return self._places.seen(_checked_size(size))
+        return self._token_boxes.seen(_checked_size(size))
 
     # ---- as a picture
     def steps(
@@ -277,8 +277,8 @@ class AttentionMap:
         return (*plain, *((array.shape, array.tobytes()) for array in arrays))
 
     @cached_property
-    def _places(self) -> Places:
-        return Places(self.boxes, *self.image_size)
+    def _token_boxes(self) -> TokenBoxes:
+        return TokenBoxes(self.boxes, *self.image_size)
 
     def _chosen(
         self, mass: npt.NDArray[np.float32], token: Choice, layer: Choice, head: Choice

@@ -23,11 +23,19 @@ _TEXT = "margin:2px 0;max-width:32em;overflow-wrap:anywhere"
 _CODE = "white-space:pre-wrap;font-size:.9em;margin:4px 0"
 
 
-def trial_html(trial: Drawable, *, details: bool = True) -> str:
-    """Return the whole trial: picture and inputs, answer, uncertainty, attention; with details settings and
-    code.
+def trial_html(trial: Drawable, view: dict[str, Any] | None = None, *, details: bool = True) -> str:
+    """Return the whole trial as HTML: picture and inputs, answer, uncertainty, attention.
+
+    Parameters
+    ----------
+    trial
+        The trial.
+    view
+        Its `Trial.view(details=True)`, if it is at hand; None (default) makes it.
+    details
+        Whether settings and code are added; default True.
     """
-    view = trial.view(details=True)
+    view = trial.view(details=True) if view is None else view
     columns = [_inputs(trial, view)]
     results = [
         part

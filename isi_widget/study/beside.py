@@ -7,7 +7,6 @@ Not for drawing: the widget draws the result of `tell`.
 from __future__ import annotations
 
 import math
-import threading
 from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -16,6 +15,7 @@ from isi_widget import embedded
 from isi_widget.segments import GROUPS as SEGMENTS
 from isi_widget.segments import INPUTS
 from isi_widget.study.identity import is_same
+from isi_widget.study.in_use import used
 from isi_widget.study.record import Averages
 from isi_widget.trial.settings import Settings
 from isi_widget.uncertainty.bootstrap import NAMES
@@ -44,19 +44,8 @@ _ENTER: dict[str, tuple[str, ...]] = {
 }
 _NAMED = tuple(dict.fromkeys(name for names in _ENTER.values() for name in names))
 
+
 # ------------------------------------------------------------------------------------------------ which
-_lock = threading.Lock()
-_used: tuple[Averages, ...] = ()
-
-
-def use(averages: Averages, on: bool) -> None:
-    """Put averages in use in this process, or out of it; see `Averages.use`."""
-    global _used
-    with _lock:
-        rest = tuple(other for other in _used if other != averages)
-        _used = (*rest, averages) if on else rest
-
-
 @cache
 def _shipped() -> Averages | None:
     return Averages.load(SHIPPED) if SHIPPED.is_file() else None
@@ -73,7 +62,7 @@ def averages_for(model: Mapping[str, Any] | VLM, settings: Settings | None = Non
     """
     info = model if isinstance(model, Mapping) else model.info()
     wanted = settings or Settings()
-    fitting = [found for found in reversed(_used) if is_same(found.model, info)]
+    fitting = [found for found in reversed(used()) if is_same(found.model, info)]
     if fitting:
         return min(fitting, key=lambda found: len(dict(_differing(found, wanted, found.entailment))))
     shipped = _shipped()

@@ -24,6 +24,7 @@ from isi_widget.files import records
 from isi_widget.files.writing import write_file
 from isi_widget.segments import GROUPS as SEGMENTS
 from isi_widget.segments import INPUTS
+from isi_widget.study.in_use import use
 from isi_widget.text import all_repaired
 from isi_widget.trial.settings import Settings
 from isi_widget.uncertainty.bootstrap import LEADING, NAMES, Interval, check_level, percentile_interval
@@ -313,8 +314,6 @@ class Averages:
 
         `on=False` ends that. Returns itself. Nothing else puts averages in use.
         """
-        from isi_widget.study.beside import use
-
         use(self, on)
         return self
 

@@ -152,7 +152,7 @@ class Uncertainty:
         left = len(meanings) - len(rows)
         notes = [f"{left} more meanings: cluster_names"] if left else []
         return html_table(
-            f"Uncertainty of {count} sampled answers",
+            f"Uncertainty of {count} {self.method} answers",
             ("entropy", "value", f"{self.level:.0%} interval", "unit"),
             entropies,
         ) + html_table("Meanings", ("meaning", "answers", mass), rows, [*notes, *self.caveats])

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import uuid
+import weakref
 from typing import TYPE_CHECKING, Any
 
 from IPython.display import display
@@ -16,6 +17,7 @@ from isi_widget.widget.jobs import Job, Worker
 from isi_widget.widget.still import Still, still_picture
 
 if TYPE_CHECKING:
+    from isi_widget.trial import Trial
     from isi_widget.widget.probe import Probe
 
 
@@ -32,6 +34,7 @@ class Outputs:
         self._kept = uuid.uuid4().hex  # by which a notebook's outputs name the still
         self._shown_somewhere = False
         self._stills = 0
+        self._view: tuple[weakref.ref[Trial], dict[str, Any]] | None = None  # of the trial that was shown last
 
     def release(self) -> None:
         """Keep no thread without work from now on."""
@@ -70,7 +73,15 @@ class Outputs:
             stimulus = self._probe._current()
             trial = self._probe._history.get(shown)
             number = self._stills
-        return Still(self._probe.model_id or "", number, stimulus, trial, entries, shown, notes)
+        view = None if trial is None else self._view_of(trial)
+        return Still(self._probe.model_id or "", number, stimulus, trial, entries, shown, notes, view)
+
+    def _view_of(self, trial: Trial) -> dict[str, Any]:
+        """Return the view of a trial with details: made once while the same trial is shown."""
+        made = self._view
+        if made is None or made[0]() is not trial:
+            self._view = made = (weakref.ref(trial), trial.view(details=True))
+        return made[1]
 
     def keep(self) -> None:
         """Bring the stills in the notebook's outputs up to date, the newest only, in a thread of its own."""

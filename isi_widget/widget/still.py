@@ -60,6 +60,7 @@ class Still:
     entries : trials as the page gets them, oldest first.
     shown : the number of the trial that is shown.
     notes : by number.
+    view : of the shown trial, as `Trial.view(details=True)`; None makes it.
     """
 
     id: str
@@ -69,6 +70,7 @@ class Still:
     entries: Sequence[Mapping[str, Any]]
     shown: int
     notes: Mapping[int, str]
+    view: dict[str, Any] | None = None
 
     def bundle(self) -> dict[str, str]:
         """Return the output that a notebook keeps, by MIME type."""
@@ -97,10 +99,10 @@ class Still:
         )
 
     def _whole(self) -> str:
-        return self._short() if self.trial is None else trial_html(self.trial)
+        return self._short() if self.trial is None else trial_html(self.trial, self.view)
 
     def _without_details(self) -> str:
-        return self._short() if self.trial is None else trial_html(self.trial, details=False)
+        return self._short() if self.trial is None else trial_html(self.trial, self.view, details=False)
 
     def _short(self) -> str:
         """Return picture, texts and answer only, each of bounded length."""

@@ -34,7 +34,7 @@ from isi_widget.attribution import (
     measure_attention_map,
 )
 from isi_widget.attribution import measuring as measuring_module
-from isi_widget.attribution.places import Places
+from isi_widget.attribution.token_boxes import TokenBoxes
 from isi_widget.errors import InputError
 from isi_widget.vlm import load_vlm
 from isi_widget.vlm.decoding.answers import pieces
@@ -283,7 +283,7 @@ def test_other_inputs_are_refused():
         measure_attention_map(vlm, vlm.prefill(SHOWN))
 
 
-# Places -----------------------------------------------------------------------------------------------------
+# Token boxes ------------------------------------------------------------------------------------------
 
 
 def overlap(low, high, pixel):
@@ -337,7 +337,7 @@ def laid_out(draw):
 @given(laid_out())
 def test_spread_peak_and_seen_equal_brute_force(case):
     mass, boxes, image_size, size = case
-    places = Places(boxes, *image_size)
+    places = TokenBoxes(boxes, *image_size)
     placed = mass[~np.isnan(boxes[:, 0])].sum()
     for given_size, used in ((None, image_size), (size, size)):
         spread = places.spread(mass, given_size)

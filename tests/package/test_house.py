@@ -5,11 +5,6 @@ from graphlib import CycleError, TopologicalSorter
 import grimp
 import pytest
 
-#: To be resolved: imports in functions that hide a circle.
-KNOWN = {
-    ("isi_widget.study.record", "isi_widget.study.beside"),
-}
-
 
 @pytest.fixture(scope="module")
 def imports():

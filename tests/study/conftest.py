@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from isi_widget.study import beside
+from isi_widget.study import in_use
 
 
 @pytest.fixture(autouse=True)
 def nothing_in_use(monkeypatch):
-    monkeypatch.setattr(beside, "_used", ())
+    monkeypatch.setattr(in_use, "_used", ())

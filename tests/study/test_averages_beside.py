@@ -18,7 +18,9 @@ from scipy import stats
 
 from isi_widget import load_vlm
 from isi_widget.embedded import VLM as FOLDER
+from isi_widget.interventions import HeadScale
 from isi_widget.study import averages_for, for_trial, tell
+from isi_widget.study.identity import identity
 from isi_widget.trial.settings import Settings
 from isi_widget.uncertainty import load_entailment
 from isi_widget.uncertainty.bootstrap import NAMES
@@ -50,6 +52,14 @@ def test_the_embedded_model_has_shipped_averages_and_no_other_model_has(vlm, tmp
     copy = shutil.copytree(FOLDER, tmp_path / "embedded")
     assert averages_for(load_vlm(copy)) is None
     assert averages_for(INFO) is averages_for(SERVER) is averages_for({}) is None
+
+
+def test_a_model_with_interventions_has_averages_of_its_own_only(vlm):
+    changed = vlm.intervene(HeadScale(1, 0, 0.0))
+    assert averages_for(vlm) is not None and averages_for(changed) is None
+    mine = make_averages(make_row(0.3), model=identity(changed.info())).use()
+    assert averages_for(changed) is mine and averages_for(vlm) is not mine
+    assert averages_for(vlm.intervene(HeadScale(1, 0, 0.5))) is None
 
 
 def test_other_weights_under_the_embedded_models_name_have_none(vlm):

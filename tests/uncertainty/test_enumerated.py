@@ -159,3 +159,7 @@ def test_what_cannot_be_is_refused():
     ):
         with pytest.raises(InputError):
             Uncertainty.from_dict(measured().to_dict() | wrong)
+
+
+def test_the_table_says_that_the_answers_were_enumerated():
+    assert "Uncertainty of 5 enumerated answers" in measured()._repr_html_()

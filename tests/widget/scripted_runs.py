@@ -59,4 +59,5 @@ class Script:
             raise self.error
         answer = Answer("Yes", (5,), ("Yes",), (-0.1,))
         of_settings = {name: value for name, value in settings.items() if name != "entailment"}
-        return Trial(stimulus, answer, None, None, vlm.info(), Settings(measures or MEASURES, **of_settings))
+        settings = Settings(measures or MEASURES, **of_settings)
+        return Trial(stimulus, {"answer": answer}, vlm.info(), settings)

@@ -13,7 +13,7 @@ from fake_page import Page
 from PIL import Image
 from scripted_runs import Script
 
-from isi_widget import Observation, Probe
+from isi_widget import Observation, Probe, datasets
 from isi_widget.vlm import VLM
 from isi_widget.widget import outputs as module
 from isi_widget.widget import still
@@ -93,6 +93,32 @@ def test_it_is_small_whatever_is_in_it(vlm: VLM, script: Script, answer: str) ->
     picture = base64.b64decode(made.bundle()["image/png"])
     assert len(picture) <= still.MAX_PICTURE
     assert Image.open(io.BytesIO(picture)).width >= 100
+    probe.close()
+
+
+def test_the_view_of_a_trial_is_made_once(
+    vlm: VLM, outputs: Outputs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from isi_widget.trial import view
+
+    made: list[Any] = []
+    original = view.trial_view
+
+    def counted(trial: Any, **how: Any) -> Any:
+        made.append((trial, how["details"]))
+        return original(trial, **how)
+
+    monkeypatch.setattr(view, "trial_view", counted)
+    probe = Probe(vlm, datasets.scenes()[0])
+    probe._ipython_display_()
+    page = Page(probe)
+    trial = probe.run(samples=3, max_new_tokens=4)
+    page.wait(lambda page: len(page.of_kind("still")) == 1)
+    for count in (2, 3):
+        probe.note(1, f"note {count}")
+        page.wait(lambda page, count=count: len(page.of_kind("still")) == count)
+    assert made == [(trial, False), (trial, True)]  # for the page, and with details for all stills
+    assert trial._repr_html_() in outputs.updates[-1]["text/html"]  # as the trial itself is shown
     probe.close()
 
 

@@ -13,7 +13,7 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float64]
 
 
-class Places:
+class TokenBoxes:
     """The boxes of one picture.
 
     Parameters
