@@ -34,7 +34,9 @@ class Outputs:
         self._kept = uuid.uuid4().hex  # by which a notebook's outputs name the still
         self._shown_somewhere = False
         self._stills = 0
-        self._view: tuple[weakref.ref[Trial], dict[str, Any]] | None = None  # of the trial that was shown last
+        self._view: tuple[weakref.ref[Trial], dict[str, Any]] | None = (
+            None  # of the trial that was shown last
+        )
 
     def release(self) -> None:
         """Keep no thread without work from now on."""
