@@ -170,22 +170,9 @@ export interface Preview {
   image_height: number;
   key: string;
 }
-export interface Settings {
-  samples: number;
-  temperature: number;
-  top_k: number;
-  top_p: number;
-  seed: number;
-  max_new_tokens: number;
-  strict_entailment: boolean;
-  do_sample: boolean;
-  num_beams: number;
-  likelihood: "raw" | "sampled";
-  prepend_question: boolean;
-  method: "sampled" | "enumerated";
-  mass: number;
-  budget: number;
-}
+export type SettingValue = number | string | boolean;
+/** Of a run, by name; settings.ts knows what each is. */
+export type Settings = Readonly<Record<string, SettingValue>>;
 export interface Status {
   state: "idle" | "running" | "cancelling";
   id: string | null;
@@ -443,33 +430,3 @@ export interface MeasureInfo {
 
 export const FORMATS = ["json", "csv", "pdf"] as const;
 export type Format = (typeof FORMATS)[number];
-
-/** What the page asks of the kernel; requests.ts gives each an id, under which it is answered. */
-export type Question =
-  | { kind: "run"; measures: string[]; settings: Settings }
-  | { kind: "cancel"; run: string }
-  | { kind: "upload"; name: string; part: number; parts: number }
-  | { kind: "undo" | "redo" | "history" }
-  | { kind: "truth"; text: string }
-  | { kind: "code"; trial?: number }
-  | { kind: "models" | "judges" | "tokens" | "editor" | "font" | "still" }
-  | { kind: "thumbnails"; indexes: number[] }
-  | { kind: "reshuffle"; part: "image" | "context" }
-  | { kind: "detail"; region: Rectangle; width: number }
-  | { kind: "cut"; operation: number; observation: number }
-  | { kind: "map"; trial: number; token: number }
-  | { kind: "color"; x: number; y: number }
-  | { kind: "load"; name: string; quantization: string | null }
-  | { kind: "judge"; name: string }
-  | { kind: "restore" | "delete"; trial: number }
-  | { kind: "note"; trial: number; text: string }
-  | { kind: "export"; trials: number[]; format: Format };
-
-/** What the kernel reports by itself; answers are read where they are asked for. */
-export type Incoming =
-  | { kind: "progress"; id: string; stage: string; done: number; total: number }
-  | { kind: "result"; id: string; trial: number }
-  | { kind: "error"; id: string | null; message: string; hint: string }
-  | { kind: "notice"; id: null; message: string; hint: string }
-  | { kind: "still"; number: number }
-  | ({ kind: "partial" } & Partly);

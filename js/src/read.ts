@@ -1,5 +1,6 @@
 // Readers: each takes anything that the kernel may have sent and gives its type, or null; none of them throws.
 // `shape` builds a reader for a record from one for each field. Pure, as protocol.ts.
+import type { Incoming } from "./messages";
 import type {
   AnswerView,
   Arrow,
@@ -17,7 +18,6 @@ import type {
   Erase,
   Failure,
   ImageChoice,
-  Incoming,
   Inputs,
   Kept,
   Line,
@@ -193,23 +193,8 @@ export function readPreview(x: unknown): Preview | null {
   return { ...p, data: p.data, image_width: p.image_width || p.width, image_height: p.image_height || p.height };
 }
 
-/** Of nothing: the defaults, as isi_widget.Settings has them. */
-export const readSettings = filled<Settings>({
-  samples: num(10),
-  temperature: num(0.9),
-  top_k: zero,
-  top_p: num(1),
-  seed: zero,
-  max_new_tokens: num(64),
-  strict_entailment: (x) => x === true,
-  do_sample: (x) => x === true,
-  num_beams: num(1),
-  likelihood: (x) => (x === "sampled" ? x : "raw"),
-  prepend_question: (x) => x !== false,
-  method: (x) => (x === "enumerated" ? x : "sampled"),
-  mass: num(0.99),
-  budget: num(512),
-});
+export const readSettings = (x: unknown): Settings =>
+  Object.fromEntries(Object.entries(dict(x)).filter((e): e is [string, number | string | boolean] => isNumber(e[1]) || typeof e[1] === "string" || typeof e[1] === "boolean"));
 
 export const readStatus = filled<Status>({
   state: (x) => (x === "running" || x === "cancelling" ? x : "idle"),

@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { duration } from "../src/panels/progress";
-import { DEFAULTS } from "../src/panels/settings";
+import { changed, complete, DEFAULTS, limits, SCHEMA, type Setting } from "../src/settings";
 import { Pace } from "../src/state/pace";
 import { TOOL_KEYS } from "../src/state/screen";
 import { readStatus } from "../src/read";
@@ -290,6 +290,35 @@ describe("settings", () => {
     const schema = JSON.parse(readFileSync("js/src/settings.json", "utf8")) as { name: string; default: unknown }[];
     expect(DEFAULTS).toEqual(Object.fromEntries(schema.map((setting) => [setting.name, setting.default])));
     expect(SETTINGS).toEqual(DEFAULTS);
+  });
+
+  it("that an older kernel does not send are at their defaults", () => {
+    expect(complete({ samples: 3 })).toEqual({ ...DEFAULTS, samples: 3 });
+    expect(changed(complete({ samples: 3 }))).toEqual(["samples"]);
+  });
+
+  it("are a form made of the schema: every setting with its label and its help", async () => {
+    await start();
+    await page.click("settings");
+    const text = page.text("settings-panel");
+    const special = ["do_sample", "num_beams"];
+    for (const { name, label, help, kind, when, choices } of SCHEMA.filter((setting) => !special.includes(setting.name))) {
+      if (when && DEFAULTS[when.name] !== when.value) {
+        expect(page.maybe(`settings-${name}`)).toBeNull();
+        continue;
+      }
+      expect(text).toContain(label);
+      if (kind === "choice") for (const choice of choices) expect(page.find(`settings-${name}-${choice.value}`).title).toBe(choice.help);
+      else expect(page.find(`settings-${name}`).closest("label")?.title).toBe(help);
+    }
+  });
+
+  it("have the limits of the schema; a number that must be above its minimum starts one step above", () => {
+    // (a limit on one side alone: a number beyond it is held, too; see "settings out of range")
+    const of = (name: string) => limits(SCHEMA.find((setting) => setting.name === name) as Setting);
+    expect(of("samples")).toEqual({ low: 1, high: 1000, step: 1 });
+    expect(of("temperature")).toEqual({ low: 0.05, step: 0.05 });
+    expect(of("seed").high).toBe(Number.MAX_SAFE_INTEGER);
   });
 
   it("are all there, go to the kernel, and travel with a run", async () => {

@@ -1,6 +1,6 @@
 // A number against how many samples it is made of: a line of means with a band around it. Hand-made SVG that fills its box.
 import type { CurveView } from "../protocol";
-import { decimals } from "../panels/parts";
+import { decimals } from "../numbers";
 
 export function Curve({ curve: { samples, mean, low, high, scale, label, unit } }: { curve: CurveView }) {
   const first = samples[0] ?? 0;

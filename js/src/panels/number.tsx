@@ -24,7 +24,7 @@ export function NumberField({ test, label, value, low, high, step = 1, title, on
     let next = input.valueAsNumber;
     if (!Number.isFinite(next)) next = Number.parseFloat(input.value);
     if (Number.isFinite(next)) {
-      next = Math.min(Math.max(next, low ?? next), high ?? next);
+      next = Math.min(Math.max(next, low ?? -Infinity), high ?? Infinity);
       if (step === 1) next = Math.round(next);
       input.value = String(next);
       if (next !== value) onChange(next);

@@ -7,6 +7,8 @@ import { observeSize, useView } from "../view";
 import { identifier } from "../state/store";
 import { Icon } from "./icons";
 
+export { decimals, plural, probability } from "../numbers";
+
 interface ButtonProps {
   test: string;
   label: string;
@@ -146,10 +148,3 @@ export function Section({ title, test, aside, teach, busy = false, children }: S
     </section>
   );
 }
-
-export const decimals = (x: number, digits = 2): string => x.toFixed(digits);
-
-export const plural = (n: number, one: string, many = `${one}s`): string => `${n.toLocaleString("en")} ${n === 1 ? one : many}`;
-
-/** Small numbers as what they are, and short: never 0.00, nor a row of zeros. */
-export const probability = (p: number): string => (p >= 0.01 || p === 0 ? decimals(p) : p >= 0.001 ? p.toPrecision(1) : p.toExponential(0));

@@ -2,7 +2,8 @@
 // whoever asks has only to go on without an answer.
 import { signal, type Signal } from "@preact/signals-core";
 import * as answers from "../answers";
-import type { Format, Heat, Judges, Offer, Question, Rectangle, Tokens } from "../protocol";
+import type { Question } from "../messages";
+import type { Format, Heat, Judges, Offer, Rectangle, Tokens } from "../protocol";
 import { ignore, NoAnswer } from "./requests";
 import type { Store } from "./store";
 

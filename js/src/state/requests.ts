@@ -1,6 +1,6 @@
 // One way to ask the kernel: a question goes out under an id of its own, and a promise stands for the answer that comes back under it.
 // Pure: what sends, complains and ends is given. Not for what runs report on their way (progress, partial answers): those are messages of their own.
-import type { Question } from "../protocol";
+import type { Question } from "../messages";
 
 export type Buffers = Uint8Array<ArrayBuffer>[];
 

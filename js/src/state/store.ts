@@ -2,7 +2,8 @@
 // Not for the document (edits.ts), what only the editor asks (kernel.ts), nor what is only on one screen (screen.ts).
 import { computed, signal, type ReadonlySignal, type Signal } from "@preact/signals-core";
 import { same } from "../document";
-import { PLACES, type Incoming, type Partly, type Settings, type Status, type Trial } from "../protocol";
+import type { Incoming } from "../messages";
+import { PLACES, type Partly, type Settings, type Status, type Trial } from "../protocol";
 import * as read from "../read";
 import { Edits } from "./edits";
 import { Pace } from "./pace";

@@ -2,7 +2,8 @@
 import type { AnyModel } from "@anywidget/types";
 import { batch, signal, type Signal } from "@preact/signals-core";
 import { same } from "../document";
-import type { Failure, Question } from "../protocol";
+import type { Question } from "../messages";
+import type { Failure } from "../protocol";
 import { NoAnswer, Requests, type Options } from "./requests";
 
 export type Model = AnyModel<Record<string, unknown>>;

@@ -1,0 +1,32 @@
+// The messages between page and kernel: what the page asks, and what the kernel reports by itself. Types only.
+import type { Format, Partly, Rectangle, Settings } from "./protocol";
+
+/** What the page asks of the kernel; requests.ts gives each an id, under which it is answered. */
+export type Question =
+  | { kind: "run"; measures: string[]; settings: Settings }
+  | { kind: "cancel"; run: string }
+  | { kind: "upload"; name: string; part: number; parts: number }
+  | { kind: "undo" | "redo" | "history" }
+  | { kind: "truth"; text: string }
+  | { kind: "code"; trial?: number }
+  | { kind: "models" | "judges" | "tokens" | "editor" | "font" | "still" }
+  | { kind: "thumbnails"; indexes: number[] }
+  | { kind: "reshuffle"; part: "image" | "context" }
+  | { kind: "detail"; region: Rectangle; width: number }
+  | { kind: "cut"; operation: number; observation: number }
+  | { kind: "map"; trial: number; token: number }
+  | { kind: "color"; x: number; y: number }
+  | { kind: "load"; name: string; quantization: string | null }
+  | { kind: "judge"; name: string }
+  | { kind: "restore" | "delete"; trial: number }
+  | { kind: "note"; trial: number; text: string }
+  | { kind: "export"; trials: number[]; format: Format };
+
+/** What the kernel reports by itself; answers are read where they are asked for. */
+export type Incoming =
+  | { kind: "progress"; id: string; stage: string; done: number; total: number }
+  | { kind: "result"; id: string; trial: number }
+  | { kind: "error"; id: string | null; message: string; hint: string }
+  | { kind: "notice"; id: null; message: string; hint: string }
+  | { kind: "still"; number: number }
+  | ({ kind: "partial" } & Partly);
