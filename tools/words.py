@@ -23,6 +23,8 @@ Line = tuple[int, str]
 #: Files read when none is named.
 SOURCES = (
     "isi_widget/*.py",
+    "isi_widget/vlm/**/*.py",
+    "isi_widget/pretrained/*.py",
     "isi_widget/stimulus/**/*.py",
     "isi_widget/uncertainty/**/*.py",
     "isi_widget/datasets/**/*.py",

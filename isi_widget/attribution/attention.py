@@ -27,8 +27,8 @@ from isi_widget.segments import INPUTS
 
 if TYPE_CHECKING:
     from isi_widget.answer import Answer
-    from isi_widget.vlm import VLM, Prefill
-    from isi_widget.vlm.protocol import StimulusLike
+    from isi_widget.vlm import Prefill
+    from isi_widget.vlm.protocol import StimulusLike, VLMLike
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -180,7 +180,7 @@ def _relative(absolute: Mapping[str, float]) -> dict[str, float]:
 
 
 def measure_attention(
-    vlm: VLM, stimulus: StimulusLike | Prefill, answer: Answer | None = None
+    vlm: VLMLike, stimulus: StimulusLike | Prefill, answer: Answer | None = None
 ) -> AttentionShares:
     """Measure the attention shares of a model's answer to a stimulus.
 

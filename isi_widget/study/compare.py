@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-    from isi_widget.vlm import VLM
+    from isi_widget.vlm.protocol import VLMLike
 
 
 @dataclass(frozen=True, repr=False)
@@ -110,7 +110,7 @@ class Comparison:
 
 def compare(
     stimuli: Iterable[Stimulus] | Mapping[str, Stimulus],
-    vlm: VLM | Sequence[VLM] | Mapping[str, VLM],
+    vlm: VLMLike | Sequence[VLMLike] | Mapping[str, VLMLike],
     *,
     labels: Sequence[str] | None = None,
     on_error: Literal["raise", "skip"] = "raise",
@@ -177,8 +177,10 @@ def compare(
 
 
 def _shown_to(
-    vlm: VLM | Sequence[VLM] | Mapping[str, VLM], names: Sequence[str], stimuli: Sequence[Stimulus]
-) -> list[tuple[str, VLM, Stimulus]]:
+    vlm: VLMLike | Sequence[VLMLike] | Mapping[str, VLMLike],
+    names: Sequence[str],
+    stimuli: Sequence[Stimulus],
+) -> list[tuple[str, VLMLike, Stimulus]]:
     """Return a label, a model and a stimulus for each trial.
 
     Raises
@@ -207,7 +209,7 @@ def _shown_to(
     ]
 
 
-def _called(model: VLM) -> str:
+def _called(model: VLMLike) -> str:
     """Return the label of a model beside others: its interventions, else its name."""
     return summary(from_dicts(model.info().get("interventions", ()))) or model.model_id
 

@@ -27,7 +27,7 @@ from isi_widget.vlm.protocol import check_vlm_like
 
 if TYPE_CHECKING:
     from isi_widget.uncertainty.judge import Entailment
-    from isi_widget.vlm import VLM
+    from isi_widget.vlm.protocol import VLMLike
 
 _LONGEST_REASON = 1000
 #: Function from an observation to the stimulus of the run.
@@ -36,7 +36,7 @@ Condition = Callable[[Observation], Stimulus]
 
 @takes_settings("do_sample", "num_beams")
 def averages(
-    vlm: VLM,
+    vlm: VLMLike,
     data: Sequence[Observation] | None = None,
     *,
     condition: Condition | None = None,

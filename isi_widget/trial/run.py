@@ -31,7 +31,7 @@ from isi_widget.vlm.protocol import RESULTS, WAYS, check_vlm_like
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from isi_widget.vlm import VLM
+    from isi_widget.vlm.protocol import VLMLike
 
 #: How `Shared` calls what a measure needs.
 _PARTS = {"prompt": "prefill", "answer": "answer", "attention": "answer", "samples": "samples"}
@@ -59,7 +59,7 @@ def _check_inputs(vlm: object, stimulus: object) -> None:
 
 @takes_settings()
 def run_trial(
-    vlm: VLM,
+    vlm: VLMLike,
     stimulus: Stimulus,
     *,
     measures: Sequence[str | Measure] | str | Measure | None = None,
@@ -180,7 +180,7 @@ def _run(measure: Measure, shared: Shared) -> Any:
 
 
 def _asked(
-    vlm: VLM,
+    vlm: VLMLike,
     measures: Sequence[str | Measure] | str | Measure | None,
     own: Mapping[str, Mapping[str, Any]],
 ) -> list[Measure]:
@@ -212,7 +212,7 @@ def _planned(asked: Sequence[Measure]) -> list[Measure]:
     return sorted(planned.values(), key=last)
 
 
-def _missing(vlm: VLM) -> Iterator[str]:
+def _missing(vlm: VLMLike) -> Iterator[str]:
     """Yield a sentence or two for each thing that this VLM cannot give, with the reason."""
     for name, reason in vlm.unavailable.items():
         if name not in WAYS:
@@ -221,7 +221,7 @@ def _missing(vlm: VLM) -> Iterator[str]:
 
 @takes_settings("do_sample", "num_beams")
 def measure_uncertainty(
-    vlm: VLM,
+    vlm: VLMLike,
     stimulus: Stimulus,
     *,
     entailment: Chosen | Entailment | str | Path | None = AUTO,

@@ -18,7 +18,7 @@ from isi_widget.uncertainty.judge import Chosen, Entailment
 from isi_widget.uncertainty.judges import AUTO, choose
 
 if TYPE_CHECKING:
-    from isi_widget.vlm import VLM
+    from isi_widget.vlm.protocol import VLMLike
 
 #: Called during a run: on_text("answer", 0, text so far) and on_text("sample", row, text).
 OnText = Callable[[str, int, str], None]
@@ -43,7 +43,7 @@ class Shared:
 
     def __init__(
         self,
-        vlm: VLM,
+        vlm: VLMLike,
         stimulus: Stimulus,
         settings: Settings,
         needs: frozenset[str],
@@ -119,7 +119,7 @@ class Shared:
 
 
 def choose_judge(
-    vlm: VLM,
+    vlm: VLMLike,
     entailment: Chosen | Entailment | str | Path | None = AUTO,
     progress: Progress | None = None,
     cancel: Cancel | None = None,

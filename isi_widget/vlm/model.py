@@ -102,7 +102,7 @@ class VLM(Reader):
         cancel: Cancel | None = None,
         attention: bool = False,
     ) -> Answer:
-        """One answer: greedy by default, sampled, or the best of a beam search.
+        """Return one answer: greedy by default, sampled, or the best of a beam search.
 
         Log-probabilities are always those of the model itself, before temperature, top-k and top-p.
 
@@ -306,7 +306,7 @@ class VLM(Reader):
             )
 
     def yes_no(self, stimulus: StimulusLike | Prefill, *, cancel: Cancel | None = None) -> dict[str, float]:
-        """Probability that the first answer token is a form of yes, of no, or the rest; they sum to 1.
+        """Return the probabilities that the first answer token is a form of yes, of no, or the rest.
 
         Forms are all single tokens that read yes or no in any case, with or without a leading space,
         punctuation, quotes or emphasis around them ("Yes?", '"No').

@@ -75,6 +75,10 @@ class VLMLike(Protocol):
         """The arguments of `load_vlm` that made it; None where it was made in another way."""
 
     @property
+    def interventions(self) -> tuple[Any, ...]:
+        """The interventions on its inside, in order; empty for a plain model."""
+
+    @property
     def unavailable(self) -> Mapping[str, str]:
         """What it cannot do, any of `RESULTS` and `WAYS`, and why: one sentence each."""
 
@@ -83,6 +87,9 @@ class VLMLike(Protocol):
 
     def take_remarks(self) -> tuple[str, ...]:
         """Return remarks on the runs since the last call, one sentence each."""
+
+    def intervene(self, *interventions: Any) -> Any:
+        """Return the same model, seen with interventions on its inside."""
 
     def encode(self, stimulus: Any) -> Any:
         """Return the prompt of a stimulus."""

@@ -10,7 +10,7 @@ from typing import Any
 
 from isi_widget.errors import InputError
 from isi_widget.stimulus import Stimulus
-from isi_widget.vlm import VLM
+from isi_widget.vlm.protocol import VLMLike
 
 
 class Counts:
@@ -22,7 +22,7 @@ class Counts:
         self._of: tuple[Any, ...] = ()
         self._found: tuple[dict[str, int] | None, str] = (None, "")
 
-    def of(self, stimulus: Stimulus, vlm: VLM) -> tuple[dict[str, int] | None, str]:
+    def of(self, stimulus: Stimulus, vlm: VLMLike) -> tuple[dict[str, int] | None, str]:
         """Return tokens by segment (None: unknown), and why the model would refuse the prompt ("": it would
         not).
         """
@@ -33,7 +33,7 @@ class Counts:
         return self._found
 
 
-def _count(stimulus: Stimulus, vlm: VLM) -> tuple[dict[str, int] | None, str]:
+def _count(stimulus: Stimulus, vlm: VLMLike) -> tuple[dict[str, int] | None, str]:
     try:
         prompt = vlm.encode(stimulus)
         return (None if prompt.unavailable else prompt.token_counts()), ""

@@ -12,7 +12,7 @@ from isi_widget.errors import InputError
 from isi_widget.pretrained.machine import free_memory
 from isi_widget.uncertainty.judge import Entailment
 from isi_widget.uncertainty.judges import AUTO, check_name, listed, planned
-from isi_widget.vlm import VLM
+from isi_widget.vlm.protocol import VLMLike
 
 
 def checked(entailment: Entailment | str | Path | None) -> Entailment | str:
@@ -33,7 +33,7 @@ def name_of(entailment: Entailment | str) -> str:
     return entailment if isinstance(entailment, str) else str(entailment.name)
 
 
-def offer(vlm: VLM) -> dict[str, Any]:
+def offer(vlm: VLMLike) -> dict[str, Any]:
     """Return the choices on the page: the known models, and the one that "auto" uses for a VLM."""
     scenes = vlm.is_embedded
     return {"models": list(listed()), "automatic": planned(scenes, free_memory), "free": free_memory("cpu")}

@@ -21,6 +21,7 @@ import torch
 
 from isi_widget.errors import Cancelled, InputError
 from isi_widget.vlm.check.report import FAILED, NOT_AVAILABLE, PASSED, CheckReport, CheckRow
+from isi_widget.vlm.loaded import LoadedModel
 from isi_widget.vlm.plain import TOLERANCES, Plain, precision
 from isi_widget.vlm.prompts.samples import SmallStimulus, drawing
 
@@ -63,7 +64,7 @@ def check_vlm(
     InputError
         If there is no loaded model (one behind a server cannot be looked into).
     """
-    if not hasattr(vlm, "model"):
+    if not isinstance(vlm, LoadedModel):
         raise InputError(
             f"check_vlm compares a loaded model with plain transformers; got {type(vlm).__name__}. Load one "
             "with load_vlm()."

@@ -80,20 +80,25 @@ class ServerCapabilities:
         numbers = tries[self.n] if several else [False]
         return [(number, level) for number in numbers for level in levels]
 
-    def learn(self, pieces: Sequence[Piece], rows: int, several: bool, told: str) -> None:
-        """Store the capabilities seen in a finished request for `rows` answers; `several`, `told`: its
-        variant.
+    def learn(self, pieces: Sequence[Piece], rows: int, several: bool, level: str) -> None:
+        """Store the capabilities seen in a finished request.
+
+        Parameters
+        ----------
+        pieces : all pieces of its replies.
+        rows : number of answers requested.
+        several, level : the variant of the request, see `variants`.
         """
         if any(piece.reasoning for piece in pieces) or starts_reasoning("".join(p.text for p in pieces)):
             self.reasons = True
         if rows > 1:
             self.n = several and len({piece.index for piece in pieces}) > 1
         tokens = [token for piece in pieces for token in piece.tokens or ()]
-        if told and tokens:
+        if level and tokens:
             self.logprobs = True
-            if told == "top":
+            if level == "top":
                 self.top = any(token.top for token in tokens)
-        elif not told or any(piece.text for piece in pieces):  # refused, or not sent
+        elif not level or any(piece.text for piece in pieces):  # refused, or not sent
             self.logprobs, self.top = False, False
 
     def note(self, reply: Any) -> None:

@@ -19,7 +19,6 @@ from PIL import Image
 from isi_widget.answer import Answer
 from isi_widget.errors import InputError
 from isi_widget.interventions import Intervention
-from isi_widget.text import repaired
 from isi_widget.vlm.decoding import loop as decoding
 from isi_widget.vlm.decoding.loop import Cancel, OnToken
 from isi_widget.vlm.protocol import StimulusLike
@@ -27,7 +26,7 @@ from isi_widget.vlm.remote.capabilities import INSIDE, ServerCapabilities
 from isi_widget.vlm.remote.errors import Refused
 from isi_widget.vlm.remote.gathering import Gathered, Rows, Work, gather
 from isi_widget.vlm.remote.replies import Piece, yes_no_of
-from isi_widget.vlm.remote.request import Fields, RemotePrefill, conversation, data_url, seed_of
+from isi_widget.vlm.remote.request import Fields, RemotePrefill, conversation, data_url, prefill_of, seed_of
 from isi_widget.vlm.remote.server import Server
 from isi_widget.vlm.remote.watch import Watch
 
@@ -48,11 +47,12 @@ class RemoteVLM:
     ----------
     model_id : the server's name of the model.
     lock : re-entrant, as `VLM.lock`; requests do not need it.
-    is_embedded, loaded_with : False and None; `load_vlm` did not make it.
+    is_embedded, loaded_with, interventions : False, None and (): `load_vlm` did not make it.
     """
 
     is_embedded = False
     loaded_with: None = None
+    interventions: tuple[()] = ()
 
     def __init__(
         self,
@@ -148,13 +148,7 @@ class RemoteVLM:
             if (kept := self._prefills.get(stimulus.key)) is not None:
                 self._prefills.move_to_end(stimulus.key)
                 return kept
-            context, question = (
-                repaired(text).strip() for text in (stimulus.current_context, stimulus.current_question)
-            )
-            if not question:
-                raise InputError("The question is empty. Ask one: stimulus.with_question(...).")
-            text = f"{context}\n{question}" if context else question
-            made = RemotePrefill(text, data_url(stimulus.render()), stimulus.key, self.identity)
+            made = prefill_of(stimulus, self.identity)
             self._prefills[stimulus.key] = made
             while len(self._prefills) > _PREFILLS_KEPT:
                 self._prefills.popitem(last=False)
@@ -178,7 +172,7 @@ class RemoteVLM:
         cancel: Cancel | None = None,
         attention: bool = False,
     ) -> Answer:
-        """One answer: greedy (temperature 0) by default, or sampled; the arguments of `VLM.answer`.
+        """Return one answer: greedy (temperature 0) by default, or sampled; the arguments of `VLM.answer`.
 
         on_token is called in the caller's thread, with the log-probability NaN if the server reports none;
         not for reasoning, which goes to `Answer.reasoning`. cancel is polled throughout; the request then
@@ -254,7 +248,7 @@ class RemoteVLM:
     def yes_no(
         self, stimulus: StimulusLike | RemotePrefill, *, cancel: Cancel | None = None
     ) -> dict[str, float]:
-        """Probability that the first answer token is a form of yes, of no, or the rest; they sum to 1.
+        """Return the probabilities that the first answer token is a form of yes, of no, or the rest.
 
         From the most likely first tokens that the server reports (at most 20), at temperature 1: yes and no
         are lower bounds, and unreported tokens count as rest.
@@ -329,9 +323,7 @@ class RemoteVLM:
         """Not available: `InputError`."""
         self._only_text("image_map")
 
-    def enumerate_answers(
-        self, stimulus: StimulusLike | RemotePrefill, *args: Any, **kwargs: Any
-    ) -> NoReturn:
+    def enumerate_answers(self, stimulus: object, *args: Any, **kwargs: Any) -> NoReturn:
         """Not available: `InputError`."""
         self._only_text("enumeration")
 

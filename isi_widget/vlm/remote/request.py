@@ -15,7 +15,9 @@ import numpy as np
 from PIL import Image
 
 from isi_widget.errors import InputError
+from isi_widget.text import repaired
 from isi_widget.vlm.decoding import loop as decoding
+from isi_widget.vlm.protocol import StimulusLike
 
 #: Our name of a setting -> the server's field for it; None: the server has none, and the setting is refused.
 FIELDS: Mapping[str, str | None] = {
@@ -43,6 +45,17 @@ class RemotePrefill:
     image: str = field(repr=False)
     key: str = ""
     owner: str = ""
+
+
+def prefill_of(stimulus: StimulusLike, owner: str) -> RemotePrefill:
+    """Encode a stimulus for sending; refuse one without a question."""
+    context, question = (
+        repaired(text).strip() for text in (stimulus.current_context, stimulus.current_question)
+    )
+    if not question:
+        raise InputError("The question is empty. Ask one: stimulus.with_question(...).")
+    text = f"{context}\n{question}" if context else question
+    return RemotePrefill(text, data_url(stimulus.render()), stimulus.key, owner)
 
 
 class Fields:
