@@ -89,7 +89,12 @@ def _same_length(averages: Averages, settings: Settings) -> bool:
     return not any(row.cut for row in averages.rows) and settings.max_new_tokens >= longest
 
 
-def tell(averages: Averages, view: Mapping[str, Any], entailment: str | None = None) -> dict[str, Any]:
+def tell(
+    averages: Averages,
+    view: Mapping[str, Any],
+    entailment: str | None = None,
+    settings: Settings | None = None,
+) -> dict[str, Any]:
     """Compare a trial with the averages of the same model (from `averages_for`); JSON-ready.
 
     Parameters
@@ -97,6 +102,7 @@ def tell(averages: Averages, view: Mapping[str, Any], entailment: str | None = N
     view : trial as from `Trial.view()`.
     entailment : name of the model that compared its answers (`Judge.label`); None: assumed to be that of the
         averages.
+    settings : of the trial; None: those in the view.
 
     Returns
     -------
@@ -106,7 +112,7 @@ def tell(averages: Averages, view: Mapping[str, Any], entailment: str | None = N
     `Averages.percentile`. In the place of a measure None where the trial or the data set has none, and where
     a setting that enters the measure differs, which the note then says.
     """
-    settings = Settings.from_dict(view["settings"])
+    settings = settings or Settings.from_dict(view["settings"])
     name = averages.entailment if entailment is None else entailment
     differing = dict(_differing(averages, settings, name))
     same_length = _same_length(averages, settings)
@@ -138,7 +144,7 @@ def for_trial(trial: Trial, view: Mapping[str, Any] | None = None) -> dict[str, 
     averages = averages_for(trial.model, trial.settings)
     if averages is None:
         return None
-    return tell(averages, trial.view() if view is None else view, _judged_by(trial))
+    return tell(averages, trial.view() if view is None else view, _judged_by(trial), trial.settings)
 
 
 def _judged_by(trial: Trial) -> str | None:

@@ -21,7 +21,7 @@ from isi_widget.errors import Cancelled, InputError
 from isi_widget.pretrained.machine import free_memory
 from isi_widget.stimulus import Stimulus
 from isi_widget.trial import Trial, run_trial
-from isi_widget.trial.settings import MEASURES
+from isi_widget.trial import measures as known
 from isi_widget.uncertainty.judge import Entailment
 from isi_widget.uncertainty.judges import AUTO, choose
 from isi_widget.vlm import VLM
@@ -109,7 +109,7 @@ class Controller:
         An automatic run never replaces a requested one, and reports nothing before its result: the last
         result stays until the next one arrives.
         """
-        everything = set(measures) == set(MEASURES)
+        everything = set(measures) == set(known.by_default())
         judge: dict[str, Any] = {} if self.entailment == AUTO else {"entailment": self.entailment}
 
         def work(job: Job) -> Trial:
@@ -135,7 +135,8 @@ class Controller:
             self._on_trial(trial, id)
             return trial
 
-        possible = [name for name in measures if name not in self._slot.unavailable]
+        found = ((name, known.find_measure(name)) for name in measures)
+        possible = [name for name, made in found if made and not made.unavailable(self._slot.vlm)]
         return self._submit(Job(id, work, possible, kind="automatic" if automatic else ""))
 
     def load(self, id: str, source: Source) -> Job:

@@ -142,7 +142,7 @@ class Probe(InputTwins, TrialTwins):
         Parameters
         ----------
         measures
-            Some of "answer", "uncertainty" and "attention", or "everything".
+            Some of "answer", "uncertainty", "attention" and the registered measures, or "everything".
         **settings : any of `isi_widget.Settings` (samples, temperature, seed, ...), for this run only; others
             as in `probe.settings`.
 

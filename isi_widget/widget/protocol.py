@@ -14,7 +14,8 @@ from isi_widget.checks import is_whole
 from isi_widget.errors import InputError
 from isi_widget.stimulus.regions import MOST_POINTS
 from isi_widget.text import all_repaired, repaired
-from isi_widget.trial.settings import MEASURES, Settings
+from isi_widget.trial import Settings
+from isi_widget.trial import measures as known
 from isi_widget.widget import document as _document
 
 #: How a run is made, with the defaults: every field of `Settings` but what to measure, which the buttons say.
@@ -49,15 +50,15 @@ FORMATS = {"json": "application/json", "csv": "text/csv", "pdf": "application/pd
 
 
 def check_measures(measures: Any) -> tuple[str, ...]:
-    """Return the measures of a run in the fixed order; "everything" and one name are taken, too."""
+    """Return the measures of a run in their order; "everything" and one name are taken, too."""
     if measures == "everything":
-        return MEASURES
-    names = [measures] if isinstance(measures, str) else measures
-    if not isinstance(names, list | tuple) or not names or any(name not in MEASURES for name in names):
+        return tuple(known.by_default())
+    names, every = [measures] if isinstance(measures, str) else measures, list(known.measures())
+    if not isinstance(names, list | tuple) or not names or any(name not in every for name in names):
         raise InputError(
-            f"measures must be some of {', '.join(MEASURES)}, or everything; got {short(measures)}."
+            f"measures must be some of {', '.join(every)}, or everything; got {short(measures)}."
         )
-    return tuple(name for name in MEASURES if name in names)
+    return tuple(name for name in every if name in names)
 
 
 def check_settings(settings: Any, present: Mapping[str, Any] | None = None) -> dict[str, Any]:

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 from isi_widget.interventions import Intervention, from_dicts, keyed
 from isi_widget.study import for_trial
 from isi_widget.trial import Trial
+from isi_widget.trial import measures as known
 from isi_widget.trial.labels import model_label as label
-from isi_widget.trial.settings import MEASURES
 from isi_widget.widget import preview as pictures
 from isi_widget.widget.automatic import Automatic
 from isi_widget.widget.controller import Controller
@@ -22,28 +22,22 @@ from isi_widget.widget.jobs import Job
 from isi_widget.widget.models import ModelSlot, Source
 
 if TYPE_CHECKING:
+    from isi_widget.vlm import VLM
     from isi_widget.widget.probe import Probe
 
 
-#: What each measure is, in one sentence.
-_HELP = {
-    "answer": "Ask the model once; set against the truth, with the probabilities of yes and no.",
-    "uncertainty": "Sample several answers, group them by meaning, and measure how much they scatter.",
-    "attention": "Measure how much of the answer's attention goes to image, context and question.",
-}
-
-
-def offered(unavailable: Mapping[str, str]) -> list[dict[str, Any]]:
+def offered(vlm: VLM) -> list[dict[str, Any]]:
     """Return what can be measured, for the buttons of the page, and why the model cannot give it."""
     return [
         {
             "name": name,
-            "title": name.capitalize(),
-            "help": _HELP[name],
+            "title": measure.title,
+            "help": measure.help,
             "by_default": True,
-            "unavailable": unavailable.get(name, ""),
+            "unavailable": measure.unavailable(vlm),
         }
-        for name in MEASURES
+        for name, measure in known.measures().items()
+        if name in known.by_default()
     ]
 
 
@@ -88,7 +82,7 @@ class Runs:
         with self._probe._exclusive(), self._probe.hold_sync():
             before = self.interventions
             self._probe.set_trait("model", model)
-            self._probe.set_trait("measures", offered(self.slot.unavailable))
+            self._probe.set_trait("measures", offered(self.slot.vlm))
             changed = before != self.interventions
         if changed and self._probe.inputs:  # results of other interventions are not of what there is now
             self._probe._refresh(wait=False)
@@ -131,9 +125,12 @@ class Runs:
                 )
             if same:
                 return None
-        measures = MEASURES if trial is None else trial.settings.measures
-        if set(measures) != set(MEASURES):
-            measures = tuple(name for name in measures if name not in self.slot.unavailable) or MEASURES
+        every = known.by_default()
+        measures = every if trial is None else list(trial.settings.measures)
+        if set(measures) != set(every):
+            found = ((name, known.find_measure(name)) for name in measures)
+            possible = [name for name, made in found if made and not made.unavailable(self.slot.vlm)]
+            measures = possible or every
         return self.start(uuid.uuid4().hex, measures, {}, automatic=True)
 
     def _run_or_tell(self, changed: frozenset[str]) -> Job | None:
@@ -159,16 +156,11 @@ class Runs:
         self._probe.send({"kind": "partial", "id": id, "answer": answer, "samples": samples})
 
     def _add_trial(self, trial: Trial, id: str) -> None:
-        view = trial.view()
+        view = trial.view(code=trial.code(self._probe._editor.expression(trial.stimulus), reuse=True))
         averages = for_trial(trial, view)
         entry = {
             "key": trial.key,
-            "view": {
-                **view,
-                **({} if averages is None else {"averages": averages}),
-                "model": label(trial.model),
-                "code": trial.code(self._probe._editor.expression(trial.stimulus), reuse=True),
-            },
+            "view": {**view, **({} if averages is None else {"averages": averages})},
             "thumbnail": pictures.thumbnail(pictures.shown(trial.stimulus)),
         }
         # Who has chosen another trial meanwhile goes on looking at that one.

@@ -30,7 +30,7 @@ class AttentionMeasure(Measure):
     """How much of its attention the model spends on image, context and question while it answers."""
 
     name, title = "attention", "Attention"
-    help = ATTENTION_CAVEAT
+    help = "Measure how much of the answer's attention goes to image, context and question."
     needs = ("answer", "attention")
     uses_model = True
     has_panel = True
