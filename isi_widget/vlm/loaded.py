@@ -38,17 +38,7 @@ _SCENES_ONLY = "The embedded model knows rendered 2-D scenes and the question gr
 class LoadedModel:
     """A transformers model with its processor, and the facts about it.
 
-    Parameters
-    ----------
-    model, processor : a transformers image-text-to-text model, in evaluation mode, and its processor.
-    model_id : hub name or folder.
-    system, history : system prompt and earlier turns, as for `load_vlm`.
-    processor_args, adapter : settings of the processor and name of the model's adapter, for the record.
-
-    Attributes
-    ----------
-    family : the adapter of its family.
-    lock : re-entrant; held while the model runs. Take it to change the model (hooks, gates) between calls.
+    The parameters and attributes are those of `VLM`.
     """
 
     def __init__(

@@ -2,7 +2,7 @@
 
 The prompt's keys and values are held once, whatever the number of answers; only the answers' own tokens are
 held per answer. transformers' own way (`batch_repeat_interleave`) holds the prompt once per answer, which for
-an image of many tokens is nearly all of the memory. Not for decoding (see `decoding.py`).
+an image of many tokens is nearly all of the memory. Not for decoding (see `loop.py`).
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ the remaining probability always sum to 1. The most probable prefixes are evalua
 pass over the shared prompt; common parts of answers are computed and stored once (`cache.PrefixCache`).
 
 Good for short answers: a distribution over long free texts has too many answers to list, and the record says
-how much was not seen. Not for sampling nor for one answer (see `decoding.py`).
+how much was not seen. Not for sampling nor for one answer (see `loop.py`).
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 One prefill serves any number of answers: its key-value cache is forked, never changed. Log-probabilities are
 the float32 log-softmax of the raw logits; those of the distribution that a token was drawn from (temperature,
 top-k, top-p) stand beside them. The end-of-sequence token is no answer token; its log-probability is kept
-apart. Not for turning stimuli into prompts (see `prompt.py`) nor for beams (see `beams.py`).
+apart. Not for turning stimuli into prompts (see `vlm/prompts`) nor for beams (see `beams.py`).
 """
 
 from __future__ import annotations

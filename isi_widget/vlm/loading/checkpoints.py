@@ -1,7 +1,7 @@
 """`models()`: checkpoints that `load_vlm` is meant for, with what they need. To choose from, not a limit.
 
 Counts follow from each checkpoint's config.json (tests/vlm/test_memory.py builds every one of them without
-weights and counts again). Not for loading (see `loading.py`), nor for models that are not listed (see
+weights and counts again). Not for loading (see `load.py`), nor for models that are not listed (see
 `memory.py`).
 """
 

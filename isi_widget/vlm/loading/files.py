@@ -1,6 +1,6 @@
 """The files of a checkpoint: which are needed, bringing them from the hub, whether a folder has them all.
 
-Not for the hub itself (see `isi_widget.pretrained.hub`) nor for reading weights (see `loading.py`).
+Not for the hub itself (see `isi_widget.pretrained.hub`) nor for reading weights (see `load.py`).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A checkpoint's processor: from its own files, or from tokenizer and image processor; with arguments by
 name.
 
-Not for making prompts with it (see `prompt.py`).
+Not for making prompts with it (see `vlm/prompts`).
 """
 
 from __future__ import annotations

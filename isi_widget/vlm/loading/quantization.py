@@ -2,7 +2,7 @@
 
 Only matrices of the language model are quantised, and those of the vision side on request; never embeddings,
 norms, biases and the language-model head. bitsandbytes is an optional extra, imported only when needed. Not
-for estimating sizes (see `memory.py`) nor for loading (see `loading.py`).
+for estimating sizes (see `memory.py`) nor for loading (see `load.py`).
 """
 
 from __future__ import annotations

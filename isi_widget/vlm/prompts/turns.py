@@ -1,7 +1,7 @@
 """What a conversation holds before the question: a system prompt, and earlier turns of user and model.
 
 Both are the same for every stimulus that a model meets, so they belong to the model, not to the stimulus.
-Not for placing them in a prompt (see `prompt.py`).
+Not for placing them in a prompt (see `template.py`).
 """
 
 from __future__ import annotations
