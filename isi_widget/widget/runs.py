@@ -28,16 +28,17 @@ if TYPE_CHECKING:
 
 def offered(vlm: VLM) -> list[dict[str, Any]]:
     """Return what can be measured, for the buttons of the page, and why the model cannot give it."""
+    every = known.by_default()
     return [
         {
             "name": name,
             "title": measure.title,
             "help": measure.help,
-            "by_default": True,
+            "by_default": name in every,
             "unavailable": measure.unavailable(vlm),
         }
         for name, measure in known.measures().items()
-        if name in known.by_default()
+        if name in every or not measure.with_answer
     ]
 
 
