@@ -30,12 +30,16 @@ def observation() -> Observation:
     return Observation(pixels, "Is there a star?", answer="Yes")
 
 
-def collected(references: dict[str, weakref.ref[Any]]) -> list[str]:
-    """Return what is still alive, once the threads that had work have ended."""
+def threads_end() -> None:
     for timers in (True, False):  # a timer may start a run
         for thread in threading.enumerate():
             if isinstance(thread, threading.Timer) if timers else thread.name.startswith("isi-"):
                 thread.join(_IDLE_SECONDS / 3)
+
+
+def collected(references: dict[str, weakref.ref[Any]]) -> list[str]:
+    """Return what is still alive, once the threads that had work have ended."""
+    threads_end()  # a function of its own: a timer that is named here would hold what it called
     for _ in range(3):  # what a finaliser of the first pass has let go is collected by the next
         gc.collect()
     return [name for name, reference in references.items() if reference() is not None]
