@@ -7,6 +7,7 @@ Checks, forms and tables are derived from it. Below are the settings of generati
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -71,6 +72,11 @@ class Setting:
         if isinstance(self.default, bool):
             return "flag"
         return {str: "choice", int: "integer", float: "number"}[type(self.default)]
+
+    @property
+    def summary(self) -> str:
+        """Return the beginning of `help`, as far as its first colon, semicolon or full stop."""
+        return re.split(r"[:;.](?: |$)", self.help, maxsplit=1)[0]
 
     @property
     def rule(self) -> str:

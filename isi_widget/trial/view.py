@@ -76,8 +76,8 @@ def _generic(measure: Measure, record: Any) -> dict[str, Any]:
 def _details(trial: Trial) -> dict[str, Any]:
     """Return what reports show beyond the page: settings in words, the model, and what the terms mean."""
     named = settings_of(Settings)
-    settings = [["measures", ", ".join(trial.settings.measures), "What was measured."]]
-    settings += [[name, str(getattr(trial.settings, name)), made.help] for name, made in named.items()]
+    settings = [["measures", ", ".join(trial.settings.measures), ""]]
+    settings += [[name, str(getattr(trial.settings, name)), made.summary] for name, made in named.items()]
     settings += [
         [name, str(dict(own)), "Settings of its own."] for name, own in trial.settings.of_measures.items()
     ]

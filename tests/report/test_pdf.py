@@ -30,6 +30,7 @@ from isi_widget.report.pdf import fonts as pdf_fonts
 from isi_widget.report.pdf import report
 from isi_widget.report.pdf.sheet import BOTTOM, MARGIN, MARK
 from isi_widget.report.style import SEGMENT_COLORS
+from isi_widget.setting import settings_of
 from isi_widget.study.compare import Comparison
 from isi_widget.trial.measures.attention import ATTENTION_CAVEAT
 from isi_widget.trial.measures.uncertainty_terms import ENTROPIES, GRAPH
@@ -194,9 +195,8 @@ def test_every_number_stands_there_with_its_name_unit_interval_and_definition():
     assert f"{attention['modality_dominance_index']:.3f}" in text and squeezed(ATTENTION_CAVEAT) in text
     for name, share in trial.yes_no.items():
         assert f"p({name})" in text and f"{share:.3f}" in text
-    for item in isi.Settings.schema():
-        value = getattr(trial.settings, item["name"])
-        assert squeezed(f"{item['name']}{value}{item['help']}") in text
+    for name, made in settings_of(isi.Settings).items():
+        assert squeezed(f"{name}{getattr(trial.settings, name)}{made.summary}") in text
     assert squeezed("measuresanswer, uncertainty, attention") in text
     for part in ("LLaVA-1.5", "float32", "Scenes only.", "python 3.11", "total 0.400", trial.stimulus.key):
         assert squeezed(part) in text
@@ -351,7 +351,9 @@ def test_nothing_leaves_the_paper(kind, hostile):
         "hostile": hostile,
         "many tokens": dataclasses.replace(
             make_trial(),
-            answer=dataclasses.replace(make_answer("x", *[-0.5] * 700), tokens=("W" * 60,) * 700),
+            results={
+                "answer": dataclasses.replace(make_answer("x", *[-0.5] * 700), tokens=("W" * 60,) * 700)
+            },
         ),
     }[kind]
     names = {

@@ -47,7 +47,9 @@ def write_answer(sheet: Sheet, answer: Mapping[str, Any] | None) -> None:
 
 
 def _logprob(token: Mapping[str, Any]) -> float:
-    return math.nan if token["logprob"] is None else float(token["logprob"])
+    if token["logprob"] is not None:
+        return float(token["logprob"])
+    return -math.inf if token.get("impossible") else math.nan
 
 
 def write_uncertainty(sheet: Sheet, uncertainty: Mapping[str, Any] | None, definitions: bool) -> None:

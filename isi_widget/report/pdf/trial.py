@@ -258,7 +258,7 @@ def write_settings(sheet: Sheet, entry: Entry) -> None:
     """Write every setting with its value."""
     rows = [(name, value, words) for name, value, words in entry.view["settings_in_words"]]
     sheet.heading("Settings", below=LABEL.leading * (len(rows) + 2))
-    sheet.pairs(rows, (100.0, 130.0))
+    sheet.pairs(rows, (100.0, 70.0))
 
 
 def _record(sheet: Sheet, entry: Entry) -> None:

@@ -78,6 +78,9 @@ class AnswerMeasure(Measure):
         ]
         for token, others in zip(tokens, record.alternatives, strict=False):  # none for beams and servers
             token["alternatives"] = [{"text": text, "logprob": finite(logprob)} for text, logprob in others]
+        if details:
+            for token, logprob in zip(tokens, record.logprobs, strict=True):
+                token["impossible"] = logprob == -math.inf  # which JSON has no number for
         mark, judged = verdict(trial.correct, bool(trial.stimulus.drawings))
         found = {
             "text": record.text,
