@@ -280,9 +280,9 @@ def test_the_embedded_model_is_counted_from_its_file():
 
 
 def test_free_memory_of_this_machine():
-    free = memory.free_memory("cpu")
+    free = machine.free_memory("cpu")
     assert free is None or 0 <= free < 2**50
-    assert memory.free_memory("meta") is None
+    assert machine.free_memory("meta") is None
 
 
 def test_available_memory_is_the_systems(tmp_path):
@@ -335,19 +335,19 @@ def test_containers_limit_memory_version_1(tmp_path):
 def test_free_memory_is_the_tightest_limit(monkeypatch):
     monkeypatch.setattr(machine, "_available", lambda: 900)
     monkeypatch.setattr(machine, "_group_limits", lambda: iter([None, 400, 700]))
-    assert memory.free_memory("cpu") == 400
+    assert machine.free_memory("cpu") == 400
     monkeypatch.setattr(machine, "_group_limits", lambda: iter([-5]))
-    assert memory.free_memory("cpu") == 0
+    assert machine.free_memory("cpu") == 0
     monkeypatch.setattr(machine, "_available", lambda: None)
     monkeypatch.setattr(machine, "_group_limits", lambda: iter(()))
-    assert memory.free_memory("cpu") is None
+    assert machine.free_memory("cpu") is None
 
 
 def test_free_memory_of_a_gpu_counts_what_torch_holds_unused(monkeypatch):
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda place: (1000, 8000))
     monkeypatch.setattr(torch.cuda, "memory_reserved", lambda place: 500)
     monkeypatch.setattr(torch.cuda, "memory_allocated", lambda place: 300)
-    assert memory.free_memory("cuda") == 1200
+    assert machine.free_memory("cuda") == 1200
 
 
 # Too large --------------------------------------------------------------------------------------------------
