@@ -102,7 +102,7 @@ def tell(
     view : trial as from `Trial.view()`.
     entailment : name of the model that compared its answers (`Judge.label`); None: assumed to be that of the
         averages.
-    settings : of the trial; None: those in the view.
+    settings : settings of the trial; None (default): those in the view.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Whose numbers they are: the part of `VLM.info()` that tells one model from another.
+"""Identity of models: the part of `VLM.info()` that distinguishes one model from another.
 
 Not for where a model runs (device) nor how it was loaded: these do not make it another.
 """
@@ -23,7 +23,7 @@ _LOADED = (
 _GIVEN = ("adapter", "processor_args", "system", "history", "interventions")
 # Not a server's own fingerprint: some change it from one request to the next.
 _SERVED = ("name", "family", "server", "served", "fields", "extra_body")
-#: What a server tells only with its first answer.
+#: Entries that a server reports only with its first answer.
 _LEARNED = ("served",)
 
 
@@ -45,7 +45,7 @@ def is_same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
 def differences(one: Mapping[str, Any], other: Mapping[str, Any], *, early: bool = False) -> Iterator[str]:
     """Yield each thing in which two identities differ, in words: "name is 'a', not 'b'".
 
-    `early`: before the first answer, when a server has not told everything.
+    `early`: before the first answer, when a server has not reported everything.
     """
     for name in dict.fromkeys([*one, *other]):
         mine, theirs = one.get(name), other.get(name)

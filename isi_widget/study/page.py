@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def averages_html(averages: Averages) -> str:
     """Return the HTML of the averages."""
     how, model = averages.settings, averages.model
-    shown = f" under {averages.condition!r}" if averages.condition else ", each as it stands"
+    shown = f" under {averages.condition!r}" if averages.condition else ", each unchanged"
     title = f"Averages of {len(averages)} observations ({averages.data}{shown})"
     identity = ", ".join(
         str(model[key])

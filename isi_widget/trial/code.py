@@ -40,7 +40,7 @@ def trial_code(
     ----------
     observation : an expression of its observation; that of a built-in scene is found without you. Without
         it pictures are what `code_pictures` says.
-    entailment : who shall compare the meanings, where the trial has none yet that did.
+    entailment : entailment model, for a trial without one.
     write_pictures : write pictures that the code reads from files.
     reuse : take a model that is loaded already.
     """

@@ -150,7 +150,7 @@ def run_trial(
                     raise
                 shared.note(f"The {measure.title.lower()} was not measured: {error}")  # the rest is kept
         model = vlm.info()
-        if measures is None:  # asked at the end: what a server tells is known when it has answered
+        if measures is None:  # at the end: a server's capabilities are known only after it has answered
             shared.notes[:0] = _missing(vlm)
         shared.notes += vlm.take_remarks()
     for measure in after:
@@ -184,7 +184,7 @@ def _asked(
     measures: Sequence[str | Measure] | str | Measure | None,
     own: Mapping[str, Mapping[str, Any]],
 ) -> list[Measure]:
-    """Return the measures to run. One that was asked for is not left out silently: `InputError`."""
+    """Return the measures to run. A named measure that is not available raises `InputError`."""
     if measures is None:
         every = known.resolve(known.by_default(), own)
         return [measure for measure in every if not measure.unavailable(vlm)]

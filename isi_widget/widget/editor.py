@@ -30,8 +30,8 @@ class Editor:
 
     Parameters
     ----------
-    observation : the one to begin with.
-    data : what can be chosen from; None: the observation's own data set, or only itself.
+    observation : first observation.
+    data : observations to choose from; None: the observation's own data set, or only itself.
     """
 
     def __init__(self, observation: Observation, data: Dataset | None = None) -> None:
@@ -62,7 +62,7 @@ class Editor:
         return stimulus
 
     def leave(self, document: doc.Document) -> None:
-        """Keep what was done to the chosen observation until it is looked at again."""
+        """Store the document of the chosen observation until it is chosen again."""
         if self.index != OWN:
             self._left[self.index] = document
 
@@ -151,7 +151,7 @@ class Editor:
         """
         if not self.is_own:
             raise InputError(
-                "The truth of an observation of the data set is the data set's; one can be told of a picture "
+                "The truth of an observation of the data set is fixed; set the truth only of a picture "
                 "of your own: probe.open_image(image, question, answer=...)."
             )
         now, base = self.resolve(document), self.base
@@ -198,7 +198,7 @@ class Editor:
                 if item not in seen:
                     break
         else:
-            seen.intersection_update({shown})  # all were shown, as far as one can tell: from the beginning
+            seen.intersection_update({shown})  # all were shown, as far as is known: from the beginning
         if other is None:
             raise InputError(f"The data set of this observation has no other random {part}.")
         seen.add(other[1])
@@ -210,7 +210,7 @@ class Editor:
 
         Raises
         ------
-        InputError : that operation is no patch, or there is no such observation.
+        InputError : the operation is not a copied patch, or the observation does not exist.
         """
         count = len(current.operations)
         patch = current.operations[operation] if 0 <= operation < count else None
@@ -229,7 +229,7 @@ class Editor:
             return b""
         try:
             return pictures.thumbnail(self.at(index).image.pil())
-        except Exception:  # an image of the user's own making may fail in any way; choosing it says how
+        except Exception:  # a user's own image may fail in any way; choosing it reports the error
             return b""
 
     def adopt(self, stimulus: Stimulus, document: Mapping[str, Any]) -> doc.Document:

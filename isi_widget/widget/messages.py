@@ -1,11 +1,11 @@
 """The messages of a page: what it may ask for beside setting synced values, and the check of each field.
 
-Pure: an object in, a checked message (or one `InputError`) out. What is done with a message stands in
-`requests.py`, what the synced values may be in `protocol.py`.
+Pure: an object in, a checked message (or one `InputError`) out. `requests.py` handles messages; `protocol.py`
+checks the synced values.
 
 Every message may carry an `id`, chosen by the page. It is answered once: by a message of the same kind with
-what was asked for, by "done" where there is nothing to send, by "error", or by "dropped" where a newer one
-took its place.
+the requested values, by "done" if there is nothing to send, by "error", or by "dropped" if a newer message
+replaced it.
 """
 
 from __future__ import annotations

@@ -47,13 +47,14 @@ class AttentionPlayer(widgets.VBox):
 
     Parameters
     ----------
-    source : the model; or a trial, whose stimulus and answer are used; or a measured `AttentionMap`.
-    stimulus : what the model is shown, unless `source` is a trial.
-    over : what a step is: an answer token ("tokens") or a layer ("layers").
-    vlm : with a trial, the model it is of; None: the embedded model, if the trial is of that.
-    token, layer, head : what is shown of the other axes, as in `AttentionMap.map`; None: the mean.
+    source : model; or a trial, whose stimulus and answer are used; or a measured `AttentionMap`.
+    stimulus : input of the model, unless `source` is a trial.
+    over : kind of step: an answer token ("tokens") or a layer ("layers").
+    vlm : model of the trial, if `source` is a trial; None (default): the embedded model, if it made the
+        trial.
+    token, layer, head : selection on the other axes, as in `AttentionMap.map`; None (default): the mean.
     scale : "absolute": one scale for all steps, so that they can be compared; "relative": each its own.
-    opacity : of the heat layer where it is fullest, 0 to 1; a slider changes it.
+    opacity : largest opacity of the heat layer, 0 to 1; a slider changes it.
     interval : milliseconds that a step is shown while it plays.
 
     Attributes

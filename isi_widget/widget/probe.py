@@ -45,35 +45,37 @@ class Probe(InputTwins, TrialTwins):
 
     Every click has a Python twin, and both change the same state: `probe.stimulus = s` redraws the page,
     drawing in the page changes `probe.stimulus`. `probe.observe(f, "stimulus")` and `probe.observe(f,
-    "trial")` tell of changes (`f` may be called in another thread than the notebook's). What `f` raises is
-    shown under the widget and logged; no run and no click is lost by it.
+    "trial")` call `f` at each change (possibly in a different thread than the notebook's). Exceptions of `f`
+    are shown under the widget and logged; they stop no run and no click.
 
     Parameters
     ----------
-    vlm : the model; None: the embedded one.
-    observation : what to look at first; None: the first of `data`.
-    data : what the drop-down offers; None: the observation's own data set, or the built-in scenes.
+    vlm : model; None (default): the embedded one.
+    observation : first observation; None (default): the first of `data`.
+    data : observations in the drop-down; None (default): the observation's own data set, or the built-in
+        scenes.
     entailment : which model compares the meanings of sampled answers: "auto", "rules", a name of
         `isi.entailment_models()`, another hub name, a folder, or a loaded `EntailmentModel`; see `run_trial`.
 
     Attributes
     ----------
-    stimulus : what is on the canvas now; set it to change it.
+    stimulus : stimulus on the canvas; set it to change the canvas.
     trial : the trial that is shown, or None.
     trials : every trial of this probe, oldest first. The page numbers them from 1; a number stays when
         others are deleted.
-    notes : {number: what `note` was told of a trial}; read-only.
+    notes : {number of the trial: text of `note`}; read-only.
     vlm : the model; set it to probe another, or `load` one by name.
     entailment : which model compares the meanings of sampled answers, as `run_trial` takes it; set it to
         choose another for the next run.
-    settings : of the next run: all of `isi_widget.Settings` but what to measure; set some of them by a dict.
+    settings : settings of the next run: all of `isi_widget.Settings` except the measures; set some of them by
+        a dict.
     run_on_change : True runs the measures of the shown trial (or everything) by themselves a moment after the
         last change of input, settings or model. A run of this kind for an older input is cancelled.
     tool : the tool of the canvas; set it to choose one in every view.
     pinned : numbers of the trials that are pinned, to be compared or exported on the page; set it to pin.
     selected : the drawings that are selected, as places in `probe.document["operations"]`; set it to select.
     busy : whether the model runs or is loaded (read-only).
-    last_traceback : where the last failed run failed, as text.
+    last_traceback : traceback of the last failure, as text.
     """
 
     def __init__(

@@ -58,7 +58,7 @@ _RESULTS = frozenset({"run", "load", "judge", "code", "map", "export"})
 
 @dataclass(frozen=True)
 class Answer:
-    """What a page asked for: JSON-ready fields, and the buffers that go with them."""
+    """Answer to a request of a page: JSON-ready fields and their buffers."""
 
     record: Mapping[str, Any]
     buffers: Sequence[bytes] = ()
@@ -103,7 +103,7 @@ class Requests:
             self._do(kind, id, lambda: work(message), Exception)
 
     def _later(self, kind: str, id: str | None, work: Callable[[], Answer | None]) -> None:
-        """Do what a page asked for in the worker; the newest of a kind waits."""
+        """Handle a page's request in the worker; the newest of a kind waits."""
         # a kind of its own for colours: the pointer's questions must not push out that of a click
         waits = f"color {id}" if kind == "color" else kind
         # whatever happens in that thread, nobody else would learn of it

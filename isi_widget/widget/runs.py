@@ -77,7 +77,7 @@ class Runs:
         return self.controller.load(id, source)
 
     def show_model(self) -> None:
-        """Set the `model` trait to what is known of the present model."""
+        """Set the `model` trait to the description of the current model."""
         info = self.slot.vlm.info()
         model = {**info, "label": label(info), "unavailable": self.slot.unavailable}
         with self._probe._exclusive(), self._probe.hold_sync():
@@ -85,7 +85,7 @@ class Runs:
             self._probe.set_trait("model", model)
             self._probe.set_trait("measures", offered(self.slot.vlm))
             changed = before != self.interventions
-        if changed and self._probe.inputs:  # results of other interventions are not of what there is now
+        if changed and self._probe.inputs:  # results with other interventions do not match the current input
             self._probe._refresh(wait=False)
 
     @property
@@ -164,10 +164,10 @@ class Runs:
             "view": {**view, **({} if averages is None else {"averages": averages})},
             "thumbnail": pictures.thumbnail(pictures.shown(trial.stimulus)),
         }
-        # Who has chosen another trial meanwhile goes on looking at that one.
+        # If the user has chosen another trial during the run, it stays on screen.
         number = self._probe._add_entry(trial, entry, show=not self._probe._looking)
         self._probe._looking = False
-        self.show_model()  # a server has told more of itself by answering
+        self.show_model()  # the answer of a server may have revealed more about it
         self._probe.send({"kind": "result", "id": id, "trial": number})
         self._probe._outputs.keep()
         self._probe._follow()

@@ -53,14 +53,14 @@ class Still:
 
     Parameters
     ----------
-    id : of the probe's widget.
+    id : id of the probe's widget.
     number : counts the stills of a probe.
-    stimulus : what is on the canvas.
+    stimulus : stimulus on the canvas.
     trial : the trial that is shown, or None.
     entries : trials as the page gets them, oldest first.
     shown : the number of the trial that is shown.
-    notes : by number.
-    view : of the shown trial, as `Trial.view(details=True)`; None makes it.
+    notes : notes by number of the trial.
+    view : view of the shown trial, as `Trial.view(details=True)`; None makes it.
     """
 
     id: str

@@ -29,8 +29,8 @@ class TrialTwins(Synced):
     def restore(self, trial: int | Trial) -> Stimulus:
         """Make the input of a trial the present one, and show the trial: "Restore input" of the page.
 
-        One step that undo takes back, where the trial is of the observation that is there; else the
-        trial's own observation is chosen. Raises `InputError` if there is no such trial.
+        One undoable step, if the trial belongs to the current observation; otherwise the trial's observation
+        is chosen. Raises `InputError` if there is no such trial.
         """
         number = self._history.number(trial)
         stimulus = self._trial(number).stimulus
@@ -94,8 +94,8 @@ class TrialTwins(Synced):
         Parameters
         ----------
         format : "json": {"schema", "trials": [{"id", "note", "trial"}]}, without loss; `Trial.from_dict(
-            entry["trial"])` gives a trial back. "csv": a table, one row per trial. "pdf": a report. None:
-            as the name of the file says; "json" without one.
+            entry["trial"])` gives a trial back. "csv": a table, one row per trial. "pdf": a report. None
+            (default): from the ending of `path`; "json" without one.
         path : the file to write, at once or not at all; None: the bytes are returned.
 
         Raises

@@ -22,7 +22,7 @@ export type Question =
   | { kind: "note"; trial: number; text: string }
   | { kind: "export"; trials: number[]; format: Format };
 
-/** What the kernel reports by itself; answers are read where they are asked for. */
+/** Messages that the kernel sends by itself; `request` reads the answers. */
 export type Incoming =
   | { kind: "progress"; id: string; stage: string; done: number; total: number }
   | { kind: "result"; id: string; trial: number }

@@ -159,7 +159,7 @@ export interface Inputs {
   image_preset: string;
   context_preset: string | null;
   key: string;
-  /** what is to be said of it: letters that the font has not; "": nothing */
+  /** message about it: letters that the font lacks; "": none */
   warning: string;
 }
 export interface Preview {
@@ -271,7 +271,7 @@ export const SEGMENTS = ["image", "context", "question", "other"] as const;
 export type Segment = (typeof SEGMENTS)[number];
 export type Shares = Partial<Record<string, number>>;
 
-/** A piece of text with its natural log-probability; null: the model tells none. */
+/** A piece of text with its natural log-probability; null: not reported. */
 export interface Told {
   text: string;
   logprob: number | null;

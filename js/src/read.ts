@@ -91,7 +91,7 @@ export const readBuffers = many<Uint8Array<ArrayBuffer>>((x) => bytes(x) ?? new 
 
 const is = <T>(x: T): Reader<T> => () => x;
 const as = <T>(): Reader<T> => (x) => x as T;
-const maybe = as<string>(); // a string or absent: whoever uses it has checked
+const maybe = as<string>(); // a string or absent: its user has checked
 
 const sized = { x: zero, y: zero, width: zero, height: zero };
 const painted = { color: str("#000000"), fill: (x: unknown) => x !== false, line_width: num(3) };
@@ -100,7 +100,7 @@ export const numbers = (...names: string[]) => (x: Dict) => names.every((name) =
 const ends = (x: Dict): boolean => tuple(x.start, 2) && tuple(x.end, 2);
 const isPolygon = (x: unknown): boolean => Array.isArray(x) && x.length > 2 && x.every((p) => tuple(p, 2));
 const isRegion = (x: unknown): boolean => x == null || tuple(x, 4) || isPolygon(x);
-const region: Reader<Region> = (x) => (x ?? null) as Region; // whoever uses it has checked
+const region: Reader<Region> = (x) => (x ?? null) as Region; // its user has checked
 const affected = (name: string) => (x: Dict) => isNumber(x[name]) && isRegion(x.region);
 /** What a drawing has only where it is not at its default. */
 const option = <T>(read: Reader<T | null>): Reader<T> => (x) => (read(x) ?? undefined) as T;

@@ -71,7 +71,7 @@ def test_every_kind_of_operation_has_its_words():
             "patch of this image, 3 × 4 px at (1, 2), pasted as 7 × 8 px at (5, 6)",
         ),
         (lambda s: s.with_context(preset="empty"), "context: preset empty"),
-        (lambda s: s.with_context("own"), "context of one's own"),
+        (lambda s: s.with_context("own"), "custom context"),
         (lambda s: s.with_question("What?"), "another question"),
         (lambda s: s.with_image(preset="natural"), "image: preset natural"),
     ],
@@ -82,15 +82,15 @@ def test_an_operation_in_words(plain, change, words):
 
 def test_an_image_of_ones_own_is_named_by_its_digest(plain):
     changed = plain.with_image(np.full((60, 90, 3), 9, np.uint8))
-    assert interventions(changed) == [f"image of one's own ({changed.current_image.sha256[:8]})"]
+    assert interventions(changed) == [f"custom image ({changed.current_image.sha256[:8]})"]
 
 
 def test_what_is_no_longer_in_force_says_so(plain):
     changed = plain.with_context("a").box(1, 1, 2, 2).with_context("b").with_question("Q?")
     assert interventions(changed) == [
-        "context of one's own (replaced by a later one)",
+        "custom context (replaced by a later one)",
         "box of 2 × 2 px at (1, 1), filled #000000",
-        "context of one's own",
+        "custom context",
         "another question",
     ]
     hidden = plain.with_operations([{"op": "box", "x": 1, "y": 1, "width": 2, "height": 2, "hidden": True}])

@@ -155,7 +155,7 @@ def tokens(
 ) -> None:
     """Draw tokens shaded by their probability, with the number below, on as many pages as needed.
 
-    pieces : text and log-probability of each, NaN where it is not told. White space is made visible.
+    pieces : text and log-probability of each token, NaN if not reported. White space is made visible.
     others : the likeliest other tokens at each place, best first, whose first one stands below; or none.
     """
     x, right, row = MARGIN, sheet.w - MARGIN, 35.0 if any(others) else 25.0

@@ -71,9 +71,9 @@ def report(
     trials : a trial, several of them, or a `Comparison`, whose labels are kept. The first one is what the
         others are compared with.
     path : the file to write, at once or not at all, or None to get the bytes.
-    title : None for one made of the question.
-    numbers : by which the trials are known, one for each; None: 1, 2, ...
-    notes : {number: what is to be said of that trial}.
+    title : title; None (default) is made from the question.
+    numbers : numbers of the trials, one for each; None (default): 1, 2, ...
+    notes : {number: note on that trial}.
 
     Returns
     -------

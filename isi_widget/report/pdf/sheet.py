@@ -33,8 +33,8 @@ from isi_widget.report.pdf.fonts import (
 MARGIN, TOP, BOTTOM = 54.0, 60.0, 66.0
 INK, QUIET, HAIR, MARK = "#1A1A1A", "#666666", "#D0D0D0", "#F8DFAF"
 _NAMED_AT_MOST = 8
-_INDENT = 4  # letters, of a line of code that goes on
-_LONGEST_LINE = 300  # no line of this paper holds so many letters
+_INDENT = 4  # letters; indent of a continued line of code
+_LONGEST_LINE = 300  # letters; more than fit on a line of this paper
 
 
 @dataclass(frozen=True)
@@ -68,8 +68,9 @@ class Sheet(FPDF):
 
     Parameters
     ----------
-    title : on top of the pages and in the metadata. created : date of the document.
-    texts : all that may be written, for finding fonts before the first line is set.
+    title : title at the top of the pages and in the metadata.
+    created : date of the document.
+    texts : all texts that may be written, to find fonts before the first line.
     """
 
     def __init__(self, title: str, created: datetime, texts: Iterable[str]) -> None:

@@ -53,8 +53,10 @@ class Entry:
 
     Attributes
     ----------
-    number, note : by which the trial is known, and what its user said of it ("": nothing).
-    picture : the encoded image of the page. size : of that image, in pixels.
+    number : number of the trial.
+    note : the user's note on it; "" for none.
+    picture : encoded image on the page.
+    size : size of that image, pixels.
     """
 
     trial: Drawable

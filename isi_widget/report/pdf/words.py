@@ -1,4 +1,4 @@
-"""What the PDF report says in words: interventions, and names of what is known of a model.
+"""Texts of the PDF report: interventions in words, and names of the properties of a model.
 
 Definitions of measures come with what is drawn. Not for drawing.
 """
@@ -142,12 +142,12 @@ def _patch(record: Mapping[str, Any]) -> Iterator[str]:
 
 def _image(record: Mapping[str, Any]) -> Iterator[str]:
     own = record["preset"] == "custom"
-    yield f"image of one's own ({str(record['image'])[:8]})" if own else f"image: preset {record['preset']}"
+    yield f"custom image ({str(record['image'])[:8]})" if own else f"image: preset {record['preset']}"
     yield _seed(record)
 
 
 def _context(record: Mapping[str, Any]) -> Iterator[str]:
-    yield f"context: preset {record['preset']}" if record["preset"] else "context of one's own"
+    yield f"context: preset {record['preset']}" if record["preset"] else "custom context"
     yield _seed(record)
 
 

@@ -21,7 +21,7 @@ SCOPE = (
     "Shade and number: the model's probability of each token of the shown answer, before temperature, top-k "
     "and top-p. Its logarithms add up to the answer's log-likelihood."
 )
-SCOPE_UNKNOWN = "The model does not tell the probabilities of its tokens."
+SCOPE_UNKNOWN = "The model does not report the probabilities of its tokens."
 OTHERS = "In the line below: the likeliest other token at that place (end: the answer would have ended)."
 
 

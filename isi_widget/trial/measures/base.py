@@ -1,8 +1,8 @@
 """`Measure`: everything that is to be known of one measure of a trial, in one object.
 
 Its name, its own settings, what it needs, how it is run, its record as JSON, its numbers for tables and
-comparisons, and what these are called and mean. Whoever runs, keeps, lists or draws trials asks the measures;
-none of them knows one by its name. Not for running (`isi_widget.trial.run`) nor for drawing
+comparisons, and what these are called and mean. Code that runs, stores, lists or draws trials uses only this
+interface and knows no measure by name. Not for running (`isi_widget.trial.run`) nor for drawing
 (`isi_widget.report`).
 """
 
@@ -62,7 +62,7 @@ class Measure:
     Attributes
     ----------
     name
-        By which it is asked for and found in `Trial.results`; a Python name.
+        Name for `run_trial` and in `Trial.results`; a Python name.
     title, help
         What people read above its numbers, and one sentence on what it is and what it is not.
     needs
@@ -75,7 +75,7 @@ class Measure:
     by_default
         Whether a run that names no measures has this one.
     with_answer
-        Whether it comes with every answer, asked for or not.
+        Whether it is measured with every answer, even if not requested.
     has_panel
         Whether the page and the reports know how to draw its `view`; else it is drawn from its `columns`.
     panel_of
@@ -109,7 +109,7 @@ class Measure:
         """
 
     def prepare(self, shared: Shared) -> None:
-        """Load what is needed, before the model runs: a wrong name must not cost minutes of sampling."""
+        """Load required models before the run: a wrong name must not cost minutes of sampling."""
 
     def run(self, shared: Shared) -> Any:
         """Return the record of this measure: plain data, or an object with `to_dict`; None if there is none.

@@ -35,9 +35,9 @@ ENTROPIES = (
         "bayesian_semantic_entropy",
         "Semantic entropy, Bayesian",
         "nats",
-        "How far the answers that the model gives spread over different meanings, those that were not "
-        "sampled with them: 0 if all mean the same. Estimated from the samples and, where the model tells "
-        "them, from the probabilities of the answers; each different answer is weighed once.",
+        "Spread of the model's possible answers over different meanings, those that were not "
+        "sampled included: 0 if all mean the same. Estimated from the samples and, if the model reports "
+        "them, from the probabilities of the answers; each different answer counts once.",
     ),
     _entropy(
         "discrete_semantic_entropy",
@@ -77,8 +77,8 @@ ENUMERATED = (
         "bayesian_semantic_entropy",
         "Semantic entropy, enumerated",
         "nats",
-        "How far the answers that the model gives spread over different meanings: 0 if all mean the same. "
-        "From the exact probabilities of the answers; what was not looked at is divided as they are.",
+        "Spread of the model's possible answers over different meanings: 0 if all mean the same. "
+        "From the exact probabilities of the answers; the rest is divided in proportion to them.",
     ),
     _entropy(
         "rao_quadratic_entropy",

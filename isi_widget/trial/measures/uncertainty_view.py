@@ -103,7 +103,7 @@ def _curve(uncertainty: Uncertainty) -> dict[str, Any] | None:
         "samples": list(curve.samples),
         **lines,
         "definition": (
-            f"{measure.label} as the {number} answers came in: its estimate after so many of them, and its "
+            f"{measure.label} as the {number} answers came in: its estimate after each, and its "
             f"{curve.level:.0%} interval. Where the band is still wide at its end, more samples would help."
         ),
     }
@@ -114,7 +114,7 @@ def _bounds(measure: Entropy, uncertainty: Uncertainty) -> Iterator[str]:
     low, high = uncertainty.interval(measure.name)
     maximum = measure.maximum(len(uncertainty.answers))
     if uncertainty.method == "enumerated":
-        yield f"In brackets: what the {uncertainty.rest:.1%} of the probability not looked at leaves open."
+        yield f"In brackets: what the {uncertainty.rest:.1%} of the probability not enumerated leaves open."
         return
     if measure.name == LEADING:
         yield (
@@ -131,7 +131,7 @@ def _bounds(measure: Entropy, uncertainty: Uncertainty) -> Iterator[str]:
 def _known(uncertainty: Uncertainty) -> str:
     rest = uncertainty.posterior.rest
     if rest == 1.0 and math.isnan(uncertainty.drawn_probabilities[0]):
-        return "The model does not tell how probable each answer was: the samples are counted."
+        return "The model does not report the probability of each answer: the samples are counted."
     return f"The sampled answers hold {1.0 - rest:.0%} of the probability of all that could be sampled."
 
 

@@ -34,7 +34,7 @@ class YesNoMeasure(Measure):
         """Return the three probabilities; None where they are not those of an answer."""
         try:
             found = shared.vlm.yes_no(shared.prefill, cancel=shared.cancel)
-        except InputError:  # no single-token yes or no, or a server that tells no probabilities
+        except InputError:  # no single-token yes or no, or a server that reports no probabilities
             return None
         if "answer" in shared.needs and shared.answer.reasoning:  # the first token was not the answer's
             return None

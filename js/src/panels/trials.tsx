@@ -133,7 +133,7 @@ function still(element: HTMLElement, change: () => void): void {
   });
 }
 
-/** A trial in words: what tells it from others that look alike. */
+/** A trial in words, to distinguish it from similar ones. */
 function told({ id, view }: Trial, note: string | undefined): string {
   const drawn = view.operations.flatMap((op) => (isDrawing(op) ? [NAMES[op.op]?.toLowerCase()] : []));
   return [`Trial ${id}, ${view.model}: ${view.question}`, view.context && `Context: ${view.context}`, drawn.length > 0 && `Drawn: ${drawn.join(", ")}`, note].filter(Boolean).join("\n");

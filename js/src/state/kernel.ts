@@ -1,5 +1,5 @@
-// What the editor asks of the kernel, and the answers that outlive the panel that asked. Part of the editor. A failure is shown by the store:
-// whoever asks has only to go on without an answer.
+// Requests of the editor to the kernel, and answers that outlive their panel. Part of the editor. The store shows failures:
+// callers only continue without an answer.
 import { signal, type Signal } from "@preact/signals-core";
 import * as answers from "../answers";
 import type { Question } from "../messages";

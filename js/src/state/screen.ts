@@ -62,7 +62,7 @@ export class Screen {
   readonly measure: Signal<Measure | undefined> = signal(undefined);
   /** null until it has been fetched */
   readonly editor: Signal<Editor | null> = signal(null);
-  /** how often this view has asked for code: only the last answer counts; the code, and whether the clipboard took it */
+  /** number of requests for code: only the last answer counts; the code, and whether the clipboard accepted it */
   asked = 0;
   readonly code = signal("");
   readonly copied: Signal<boolean | null> = signal(null);
