@@ -1,4 +1,4 @@
-"""`open_report`: the trials that are inside a PDF report. Not for making one (`isi_widget.report`)."""
+"""`open_report`: loads the trials from a PDF report. Not for writing reports (`isi_widget.report`)."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from isi_widget.stimulus import Picture
 from isi_widget.trial.record import Trial
 
 _NAME = re.compile(r"trial(-\d+)?\.json")
-#: What is read of a report, at most: bytes of its trials, trials, pixels of their pictures. A file of a
-#: stranger must not fill the memory.
+#: Bounds on reading a report: bytes of its trials, number of trials, pixels of their pictures. A foreign file
+#: must not fill the memory.
 _LARGEST, _MOST, _MOST_PIXELS = 1_000_000_000, 1000, 1_000_000_000
 
 
@@ -24,8 +24,8 @@ def open_report(source: str | Path | bytes) -> Trial | list[Trial]:
     """Return the trials of a report made by `report`: one trial, or the list of several, equal to those
     reported.
 
-    source : the path of the PDF, or its bytes. Raises `InputError` if there is no such file, it is no PDF, or
-    no trials are attached to it.
+    source : path of the PDF, or its bytes. Raises `InputError` if the file is missing, is not a PDF, or has
+        no trials attached.
     """
     from pypdf import PdfReader, apply_configuration
 
@@ -38,7 +38,7 @@ def open_report(source: str | Path | bytes) -> Trial | list[Trial]:
     if b"%PDF-" not in data[:1024]:
         raise InputError(f"{name} not a PDF. Give a report made by isi.report.")
     trials: list[Trial] = []
-    pictures: dict[str, Picture] = {}  # several trials mostly show the same one
+    pictures: dict[str, Picture] = {}  # several trials often share one picture
     with (
         _readable(name),
         apply_configuration(
@@ -52,7 +52,7 @@ def open_report(source: str | Path | bytes) -> Trial | list[Trial]:
         if len(keys) > _MOST:
             raise InputError(f"{name} a report of {len(keys)} trials; at most {_MOST} are read.")
         size = 0
-        for key in keys:  # one at a time: each is read, checked and let go
+        for key in keys:  # one at a time: each is read, checked and released
             content = attached[key][0]
             size += len(content)
             if size > _LARGEST:
@@ -81,7 +81,7 @@ def _record(name: str, key: str, content: bytes) -> Any:
 
 @contextmanager
 def _readable(name: str) -> Iterator[None]:
-    """Turn pypdf's own errors, and what a damaged object makes of its readers, into an `InputError`."""
+    """Convert pypdf's errors, and errors from damaged objects, to an `InputError`."""
     from pypdf.errors import PyPdfError
 
     try:

@@ -1,7 +1,7 @@
 """A trial as plain JSON for the page (`trial_view`) and as one row of a table (`trial_row`).
 
-The page and the reports draw what stands here and compute nothing themselves. Each measure says what it has
-to show. Not for pictures: the page gets those as bytes of their own.
+The page and the reports draw these values and compute nothing themselves. Each measure provides its own part.
+Not for pictures: the page gets them as separate bytes.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 
 
 def trial_view(trial: Trial, *, details: bool = False, code: str | None = None) -> dict[str, Any]:
-    """Return the trial as it is drawn; see `Trial.view`.
+    """Return the trial as JSON for drawing; see `Trial.view`.
 
-    `json.dumps(..., allow_nan=False)` takes it: numbers that are not finite are null. A measure with a panel
-    of its own stands under its name (null where it was not run); "measures" lists the others as
-    {"name", "title", "help", "columns"}, whose columns are those of `Measure.columns`.
+    `json.dumps(..., allow_nan=False)` takes it: numbers that are not finite are null. A measure with its own
+    panel is under its name (null if it was not run); "measures" lists the others as {"name", "title", "help",
+    "columns"}, whose columns are those of `Measure.columns`.
     """
     view = {
         "question": trial.stimulus.current_question,
@@ -74,7 +74,7 @@ def _generic(measure: Measure, record: Any) -> dict[str, Any]:
 
 
 def _details(trial: Trial) -> dict[str, Any]:
-    """Return what reports show beyond the page: settings in words, the model, and what the terms mean."""
+    """Return the additional parts of reports: settings in words, the model, and definitions of the terms."""
     named = settings_of(Settings)
     settings = [["measures", ", ".join(trial.settings.measures), ""]]
     settings += [[name, str(getattr(trial.settings, name)), made.summary] for name, made in named.items()]
@@ -92,7 +92,7 @@ def _details(trial: Trial) -> dict[str, Any]:
 
 
 def _notes(trial: Trial) -> list[str]:
-    """Return what could not be measured, judged or read, and why."""
+    """Return notes on values that could not be measured, judged or read."""
     notes = [*trial.notes, *filter(None, [trial.judgement.reason])]
     for name, record in trial.results.items():
         if isinstance(record, Unread):

@@ -1,7 +1,6 @@
-"""Pictures for the page: display-sized JPEGs of exactly what the model is shown.
+"""Pictures for the page: display-sized JPEGs of the exact model input.
 
-Not for drawing operations (`Stimulus.render` does that, at full resolution) and not for anything that a model
-sees.
+Not for drawing operations (`Stimulus.render` does that, at full resolution), nor for model inputs.
 """
 
 from __future__ import annotations
@@ -24,8 +23,8 @@ _QUALITY = 90
 
 
 def shown(stimulus: Stimulus) -> Image.Image:
-    """Return the pixels of `Stimulus.render`, to look at only: shared with the cache of renders, since a copy
-    of 12 megapixels takes as long as drawing on them.
+    """Return the pixels of `Stimulus.render`, read-only: they are shared with the cache of renders, since a
+    copy of 12 megapixels takes as long as drawing on it.
     """
     return cache.render(stimulus.current_image, stimulus.drawings)
 

@@ -1,10 +1,10 @@
 """`Probe`: the widget. A picture to draw on, texts to change, buttons that run the model, and the results.
 
-The class is put together here; its parts are in files of their own. From the base up: `traits.py` (what is
-synced), `sync.py` (kept in step), `input_twins.py` and `trial_twins.py` (Python twins of the page's buttons).
-It holds `runs.py` (runs and loads), `requests.py` (messages of a page) and `outputs.py` (what a notebook
-saves). These use `editor.py` (observation, stimulus), `controller.py` (the model's thread), `protocol.py` and
-`messages.py` (checks of what a page sends) and `preview.py` (pictures).
+The class combines parts from separate files. Base classes: `traits.py` (synced traits), `sync.py` (updates
+between page and Python), `input_twins.py` and `trial_twins.py` (Python twins of the page's buttons). Members:
+`runs.py` (runs and loads), `requests.py` (messages of a page) and `outputs.py` (saved notebook output). These
+use `editor.py` (observation, stimulus), `controller.py` (the model's thread), `protocol.py` and `messages.py`
+(checks of a page's values and messages) and `preview.py` (pictures).
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _FOLLOWED = ("stimulus", "trial", "selected", "tool", "busy")
 
 
 class Probe(InputTwins, TrialTwins):
-    """The interactive probe: change what a VLM is shown, and see what that does.
+    """The interactive probe: change the input of a VLM and see the effect.
 
     Every click has a Python twin, and both change the same state: `probe.stimulus = s` redraws the page,
     drawing in the page changes `probe.stimulus`. `probe.observe(f, "stimulus")` and `probe.observe(f,
@@ -54,26 +54,25 @@ class Probe(InputTwins, TrialTwins):
     observation : first observation; None (default): the first of `data`.
     data : observations in the drop-down; None (default): the observation's own data set, or the built-in
         scenes.
-    entailment : which model compares the meanings of sampled answers: "auto", "rules", a name of
-        `isi.entailment_models()`, another hub name, a folder, or a loaded `EntailmentModel`; see `run_trial`.
+    entailment : entailment model for the meanings of sampled answers: "auto" (default), "rules", a name from
+        `isi.entailment_models()` or the hub, a folder, or a loaded `EntailmentModel`; see `run_trial`.
 
     Attributes
     ----------
     stimulus : stimulus on the canvas; set it to change the canvas.
-    trial : the trial that is shown, or None.
-    trials : every trial of this probe, oldest first. The page numbers them from 1; a number stays when
+    trial : shown trial, or None.
+    trials : all trials of this probe, oldest first. The page numbers them from 1; numbers do not change when
         others are deleted.
     notes : {number of the trial: text of `note`}; read-only.
-    vlm : the model; set it to probe another, or `load` one by name.
-    entailment : which model compares the meanings of sampled answers, as `run_trial` takes it; set it to
-        choose another for the next run.
+    vlm : model; set it to use a different one, or `load` one by name.
+    entailment : entailment model, as in `run_trial`; set it to change the model of the next run.
     settings : settings of the next run: all of `isi_widget.Settings` except the measures; set some of them by
         a dict.
-    run_on_change : True runs the measures of the shown trial (or everything) by themselves a moment after the
-        last change of input, settings or model. A run of this kind for an older input is cancelled.
+    run_on_change : True runs the measures of the shown trial (or everything) automatically, a moment after
+        the last change of input, settings or model. A run of this kind for an older input is cancelled.
     tool : the tool of the canvas; set it to choose one in every view.
     pinned : numbers of the trials that are pinned, to be compared or exported on the page; set it to pin.
-    selected : the drawings that are selected, as places in `probe.document["operations"]`; set it to select.
+    selected : selected drawings, as indices into `probe.document["operations"]`; set it to select.
     busy : whether the model runs or is loaded (read-only).
     last_traceback : traceback of the last failure, as text.
     """
@@ -110,9 +109,9 @@ class Probe(InputTwins, TrialTwins):
 
     @property
     def vlm(self) -> VLM:
-        """The model that is probed; set it to probe another.
+        """The model; set it to use a different one.
 
-        A run that is going ends with the one it has; a load that is going is cancelled.
+        A running trial finishes with the old model; a running load is cancelled.
         """
         return self._runs.slot.vlm
 
@@ -123,10 +122,10 @@ class Probe(InputTwins, TrialTwins):
 
     @property
     def entailment(self) -> Entailment | str:
-        """Which model compares the meanings, as it was set.
+        """The entailment model, as it was set.
 
-        A name is loaded with the next run that needs it, and downloaded where it is not on the disk. Raises
-        `InputError` for what is neither a name nor an entailment model.
+        A named model is loaded with the next run that needs it, and downloaded if it is not on the disk.
+        Raises `InputError` for anything but a name or an entailment model.
         """
         return self._runs.controller.entailment
 
@@ -150,8 +149,8 @@ class Probe(InputTwins, TrialTwins):
 
         Raises
         ------
-        InputError : A measure or a setting is wrong.
-        Cancelled : it was cancelled in the page, or replaced by a newer run. Any error of the model is
+        InputError : wrong measure or setting.
+        Cancelled : the run was cancelled on the page, or replaced by a newer run. Errors of the model are
             raised, too.
         """
         if self._runs.controller.inside or self._mine:
@@ -164,11 +163,11 @@ class Probe(InputTwins, TrialTwins):
         return trial
 
     def load(self, name: str | Path | None = None, quantization: str | None = None, **arguments: Any) -> VLM:
-        """Load another model, as the page's list of models does, and wait until it is in place.
+        """Load a different model, like the page's list of models, and wait until it is ready.
 
-        If it cannot be loaded, or is cancelled on the page, the old model stays. Trials stay, too: each says
-        which model it is of. To save memory the old model may go first and come back if the new one fails;
-        one that was made by hand stays until the new one is there.
+        If it cannot be loaded, or is cancelled on the page, the old model stays. Trials stay, too: each names
+        its model. To save memory the old model may be released first, and loaded again if the new one fails;
+        a model made by hand stays until the new one is ready.
 
         Parameters
         ----------
@@ -176,8 +175,8 @@ class Probe(InputTwins, TrialTwins):
 
         Raises
         ------
-        InputError : and whatever else `load_vlm` raises.
-        Cancelled : it was cancelled, or replaced by a newer load before it began.
+        InputError : and other errors of `load_vlm`.
+        Cancelled : the load was cancelled, or replaced by a newer load before it began.
         """
         if self._runs.controller.inside or self._mine:
             raise RuntimeError("probe.load() waits: it cannot be called by an observer of the probe.")
@@ -186,7 +185,7 @@ class Probe(InputTwins, TrialTwins):
         return vlm
 
     def cancel(self) -> None:
-        """Stop the run that is going, at its next token, and the one that waits."""
+        """Stop the running run at its next token, and the waiting one."""
         self._runs.controller.cancel()
 
     def watch(self, name: str) -> Followed:
@@ -202,11 +201,11 @@ class Probe(InputTwins, TrialTwins):
 
     def code(self, trial: int | Trial | None = None) -> str:
         """Return Python that makes the current stimulus and runs it with the current settings, or that
-        repeats a trial; to be pasted into a cell, or run elsewhere.
+        repeats a trial; paste it into a cell, or run it elsewhere.
 
-        It takes the model that is loaded already. A picture of your own that came from no file and is too
-        large to stand in the code is written to the folder `isi_pictures`, beside the notebook. Raises
-        `InputError` if there is no such trial, or that cannot be written.
+        It uses the loaded model. Your own picture without a file, if too large for the code, is written to
+        the folder `isi_pictures` next to the notebook. Raises `InputError` if the trial does not exist, or
+        the picture cannot be written.
         """
         if trial is None:
             stimulus = self._current()
@@ -218,22 +217,22 @@ class Probe(InputTwins, TrialTwins):
 
     # ---- pages
     def set_state(self, sync_data: Mapping[str, Any]) -> None:
-        """Take what a page has changed; see `Synced.set_state`."""
+        """Apply changes from a page; see `Synced.set_state`."""
         self._runs.controller.watched = True
         super().set_state(sync_data)
 
     def _receive(self, _: Any, content: Any, buffers: Sequence[Any]) -> None:
-        """Take one custom message of a page."""
+        """Handle one custom message of a page."""
         self._requests.receive(content, buffers)
 
     def close(self) -> None:
-        """Stop what runs and take the widget off the page; results stay in Python.
+        """Stop all runs and remove the widget from the page; results stay in Python.
 
-        Nothing keeps the probe alive then: with the last variable that names it, its trials and pictures are
-        freed. Displaying it opens it again. A notebook closes a probe by itself when each cell that showed it
-        has been run again and no variable names it.
+        Then the probe, its trials and pictures are freed with the last variable that names it. Displaying it
+        opens it again. A notebook closes a probe automatically when each cell that showed it has been run
+        again and no variable names it.
         """
-        if hasattr(self, "_outputs"):  # not if `__init__` refused its arguments
+        if hasattr(self, "_outputs"):  # missing if `__init__` refused its arguments
             for part in (self._runs, self._requests, self._outputs, self._painter):
                 part.release()
             for followed in list(self._watched):
@@ -248,7 +247,7 @@ class Probe(InputTwins, TrialTwins):
         return f"Probe({self.stimulus.current_question!r}, {done}, model: {self.model.get('name')!r})"
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Bundle:
-        """Return the widget, and beside it a still picture and a line of text for where no widget runs."""
+        """Return the widget, with a still picture and a line of text for places without widgets."""
         return self._outputs.beside(super()._repr_mimebundle_(**kwargs))
 
     def _ipython_display_(self) -> None:
@@ -273,7 +272,7 @@ def _checked_vlm(vlm: Any) -> VLM:
 def _awaited(job: Job) -> Any:
     """Return the result of a job, or its exception raised here; the notebook's interrupt cancels the job."""
     try:
-        while not job.wait(0.2):  # a wait without end cannot be interrupted everywhere
+        while not job.wait(0.2):  # an unlimited wait cannot be interrupted on every system
             pass
     except KeyboardInterrupt:
         job.cancel()

@@ -1,8 +1,8 @@
-"""`Requests`: what a page asks for by a message, and the answer. Each kind of message has one method here.
+"""`Requests`: answers the messages of a page. Each kind of message has one method.
 
-A method returns what is sent back under the id of the message; None: it is done, and there is nothing to
-send. Quick ones run at once; what takes time runs in a worker, the newest of a kind. Not for the check of
-messages (`messages.py`), nor for the synced values that a page sets (`sync.py`).
+A method returns the answer to send under the id of the message, or None if there is nothing to send. Quick
+methods run at once; slow ones run in a worker, only the newest of a kind. Not for checking messages
+(`messages.py`), nor for synced values that a page sets (`sync.py`).
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ _SLOW = frozenset(
         "still",
     }
 )
-#: Kinds whose failure stands where a run's result would.
+#: Kinds whose failure is shown in place of a run's result.
 _RESULTS = frozenset({"run", "load", "judge", "code", "map", "export"})
 
 
@@ -75,7 +75,7 @@ class Requests:
         self._maps = Maps()
 
     def release(self) -> None:
-        """Keep no thread without work from now on."""
+        """End the thread when it has no work."""
         self._worker.release()
 
     def receive(self, content: Any, buffers: Sequence[Any]) -> None:
@@ -104,9 +104,9 @@ class Requests:
 
     def _later(self, kind: str, id: str | None, work: Callable[[], Answer | None]) -> None:
         """Handle a page's request in the worker; the newest of a kind waits."""
-        # a kind of its own for colours: the pointer's questions must not push out that of a click
+        # separate kind for colours: requests of the moving pointer must not replace that of a click
         waits = f"color {id}" if kind == "color" else kind
-        # whatever happens in that thread, nobody else would learn of it
+        # no other code would see an exception in this thread
         job = Job(id or kind, lambda job: self._do(kind, id, work, BaseException), kind=waits)
         replaced = self._worker.submit(job)
         if replaced is not None and replaced.id != kind:
@@ -119,7 +119,7 @@ class Requests:
         work: Callable[[], Answer | None],
         caught: type[BaseException],
     ) -> None:
-        """Do it and send the answer, or show why it failed."""
+        """Run the request and send the answer, or show why it failed."""
         try:
             answer = work()
         except caught as error:
@@ -173,7 +173,7 @@ class Requests:
             self._worker.submit(Job("upload", lambda job: self._open(part.name, data, id)))
 
     def _open(self, name: str, data: bytes, id: str | None) -> None:
-        """Make the file's picture the present one."""
+        """Show the picture of the file."""
         try:
             with noting() as notes:
                 picture = load_image(data)
@@ -183,7 +183,7 @@ class Requests:
                 Observation(image, now.current_question, now.current_context, id=name or "own")
             )
         except Exception as error:
-            # What Pillow cannot read is most often read by what made it.
+            # A file that Pillow cannot read can usually be read by the program that made it.
             hint = "Open it in an image program and save it again as PNG or JPEG."
             self._probe._fail(error, message=f"{name}: {error}", hint=hint, request=id)
             return
@@ -239,7 +239,7 @@ class Requests:
         return Answer({"color": f"#{red:02x}{green:02x}{blue:02x}"})
 
     def _on_detail(self, asked: messages.Detail) -> Answer | None:
-        """Return a part of the picture in its own pixels; nothing, where there is none."""
+        """Return a part of the picture in full resolution; nothing if it is empty."""
         stimulus = self._probe.stimulus
         found = pictures.detail(pictures.shown(stimulus), asked.region, asked.width)
         if found is None:

@@ -1,4 +1,4 @@
-"""What a request holds: a stimulus as it is sent, our settings under the server's names, the conversation.
+"""The content of a request: an encoded stimulus, settings under the server's names, the conversation.
 
 Not for sending it (see `server.py`).
 """
@@ -19,7 +19,7 @@ from isi_widget.text import repaired
 from isi_widget.vlm.decoding import loop as decoding
 from isi_widget.vlm.protocol import StimulusLike
 
-#: Our name of a setting -> the server's field for it; None: the server has none, and the setting is refused.
+#: Setting -> field of the server; None: the server has no such field, and the setting is refused.
 FIELDS: Mapping[str, str | None] = {
     "max_new_tokens": "max_tokens",
     "seed": "seed",
@@ -31,7 +31,7 @@ FIELDS: Mapping[str, str | None] = {
 
 @dataclass(frozen=True, eq=False)
 class RemotePrefill:
-    """A stimulus as it is sent: encoded once, for any number of requests.
+    """An encoded stimulus, for any number of requests.
 
     Attributes
     ----------
@@ -63,7 +63,7 @@ class Fields:
 
     Parameters
     ----------
-    names : our name -> the server's field, as `FIELDS`; None where the server has none.
+    names : {setting: field of the server}, as `FIELDS`; None if the server has none.
     base_url : address of the server, for messages.
     """
 
@@ -93,7 +93,7 @@ class Fields:
         return settings
 
     def sampling(self, temperature: float, top_k: int, top_p: float, seed: int) -> dict[str, Any]:
-        """Return the fields for sampling but the seed, which each request has of its own."""
+        """Return the fields for sampling, except the seed, which differs per request."""
         decoding.check_sampling(temperature, top_k, top_p, seed)
         settings = {"temperature": float(temperature), "top_p": float(top_p)}
         if top_k:
@@ -121,5 +121,5 @@ def data_url(image: Image.Image) -> str:
 
 
 def seed_of(seed: int, row: int) -> int:
-    """Return a seed of its own for each (seed, row), of 31 bits: servers differ in the integers they take."""
+    """Return a separate 31-bit seed for each (seed, row): servers accept different ranges of integers."""
     return int(np.random.SeedSequence([seed % 2**64, row]).generate_state(1)[0]) >> 1
