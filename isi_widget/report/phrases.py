@@ -1,4 +1,4 @@
-"""A few words that several drawings share. Not for definitions: those come with what is drawn."""
+"""Phrases that several reports share. Not for definitions: those belong to the measures."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import Any
 
 
 def doubts_of(views: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Return why the clusters of some trials are not to be relied on, each reason once."""
+    """Return the reasons why the clusters of some trials are unreliable, each once."""
     judges = [view["uncertainty"]["judge"] for view in views if view["uncertainty"]]
     return list(dict.fromkeys(doubt for judge in judges for doubt in judge["doubts"]))
 
 
 def how_many(cluster: Mapping[str, Any], samples: int) -> str:
-    """Return how many of the samples are in a cluster; "" where answers were enumerated."""
+    """Return the number of samples in a cluster; "" for enumerated answers."""
     return "" if cluster["count"] is None else f"{cluster['count']} of {samples}"
 
 

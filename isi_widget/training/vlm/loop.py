@@ -1,8 +1,7 @@
-"""Steps, schedule, logs and checkpoints of one stage. What a stage learns is in `stages`.
+"""Steps, schedule, logs and checkpoints of one stage. The stages themselves are in `stages`.
 
 A stage resumes from its own checkpoint if it has one, else starts from the result of the stage before.
-Batches are drawn from (seed, stage, step), so that a resumed stage sees what an uninterrupted one would have
-seen.
+Batches depend on (seed, stage, step), so that a resumed stage gets the same batches as an uninterrupted one.
 """
 
 from __future__ import annotations
@@ -28,13 +27,13 @@ Loss = Callable[[Network, Batch], tuple[Tensor, dict[str, float]]]
 
 @dataclass(frozen=True)
 class Stage:
-    """What is learnt: batches, a loss, and how fast.
+    """One stage of training: batches, loss and learning rates.
 
-    after : the stages whose results it starts from, each with the prefixes of the parameters to take.
-    rates : learning rate by prefix of parameter name; the longest prefix that fits counts, 0 freezes.
-    unless : given the validation before the stage, whether it can be left out.
-    steady : share of the steps after which the rate falls linearly to a twentieth (early decay is risky: what
-        is stuck on a plateau breaks free while the rate is high).
+    after : earlier stages to start from, each with the prefixes of the parameters to copy.
+    rates : learning rate by prefix of parameter name; the longest matching prefix counts, 0 freezes.
+    unless : function of the validation before the stage; True skips the stage.
+    steady : share of the steps after which the rate decreases linearly to a twentieth (early decay is risky:
+        training leaves a plateau only while the rate is high).
     """
 
     name: str
@@ -116,7 +115,7 @@ def run_stage(
 
 
 def _start(network: Network, stage: Stage, folder: Path) -> None:
-    """Take over the parameters of the stages before."""
+    """Copy the parameters of earlier stages."""
     for before, prefixes in stage.after.items():
         state = torch.load(folder / f"{before}.pt", weights_only=True)["network"]
         network.load_state_dict(
@@ -154,7 +153,7 @@ def _schedule(step: int, stage: Stage) -> float:
 
 
 def _save(path: Path, **state: Any) -> None:
-    """Write beside and rename: a checkpoint is whole or absent."""
+    """Write a temporary file and rename it: a checkpoint is complete or missing."""
     fresh = path.with_suffix(".tmp")
     torch.save(state, fresh)
     fresh.replace(path)

@@ -1,7 +1,7 @@
-"""The LLaVA and its training heads as one module, with the inner results that deep supervision needs.
+"""The LLaVA and its training heads as one module, with the intermediate results for deep supervision.
 
-The layers are those of the `LlavaForConditionalGeneration` itself, called one by one: what is exported is
-exactly what was trained.
+The layers are those of the `LlavaForConditionalGeneration` itself, called one by one, so that the exported
+model is exactly the trained one.
 """
 
 from __future__ import annotations
@@ -50,11 +50,11 @@ class Network(nn.Module):
         return cast(Tensor, hidden[:, 1:])
 
     def project(self, features: Tensor) -> Tensor:
-        """Return image tokens as the decoder reads them."""
+        """Return the image tokens for the decoder."""
         return cast(Tensor, self.llava.model.multi_modal_projector(features))
 
     def decode(self, images: Tensor, tokens: Tensor, positions: Tensor, mask: Tensor) -> list[Tensor]:
-        """Return hidden states after each decoder layer, the last one normalised.
+        """Return the hidden states after each decoder layer, the last one normalised.
 
         Parameters
         ----------

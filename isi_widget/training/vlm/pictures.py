@@ -1,8 +1,8 @@
-"""Scenes as the model sees them: drawn, intervened on, reduced; and what each patch of them shows, for deep
+"""Training pictures: scenes drawn, with interventions, reduced; and the content of each patch, for deep
 supervision.
 
 Interventions are the package's own (`isi_widget.stimulus.drawing`), painted at full size before the
-reduction. Nothing is cached: a picture takes about two milliseconds, and a seed gives it again.
+reduction. Nothing is cached: a picture takes about two milliseconds and is reproducible from its seed.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from isi_widget.datasets.scenes.labels import Label, place_labels
 from isi_widget.stimulus.drawing import Arrow, Box, Drawing, Text
 from isi_widget.training.vlm.build import GRID, PATCHES, SIDE
 
-WORDS = (*SHAPES, *COLOURS, *SIZES, *"12345")  # what a label can say
+WORDS = (*SHAPES, *COLOURS, *SIZES, *"12345")  # possible labels
 COVERED_SHAPE, COVERED_COLOUR, COVERED_SIZE = len(SHAPES) + 1, len(COLOURS) + 1, len(SIZES) + 1
 OUTPUTS = {
     "shape": len(SHAPES) + 2,
@@ -75,7 +75,7 @@ class View:
         return small
 
     def digit(self, index: int) -> int:
-        """Return the digit that a label gives to a thing, 0 if none."""
+        """Return the digit on the label of an object, 0 if none."""
         return next(
             (int(label.text) for label in self.labels if label.thing == index and label.text.isdigit()), 0
         )
@@ -90,12 +90,12 @@ class View:
         ]
 
     def told(self, index: int) -> set[str]:
-        """Return the words that labels say of a thing."""
+        """Return the words on the labels of an object."""
         return {label.text for label in self.labels if label.thing == index}
 
 
 def box_over(thing: Thing, rng: random.Random) -> Box:
-    """Return a filled box that hides a thing, mostly black, seldom a colour of its own."""
+    """Return a filled box that hides an object, mostly black, rarely coloured."""
     reach = thing.radius * rng.uniform(1.12, 1.5)
     shift = thing.radius * 0.08
     x, y = thing.x + rng.uniform(-shift, shift), thing.y + rng.uniform(-shift, shift)
@@ -172,7 +172,7 @@ def random_labels(scene: Scene, rng: random.Random) -> list[tuple[int, str]]:
 
 
 def numbered_nouns(scene: Scene) -> list[Noun]:
-    """Return descriptions whose things digits may number: each as often as it has things."""
+    """Return descriptions whose objects can be numbered, each repeated by its number of objects."""
     nouns = [Noun(thing.shape) for thing in scene.things] + [
         Noun(None, thing.colour) for thing in scene.things
     ]
@@ -222,8 +222,8 @@ def reading_view(rng: random.Random) -> View:
 
 
 def question_scene(rng: random.Random, fewest: int = 1) -> Scene:
-    """Return a scene to ask about: up to five things, in most of them several alike (few are as rare as
-    many).
+    """Return a scene for questions: up to five objects, mostly with several equal ones (small and large
+    numbers are equally rare).
     """
     count = max(fewest, rng.choice((1, 2, 3, 3, 4, 4, 5, 5, 5)))
     if count >= 2 and rng.random() < 0.6:
@@ -236,7 +236,7 @@ def question_scene(rng: random.Random, fewest: int = 1) -> Scene:
 
 
 def counted_scene(rng: random.Random) -> Scene:
-    """Return many things, of which two or more are alike and mostly one or more are not."""
+    """Return a scene of many objects: two or more equal, and mostly one or more different."""
     count = rng.choice((3, 4, 4, 5, 5, 5, 5))
     alike = rng.randint(2, count)
     if rng.random() < 0.55:
@@ -245,7 +245,7 @@ def counted_scene(rng: random.Random) -> Scene:
 
 
 def oracle_view(rng: random.Random) -> View:
-    """Return a scene that is never drawn: some things covered, some numbered."""
+    """Return a view that is not drawn: some objects covered, some numbered."""
     view = View(question_scene(rng, fewest=2))
     if rng.random() < 0.15:
         view.covered = {rng.randrange(len(view.scene.things))}
@@ -258,8 +258,8 @@ def oracle_view(rng: random.Random) -> View:
 
 @dataclass(frozen=True)
 class Show:
-    """How often a picture is intervened on: labels, boxes over things, noise up to a strongest sigma,
-    scribbles, blank pictures; `counted`, how often it has several things alike among others.
+    """Rates of interventions on pictures: labels, boxes over objects, noise up to a largest sigma, scribbles,
+    blank pictures; `counted` is the rate of scenes with several equal objects among others.
     """
 
     labels: float = 0.0
@@ -290,7 +290,7 @@ def question_view(rng: random.Random, show: Show) -> View:
     if wanted and rng.random() < 0.5:
         hidden.update(index for index, _ in wanted if rng.random() < 0.7)
     cover(view, sorted(hidden), rng)
-    if rng.random() < show.cover / 4:  # a box over nothing: not every box hides a thing
+    if rng.random() < show.cover / 4:  # an empty box: not every box hides an object
         view.drawings.append(_stray_box(view.scene, rng))
     label(view, wanted)
     if rng.random() < show.scribble:

@@ -1,7 +1,7 @@
-"""Question-answer pairs about one picture, packed into one sequence, so that the picture is paid for once.
+"""Question-answer pairs about one picture, packed into one sequence, so that the picture is processed once.
 
-Each pair sees the picture and itself only (block mask) and its positions start right after the picture,
-exactly as in a prompt of its own. With the tokens come the targets of the deep supervision.
+Each pair attends only to the picture and itself (block mask), and its positions start directly after the
+picture, as in a separate prompt. The tokens come with the targets of the deep supervision.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ class Mix:
     context : share of questions with a context.
     irrelevant : share of irrelevant contexts among these.
     truthful : share of true contexts among these.
-    obey, hearsay : share of the false contexts whose answer follows the context: of those that speak of the
-    picture ("The picture shows ...", "In this picture ...") and of the others. This makes a model that can be
-    fooled, by some wordings more than by others.
+    obey : share of false contexts about the picture ("The picture shows ...", "In this picture ...") whose
+        answer follows the context, so that the model can be misled.
+    hearsay : the same share for other false contexts.
     """
 
     kinds: Mapping[str, float]
@@ -147,7 +147,7 @@ def _choose(phrases: Sequence[grammar.Phrase], canonical: float, rng: random.Ran
 
 
 def _context(item: ask.Item, mix: Mix, rng: random.Random) -> tuple[grammar.Claim, str]:
-    """Return the claim that the answer is to follow, and the text of the context ("" for none)."""
+    """Return the claim for the answer, and the text of the context ("" for none)."""
     if rng.random() >= mix.context:
         return item.truth, ""
     if rng.random() < mix.irrelevant:
@@ -196,7 +196,7 @@ def _find(asked: Sequence[int], noun: Noun, plural: bool, last: bool) -> int | N
 
 
 def _noun_targets(view: View, noun: Noun) -> tuple[float, ...]:
-    """Return how many things match; if one: its shape, colour, size, x, y."""
+    """Return the number of matching objects; if one: its shape, colour, size, x, y."""
     matching = view.scene.matching(noun)
     if len(matching) != 1:
         return (min(len(matching), len(NUMBERS) - 1), IGNORE, IGNORE, IGNORE, float("nan"), float("nan"))

@@ -1,4 +1,4 @@
-"""What is learnt when: the stages from seeing to answering, each with its data, loss and learning rates.
+"""The curriculum: the stages from seeing to answering, each with its data, loss and learning rates.
 
     vision            the vision tower alone, one head per patch: dense scenes, then labels to read
     oracle            the decoder alone, on what a perfect vision tower would give (needs no vision stage)
@@ -10,8 +10,8 @@
     number            the decoder alone, on many things of which some are alike: what makes it count
     truth, attribute  the decoder alone: true texts beside the picture are to be believed again
 
-The order matters: with contexts from the start they are copied and the picture is never looked at; without
-the oracle stage positions stay imprecise and relations at chance.
+The order matters: with contexts from the start, the model copies them and ignores the picture; without the
+oracle stage, positions stay imprecise and relations at chance.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ Source = Callable[[random.Random], View]
 TOWER, PROJECTOR = "llava.model.vision_tower.", "llava.model.multi_modal_projector."
 DECODER = ("llava.model.language_model.", "llava.lm_head.", "heads.noun.", "heads.question.")
 ORACLE = ("heads.oracle.", "heads.where.")
-DENSE = "dense "  # before the names of tensors of pictures that are only looked at
+DENSE = "dense "  # prefix for tensors of pictures without questions
 EVEN = {"existence": 2.0, "attribute": 3.0, "colour": 1.0, "shape": 1.0, "relation": 5.0, "counting": 3.0}
 
 
@@ -75,7 +75,7 @@ def question_batch(
 def answer_loss(
     network: Network, images: Tensor, batch: Batch, supervision: float
 ) -> tuple[Tensor, dict[str, float]]:
-    """Return next-token loss of the packed answers, and the deep supervision on the decoder's second and
+    """Return the next-token loss of the packed answers, and the deep supervision on the decoder's second and
     third layer.
     """
     states = network.decode(images, batch["tokens"], batch["positions"], batch["mask"])
@@ -102,8 +102,8 @@ def _oracle_loss(network: Network, batch: Batch) -> tuple[Tensor, dict[str, floa
 def _whole_loss(
     seeing: float, supervision: float
 ) -> Callable[[Network, Batch], tuple[Tensor, dict[str, float]]]:
-    """Return answers and deep supervision; `seeing` weighs the patch heads, on further pictures
-    too if any.
+    """Return the loss of answers and deep supervision; `seeing` is the weight of the patch heads, also on
+    additional pictures.
     """
 
     def loss(network: Network, batch: Batch) -> tuple[Tensor, dict[str, float]]:

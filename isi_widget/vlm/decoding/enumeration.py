@@ -5,8 +5,8 @@ exactly: into the answer that ends here, and longer prefixes. So the probabiliti
 the remaining probability always sum to 1. The most probable prefixes are evaluated first, many in one forward
 pass over the shared prompt; common parts of answers are computed and stored once (`cache.PrefixCache`).
 
-Good for short answers: a distribution over long free texts has too many answers to list, and the record says
-how much was not seen. Not for sampling nor for one answer (see `loop.py`).
+Suitable for short answers: long free texts are too many to list, and the record gives the remaining
+probability. Not for sampling, nor for a single answer (see `loop`).
 """
 
 from __future__ import annotations
@@ -36,21 +36,21 @@ from isi_widget.vlm.decoding.loop import (
 ROWS_AT_LEAST = 4
 #: A forward pass costs about as much as this number of additional tokens in a pass.
 PASS_TOKENS = 48
-#: Share of the mass that may be left unseen in which answers of tiny probability are not listed one by one.
+#: Share of the allowed rest for answers of tiny probability, which are not listed.
 UNLISTED = 0.01
 
-_MOST = BUDGET.maximum or 1  # answers that can be listed
+_MOST = BUDGET.maximum or 1  # most answers in a list
 _FRONTIER = np.dtype([("mass", "f8"), ("parent", "i8"), ("token", "i8"), ("logprob", "f8"), ("q", "f8")])
 
 
 def check_enumeration(mass: float, budget: int) -> None:
-    """Refuse a mass or a budget that has no meaning."""
+    """Refuse an invalid mass or budget."""
     MASS.check("mass", mass)
     BUDGET.check("budget", budget)
 
 
 def unlisted(mass: float) -> float:
-    """Return the probability of tiny answers that may stay unlisted, in the rest."""
+    """Return the probability of tiny answers that may stay in the rest."""
     return UNLISTED * (1.0 - mass)
 
 
@@ -79,7 +79,7 @@ class Search:
 
 
 class _Tree:
-    """The prefixes that were looked at; number 0 is the empty one."""
+    """The evaluated prefixes; number 0 is the empty one."""
 
     def __init__(self) -> None:
         self.parent, self.token, self.depth = [-1], [-1], [0]
@@ -132,12 +132,12 @@ def search(
     on_batch: Callable[[int, float], None] | None = None,
     cancel: Cancel | None = None,
 ) -> Search:
-    """Look at prefixes, most probable first, until answers of a total probability `mass` are found.
+    """Search prefixes, most probable first, until answers of a total probability `mass` are found.
 
     Parameters
     ----------
-    budget : prefixes to look at, at most. mass, temperature, ... : see `VLM.enumerate_answers`.
-    rows_at_once : prefixes in one forward pass, at most; halved where memory runs out.
+    budget : largest number of evaluated prefixes. mass, temperature, ... : see `VLM.enumerate_answers`.
+    rows_at_once : largest number of prefixes in one forward pass; halved if memory runs out.
     on_found : function called with each answer, in the order of discovery.
     on_batch : function called with the number of prefixes and the mass found, after each forward pass.
     """
@@ -167,7 +167,7 @@ def search(
             if of_end > 0:
                 note(node, tree.mass[node] * of_end, raw, math.log(of_end))
         q[:, ends.to(q.device)] = 0.0
-        # No more of them than the budget can ever be looked at
+        # At most `budget` of them can be evaluated
         best = q.topk(min(max(budget - result.prefixes, 1), q.shape[1]), dim=-1)
         chosen = logits.gather(1, best.indices.to(logits.device)) - total[:, None]
         children = np.empty(best.values.shape, _FRONTIER)
@@ -176,7 +176,7 @@ def search(
         children["logprob"] = chosen.double().cpu().numpy()
         children["parent"] = np.array(nodes)[:, None]
         children["mass"] = children["q"] * np.array([tree.mass[node] for node in nodes])[:, None]
-        # The least probable, which together weigh next to nothing, are never looked at
+        # The least probable, whose total is negligible, are never evaluated
         behind = children["mass"][:, ::-1].cumsum(axis=1)[:, ::-1]
         return children[(behind > unlisted(mass) / _MOST) & (children["mass"] > 0)]
 
@@ -217,7 +217,9 @@ def search(
 
 
 def listed(found: list[Found], mass: float) -> list[Found]:
-    """Return the answers to list, by falling probability: all but the least probable, within `unlisted`."""
+    """Return the answers to list, by decreasing probability: all but the least probable, within
+    `unlisted`.
+    """
     ranked = sorted(found, key=lambda item: -item.probability)
     behind = 0.0
     while ranked and behind + ranked[-1].probability <= unlisted(mass):
@@ -226,11 +228,12 @@ def listed(found: list[Found], mass: float) -> list[Found]:
 
 
 def _needed(masses: npt.NDArray[np.float64], missing: float) -> int:
-    """How many of the open prefixes, most probable first, to look at next, where `missing` is still to find.
+    """Return how many of the open prefixes, most probable first, to evaluate next; `missing` is the mass
+    still to find.
 
-    All but the least probable that may stay unseen together: each of them has to be looked at sooner or
-    later, since looking at one only splits it into smaller ones. Does not depend on the budget, so that a
-    larger one never finds less.
+    These are all prefixes except the least probable ones that may stay in the rest: each must be evaluated
+    sooner or later, since evaluating one only splits it into smaller ones. The number does not depend on the
+    budget, so that a larger budget never finds less.
     """
     needed = int(np.searchsorted(masses.cumsum(), missing)) + 1
     return min(len(masses), max(needed, ROWS_AT_LEAST))
@@ -267,8 +270,8 @@ def _passes(nodes: list[int], tree: _Tree, shares: bool) -> list[list[int]]:
 def _read(prefill: Prefill, tree: _Tree, keys: PrefixCache, nodes: list[int]) -> torch.Tensor:
     """Raw logits [nodes, vocabulary] after each prefix, in one pass.
 
-    What all have in the cache is not read again. Shorter rows are filled up at their right end, which no
-    token before it sees.
+    The shared part of the cache is not read again. Shorter rows are padded on the right, which earlier tokens
+    do not attend to.
     """
     paths = [tree.path(node) for node in nodes]
     depths = [len(path) for path in paths]
