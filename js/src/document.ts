@@ -2,7 +2,7 @@
 // The kernel has the same functions in Python, so that undo from a cell and undo from the page mean the same.
 import type { Choice, Document, Drawing, Kept, Operation, Step } from "./protocol";
 
-/** More than anybody takes back. */
+/** Largest number of steps that are kept. */
 export const PAST_LIMIT = 10_000;
 /** Steps that travel whole, and entries of their lists and characters of their texts. */
 const SHORT = 32;

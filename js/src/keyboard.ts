@@ -181,7 +181,7 @@ const isButton = (event: KeyboardEvent): boolean => isAt(event, "button, input, 
 /** Words of the page that are selected, to be copied as anywhere: what was selected last is meant, see `letGoOfWords`. */
 const wordsSelected = (): boolean => (document.getSelection()?.toString().trim() ?? "") !== "";
 
-/** Words are no longer selected once something on the picture is. */
+/** Clears the selection of words once something on the picture is selected. */
 export function letGoOfWords(): void {
   if (wordsSelected()) document.getSelection()?.removeAllRanges();
 }

@@ -392,7 +392,7 @@ describe("one of them", () => {
     await page.key("x", { ctrlKey: true });
     await page.click("delete");
     expect(operations()).toHaveLength(2);
-    expect(page.text("error-message")).toBe("What is chosen is locked.");
+    expect(page.text("error-message")).toBe("The selection is locked.");
     await page.click("layer-0-delete");
     expect(operations()).toHaveLength(1);
   });

@@ -198,7 +198,7 @@ describe("random presets", () => {
     vi.advanceTimersByTime(10_000);
     vi.useRealTimers();
     await settle();
-    expect(page.text("error-message")).toContain("Another random context was not drawn");
+    expect(page.text("error-message")).toContain("The kernel did not draw another random context");
   });
 
   it("a new one that came is no silence", async () => {

@@ -30,7 +30,7 @@ describe("the list of models", () => {
     expect(page.model.last("models")).toBeUndefined();
     await page.click("model");
     expect(page.model.last("models")).toMatchObject({ kind: "models" });
-    expect(page.text("model-list")).toContain("Asking the kernel");
+    expect(page.text("model-list")).toContain("Waiting for the list");
     expect(page.find("model").getAttribute("aria-expanded")).toBe("true");
     await page.click("model");
     expect(page.maybe("model-list")).toBeNull();
@@ -174,7 +174,7 @@ describe("loading", () => {
     await settle();
     expect(page.text("model")).toContain("org/small-2b nf4");
     expect(page.text("spoken")).toBe("Model: org/small-2b nf4");
-    expect(page.text("status")).toContain("embedded, not the present model");
+    expect(page.text("status")).toContain("embedded, not the current model");
     expect(page.find("status").dataset.state).toBe("other-model");
     expect(page.text("trial-1")).toContain("embedded");
     await page.click("rerun");

@@ -192,7 +192,7 @@ describe("runs", () => {
     vi.advanceTimersByTime(30_000);
     vi.useRealTimers();
     await settle();
-    expect(page.text("error-message")).toContain("not taken up");
+    expect(page.text("error-message")).toContain("did not start");
     expect(page.text("error-hint")).toContain("kernel is gone");
     expect(page.text("answer")).toBe("No star.");
     expect(page.maybe("cancel")).toBeNull();

@@ -239,7 +239,7 @@ describe("trials", () => {
     await page.click("trial-restore");
     expect(page.model.last("restore")).toMatchObject({ kind: "restore", trial: 5 });
     await page.click("trial-2");
-    expect(page.find("trial-restore").title).toContain("it is the present one");
+    expect(page.find("trial-restore").title).toContain("it is the current input");
     page.model.sent.length = 0;
     await page.click("trial-restore");
     expect(page.model.last("restore")).toBeUndefined();

@@ -104,7 +104,7 @@ def test_settings_of_every_kind_reach_the_run(bench: Notebook, probe: Probe) -> 
     expect(probe.part("default-top_k")).to_have_text("default 0")
     probe.part("run-answer").click()
     probe.finished(1)
-    got = bench.value("probe.trial.settings.changed() | {'what': None}")
+    got = bench.value("probe.trial.settings.changed() | {'measures': None}")
     assert got == {
         "measures": None,
         "top_k": 5,

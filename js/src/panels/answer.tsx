@@ -39,7 +39,7 @@ export function Answer({ answer, truth, view, partly, growing }: AnswerProps) {
       test="answer-panel"
       aside={<Wait measure="answer" />}
       busy={coming}
-      teach={!answer && !coming && "What the model says when asked once, set against the truth, with its probabilities of yes and no."}
+      teach={!answer && !coming && "The model's answer, compared with the truth, and its probabilities of yes and no."}
     >
       {coming ? (
         <p class="isi-answer">
@@ -64,7 +64,7 @@ export function Answer({ answer, truth, view, partly, growing }: AnswerProps) {
             <span data-testid="answer-truth">{!truth ? "No truth is known for this input" : answer.judged.includes("original") ? `Truth of the original picture: ${truth}` : `Truth: ${truth}`}</span>
             {known && (
               <Tip test="answer-probability" term={`p ${probability(chance)}`}>
-                Probability of the whole answer, {tokens}. It falls with length: it says how expected these words are, not how true.
+                Probability of the whole answer, {tokens}. It falls with length. It measures how expected these words are, not how true.
               </Tip>
             )}
             {answer.finished === false && <span data-testid="answer-cut">cut off after {tokens}</span>}

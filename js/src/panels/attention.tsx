@@ -44,7 +44,7 @@ export const Attention = live(function Attention({ attention, averages, answer }
           )}
         </>
       }
-      teach={!attention && (store.modelInfo.value.unavailable.attention || "How much of the answer's attention goes to image, context and question. Attention is not importance, but a good first hint.")}
+      teach={!attention && (store.modelInfo.value.unavailable.attention || "Share of the answer's attention on image, context and question. Attention is not importance, but a useful first hint.")}
     >
       {attention && (
         <>
@@ -64,7 +64,7 @@ export const Attention = live(function Attention({ attention, averages, answer }
                 segment={segment}
                 value={share}
                 usual={usual === undefined ? undefined : { value: usual, note: averages?.note ?? "" }}
-                tip={`${each}${over}${relative ? ", among the three inputs" : ""}. Where attention goes is not what decides the answer: cover it and see.`}
+                tip={`${each}${over}${relative ? ", among the three inputs" : ""}. Attention does not prove influence: cover the object and run again.`}
               >
                 {tokens}
               </Row>
@@ -75,7 +75,7 @@ export const Attention = live(function Attention({ attention, averages, answer }
           {attention.modality_dominance_index !== null && (
             <p class="isi-under isi-muted">
               <Tip test="mdi" term={`Modality dominance ${decimals(attention.modality_dominance_index)}`}>
-                Attention per text token over attention per image token. Above 1, a text token draws more than an image token; of those there are many more.
+                Attention per text token divided by attention per image token. Above 1, one text token draws more attention than one image token; there are many more image tokens.
               </Tip>
             </p>
           )}
@@ -122,7 +122,7 @@ const ByHead = live(function ByHead({ shares }: { shares: number[][] }) {
       <Heads shares={shares} label={`Share of the image by layer and head. Most in ${say(most)}`} over={over.value} onPoint={(place) => (over.value = place)} />
       <figcaption class="isi-muted">
         <Tip test="heads-tip" term="image by head">
-          The absolute share of the image in each head, mean over answer tokens: across the layers, down the heads. The darker, the more. Point at a head, or go there with the arrow keys, for its number.
+          Share of the image in the attention of each head, mean over answer tokens. Columns are layers, rows are heads; darker is more. Point at a head, or use the arrow keys, to read its number.
         </Tip>
         <span class="isi-scale">
           0 <i class="isi-ramp isi-shades" /> 1

@@ -22,9 +22,9 @@ export const TrialButtons = live(function TrialButtons({ trial: { id, key } }: {
     <>
       <Button
         test="trial-restore"
-        label={`Make the input of trial ${id} the present one; undo goes back`}
+        label={`Restore the input of trial ${id}; undo reverts it`}
         text="Restore input"
-        why={there && "it is the present one"}
+        why={there && "it is the current input"}
         onClick={() => {
           screen.flush();
           restore(store, id);

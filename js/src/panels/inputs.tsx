@@ -14,8 +14,8 @@ import { useFlush } from "./flush";
 import { Count } from "./counts";
 
 const IMAGE_PRESETS: Record<string, string> = {
-  natural: "The image as it is in the data set",
-  annotated: "The same image with labels drawn in, by the data set",
+  natural: "The original image of the data set",
+  annotated: "The same image with the data set's labels drawn on it",
   random: "The image of another observation: the truth no longer holds",
 };
 const CONTEXT_PRESETS: Record<string, string> = {

@@ -11,7 +11,7 @@ import { Button, Popover } from "./parts";
 
 /** The precisions: name for `load_vlm`, and label. */
 const PRECISIONS: [string | null, string, string][] = [
-  [null, "full", "The weights as they are: 16 bit, on a CPU 32"],
+  [null, "full", "The original weights: 16 bit, 32 bit on a CPU"],
   ["int8", "8 bit", "int8: half the memory, hardly any loss"],
   ["nf4", "4 bit", "nf4: a quarter of the memory, at some loss"],
 ];
@@ -62,7 +62,7 @@ const Models = live(function Models() {
     screen.popover.value = null;
     if (name !== present.name || quantization !== present.quantization) loadModel(store, name, quantization);
   };
-  // What is not offered in the chosen precision is taken as it is.
+  // A model that has no such precision is loaded in its own.
   const fitting = ({ memory }: ModelEntry): string | null => (memory[precision.value ?? ""] ? precision.value : null);
   return (
     <Popover test="model-list" label="Models" classes="isi-picking isi-models">
@@ -77,7 +77,7 @@ const Models = live(function Models() {
         test="model"
         label="Search models"
         placeholder="Search name, family, size or licence"
-        none={offer ? "No listed model has all of these words. Any other one can be named below." : "Asking the kernel what there is."}
+        none={offer ? "No listed model has all of these words. Type any other name below." : "Waiting for the list from the kernel."}
         rows={(offer?.models ?? []).map((entry) => {
           const { name, family, parameters, licence, memory } = entry;
           const quantization = fitting(entry);
@@ -119,7 +119,7 @@ const Models = live(function Models() {
   );
 });
 
-/** Why a model cannot be taken, and which precision would do. */
+/** Why a model does not fit, and which precision would. */
 function reason({ memory }: ModelEntry, needed: number, room: number): string {
   const smaller = PRECISIONS.find(([name]) => (memory[name ?? "none"] ?? room + 1) <= room);
   return `needs ${size(needed)}: does not fit${smaller ? `, in ${smaller[1]} it would` : ""}`;

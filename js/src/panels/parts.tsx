@@ -16,7 +16,7 @@ interface ButtonProps {
   /** shown as text beside the icon; without it the label is the tip */
   text?: ComponentChildren;
   pressed?: boolean;
-  /** why it cannot be used now; absent: it can */
+  /** why it is disabled; absent: it is not */
   why?: string | false | null | undefined;
   kind?: "plain" | "primary" | "bare";
   expanded?: boolean;
@@ -24,7 +24,7 @@ interface ButtonProps {
 }
 
 export function Button({ test, label, icon, text, pressed, why, kind = "plain", expanded, onClick }: ButtonProps) {
-  // aria-disabled instead of disabled: it can still be focused and hovered, and so can say why.
+  // aria-disabled instead of disabled: it can still be focused and hovered, and shows why.
   return (
     <button
       type="button"

@@ -67,21 +67,21 @@ const StatusLine = live(function StatusLine({ trial, stale }: { trial: Trial | n
       "",
     );
   }
-  if (!trial) return line("empty", "Results will stand here.");
+  if (!trial) return line("empty", "Results appear here.");
   const { view } = trial;
   const rerun = (): void => {
     screen.flush();
     const ran = new Set([...Object.entries(view).flatMap(([name, found]) => (found ? name : [])), ...view.measures.map(({ name }) => name)]);
     store.run(store.measures.value.map(({ name }) => name).filter((name) => ran.has(name) && !store.unavailable(name)));
   };
-  const again = screen.editor.value && <Button test="rerun" label="Run the same measures on input and model as they are now" text={stale && trial.id !== store.trials.value.at(-1)?.id ? "Run the present one" : "Run again"} onClick={rerun} />;
+  const again = screen.editor.value && <Button test="rerun" label="Run the same measures on the current input and model" text={stale && trial.id !== store.trials.value.at(-1)?.id ? "Run current input" : "Run again"} onClick={rerun} />;
   if (stale) {
     return line(
       "stale",
       <>
         <Icon name="warning" />
         <span class="isi-cut" data-testid="stale">
-          {trial.id === store.trials.value.at(-1)?.id ? `Input changed since trial ${trial.id}` : `Trial ${trial.id}, of another input than the present one`}
+          {trial.id === store.trials.value.at(-1)?.id ? `Input changed since trial ${trial.id}` : `Trial ${trial.id} belongs to a different input`}
         </span>
         {again}
       </>,
@@ -95,7 +95,7 @@ const StatusLine = live(function StatusLine({ trial, stale }: { trial: Trial | n
     <>
       <span class="isi-cut">
         {[`Trial ${trial.id}`, typeof seconds === "number" && `${decimals(seconds)} s`, view.model].filter(Boolean).join(" · ")}
-        {other && ", not the present model"}
+        {other && ", not the current model"}
       </span>
       {other && again}
     </>,

@@ -29,7 +29,7 @@ export const Trials = live(function Trials() {
       <div class="isi-trials" data-testid="trials">
         <span class="isi-label">Trials</span>
         {trials.length === 0 ? (
-          <p class="isi-teach isi-grow">Every run is kept here, to come back to and compare.</p>
+          <p class="isi-teach isi-grow">Every run is kept here for later comparison.</p>
         ) : (
           <ol ref={strip} class="isi-grow">
             {trials.map((item) => (
@@ -95,7 +95,7 @@ const Item = live(function Item({ trial, shown }: { trial: Trial; shown: boolean
             {answer && <Mark answer={answer} />}
           </span>
           <span class="isi-cut" dir="auto">
-            {answer?.text ?? "no answer asked"}
+            {answer?.text ?? "no answer"}
           </span>
           <span class="isi-muted isi-cut">
             {facts || " "}

@@ -54,7 +54,7 @@ export function Uncertainty({ uncertainty, averages, partly }: UncertaintyProps)
         </>
       }
       busy={coming}
-      teach={!uncertainty && !coming && "Several sampled answers, grouped by meaning: one group is a model that is sure, many groups one that guesses."}
+      teach={!uncertainty && !coming && "Several sampled answers, grouped by meaning. One group: the model is sure. Many groups: it guesses."}
     >
       {coming ? (
         <Samples samples={partly} />

@@ -46,7 +46,7 @@ const command = (store: Store, question: Question, silence?: string): void => {
 // ---- models
 
 export function askModels(store: Store): void {
-  keep(store.ask({ kind: "models" }, { read: answers.readOffer, silence: "The list of models was not returned by the kernel." }), (offer) => (answersOf(store).offer.value = offer));
+  keep(store.ask({ kind: "models" }, { read: answers.readOffer, silence: "The kernel did not return the list of models." }), (offer) => (answersOf(store).offer.value = offer));
 }
 
 export function askJudges(store: Store): void {
@@ -84,7 +84,7 @@ export function setTruth(store: Store, text: string): void {
 /** Draws a random image or context other than the shown one, which comes as a step of the document. */
 export function reshuffle(store: Store, part: "image" | "context"): void {
   store.dismiss();
-  store.settled(() => command(store, { kind: "reshuffle", part }, `Another random ${part} was not drawn by the kernel.`));
+  store.settled(() => command(store, { kind: "reshuffle", part }, `The kernel did not draw another random ${part}.`));
 }
 
 /** Cuts a patch from the image of another observation. */
@@ -140,7 +140,7 @@ export function note(store: Store, trial: number, text: string): void {
 export function exportTrials(store: Store, trials: number[], format: Format, then: (file: answers.ExportedFile) => void): void {
   store.dismiss();
   store.spoken.value = "The file is being made";
-  keep(store.ask({ kind: "export", trials, format }, { read: answers.readFile, silence: "The file was not returned by the kernel.", seconds: MAKING }), then);
+  keep(store.ask({ kind: "export", trials, format }, { read: answers.readFile, silence: "The kernel did not return the file.", seconds: MAKING }), then);
 }
 
 /** What one token of a trial's answer attended to; null where that is taken back or cannot be. */

@@ -1,4 +1,4 @@
-// What belongs to one view only and is never synced: tool, style, selection, zoom, gestures under way, pop-overs.
+// State of one view, never synced: tool, style, selection, zoom, gestures in progress, pop-overs.
 import { computed, effect, signal, type ReadonlySignal, type Signal } from "@preact/signals-core";
 import { isDrawing, replaced, same } from "../document";
 import type { Editor } from "../editor";
@@ -205,7 +205,7 @@ export class Screen {
   /** Deletes what is chosen and not locked. */
   removeChosen(): void {
     const free = this.chosen.value.filter((i) => (this.store.document.value.operations[i] as Drawing | undefined)?.locked !== true);
-    if (free.length === 0 && this.chosen.value.length > 0) this.store.fail("What is chosen is locked.", "Unlock it in the list of layers to delete it.");
+    if (free.length === 0 && this.chosen.value.length > 0) this.store.fail("The selection is locked.", "Unlock it in the list of layers first.");
     this.remove(...free);
   }
 

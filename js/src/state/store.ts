@@ -175,12 +175,12 @@ export class Store extends Edits {
     this.asked.value = { id, measures };
     this.settled(() => {
       if (this.asked.value?.id !== id) return;
-      this.ask({ kind: "run", measures, settings: this.settings.value }, { id, silence: "The run was not taken up by the kernel.", then: over }).then(over, over);
+      this.ask({ kind: "run", measures, settings: this.settings.value }, { id, silence: "The kernel did not start the run.", then: over }).then(over, over);
     });
     return id;
   }
 
-  /** Stops what runs and what waits: who says stop means all of it. */
+  /** Stops the present run and all that wait. */
   cancel(): void {
     this.asked.value = null;
     const busy = this.status.value.state !== "idle";
@@ -238,7 +238,7 @@ export class Store extends Edits {
   }
 }
 
-/** What is going on, in words. */
+/** The present activity, in words. */
 export const doing = ({ measures, stage, note }: Status): string => note || (measures[0] === "load" ? "Loading the model" : `Running${stage && `: ${stage}`}`);
 
 /** A seed for a random preset or for noise: an integer that every side can hold. */

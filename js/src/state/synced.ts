@@ -29,7 +29,7 @@ export class Synced {
       (message, then) =>
         batch(() => {
           then();
-          this.fail(message, `The kernel is gone or busy with another cell. What was last computed stays visible. ${GO_ON}`);
+          this.fail(message, `The kernel is gone or is running another cell. The last results stay visible. ${GO_ON}`);
         }),
     );
     lifetime.addEventListener("abort", () => this.requests.end(new NoAnswer("cancelled", "the page is closed")));
