@@ -1,7 +1,8 @@
 """What a forward pass is given beside the token ids: the vision tower's output, cached by content.
 
-An unchanged picture is not encoded again when only question, context or sampling change. Not for the language
-model's cache.
+An unchanged picture is not encoded again when only question, context or sampling change. It is encoded again
+whenever anything on the vision side may have changed: weights, however they were set, hooks, adapters,
+settings (`pretrained.state`). Not for the language model's cache.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any
 import torch
 
 from isi_widget.errors import InputError
+from isi_widget.pretrained import state
 from isi_widget.pretrained.placement import input_device
 from isi_widget.vlm.families import Family
 from isi_widget.vlm.families.base import embeddings
@@ -30,6 +32,7 @@ class ImageFeatures:
     def __init__(self, model: Any, family: Family) -> None:
         self._model, self._family = model, family
         self._kept: OrderedDict[tuple[object, ...], Any] = OrderedDict()
+        self._made_by: tuple[object, ...] | None = None
         # Families whose forward takes no features are given the pixels.
         takes_them = "mm_encoder_outputs" in inspect.signature(model.forward).parameters
         self._takes_features = family.shares_features and takes_them
@@ -50,20 +53,37 @@ class ImageFeatures:
         if not self._takes_features:
             return {**images, **tokens}
         # A model may be moved: model.to("cuda"), model.to(torch.bfloat16).
+        made_by = self._state()
+        if made_by != self._made_by:
+            self._kept.clear()
+            self._made_by = made_by
         key = (content_key(prompt.images), input_device(self._model), self._model.dtype)
-        if key not in self._kept:
-            self._kept[key] = self._family.encode_image(self._model, images)
-            while len(self._kept) > KEPT:
-                self._kept.popitem(last=False)
-        self._kept.move_to_end(key)
-        found = embeddings(self._kept[key])
+        encoded = self._kept.get(key)
+        if encoded is None:
+            encoded = self._family.encode_image(self._model, images)
+            if made_by is not None:
+                self._kept[key] = encoded
+                while len(self._kept) > KEPT:
+                    self._kept.popitem(last=False)
+        else:
+            self._kept.move_to_end(key)
+        found = embeddings(encoded)
         if found != prompt.image_tokens:
             raise InputError(
                 f"The processor writes {prompt.image_tokens} image tokens but the vision tower gives "
                 f"{found} embeddings: the two do not belong together (patch_size, "
                 "vision_feature_select_strategy)."
             )
-        return {**self._family.with_features(self._kept[key], images), **tokens}
+        return {**self._family.with_features(encoded, images), **tokens}
+
+    def _state(self) -> tuple[object, ...] | None:
+        """What the vision side computes with; None where that cannot be known, so that nothing is kept."""
+        language = {id(module) for module in self._family.decoder(self._model).modules()}
+        head = self._model.get_output_embeddings()
+        sides = [m for m in self._model.modules() if id(m) not in language and m is not head]
+        text = getattr(self._model.config, self._family.text_config, None)
+        configs = {id(found): found for m in sides if (found := vars(m).get("config")) is not None}
+        return state.token(sides, [config for config in configs.values() if config is not text])
 
     def _placed(self, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         """On the model's device; floating point in its type."""

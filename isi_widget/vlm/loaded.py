@@ -227,7 +227,7 @@ class LoadedModel:
             return str(error)
         return ""
 
-    @cached_property
+    @property
     def eos_ids(self) -> frozenset[int]:
         """The tokens that end an answer: the generation config's, else the tokenizer's."""
         ids = getattr(self.model.generation_config, "eos_token_id", None)
