@@ -30,7 +30,7 @@ _WIDTH = 1021
 
 
 def token(modules: Iterable[torch.nn.Module], configs: Iterable[Any] = ()) -> tuple[object, ...] | None:
-    """The state of modules (not of their children), or None where it cannot be known.
+    """Return the state of modules (not of their children), or None where it cannot be known.
 
     Parameters
     ----------
@@ -105,7 +105,7 @@ def _tensors(module: torch.nn.Module) -> Iterator[torch.Tensor]:
 
 
 def _plain(attributes: Mapping[str, Any]) -> list[tuple[str, object]]:
-    """The attributes that are plain values, or hold some; a list for its speed."""
+    """Return the attributes that are plain values, or hold some; a list for its speed."""
     own = [
         (name, value if type(value) in _PLAIN else _shown(value))
         for name, value in attributes.items()
@@ -130,7 +130,7 @@ def _is_plain(value: Any) -> bool:
 
 @torch.no_grad()
 def checksums(tensors: Iterable[torch.Tensor]) -> list[float] | None:
-    """A number for each tensor, which changes with its values. None where one cannot be read (meta device).
+    """Return a number for each tensor that changes with its values; None where one is on the meta device.
 
     Of float32 on the CPU, where time counts, the product with fixed random weights: what it does not see (a
     change of one value by less than 1e-4 of the spread of all) is rounding to the model. Of all others exact
@@ -163,7 +163,7 @@ def _product(values: torch.Tensor) -> float:
 
 @lru_cache(maxsize=1)
 def _random(count: int) -> torch.Tensor:
-    """Fixed random numbers of either sign, none near zero."""
+    """Return fixed random numbers of either sign, none near zero."""
     generator = torch.Generator().manual_seed(0)
     with torch.inference_mode(False):
         drawn = 2 * torch.rand(count, generator=generator) - 1

@@ -77,7 +77,7 @@ class ImageFeatures:
         return {**self._family.with_features(encoded, images), **tokens}
 
     def _state(self) -> tuple[object, ...] | None:
-        """What the vision side computes with; None where that cannot be known, so that nothing is kept."""
+        """Return what the vision side computes with; None where it cannot be known: nothing is kept."""
         language = {id(module) for module in self._family.decoder(self._model).modules()}
         head = self._model.get_output_embeddings()
         sides = [m for m in self._model.modules() if id(m) not in language and m is not head]

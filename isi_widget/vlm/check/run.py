@@ -20,7 +20,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from isi_widget.errors import Cancelled, InputError
+from isi_widget.vlm.check import interventions
 from isi_widget.vlm.check.report import FAILED, NOT_AVAILABLE, PASSED, CheckReport, CheckRow
+from isi_widget.vlm.inside.door import without_interventions
 from isi_widget.vlm.loaded import LoadedModel
 from isi_widget.vlm.plain import TOLERANCES, Plain, precision
 from isi_widget.vlm.prompts.samples import SmallStimulus, drawing
@@ -69,6 +71,7 @@ def check_vlm(
             f"check_vlm compares a loaded model with plain transformers; got {type(vlm).__name__}. Load one "
             "with load_vlm()."
         )
+    vlm = without_interventions(vlm)
     first, other = drawing(0), drawing(1)
     checks = _Checks(vlm, first if stimulus is None else stimulus, other, max_new_tokens, seed)
     with vlm.lock:
@@ -118,6 +121,10 @@ class _Checks:
             "left-padded batch": self.left_padding,
             "image map": self.image_map,
             "yes / no": self.yes_no,
+            "intervention that changes nothing": self.no_intervention,
+            "scaled head": self.scaled_head,
+            "attention knock-out": self.knockout,
+            "answer under interventions": self.intervened_answer,
         }
 
     @cached_property
@@ -296,6 +303,29 @@ class _Checks:
         outside |= (placed[:, 3] > size[1] + 1e-6) | (placed[:, 2:] < placed[:, :2]).any(dim=1)
         note = f"{len(placed)} of {len(boxes)} image tokens have a box"
         return self._within(float(outside.sum()), 0.0, note)
+
+    def no_intervention(self) -> CheckRow:
+        """Interventions that change nothing leave the logits as they are."""
+        self._needs("interventions")
+        return self._within(interventions.nothing(self.vlm, self.shown), 0.0)
+
+    def scaled_head(self) -> CheckRow:
+        """Compare a scaled head with a hook on `o_proj`."""
+        self._needs("interventions")
+        exact = 0.0 if self.precision == "float32" else self.tolerance
+        return self._within(interventions.head(self.vlm, self.shown), exact)
+
+    def knockout(self) -> CheckRow:
+        """Compare a knock-out with weights zeroed and renormalised by hand in eager attention."""
+        self._needs("interventions")
+        self._needs("segments")
+        return self._within(interventions.knockout(self.vlm, self.shown), self.tolerance)
+
+    def intervened_answer(self) -> CheckRow:
+        """Compare an answer under interventions with forcing it step by step under a hook."""
+        self._needs("interventions")
+        difference, tokens = interventions.answer(self.vlm, self.shown, self.tokens)
+        return self._within(difference, self.tolerance, f"{tokens} tokens")
 
     def yes_no(self) -> CheckRow:
         """Check that the three probabilities sum to 1."""

@@ -142,6 +142,15 @@ def intervened(vlm: V, interventions: Sequence[Any]) -> V:
     return view
 
 
+def without_interventions(vlm: V) -> V:
+    """Return the plain model behind a view of it."""
+    if not vlm.interventions:
+        return vlm
+    view = copy.copy(vlm)
+    view.inside, view.identity = Inside(), identity_of(vlm.identity, ())
+    return view
+
+
 def identity_of(identity: str, interventions: Sequence[Intervention]) -> str:
     """Return the identity of a model seen with interventions: equal for equal ones in equal order."""
     plain = identity.partition(_MARK)[0]
