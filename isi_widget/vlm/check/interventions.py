@@ -78,7 +78,7 @@ def _scaling(found: Sites, layer: int, number: int) -> Callable[[torch.nn.Module
 def _by_hand(
     vlm: VLM, read: Callable[[], torch.Tensor], queries: Sequence[int], keys: Sequence[int]
 ) -> torch.Tensor:
-    """Return what `read` does with plain eager attention whose weights in a cell are zeroed and renormalised."""
+    """Return what `read` does under eager attention whose weights in a cell are zeroed and renormalised."""
     found = sites(vlm.model, vlm.family)
     attentions = [found.attention(layer) for layer in range(len(found.layers))]
     with _eager(vlm, attentions, queries, keys):
