@@ -13,12 +13,14 @@ import tiny_models
 import torch
 from tiny_models import VLM, Shown
 
+import isi_widget as isi
 from isi_widget.errors import InputError
 from isi_widget.vlm import check_vlm, load_vlm
 from isi_widget.vlm.check.report import FAILED, NOT_AVAILABLE, PASSED, CheckReport, CheckRow
 from isi_widget.vlm.decoding import loop as decoding
 from isi_widget.vlm.families import base
 from isi_widget.vlm.inside.attention import AttentionRecorder
+from isi_widget.vlm.inside.editing import LayerEdits
 from isi_widget.vlm.plain import TOLERANCES
 
 ALL = {**tiny_models.BUILDERS, **tiny_models.UNLISTED}
@@ -48,8 +50,12 @@ def test_every_family_passes(name):
     assert report.ok, str(report)
     assert report.precision == "float32"
     without = {row.name for row in report.rows if row.status == NOT_AVAILABLE}
-    named = {"image_map": "image map", "segments": "segments", "attention": "attention shares"}
-    assert without == {named[measure] for measure in vlm.unavailable}
+    named = {
+        "image_map": {"image map"},
+        "segments": {"segments", "attention knock-out"},
+        "attention": {"attention shares"},
+    }
+    assert without == {row for measure in vlm.unavailable for row in named[measure]}
     # Tiny models must be closer than what is granted to large ones.
     for row in report.rows:
         assert row.difference is None or row.difference < 1e-5, row
@@ -145,6 +151,26 @@ def test_wrong_attention_is_found(monkeypatch):
 
     monkeypatch.setattr(AttentionRecorder, "record", scaled)
     assert failed(check_vlm(tiny_models.vlm("qwen2_vl"), max_new_tokens=3)) == {"attention shares"}
+
+
+@pytest.mark.parametrize(
+    ("part", "rows"),
+    [
+        ("outputs", {"scaled head", "attention knock-out", "answer under interventions"}),
+        ("weights", {"attention knock-out"}),
+    ],
+)
+def test_wrong_interventions_are_found(monkeypatch, part, rows):
+    wrong = {
+        "outputs": lambda self, output: output * 1.01,
+        "weights": lambda self, logits, queries, keys: logits.softmax(dim=-1),
+    }
+    monkeypatch.setattr(LayerEdits, part, wrong[part])
+    assert failed(check_vlm(tiny_models.vlm(), max_new_tokens=3)) == rows
+
+
+def test_a_view_with_interventions_is_checked_as_the_plain_model():
+    assert check_vlm(tiny_models.vlm().intervene(isi.HeadScale(0, 0, 0)), max_new_tokens=3).ok
 
 
 def test_wrong_tokens_are_found(monkeypatch):

@@ -14,6 +14,8 @@ import torch
 from transformers.integrations.sdpa_attention import repeat_kv
 
 from isi_widget.interventions import AttentionScale, HeadScale, Knockout
+from isi_widget.vlm.decoding.cache import fork
+from isi_widget.vlm.decoding.loop import next_logits
 from isi_widget.vlm.inside.attention import implementation
 from isi_widget.vlm.inside.hooks import hooked
 from isi_widget.vlm.inside.sites import Sites, sites
@@ -55,9 +57,20 @@ def answer(vlm: VLM, shown: StimulusLike, tokens: int) -> tuple[float, int]:
     found = sites(vlm.model, vlm.family)
     layer = len(found.layers) - 1
     given = vlm.intervene(HeadScale(layer, 0, _FACTOR)).answer(shown, tokens, min_new_tokens=1)
-    with hooked((found.o_proj(layer), "input", _scaling(found, layer, 0))):
-        expected, _ = vlm.teacher_force(shown, given.token_ids)
-    return _largest(torch.tensor(given.logprobs) - torch.tensor(expected)), len(given.token_ids)
+    with vlm.lock, hooked((found.o_proj(layer), "input", _scaling(found, layer, 0))):
+        expected = _forced(vlm, shown, given.token_ids)
+    return _largest(torch.tensor(given.logprobs) - expected), len(given.token_ids)
+
+
+@torch.no_grad()
+def _forced(vlm: VLM, shown: StimulusLike, token_ids: Sequence[int]) -> torch.Tensor:
+    """Return the log-probabilities of given answer tokens, one forward pass each."""
+    prefill = vlm.prefill(shown, attention=False)
+    logits, cache, found = prefill.logits, fork(prefill.cache), []
+    for token in token_ids:
+        found.append(float(logits.log_softmax(-1)[token]))
+        logits = next_logits(prefill, torch.tensor([[token]], device=logits.device), cache)[0]
+    return torch.tensor(found)
 
 
 def _logits(vlm: VLM, shown: StimulusLike) -> torch.Tensor:
