@@ -223,7 +223,8 @@ def _row(trial: Any) -> dict[str, Any]:
     """The trial's row of a frame, but times, versions and sentences."""
     (row,) = json.loads(trial.to_frame().to_json(orient="records", double_precision=15))
     left_out = ("created", "seconds", "version_", "notes", "caveats", "entailment_doubts", "model_device")
-    return {name: value for name, value in row.items() if not name.startswith(left_out)}
+    newer = ("key", "interventions")  # columns that the recorded code did not have
+    return {name: value for name, value in row.items() if name not in newer and not name.startswith(left_out)}
 
 
 def short(value: Any) -> Any:
