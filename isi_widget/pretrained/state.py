@@ -146,7 +146,7 @@ def checksums(tensors: Iterable[torch.Tensor]) -> list[float] | None:
             products.append(_product(tensor.detach().reshape(-1)))
         else:
             sums.append(_checksum(tensor.detach()))
-        shapes.append(hash((tuple(tensor.shape), str(tensor.dtype), str(tensor.device))))
+        shapes.append(hash((tensor.shape, tensor.dtype, tensor.device)))
     if len({one.device for one in sums}) > 1:
         sums = [one.cpu() for one in sums]
     return [*products, *(torch.stack(sums).tolist() if sums else []), *shapes]
