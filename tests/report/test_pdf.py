@@ -259,7 +259,7 @@ def test_answers_stand_in_their_clusters(trial):
 def test_a_trial_without_likelihoods_says_so(silent):
     text = body_of(report(silent))
     assert text.count("notavailable") == 3 and not re.search(r"\bnan\b", text_of(report(silent)).lower())
-    assert "Themodeldoesnottelltheprobabilitiesofitstokens." in text
+    assert "Themodeldoesnotreporttheprobabilitiesofitstokens." in text
     assert "Notavailable:attention.Aservershowsonlytext." in text
 
 

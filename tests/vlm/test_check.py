@@ -18,7 +18,7 @@ from isi_widget.errors import InputError
 from isi_widget.vlm import check_vlm, load_vlm
 from isi_widget.vlm.check.report import FAILED, NOT_AVAILABLE, PASSED, CheckReport, CheckRow
 from isi_widget.vlm.decoding import loop as decoding
-from isi_widget.vlm.families import base
+from isi_widget.vlm.families import registry
 from isi_widget.vlm.inside.attention import AttentionRecorder
 from isi_widget.vlm.inside.editing import LayerEdits
 from isi_widget.vlm.plain import TOLERANCES
@@ -100,7 +100,7 @@ def broken(name, **changes):
     family = type("Broken", (type(vlm.family),), changes)()
     family.model_type = vlm.family.model_type
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(base._FAMILIES, family.model_type, family)
+        patch.setitem(registry._FAMILIES, family.model_type, family)
         return VLM(vlm.model, vlm.processor, model_id="broken")
 
 
@@ -146,10 +146,10 @@ def test_wrong_segments_are_found(monkeypatch):
 def test_wrong_attention_is_found(monkeypatch):
     record = AttentionRecorder.record
 
-    def scaled(self, layer, query, key, mask, scaling, causal):
-        record(self, layer, query, key, mask, scaling * 0.9, causal)
+    def softened(self, layer, queries, weights):
+        record(self, layer, queries, lambda rows: (weights(rows).log() * 0.9).softmax(dim=-1))
 
-    monkeypatch.setattr(AttentionRecorder, "record", scaled)
+    monkeypatch.setattr(AttentionRecorder, "record", softened)
     assert failed(check_vlm(tiny_models.vlm("qwen2_vl"), max_new_tokens=3)) == {"attention shares"}
 
 
@@ -282,11 +282,11 @@ def test_the_code_of_the_page_runs(tmp_path, monkeypatch, capsys):
     model, processor = tiny_models.aya_vision()
     model.save_pretrained(tmp_path)
     processor.save_pretrained(tmp_path)
-    monkeypatch.setattr(base, "_FAMILIES", dict(base._FAMILIES))
+    monkeypatch.setattr(registry, "_FAMILIES", dict(registry._FAMILIES))
     names: dict[str, object] = {}
     for block in blocks:
         exec(block.replace("CohereLabs/aya-vision-8b", str(tmp_path)), names)
-    assert "aya_vision" in base.supported_families()
+    assert "aya_vision" in registry.supported_families()
     vlm, report = names["vlm"], names["report"]
     assert vlm.family.title == "Aya Vision" and report.ok
     assert "image_map" not in vlm.unavailable or report["image map"].status == NOT_AVAILABLE
