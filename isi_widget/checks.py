@@ -55,7 +55,7 @@ def integer(
     InputError
         If it is none.
     """
-    given = _plain(value)
+    given = plain(value)
     inside = is_whole(given) and (low is None or given >= low) and (high is None or given <= high)
     if inside:
         return int(given)
@@ -88,7 +88,7 @@ def number(
     InputError
         If it is none.
     """
-    given = _plain(value)
+    given = plain(value)
     if is_real(given):
         try:
             result = float(given)
@@ -171,7 +171,7 @@ def shown(value: Any) -> str:
     return plain if value is None or kind in (int, float, bool) else f"{plain} ({kind.__name__})"
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """Return the number in an array of no dimension (NumPy, torch); anything else as it is."""
     return value.item() if getattr(value, "ndim", None) == 0 and hasattr(value, "item") else value
 

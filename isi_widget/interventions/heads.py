@@ -110,7 +110,7 @@ class HeadReplace(_OneHead):
         items = list(values)
         if not 1 <= len(items) <= _WIDEST:
             raise InputError(f"{name} must have from 1 to {_WIDEST} numbers, got {len(items)}.")
-        return tuple(checks.number(getattr(item, "item", lambda item=item: item)(), name) for item in items)
+        return tuple(checks.number(item, name) for item in items)
 
     @property
     def label(self) -> str:

@@ -17,9 +17,9 @@ from isi_widget.errors import InputError
 from isi_widget.files import records
 from isi_widget.interventions import Intervention, from_dicts, keyed, summary, to_dicts
 from isi_widget.stimulus import Picture, Stimulus
-from isi_widget.text import repaired
 from isi_widget.text.correctness import Judgement, judge
 from isi_widget.trial.measures import find_measure
+from isi_widget.trial.packing import packed, unpacked
 from isi_widget.trial.settings import Settings
 from isi_widget.trial.unread import Unread
 
@@ -34,30 +34,6 @@ if TYPE_CHECKING:
     from isi_widget.uncertainty import Uncertainty
 
 SCHEMA = 2
-
-
-def _pack(value: Any) -> Any:
-    """Convert to JSON-ready values, recursively. JSON has no infinities: they become {"float": "-inf"}.
-    Tuples become lists.
-    """
-    if isinstance(value, float) and not math.isfinite(value):
-        return {"float": repr(value)}
-    if isinstance(value, Mapping):
-        return {str(key): _pack(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_pack(item) for item in value]
-    return value
-
-
-def _unpack(value: Any) -> Any:
-    """Rebuild from the record of `_pack`, up to tuples; texts are repaired."""
-    if isinstance(value, Mapping):
-        if value.keys() == {"float"} and isinstance(value["float"], str):
-            return float(value["float"])
-        return {key: _unpack(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_unpack(item) for item in value]
-    return repaired(value) if isinstance(value, str) else value
 
 
 def _check_parts(record: Mapping[str, Any]) -> None:
@@ -183,8 +159,8 @@ class Trial:
         if self.interventions:  # beside the model, of whose description they are a part
             record["model"] = {key: item for key, item in self.model.items() if key != "interventions"}
             record["interventions"] = to_dicts(self.interventions)
-        packed: dict[str, Any] = _pack({**record, "settings": self.settings.to_dict()})
-        return packed
+        made: dict[str, Any] = packed({**record, "settings": self.settings.to_dict()})
+        return made
 
     @classmethod
     @records.reader("a trial", names=False, values=False, shown=("correct",))
@@ -210,11 +186,14 @@ class Trial:
             found = {name: whole.pop(name) for name in _BESIDE if name in whole}
             whole["results"] = {name: item for name, item in found.items() if item is not None}
         checks.fields("a trial", whole, needed, {"schema", "interventions", *(item.name for item in every)})
-        data = _unpack(whole)
+        data = unpacked(whole)
         del data["schema"]
-        if changed := from_dicts(data.pop("interventions", ())):
-            data["model"] = {**data["model"], "interventions": to_dicts(changed)}
+        found = data.pop("interventions", None) if "interventions" in data else _of_model(data)
+        changed = to_dicts(from_dicts(found))
         records.check_values(cls, "a trial", data)
+        data["model"] = {key: item for key, item in data["model"].items() if key != "interventions"}
+        if changed:
+            data["model"]["interventions"] = changed
         _check_parts(data)
         readers: dict[str, Callable[[Any], Any]] = {
             "stimulus": lambda value: Stimulus.from_dict(value, pictures),
@@ -310,13 +289,23 @@ class Trial:
 _BESIDE = ("answer", "yes_no", "uncertainty", "attention")
 
 
+def _of_model(data: Mapping[str, Any]) -> Any:
+    """Return the interventions in the description of the model, where `VLM.info` has them."""
+    model = data["model"]
+    return model.get("interventions", ()) if isinstance(model, Mapping) else ()
+
+
 def _same(value: Any) -> Any:
     return value
 
 
 def _as_data(name: str, item: Any) -> Any:
     measure = find_measure(name)
-    return item.to_dict() if measure is None or isinstance(item, Unread) else measure.to_dict(item)
+    if measure is None or isinstance(
+        item, Unread
+    ):  # forgotten since it was run, or not known when it was read
+        return item.to_dict() if hasattr(item, "to_dict") else item
+    return measure.to_dict(item)
 
 
 def _as_record(name: str, data: Any) -> Any:

@@ -7,6 +7,7 @@ What is measured is decided by the measures (`isi_widget.trial.measures`); what 
 
 from __future__ import annotations
 
+import json
 import platform
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,11 +16,13 @@ from functools import cache
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
+from isi_widget import checks
 from isi_widget.errors import InputError, OutOfMemory
 from isi_widget.running.stages import Cancel, Progress
 from isi_widget.stimulus import Stimulus
 from isi_widget.trial import measures as known
 from isi_widget.trial.measures.base import NEEDS, Measure
+from isi_widget.trial.packing import packed, unpacked
 from isi_widget.trial.record import Trial
 from isi_widget.trial.settings import settings_from, takes_settings
 from isi_widget.trial.shared import OnText, Shared
@@ -115,7 +118,7 @@ def run_trial(
         `cancel` returned True.
     """
     _check_inputs(vlm, stimulus)
-    asked = _asked(vlm, measures, of_measures or {})
+    asked = _asked(vlm, measures, {} if of_measures is None else of_measures)
     own = {measure.name: measure.own_settings for measure in asked if measure.own_settings}
     chosen = settings_from(run_trial, settings, [measure.name for measure in asked], own)
     planned = _planned(asked)
@@ -170,13 +173,27 @@ def run_trial(
 
 
 def _run(measure: Measure, shared: Shared) -> Any:
-    """Run a measure; what it raises says which one it was, where it is not of this package."""
+    """Run a measure and check its record; what it raises says which one it was, where it is not of this
+    package.
+    """
     try:
-        return measure.run(shared)
+        record = measure.run(shared)
+        if record is not None and measure not in known.OWN:
+            _check_record(measure, record)
+        return record
     except Exception as error:
         if measure not in known.OWN:
             error.add_note(f"in the measure {measure.name!r}")
         raise
+
+
+def _check_record(measure: Measure, record: Any) -> None:
+    """Refuse, while the model is still there, a record that could be neither saved nor shown later."""
+    read = measure.from_dict(unpacked(json.loads(json.dumps(packed(measure.to_dict(record))))))
+    for made in (record, read):
+        measure.columns(made)
+        measure.row(made)
+        measure.describe(made)
 
 
 def _asked(
@@ -185,10 +202,16 @@ def _asked(
     own: Mapping[str, Mapping[str, Any]],
 ) -> list[Measure]:
     """Return the measures to run. A named measure that is not available raises `InputError`."""
+    if not isinstance(own, Mapping):
+        raise checks.wrong(own, "of_measures", "a dict {name of a measure: {setting: value}}")
+    asked = known.resolve(known.by_default() if measures is None else measures, own)
+    if unknown := [str(name) for name in own if name not in [measure.name for measure in asked]]:
+        raise InputError(
+            f"of_measures has settings of {', '.join(unknown)}, but this run measures "
+            f"{', '.join(measure.name for measure in asked)}."
+        )
     if measures is None:
-        every = known.resolve(known.by_default(), own)
-        return [measure for measure in every if not measure.unavailable(vlm)]
-    asked = known.resolve(measures, own)
+        return [measure for measure in asked if not measure.unavailable(vlm)]
     for measure in asked:
         if reason := measure.unavailable(vlm):
             raise InputError(

@@ -109,6 +109,12 @@ class Settings:
             )
         listed = dict.fromkeys([*(name for name in MEASURES if name in names), *names])
         object.__setattr__(self, "measures", tuple(listed))
+        if not isinstance(self.of_measures, Mapping) or not all(
+            isinstance(own, Mapping) for own in self.of_measures.values()
+        ):
+            raise checks.wrong(
+                self.of_measures, "of_measures", "a dict {name of a measure: {setting: value}}"
+            )
         for name, described in settings_of(Settings).items():
             object.__setattr__(self, name, described.check(name, getattr(self, name)))
         if self.do_sample and self.num_beams > 1:
@@ -212,7 +218,8 @@ def settings_from(
     known = [name for name in settings_of(Settings) if name in inspect.signature(function).parameters]
     for name in given:
         if name not in known:
-            now = f", which is called {RENAMED[name]} now" if name in RENAMED else ""
+            given_now = RENAMED.get(name, "") in inspect.signature(function).parameters
+            now = f", which is called {RENAMED[name]} now" if given_now else ""
             raise TypeError(
                 f"{function.__name__}() has no argument {name!r}{now}. Its settings are: {', '.join(known)}."
             )

@@ -95,7 +95,7 @@ def _notes(trial: Trial) -> list[str]:
     """Return notes on values that could not be measured, judged or read."""
     notes = [*trial.notes, *filter(None, [trial.judgement.reason])]
     for name, record in trial.results.items():
-        if isinstance(record, Unread):
+        if isinstance(record, Unread) or find_measure(name) is None:
             notes.append(
                 f"The measure {name!r} is not known here: its record is kept as it is, and not shown. Make "
                 "it known with isi.register_measure and read the trial again."

@@ -16,6 +16,7 @@ from isi_widget.stimulus.regions import MOST_POINTS
 from isi_widget.text import all_repaired, repaired
 from isi_widget.trial import Settings
 from isi_widget.trial import measures as known
+from isi_widget.trial.settings import RENAMED
 from isi_widget.widget import document as _document
 
 #: How a run is made, with the defaults: every field of `Settings` but what to measure, which the buttons say.
@@ -67,6 +68,10 @@ def check_settings(settings: Any, present: Mapping[str, Any] | None = None) -> d
     """
     if not isinstance(settings, Mapping):
         raise InputError(f"Settings must be an object, not {short(settings)}.")
+    for old, name in RENAMED.items():
+        if old in settings:
+            hint = "" if name in SETTINGS else ", the first argument of run"
+            raise InputError(f"There is no setting {old!r} any more: it is called {name!r} now{hint}.")
     check_keys("the settings", settings, set(), set(SETTINGS))
     given = dict(settings)
     for name, value in given.items():

@@ -114,6 +114,7 @@ def test_summary(found, words):
         (lambda: isi.HeadReplace(0, 0, "reference", ()), "from 1 to"),
         (lambda: isi.HeadReplace(0, 0, "reference", "12"), "list of numbers"),
         (lambda: isi.HeadReplace(0, 0, "reference", [1, None]), "must be a number"),
+        (lambda: isi.HeadReplace(0, 0, "reference", np.zeros((4, 4))), "must be a number"),
         (lambda: isi.Knockout("picture", "last"), "must be one of image, context"),
         (lambda: isi.Knockout("last", None), "group of tokens"),
         (lambda: isi.Knockout("last", []), "empty"),

@@ -49,6 +49,19 @@ def test_the_record_keeps_them(trial, vlm, stimulus):
 def test_a_damaged_record_is_refused(trial, found, words):
     with pytest.raises(InputError, match=words):
         isi.Trial.from_dict({**trial.to_dict(), "interventions": found})
+    record = trial.to_dict()
+    del record["interventions"]
+    with pytest.raises(InputError, match=words):  # where `VLM.info` has them
+        isi.Trial.from_dict({**record, "model": {**record["model"], "interventions": found}})
+
+
+def test_interventions_have_one_place_in_a_record(trial):
+    record = trial.to_dict()
+    other = {**record, "model": {**record["model"], "interventions": [{"kind": "x"}]}}
+    assert isi.Trial.from_dict(other) == trial
+    known = record.pop("interventions")
+    assert isi.Trial.from_dict({**record, "model": {**record["model"], "interventions": known}}) == trial
+    assert isi.Trial.from_dict(record).interventions == ()
 
 
 def test_its_code_repeats_it(trial):

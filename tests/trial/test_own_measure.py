@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import warnings
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 from pypdf import PdfReader
 
 import isi_widget as isi
 from isi_widget.errors import InputError, OutOfMemory
 from isi_widget.study.compare import Comparison
+from isi_widget.trial import columns as columns_of_trials
 from isi_widget.trial import measures as known
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "add_your_measure.md"
@@ -194,3 +198,133 @@ def test_yes_and_no_alone_are_drawn_as_any_measure(vlm, stimulus):
     (measure,) = trial.view()["measures"]
     assert [column["value"] for column in measure["columns"]] == list(trial.yes_no.values())
     assert isi.Trial.from_dict(trial.to_dict()) == trial
+
+
+# Records, names and settings that would go wrong later ----------------------------------------------------
+
+
+def measure(name="mine", returns=1, values=None, **body):
+    """A measure of one number, which returns the same record for every stimulus."""
+    shown = (lambda record: {name: record}) if values is None else values
+    return type(
+        "Mine",
+        (isi.Measure,),
+        {
+            "name": name,
+            "title": "Mine",
+            "terms": (isi.Term(name, "Mine"),),
+            "run": lambda self, shared: returns,
+            "values": lambda self, record: shown(record),
+            **body,
+        },
+    )()
+
+
+@pytest.fixture
+def forgotten():
+    yield
+    for name in set(known.measures()) - {own.name for own in known.OWN}:
+        known.forget_measure(name)
+
+
+@pytest.mark.parametrize(
+    ("returned", "value"),
+    [
+        (np.float32(0.5), 0.5),
+        (np.int64(5), 5),
+        (np.bool_(True), True),
+        (torch.tensor(0.5), 0.5),
+        (math.inf, math.inf),
+        ("a <b>text</b>\x00", "a <b>text</b>\x00"),
+    ],
+)
+def test_numbers_of_other_libraries_are_kept_and_shown_as_pythons(forgotten, vlm, stimulus, returned, value):
+    trial = isi.run_trial(vlm, stimulus, measures=[measure(returns=returned)])
+    assert isi.Trial.from_dict(json.loads(json.dumps(trial.to_dict(), allow_nan=False))) == trial
+    json.dumps(trial.view(), allow_nan=False)
+    assert type(trial.to_frame()["mine"].tolist()[0]) is type(value) and trial.to_frame()["mine"][0] == value
+    assert trial._repr_html_()
+    known.forget_measure("mine")  # the trial in memory stays whole
+    assert isi.Trial.from_dict(trial.to_dict()) == trial
+    assert any("'mine' is not known here" in note for note in trial.view()["notes"])
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ({"returns": {1, 2}}, r"got \{1, 2\} \(set\)\. Convert it"),
+        ({"returns": np.arange(3)}, "an array by .tolist"),
+        ({"returns": 1j}, "A record can hold numbers, texts, lists and dicts"),
+        ({"returns": 10**400}, "no number of this size"),
+        ({"returns": [1, 2]}, r"The value of 'mine' must be a number .* got \[1, 2\]"),
+        ({"values": lambda record: 5}, "values of the measure 'mine' must return a dict"),
+        ({"values": lambda record: {"mine": 1, "other": 2}}, "has other; its terms are mine"),
+        ({"intervals": lambda self, record: {"mine": (0,)}}, r"The interval of 'mine' must be two numbers"),
+        ({"intervals": lambda self, record: {"mine": "ab"}}, r"The interval of 'mine' must be two numbers"),
+    ],
+)
+def test_a_record_that_could_not_be_kept_or_shown_is_refused_by_the_run(
+    forgotten, vlm, stimulus, body, message
+):
+    with pytest.raises(InputError, match=message) as caught:
+        isi.run_trial(vlm, stimulus, measures=["answer", measure(**body)])
+    assert caught.value.__notes__ == ["in the measure 'mine'"]
+
+
+def test_the_columns_of_a_trial_are_taken(vlm, stimulus):
+    columns = set(isi.run_trial(vlm, stimulus, samples=2).to_frame())
+    for name in (*columns, "everything", "condition"):
+        with pytest.raises(InputError, match=r"taken|itself"):
+            isi.register_measure(measure(name))
+    measured = {name for own in known.OWN for name in own.row(None)}
+    kept = {name for name in columns - measured if not name.endswith(("_low", "_high"))}
+    assert kept == {name for name in kept if columns_of_trials.taken(name)}
+    assert set(columns_of_trials.OF_TRIAL) <= columns
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ({"name": None}, "needs a name that is a Python name"),
+        ({"needs": "answer"}, "must be a tuple, such as"),
+        ({"terms": ("broken",)}, r"must be isi\.Term; got 'broken'"),
+        ({"terms": (isi.Term("broken", "a"), isi.Term("broken", "b"))}, "'broken', a name that is taken"),
+        (
+            {"terms": (isi.Term("broken", "a", scale=0),)},
+            "scale of the term 'broken' must be a number above 0",
+        ),
+        ({"terms": (isi.Term("broken", None),)}, "label of a term of the measure 'broken' must be text"),
+    ],
+)
+def test_what_could_not_be_listed_or_drawn_is_refused(body, message):
+    with pytest.raises(InputError, match=message):
+        isi.register_measure(measure(**{"name": "broken", **body}))
+
+
+def test_two_measures_cannot_have_one_column(forgotten):
+    isi.register_measure(measure("long", terms=(isi.Term("long_word", "Word"),)))
+    with pytest.raises(InputError, match="'long_word', which is one of 'long'"):
+        isi.register_measure(measure("long_word"))
+    isi.register_measure(measure("long"))  # one of the same name is replaced
+    isi.register_measure(measure("long_word"))
+
+
+def test_settings_of_measures_are_checked_and_stay_with_their_run(words, forgotten, vlm, stimulus):
+    namespace = {"isi": isi, "vlm": vlm, "stimulus": stimulus}
+    exec(block("settings"), namespace)
+    long_words = namespace["LongWords"]
+    with pytest.raises(InputError, match="letters must be a whole number from 1 to 40; got 0"):
+        isi.run_trial(vlm, stimulus, measures=[long_words(letters=0)])
+    for wrong in (3, [1], {"long_words": 3}):
+        with pytest.raises(InputError, match="must be a dict"):
+            isi.run_trial(vlm, stimulus, measures="long_words", of_measures=wrong)
+    with pytest.raises(InputError, match="settings of long_word, but this run measures long_words"):
+        isi.run_trial(vlm, stimulus, measures="long_words", of_measures={"long_word": {"letters": 2}})
+    with pytest.raises(InputError, match="of_measures must be a dict"):
+        isi.Settings(of_measures=3)
+    by_object = isi.run_trial(vlm, stimulus, measures=[long_words(letters=1)])
+    by_name = isi.run_trial(vlm, stimulus, measures="long_words")
+    assert by_object.settings.of_measures and not by_name.settings.of_measures
+    words_of = by_name.answer.text.split()
+    assert by_name.results["long_words"] == sum(len(word) >= 5 for word in words_of)
+    assert by_object.results["long_words"] == len(words_of)

@@ -178,8 +178,10 @@ def test_a_failing_progress_callback_is_not_swallowed(vlm, stimulus):
 
 
 def test_an_empty_answer_has_no_attention(vlm, stimulus):
-    silent = VLM(vlm.model, vlm.processor, model_id="silent")
-    silent.eos_ids = frozenset(range(len(vlm.tokenizer)))  # whatever comes first ends the answer
+    class Silent(VLM):
+        eos_ids = frozenset(range(len(vlm.tokenizer)))  # whatever comes first ends the answer
+
+    silent = Silent(vlm.model, vlm.processor, model_id="silent")
     trial = run_trial(silent, stimulus, measures=("answer", "attention"))
     assert trial.answer.text == "" and trial.answer.token_ids == ()
     assert trial.attention is None and trial.correct is False

@@ -136,6 +136,9 @@ def test_functions_list_the_settings_that_they_take_and_refuse_others(function):
     shown = isi.datasets.scenes()[:1] if function is isi.averages else isi.datasets.scenes()[0].stimulus()
     with pytest.raises(TypeError, match="no argument 'strict', which is called strict_entailment now"):
         function(isi.load_vlm(), shown, strict=True)
+    with pytest.raises(TypeError, match="no argument 'what'") as caught:
+        function(isi.load_vlm(), shown, what="answer")
+    assert ("which is called measures now" in str(caught.value)) == ("measures" in taken)
 
 
 def test_what_is_derived_from_the_settings_is_of_today():

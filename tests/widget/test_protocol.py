@@ -274,6 +274,10 @@ def test_known_steps_are_taken_as_they_are_and_new_ones_checked() -> None:
 def test_messages_agree_with_what_they_are_of() -> None:
     with pytest.raises(InputError, match=r"^The settings have unknown keys"):
         check_settings({"shadow": 1})
+    with pytest.raises(InputError, match="'strict' any more: it is called 'strict_entailment' now"):
+        check_settings({"strict": True})
+    with pytest.raises(InputError, match="it is called 'measures' now, the first argument of run"):
+        check_settings({"what": "answer"})
     with pytest.raises(InputError, match=r"^The document has unknown keys"):
         check_document(document(extra=1))
 

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from isi_widget import checks
 from isi_widget.errors import InputError
 from isi_widget.setting import settings_of
 
@@ -151,13 +152,12 @@ class Measure:
         Each has name, label, unit, value, text (the value as it is shown), interval ([low, high] or null),
         scale (the end of its bar; null for no bar) and definition.
         """
-        values, intervals = self.values(record), self.intervals(record)
+        values, intervals = self._found(record)
         return [_column(term, values.get(term.name), intervals.get(term.name)) for term in self.terms]
 
     def row(self, record: Any) -> dict[str, Any]:
         """Return the columns of a table; `record` is None where it was not measured."""
-        values = {} if record is None else self.values(record)
-        intervals = {} if record is None else self.intervals(record)
+        values, intervals = ({}, {}) if record is None else self._found(record)
         found: dict[str, Any] = {}
         for term in self.terms:
             found[term.name] = values.get(term.name, math.nan)
@@ -177,6 +177,30 @@ class Measure:
         """Return (label, definition) of each term, for the last page of a report."""
         return [(term.label, term.definition) for term in self.terms if term.definition]
 
+    def _found(self, record: Any) -> tuple[dict[str, Any], dict[str, Interval]]:
+        """Return values and intervals by the names of the terms, as Python's own numbers and texts.
+
+        Raises
+        ------
+        InputError
+            They are not what `values` and `intervals` must return.
+        """
+        names = [term.name for term in self.terms]
+        given = {"values": self.values(record), "intervals": self.intervals(record)}
+        for method, found in given.items():
+            if not isinstance(found, Mapping):
+                raise InputError(
+                    f"{method} of the measure {self.name!r} must return a dict by the names of its terms; "
+                    f"got {checks.shown(found)}."
+                )
+            if unknown := [str(name) for name in found if name not in names]:
+                raise InputError(
+                    f"{method} of the measure {self.name!r} has {', '.join(unknown)}; its terms are "
+                    f"{', '.join(names)}."
+                )
+        values = {name: _value(name, value) for name, value in given["values"].items()}
+        return values, {name: _ends(name, ends) for name, ends in given["intervals"].items()}
+
     # ---- its own settings
     @property
     def own_settings(self) -> dict[str, Any]:
@@ -185,6 +209,11 @@ class Measure:
         return {
             name: getattr(self, name) for name, made in named.items() if getattr(self, name) != made.default
         }
+
+    def with_default_settings(self) -> Measure:
+        """Return the same measure with the defaults of its own settings."""
+        default = {name: made.default for name, made in settings_of(type(self)).items()}
+        return replace(self, **default) if default else self  # type: ignore[type-var]
 
     def with_settings(self, given: Mapping[str, Any]) -> Measure:
         """Return the same measure with settings of its own.
@@ -195,6 +224,8 @@ class Measure:
             There is no such setting, or a value is out of range.
         """
         named = settings_of(type(self))
+        if not isinstance(given, Mapping):
+            raise checks.wrong(given, f"The settings of the measure {self.name!r}", "a dict by their names")
         if unknown := [str(name) for name in given if name not in named]:
             raise InputError(
                 f"The measure {self.name!r} has no setting {', '.join(unknown)}; it has "
@@ -212,6 +243,27 @@ def finite(value: float | None) -> float | None:
 def missing(value: float) -> str:
     """Return what stands in the place of a number that is not finite: NaN is not measured, not zero."""
     return "" if math.isfinite(value) else "not available" if math.isnan(value) else "infinite"
+
+
+def _value(name: str, value: Any) -> Any:
+    """Return the value of a term as a number, text or bool of Python's own, or None."""
+    made = checks.plain(value)
+    if made is None or isinstance(made, str | bool):
+        return made
+    if checks.is_real(made):
+        try:
+            return int(made) if checks.is_whole(made) and abs(float(made)) < math.inf else float(made)
+        except OverflowError:
+            pass
+    raise checks.wrong(value, f"The value of {name!r}", "a number of ordinary size, a text, a bool or None")
+
+
+def _ends(name: str, ends: Any) -> Interval:
+    """Return an interval as two numbers."""
+    pair = tuple(map(checks.plain, ends)) if isinstance(ends, tuple | list) else ()
+    if len(pair) != 2 or not all(map(checks.is_real, pair)):
+        raise checks.wrong(ends, f"The interval of {name!r}", "two numbers (low, high)")
+    return float(pair[0]), float(pair[1])
 
 
 def _column(term: Term, value: Any, interval: Interval | None) -> dict[str, Any]:
@@ -235,11 +287,10 @@ def _shown(value: Any) -> tuple[Any, str]:
         return None, "not available"
     if isinstance(value, str):
         return value, value
-    if type(value).__name__ in ("bool", "bool_"):
-        return bool(value), "yes" if value else "no"
-    number = float(value)
-    if not math.isfinite(number):
-        return None, missing(number)
-    if number.is_integer() and not isinstance(value, float):
-        return int(value), f"{int(value):,}"
-    return number, f"{number:.3f}"
+    if isinstance(value, bool):
+        return value, "yes" if value else "no"
+    if isinstance(value, int):
+        return value, f"{value:,}"
+    if not math.isfinite(value):
+        return None, missing(value)
+    return value, f"{value:.3f}"

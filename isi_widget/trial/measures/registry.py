@@ -6,10 +6,12 @@ import keyword
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
+from isi_widget import checks
 from isi_widget.errors import InputError
+from isi_widget.trial.columns import taken
 from isi_widget.trial.measures.answer import AnswerMeasure
 from isi_widget.trial.measures.attention import AttentionMeasure
-from isi_widget.trial.measures.base import NEEDS, Measure
+from isi_widget.trial.measures.base import NEEDS, Measure, Term
 from isi_widget.trial.measures.uncertainty import UncertaintyMeasure
 from isi_widget.trial.measures.yes_no import YesNoMeasure
 from isi_widget.trial.settings import names_of
@@ -69,25 +71,82 @@ def find_measure(name: str) -> Measure | None:
 
 
 def _check(made: Any) -> None:
+    """Refuse what could not be run, listed and drawn as a measure."""
     if not isinstance(made, Measure):
         raise InputError(f"A measure must be an isi.Measure; got {type(made).__name__}.")
-    if not made.name.isidentifier() or keyword.iskeyword(made.name):
-        raise InputError(f"A measure needs a name that is a Python name, such as 'words'; got {made.name!r}.")
-    own = _REGISTERED.get(made.name)
-    if own is not None and own in OWN and made is not own:
-        raise InputError(f"{made.name!r} is a measure of isi_widget itself; choose another name.")
+    name = made.name
+    if not isinstance(name, str) or not name.isidentifier() or keyword.iskeyword(name):
+        raise InputError(f"A measure needs a name that is a Python name, such as 'words'; got {name!r:.60}.")
+    if made in OWN:
+        return
+    if name in [own.name for own in OWN]:
+        raise InputError(f"{name!r} is a measure of isi_widget itself; choose another name.")
     if not made.title or not made.terms:
-        raise InputError(f"The measure {made.name!r} needs a title and at least one Term in terms.")
-    if unknown := [need for need in made.needs if need not in NEEDS]:
+        raise InputError(f"The measure {name!r} needs a title and at least one Term in terms.")
+    if not isinstance(made.needs, tuple | list):
+        raise InputError(f"The needs of the measure {name!r} must be a tuple, such as ('answer',).")
+    if unknown := [str(need) for need in made.needs if need not in NEEDS]:
         raise InputError(
-            f"The measure {made.name!r} needs {', '.join(unknown)}; what there is: {', '.join(NEEDS)}."
+            f"The measure {name!r} needs {', '.join(unknown)}; what there is: {', '.join(NEEDS)}."
         )
     for term in made.terms:
-        if term.name != made.name and not term.name.startswith(f"{made.name}_"):
+        _check_term(term, name)
+    _check_columns(made)
+
+
+def _check_term(term: Any, name: str) -> None:
+    if not isinstance(term, Term):
+        raise InputError(f"The terms of the measure {name!r} must be isi.Term; got {checks.shown(term)}.")
+    for part in ("name", "label", "unit", "definition"):
+        checks.text(getattr(term, part), f"{part} of a term of the measure {name!r}")
+    if term.name != name and not term.name.startswith(f"{name}_"):
+        raise InputError(
+            f"The term {term.name!r} must be called {name!r} or begin with '{name}_', as it is a column of "
+            "tables."
+        )
+    if term.scale is not None:
+        checks.number(term.scale, f"scale of the term {term.name!r}", above=0)
+
+
+def _check_columns(made: Measure) -> None:
+    """Refuse a measure whose numbers would take the place of others in tables."""
+    columns = _columns(made)
+    twice = [name for place, name in enumerate(columns) if name in columns[:place]]
+    for name in (made.name, *twice, *columns):
+        owner = next((one.title for one in OWN if name in _columns(one)), "")
+        if taken(name) or owner or name in twice:
+            whose = f" of {owner!r}" if owner else " of the same measure" if name in twice else ""
             raise InputError(
-                f"The term {term.name!r} must be called {made.name!r} or begin with '{made.name}_', as it is "
-                "a column of tables."
+                f"The measure {made.name!r} would have the column {name!r}, a name that is taken{whose} in "
+                "tables of trials. Choose another name."
             )
+    for other in _REGISTERED.values():
+        common = [] if other in OWN or other.name == made.name else set(columns) & set(_columns(other))
+        if common:
+            raise InputError(
+                f"The measure {made.name!r} would have the column {min(common)!r}, which is one of "
+                f"{other.name!r}. Choose another name, or take that one away: "
+                "isi_widget.trial.measures.forget_measure."
+            )
+
+
+def _columns(made: Measure) -> list[str]:
+    """Return the columns of a measure in tables, those of intervals among them."""
+    ends = [f"{term.name}{end}" for term in made.terms for end in ("", "_low", "_high")]
+    return ends if made not in OWN else list({**dict.fromkeys(ends), **made.row(None)})
+
+
+def _know(passed: Measure) -> None:
+    """Make a measure that was passed as an object known by its name, so that its records can be read.
+
+    Its settings are those of this run: a later run by name has the defaults, or what was registered.
+    """
+    known = _REGISTERED.get(passed.name)
+    if known is None:
+        _PASSED.add(passed.name)
+    elif type(known) is type(passed) and passed.name not in _PASSED:
+        return
+    _REGISTERED[passed.name] = passed.with_default_settings()
 
 
 def resolve(
@@ -111,10 +170,8 @@ def resolve(
     for item in names_of(given):
         if isinstance(item, Measure):
             _check(item)
-            found[item.name] = item
-            if item.name not in _REGISTERED:
-                _PASSED.add(item.name)
-            _REGISTERED[item.name] = item
+            found[item.name] = item.with_settings(item.own_settings)  # checked
+            _know(item)
         elif isinstance(item, str) and item in _REGISTERED:
             found[item] = _REGISTERED[item].with_settings(own.get(item, {}))
         else:
