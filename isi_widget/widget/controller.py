@@ -193,6 +193,10 @@ class Controller:
         """End the thread when it has no work, so that it keeps nothing alive."""
         self._worker.release()
 
+    def rest(self) -> None:
+        """End a thread without work now."""
+        self._worker.rest()
+
     def status(self) -> Status:
         """Return the current value of the `status` trait."""
         running, queued = self._worker.running, self._worker.queued

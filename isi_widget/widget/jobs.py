@@ -21,6 +21,7 @@ from typing import Any
 from isi_widget.errors import Cancelled
 
 _IDLE_SECONDS = 30.0  # a thread without work ends after this, so that a forgotten probe is collected
+_REST_SECONDS = 5.0  # an idle thread ends at once
 _LAST_SECONDS = 60.0  # how long the end of Python waits for the running jobs, all together
 _LOG = logging.getLogger(__name__)
 _workers: weakref.WeakSet[Worker] = weakref.WeakSet()
@@ -159,6 +160,16 @@ class Worker:
         with self._condition:
             self._ending = True
             self._condition.notify_all()
+
+    def rest(self) -> None:
+        """End a thread without work now, not after a while; a thread with work goes on."""
+        with self._condition:
+            if self._running is not None or self._queue or self._thread is None:
+                return
+            before, thread, self._ending = self._ending, self._thread, True
+            self._condition.notify_all()
+        thread.join(_REST_SECONDS)
+        self._ending = before
 
     def _end(self, until: float) -> None:
         """Cancel everything and wait for the thread to end, until a time of `time.monotonic`."""

@@ -42,6 +42,10 @@ class Outputs:
         """Keep no thread without work from now on."""
         self._worker.release()
 
+    def rest(self) -> None:
+        """End a thread without work now."""
+        self._worker.rest()
+
     def show(self, bundle: Bundle) -> None:
         """Display the widget and, as a second output, its still, which a notebook saves and `keep` updates.
 

@@ -37,6 +37,11 @@ from isi_widget.widget.shells import take_any_shell
 from isi_widget.widget.traits import Followed
 from isi_widget.widget.trial_twins import TrialTwins
 
+#: What a page sends when somebody works on it: traits, and kinds of messages.
+_WORK = frozenset(
+    {"document", "observation_index", "run", "load", "upload", "undo", "redo", "cut", "reshuffle", "truth"}
+    | {"restore", "delete", "note"}
+)
 _FOLLOWED = ("stimulus", "trial", "selected", "tool", "busy")
 
 
@@ -76,6 +81,9 @@ class Probe(InputTwins, TrialTwins):
     busy : whether the model runs or is loaded (read-only).
     last_traceback : traceback of the last failure, as text.
     """
+
+    #: Whether somebody has worked with it on its page.
+    worked_with = False
 
     def __init__(
         self,
@@ -219,18 +227,21 @@ class Probe(InputTwins, TrialTwins):
     def set_state(self, sync_data: Mapping[str, Any]) -> None:
         """Apply changes from a page; see `Synced.set_state`."""
         self._runs.controller.watched = True
+        self.worked_with = self.worked_with or not _WORK.isdisjoint(sync_data)
         super().set_state(sync_data)
 
     def _receive(self, _: Any, content: Any, buffers: Sequence[Any]) -> None:
         """Handle one custom message of a page."""
+        kind = content.get("kind") if isinstance(content, Mapping) else None
+        self.worked_with = self.worked_with or (isinstance(kind, str) and kind in _WORK)
         self._requests.receive(content, buffers)
 
     def close(self) -> None:
         """Stop all runs and remove the widget from the page; results stay in Python.
 
         Then the probe, its trials and pictures are freed with the last variable that names it. Displaying it
-        opens it again. A notebook closes a probe automatically when each cell that showed it has been run
-        again and no variable names it.
+        opens it again. A notebook frees a probe automatically when each cell that showed it has been run
+        again and nothing else holds it; see `cells.py`.
         """
         if hasattr(self, "_outputs"):  # missing if `__init__` refused its arguments
             for part in (self._runs, self._requests, self._outputs, self._painter):
@@ -241,6 +252,11 @@ class Probe(InputTwins, TrialTwins):
         super().close()
         if layout is not None:
             layout.close()
+
+    def _rest(self) -> None:
+        """End the threads that have no work now: they hold the probe."""
+        for part in (self._runs.controller, self._requests, self._outputs, self._painter):
+            part.rest()
 
     def __repr__(self) -> str:
         done = f"operations: {len(self.stimulus.operations)}, trials: {len(self.trials)}"

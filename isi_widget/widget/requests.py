@@ -78,6 +78,10 @@ class Requests:
         """End the thread when it has no work."""
         self._worker.release()
 
+    def rest(self) -> None:
+        """End a thread without work now."""
+        self._worker.rest()
+
     def receive(self, content: Any, buffers: Sequence[Any]) -> None:
         """Take one custom message of the page, and return.
 

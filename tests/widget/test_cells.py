@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import threading
 import weakref
 from collections.abc import Iterator
 from typing import Any
@@ -11,6 +12,8 @@ import ipywidgets
 import numpy as np
 import pytest
 from fake_page import Page
+from IPython.core.displaypub import CapturingDisplayPublisher
+from ipywidgets.widgets.widget import _instances
 
 from isi_widget import Observation, Probe, datasets
 from isi_widget.vlm import VLM
@@ -69,14 +72,26 @@ def closed(probe: Probe) -> bool:
     return probe.comm is None
 
 
+def show(notebook: Notebook, vlm: VLM, cell: str = "a", hold: Any = None) -> weakref.ref[Probe]:
+    """Run a cell that shows a new probe; `hold(probe)` becomes the variable `kept`."""
+    probe = Probe(vlm, datasets.scenes()[0])
+    notebook.run(cell, probe, **({} if hold is None else {"kept": hold(probe)}))
+    return weakref.ref(probe)
+
+
+def is_shown(reference: weakref.ref[Probe]) -> bool:
+    """Return whether the probe is alive and open."""
+    probe = reference()
+    return probe is not None and not closed(probe) and probe.model_id in _instances
+
+
 def test_a_cell_that_is_run_again_closes_the_probe_before(notebook: Notebook, vlm: VLM) -> None:
-    obs = datasets.scenes()[0]
-    first, second = Probe(vlm, obs), Probe(vlm, obs)
-    notebook.run("a", first, probe=first)
-    notebook.run("a", second, probe=second)
-    assert closed(first) and not closed(second)
-    assert notebook.user_ns["_oh"] == {2: second} and "_1" not in notebook.user_ns
-    assert first not in (notebook.displayhook.__, notebook.user_ns["__"])
+    first = show(notebook, vlm)
+    comm = first().comm  # type: ignore[union-attr]
+    second = show(notebook, vlm)
+    assert first() is None and comm._closed and comm.comm_id not in _instances
+    assert is_shown(second)
+    assert notebook.user_ns["_oh"] == {2: second()} and "_1" not in notebook.user_ns
 
 
 def test_eight_runs_keep_one_probe(notebook: Notebook, vlm: VLM) -> None:
@@ -98,23 +113,115 @@ def test_eight_runs_keep_one_probe(notebook: Notebook, vlm: VLM) -> None:
 
 
 def test_what_is_shown_or_named_elsewhere_stays(notebook: Notebook, vlm: VLM) -> None:
-    obs = datasets.scenes()[0]
-    first, second, third = (Probe(vlm, obs) for _ in range(3))
-    notebook.run("a", first, probe=first)
-    notebook.run("b", first)
-    notebook.run("a", second, probe=second)
-    assert not closed(first)  # cell b shows it
-    notebook.run("b", second, kept=first)
-    assert not closed(first)  # a variable names it
+    first = show(notebook, vlm)
+    notebook.run("b", first())
+    second = show(notebook, vlm)
+    assert is_shown(first)  # cell b shows it
+    notebook.run("b", second(), kept=first())
+    assert is_shown(first)  # a variable names it
     notebook.run("c", kept=None)
-    assert closed(first)
-    box = ipywidgets.HBox([second])
-    notebook.run("a", third, probe=third)
+    assert first() is None
+    box = ipywidgets.HBox([second()])
+    third = show(notebook, vlm)
     notebook.run("b")
-    assert not closed(second)  # a widget contains it
+    assert is_shown(second)  # a widget contains it
     box.close()
-    notebook.run("d")
-    assert closed(second) and not closed(third)
+    del box
+    fourth = show(notebook, vlm, "d")
+    assert second() is None and is_shown(third) and is_shown(fourth)
+
+
+def an_attribute(probe: Probe) -> Any:
+    holder: Any = type("Holder", (), {})()
+    holder.probe = probe
+    return holder
+
+
+HOLDERS = {
+    "list": lambda probe: [probe],
+    "dictionary": lambda probe: {"a": {"probe": probe}},
+    "attribute": an_attribute,
+    "closure": lambda probe: lambda: probe,
+    "method": lambda probe: probe.run,
+}
+
+
+@pytest.mark.parametrize("name", HOLDERS)
+def test_a_probe_that_anything_holds_stays_as_it_is(notebook: Notebook, vlm: VLM, name: str) -> None:
+    first = show(notebook, vlm, hold=HOLDERS[name])
+    second = show(notebook, vlm)
+    notebook.run("b")
+    assert is_shown(first) and is_shown(second)
+    assert notebook.user_ns["_oh"][1] is first() is notebook.user_ns["_1"]
+    page = Page(first())  # type: ignore[arg-type]
+    page.send({"kind": "tokens", "id": "t"})  # it still takes messages
+    page.wait(lambda page: page.of_kind("tokens"))
+    del page
+    gc.collect()
+    del first().comm.publish_msg  # type: ignore[union-attr]  # a method of the page, which holds the probe
+    notebook.user_ns["kept"] = None
+    third = show(notebook, vlm)
+    assert first() is None and second() is None and is_shown(third)
+
+
+def test_a_run_that_goes_on_keeps_its_probe(notebook: Notebook, vlm: VLM) -> None:
+    first = show(notebook, vlm)
+    go_on, trials = threading.Event(), []
+
+    def observe(change: Any) -> None:
+        go_on.wait(30)
+        trials.append(change["new"])
+
+    first().observe(observe, "trial")  # type: ignore[union-attr]
+    thread = threading.Thread(target=first().run, args=("answer",), kwargs={"max_new_tokens": 2})  # type: ignore[union-attr]
+    thread.start()
+    show(notebook, vlm)
+    assert is_shown(first)
+    go_on.set()
+    thread.join()
+    assert len(trials) == 1
+
+
+def test_what_somebody_did_on_a_page_stays_within_reach(notebook: Notebook, vlm: VLM) -> None:
+    first = show(notebook, vlm)
+    page = Page(first())  # type: ignore[arg-type]
+    page.send({"kind": "tokens", "id": "t"})
+    page.wait(lambda page: page.of_kind("tokens"))
+    assert not first().worked_with  # type: ignore[union-attr]  # looked at only
+    page.send({"kind": "run", "id": "r", "measures": ["answer"]})
+    page.wait(lambda page: len(page.state["trials"]) == 1)
+    del page
+    for _ in range(2):
+        show(notebook, vlm)
+    assert is_shown(first) and len(notebook.user_ns["_oh"][1].trials) == 1
+
+
+def test_a_cell_may_show_several_and_a_loop_too(notebook: Notebook, vlm: VLM) -> None:
+    def cell() -> list[weakref.ref[Probe]]:
+        notebook.begin("a")
+        shown = []
+        for observation in list(datasets.scenes())[:3]:
+            probe = Probe(vlm, observation)
+            probe._ipython_display_()
+            shown.append(weakref.ref(probe))
+        notebook.callbacks[0](None)
+        return shown
+
+    before = cell()
+    notebook.run("b")
+    assert all(map(is_shown, before))
+    after = cell()
+    assert [reference() for reference in before] == [None] * 3 and all(map(is_shown, after))
+
+
+def test_a_captured_output_may_be_shown_anywhere(notebook: Notebook, vlm: VLM) -> None:
+    notebook.display_pub = CapturingDisplayPublisher()
+    first = show(notebook, vlm)
+    del notebook.display_pub
+    show(notebook, vlm)
+    notebook.user_ns["_oh"].clear()
+    show(notebook, vlm)
+    assert is_shown(first)
 
 
 def test_without_cells_nothing_is_closed(notebook: Notebook, vlm: VLM) -> None:
