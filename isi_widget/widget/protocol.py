@@ -85,7 +85,8 @@ def check_settings(settings: Any, present: Mapping[str, Any] | None = None) -> d
         elif isinstance(value, str | list | tuple | Mapping) or (
             isinstance(value, int | float) and not _bounded(name, value)
         ):
-            raise InputError(f"{name} must be a number of ordinary size, not {short(value)}.")
+            limit = MAX_SEED if name == "seed" else int(MAX_NUMBER)
+            raise InputError(f"{name} must be a number of at most {limit:,}, not {short(value)}.")
         elif isinstance(default, int) and isinstance(value, float) and value.is_integer():
             given[name] = int(value)  # JSON knows one kind of number
     checked = Settings(**{**(present or {}), **given})

@@ -37,7 +37,7 @@ def offered(vlm: VLM) -> list[dict[str, Any]]:
             "by_default": name in every,
             "unavailable": measure.unavailable(vlm),
         }
-        for name, measure in known.measures().items()
+        for name, measure in known.registered().items()
         if name in every or not measure.with_answer
     ]
 
@@ -59,6 +59,7 @@ class Runs:
             slot, self._show_status, self._add_trial, self._tell, self.show_model, probe._fail
         )
         self.automatic = Automatic(self._run_or_tell, self.controller.cancel)
+        known.follow_measures(self._show_measures)
 
     def start(
         self, id: str, measures: Sequence[str], settings: Mapping[str, Any], automatic: bool = False
@@ -87,6 +88,11 @@ class Runs:
             changed = before != self.interventions
         if changed and self._probe.inputs:  # results with other interventions do not match the current input
             self._probe._refresh(wait=False)
+
+    def _show_measures(self) -> None:
+        """Offer the page the measures that are registered now."""
+        with self._probe._exclusive():
+            self._probe.set_trait("measures", offered(self.slot.vlm))
 
     @property
     def interventions(self) -> tuple[Intervention, ...]:

@@ -236,6 +236,14 @@ describe("errors", () => {
     expect(store.notice.value).toBeNull();
   });
 
+  it("of a setting go when another one is set; those of a run stay", () => {
+    for (const [id, left] of [[null, undefined], ["r", "It failed."]] as const) {
+      model.kernel({ error: { message: "It failed.", hint: "", id } });
+      store.configure({ samples: 5 });
+      expect(store.failure.value?.message).toBe(left);
+    }
+  });
+
   it("junk from the kernel changes nothing", () => {
     for (const junk of [null, 5, "x", { kind: "nope" }, { kind: "result" }]) model.message(junk);
     expect(store.notice.value).toBeNull();

@@ -39,7 +39,7 @@ describe("tokens of the answer", () => {
     await show();
     expect(page.text("answer")).toBe("No star.");
     expect(page.find("token-1").style.getPropertyValue("--isi-p")).toBe("90%");
-    expect(page.find("token-0").getAttribute("aria-label")).toBe("No, probability 0.60; else Yes 0.39, end of the answer 0.001");
+    expect(page.find("token-0").getAttribute("aria-label")).toBe("No, probability 0.60; others: Yes 0.39, end of the answer 0.001");
   });
 
   it("tell the alternatives on focus and on hover, the likeliest first", async () => {
@@ -151,6 +151,8 @@ describe("charts", () => {
       await settle();
     }
     expect(figure.textContent).toContain("layer 0, head 1: 0.20");
+    await show(trial(1, "k0", { answer: ANSWER, attention: attention({ ...HEADS, by_head: [[0, 0], [0, 0]] }) }));
+    expect(page.text("attention-heads")).toContain("none in any head");
     expect(largest([[0.1], [0.3, 0.2]])).toEqual({ layer: 1, head: 0 });
   });
 });

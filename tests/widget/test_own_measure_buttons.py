@@ -65,6 +65,34 @@ def test_one_of_the_users_own_is_offered_run_and_drawn_by_its_columns(vlm: VLM, 
     probe.close()
 
 
+def test_one_that_is_registered_later_is_offered_at_once_until_it_is_forgotten(vlm: VLM) -> None:
+    probe = Probe(vlm, datasets.scenes()[0])
+    page = Page(probe)
+
+    def offered() -> list[str]:
+        return [measure["name"] for measure in page.state["measures"]]
+
+    before = offered()
+    register_measure(Length)
+    try:
+        assert offered() == [*before, "length"]
+    finally:
+        forget_measure("length")
+    assert offered() == before
+    probe.close()
+
+
+def test_one_that_was_only_given_to_a_run_is_not_offered(vlm: VLM) -> None:
+    stimulus = datasets.scenes()[0].stimulus()
+    try:
+        isi.run_trial(vlm, stimulus, measures=["answer", Length()])
+        probe = Probe(vlm, datasets.scenes()[0])
+        assert "length" not in [measure["name"] for measure in Page(probe).state["measures"]]
+        probe.close()
+    finally:
+        forget_measure("length")
+
+
 def test_an_unknown_one_is_refused_with_those_that_there_are(vlm: VLM, length: None) -> None:
     probe = Probe(vlm, datasets.scenes()[0])
     with pytest.raises(isi.InputError, match=r"measures must be some of answer, .*length"):

@@ -8,9 +8,11 @@ from isi_widget.trial.measures.registry import (
     OWN,
     by_default,
     find_measure,
+    follow_measures,
     forget_measure,
     measures,
     register_measure,
+    registered,
     resolve,
 )
 
@@ -20,8 +22,10 @@ __all__ = [
     "Term",
     "by_default",
     "find_measure",
+    "follow_measures",
     "forget_measure",
     "measures",
     "register_measure",
+    "registered",
     "resolve",
 ]

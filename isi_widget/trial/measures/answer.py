@@ -29,7 +29,7 @@ class AnswerMeasure(Measure):
     """The shown answer: greedy, sampled, or by beams."""
 
     name, title = "answer", "Answer"
-    help = "Ask the model once; set against the truth, with the probabilities of yes and no."
+    help = "Ask the model once: the answer, compared with the truth, and the probabilities of yes and no."
     needs = ("answer",)
     uses_model = True
     with_answer = True

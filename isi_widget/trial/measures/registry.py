@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import keyword
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
+from weakref import WeakMethod
 
 from isi_widget import checks
 from isi_widget.errors import InputError
@@ -21,6 +22,8 @@ OWN: tuple[Measure, ...] = (AnswerMeasure(), YesNoMeasure(), UncertaintyMeasure(
 _REGISTERED: dict[str, Measure] = {measure.name: measure for measure in OWN}
 #: Those that were only given to a run as objects: no other run has them unless it names them.
 _PASSED: set[str] = set()
+#: Methods that are called after each change of the registered measures.
+_FOLLOWING: list[WeakMethod[Callable[[], None]]] = []
 _M = TypeVar("_M", bound="Measure | type[Measure]")
 
 
@@ -46,6 +49,7 @@ def register_measure(measure: _M) -> _M:
     _check(made)
     _REGISTERED[made.name] = made
     _PASSED.discard(made.name)
+    _tell()
     return measure
 
 
@@ -53,11 +57,29 @@ def forget_measure(name: str) -> None:
     """Undo `register_measure`; an unknown name is left alone."""
     if name not in [own.name for own in OWN]:
         _REGISTERED.pop(name, None)
+        _tell()
+
+
+def follow_measures(method: Callable[[], None]) -> None:
+    """Call a bound method after each `register_measure` and `forget_measure`, as long as its object lives."""
+    _FOLLOWING.append(WeakMethod(method))
+
+
+def _tell() -> None:
+    _FOLLOWING[:] = [method for method in _FOLLOWING if method() is not None]
+    for method in list(_FOLLOWING):
+        if call := method():
+            call()
 
 
 def measures() -> Mapping[str, Measure]:
     """Return the known measures by name, those of this package first."""
     return dict(_REGISTERED)
+
+
+def registered() -> Mapping[str, Measure]:
+    """Return the known measures by name, without those that were only given to a run as objects."""
+    return {name: made for name, made in _REGISTERED.items() if name not in _PASSED}
 
 
 def by_default() -> list[str]:

@@ -28,7 +28,7 @@ class UncertaintyMeasure(Measure):
     """How far the answers of the model spread over different meanings (Farquhar et al., Nature 630, 2024)."""
 
     name, title = "uncertainty", "Uncertainty"
-    help = "Sample several answers, group them by meaning, and measure how much they scatter."
+    help = "Sample several answers, group them by meaning, and measure how much they differ."
     needs = ("samples",)
     has_panel = True
     terms = ENTROPIES

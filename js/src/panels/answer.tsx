@@ -54,11 +54,6 @@ export function Answer({ answer, truth, view, partly, growing }: AnswerProps) {
               <Tokens answer={answer} />
             </q>
             <Mark answer={answer} />
-            {view?.interventions && (
-              <span class="isi-muted" data-testid="interventions" title={view.intervention_lines.join("\n")}>
-                {view.interventions}
-              </span>
-            )}
           </p>
           <p class="isi-under isi-muted">
             <span data-testid="answer-truth">{!truth ? "No truth is known for this input" : answer.judged.includes("original") ? `Truth of the original picture: ${truth}` : `Truth: ${truth}`}</span>
@@ -66,6 +61,11 @@ export function Answer({ answer, truth, view, partly, growing }: AnswerProps) {
               <Tip test="answer-probability" term={`p ${probability(chance)}`}>
                 Probability of the whole answer, {tokens}. It falls with length. It measures how expected these words are, not how true.
               </Tip>
+            )}
+            {view?.interventions && (
+              <span class="isi-term" data-testid="interventions" title={view.intervention_lines.join("\n")}>
+                {view.interventions}
+              </span>
             )}
             {answer.finished === false && <span data-testid="answer-cut">cut off after {tokens}</span>}
           </p>

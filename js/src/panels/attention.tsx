@@ -115,11 +115,12 @@ const ByLayer = live(function ByLayer({ layers }: { layers: Shares[] }) {
 /** Of the image, by layer and head: heads differ more than layers do. */
 const ByHead = live(function ByHead({ shares }: { shares: number[][] }) {
   const over = useSignal<Place | null>(null);
-  const most = largest(shares);
   const say = ({ layer, head }: Place): string => `layer ${layer}, head ${head}: ${decimals(shares[layer]?.[head] ?? 0)}`;
+  const most = largest(shares);
+  const highest = (shares[most.layer]?.[most.head] ?? 0) > 0 ? `most in ${say(most)}` : "none in any head";
   return (
     <figure class="isi-layerchart" data-testid="attention-heads">
-      <Heads shares={shares} label={`Share of the image by layer and head. Most in ${say(most)}`} over={over.value} onPoint={(place) => (over.value = place)} />
+      <Heads shares={shares} label={`Share of the image by layer and head. ${highest}`} over={over.value} onPoint={(place) => (over.value = place)} />
       <figcaption class="isi-muted">
         <Tip test="heads-tip" term="image by head">
           Share of the image in the attention of each head, mean over answer tokens. Columns are layers, rows are heads; darker is more. Point at a head, or use the arrow keys, to read its number.
@@ -127,7 +128,7 @@ const ByHead = live(function ByHead({ shares }: { shares: number[][] }) {
         <span class="isi-scale">
           0 <i class="isi-ramp isi-shades" /> 1
         </span>
-        <span>{over.value ? say(over.value) : `most in ${say(most)}`}</span>
+        <span>{over.value ? say(over.value) : highest}</span>
       </figcaption>
     </figure>
   );

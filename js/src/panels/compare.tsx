@@ -216,8 +216,8 @@ export function rowsOf(trials: Trial[], notes: Partial<Record<string, string>>):
   for (const { measure, column, label } of columns.values()) rows.push({ name: label, cells: columnOf(views, measure, column) });
   const settings = [...new Set(views.flatMap((view) => Object.keys(view.settings)))];
   for (const name of settings) {
-    const values = views.map((view) => JSON.stringify(view.settings[name] ?? null));
-    if (new Set(values).size > 1) text(name.replaceAll("_", " "), (_, i) => values[i] ?? "");
+    const values = views.map((view) => view.settings[name] ?? "none");
+    if (new Set(values.map((value) => JSON.stringify(value))).size > 1) text(name.replaceAll("_", " "), (_, i) => said(values[i]));
   }
   return rows;
 }

@@ -152,9 +152,9 @@ export const Question = live(function Question() {
     : image !== "natural" && image !== "annotated"
       ? ["another image", "the image is not the observation's own"]
       : store.contextPreset.value === "random"
-        ? ["another's context", "the context is of another observation"]
+        ? ["other context", "the context is of another observation"]
         : observation?.own
-          ? ["own image", "you have brought this image; type here what is"]
+          ? ["own image", "this image is your own: type the true answer here"]
           : ["none given", "this observation has none"];
   return (
     <div class="isi-field" data-segment="question">

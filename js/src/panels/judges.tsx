@@ -10,7 +10,7 @@ import { Button } from "./parts";
 /** Names that are no models. */
 const FIXED: [name: string, text: string, help: string][] = [
   ["auto", "automatic", "The embedded model for the embedded VLM; for any other the best listed model that is on the disk and fits into memory, else rules. Nothing is downloaded"],
-  ["rules", "rules of wording", "No model: yes against no, and answers that are the same but for spelling; all else counts as different"],
+  ["rules", "rules of wording", "No model: answers that differ only in spelling mean the same; all others are different"],
 ];
 
 const size = (bytes: number): string => (bytes >= 1e9 ? `${(bytes / 1e9).toFixed(1)} GB` : `${Math.ceil(bytes / 1e6)} MB`);
@@ -71,7 +71,7 @@ function Entry({ entry, chosen, take }: { entry: JudgeEntry; chosen: boolean; ta
       </span>
       <Button
         test={`judge-${name}`}
-        label={missing ? `Download ${size(download)} from the hub, and have ${name} compare the meanings` : `Have ${name} compare the meanings`}
+        label={missing ? `Download ${size(download)} from the hub, and compare the meanings with ${name}` : `Compare the meanings with ${name}`}
         text={missing ? `Download ${size(download)}` : chosen ? "in use" : "Use"}
         pressed={chosen}
         onClick={() => take(name)}

@@ -38,7 +38,7 @@ export function Keys() {
           </div>
         ))}
       </dl>
-      <p class="isi-muted">On a Mac, Cmd instead of Ctrl. An image is taken by drop, paste or Open.</p>
+      <p class="isi-muted">On a Mac, Cmd instead of Ctrl. To use an image of your own: drop it, paste it, or Open.</p>
     </Popover>
   );
 }

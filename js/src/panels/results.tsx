@@ -81,7 +81,7 @@ const StatusLine = live(function StatusLine({ trial, stale }: { trial: Trial | n
       <>
         <Icon name="warning" />
         <span class="isi-cut" data-testid="stale">
-          {trial.id === store.trials.value.at(-1)?.id ? `Input changed since trial ${trial.id}` : `Trial ${trial.id} belongs to a different input`}
+          {trial.id === store.trials.value.at(-1)?.id ? `Input changed since trial ${trial.id}` : `Trial ${trial.id} has a different input`}
         </span>
         {again}
       </>,

@@ -105,7 +105,7 @@ function Decoding({ settings, set }: { settings: Settings; set: (change: Setting
           name="answer"
           label="Shown answer"
           chosen={chosen}
-          options={{ greedy: "The most likely token at each step.", sampled: sampling.help, beams: beams.help }}
+          options={{ greedy: "The most likely token at each step.", sampled: "A random answer, with temperature, top-k, top-p and seed.", beams: "The most likely answer that a beam search finds." }}
           choose={(name) => set({ do_sample: name === "sampled", num_beams: name === "beams" ? BEAMS : 1 })}
         />
       </Hinted>

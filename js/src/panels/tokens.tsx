@@ -73,7 +73,7 @@ export const Tokens = live(function Tokens({ answer }: { answer: AnswerView }) {
               tabIndex={index === here ? 0 : -1}
               style={{ "--isi-p": `${100 * chance(token)}%` }}
               aria-pressed={screen.token.value === index}
-              aria-label={`${word}, probability ${probability(chance(token))}${others.length > 0 ? `; else ${others.join(", ")}` : ""}`}
+              aria-label={`${word}, probability ${probability(chance(token))}${others.length > 0 ? `; others: ${others.join(", ")}` : ""}`}
               onPointerEnter={(event) => look(index, event.currentTarget)}
               onPointerLeave={close}
               onFocus={(event) => {

@@ -53,7 +53,7 @@ const HINTS: Record<Tool, string> = {
   noise: "Drag over a region, or take the whole image.",
   blur: "Drag over a region, or take the whole image.",
   pixelate: "Drag over a region, or take the whole image.",
-  erase: "Drag over what is to go.",
+  erase: "Drag over what is to be removed.",
   patch: "Drag over a piece of the image; then move the copy.",
   picker: "Click a pixel: its colour is taken.",
 };

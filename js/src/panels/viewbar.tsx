@@ -11,7 +11,7 @@ const VIEWS: [Showing, string, string][] = [
   ["after", "after", "The picture as the model sees it"],
   ["before", "before", "The picture without what is drawn (hold \\)"],
   ["swipe", "swipe", "Before and after, with a divider to drag"],
-  ["difference", "difference", "What drawing has changed: black where nothing"],
+  ["difference", "difference", "What the drawings have changed; black: no change"],
 ];
 
 /** Milliseconds of rest before the colour below the pointer is requested from the kernel. */

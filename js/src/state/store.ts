@@ -133,6 +133,7 @@ export class Store extends Edits {
   }
 
   configure(settings: Settings): void {
+    if (this.failure.value?.id === null) this.dismiss(); // of a setting refused before, not of a run
     this.set("settings", settings);
   }
 
