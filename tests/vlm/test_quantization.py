@@ -33,37 +33,6 @@ LAYERS = {"nf4": "Linear4bit", "nf4-double": "Linear4bit", "int8": "Linear8bitLt
 SHOWN = Shown(current_context="The star is red.", size=(90, 40))
 
 
-@pytest.fixture(scope="module")
-def saved(tmp_path_factory):
-    """The folder of a tiny checkpoint, as save_pretrained writes it."""
-    folders = {}
-
-    def folder(family, **text):
-        key = (family, *sorted(text.items()))
-        if key not in folders:
-            folders[key] = tmp_path_factory.mktemp(family)
-            model, processor = BUILDERS[family](**text)
-            model.save_pretrained(folders[key])
-            processor.save_pretrained(folders[key])
-        return folders[key]
-
-    return folder
-
-
-@pytest.fixture(scope="module")
-def loaded(saved):
-    """A loaded tiny model, once for each set of arguments."""
-    models = {}
-
-    def load(family, quantization=None, dtype="float32", **arguments):
-        key = (family, quantization, dtype, *sorted(arguments.items()))
-        if key not in models:
-            models[key] = load_vlm(saved(family), quantization=quantization, dtype=dtype, **arguments)
-        return models[key]
-
-    return load
-
-
 def linear_layers(vlm, kind):
     return {name: module for name, module in vlm.model.named_modules() if type(module).__name__ == kind}
 
