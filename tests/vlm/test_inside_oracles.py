@@ -1,7 +1,16 @@
-"""Interventions against another tool: captum ablates heads. Left out where captum is not installed."""
+"""Interventions against other tools: captum ablates heads, nnsight cuts attention. A test is left out where
+its tool is not installed.
+"""
 
 from __future__ import annotations
 
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import knocked_out_by_nnsight as by_nnsight
 import pytest
 import tiny_models
 import torch
@@ -34,3 +43,31 @@ def test_head_ablation_is_that_of_captum():
     for head in range(found.heads):
         edited = vlm.intervene(isi.HeadScale(layer, head, 0)).prefill(SHOWN).logits[target]
         assert float(base - edited) == pytest.approx(float(drops[0, 0, head * width]), abs=1e-5)
+
+
+@pytest.fixture(scope="module")
+def traced(tmp_path_factory):
+    """The folder with the logits of nnsight, from a process of its own."""
+    if importlib.util.find_spec("nnsight") is None:
+        pytest.skip("nnsight is not installed: pip install nnsight")
+    folder, here = tmp_path_factory.mktemp("nnsight"), Path(__file__).parent
+    paths = [str(here), str(here.parent), str(here.parents[1])]
+    done = subprocess.run(
+        [sys.executable, here / "knocked_out_by_nnsight.py", folder],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr[-4000:]
+    return folder
+
+
+@pytest.mark.parametrize("number", range(len(by_nnsight.CASES)))
+@pytest.mark.parametrize("family", by_nnsight.FAMILIES)
+def test_a_knockout_is_that_of_nnsight(traced, family, number):
+    expected = torch.load(traced / f"{family}-{number}.pt", weights_only=True)
+    vlm = tiny_models.vlm(family)
+    logits = vlm.intervene(isi.Knockout(*by_nnsight.CASES[number])).prefill(SHOWN).logits
+    torch.testing.assert_close(logits, expected, atol=2e-5, rtol=0)
+    assert float((expected - vlm.prefill(SHOWN).logits).abs().max()) > 1e-3
