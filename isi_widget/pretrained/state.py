@@ -12,6 +12,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
+from types import FunctionType, MethodType
 from typing import Any
 
 import torch
@@ -48,7 +49,33 @@ def token(modules: Iterable[torch.nn.Module], configs: Iterable[Any] = ()) -> tu
         return None
     attributes = tuple((type(module).__name__, *_plain(vars(module))) for module in found)
     settings = tuple(tuple(_plain(vars(config))) for config in configs)
-    return (attributes, settings, tuple(sums), torch.is_autocast_enabled())
+    return (attributes, settings, tuple(sums), functions(found), torch.is_autocast_enabled())
+
+
+def functions(modules: Iterable[torch.nn.Module]) -> tuple[object, ...]:
+    """Return the functions of the modules' classes, and those set on single modules: somebody may have put
+    others in their place.
+    """
+    found = list(modules)
+    own = [
+        getattr(value, "__func__", value)
+        for module in found
+        for value in vars(module).values()
+        if type(value) in (FunctionType, MethodType)
+    ]
+    return (*functions_of(map(type, found)), *own)
+
+
+def functions_of(kinds: Iterable[type]) -> tuple[object, ...]:
+    """Return the functions of classes of modules, and of what they inherit from."""
+    every = dict.fromkeys(kind for made in dict.fromkeys(kinds) for kind in made.__mro__)
+    return tuple(
+        value
+        for kind in every
+        if kind not in (torch.nn.Module, object)
+        for value in vars(kind).values()
+        if type(value) is FunctionType
+    )
 
 
 def hooked(modules: Iterable[torch.nn.Module]) -> bool:

@@ -42,6 +42,8 @@ class Fingerprint:
         self._state: list[float] | None = None
         self._text: str | None = None
         self._adapters = state.switches(model.modules())
+        self._kinds = list(dict.fromkeys(map(type, model.modules())))
+        self._functions = state.functions_of(self._kinds)
 
     def __call__(self, beside: Mapping[str, Any] | None = None) -> str | None:
         """16 hexadecimal digits, or None where weights cannot be read, or a hook may change results.
@@ -50,6 +52,8 @@ class Fingerprint:
         """
         modules = list(self._model.modules())
         if state.hooked(modules) or any(map(state.replaced, modules)):
+            return None
+        if state.functions_of(self._kinds) != self._functions:  # somebody has put others in their place
             return None
         read = state.checksums(values for _, _, values in _read(self._model) if not values.is_meta)
         if read != self._state:

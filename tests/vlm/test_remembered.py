@@ -126,6 +126,38 @@ def forward_replaced(vlm):
     return lambda: delattr(target, "forward")
 
 
+def forward_of_the_class(vlm):
+    kind = type(projector(vlm))
+    plain = kind.forward
+    kind.forward = lambda *arguments: plain(*arguments) * 0
+    return lambda: setattr(kind, "forward", plain)
+
+
+def features_of_the_class(vlm):
+    kind = type(vlm.model.model)
+    plain = kind.get_image_features
+
+    def halved(*arguments, **named):
+        made = plain(*arguments, **named)
+        made.pooler_output = [features * 0.5 for features in made.pooler_output]
+        return made
+
+    kind.get_image_features = halved
+    return lambda: setattr(kind, "get_image_features", plain)
+
+
+def features_of_the_model(vlm):
+    plain = vlm.model.model.get_image_features
+
+    def halved(*arguments, **named):
+        made = plain(*arguments, **named)
+        made.pooler_output = [features * 0.5 for features in made.pooler_output]
+        return made
+
+    vlm.model.model.get_image_features = halved
+    return lambda: delattr(vlm.model.model, "get_image_features")
+
+
 def an_attribute(vlm):
     norm = vlm.model.model.vision_tower.encoder.layers[0].layer_norm1
     before, norm.eps = norm.eps, 0.5
@@ -155,6 +187,9 @@ CHANGES = [
     training_step,
     module_exchanged,
     forward_replaced,
+    forward_of_the_class,
+    features_of_the_class,
+    features_of_the_model,
     an_attribute,
     a_setting,
     a_buffer,
@@ -169,7 +204,7 @@ def test_a_changed_vision_side_encodes_again(change):
     after = vlm.prefill(SHOWN, attention=False).logits
     assert float((after - before).abs().max()) > 1e-5
     assert torch.equal(after, fresh(vlm))
-    if change not in (an_attribute, a_setting, a_buffer):  # no weights: see `VLM.info`
+    if change not in (an_attribute, a_setting, a_buffer, features_of_the_model):  # no weights: see `VLM.info`
         assert vlm.info()["fingerprint"] != told
     back()
     assert torch.allclose(vlm.prefill(SHOWN, attention=False).logits, before, atol=1e-5)
