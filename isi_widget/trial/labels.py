@@ -40,6 +40,18 @@ def intervention_lines(info: Mapping[str, Any]) -> list[str]:
     return [item.label for item in from_dicts(info.get("interventions", ()))]
 
 
+def other_interventions(was: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    """Return how the interventions of a trial's model differ from a loaded one's; "" for equal ones."""
+    before, after = (from_dicts(info.get("interventions", ())) for info in (was, now))
+    if before == after:
+        return ""
+    if summary(before) == summary(after):
+        return (
+            f"with {', '.join(item.label for item in before)}, not {', '.join(item.label for item in after)}"
+        )
+    return f"with {summary(before) or 'no interventions'}, not with {summary(after) or 'none'}"
+
+
 def _tail(name: object) -> str:
     """Return the last part of a folder, or of a hub name without its commit."""
     return str(name).rstrip("/").rpartition("/")[2].partition("@")[0]

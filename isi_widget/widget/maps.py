@@ -11,6 +11,7 @@ from collections import OrderedDict
 from isi_widget.attribution import AttentionMap, heat_layer, measure_attention_map
 from isi_widget.errors import InputError
 from isi_widget.trial import Trial
+from isi_widget.trial.labels import model_label, other_interventions
 from isi_widget.vlm import VLM
 
 _KEPT = 4
@@ -37,11 +38,23 @@ class Maps:
         if answer is None or not 0 <= token < len(answer.token_ids):
             count = 0 if answer is None else len(answer.token_ids)
             raise InputError(f"There is no token {token} in this answer of {count} tokens.")
-        fingerprint = vlm.info().get("fingerprint")
+        info = vlm.info()
+        fingerprint = info.get("fingerprint")
+        if trial.model.get("name") == info.get("name") and (other := other_interventions(trial.model, info)):
+            raise InputError(
+                f"This answer was given {other}: its attention cannot be read again. Set probe.vlm to "
+                "vlm.intervene(*trial.interventions), or run the input again."
+            )
+        was = model_label(trial.model)
+        if was != model_label(info):
+            raise InputError(
+                f"This answer is of {was}, which is not loaded now: its attention cannot be read again. Load "
+                "that model, or run the input again."
+            )
         if trial.model.get("fingerprint") != fingerprint:
             raise InputError(
-                f"This answer is of {trial.model.get('name')}, which is not loaded now: its attention cannot "
-                "be read again. Load that model, or run the input again."
+                f"This answer is of {was} with other weights, precision or hooks than it has now: its "
+                "attention cannot be read again. Run the input again."
             )
         key = f"{fingerprint} {trial.key} {answer.token_ids}"
         # A model without a fingerprint may have changed since.

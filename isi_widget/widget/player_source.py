@@ -14,7 +14,7 @@ from isi_widget.attribution.measuring import measure_attention_map
 from isi_widget.errors import InputError
 from isi_widget.stimulus import Stimulus
 from isi_widget.trial import Trial
-from isi_widget.trial.labels import model_label
+from isi_widget.trial.labels import model_label, other_interventions
 from isi_widget.vlm.protocol import is_vlm
 
 if TYPE_CHECKING:
@@ -91,11 +91,16 @@ def _model_of(trial: Trial, vlm: VLM | None) -> VLM:
             )
         from isi_widget.vlm import load_vlm
 
-        vlm = load_vlm()
+        vlm = load_vlm().intervene(*trial.interventions)
     if not is_vlm(vlm):
         return vlm  # refused with a word on what it is where it is measured
     info = vlm.info()
     known = trial.model.get("fingerprint"), info.get("fingerprint")
+    if trial.model.get("name") == info.get("name") and (other := other_interventions(trial.model, info)):
+        raise InputError(
+            f"This trial was run {other}. Give the model with its interventions: "
+            "AttentionPlayer(trial, vlm=vlm.intervene(*trial.interventions))."
+        )
     if model_label(info) != name:
         raise InputError(f"This trial is of {name}, vlm is {model_label(info)}. Give the model of the trial.")
     if all(known) and known[0] != known[1]:

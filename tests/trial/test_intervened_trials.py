@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
 import isi_widget as isi
 from isi_widget.errors import InputError
 from isi_widget.study.beside import averages_for, for_trial
+from isi_widget.widget.maps import Maps
 
 EDITS = (isi.HeadScale(2, 0, 0.0), isi.HeadReplace(1, 3), isi.Knockout("last", "image", layers=(2, 3)))
 FAST = {"measures": ("answer",), "max_new_tokens": 4}
@@ -152,3 +154,39 @@ def test_the_page_knows_what_the_input_is_seen_with(vlm, edited):
     assert probe.inputs["key"] == trial.key
     assert "edited = vlm.intervene(" in probe.code()
     probe.close()
+
+
+def test_a_map_needs_the_model_with_the_interventions_of_the_trial(vlm, edited, stimulus):
+    plain, trial = (isi.run_trial(model, stimulus, measures="answer") for model in (vlm, edited))
+    maps, other_head = Maps(), vlm.intervene(isi.HeadScale(0, 0, 0.5), isi.HeadScale(0, 1, 0.5))
+    for one, model, words in (
+        (trial, vlm, "with 2 heads changed, attention cut, not with none: .*vlm.intervene"),
+        (plain, edited, "with no interventions, not with 2 heads changed, attention cut"),
+        (
+            isi.run_trial(other_head, stimulus, measures="answer"),
+            vlm.intervene(*EDITS[:1]),
+            "2 heads changed, not",
+        ),
+    ):
+        with pytest.raises(InputError, match=words):
+            maps.layer(one, model, 0)
+        with pytest.raises(InputError, match=words.partition(":")[0]):
+            isi.AttentionPlayer(one, vlm=model)
+    assert maps.layer(trial, edited, 0)[1] != maps.layer(plain, vlm, 0)[1]
+    assert isi.AttentionPlayer(trial).attention == isi.measure_attention_map(edited, stimulus, trial.answer)
+
+
+def test_models_without_a_fingerprint_differ_by_their_interventions(vlm, edited, stimulus):
+    hook = vlm.model.model.multi_modal_projector.register_forward_hook(lambda *_: None)
+    try:
+        trial = isi.run_trial(edited, stimulus, measures="answer")
+        assert trial.model["fingerprint"] is None
+        with pytest.raises(InputError, match=r"vlm\.intervene"):
+            Maps().layer(trial, vlm, 0)
+        with pytest.raises(InputError, match="is of other, 2 heads changed"):
+            Maps().layer(replace(trial, model={**trial.model, "name": "other"}), edited, 0)
+        before = replace(trial, model={**trial.model, "fingerprint": "0" * 16})
+        with pytest.raises(InputError, match="with other weights, precision or hooks than it has now"):
+            Maps().layer(before, edited, 0)
+    finally:
+        hook.remove()
