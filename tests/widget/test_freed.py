@@ -7,6 +7,7 @@ import copy
 import gc
 import io
 import threading
+import time
 import weakref
 from pathlib import Path
 from typing import Any
@@ -39,10 +40,15 @@ def threads_end() -> None:
 
 def collected(references: dict[str, weakref.ref[Any]]) -> list[str]:
     """Return what is still alive, once the threads that had work have ended."""
-    threads_end()  # a function of its own: a timer that is named here would hold what it called
-    for _ in range(3):  # what a finaliser of the first pass has let go is collected by the next
-        gc.collect()
-    return [name for name, reference in references.items() if reference() is not None]
+    end = time.monotonic() + 60
+    while True:
+        threads_end()  # a function of its own: a timer that is named here would hold what it called
+        for _ in range(3):  # what a finaliser of the first pass has let go is collected by the next
+            gc.collect()
+        alive = [name for name, reference in references.items() if reference() is not None]
+        if not alive or time.monotonic() > end:
+            return alive
+        time.sleep(0.2)
 
 
 def test_a_probe_that_was_only_made(vlm: VLM) -> None:
