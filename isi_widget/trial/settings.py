@@ -99,6 +99,14 @@ class Settings:
     budget: int = setting(of.BUDGET)
     of_measures: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, hash=False)
 
+    def __new__(cls, *_: Any, **given: Any) -> Settings:
+        """Refuse former names with the name of today."""
+        if former := [name for name in given if name in RENAMED]:
+            raise TypeError(
+                f"Settings() has no argument {former[0]!r}, which is called {RENAMED[former[0]]} now."
+            )
+        return super().__new__(cls)
+
     def __post_init__(self) -> None:
         names = names_of(self.measures)
         wrong = [name for name in names if not isinstance(name, str) or not name.isidentifier()]

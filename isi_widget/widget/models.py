@@ -17,6 +17,7 @@ from typing import Any
 import torch
 
 from isi_widget.errors import Cancelled, InputError
+from isi_widget.interventions import Intervention
 from isi_widget.pretrained import hub, placement
 from isi_widget.pretrained.devices import choose_device
 from isi_widget.pretrained.hub import Cancel, Progress
@@ -32,10 +33,11 @@ EMBEDDED = "embedded"  # what `VLM.info()` and `models()` call the model of this
 
 @dataclass(frozen=True)
 class Source:
-    """How a model is loaded: the arguments of `load_vlm`."""
+    """How a model is loaded: the arguments of `load_vlm`, and the interventions that it is seen with."""
 
     name: str | Path | None = None
     arguments: Mapping[str, Any] = field(default_factory=dict)
+    interventions: tuple[Intervention, ...] = ()
 
     @property
     def title(self) -> str:
@@ -44,13 +46,14 @@ class Source:
 
     def load(self, progress: Progress, cancel: Cancel, **more: Any) -> VLM:
         """Load it now; raises what `load_vlm` raises."""
-        return load_vlm(self.name, **{**self.arguments, **more}, progress=progress, cancel=cancel)
+        vlm = load_vlm(self.name, **{**self.arguments, **more}, progress=progress, cancel=cancel)
+        return vlm.intervene(*self.interventions) if self.interventions else vlm
 
     @classmethod
     def of(cls, vlm: VLM) -> Source | None:
         """Return the `load_vlm` arguments of a model; None if it was made by hand."""
         known = dict(vlm.loaded_with or {})
-        return cls(known.pop("name"), known) if known else None
+        return cls(known.pop("name"), known, vlm.interventions) if known else None
 
     @property
     def devices(self) -> tuple[torch.device, ...]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 import json
 import math
+import pickle
 import sys
 from pathlib import Path
 
@@ -150,6 +152,14 @@ def test_what_is_derived_from_the_settings_is_of_today():
         sys.path.remove(str(folder))
     assert made.TABLE.read_text(encoding="utf-8") == made.document(), "run python docs/make_settings.py"
     assert made.FORM.read_text(encoding="utf-8") == made.form(), "run python docs/make_settings.py"
+
+
+@pytest.mark.parametrize(("name", "now"), [("what", "measures"), ("strict", "strict_entailment")])
+def test_former_names_are_refused_with_those_of_today(name, now):
+    with pytest.raises(TypeError, match=f"no argument '{name}', which is called {now} now"):
+        Settings(**{name: True})
+    settings = Settings("answer", samples=3)
+    assert pickle.loads(pickle.dumps(settings)) == settings == copy.copy(settings)
 
 
 def test_older_names_are_read():

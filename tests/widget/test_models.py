@@ -18,7 +18,7 @@ import torch
 from fake_page import Page, idle
 from scripted_runs import Script
 
-from isi_widget import Cancelled, InputError, Probe, datasets, load_vlm
+from isi_widget import Cancelled, HeadScale, InputError, Knockout, Probe, datasets, load_vlm
 from isi_widget import models as known_models
 from isi_widget.trial.labels import model_label as label
 from isi_widget.vlm import VLM
@@ -384,6 +384,20 @@ def test_an_old_model_that_the_notebook_holds_too_is_simply_put_back(
     with pytest.raises(InputError, match="not enough"):
         slot.exchange(Source("org/other", {"device": "cpu"}), lambda *_: None, lambda: False)
     assert slot.vlm is mine and len(loader.calls) == 1
+
+
+def test_an_old_model_comes_back_with_its_interventions(
+    loader: Loader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    memory_of(monkeypatch, needed=5 * GIB, free=4 * GIB, held=2 * GIB)
+    edits = (HeadScale(2, 0, 0.0), Knockout("last", "image"))
+    slot = ModelSlot(load_vlm().intervene(*edits))
+    old = weakref.ref(slot.vlm)
+    loader.errors = [InputError("not enough memory.")]
+    with pytest.raises(InputError, match="not enough"):
+        slot.exchange(Source("org/other", {"device": "cpu"}), lambda *_: None, lambda: False)
+    assert old() is None and len(loader.calls) == 2  # it had made room
+    assert slot.vlm.interventions == edits
 
 
 @pytest.mark.parametrize(
