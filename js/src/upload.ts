@@ -27,7 +27,7 @@ export async function accept(file: File, store: Store): Promise<void> {
     return;
   }
   upload(store, file.name, await sent.arrayBuffer());
-  if (heic) store.fail(`${file.name} is a HEIC photo: the browser has decoded it.`, "Its colours are those of the browser, 8 bits a channel. For another decoder save it as PNG first.");
+  if (heic) store.fail(`${file.name} is a HEIC photo: the browser has decoded it.`, "The browser decoded it, with 8 bits per channel. To use another decoder, save it as PNG first.");
 }
 
 /** By name, type or content: "ftyp" and the brand stand at the bytes 4 to 12. */

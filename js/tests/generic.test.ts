@@ -78,6 +78,18 @@ describe("a measure without a panel of its own", () => {
   });
 });
 
+describe("settings side by side", () => {
+  it("are shown in words where they differ", async () => {
+    await show(trial(1, "k0", { settings: { measures: ["words"], method: "sampled", seed: 0 } }), trial(2, "k0", { settings: { measures: ["answer", "words"], method: "enumerated", seed: 0 } }));
+    for (const id of [1, 2]) await page.click(`trial-${id}-pin`);
+    await page.click("compare");
+    const rows = [...page.find("compare-panel").querySelectorAll("tr")].map((row) => row.textContent);
+    expect(rows).toContain("measureswordsanswer, words (differs)");
+    expect(rows).toContain("methodsampledenumerated (differs)");
+    expect(rows.some((row) => row.startsWith("seed"))).toBe(false);
+  });
+});
+
 describe("the measures that can be run", () => {
   it("are those that the kernel lists, each with its help; everything is what a run has by default", async () => {
     await show(trial());

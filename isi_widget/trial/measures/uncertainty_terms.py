@@ -65,8 +65,8 @@ ENTROPIES = (
         "rao_quadratic_entropy",
         "Rao's quadratic entropy",
         "",
-        "The mean distance in meaning of two different ones of the sampled answers: 0 if all mean the same, "
-        "near 1 if all differ. It is as good as the entailment model's probabilities.",
+        "Mean distance in meaning between two of the sampled answers: 0 if all mean the same, "
+        "near 1 if all differ. It is only as reliable as the entailment model's probabilities.",
     ),
 )
 
@@ -84,8 +84,8 @@ ENUMERATED = (
         "rao_quadratic_entropy",
         "Rao's quadratic entropy",
         "",
-        "The mean distance in meaning of two answers of the model: 0 if all mean the same, near 1 if all "
-        "differ. It is as good as the entailment model's probabilities.",
+        "Mean distance in meaning between two answers of the model: 0 if all mean the same, near 1 if all "
+        "differ. It is only as reliable as the entailment model's probabilities.",
     ),
 )
 
@@ -97,7 +97,7 @@ _GRAPH_WORDS = {
     ),
     "kernel_language_entropy_matern": (
         "Kernel language entropy, Matérn kernel",
-        "The same under a Matérn kernel (nu = kappa = 1), which lives in a narrow range below "
+        "The same under a Matérn kernel (nu = kappa = 1), whose values lie in a narrow range below "
         "ln(number of samples).",
     ),
     "laplacian_eigenvalues_entail": (

@@ -122,7 +122,9 @@ def _bounds(measure: Entropy, uncertainty: Uncertainty) -> Iterator[str]:
             f"{_known(uncertainty)}"
         )
     elif math.isfinite(low) and math.isfinite(high):
-        bias = "" if maximum is None else "; a resample misses meanings too, so it sits too low"
+        bias = (
+            "" if maximum is None else "; a resample misses meanings too, so the interval tends to be too low"
+        )
         yield f"Interval: {uncertainty.level:.0%}, bootstrap over the samples{bias}."
     if maximum is not None:
         yield f"Largest possible here: {maximum:.2f}{' ' + measure.unit if measure.unit else ''}."

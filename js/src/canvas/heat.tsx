@@ -65,7 +65,7 @@ const Legend = live(function Legend({ peak }: { peak: number | undefined }) {
     <div class="isi-legend" data-testid="heat-legend">
       {why ?? (
         <>
-          <span title="Mean over layers and heads. 1 is what all of the token's attention would give, laid evenly over the picture; the fullest colour is this token's own peak.">
+          <span title="Mean over layers and heads. 1: as if all attention of the token were spread evenly over the picture. The strongest colour is the largest value of this token.">
             {`density of attention, “${token}”`}
           </span>
           <span class="isi-scale">

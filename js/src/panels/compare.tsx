@@ -246,7 +246,7 @@ export const Compare = live(function Compare() {
                 <th key={trial.id} scope="col" data-testid={`compare-${trial.id}`}>
                   <span class="isi-row">
                     Trial {trial.id}
-                    <Button test={`compare-${trial.id}-unpin`} label={`Take trial ${trial.id} out`} icon="close" kind="bare" onClick={() => store.pin(trial.id)} />
+                    <Button test={`compare-${trial.id}-unpin`} label={`Remove trial ${trial.id} from the comparison`} icon="close" kind="bare" onClick={() => store.pin(trial.id)} />
                   </span>
                   <Thumbnail data={trial.thumbnail} size={96} alt={`Picture of trial ${trial.id}`} />
                 </th>

@@ -83,7 +83,7 @@ const Note = live(function Note({ id }: { id: number }) {
 const WHAT: Record<Format, string> = {
   json: "Everything, without loss: Trial.from_dict reads it back",
   csv: "A table, one row for each trial",
-  pdf: "A report to read and print, the trials inside",
+  pdf: "A report to read and print; the trials are in it as data, too",
 };
 
 export const TrialsButtons = live(function TrialsButtons() {

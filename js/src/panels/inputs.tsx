@@ -165,7 +165,7 @@ export const Question = live(function Question() {
         <div class="isi-push">
           <div class="isi-truth" data-testid="truth" data-truth={truth ?? ""}>
             <Tip test="truth-tip" term={truth === null ? `no truth: ${short}` : "truth"}>
-              {truth === null ? `No answer is known to be right: ${why}.` : "The right answer according to the data set (of an own picture: to you), judged by the image alone."}
+              {truth === null ? `No answer is known to be right: ${why}.` : "The right answer according to the data set (for your own picture: according to you), judged by the image alone."}
             </Tip>
             {observation?.own ? <TruthField key={observation.index} /> : truth !== null && <strong>{truth}</strong>}
           </div>

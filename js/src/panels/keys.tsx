@@ -4,13 +4,13 @@ import { Popover } from "./parts";
 
 const KEYS: [string, string][] = [
   ...Object.entries(TOOL_KEYS).map(([key, tool]): [string, string] => [key.toUpperCase(), (NAMES[tool] ?? "Select").toLowerCase()]),
-  ["Delete", "delete what is chosen"],
+  ["Delete", "delete the selected drawings"],
   ["Arrows", "move by 1 pixel, with Shift 10"],
-  ["Tab", "to the layers, to choose by key"],
+  ["Tab", "to the layers, to select by key"],
   ["[  ]", "below, above the next drawing"],
-  ["Shift", "while drawing: square, circle, 45°; on a click: one more"],
+  ["Shift", "while drawing: square, circle, 45°; with a click: select one more"],
   ["Alt", "while moving: do not snap"],
-  ["Ctrl+A", "choose everything"],
+  ["Ctrl+A", "select everything"],
   ["Ctrl+C X V D", "copy, cut, paste, duplicate"],
   ["Ctrl+Z", "undo"],
   ["Shift+Ctrl+Z", "redo"],

@@ -60,7 +60,7 @@ const HINTS: Record<Tool, string> = {
 
 const FILLS = [
   ["mean", "mean colour", "Fill with the mean colour of the image"],
-  ["inpaint", "in-paint", "Continue what is around it smoothly"],
+  ["inpaint", "in-paint", "Fill smoothly from the surroundings"],
   ["color", "colour", "Fill with a colour"],
 ] as const;
 
@@ -214,7 +214,7 @@ const Sigma = live(function Sigma({ sigma }: { sigma: number }) {
       {noise?.op === "noise" && (
         <Button
           test="noise-reseed"
-          label={`Draw the noise anew (seed ${noise.seed})`}
+          label={`New noise (now seed ${noise.seed})`}
           icon="dice"
           kind="bare"
           onClick={() => screen.alter((d) => ({ ...d, seed: randomSeed() }) as Drawing, { say: "Noise drawn anew" })}

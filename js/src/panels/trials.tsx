@@ -110,7 +110,7 @@ const Item = live(function Item({ trial, shown }: { trial: Trial; shown: boolean
           class="isi-pin"
           aria-pressed={pinned}
           aria-label={`Pin trial ${id} to compare or export it`}
-          title={pinned ? "Pinned; press to take the pin away" : "Pin to compare or export"}
+          title={pinned ? "Pinned; press to unpin" : "Pin to compare or export"}
           data-testid={`trial-${id}-pin`}
           onClick={() => store.pin(id)}
         >
