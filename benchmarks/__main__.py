@@ -24,6 +24,7 @@ SUBJECTS = {
     "sampling": "Sampling",
     "enumerating": "Enumeration of answers",
     "attention": "Attention",
+    "interventions": "Interventions (embedded model)",
     "entailment_bench": "Clustering",
     "rendering": "Rendering",
     "tables": "Tables of data",

@@ -23,12 +23,12 @@ _LARGEST_FLOAT = sys.float_info.max
 
 def is_whole(value: object) -> TypeGuard[int]:
     """Return whether a value is an integer of Python or NumPy, but not a bool."""
-    return isinstance(value, Integral) and not isinstance(value, bool)
+    return type(value) is int or (isinstance(value, Integral) and not isinstance(value, bool))
 
 
 def is_real(value: object) -> TypeGuard[float]:
     """Return whether a value is a number of Python or NumPy, not complex, but not a bool."""
-    return isinstance(value, Real) and not isinstance(value, bool)
+    return type(value) is float or (isinstance(value, Real) and not isinstance(value, bool))
 
 
 def integer(

@@ -232,6 +232,8 @@ def _check_plain(value: Any, depth: int) -> None:
     """Check that a value consists of JSON types only."""
     if depth > DEEPEST:
         raise _Wrong("less deeply nested")
+    if value is None or type(value) in (float, str, bool):  # most values; abstract classes are slower to ask
+        return
     if isinstance(value, Mapping):
         for key, item in value.items():
             if type(key) is not str:
@@ -243,7 +245,7 @@ def _check_plain(value: Any, depth: int) -> None:
     elif isinstance(value, int):
         if abs(value) >= _LARGEST:
             raise _wrong("a number of ordinary size", value)
-    elif value is not None and not isinstance(value, float | str):
+    elif not isinstance(value, float | str):
         raise _wrong("plain JSON", value)
 
 
@@ -254,7 +256,7 @@ def _is_whole(value: Any) -> bool:
 def _is_float(value: Any, texts: bool) -> bool:
     if isinstance(value, str):
         return texts and value in _FLOATS
-    return _is_whole(value) or issubclass(type(value), float | np.floating)
+    return type(value) is float or _is_whole(value) or isinstance(value, float | np.floating)
 
 
 def _wrong(expected: str, value: Any) -> _Wrong:

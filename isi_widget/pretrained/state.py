@@ -10,7 +10,7 @@ nothing may be reused.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from types import FunctionType, MethodType
 from typing import Any
@@ -20,17 +20,29 @@ from torch.nn.modules import module as torch_module
 
 #: Hooks that only copy outputs: transformers installs them at the first forward and leaves them.
 _HARMLESS = ("transformers.utils.output_capturing",)
-#: Attributes that modules set on themselves in a forward pass.
-_OWN = frozenset({"_output_capturing_hooks_installed", "compute_type_is_set", "rope_deltas"})
 _PLAIN = frozenset((bool, int, float, str, type(None), torch.dtype))
+_FUNCTIONS = frozenset((FunctionType, MethodType))
 _HOLDERS = frozenset((tuple, list, dict, set))
-#: Words of 8 bytes up to which a tensor is summed with weights; larger ones by rows and columns.
-_SMALL = 2**17
+#: Attributes that say nothing of what is computed: those of every module, which are read on their own (hooks,
+#: training, weights, children), what modules set in a forward pass, names of classes.
+_LEFT_OUT = frozenset(vars(torch.nn.Module())) | {
+    "_output_capturing_hooks_installed",
+    "compute_type_is_set",
+    "rope_deltas",
+    "id2label",
+    "label2id",
+}
+#: Attribute of a layer that peft has adapted.
+_ADAPTERS = ("_active_adapter",)
+#: Values up to which tensors are put behind each other and summed as one.
+_TINY = 2**12
+#: Values up to which a tensor is summed with a random weight each; larger ones row by row.
+_SMALL = 2**16
 #: Width of the grid that a large tensor is laid out in: a prime, so that no layout of weights repeats in it.
-_WIDTH = 1021
+_WIDTH = 2039
 
 
-def token(modules: Iterable[torch.nn.Module], configs: Iterable[Any] = ()) -> tuple[object, ...] | None:
+def token(modules: Sequence[torch.nn.Module], configs: Iterable[Any] = ()) -> tuple[object, ...] | None:
     """Return the state of modules (not of their children), or None where it cannot be known.
 
     Parameters
@@ -40,42 +52,69 @@ def token(modules: Iterable[torch.nn.Module], configs: Iterable[Any] = ()) -> tu
     configs
         Objects whose plain attributes they read.
     """
-    found = list(modules)
-    if hooked(found) or training(found) or any(map(replaced, found)):
+    if hooked(modules) or training(modules) or any(map(replaced, modules)):
         return None
-    tensors = [tensor for module in found for tensor in _tensors(module)]
-    sums = checksums(tensors)
+    sums = checksums(_tensors(modules))
     if sums is None:
         return None
-    attributes = tuple((type(module).__name__, *_plain(vars(module))) for module in found)
-    settings = tuple(tuple(_plain(vars(config))) for config in configs)
-    return (attributes, settings, tuple(sums), functions(found), torch.is_autocast_enabled())
+    attributes: list[object] = []
+    for module in modules:
+        attributes.append(type(module))
+        _add_plain(attributes, vars(module))
+    for config in configs:
+        attributes.append(type(config))
+        _add_plain(attributes, vars(config))
+    return (attributes, sums, functions_of(map(type, modules)), torch.is_autocast_enabled())
 
 
-def functions(modules: Iterable[torch.nn.Module]) -> tuple[object, ...]:
-    """Return the functions of the modules' classes, and those set on single modules: somebody may have put
-    others in their place.
+def functions_of(kinds: Iterable[type]) -> list[object]:
+    """Return the functions of classes of modules, and of what they inherit from: somebody may have put others
+    in their place.
     """
-    found = list(modules)
-    own = [
-        getattr(value, "__func__", value)
-        for module in found
-        for value in vars(module).values()
-        if type(value) in (FunctionType, MethodType)
-    ]
-    return (*functions_of(map(type, found)), *own)
-
-
-def functions_of(kinds: Iterable[type]) -> tuple[object, ...]:
-    """Return the functions of classes of modules, and of what they inherit from."""
-    every = dict.fromkeys(kind for made in dict.fromkeys(kinds) for kind in made.__mro__)
-    return tuple(
+    return [
         value
-        for kind in every
-        if kind not in (torch.nn.Module, object)
+        for kind in _ancestors(frozenset(kinds))
         for value in vars(kind).values()
         if type(value) is FunctionType
-    )
+    ]
+
+
+@lru_cache(maxsize=64)
+def _ancestors(kinds: frozenset[type]) -> list[type]:
+    every = dict.fromkeys(kind for made in kinds for kind in made.__mro__)
+    return [kind for kind in every if kind not in (torch.nn.Module, object)]
+
+
+class Tree:
+    """All modules of a model, walked again only after one was exchanged, added or removed."""
+
+    def __init__(self, model: torch.nn.Module) -> None:
+        self._found = [model]
+        self._links: list[int] = []
+
+    def modules(self) -> list[torch.nn.Module]:
+        """Return the model and all modules in it, each once: the same list as long as nothing changed."""
+        if self._links != _links(self._found):
+            self._found = walked(self._found[0])
+            self._links = _links(self._found)
+        return self._found
+
+
+def walked(model: torch.nn.Module) -> list[torch.nn.Module]:
+    """Return a model and all modules in it, each once, parents first; quicker than `model.modules()`."""
+    found = [model]
+    known = {id(model)}
+    for module in found:  # grows on the way
+        for child in module._modules.values():
+            if child is not None and id(child) not in known:
+                known.add(id(child))
+                found.append(child)
+    return found
+
+
+def _links(modules: Iterable[torch.nn.Module]) -> list[int]:
+    """Return who is whose child; ids suffice where the children are held as well."""
+    return [id(child) for module in modules for child in module._modules.values()]
 
 
 def hooked(modules: Iterable[torch.nn.Module]) -> bool:
@@ -86,6 +125,7 @@ def hooked(modules: Iterable[torch.nn.Module]) -> bool:
     return any(
         getattr(hook, "__module__", None) not in _HARMLESS
         for module in modules
+        if module._forward_hooks or module._forward_pre_hooks
         for hook in itertools.chain(module._forward_hooks.values(), module._forward_pre_hooks.values())
     )
 
@@ -125,26 +165,39 @@ def replaced(module: torch.nn.Module) -> bool:
     return not type(vars(module).get("_hf_hook")).__module__.startswith("accelerate")
 
 
-def _tensors(module: torch.nn.Module) -> Iterator[torch.Tensor]:
-    for tensor in itertools.chain(module._parameters.values(), module._buffers.values()):
-        if tensor is not None:
-            yield tensor
+def parameters(modules: Iterable[torch.nn.Module]) -> list[torch.Tensor]:
+    """Return the parameters of modules (not of their children), each once."""
+    found = {id(p): p for module in modules for p in module._parameters.values() if p is not None}
+    return list(found.values())
 
 
-def _plain(attributes: Mapping[str, Any]) -> list[tuple[str, object]]:
-    """Return the attributes that are plain values, or hold some; a list for its speed."""
-    own = [
-        (name, value if type(value) in _PLAIN else _shown(value))
-        for name, value in attributes.items()
-        if name not in _OWN
-        and (type(value) in _PLAIN or (value and type(value) in _HOLDERS and name[0] != "_"))
+def _tensors(modules: Iterable[torch.nn.Module]) -> list[torch.Tensor]:
+    """Return the parameters and buffers of modules (not of their children)."""
+    return [
+        tensor
+        for module in modules
+        for tensors in (module._parameters, module._buffers)
+        for tensor in tensors.values()
+        if tensor is not None
     ]
-    active = attributes.get("_active_adapter")  # of a layer that peft has adapted
-    return own if active is None else [*own, ("_active_adapter", _shown(active))]
 
 
-def _shown(value: Any) -> str:
-    items = value.items() if isinstance(value, dict) else (value,) if isinstance(value, str) else value
+def _add_plain(found: list[object], attributes: Mapping[str, Any]) -> None:
+    """Add the attributes that are plain values, or hold some, and functions."""
+    for name in attributes.keys() - _LEFT_OUT:
+        value = attributes[name]
+        if type(value) in _PLAIN:
+            found += (name, value)
+        elif value and type(value) in _HOLDERS and (name[0] != "_" or name in _ADAPTERS):
+            found += (name, _shown(value))
+        elif type(value) in _FUNCTIONS:
+            found += (name, getattr(value, "__func__", value))
+
+
+def _shown(value: Any) -> object:
+    if type(value) is tuple and _is_plain(value):
+        return value
+    items = value.items() if isinstance(value, dict) else value
     return repr([item for item in items if _is_plain(item)])
 
 
@@ -156,71 +209,79 @@ def _is_plain(value: Any) -> bool:
 
 
 @torch.no_grad()
-def checksums(tensors: Iterable[torch.Tensor]) -> list[float] | None:
-    """Return a number for each tensor that changes with its values; None where one is on the meta device.
+def checksums(tensors: Iterable[torch.Tensor]) -> tuple[object, ...] | None:
+    """Return numbers that change with the values of tensors; None where one is on the meta device.
 
-    Of float32 on the CPU, where time counts, the product with fixed random weights: what it does not see (a
-    change of one value by less than 1e-4 of the spread of all) is rounding to the model. Of all others exact
-    arithmetic on the bits, modulo 2^64.
+    Of float32 on the CPU, where time counts, products with fixed random weights: what they do not see (a
+    change of one value by less than 1e-4 of the spread of its tensor) is rounding to the model. Of all others
+    exact arithmetic on the bits, modulo 2^64.
     """
-    sums: list[torch.Tensor] = []
-    products: list[float] = []
-    shapes: list[int] = []
+    layout: list[object] = []
+    products: list[torch.Tensor] = []
+    tiny: list[torch.Tensor] = []
+    words: dict[torch.device, list[torch.Tensor]] = {}
     for tensor in tensors:
         if tensor.is_meta:
             return None
-        if tensor.dtype == torch.float32 and tensor.device.type == "cpu":
-            products.append(_product(tensor.detach().reshape(-1)))
+        dtype, device = tensor.dtype, tensor.device
+        layout.append((tensor.shape, dtype, device))
+        values = tensor if tensor.dim() == 1 else tensor.reshape(-1)
+        if dtype is not torch.float32 or not tensor.is_cpu:
+            words.setdefault(device, []).extend(_words(values))
+        elif (count := values.numel()) <= _TINY:
+            tiny.append(values)
+        elif count <= _SMALL:
+            products.append(torch.dot(values, _random(count)))
         else:
-            sums.append(_checksum(tensor.detach()))
-        shapes.append(hash((tensor.shape, tensor.dtype, tensor.device)))
-    if len({one.device for one in sums}) > 1:
-        sums = [one.cpu() for one in sums]
-    return [*products, *(torch.stack(sums).tolist() if sums else []), *shapes]
+            grid = values.unfold(0, _WIDTH, _WIDTH)
+            tiny += (torch.mv(grid, _random(_WIDTH)), values[grid.numel() :])
+    if tiny:  # one product for all; in float64, as they may differ in size
+        joined = torch.cat(tiny).double()
+        products.append(torch.dot(joined, _random(joined.numel()).double()))
+    sums = [_weighted(torch.cat(parts)) for parts in words.values()]
+    return (*layout, *map(float, products), *map(int, sums))
 
 
-def _product(values: torch.Tensor) -> float:
-    if len(values) <= _SMALL:
-        return float(torch.dot(values, _random(_SMALL)[: len(values)]))
-    rows = len(values) // _WIDTH
-    sums = torch.mv(values[: rows * _WIDTH].view(rows, _WIDTH), _random(_SMALL)[:_WIDTH]).double()
-    weights = _weights(rows, values.device).double() % 1021
-    return float(torch.dot(sums, weights)) + _product(values[rows * _WIDTH :])
+def _words(values: torch.Tensor) -> Iterator[torch.Tensor]:
+    """Yield integers that stand for the bits of a flat tensor: few, also where it is large."""
+    data = values.contiguous().view(torch.uint8)
+    if data.storage_offset() % 8:
+        data = data.clone()
+    whole = len(data) // 8 * 8
+    words = data[:whole].view(torch.int64)
+    if len(words) > _TINY:
+        rows = len(words) // _WIDTH
+        grid = words[: rows * _WIDTH].view(rows, _WIDTH)
+        yield grid.sum(dim=1)
+        yield grid.sum(dim=0)
+        words = words[rows * _WIDTH :]
+    yield words
+    if whole < len(data):
+        yield data[whole:].to(torch.int64)
 
 
-@lru_cache(maxsize=1)
+def _weighted(values: torch.Tensor) -> torch.Tensor:
+    return (values * _integers(values.numel(), values.device)).sum()
+
+
+@lru_cache(maxsize=512)
 def _random(count: int) -> torch.Tensor:
-    """Return fixed random numbers of either sign, none near zero."""
+    """Return fixed random numbers of either sign, none near zero; float32."""
+    return _drawn(max(_SMALL, 2 ** (count - 1).bit_length()))[:count]
+
+
+@lru_cache(maxsize=16)
+def _drawn(count: int) -> torch.Tensor:
     generator = torch.Generator().manual_seed(0)
     with torch.inference_mode(False):
         drawn = 2 * torch.rand(count, generator=generator) - 1
         return drawn + drawn.sign() / 2
 
 
-def _checksum(tensor: torch.Tensor) -> torch.Tensor:
-    data = tensor.contiguous().reshape(-1).view(torch.uint8)
-    if data.storage_offset() % 8:
-        data = data.clone()
-    whole = len(data) // 8 * 8
-    words = data[:whole].view(torch.int64)
-    if len(words) <= _SMALL:
-        total = (words * _weights(len(words), words.device)).sum()
-    else:
-        rows = len(words) // _WIDTH
-        grid = words[: rows * _WIDTH].view(rows, _WIDTH)
-        rest = words[rows * _WIDTH :]
-        total = _weighted(grid.sum(dim=1)) + 3 * _weighted(grid.sum(dim=0)) + 5 * _weighted(rest)
-    if whole < len(data):
-        total = total + 7 * _weighted(data[whole:].to(torch.int64))
-    return total
-
-
-def _weighted(values: torch.Tensor) -> torch.Tensor:
-    return (values * _weights(len(values), values.device)).sum()
-
-
-@lru_cache(maxsize=256)
-def _weights(count: int, device: torch.device) -> torch.Tensor:
-    """Odd numbers, all different, with bits set all over (Knuth's multiplicative hash)."""
+@lru_cache(maxsize=16)
+def _integers(count: int, device: torch.device) -> torch.Tensor:
+    """Return fixed random odd integers of 64 bits."""
+    generator = torch.Generator().manual_seed(0)
     with torch.inference_mode(False):
-        return torch.arange(count, device=device) * 2_654_435_761 * 2 + 1
+        drawn = torch.randint(-(2**62), 2**62, (count,), generator=generator)
+        return (2 * drawn + 1).to(device)

@@ -33,6 +33,9 @@ class ImageFeatures:
         self._model, self._family = model, family
         self._kept: OrderedDict[tuple[object, ...], Any] = OrderedDict()
         self._made_by: tuple[object, ...] | None = None
+        self._tree = state.Tree(model)
+        self._walked: list[Any] = []
+        self._sides: list[Any] = []
         # Families whose forward takes no features are given the pixels.
         takes_them = "mm_encoder_outputs" in inspect.signature(model.forward).parameters
         self._takes_features = family.shares_features and takes_them
@@ -78,12 +81,15 @@ class ImageFeatures:
 
     def _state(self) -> tuple[object, ...] | None:
         """Return what the vision side computes with; None where it cannot be known: nothing is kept."""
-        language = {id(module) for module in self._family.decoder(self._model).modules()}
-        head = self._model.get_output_embeddings()
-        sides = [m for m in self._model.modules() if id(m) not in language and m is not head]
+        walked = self._tree.modules()
+        if walked is not self._walked:
+            language = {id(module) for module in self._family.decoder(self._model).modules()}
+            head = self._model.get_output_embeddings()
+            self._sides = [m for m in walked if id(m) not in language and m is not head]
+            self._walked = walked
         text = getattr(self._model.config, self._family.text_config, None)
-        configs = {id(found): found for m in sides if (found := vars(m).get("config")) is not None}
-        return state.token(sides, [config for config in configs.values() if config is not text])
+        configs = {id(found): found for m in self._sides if (found := vars(m).get("config")) is not None}
+        return state.token(self._sides, [config for config in configs.values() if config is not text])
 
     def _placed(self, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         """On the model's device; floating point in its type."""

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -39,10 +40,11 @@ class Fingerprint:
     def __init__(self, model: torch.nn.Module, beside: Mapping[str, Any] | None = None) -> None:
         self._model = model
         self._beside = {name: value for name, value in (beside or {}).items() if value}
-        self._state: list[float] | None = None
+        self._state: tuple[object, ...] | None = None
+        self._tree = state.Tree(model)
         self._text: str | None = None
         self._adapters = state.switches(model.modules())
-        self._kinds = list(dict.fromkeys(map(type, model.modules())))
+        self._kinds = frozenset(map(type, model.modules()))
         self._functions = state.functions_of(self._kinds)
 
     def __call__(self, beside: Mapping[str, Any] | None = None) -> str | None:
@@ -50,12 +52,12 @@ class Fingerprint:
 
         `beside`: more of what makes its numbers others; what is empty does not count.
         """
-        modules = list(self._model.modules())
+        modules = self._tree.modules()
         if state.hooked(modules) or any(map(state.replaced, modules)):
             return None
         if state.functions_of(self._kinds) != self._functions:  # somebody has put others in their place
             return None
-        read = state.checksums(values for _, _, values in _read(self._model) if not values.is_meta)
+        read = state.checksums(_samples(state.parameters(modules)))
         if read != self._state:
             self._text, self._state = fingerprint(self._model), read
         changed = {"adapters": state.switches(modules), "training": state.training(modules)}
@@ -87,22 +89,42 @@ def fingerprint(model: torch.nn.Module) -> str | None:
 
 
 def _read(
-    model: torch.nn.Module, elsewhere: Mapping[str, torch.Tensor] | None = None
+    model: torch.nn.Module, elsewhere: Mapping[str, torch.Tensor]
 ) -> Iterator[tuple[str, torch.nn.Parameter, torch.Tensor]]:
     """Yield name, parameter and the values of it that are read, flat; on the meta device where they are
     neither in memory nor `elsewhere`.
     """
     named = sorted(model.named_parameters())
-    whole = sum(p.numel() * p.element_size() for _, p in named) <= _WHOLE_BYTES
+    whole = _whole(parameter for _, parameter in named)
     for name, parameter in named:
         values = parameter.data.reshape(-1)
-        if values.is_meta and elsewhere is not None:
+        if values.is_meta:
             with suppress(KeyError):
                 values = elsewhere[name].to(parameter.dtype).reshape(-1)
-        if not values.is_meta and not whole and len(values) > _ELEMENTS:
-            places = torch.arange(_ELEMENTS, device=values.device) * _STEP % len(values)
-            values = values[places]
-        yield name, parameter, values
+        yield name, parameter, values if whole or values.is_meta else _sample(values)
+
+
+def _samples(parameters: Sequence[torch.Tensor]) -> Iterator[torch.Tensor]:
+    """Yield the values that are read of the parameters that are in memory."""
+    whole = _whole(parameters)
+    for parameter in parameters:
+        if not parameter.is_meta:
+            yield parameter if whole else _sample(parameter.detach().reshape(-1))
+
+
+def _whole(parameters: Iterable[torch.Tensor]) -> bool:
+    return sum(parameter.nbytes for parameter in parameters) <= _WHOLE_BYTES
+
+
+def _sample(values: torch.Tensor) -> torch.Tensor:
+    return values[_places(len(values), values.device)] if len(values) > _ELEMENTS else values
+
+
+@lru_cache(maxsize=64)
+def _places(count: int, device: torch.device) -> torch.Tensor:
+    """Return which of so many values are read, scattered over all."""
+    with torch.inference_mode(False):
+        return torch.arange(_ELEMENTS, device=device) * _STEP % count
 
 
 def _bytes(values: torch.Tensor) -> Any:

@@ -303,3 +303,33 @@ def test_any_single_value_changes_the_checksum(dtype, size):
         assert state.checksums([values.roll(1, 1)]) != before
     assert state.checksums([values.reshape(-1, 1)]) != before
     assert state.checksums([torch.zeros(3, device="meta")]) is None
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_tensors_that_change_places_change_the_checksum(dtype):
+    torch.manual_seed(0)
+    one, other, large = (torch.randn(count).to(dtype) for count in (7, 7, 70_000))
+    assert state.checksums([one, other, large]) != state.checksums([other, one, large])
+    assert state.checksums([one, other, large]) != state.checksums([torch.cat([one, other]), large])
+
+
+def test_a_small_value_beside_large_ones_is_seen():
+    large, small = torch.full((4000,), 1000.0), torch.full((5,), 1e-3)
+    before = state.checksums([large, small])
+    small[3] *= 1.001
+    assert state.checksums([large, small]) != before
+
+
+def test_modules_are_those_of_the_model_also_after_one_was_exchanged():
+    vlm = made()
+    tree = state.Tree(vlm.model)
+    assert set(tree.modules()) == set(vlm.model.modules())
+    assert tree.modules() is tree.modules()
+    back = module_exchanged(vlm)
+    assert set(tree.modules()) == set(vlm.model.modules())
+    back()
+    layers = vlm.model.model.vision_tower.encoder.layers
+    layers[0], layers[1] = layers[1], layers[0]
+    before = tree.modules()
+    layers.append(torch.nn.Identity())
+    assert len(tree.modules()) == len(before) + 1 == len(list(vlm.model.modules()))

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from isi_widget.errors import InputError
+from isi_widget.pretrained.state import walked
 from isi_widget.vlm.families.grids import Boxes
 
 IMAGE_TOKEN = "<image>"
@@ -167,9 +168,7 @@ class Family:
     def state(self, model: Any) -> list[tuple[torch.nn.Module, Any]]:
         """Return the state of the last prompt outside the cache: the offset of Qwen's image positions."""
         return [
-            (module, vars(module)["rope_deltas"])
-            for module in model.modules()
-            if "rope_deltas" in vars(module)
+            (module, vars(module)["rope_deltas"]) for module in walked(model) if "rope_deltas" in vars(module)
         ]
 
     def restore(self, state: list[tuple[torch.nn.Module, Any]]) -> None:
