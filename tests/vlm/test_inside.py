@@ -351,10 +351,8 @@ def hand_logprobs(vlm, ids, tokens):
     return logits.log_softmax(-1)[torch.arange(len(ids)), torch.tensor(tokens)].numpy()
 
 
-@families
-def test_answers_equal_forcing_them_step_by_step(name):
+def check_answers_are_those_of_forcing(vlm, near):
     """Greedy, sampled side by side, beams, enumerated: all under the same interventions as the prompt."""
-    vlm = tiny_models.vlm(name)
     edited = vlm.intervene(*EDITS)
     prefill = edited.prefill(SHOWN)
     answers = [
@@ -366,10 +364,15 @@ def test_answers_equal_forcing_them_step_by_step(name):
     for answer in answers:
         ids = answer.token_ids
         if ids:
-            assert np.abs(hand_logprobs(vlm, ids, ids) - answer.logprobs).max() < NEAR
+            assert np.abs(hand_logprobs(vlm, ids, ids) - answer.logprobs).max() < near
     forced, _ = edited.teacher_force(prefill, answers[0].token_ids)
-    assert largest(forced, answers[0].logprobs) < NEAR
-    assert largest(vlm.teacher_force(SHOWN, answers[0].token_ids)[0], forced) > 1e-3
+    assert largest(forced, answers[0].logprobs) < near
+    assert largest(vlm.teacher_force(SHOWN, answers[0].token_ids)[0], forced) > max(1e-3, 5 * near)
+
+
+@families
+def test_answers_equal_forcing_them_step_by_step(name):
+    check_answers_are_those_of_forcing(tiny_models.vlm(name), NEAR)
 
 
 @families
