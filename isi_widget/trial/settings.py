@@ -8,6 +8,7 @@ docs are all derived from it (`Settings.schema`). Plain data, no torch. Not for 
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
@@ -117,9 +118,8 @@ class Settings:
             )
         listed = dict.fromkeys([*(name for name in MEASURES if name in names), *names])
         object.__setattr__(self, "measures", tuple(listed))
-        if not isinstance(self.of_measures, Mapping) or not all(
-            isinstance(own, Mapping) for own in self.of_measures.values()
-        ):
+        own = self.of_measures.values() if isinstance(self.of_measures, Mapping) else [None]
+        if not all(isinstance(given, Mapping) and all(map(_is_plain, given.values())) for given in own):
             raise checks.wrong(
                 self.of_measures, "of_measures", "a dict {name of a measure: {setting: value}}"
             )
@@ -142,10 +142,12 @@ class Settings:
         return [described.to_dict(name) for name, described in settings_of(Settings).items()]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return it as a JSON-ready dict."""
+        """Return it as a JSON-ready dict; `of_measures` only where there are any."""
+        own = {name: dict(settings) for name, settings in self.of_measures.items()}
         return {
             "measures": list(self.measures),
             **{name: getattr(self, name) for name in settings_of(Settings)},
+            **({"of_measures": own} if own else {}),
         }
 
     @classmethod
@@ -180,6 +182,11 @@ class Settings:
             for name in self.__dataclass_fields__
             if getattr(self, name) != getattr(default, name)
         }
+
+
+def _is_plain(value: object) -> bool:
+    """Return whether a value can be that of a setting: a flag, a finite number or a text."""
+    return isinstance(value, bool | str) or (checks.is_real(value) and math.isfinite(value))
 
 
 def takes_settings(*leave_out: str) -> Callable[[_F], _F]:

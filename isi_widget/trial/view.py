@@ -38,7 +38,7 @@ def trial_view(trial: Trial, *, details: bool = False, code: str | None = None) 
         "model": model_label(trial.model),
         "interventions": summary(trial.interventions),
         "intervention_lines": intervention_lines(trial.model),
-        "settings": trial.settings.to_dict(),
+        "settings": _settings(trial.settings),
         "seconds": dict(trial.seconds),
         "created": trial.created,
         "code": trial.code() if code is None else code,
@@ -50,6 +50,15 @@ def trial_view(trial: Trial, *, details: bool = False, code: str | None = None) 
             view[measure.name] = None if record is None else measure.view(record, trial, details)
     view["measures"] = [_generic(measure, trial.results[measure.name]) for measure in _without_panel(trial)]
     return view | _details(trial) if details else view
+
+
+def _settings(settings: Settings) -> dict[str, Any]:
+    """Return the settings by name; those of single measures as "name of the measure, name"."""
+    shown = settings.to_dict()
+    own = shown.pop("of_measures", {})
+    return shown | {
+        f"{measure}, {name}": value for measure, given in own.items() for name, value in given.items()
+    }
 
 
 def _without_panel(trial: Trial) -> list[Measure]:

@@ -124,9 +124,12 @@ def test_an_object_is_taken_with_its_settings(words, vlm, stimulus):
     trial, long_words = namespace["trial"], namespace["LongWords"]
     assert trial.results["long_words"] == sum(len(word) >= 3 for word in trial.answer.text.split())
     assert trial.settings.of_measures == {"long_words": {"letters": 3}}
-    assert isi.Trial.from_dict(trial.to_dict()) == trial
+    read = isi.Trial.from_dict(json.loads(json.dumps(trial.to_dict())))
+    assert read == trial and read.settings == trial.settings
+    assert isi.open_report(isi.report(trial)).settings == trial.settings
+    assert read.view(details=True)["settings"]["long_words, letters"] == 3
     again = {"isi": isi}
-    exec(trial.code(), again)
+    exec(read.code(), again)
     assert again["trial"].results == trial.results and again["trial"].settings == trial.settings
     assert "long_words" not in isi.run_trial(vlm, stimulus, samples=2).results  # only passed, not registered
     with pytest.raises(InputError, match="letters must be a whole number from 1 to 40; got 0"):
@@ -320,8 +323,9 @@ def test_settings_of_measures_are_checked_and_stay_with_their_run(words, forgott
             isi.run_trial(vlm, stimulus, measures="long_words", of_measures=wrong)
     with pytest.raises(InputError, match="settings of long_word, but this run measures long_words"):
         isi.run_trial(vlm, stimulus, measures="long_words", of_measures={"long_word": {"letters": 2}})
-    with pytest.raises(InputError, match="of_measures must be a dict"):
-        isi.Settings(of_measures=3)
+    for wrong in (3, {"a": 3}, {"a": {"b": math.nan}}, {"a": {"b": []}}):
+        with pytest.raises(InputError, match="of_measures must be a dict"):
+            isi.Settings(of_measures=wrong)
     by_object = isi.run_trial(vlm, stimulus, measures=[long_words(letters=1)])
     by_name = isi.run_trial(vlm, stimulus, measures="long_words")
     assert by_object.settings.of_measures and not by_name.settings.of_measures
