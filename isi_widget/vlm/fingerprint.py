@@ -122,7 +122,7 @@ def _sample(values: torch.Tensor) -> torch.Tensor:
 
 @lru_cache(maxsize=64)
 def _places(count: int, device: torch.device) -> torch.Tensor:
-    """Return which of so many values are read, scattered over all."""
+    """Return which of this number of values are read, scattered over all."""
     with torch.inference_mode(False):
         return torch.arange(_ELEMENTS, device=device) * _STEP % count
 
