@@ -77,7 +77,11 @@ def claims():
             yield Claim("relation", RING, value, STAR, positive)
 
 
-@pytest.mark.parametrize("kinds", [{"exists", "count"}, {"colour"}, {"size"}, {"relation"}], ids=str)
+@pytest.mark.parametrize(
+    "kinds",
+    [{"exists", "count"}, {"colour"}, {"size"}, {"relation"}],
+    ids=lambda kinds: "-".join(sorted(kinds)),
+)
 def test_compare_against_all_worlds(kinds):
     everything = list(worlds())
     chosen = [claim for claim in claims() if claim.kind in kinds]

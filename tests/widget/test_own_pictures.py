@@ -298,7 +298,7 @@ UNSAID = {
 }
 
 
-@pytest.mark.parametrize(("words", "data"), SAID.items(), ids=str)
+@pytest.mark.parametrize(("words", "data"), SAID.items(), ids=SAID)
 def test_what_is_done_to_a_picture_is_said_on_the_page(probe: Probe, words: str, data: bytes) -> None:
     page = Page(probe)
     with warnings.catch_warnings():
