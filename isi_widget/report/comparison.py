@@ -102,8 +102,8 @@ def caption(views: Sequence[dict[str, Any]]) -> str:
     if doubts := doubts_of(views):
         parts.append(f"(!): {' '.join(doubts)}")
     parts.append(
-        "Marked: another text than the first's; an entropy whose interval does not meet the first's; a "
-        f"probability or a share of attention at least {SHARE_DIFFERENCE} away."
+        "Marked are differences from the first column: texts; entropies whose intervals do not overlap; "
+        f"probabilities and shares of attention that differ by {SHARE_DIFFERENCE} or more."
     )
     if runs:
         parts.append(runs[0]["scale_note"])

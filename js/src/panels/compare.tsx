@@ -269,7 +269,7 @@ export const Compare = live(function Compare() {
           </tbody>
         </table>
       </div>
-      <p class="isi-muted">Marked: another text or setting than that of trial {trials[0]?.id}; a number whose interval does not meet that one's; a probability or a share of attention at least {SHARE} away.</p>
+      <p class="isi-muted">Marked are differences from trial {trials[0]?.id}: texts and settings; numbers whose intervals do not overlap; probabilities and shares of attention that differ by {SHARE} or more.</p>
     </Popover>
   );
 });
