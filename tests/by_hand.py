@@ -76,8 +76,15 @@ def record(recorder, layer, query, key, mask=None, scaling=None):
 
 
 @contextmanager
-def seen(vlm, note):
-    """Let `note(module, query, key, **kwargs)` see each eager attention call of the language model."""
+def scores(vlm):
+    """Yield {layer: attention logits [batch, heads, queries, keys]} of the eager forwards run within it."""
+    found = {}
+
+    def note(module, query, key, scaling, softcap=None, **_):
+        repeated = key.repeat_interleave(query.shape[1] // key.shape[1], dim=1)
+        logits = query @ repeated.transpose(2, 3) * scaling
+        found[module.layer_idx] = torch.tanh(logits / softcap) * softcap if softcap else logits
+
     owner = sys.modules[type(attentions(vlm)[0]).__module__]
     original, ours = owner.eager_attention_forward, set(map(id, attentions(vlm)))
 
@@ -88,6 +95,6 @@ def seen(vlm, note):
 
     owner.eager_attention_forward = noting
     try:
-        yield
+        yield found
     finally:
         owner.eager_attention_forward = original

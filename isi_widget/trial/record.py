@@ -117,8 +117,7 @@ class Trial:
 
     def with_results(self, **records: Any) -> Trial:
         """Return the same trial with other records, by the names of their measures; None takes one away."""
-        merged = {**self.results, **records}
-        return replace(self, results={name: item for name, item in merged.items() if item is not None})
+        return replace(self, results={**self.results, **records})
 
     @property
     def interventions(self) -> tuple[Intervention, ...]:
@@ -156,9 +155,9 @@ class Trial:
         record["results"] = {name: _as_data(name, item) for name, item in self.results.items()}
         for name in ("model", "seconds", "versions", "created", "notes"):
             record[name] = getattr(self, name)
-        if self.interventions:  # beside the model, of whose description they are a part
+        if changed := self.interventions:  # beside the model, of whose description they are a part
             record["model"] = {key: item for key, item in self.model.items() if key != "interventions"}
-            record["interventions"] = to_dicts(self.interventions)
+            record["interventions"] = to_dicts(changed)
         made: dict[str, Any] = packed({**record, "settings": self.settings.to_dict()})
         return made
 
@@ -301,9 +300,8 @@ def _same(value: Any) -> Any:
 
 def _as_data(name: str, item: Any) -> Any:
     measure = find_measure(name)
-    if measure is None or isinstance(
-        item, Unread
-    ):  # forgotten since it was run, or not known when it was read
+    # Forgotten since it was run, or not known when it was read.
+    if measure is None or isinstance(item, Unread):
         return item.to_dict() if hasattr(item, "to_dict") else item
     return measure.to_dict(item)
 

@@ -224,12 +224,6 @@ def test_a_scaled_logit(name, factor):
     """logits = log weights + a constant of each row; the constant is found from a key that is not scaled."""
     vlm = tiny_models.vlm(name)
     _prompt, places = prompt_places(vlm)
-    scores = {}
-
-    def note(module, query, key, scaling, softcap=None, **_):
-        repeated = key.repeat_interleave(query.shape[1] // key.shape[1], dim=1)
-        found = query @ repeated.transpose(2, 3) * scaling
-        scores[module.layer_idx] = torch.tanh(found / softcap) * softcap if softcap else found
 
     def change(layer, weights):
         columns = torch.tensor(places["image"])
@@ -237,7 +231,7 @@ def test_a_scaled_logit(name, factor):
         more[..., columns] = scores[layer][..., columns] * (factor - 1)
         return (weights.log() + more).softmax(-1)
 
-    with by_hand.seen(vlm, note):
+    with by_hand.scores(vlm) as scores:
         expected = hand_logits(vlm, change)[-1]
     edited = vlm.intervene(isi.AttentionScale("image", factor)).prefill(SHOWN).logits
     assert largest(edited, expected) < NEAR

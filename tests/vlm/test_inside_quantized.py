@@ -182,19 +182,13 @@ def test_scaled_attention(loaded, family, kind):
     """The weights are multiplied by e to the power of what is added to a logit."""
     vlm = loaded(family, kind)
     _prompt, places = prompt_places(vlm)
-    scores = {}
-
-    def note(module, query, key, scaling, softcap=None, **_):
-        repeated = key.repeat_interleave(query.shape[1] // key.shape[1], dim=1)
-        found = query @ repeated.transpose(2, 3) * scaling
-        scores[module.layer_idx] = torch.tanh(found / softcap) * softcap if softcap else found
 
     def change(layer, weights):
         columns, more = torch.tensor(places["image"]), torch.zeros_like(weights)
         more[..., columns] = np.log(3) - 0.5 * scores[layer][..., columns]
         return (weights.log() + more).softmax(-1)
 
-    with by_hand.seen(vlm, note):
+    with by_hand.scores(vlm) as scores:
         expected = hand_logits(vlm, change)[-1]
     edited = vlm.intervene(isi.AttentionScale("image", 0.5, add=float(np.log(3)))).prefill(SHOWN).logits
     assert largest(edited, expected) < NEAR[kind]
