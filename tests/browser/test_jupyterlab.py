@@ -476,8 +476,9 @@ def test_another_model_by_the_list(bench: Notebook, probe: Probe) -> None:
     # Back by the keyboard alone.
     probe.part("model").focus()
     probe.page.keyboard.press("Enter")
-    expect(probe.part("model-embedded")).to_be_visible()
+    expect(probe.part("model-embedded")).to_be_visible()  # from then on what is typed is searched
     probe.page.keyboard.type("embedded")
+    expect(probe.part("model-search")).to_have_value("embedded")
     expect(probe.part("model-list").locator("[role=option]")).to_have_count(1)
     probe.page.keyboard.press("Enter")
     bench.until("probe.vlm.is_embedded and probe.status['state'] == 'idle'")

@@ -43,7 +43,6 @@ const FIRST = 12;
 export const Choices = live(function Choices({ test, label, placeholder, none, rows, choose, children, height, drawn }: Props) {
   const query = useSignal("");
   const active = useSignal<string | null>(null);
-  const input = useRef<HTMLInputElement>(null);
   const list = useRef<HTMLUListElement>(null);
   const id = useMemo(identifier, []);
   const words = query.value.toLowerCase().split(/\s+/).filter(Boolean);
@@ -63,7 +62,6 @@ export const Choices = live(function Choices({ test, label, placeholder, none, r
   };
   useEffect(() => {
     if (height && list.current) list.current.scrollTop = top * height;
-    input.current?.focus();
   }, []);
   useEffect(() => {
     const element = list.current;
@@ -83,7 +81,7 @@ export const Choices = live(function Choices({ test, label, placeholder, none, r
       <div class="isi-search">
         <Icon name="search" />
         <input
-          ref={input}
+          autofocus
           type="search"
           role="combobox"
           list={undefined}

@@ -91,6 +91,8 @@ export const Popover = live(function Popover({ test, label, children, classes = 
       if (!(event?.target instanceof Node && element.contains(event.target))) float(element, anchor, root);
     };
     place();
+    // At once: a key pressed as soon as the list is seen must not go to the button that opened it.
+    element.querySelector<HTMLElement>("[autofocus]")?.focus({ preventScroll: true });
     const stop = observeSize(element, place);
     view?.addEventListener("scroll", place, true);
     view?.addEventListener("resize", place);
