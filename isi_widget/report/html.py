@@ -19,6 +19,13 @@ if TYPE_CHECKING:
 
 _FRAME = "display:flex;flex-wrap:wrap;gap:8px 24px;align-items:flex-start;line-height:1.4;color:inherit"
 _IMAGE = "display:block;max-width:100%;height:auto;border:1px solid rgba(128,128,128,.5)"
+#: Signs of verdicts, by their word; ticks and crosses only for what is right or wrong.
+_SIGNS = {
+    "right": "\N{CHECK MARK} ",
+    "wrong": "\N{BALLOT X} ",
+    "agrees": "= ",
+    "differs": "\N{NOT EQUAL TO} ",
+}
 _TEXT = "margin:2px 0;max-width:32em;overflow-wrap:anywhere"
 _CODE = "white-space:pre-wrap;font-size:.9em;margin:4px 0"
 
@@ -63,8 +70,7 @@ def verdict(answer: dict[str, Any], full: bool = True) -> str:
     """Return how the answer of a view is judged, with a sign: in full, or in one word; empty
     where it is not.
     """
-    sign = {True: "\N{CHECK MARK} ", False: "\N{BALLOT X} ", None: ""}[answer["correct"]]
-    return f"{sign}{answer['judged' if full else 'mark']}"
+    return f"{_SIGNS.get(answer['mark'], '')}{answer['judged' if full else 'mark']}"
 
 
 def _marked(segment: str, text: str) -> str:

@@ -156,6 +156,8 @@ export interface Inputs {
   context: string;
   question: string;
   truth: string | null;
+  /** false: what is drawn may have changed the right answer; the truth is that of the original picture */
+  truth_holds: boolean;
   image_preset: string;
   context_preset: string | null;
   key: string;
@@ -390,6 +392,8 @@ export interface TrialView {
   image_preset: string;
   context_preset: string | null;
   truth: string | null;
+  /** as of `Inputs` */
+  truth_holds: boolean;
   operations: Operation[];
   model: string;
   /** What was changed inside the model, in a few words and line by line; empty for a plain one. */

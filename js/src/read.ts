@@ -164,6 +164,9 @@ export function writeDocument(doc: Document): Dict {
   return { version: 1, operations: doc.operations.map(writeOperation), past: doc.past.map(write), future: doc.future.map(write) };
 }
 
+/** Null: it may not; absent in older records. */
+const holds = (x: unknown): boolean => x !== null;
+
 const row = { index: num(-1), id: text, question: text, answer: string, level: string, own: (x: unknown) => x === true };
 
 export const readObservations = many(shape<ObservationRow>(row));
@@ -174,7 +177,7 @@ export const readObservation = shape<Observation>(
 );
 
 export const readInputs = shape<Inputs>(
-  { edit: number, context: text, question: text, truth: string, image_preset: str("natural"), context_preset: string, key: text, warning: text },
+  { edit: number, context: text, question: text, truth: string, truth_holds: holds, image_preset: str("natural"), context_preset: string, key: text, warning: text },
   (x) => typeof x.question === "string",
 );
 
@@ -320,6 +323,7 @@ const readView = filled<TrialView>({
   image_preset: str("natural"),
   context_preset: string,
   truth: string,
+  truth_holds: holds,
   operations,
   model: text,
   interventions: text,

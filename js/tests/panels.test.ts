@@ -84,6 +84,15 @@ describe("text", () => {
     expect(operations()).toEqual([]);
   });
 
+  it("say whose truth is known before anything runs", async () => {
+    expect(page.text("truth-tip")).toMatch(/^truthThe right answer/);
+    page.model.kernel({ inputs: { ...(page.model.get("inputs") as object), truth_holds: null } });
+    await settle();
+    expect(page.text("truth-tip")).toMatch(/^truth of the original picture/);
+    expect(page.text("truth-tip")).toContain("may have changed it");
+    expect(page.find("truth").dataset).toMatchObject({ truth: "Yes", holds: "false" });
+  });
+
   it("of the question: Enter commits, reset goes back, and the truth is unknown meanwhile", async () => {
     expect(page.find("truth").dataset.truth).toBe("Yes");
     await page.type("question", "Is there a cat?", "enter");

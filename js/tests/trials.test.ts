@@ -225,12 +225,31 @@ describe("scales", () => {
 
 describe("the judgement of a picture that was drawn on", () => {
   it("is of the original picture's truth, in a word and in full", async () => {
-    await show(trial(1, "k0", { answer: { ...ANSWER, mark: "differs", judged: "differs from the original picture's truth" }, truth: "Yes" }));
+    await show(trial(1, "k0", { answer: { ...ANSWER, mark: "differs", judged: "differs from the truth of the original picture" }, truth: "Yes" }));
     expect(page.text("answer-panel")).toContain("differs");
-    expect(page.find("mark").title).toBe("differs from the original picture's truth");
-    expect(page.text("answer-truth")).toBe("Truth of the original picture: Yes");
+    expect(page.find("mark").title).toBe("differs from the truth of the original picture");
+    expect(page.text("answer-truth")).toBe("Differs from the truth of the original picture: Yes");
+    for (const mark of page.el.querySelectorAll(".isi-mark")) expect(mark.className).toBe("isi-mark isi-differs"); // in no colour
     expect(page.text("trial-1")).toContain("differs");
     expect(page.text("answer-panel")).not.toContain("wrong");
+  });
+
+  it("is in full where trials stand side by side", async () => {
+    const edited = { answer: { ...ANSWER, mark: "agrees", correct: true, judged: "agrees with the truth of the original picture" }, truth: "No" };
+    await show(trial(1, "k0", { answer: ANSWER }), trial(2, "k1", edited));
+    await page.click("trial-1-pin");
+    await page.click("trial-2-pin");
+    await page.click("compare");
+    const marks = [...page.find("compare-panel").querySelectorAll(".isi-mark")].map((mark) => mark.textContent);
+    expect(marks).toEqual(["wrong", "agrees with the truth of the original picture"]);
+  });
+
+  it("says whose truth it is where the answer is not judged", async () => {
+    const unjudged = { ...ANSWER, correct: null, mark: "", judged: "" };
+    await show(trial(1, "k0", { answer: unjudged, truth: "1", truth_holds: null }));
+    expect(page.text("answer-truth")).toBe("Truth of the original picture: 1");
+    await show(trial(1, "k0", { answer: unjudged, truth: "1" }));
+    expect(page.text("answer-truth")).toBe("Truth: 1");
   });
 });
 

@@ -17,8 +17,8 @@ from isi_widget.uncertainty import uncertainty_of
 def test_the_view_has_the_agreed_form(trial):
     view = trial.view()
     assert {
-        "question", "context", "image_preset", "context_preset", "truth", "operations", "model", "settings",
-        "seconds", "code", "answer", "uncertainty", "attention",
+        "question", "context", "image_preset", "context_preset", "truth", "truth_holds", "operations",
+        "model", "settings", "seconds", "code", "answer", "uncertainty", "attention",
     } <= set(view)  # fmt: skip
     assert set(view["answer"]) >= {"text", "correct", "tokens", "yes_no"}
     assert set(view["uncertainty"]) >= {"samples", "temperature", "entropies", "clusters"}

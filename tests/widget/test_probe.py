@@ -612,6 +612,18 @@ def test_a_detail_belongs_to_the_picture_that_is_shown() -> None:
     probe.close()
 
 
+def test_the_page_learns_whether_the_truth_is_of_the_original_picture() -> None:
+    probe = Probe()
+    page = Page(probe)
+    assert page.state["inputs"]["truth_holds"] is True
+    page.set(document={**page.state["document"], "operations": [BOX]})
+    page.wait(lambda page: page.state["inputs"]["truth_holds"] is None)
+    assert page.state["inputs"]["truth"] == probe.stimulus.truth is not None
+    probe.stimulus = probe.stimulus.without(0)
+    assert page.state["inputs"]["truth_holds"] is True
+    probe.close()
+
+
 def test_the_page_learns_up_to_which_edit_its_inputs_are() -> None:
     probe = Probe()
     page = Page(probe)

@@ -118,7 +118,7 @@ def verdict(correct: bool | None, edited: bool) -> tuple[str, str]:
         return "", ""
     if edited:
         short = "agrees" if correct else "differs"
-        return short, f"{short} {'with' if correct else 'from'} the original picture's truth"
+        return short, f"{short} {'with' if correct else 'from'} the truth of the original picture"
     return ("right", "right") if correct else ("wrong", "wrong")
 
 

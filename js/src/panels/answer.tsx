@@ -5,14 +5,13 @@ import { Row, Wait } from "./measure";
 import { Section, Tip, plural, probability } from "./parts";
 import { Tokens } from "./tokens";
 
-/** A word for the judgement of the answer; for a picture with drawings, only whether it agrees with the original's truth. */
-export function Mark({ answer: { correct, mark, judged } }: { answer: AnswerView }) {
+/** The judgement of the answer, in a word or in full. Where the drawings may have changed the truth, only whether it agrees with the original's, in no colour. */
+export function Mark({ answer: { correct, mark, judged }, full }: { answer: AnswerView; full?: boolean }) {
   if (correct === null) return null;
-  const look = correct ? "right" : "wrong";
   return (
-    <span class={`isi-mark isi-${look}`} data-testid="mark" data-correct={correct} title={judged}>
-      <Icon name={look} />
-      {mark}
+    <span class={`isi-mark isi-${mark}`} data-testid="mark" data-correct={correct} title={judged}>
+      <Icon name={mark} />
+      {full ? judged : mark}
     </span>
   );
 }
@@ -32,6 +31,7 @@ export function Answer({ answer, truth, view, partly, growing }: AnswerProps) {
   const tokens = plural(answer?.tokens.length ?? 0, "token");
   // A server may not report the probabilities of its tokens.
   const known = answer?.tokens.every((token) => token.logprob !== null);
+  const of = answer?.judged.includes("truth") ? answer.judged : view?.truth_holds ? "truth" : "truth of the original picture";
   const chance = Math.exp((answer?.tokens ?? []).reduce((sum, token) => sum + (token.logprob ?? 0), 0));
   return (
     <Section
@@ -56,7 +56,7 @@ export function Answer({ answer, truth, view, partly, growing }: AnswerProps) {
             <Mark answer={answer} />
           </p>
           <p class="isi-under isi-muted">
-            <span data-testid="answer-truth">{!truth ? "No truth is known for this input" : answer.judged.includes("original") ? `Truth of the original picture: ${truth}` : `Truth: ${truth}`}</span>
+            <span data-testid="answer-truth">{truth ? `${of[0]?.toUpperCase()}${of.slice(1)}: ${truth}` : "No truth is known for this input"}</span>
             {known && (
               <Tip test="answer-probability" term={`p ${probability(chance)}`}>
                 Probability of the whole answer, {tokens}. It falls with length. It measures how expected these words are, not how true.

@@ -202,7 +202,7 @@ export function rowsOf(trials: Trial[], notes: Partial<Record<string, string>>):
   text("answer", (view) => view.answer?.text ?? null);
   if (views.some((view) => view.answer && view.answer.correct !== null)) {
     const first = views.find((view) => view.answer)?.answer?.correct;
-    rows.push({ name: "", cells: views.map(({ answer }) => ({ differs: answer !== null && answer.correct !== first, view: answer && <Mark answer={answer} /> })) });
+    rows.push({ name: "", cells: views.map(({ answer }) => ({ differs: answer !== null && answer.correct !== first, view: answer && <Mark answer={answer} full /> })) });
   }
   if (views.some((view) => view.answer?.yes_no)) rows.push({ name: "p(yes), p(no)", cells: chances(views) });
   const entropies = new Map(views.flatMap((view) => view.uncertainty?.entropies ?? []).map(({ name, label, unit }) => [name, unit ? `${label}, ${unit}` : label]));

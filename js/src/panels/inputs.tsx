@@ -145,6 +145,7 @@ export const Question = live(function Question() {
   const { store } = useView();
   const observation = store.observation.value;
   const truth = store.truth.value;
+  const holds = store.inputs.value?.truth_holds ?? true;
   const edited = observation !== null && store.question.value !== observation.question;
   const image = store.imagePreset.value;
   const [short, why] = edited
@@ -163,9 +164,11 @@ export const Question = live(function Question() {
         {edited && <span class="isi-state" data-testid="question-edited">edited</span>}
         {edited && <Button test="question-reset" label="Back to the observation's own question" text="reset" kind="bare" onClick={() => store.choose("question", null)} />}
         <div class="isi-push">
-          <div class="isi-truth" data-testid="truth" data-truth={truth ?? ""}>
-            <Tip test="truth-tip" term={truth === null ? `no truth: ${short}` : "truth"}>
-              {truth === null ? `No answer is known to be right: ${why}.` : "The right answer according to the data set (for your own picture: according to you), judged by the image alone."}
+          <div class="isi-truth" data-testid="truth" data-truth={truth ?? ""} data-holds={holds}>
+            <Tip test="truth-tip" term={truth === null ? `no truth: ${short}` : holds ? "truth" : "truth of the original picture"}>
+              {truth === null
+                ? `No answer is known to be right: ${why}.`
+                : `The right answer according to the data set (for your own picture: according to you), judged by the image alone.${holds ? "" : " What is drawn or edited may have changed it: an answer agrees or differs, it is not right or wrong."}`}
             </Tip>
             {observation?.own ? <TruthField key={observation.index} /> : truth !== null && <strong>{truth}</strong>}
           </div>
