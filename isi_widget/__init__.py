@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         measure_attention,
         measure_attention_map,
     )
+    from isi_widget.concepts import Pair, TokenDifference
     from isi_widget.datasets import Observation
     from isi_widget.errors import Cancelled, InputError, OutOfMemory
     from isi_widget.interventions import (
@@ -80,10 +81,12 @@ _HOMES: dict[str, str | None] = {
     "Measure": "isi_widget.trial",
     "Observation": "isi_widget.datasets",
     "OutOfMemory": "isi_widget.errors",
+    "Pair": "isi_widget.concepts",
     "Probe": "isi_widget.widget",
     "Settings": "isi_widget.trial",
     "Stimulus": "isi_widget.stimulus",
     "Term": "isi_widget.trial",
+    "TokenDifference": "isi_widget.concepts",
     "Trial": "isi_widget.trial",
     "Uncertainty": "isi_widget.uncertainty",
     "averages": "isi_widget.study",
@@ -131,10 +134,12 @@ __all__ = [
     "Measure",
     "Observation",
     "OutOfMemory",
+    "Pair",
     "Probe",
     "Settings",
     "Stimulus",
     "Term",
+    "TokenDifference",
     "Trial",
     "Uncertainty",
     "__version__",

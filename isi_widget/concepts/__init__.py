@@ -1,0 +1,9 @@
+"""Concepts in a picture and a text: minimal pairs, which differ in one of them.
+
+Works without torch. Not for running models: rooms above take what is made here.
+"""
+
+from isi_widget.concepts.pair import Pair
+from isi_widget.concepts.pair_tokens import TokenDifference
+
+__all__ = ["Pair", "TokenDifference"]
