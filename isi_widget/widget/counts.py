@@ -13,14 +13,16 @@ from isi_widget.stimulus import Stimulus
 from isi_widget.vlm.protocol import VLMLike
 
 
+_KEPT = 2  # prompts: the current one, and the one with the original texts
+
+
 class Counts:
-    """The last count, kept while neither the texts, the size of the image nor the model change: drawing
+    """The last counts, kept while neither the texts, the size of the image nor the model change: drawing
     changes no count, and preparing a large image for the model takes longer than drawing on it.
     """
 
     def __init__(self) -> None:
-        self._of: tuple[Any, ...] = ()
-        self._found: tuple[dict[str, int] | None, str] = (None, "")
+        self._found: dict[tuple[Any, ...], tuple[dict[str, int] | None, str]] = {}
 
     def of(self, stimulus: Stimulus, vlm: VLMLike) -> tuple[dict[str, int] | None, str]:
         """Return tokens by segment (None: unknown), and why the model would refuse the prompt ("": it would
@@ -28,9 +30,23 @@ class Counts:
         """
         texts = (stimulus.current_context, stimulus.current_question)
         of = (*texts, stimulus.current_image.size, weakref.ref(vlm))
-        if of != self._of:
-            self._of, self._found = of, _count(stimulus, vlm)
-        return self._found
+        found = self._found.pop(of, None) or _count(stimulus, vlm)
+        self._found[of] = found
+        for old in list(self._found)[:-_KEPT]:
+            del self._found[old]
+        return found
+
+    def original(self, stimulus: Stimulus, original: Stimulus, vlm: VLMLike) -> dict[str, int]:
+        """Return the tokens of the original context and question, of those that were replaced by hand."""
+        texts = {
+            "context": (stimulus.current_context, original.current_context),
+            "question": (stimulus.current_question, original.current_question),
+        }
+        replaced = [part for part, (now, before) in texts.items() if now != before]
+        if not replaced:
+            return {}
+        counts, _ = self.of(original, vlm)
+        return {} if counts is None else {part: counts[part] for part in replaced}
 
 
 def _count(stimulus: Stimulus, vlm: VLMLike) -> tuple[dict[str, int] | None, str]:

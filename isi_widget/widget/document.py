@@ -96,6 +96,21 @@ def redo(document: Mapping[str, Any]) -> Document:
     }
 
 
+def untyped(document: Mapping[str, Any], part: str) -> Operation | None:
+    """Return the latest operation that set the `part` ("context" or "question") by a preset; None if it was
+    typed over the observation's own text. An operation without a preset is typed.
+    """
+    operations: Sequence[Operation] = document["operations"]
+    for step in [*reversed(document["past"]), None]:
+        chosen = next((item for item in reversed(operations) if item["op"] == part), None)
+        if chosen is None or chosen.get("preset") is not None:
+            return chosen
+        if step is None or "observation" in step:
+            break
+        operations = applied(operations, step)
+    return None
+
+
 # ---- what travels
 def is_short(document: Mapping[str, Any]) -> bool:
     """Return whether to send the whole history with each gesture: few and short steps."""

@@ -61,6 +61,11 @@ class Editor:
         self._last = (self.base, [dict(operation) for operation in operations], stimulus)
         return stimulus
 
+    def original(self, document: doc.Document) -> Stimulus:
+        """Return the original picture with the texts that those typed by hand have replaced."""
+        texts = (doc.untyped(document, part) for part in ("context", "question"))
+        return self.base.with_operations([operation for operation in texts if operation is not None])
+
     def leave(self, document: doc.Document) -> None:
         """Store the document of the chosen observation until it is chosen again."""
         if self.index != OWN:

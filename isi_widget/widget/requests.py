@@ -220,19 +220,26 @@ class Requests:
         return Answer({"indexes": list(asked.indexes)}, found)
 
     def _on_tokens(self, _: messages.Tokens) -> Answer | None:
-        """Return how many tokens the prompt has by segment, or why the model would refuse it.
+        """Return how many tokens the prompt has by segment, or why the model would refuse it; and how many
+        the texts had that were replaced by hand.
 
         Nothing while the model is busy: the page asks again when it is free.
         """
         if self._probe._runs.controller.status()["state"] != "idle":
             return None
         stimulus = self._probe._current()
-        counts, problem = None, ""
+        counts, problem, original = None, "", {}
         if stimulus.current_question.strip() and "segments" not in self._probe._runs.slot.unavailable:
-            counts, problem = self._counts.of(stimulus, self._probe._runs.slot.vlm)
+            vlm = self._probe._runs.slot.vlm
+            counts, problem = self._counts.of(stimulus, vlm)
+            if counts is not None:
+                before = self._probe._editor.original(self._probe.document)
+                original = self._counts.original(stimulus, before, vlm)
         label = self._probe.model["label"]
         key = keyed(stimulus.key, self._probe._runs.interventions)
-        return Answer({"key": key, "model": label, "counts": counts, "problem": problem})
+        return Answer(
+            {"key": key, "model": label, "counts": counts, "original": original, "problem": problem}
+        )
 
     def _on_color(self, asked: messages.Color) -> Answer | None:
         """Return the colour of a pixel of the current stimulus; none outside the image."""

@@ -9,7 +9,7 @@ const readJudge = shape<JudgeEntry>({ name: text, parameters: zero, download: ze
 
 export const readOffer: Reader<Offer | null> = shape<Offer>({ models: many(readEntry), free: number, held: zero, device: text });
 export const readJudges: Reader<Judges | null> = shape<Judges>({ models: many(readJudge), automatic: text });
-export const readTokens: Reader<Tokens | null> = shape<Tokens>({ key: text, model: text, counts: (x) => (isDict(x) ? shares(x) : null), problem: text });
+export const readTokens: Reader<Tokens | null> = shape<Tokens>({ key: text, model: text, counts: (x) => (isDict(x) ? shares(x) : null), original: shares, problem: text });
 
 /** Small pictures by the index of their observation; null: it has none that can be read. */
 export const readThumbnails = (x: unknown, buffers: Buffers): [number, Buffers[number] | null][] =>

@@ -242,6 +242,8 @@ export interface Tokens {
   model: string;
   /** null: not known */
   counts: Shares | null;
+  /** of the texts that were replaced by hand */
+  original: Shares;
   /** why the model would refuse the prompt; "" if it would not */
   problem: string;
 }

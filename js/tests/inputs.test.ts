@@ -270,6 +270,22 @@ describe("tokens", () => {
     expect(asked()).toBe(1);
   });
 
+  it("of the original and of the text that replaces it; as many are marked", async () => {
+    await start();
+    await pause();
+    await tell({ counts: { context: 0, question: 7 }, original: { question: 6 } });
+    expect(page.text("tokens-question")).toBe("6 → 7 tokens");
+    expect(page.find("tokens-question").title).toBe("The original question has 6 tokens, this one 7. Of the prompt's 7 tokens");
+    expect(page.find("tokens-question").dataset.equal).toBe("false");
+    expect(page.find("tokens-context").dataset.equal).toBeUndefined();
+    page.model.kernel({ inputs: { ...(page.model.get("inputs") as object), key: "k1" } });
+    await pause();
+    await tell({ key: "k1", counts: { context: 0, question: 6 }, original: { question: 6 } });
+    expect(page.text("tokens-question")).toBe("6 = 6 tokens");
+    expect(page.find("tokens-question").title).toContain("symmetric token replacement");
+    expect(page.find("tokens-question").className).toBe("isi-count isi-right");
+  });
+
   it("that are too many are said before a run", async () => {
     await start();
     expect(page.find("prompt-problem").hidden).toBe(true);

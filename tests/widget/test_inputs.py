@@ -182,6 +182,32 @@ def test_token_counts_are_the_models_own(probe: Probe) -> None:
     assert told["problem"] == ""
 
 
+def test_a_text_that_was_replaced_by_hand_is_counted_beside_its_original(probe: Probe) -> None:
+    page = Page(probe)
+
+    def count(text: str) -> int:
+        return len(probe.vlm.tokenizer(text, add_special_tokens=False)["input_ids"])
+
+    assert counted(page)["original"] == {}  # nothing is replaced
+    question = probe.stimulus.question
+    probe.stimulus = probe.stimulus.with_question("How many red stars are there?")
+    told = counted(page)
+    assert told["original"] == {"question": count(question)}
+    assert told["counts"]["question"] == count("How many red stars are there?")
+    probe.stimulus = probe.stimulus.with_context(preset="complementary")
+    complementary = probe.stimulus.current_context
+    assert set(counted(page)["original"]) == {"question"}  # a preset is no text by hand
+    for text in (f"{complementary} So it is.", "It is."):
+        probe.stimulus = probe.stimulus.with_context(text)
+    assert counted(page)["original"] == {"question": count(question), "context": count(complementary)}
+    probe.stimulus = probe.stimulus.with_context(complementary)
+    assert set(counted(page)["original"]) == {"question"}  # typed back
+    for _ in range(5):
+        probe.undo()
+    probe.stimulus = probe.stimulus.with_context("It is.")
+    assert counted(page)["original"] == {"context": count(probe.stimulus.context)}
+
+
 def test_a_prompt_that_is_too_long_is_said_before_it_is_run(probe: Probe) -> None:
     page = Page(probe)
     page.draw({"op": "context", "text": "A star. " * 1000, "preset": None})
@@ -223,7 +249,8 @@ def test_drawing_prepares_no_picture_for_the_model_again(
     assert len(encoded) == 3
     probe.vlm = load_vlm()
     counted(page)
-    assert len(encoded) == 4 and encoded[3][0] is probe.vlm
+    # the current and the original question
+    assert len(encoded) == 5 and all(vlm is probe.vlm for vlm, _ in encoded[3:])
 
 
 def test_nothing_is_counted_while_the_model_is_busy(probe: Probe, script: Script) -> None:

@@ -16,13 +16,18 @@ function known(store: Store): Tokens | null {
   return store.insync.value && tokens?.key === store.inputs.value?.key && tokens?.model === store.modelInfo.value.label ? tokens : null;
 }
 
+/** Of the current text; where it replaces one, of both. As many on both sides: no position in the prompt changes (symmetric token replacement). */
 export const Count = live(function Count({ segment }: { segment: Segment }) {
   const { store } = useView();
-  const counts = known(store)?.counts;
+  const tokens = known(store);
+  const counts = tokens?.counts;
   const count = counts?.[segment];
+  const original = tokens?.original[segment];
+  const equal = original !== undefined && original === count;
+  const compared = original === undefined || count === undefined ? "" : `The original ${segment} has ${plural(original, "token")}, this one ${equal ? "as many: no position in the prompt changes (symmetric token replacement)" : count}. `;
   return (
-    <span class="isi-muted isi-count" data-testid={`tokens-${segment}`} title={counts ? `Of the prompt's ${plural(total(counts), "token")}` : undefined}>
-      {count === undefined ? "" : plural(count, "token")}
+    <span class={`isi-count isi-${equal ? "right" : "muted"}`} data-testid={`tokens-${segment}`} data-equal={original === undefined ? undefined : equal} title={counts ? `${compared}Of the prompt's ${plural(total(counts), "token")}` : undefined}>
+      {count === undefined ? "" : `${original === undefined ? "" : `${original} ${equal ? "=" : "→"} `}${plural(count, "token")}`}
     </span>
   );
 });
