@@ -12,7 +12,6 @@ from isi_widget.errors import InputError
 from isi_widget.stimulus import Stimulus
 from isi_widget.vlm.protocol import VLMLike
 
-
 _KEPT = 2  # prompts: the current one, and the one with the original texts
 
 
