@@ -6,6 +6,7 @@ import { composing, meant, modifiers } from "./keys";
 import type { Drawing, Operation } from "./protocol";
 import { bounds, shifted, stopped } from "./shapes";
 import { TOOL_KEYS, type Screen } from "./state/screen";
+import { fitted, zoom } from "./state/zooming";
 
 const ARROWS: Record<string, [number, number]> = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 /** Nudges that follow one another within this time are one step. */
@@ -114,14 +115,14 @@ export function keyboard(screen: Screen): Keyboard {
         return true;
       case "+":
       case "=":
-        return screen.zoom(STEP);
+        return zoom(screen, STEP);
       case "-":
-        return screen.zoom(1 / STEP);
+        return zoom(screen, 1 / STEP);
       case "0":
-        screen.fit();
+        fitted(screen);
         return true;
       case "1":
-        return screen.zoom(1 / screen.transform.value.scale);
+        return zoom(screen, 1 / screen.transform.value.scale);
       case "\\":
         if (!event.repeat && screen.showing.value === "after") {
           screen.showing.value = "before";

@@ -6,6 +6,7 @@ import type { Drawing, Operation, Point } from "../protocol";
 import { bounds, closed, drawn, effect, handles, hits, resize, shifted, stopped, type DragTool, type HandleName, type Measure } from "../shapes";
 import { NAMES, type Screen } from "../state/screen";
 import { randomSeed } from "../state/store";
+import { styleOf } from "../state/styling";
 
 export interface Gesture {
   move(to: Point, keys: Keys): void;
@@ -54,7 +55,7 @@ export function press(screen: Screen, at: Point, ground: Ground, keys: Keys): Ge
   if (tool === "freehand") return freehand(screen, at, ground, null);
   if (tool === "polygon" || tool === "picker") return null; // clicks, see stage.tsx
   if (tool !== "select") {
-    const lasso = screen.lasso.value && effect(tool, null, screen.style.value, 0) !== null;
+    const lasso = screen.lasso.value && effect(tool, null, styleOf(screen), 0) !== null;
     return lasso ? freehand(screen, at, ground, tool) : draw(screen, tool, at, ground);
   }
   const operations = screen.store.document.value.operations;
@@ -86,7 +87,7 @@ function draw(screen: Screen, tool: DragTool, from: Point, { image, slop }: Grou
   return {
     move(to, { shiftKey }) {
       const far = Math.hypot(to[0] - from[0], to[1] - from[1]) >= slop;
-      draft = far ? drawn(tool, from, to, image, screen.style.value, seed, shiftKey) : null;
+      draft = far ? drawn(tool, from, to, image, styleOf(screen), seed, shiftKey) : null;
       screen.live.value = draft ? [...before, draft] : null;
     },
     end() {
@@ -106,8 +107,8 @@ function freehand(screen: Screen, from: Point, { image, slop }: Ground, tool: Dr
   const path: Point[] = [from];
   const made = (points: Point[] | null): Drawing | null => {
     if (!points) return null;
-    const { color, fill, width } = screen.style.value;
-    return tool ? effect(tool, points, screen.style.value, seed) : { op: "polygon", points, color, fill, line_width: width };
+    const { color, fill, width } = styleOf(screen);
+    return tool ? effect(tool, points, styleOf(screen), seed) : { op: "polygon", points, color, fill, line_width: width };
   };
   return {
     move(to) {
@@ -259,7 +260,7 @@ export function closePolygon(screen: Screen, image: Size): boolean {
   const points = closed(screen.path.value ?? [], image);
   screen.path.value = null;
   if (!points) return false;
-  const { color, fill, width } = screen.style.value;
+  const { color, fill, width } = styleOf(screen);
   screen.tool.value = "select";
   screen.add({ op: "polygon", points, color, fill, line_width: width });
   return true;

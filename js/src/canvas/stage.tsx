@@ -9,6 +9,7 @@ import type { Drawing, Point } from "../protocol";
 import { beginning, estimate, labelExtent } from "../shapes";
 import { askColor } from "../state/kernel";
 import { NAMES } from "../state/screen";
+import { restyle } from "../state/styling";
 import { Pixel } from "../panels/viewbar";
 import { useView } from "../view";
 import { Divider } from "./divider";
@@ -131,7 +132,7 @@ export const Stage = live(function Stage() {
     if (!image) return;
     const [x, y] = inside(point, image).map(Math.floor) as Point;
     askColor(store, Math.min(x, image.width - 1), Math.min(y, image.height - 1), (color) => {
-      screen.restyle({ color });
+      restyle(screen, { color });
       screen.setTool("select");
     });
   };

@@ -8,6 +8,7 @@ import type { Point, Rectangle } from "../protocol";
 import { askDetail } from "../state/kernel";
 import { decode, type Detail } from "../state/picture";
 import { ignore } from "../state/requests";
+import { zoom } from "../state/zooming";
 import { observeSize, useView } from "../view";
 import { densityOf, SQUARES } from "./painting";
 
@@ -70,7 +71,7 @@ export function useZoom(frame: { current: HTMLDivElement | null }): void {
       event.preventDefault();
       const at = pointIn(element?.querySelector(".isi-overlay") ?? element, event);
       const pixels = event.deltaY * (event.deltaMode === 1 ? 30 : 1);
-      screen.zoom(2 ** (-pixels / 200), at);
+      zoom(screen, 2 ** (-pixels / 200), at);
     };
     const touch = (event: TouchEvent): void => {
       if (event.touches.length > 1) event.preventDefault();

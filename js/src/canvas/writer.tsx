@@ -6,6 +6,7 @@ import { editField } from "../keyboard";
 import { composing } from "../keys";
 import { live, useSignal } from "../live";
 import type { Operation } from "../protocol";
+import { styleOf } from "../state/styling";
 import { angleOf, LABEL_SIZE, LINE_HEIGHT, reworded, type Measure } from "../shapes";
 import { useView } from "../view";
 import { FONT } from "./font";
@@ -29,7 +30,7 @@ export const Writer = live(function Writer({ measure }: { measure: Measure }) {
   if (!writing) return null;
   const { scale } = screen.transform.value;
   const label = begun?.op === "arrow";
-  const look = screen.style.value;
+  const look = styleOf(screen);
   const color = begun && "color" in begun ? begun.color : look.color;
   const size = begun?.op === "text" ? begun.size : label && begun.label ? (begun.size ?? LABEL_SIZE) : look.size;
   const finish = (): void => {

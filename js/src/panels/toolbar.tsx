@@ -5,6 +5,7 @@ import type { Drawing } from "../protocol";
 import { effect, type DragTool } from "../shapes";
 import { cut } from "../state/kernel";
 import { NAMES, TOOL_KEYS, type Tool } from "../state/screen";
+import { lookOf, restyle, styleOf } from "../state/styling";
 import { randomSeed } from "../state/store";
 import { useView } from "../view";
 import { NumberField } from "./number";
@@ -70,7 +71,7 @@ export const Properties = live(function Properties() {
   const several = screen.chosen.value.length;
   const tool = screen.tool.value;
   const kind: string = selection?.op ?? (tool === "freehand" ? "polygon" : tool);
-  const look = screen.look.value;
+  const look = lookOf(screen);
   const { past, future } = store.document.value;
   const area = kind === "box" || kind === "ellipse" || kind === "polygon";
   const stroke = kind === "line" || kind === "arrow";
@@ -83,21 +84,21 @@ export const Properties = live(function Properties() {
         {coloured && <Color color={look.color} />}
         {area && (
           <label class="isi-check" title="Filled shapes cover what is below; outlines only point at it">
-            <input type="checkbox" data-testid="fill" checked={look.fill} onChange={(event) => screen.restyle({ fill: event.currentTarget.checked })} />
+            <input type="checkbox" data-testid="fill" checked={look.fill} onChange={(event) => restyle(screen, { fill: event.currentTarget.checked })} />
             filled
           </label>
         )}
         {((area && !look.fill) || stroke) && (
-          <NumberField test="line-width" label="Width" title="Width of the line, px of the image" value={look.width} low={1} high={200} onChange={(width) => screen.restyle({ width })} />
+          <NumberField test="line-width" label="Width" title="Width of the line, px of the image" value={look.width} low={1} high={200} onChange={(width) => restyle(screen, { width })} />
         )}
-        {(kind === "text" || (selection?.op === "arrow" && selection.label)) && <NumberField test="text-size" label={kind === "text" ? "Size" : "Label"} title="Text size, px of the image" value={look.size} low={4} high={1000} onChange={(size) => screen.restyle({ size })} />}
+        {(kind === "text" || (selection?.op === "arrow" && selection.label)) && <NumberField test="text-size" label={kind === "text" ? "Size" : "Label"} title="Text size, px of the image" value={look.size} low={4} high={1000} onChange={(size) => restyle(screen, { size })} />}
         {kind === "noise" && <Sigma sigma={look.sigma} />}
         {kind === "blur" && (
-          <NumberField test="radius" label="Radius" title="Standard deviation of the Gaussian blur, px of the image" value={look.radius} low={0.5} high={500} step={0.5} onChange={(radius) => screen.restyle({ radius })} />
+          <NumberField test="radius" label="Radius" title="Standard deviation of the Gaussian blur, px of the image" value={look.radius} low={0.5} high={500} step={0.5} onChange={(radius) => restyle(screen, { radius })} />
         )}
-        {kind === "pixelate" && <NumberField test="block" label="Block" title="Side of a block, px of the image" value={look.block} low={2} high={1000} onChange={(block) => screen.restyle({ block })} />}
+        {kind === "pixelate" && <NumberField test="block" label="Block" title="Side of a block, px of the image" value={look.block} low={2} high={1000} onChange={(block) => restyle(screen, { block })} />}
         {kind === "erase" && (
-          <select class="isi-select" data-testid="erase-fill" aria-label="Fill with" value={look.erase} onChange={(event) => screen.restyle({ erase: event.currentTarget.value })}>
+          <select class="isi-select" data-testid="erase-fill" aria-label="Fill with" value={look.erase} onChange={(event) => restyle(screen, { erase: event.currentTarget.value })}>
             {FILLS.map(([value, text, title]) => (
               <option key={value} value={value} title={title}>
                 {text}
@@ -152,7 +153,7 @@ const Whole = live(function Whole({ kind }: { kind: DragTool }) {
       text="whole image"
       why={store.picture.value === null && store.base.value === null && "there is no image yet"}
       onClick={() => {
-        const made = effect(kind, null, screen.style.value, randomSeed());
+        const made = effect(kind, null, styleOf(screen), randomSeed());
         screen.tool.value = "select";
         if (made) screen.add(made);
       }}
@@ -174,7 +175,7 @@ function Color({ color }: { color: string }) {
           aria-label={name}
           aria-pressed={color === value}
           data-testid={`color-${name}`}
-          onClick={() => screen.restyle({ color: value })}
+          onClick={() => restyle(screen, { color: value })}
         />
       ))}
       <label class="isi-swatch isi-anycolor" title="Any colour" style={{ "--isi-any": color }} data-any={!COLORS.some(([value]) => value === color)}>
@@ -183,8 +184,8 @@ function Color({ color }: { color: string }) {
           aria-label="Any colour"
           data-testid="color-any"
           value={/^#[0-9a-f]{6}$/i.test(color) ? color : "#000000"}
-          onInput={(event) => screen.restyle({ color: event.currentTarget.value }, true)}
-          onChange={(event) => screen.restyle({ color: event.currentTarget.value })}
+          onInput={(event) => restyle(screen, { color: event.currentTarget.value }, true)}
+          onChange={(event) => restyle(screen, { color: event.currentTarget.value })}
         />
       </label>
     </div>
@@ -206,8 +207,8 @@ const Sigma = live(function Sigma({ sigma }: { sigma: number }) {
           data-testid="sigma"
           aria-label="Noise strength sigma"
           value={sigma}
-          onInput={(event) => screen.restyle({ sigma: Number(event.currentTarget.value) }, true)}
-          onChange={(event) => screen.restyle({ sigma: Number(event.currentTarget.value) })}
+          onInput={(event) => restyle(screen, { sigma: Number(event.currentTarget.value) }, true)}
+          onChange={(event) => restyle(screen, { sigma: Number(event.currentTarget.value) })}
         />
         <span>{decimals(sigma)}</span>
       </label>

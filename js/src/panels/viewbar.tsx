@@ -4,6 +4,7 @@ import { inside } from "../geometry";
 import type { Point } from "../protocol";
 import { askColor } from "../state/kernel";
 import type { Showing } from "../state/screen";
+import { fitted, zoom } from "../state/zooming";
 import { useView } from "../view";
 import { Button } from "./parts";
 
@@ -24,16 +25,16 @@ export const ViewBar = live(function ViewBar() {
   return (
     <div class="isi-viewbar" data-testid="viewbar">
       <div class="isi-group" role="group" aria-label="Zoom">
-        <Button test="zoom-out" label="Smaller (-)" icon="minus" kind="bare" why={why} onClick={() => screen.zoom(0.8)} />
-        <Button test="zoom-actual" label="100 %: one pixel of the image is one of the screen (1)" text={`${Math.round(100 * screen.transform.value.scale)} %`} kind="bare" why={why} onClick={() => screen.zoom(1 / screen.transform.value.scale)} />
-        <Button test="zoom-in" label="Larger (+)" icon="plus" kind="bare" why={why} onClick={() => screen.zoom(1.25)} />
+        <Button test="zoom-out" label="Smaller (-)" icon="minus" kind="bare" why={why} onClick={() => zoom(screen, 0.8)} />
+        <Button test="zoom-actual" label="100 %: one pixel of the image is one of the screen (1)" text={`${Math.round(100 * screen.transform.value.scale)} %`} kind="bare" why={why} onClick={() => zoom(screen, 1 / screen.transform.value.scale)} />
+        <Button test="zoom-in" label="Larger (+)" icon="plus" kind="bare" why={why} onClick={() => zoom(screen, 1.25)} />
         <Button
           test="zoom-fit"
           label="The whole image (0)"
           text="fit"
           kind="bare"
           why={why || (!screen.zoomed.value && "it is all in view")}
-          onClick={() => screen.fit()}
+          onClick={() => fitted(screen)}
         />
       </div>
       <div class="isi-toggles" role="group" aria-label="What is shown">

@@ -1,10 +1,10 @@
 // State of one view, never synced: tool, style, selection, zoom, gestures in progress, pop-overs.
 import { computed, effect, signal, type ReadonlySignal, type Signal } from "@preact/signals-core";
-import { isDrawing, replaced, same } from "../document";
+import { isDrawing, replaced } from "../document";
 import type { Editor } from "../editor";
-import { fit, zoomed, type Guides, type Rect, type Size, type Transform } from "../geometry";
+import type { Guides, Rect, Size, Transform } from "../geometry";
 import type { Drawing, Operation, Point } from "../protocol";
-import { LABEL_SIZE, type DragTool, type Measure, type Style } from "../shapes";
+import type { DragTool, Measure, Style } from "../shapes";
 import type { Store } from "./store";
 
 export type Tool = DragTool | "select" | "polygon" | "freehand" | "text" | "picker";
@@ -18,9 +18,6 @@ export interface Writing {
   /** index of the text (or the arrow, for its label) that is edited; null for a new one */
   index: number | null;
 }
-
-/** Shorter sides between which strokes and letters have their usual sizes; beyond, they grow and shrink with the picture. */
-const [SMALL, LARGE] = [240, 600];
 
 /** Milliseconds until tool and selection are sent to Python: an edit that belongs to them is sent first. */
 const TELL = 150;
@@ -49,6 +46,7 @@ export class Screen {
   readonly path: Signal<Point[] | null> = signal(null);
   /** effects are drawn freehand, not as rectangles */
   readonly lasso = signal(false);
+  /** what was chosen for the next drawing, see styling.ts */
   readonly own: Signal<Partial<Style>> = signal({});
   readonly relative = signal(false);
   /** the answer token of the shown trial that is looked at */
@@ -74,32 +72,20 @@ export class Screen {
   readonly flushers = new Set<() => void>();
 
   readonly operations: ReadonlySignal<Operation[]>;
-  readonly style: ReadonlySignal<Style>;
   /** the one that is chosen, if it is only one */
   readonly selected: ReadonlySignal<number | null>;
   readonly selection: ReadonlySignal<Drawing | null>;
-  /** the style of the selection, and of what is drawn next where it has none */
-  readonly look: ReadonlySignal<Style>;
 
   constructor(
     readonly store: Store,
     lifetime: AbortSignal,
   ) {
     this.operations = computed(() => this.live.value ?? store.document.value.operations);
-    this.style = computed(() => {
-      // Strokes and letters that are seen on a large photograph too, and leave something of a small picture.
-      const image = store.image.value;
-      const side = image ? Math.min(image.width, image.height) : LARGE;
-      const factor = side > LARGE ? side / LARGE : Math.min(1, side / SMALL);
-      const px = (n: number, low = 1): number => Math.max(low, Math.round(n * factor));
-      return { color: "#000000", fill: true, width: px(3), size: px(16, 6), sigma: 0.2, radius: px(8), block: px(16, 2), erase: "mean", ...this.own.value };
-    });
     this.selected = computed(() => (this.chosen.value.length === 1 ? (this.chosen.value[0] ?? null) : null));
     this.selection = computed(() => {
       const op = this.selected.value === null ? undefined : this.operations.value[this.selected.value];
       return op && isDrawing(op) ? op : null;
     });
-    this.look = computed(() => ({ ...this.style.value, ...(this.selection.value && styleOf(this.selection.value)) }));
     // A selection that points to nothing, after an undo or an edit from Python, is dropped.
     const stop = store.document.subscribe(({ operations }) => {
       const there = this.chosen.peek().filter((i) => operations[i] && isDrawing(operations[i]));
@@ -120,23 +106,6 @@ export class Screen {
     });
     const untoken = store.shown.subscribe(() => (this.token.value = null));
     for (const end of [stop, tell, follow, untoken]) lifetime.addEventListener("abort", end);
-  }
-
-  /** Larger or smaller by a factor, about a point of the stage; its middle if none is given. Returns whether there is a picture. */
-  zoom(factor: number, at?: Point): boolean {
-    const image = this.store.image.value;
-    if (!image) return false;
-    const { width, height } = this.viewport.value;
-    this.transform.value = zoomed(this.transform.value, factor, at ?? [width / 2, height / 2], this.viewport.value, image);
-    this.zoomed.value = true;
-    return true;
-  }
-
-  /** Shows the whole image again. */
-  fit(): void {
-    const image = this.store.image.value;
-    if (image) this.transform.value = fit(this.viewport.value, image);
-    this.zoomed.value = false;
   }
 
   select(...indexes: number[]): void {
@@ -219,66 +188,6 @@ export class Screen {
     this.store.edit(operations, { say: `${NAMES[moved.op] ?? moved.op} moved in the order` });
     this.select(to);
   }
-
-  /** Style of the selection if there is one, else of what is drawn next. `live` shows it only. */
-  restyle(style: Partial<Style>, live = false): void {
-    const chosen = this.chosen.value;
-    if (chosen.length > 0) {
-      const restyled = (d: Drawing): Drawing => styled(d, style.erase === "color" ? { color: this.style.value.color, ...style } : style);
-      if (live) this.preview(restyled);
-      else if (chosen.some((i) => changes(this.store.document.value.operations[i], restyled))) this.alter(restyled, { say: "Style changed" });
-      else this.live.value = null;
-    }
-    if (!live || chosen.length === 0) this.own.value = { ...this.own.value, ...style };
-  }
-}
-
-const changes = (op: Operation | undefined, how: (d: Drawing) => Drawing): boolean => op !== undefined && isDrawing(op) && !same(op, how(op));
-
-/** The style that a drawing has. The width of a box is its own; that of its line has another name. */
-function styleOf(d: Drawing): Partial<Style> {
-  switch (d.op) {
-    case "box":
-    case "ellipse":
-    case "polygon":
-      return { color: d.color, fill: d.fill, width: d.line_width };
-    case "line":
-      return { color: d.color, width: d.width };
-    case "arrow":
-      return { color: d.color, width: d.width, ...(d.label && { size: d.size ?? LABEL_SIZE }) };
-    case "text":
-      return { color: d.color, size: d.size };
-    case "noise":
-      return { sigma: d.sigma };
-    case "blur":
-      return { radius: d.radius };
-    case "pixelate":
-      return { block: d.size };
-    case "erase":
-      return d.fill === "mean" || d.fill === "inpaint" ? { erase: d.fill } : { erase: "color", color: d.fill };
-    case "patch":
-      return {};
-  }
-}
-
-function styled(d: Drawing, style: Partial<Style>): Drawing {
-  const look = { ...styleOf(d), ...style };
-  const next = { ...d } as Record<string, unknown>;
-  const put = (name: string, value: unknown): void => {
-    if (value !== undefined && name in d) next[name] = value;
-  };
-  put("color", look.color);
-  put("sigma", look.sigma);
-  put("radius", look.radius);
-  if (d.op === "line" || d.op === "arrow") put("width", look.width);
-  if (d.op === "text" || (d.op === "arrow" && d.label)) next.size = look.size;
-  if (d.op === "pixelate") put("size", look.block);
-  if (d.op === "erase") put("fill", look.erase === "color" ? look.color : look.erase);
-  if (d.op === "box" || d.op === "ellipse" || d.op === "polygon") {
-    put("fill", look.fill);
-    put("line_width", look.width);
-  }
-  return next as unknown as Drawing;
 }
 
 /** The tools, in the order of the tool bar, by their keys. */
