@@ -35,7 +35,7 @@ if TYPE_CHECKING:
         Knockout,
     )
     from isi_widget.report.pdf import report
-    from isi_widget.stimulus import Stimulus
+    from isi_widget.stimulus import Mask, Stimulus
     from isi_widget.study import Averages, averages
     from isi_widget.study.compare import Comparison, compare
     from isi_widget.trial import (
@@ -78,6 +78,7 @@ _HOMES: dict[str, str | None] = {
     "ImageTokens": "isi_widget.interventions",
     "InputError": "isi_widget.errors",
     "Knockout": "isi_widget.interventions",
+    "Mask": "isi_widget.stimulus",
     "Measure": "isi_widget.trial",
     "Observation": "isi_widget.datasets",
     "OutOfMemory": "isi_widget.errors",
@@ -131,6 +132,7 @@ __all__ = [
     "ImageTokens",
     "InputError",
     "Knockout",
+    "Mask",
     "Measure",
     "Observation",
     "OutOfMemory",

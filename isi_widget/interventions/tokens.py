@@ -13,6 +13,8 @@ from typing import Any, TypeAlias
 from isi_widget import segments
 from isi_widget.errors import InputError
 from isi_widget.stimulus import checks
+from isi_widget.stimulus.mask import Mask
+from isi_widget.stimulus.operations import plain
 from isi_widget.stimulus.regions import Region, check_region
 
 #: The groups with a name: the segments of a prompt, "last" (the last token of the prompt, which predicts the
@@ -29,7 +31,8 @@ class ImageTokens:
     Parameters
     ----------
     region
-        (x, y, width, height) or the corners of a polygon [(x, y), ...], in pixels of the original picture.
+        (x, y, width, height), the corners of a polygon [(x, y), ...] or a `Mask`, in pixels of the original
+        picture.
         None: all image tokens with a place in the picture.
     """
 
@@ -40,11 +43,12 @@ class ImageTokens:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form: {"region": ...}."""
-        return {"region": self.region if self.region is None else _lists(self.region)}
+        return {"region": plain(self.region)}
 
     def code(self) -> str:
         """Return Python that makes this group."""
-        return f"isi.ImageTokens({_numbers(self.region)})"
+        code = self.region.code() if isinstance(self.region, Mask) else _numbers(self.region)
+        return f"isi.ImageTokens({code})"
 
 
 #: A group of tokens in its normal form.
@@ -101,13 +105,7 @@ def _named(value: str, name: str) -> str:
     return value
 
 
-def _lists(value: Any) -> Any:
-    if isinstance(value, tuple):
-        return [_lists(item) for item in value]
-    return int(value) if isinstance(value, float) and value.is_integer() else value
-
-
 def _numbers(value: Any) -> str:
     if isinstance(value, tuple):
         return f"({', '.join(map(_numbers, value))})"
-    return repr(_lists(value))
+    return repr(plain(value))

@@ -19,6 +19,7 @@ from isi_widget.stimulus.drawing import (
     Text,
 )
 from isi_widget.stimulus.loading import ImageSource, load_image
+from isi_widget.stimulus.mask import Mask
 from isi_widget.stimulus.operations import (
     Operation,
     ReplaceContext,
@@ -41,6 +42,7 @@ __all__ = [
     "GaussianNoise",
     "ImageSource",
     "Line",
+    "Mask",
     "Operation",
     "Picture",
     "Pixelate",

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from PIL import Image
 
 from isi_widget.stimulus import checks
+from isi_widget.stimulus.mask import Mask
 from isi_widget.stimulus.operations import SPARSE, Operation
 
 
@@ -34,6 +35,11 @@ class Drawing(Operation):
     def corners(self) -> int:
         """Number of points of its polygon; 0 without a polygon."""
         return 0
+
+    @property
+    def masks(self) -> tuple[Mask, ...]:
+        """Masks that say where it acts; each belongs to images of its own size."""
+        return ()
 
     def effort(self, size: tuple[int, int]) -> float:
         """Estimate from above the time to paint this on an image of `size` (width, height); nanoseconds."""

@@ -5,11 +5,14 @@ Not for storing stimuli: use JSON (`serial`), which also holds the pictures.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import MISSING, fields
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from isi_widget.errors import InputError
 from isi_widget.stimulus.drawing import CopiedPatch, Drawing
+from isi_widget.stimulus.mask import Mask
 from isi_widget.stimulus.operations import Operation, ReplaceContext, ReplaceImage, ReplaceQuestion
 
 if TYPE_CHECKING:
@@ -20,23 +23,48 @@ if TYPE_CHECKING:
 _POSITIONAL = {"noise": "sigma", "erase": "region"}
 # Fields that only the page uses.
 _LEFT_OUT = {"hidden", "locked"}
+_LINE = 100  # characters of a line of a mask's text
 
 
 def stimulus_code(stimulus: Stimulus, name: str = "s") -> str:
     """Write Python that rebuilds `stimulus` from `obs.stimulus()` under the name `name`.
 
-    Custom images come from a dict `pictures`, keyed by SHA-256 (for example `stimulus.pictures`). Hidden
-    drawings are left out, and nothing is locked.
+    Custom images come from a dict `pictures`, keyed by SHA-256 (for example `stimulus.pictures`). Each mask
+    gets a name of its own in the lines above. Hidden drawings are left out, and nothing is locked.
     """
     if not name.isidentifier():
         raise InputError(f"The name must be a Python name, got {name!r}.")
-    calls = [_call(stimulus, operation) for operation in stimulus.operations if not _hidden(operation)]
+    seen = [operation for operation in stimulus.operations if not _hidden(operation)]
+    names = _mask_names(seen, name)
+    calls = [_call(stimulus, operation, names) for operation in seen]
     if not calls:
         return f"{name} = obs.stimulus()"
-    return "\n".join([f"{name} = (", "    obs.stimulus()", *(f"    {call}" for call in calls), ")"])
+    masks = [line for mask, own in names.items() for line in _mask_lines(mask, own)]
+    return "\n".join([*masks, f"{name} = (", "    obs.stimulus()", *(f"    {call}" for call in calls), ")"])
 
 
-def _call(stimulus: Stimulus, operation: Operation) -> str:
+def _mask_names(operations: list[Operation], taken: str) -> dict[Mask, str]:
+    """Return a name for each mask, in order of use: "mask" if there is one, else "mask_1", "mask_2", ..."""
+    masks = list(
+        dict.fromkeys(mask for item in operations if isinstance(item, Drawing) for mask in item.masks)
+    )
+    stem = "region" if taken.startswith("mask") else "mask"
+    return {mask: stem if len(masks) == 1 else f"{stem}_{at}" for at, mask in enumerate(masks, 1)}
+
+
+def _mask_lines(mask: Mask, name: str) -> list[str]:
+    """Return the lines that make a mask again, exactly; long text is cut into several lines."""
+    code = f"{name} = {mask.code()}"
+    if len(code) <= _LINE or "'" not in code:
+        return [code]
+    before, text, after = code.split("'")  # isi.Mask.from_text((width, height), '...')
+    call, size = before.rstrip(", ").split("(", 1)
+    parts = [f"    {text[at : at + _LINE]!r}" for at in range(0, len(text), _LINE)]
+    feather = [f"    {after[2:-1]},"] if after != ")" else []
+    return [f"{call}(", f"    {size},", *parts[:-1], f"{parts[-1]},", *feather, ")"]
+
+
+def _call(stimulus: Stimulus, operation: Operation, names: Mapping[Mask, str]) -> str:
     if isinstance(operation, ReplaceImage):
         if operation.preset == "custom":
             return f".with_image(pictures[{operation.picture.sha256!r}])"
@@ -58,9 +86,9 @@ def _call(stimulus: Stimulus, operation: Operation) -> str:
         if item.name in _LEFT_OUT:
             continue
         if item.default is MISSING or item.name == _POSITIONAL.get(operation.op):
-            arguments.append(_literal(value))
+            arguments.append(_literal(value, names))
         elif value != item.default:
-            arguments.append(f"{item.name}={_literal(value)}")
+            arguments.append(f"{item.name}={_literal(value, names)}")
     return f".{operation.op}({', '.join(arguments)})"
 
 
@@ -93,7 +121,9 @@ def _is_what_the_preset_says(stimulus: Stimulus, operation: ReplaceContext) -> b
     return stimulus.presets.context(operation.preset, operation.seed) == operation.text
 
 
-def _literal(value: Any) -> str:
+def _literal(value: Any, names: Mapping[Mask, str] = MappingProxyType({})) -> str:
+    if isinstance(value, Mask):
+        return names[value]
     if isinstance(value, tuple):
         return f"({', '.join(map(_literal, value))})"
     if isinstance(value, float) and value.is_integer():

@@ -50,7 +50,7 @@ from isi_widget.stimulus.operations import (
 from isi_widget.stimulus.picture import Picture
 from isi_widget.stimulus.presets import Presets
 from isi_widget.stimulus.regions import Region
-from isi_widget.stimulus.rendering import cache, shown, warn_of
+from isi_widget.stimulus.rendering import cache, check_masks, shown, warn_of
 from isi_widget.stimulus.serial import parse_json, stimulus_from_dict, stimulus_to_dict
 
 _O = TypeVar("_O", bound=Operation)
@@ -61,7 +61,8 @@ class Stimulus:
     """An image, a question and a context, with the operations that change them.
 
     Of several image, context or question operations the last one counts. Drawings are painted in order on the
-    current image.
+    current image. A mask of another size than the original image is refused. While the image is replaced by
+    one of another size than the mask, the operation stays in the list but paints nothing (with a warning).
 
     Parameters
     ----------
@@ -92,6 +93,7 @@ class Stimulus:
         object.__setattr__(self, "operations", tuple(self.operations))
         for operation in self.operations:
             _check(operation)
+        self._check_masks(self.operations)
         load = effort.load(len(self.operations), self._painted(), self.current_image.size)
         object.__setattr__(self, "_load", load)
 
@@ -169,7 +171,7 @@ class Stimulus:
 
     def noise(self, sigma: float = 0.2, seed: int = 0, region: Region = None) -> Stimulus:
         """Add Gaussian noise of standard deviation `sigma` (intensity scale 0 to 1): everywhere, in a
-        rectangle (x, y, width, height) or in a polygon of points.
+        rectangle (x, y, width, height), in a polygon of points or in a `Mask`.
         """
         return self.apply(GaussianNoise(sigma, seed, region))
 
@@ -258,12 +260,20 @@ class Stimulus:
         every = (*self.operations, *operations)
         if any(isinstance(item, ReplaceImage) for item in operations):
             return replace(self, operations=every)  # the cost of drawings depends on the image size
+        self._check_masks(operations)
         painted = [item for item in operations if isinstance(item, Drawing) and not item.hidden]
         load = effort.load(len(every), painted, self.current_image.size, self._load)
         made = object.__new__(type(self))
         values = {item.name: getattr(self, item.name) for item in fields(self)}
         made.__dict__.update(values, operations=every, _load=load, current_image=self.current_image)
         return made
+
+    def _check_masks(self, operations: tuple[Operation, ...]) -> None:
+        """Refuse masks of another size than the image, unless that image is a replacement: it may be replaced
+        again.
+        """
+        if self._last(ReplaceImage) is None:
+            check_masks(operations, self.image.size)
 
     def undo(self) -> Stimulus:
         """Remove the last operation."""

@@ -1,7 +1,7 @@
 """Effects on existing pixels, in the whole image or a region: GaussianNoise, Blur, Pixelate, Erase.
 
-Each effect acts on the result of the operations before it and never changes a pixel outside its region. Not
-for defining regions (see `regions`).
+Each effect acts on the result of the operations before it and never changes a pixel outside its region (with
+the soft edge of a mask). Not for defining regions (see `regions`).
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from isi_widget.errors import InputError
 from isi_widget.stimulus import checks, effort
 from isi_widget.stimulus.base import Drawing
 from isi_widget.stimulus.coverage import Bounds
+from isi_widget.stimulus.mask import Mask
 from isi_widget.stimulus.membrane import membrane
 from isi_widget.stimulus.operations import register
 from isi_widget.stimulus.regions import (
@@ -50,6 +51,11 @@ class _Effect(Drawing):
         """Number of points of the region, 0 if it is no polygon."""
         return len(polygon_of(self.region) or ())
 
+    @property
+    def masks(self) -> tuple[Mask, ...]:
+        """The region, if it is a mask."""
+        return (self.region,) if isinstance(self.region, Mask) else ()
+
     def effort(self, size: tuple[int, int]) -> float:
         """Estimate from the area of the region's box; a polygon adds its crossings, row by row."""
         left, top, right, bottom = region_bounds(self.region, size)
@@ -57,6 +63,9 @@ class _Effect(Drawing):
         points = polygon_of(self.region)
         if points is not None:
             found += effort.CROSSED * effort.crossings(points, effort.height(points), size)
+        if isinstance(self.region, Mask):
+            of_a_pixel = effort.FEATHERED if self.region.feather else effort.MASKED
+            found += of_a_pixel * (right - left) * (bottom - top) + effort.RUN * self.region.run_count
         return found
 
     def _of_a_pixel(self) -> float:
@@ -74,7 +83,8 @@ class GaussianNoise(_Effect):
 
     sigma : standard deviation on an intensity scale of 0 to 1; default 0.2.
     seed : seed of the noise; default 0.
-    region : (x, y, width, height), rounded to whole pixels; a polygon; or None (default) for the whole image.
+    region : (x, y, width, height), rounded to whole pixels; a polygon; a `Mask`; or None (default) for the
+        whole image.
     """
 
     op: ClassVar[str] = "noise"
@@ -102,13 +112,15 @@ class GaussianNoise(_Effect):
         left, top, right, bottom = self.bounds(image.size)
         generator = np.random.default_rng(self.seed)
         rows = max(1, _NOISE_VALUES // max(1, 3 * (right - left)))
+        mask = region_mask(self.region, (left, top, right, bottom))
         for start in range(top, bottom, rows):
             box = (left, start, right, min(bottom, start + rows))
             values = np.asarray(image.crop(box)).astype(np.float32)
             values += generator.standard_normal(values.shape, dtype=np.float32) * np.float32(self.sigma * 255)
             np.clip(np.rint(values, out=values), 0, 255, out=values)
             noisy = Image.fromarray(values.astype(np.uint8))
-            image.paste(noisy, (left, start), region_mask(self.region, box))
+            part = mask and mask.crop((0, start - top, right - left, box[3] - top))
+            image.paste(noisy, (left, start), part)
 
 
 @register
@@ -119,7 +131,8 @@ class Blur(_Effect):
     Pixels around the region blend into it, as if the whole image were blurred and then cut to the region.
 
     radius : standard deviation, pixels.
-    region : (x, y, width, height), rounded to whole pixels; a polygon; or None (default) for the whole image.
+    region : (x, y, width, height), rounded to whole pixels; a polygon; a `Mask`; or None (default) for the
+        whole image.
     """
 
     op: ClassVar[str] = "blur"
@@ -161,8 +174,8 @@ class Pixelate(_Effect):
     left of the region's box; the last squares are clipped to the box and the image.
 
     size : side of a square, pixels.
-    region : (x, y, width, height), rounded to whole pixels; a polygon, whose squares are those of its box; or
-        None (default) for the whole image.
+    region : (x, y, width, height), rounded to whole pixels; a polygon or `Mask`, whose squares are those
+        of its box; or None (default) for the whole image.
     """
 
     op: ClassVar[str] = "pixelate"
@@ -215,7 +228,7 @@ class Pixelate(_Effect):
 class Erase(_Effect):
     """A region filled with a colour or with its surroundings.
 
-    region : (x, y, width, height), rounded to whole pixels, a polygon, or None for the whole image.
+    region : (x, y, width, height), rounded to whole pixels, a polygon, a `Mask`, or None for the whole image.
     fill : "mean" (default; mean colour of the whole image before this operation), "inpaint" (smooth
         continuation of the surroundings, see `membrane`; the mean colour if there are none), or a colour.
     """

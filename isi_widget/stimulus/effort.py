@@ -20,12 +20,14 @@ if TYPE_CHECKING:
 #: Nanoseconds per pixel of: a filled area, noise, blur, squares, a copied patch, an erased region, an
 #: in-painted region (the last value also bounds its memory).
 FILLED, NOISY, BLURRED, SQUARED, PATCHED, ERASED, INPAINTED = 12.0, 35.0, 35.0, 60.0, 16.0, 2.0, 1500.0
+#: Nanoseconds per pixel of the box of a mask (hard edge; soft edge), and per run of it.
+MASKED, FEATHERED, RUN = 8.0, 60.0, 100.0
 #: Nanoseconds per crossing of an edge with a scan line (filled shape; line of some width), and per letter.
 CROSSED, STROKED, LETTER = 70.0, 180.0, 10_000.0
 #: Most nanoseconds for all drawings of a stimulus: ten seconds, more on large images.
 MOST, MOST_OF_A_PIXEL = 10e9, 100.0
-#: Most operations of a stimulus, and most polygon corners in all of them.
-MOST_OPERATIONS, MOST_CORNERS = 20_000, 200_000
+#: Most operations of a stimulus, and most polygon corners and runs of masks in all of them.
+MOST_OPERATIONS, MOST_CORNERS, MOST_RUNS = 20_000, 200_000, 4_000_000
 
 _MANY = 100
 
@@ -44,10 +46,13 @@ def crossings(points: Sequence[tuple[float, float]], height: float, size: tuple[
 
 
 class Load(NamedTuple):
-    """Cost of drawings: number of points of their polygons and regions, and estimated nanoseconds."""
+    """Cost of drawings: number of points of their polygons and regions, estimated nanoseconds, and number of
+    runs of their masks.
+    """
 
     corners: int = 0
     nanoseconds: float = 0.0
+    runs: int = 0
 
 
 _NOTHING = Load()
@@ -73,6 +78,12 @@ def load(
             f"The polygons and regions of a stimulus may have at most {MOST_CORNERS} points in all, got "
             f"{corners}; use fewer points, or start from what is rendered: Stimulus(s.render(), ...)."
         )
+    runs = before.runs + sum(mask.run_count for item in drawings for mask in item.masks)
+    if runs > MOST_RUNS:
+        raise InputError(
+            f"The masks of a stimulus may have at most {MOST_RUNS} runs in all, got {runs}; use fewer or "
+            "smoother masks, or start from what is rendered: Stimulus(s.render(), ...)."
+        )
     efforts = [item.effort(size) for item in drawings]
     total, most = before.nanoseconds + sum(efforts), MOST + MOST_OF_A_PIXEL * size[0] * size[1]
     if total > most:
@@ -83,4 +94,4 @@ def load(
             f"{most / 1e9:.0f} s are allowed. The longest of what was added is {longest.op!r}{points}: "
             f"{max(efforts) / 1e9:.1f} s. Draw fewer or smaller ones, or use fewer points."
         )
-    return Load(corners, total)
+    return Load(corners, total, runs)

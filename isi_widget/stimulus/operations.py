@@ -14,6 +14,7 @@ from typing import Any, ClassVar, TypeVar
 from isi_widget.errors import InputError
 from isi_widget.stimulus import checks
 from isi_widget.stimulus.coverage import Bounds
+from isi_widget.stimulus.mask import Mask
 from isi_widget.stimulus.picture import Picture
 
 IMAGE_PRESETS = ("natural", "annotated", "random", "custom")
@@ -63,12 +64,14 @@ class Operation:
 
 def plain(value: Any) -> Any:
     """Convert to JSON-ready values: whole floats become integers, as in JavaScript; a picture becomes its
-    SHA-256.
+    SHA-256, a mask its runs.
     """
     if isinstance(value, tuple):
         return [plain(item) for item in value]
     if isinstance(value, float) and value.is_integer():
         return int(value)
+    if isinstance(value, Mask):
+        return value.to_dict()
     return value.sha256 if isinstance(value, Picture) else value
 
 

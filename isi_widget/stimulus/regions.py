@@ -1,13 +1,15 @@
-"""Regions for effects: the whole image, a rectangle or any polygon (a freehand mask is a polygon of many
-points).
+"""Regions for effects: the whole image, a rectangle, any polygon (a freehand outline is a polygon of many
+points) or a mask.
 
-A pixel belongs to a region if its centre does; there are no half pixels. Not for the effects themselves (see
-`effects`), nor for drawn shapes with smooth edges (see `coverage`).
+A pixel belongs to a rectangle or polygon if its centre does; only the soft edge of a mask has half pixels. A
+mask belongs to images of its own size: on an image of another size it has no pixel. Not for the effects
+themselves (see `effects`), nor for drawn shapes with smooth edges (see `coverage`).
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -16,24 +18,29 @@ from PIL import Image
 from isi_widget.errors import InputError
 from isi_widget.stimulus import checks
 from isi_widget.stimulus.coverage import Bounds, centers_inside, pixel_bounds
+from isi_widget.stimulus.mask import Mask
 
 Point: TypeAlias = tuple[float, float]
-#: The whole image, (x, y, width, height), or the corners of a polygon.
-Region: TypeAlias = "tuple[float, float, float, float] | tuple[Point, ...] | None"
+#: The whole image, (x, y, width, height), the corners of a polygon, or a mask.
+Region: TypeAlias = "tuple[float, float, float, float] | tuple[Point, ...] | Mask | None"
 _NUMBERS = (int, float)
 #: Most corners, more than a hand draws; bounds the time for a mask.
 MOST_POINTS = 10_000
 
 
 def check_region(value: Any, name: str) -> Region:
-    """Return None, (x, y, width, height) or at least three points ((x, y), ...), in normal form."""
-    if value is None:
-        return None
+    """Return None, (x, y, width, height), at least three points ((x, y), ...) or a mask, in normal form; the
+    JSON form of a mask becomes a `Mask`.
+    """
+    if value is None or isinstance(value, Mask):
+        return value
+    if isinstance(value, Mapping):
+        return Mask.from_dict(value)
     if _is_list(value) and any(_is_list(item) for item in value):
         return check_points(value, name)
     if not _is_list(value):
         raise InputError(
-            f"{name} must be [x, y, width, height] or at least three points [[x, y], ...], "
+            f"{name} must be [x, y, width, height] or at least three points [[x, y], ...] or a Mask, "
             f"got {type(value).__name__}."
         )
     return checks.region(value, name)
@@ -80,6 +87,8 @@ def whole_pixels(region: Region, size: tuple[int, int]) -> Bounds:
     """
     if region is None:
         return (0, 0, *size)
+    if isinstance(region, Mask):
+        return region.bounds if region.size == size else (0, 0, 0, 0)
     left, top, right, bottom = _box(region)
     return _rounded(left), _rounded(top), _rounded(right), _rounded(bottom)
 
@@ -93,6 +102,8 @@ def region_mask(region: Region, bounds: Bounds) -> Image.Image | None:
     """Return a mask (mode L, 255 inside) of the pixels of `bounds` that belong to the region;
     None if all do.
     """
+    if isinstance(region, Mask):
+        return Image.fromarray(region.alpha(bounds))
     points = polygon_of(region)
     if points is None:
         return None
@@ -101,7 +112,7 @@ def region_mask(region: Region, bounds: Bounds) -> Image.Image | None:
 
 def polygon_of(region: Region) -> tuple[Point, ...] | None:
     """Return the corners of a polygon; None for other regions."""
-    if region is None or isinstance(region[0], float):
+    if region is None or isinstance(region, Mask) or isinstance(region[0], float):
         return None
     return region
 

@@ -16,6 +16,7 @@ from typing import TypeAlias
 
 from PIL import Image
 
+from isi_widget.errors import InputError
 from isi_widget.stimulus.drawing import Arrow, CopiedPatch, Drawing, Text
 from isi_widget.stimulus.lettering import unwritten
 from isi_widget.stimulus.operations import Operation
@@ -40,6 +41,22 @@ def unseen(drawing: Drawing, size: tuple[int, int]) -> bool:
     return drawing.bounds(size) == (0, 0, 0, 0)
 
 
+def check_masks(operations: Iterable[Operation], size: tuple[int, int]) -> None:
+    """Refuse operations whose mask belongs to an image of another size than `size`.
+
+    Raises
+    ------
+    InputError : there is such an operation.
+    """
+    for item in operations:
+        for mask in item.masks if isinstance(item, Drawing) else ():
+            if mask.size != size:
+                raise InputError(
+                    f"{item.op}: the mask belongs to an image of {mask.size[0]} x {mask.size[1]} pixels, but "
+                    f"the image here has {size[0]} x {size[1]}. Make the mask from the image that it changes."
+                )
+
+
 def warn_of(operations: Sequence[Operation], size: tuple[int, int]) -> None:
     """Warn about drawings that paint nothing and about letters that the font lacks; hidden drawings are
     skipped.
@@ -50,7 +67,8 @@ def warn_of(operations: Sequence[Operation], size: tuple[int, int]) -> None:
     if lost:
         warnings.warn(
             f"{', '.join(lost)}: paints nothing on the image of {size[0]} x {size[1]} pixels, since it lies "
-            "outside it or has no size. Coordinates are pixels of the image, from its top left.",
+            "outside it, has no size, or has a mask of another image's size. Coordinates are pixels of the "
+            "image, from its top left.",
             UserWarning,
             stacklevel=4,
         )

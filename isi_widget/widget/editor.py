@@ -359,7 +359,8 @@ def _outside(stimulus: Stimulus) -> str:
         return ""
     named = ", ".join(dict.fromkeys(lost))
     return (
-        f"Paints nothing, since it lies outside the picture of {width} x {height} px or has no size: {named}."
+        f"Paints nothing, since it lies outside the picture of {width} x {height} px, has no size or has a "
+        f"mask of another picture's size: {named}."
     )
 
 

@@ -28,6 +28,7 @@ EVERY = [
     isi.AttentionReplace("image", "uniform"),
     isi.AttentionReplace("image", "shuffled", seed=7, heads=(1, 2)),
     isi.AttentionReplace(isi.ImageTokens(None), "reversed", queries="question"),
+    isi.Knockout("last", isi.ImageTokens(isi.Mask((5, 4), [3, 2, 15], feather=1.5))),
 ]
 each = pytest.mark.parametrize("item", EVERY, ids=lambda item: item.label)
 
@@ -92,7 +93,7 @@ def test_code_of_a_list():
         (EVERY[:1], "1 head changed"),
         ((isi.HeadScale(0, 0, 0), isi.HeadReplace(0, 0), isi.HeadScale(0, 1, 0)), "2 heads changed"),
         (EVERY[4:7], "1 head changed, attention cut"),
-        (EVERY[8:], "attention scaled, attention redistributed"),
+        (EVERY[8:-1], "attention scaled, attention redistributed"),
     ],
 )
 def test_summary(found, words):

@@ -11,7 +11,9 @@ import jsonschema
 import numpy as np
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
 
+import isi_widget as isi
 from isi_widget.stimulus import (
     Arrow,
     Blur,
@@ -22,6 +24,7 @@ from isi_widget.stimulus import (
     Erase,
     GaussianNoise,
     Line,
+    Mask,
     Operation,
     Pixelate,
     Polygon,
@@ -67,7 +70,12 @@ flags = {"hidden": st.booleans(), "locked": st.booleans()}
 angles = st.just(0.0) | st.integers(-8, 8).map(lambda turns: 45.0 * turns) | st.floats(-720, 720, width=32)
 polygons = st.lists(points, min_size=3, max_size=8).map(tuple)
 rectangles = st.tuples(places, places, extents, extents)
-regions = rectangles | polygons
+masks = st.builds(
+    Mask.from_array,
+    hnp.arrays(np.bool_, (HEIGHT, WIDTH), elements=st.booleans(), fill=st.booleans()),
+    st.sampled_from([0, 1.5, 4]),
+)
+regions = rectangles | polygons | masks
 
 
 def drawings_with(flags: dict[str, st.SearchStrategy[bool]]) -> st.SearchStrategy[Drawing]:
@@ -288,7 +296,7 @@ def test_the_python_chain_rebuilds_the_stimulus(stimulus: Stimulus) -> None:
         def stimulus(self) -> Stimulus:
             return stimulus.with_operations([])
 
-    scope = {"obs": Observed(), "pictures": stimulus.pictures}
+    scope = {"isi": isi, "obs": Observed(), "pictures": stimulus.pictures}
     exec(compile(stimulus.code("rebuilt"), "chain", "exec"), scope)
     left = [item for item in stimulus.operations if not getattr(item, "hidden", False)]
     expected = [replace(item, locked=False) if isinstance(item, Drawing) else item for item in left]

@@ -297,6 +297,7 @@ def test_the_image_tokens_of_a_part_of_the_picture():
         ((0, 0, width / 2, height), x < width / 2),
         ([(0, 0), (width, 0), (width, height / 2), (0, height / 2)], y < height / 2),
         (None, x == x),
+        (isi.Mask.from_box((width, height), (width / 2, 0, width, height)), x >= width // 2),
     ):
         chosen = [place for place, member in zip(places["image"], inside_it, strict=True) if member]
         one = vlm.intervene(isi.Knockout("question", isi.ImageTokens(region))).prefill(SHOWN).logits

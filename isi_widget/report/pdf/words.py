@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from isi_widget.stimulus.mask import Mask
+
 if TYPE_CHECKING:
     from isi_widget.stimulus import Stimulus
 
@@ -71,6 +73,10 @@ def _outline(points: Sequence[Sequence[Any]]) -> str:
 def _region(region: Any) -> str:
     if region is None:
         return "whole image"
+    if isinstance(region, Mapping):
+        mask = Mask.from_dict(region)
+        soft = f", soft edge of {_number(mask.feather)} px" if mask.feather else ""
+        return f"in a mask of {mask.area} px within {_extent(*mask.box)}{soft}"
     if region and isinstance(region[0], list | tuple):
         return f"in a polygon, {_outline(region)}"
     return f"in {_extent(*region)}"

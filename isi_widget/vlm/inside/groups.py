@@ -11,6 +11,7 @@ import torch
 
 from isi_widget.errors import InputError
 from isi_widget.interventions.tokens import ImageTokens, Tokens
+from isi_widget.stimulus.mask import Mask
 from isi_widget.stimulus.regions import Region, polygon_of
 from isi_widget.vlm.prompts.prompt import Prompt
 
@@ -108,6 +109,11 @@ def _contains(
     """Which points lie in a region; of a polygon by the even-odd rule."""
     if region is None:
         return np.ones(x.shape, dtype=np.bool_)
+    if isinstance(region, Mask):
+        known = (x >= 0) & (x < region.size[0]) & (y >= 0) & (y < region.size[1])
+        member = np.zeros(x.shape, dtype=np.bool_)
+        member[known] = region.array()[y[known].astype(np.int64), x[known].astype(np.int64)]
+        return member
     corners = polygon_of(region)
     if corners is None:
         left, top, width, height = (float(number) for number in region if isinstance(number, float))
