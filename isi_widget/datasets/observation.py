@@ -10,16 +10,32 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, TypeAlias, overload
+from typing import Any, Protocol, TypeAlias, overload
 
 import numpy as np
 
+from isi_widget.concepts import Pair
 from isi_widget.errors import InputError
 from isi_widget.stimulus import ImageSource, Picture, Presets, Stimulus, checks, load_image
 from isi_widget.text import all_repaired
 
 #: An image, or a function without arguments that loads one when first needed.
 LazyImage: TypeAlias = "ImageSource | Callable[[], ImageSource]"
+
+
+class Graph(Protocol):
+    """What a built-in world can do with an observation of its own: change the scene and draw it again."""
+
+    def levels(self) -> tuple[str, ...]:
+        """Return the semantic levels at which a change of the scene changes the true answer."""
+
+    def counterfactual(self, level: str, way: str | None, seed: int) -> tuple[Observation, str]:
+        """Return the observation of a changed scene, whose true answer differs, and the change in words."""
+
+    def unrelated(
+        self, level: str, way: str | None, seed: int, n: int
+    ) -> tuple[str, list[tuple[Observation, Observation]]]:
+        """Return the change in words, and other questions about both scenes whose true answers are equal."""
 
 
 class _Lazy:
@@ -76,6 +92,7 @@ class Observation:
     level : semantic level, for example "object", "attribute", "relation", "counting".
     id : name of the observation in its data set.
     metadata : further values, JSON-ready.
+    graph : the scene graph behind the image, of a built-in world; None (default) for other images.
 
     Values of empty table cells (NaN, NA) count as not given, except for image and question.
     """
@@ -84,6 +101,7 @@ class Observation:
         "_annotated",
         "_contexts",
         "_dataset",
+        "_graph",
         "_image",
         "_index",
         "_metadata",
@@ -104,6 +122,7 @@ class Observation:
     _contexts: dict[str, str]
     _metadata: Mapping[str, Any]
     _dataset: Dataset | None
+    _graph: Graph | None
     _index: int
 
     def __init__(
@@ -117,6 +136,7 @@ class Observation:
         level: str | None = None,
         id: str | None = None,
         metadata: Mapping[str, Any] | None = None,
+        graph: Graph | None = None,
     ) -> None:
         if contexts is not None:
             contexts = {name: text for name, text in contexts.items() if not checks.missing(text)}
@@ -132,6 +152,7 @@ class Observation:
             "_contexts": presets.contexts,
             "_metadata": MappingProxyType(all_repaired(dict(metadata or {}))),
             "_dataset": None,
+            "_graph": graph,
             "_index": -1,
         }
         for name, value in values.items():
@@ -196,9 +217,79 @@ class Observation:
     ) -> Observation:
         """Return an observation of the same picture with different texts and truth, outside any data set."""
         make, arguments = self.__reduce__()
-        image, _, _, _, *rest = arguments
+        image, _, _, _, *rest, _ = arguments  # the graph answers the former question
         made: Observation = make(image, question, context, answer, *rest)
         return made
+
+    @property
+    def counterfactual_levels(self) -> tuple[str, ...]:
+        """The semantic levels at which `counterfactual` can change the true answer; empty for an image
+        without a scene graph.
+        """
+        return () if self._graph is None else self._graph.levels()
+
+    def counterfactual(self, level: str, *, way: str | None = None, seed: int = 0) -> Pair:
+        """Change one concept of a built-in scene so that the true answer changes, and draw it again.
+
+        Everything else stays: the pixels outside the changed things, the order of things that overlap, the
+        question, the context. The annotated picture and the context presets are made for the changed scene.
+
+        Parameters
+        ----------
+        level : "object" (a thing is removed, added, or becomes another thing), "attribute" (its colour or
+            size changes) or "relation" (it moves).
+        way : how. object: "remove", "insert", "replace" or "exchange" (two things change identities);
+            attribute: "recolor", "resize" or "exchange" (of colours); relation: "move" or "swap". None
+            (default): the first of these that changes the answer.
+        seed : seed of what is left to chance, such as the new colour; default 0.
+
+        Returns
+        -------
+        `Pair` of the unchanged stimulus and that of the changed scene.
+
+        Raises
+        ------
+        InputError
+            Without a scene graph, or if no such change changes the answer; the message lists what does.
+        """
+        changed, words = self._scene_graph().counterfactual(level, way, seed)
+        return self._pair(self, changed, level, words)
+
+    def unrelated(self, level: str, *, way: str | None = None, seed: int = 0, n: int = 3) -> tuple[Pair, ...]:
+        """Ask other questions about the two pictures of `counterfactual`: those whose answer does not change.
+
+        Parameters
+        ----------
+        level, way, seed : as for `counterfactual`; the pictures are the same.
+        n : number of questions, at most; default 3. A scene of few things has fewer.
+
+        Returns
+        -------
+        A pair for each question, all with a yes/no answer, about things that the change does not touch.
+
+        Raises
+        ------
+        InputError
+            As for `counterfactual`.
+        """
+        n = checks.integer(n, "unrelated: n", low=0, high=1000)
+        words, found = self._scene_graph().unrelated(level, way, seed, n)
+        return tuple(self._pair(one, two, level, words) for one, two in found)
+
+    def _scene_graph(self) -> Graph:
+        if self._graph is None:
+            raise InputError(
+                "This observation has no scene graph, so no changed scene can be drawn: only the "
+                "observations of the built-in worlds have one, such as isi.datasets.scenes()[0], with their "
+                "own question. "
+                "For another picture, edit its stimulus and make isi.Pair(clean, corrupt)."
+            )
+        return self._graph
+
+    def _pair(self, clean: Observation, corrupt: Observation, level: str, words: str) -> Pair:
+        if self._dataset is not None:  # for the random presets
+            clean, corrupt = (item._placed(self._dataset, self._index) for item in (clean, corrupt))
+        return Pair(clean.stimulus(), corrupt.stimulus(), level, words)
 
     def _random_image(self, seed: int) -> Picture:
         """Return the image of another observation, with different content."""
@@ -273,6 +364,7 @@ class Observation:
             self.level,
             self.id,
             dict(self._metadata),
+            self._graph,
         )
         return Observation, arguments
 

@@ -143,11 +143,13 @@ def _existence(scene: Scene, rng: random.Random, yes: bool, index: int) -> Item 
         noun = Noun(shape if "shape" in parts else None, colour if "colour" in parts else None)
         if not scene.matching(noun):
             claim = Claim("exists", noun)
-            near = tuple(
-                i for i, t in enumerate(scene.things) if noun.shape == t.shape or noun.colour == t.colour
-            )
-            return Item(Ask("existence", claim), claim.denied(), near or (index,), False)
+            return Item(Ask("existence", claim), claim.denied(), _alike(scene, noun) or (index,), False)
     return None
+
+
+def _alike(scene: Scene, noun: Noun) -> tuple[int, ...]:
+    """Return the objects that share the shape or the colour of a description."""
+    return tuple(i for i, t in enumerate(scene.things) if noun.shape == t.shape or noun.colour == t.colour)
 
 
 def _attribute(scene: Scene, rng: random.Random, yes: bool, index: int) -> Item | None:
@@ -245,6 +247,48 @@ def count_item(scene: Scene, noun: Noun, number: int | None) -> Item:
     if number is None:
         return _open("counting", truth, about)
     return Item(Ask("counting", replace(truth, value=NUMBERS[number])), truth, about, number == len(about))
+
+
+def ask_again(scene: Scene, asked: Ask, margin: float = MARGIN) -> Item | None:
+    """Return the same question about a different scene, with its truth there.
+
+    None if it cannot be asked there: it names an object that is missing or not the only one of its
+    description, two objects whose order is not clear, or the number is too large.
+
+    Parameters
+    ----------
+    scene : the scene to ask about.
+    asked : the question.
+    margin : share of the picture's side by which two centres must differ for a relation.
+    """
+    claim = asked.claim
+    about = scene.matching(claim.noun)
+    if claim.kind == "exists":
+        if about:
+            return Item(asked, claim, about, True)
+        return Item(asked, claim.denied(), _alike(scene, claim.noun), False)
+    if claim.kind == "count":
+        if len(about) >= len(NUMBERS):
+            return None
+        number = NUMBERS.index(claim.value) if claim.value else None
+        return count_item(scene, claim.noun, number)
+    if len(about) != 1:
+        return None
+    thing = scene.things[about[0]]
+    if claim.kind == "relation":
+        others = scene.matching(claim.other or Noun())
+        if len(others) != 1 or others == about:
+            return None
+        second = scene.things[others[0]]
+        horizontal = asked.axis == "horizontal" or claim.value in ("left of", "right of")
+        gap = (second.x - thing.x) / scene.width if horizontal else (second.y - thing.y) / scene.height
+        if abs(gap) <= margin:
+            return None
+        words = ("left of", "right of") if horizontal else ("above", "below")
+        truth, about = replace(claim, value=words[gap < 0]), (*about, *others)
+    else:
+        truth = replace(claim, value=getattr(thing, claim.kind))
+    return Item(asked, truth, about, None if asked.is_open else truth == claim)
 
 
 def complementary(item: Item, rng: random.Random) -> Claim:

@@ -90,7 +90,7 @@ def sample_scene(
     placed: list[Thing] = []
     looks = _looks(rng, things, repeat)
     for shape, colour in looks:
-        thing = _place(rng, canvas, placed, shape, colour, small)
+        thing = place(rng, canvas, placed, shape, colour, small)
         if thing is not None:
             placed.append(thing)
     rng.shuffle(placed)
@@ -111,7 +111,7 @@ def _looks(rng: random.Random, things: int, repeat: Repeat | None) -> list[tuple
     return same + [(rng.choice(shapes), rng.choice(colours)) for _ in range(rest)]
 
 
-def _place(
+def place(
     rng: random.Random,
     canvas: tuple[int, int],
     placed: Sequence[Thing],
@@ -119,6 +119,7 @@ def _place(
     colour: str,
     small: float,
 ) -> Thing | None:
+    """Sample a thing that is apart from those placed; None if no room was found."""
     width, height = canvas
     unit = scale(*canvas)
     for attempt in range(60):
@@ -126,13 +127,14 @@ def _place(
         radius = round(rng.randint(*RADII[size]) * unit)
         margin = radius + round(10 * unit)
         x, y = rng.randint(margin, width - margin), rng.randint(margin, height - margin)
-        if all(_apart(x, y, radius, other, canvas, unit) for other in placed):
+        if all(apart(x, y, radius, other, canvas, unit) for other in placed):
             tint = (rng.randint(-9, 9), rng.randint(-9, 9), rng.randint(-9, 9))
             return Thing(shape, colour, size, x, y, radius, 4 * rng.randint(-3, 3), tint)
     return None
 
 
-def _apart(x: int, y: int, radius: int, other: Thing, canvas: tuple[int, int], unit: float) -> bool:
+def apart(x: int, y: int, radius: int, other: Thing, canvas: tuple[int, int], unit: float) -> bool:
+    """Return whether a thing of this centre and radius would be clear of another one."""
     dx, dy = abs(x - other.x), abs(y - other.y)
     reach = 1.08 * (radius + other.radius) + 4 * unit
     return dx * dx + dy * dy > reach * reach and max(dx / canvas[0], dy / canvas[1]) > _CELL

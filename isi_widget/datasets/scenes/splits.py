@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache, partial
 
 from PIL import Image
@@ -18,6 +18,7 @@ from isi_widget.datasets import grammar
 from isi_widget.datasets.grammar import COLOURS, KINDS, SHAPES, Noun
 from isi_widget.datasets.observation import Dataset, Observation
 from isi_widget.datasets.scenes import ask
+from isi_widget.datasets.scenes.counterfactual import SceneGraph
 from isi_widget.datasets.scenes.draw import draw_scene
 from isi_widget.datasets.scenes.graph import Repeat, Scene, sample_scene
 from isi_widget.datasets.scenes.labels import Label, place_labels
@@ -62,6 +63,20 @@ class Case:
         """Draw the picture with its labels, using the package's interventions."""
         return paint(self.picture(), [drawing for label in self.labels() for drawing in label.drawings()])
 
+    def changed(self, scene: Scene, asked: grammar.Ask, seed: str) -> Case:
+        """Return the same question about a different scene, with its truth, labels and contexts there.
+
+        Raises
+        ------
+        ValueError : the question cannot be asked about that scene.
+        """
+        item = ask.ask_again(scene, asked)
+        if item is None:
+            raise ValueError(f"{asked} cannot be asked about the changed scene")
+        contexts = _contexts(item, random.Random(f"isi_widget scenes, changed: {seed}"))
+        contexts["irrelevant"] = self.contexts["irrelevant"]
+        return replace(self, scene=scene, item=item, contexts=contexts)
+
     def observation(self) -> Observation:
         """Return an observation; its images are drawn when first needed."""
         return Observation(
@@ -79,6 +94,7 @@ class Case:
                 "height": self.scene.height,
                 "things": [asdict(thing) | {"tint": list(thing.tint)} for thing in self.scene.things],
             },
+            graph=SceneGraph(self),
         )
 
 
@@ -140,12 +156,15 @@ def make_case(split: str, index: int) -> Case:
     scene, item = found
     forms = [phrase for phrase in grammar.questions(item.ask) if phrase.spoken]
     question = forms[0] if demo or rng.random() < 0.5 else rng.choice(forms)
-    contexts = {
+    return Case(split, index, scene, item, question.text, _contexts(item, rng))
+
+
+def _contexts(item: ask.Item, rng: random.Random) -> dict[str, str]:
+    return {
         "complementary": rng.choice(grammar.contexts(ask.complementary(item, rng))),
         "contradictory": rng.choice(grammar.contexts(ask.contradictory(item, rng))),
         "irrelevant": rng.choice(grammar.IRRELEVANT),
     }
-    return Case(split, index, scene, item, question.text, contexts)
 
 
 def _other(rng: random.Random, kind: str, yes: bool, demo: bool) -> tuple[Scene, ask.Item] | None:
