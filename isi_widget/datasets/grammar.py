@@ -14,25 +14,19 @@ from functools import cache
 
 from isi_widget.datasets.grammar_templates import CONTEXTS, NO, QUESTIONS, SENTENCES, SHORT, YES
 from isi_widget.datasets.grammar_templates import IRRELEVANT as IRRELEVANT  # public here too
+from isi_widget.datasets.nouns import COLOURS as COLOURS
+from isi_widget.datasets.nouns import SHAPES as SHAPES
+from isi_widget.datasets.nouns import is_a, word
 
-SHAPES = ("circle", "square", "triangle", "star", "heart", "cross", "ring")
-COLOURS = (
-    "red",
-    "orange",
-    "yellow",
-    "green",
-    "blue",
-    "purple",
-    "pink",
-    "brown",
-)  # no black, grey or white: boxes and labels have these colours
 SIZES = ("small", "large")
 RELATIONS = ("left of", "right of", "above", "below")
 NUMBERS = ("zero", "one", "two", "three", "four", "five")
 INVERSE = {"left of": "right of", "right of": "left of", "above": "below", "below": "above"}
 
 KINDS = ("existence", "attribute", "colour", "shape", "relation", "counting")
+THING_KINDS = ("existence", "attribute", "colour", "name", "relation", "counting")
 LEVELS = {
+    "name": "object",
     "existence": "object",
     "shape": "object",
     "attribute": "attribute",
@@ -45,18 +39,29 @@ CONTRADICTION, NEUTRAL, ENTAILMENT = 0, 1, 2
 
 @dataclass(frozen=True)
 class Noun:
-    """A description of objects by any of size, colour and shape; without a shape the word is "object"."""
+    """A description of objects by any of size, colour, what it is, and its place beside another object.
+
+    Attributes
+    ----------
+    shape : name of a shape, of a thing such as "dog", or of a category such as "animal"; None for any
+        object.
+    colour : one of `COLOURS`; None for any.
+    size : one of `SIZES`; None for any.
+    place : relation and the object that it refers to, as in "the object left of the chair"; None for any.
+    """
 
     shape: str | None = None
     colour: str | None = None
     size: str | None = None
+    place: tuple[str, Noun] | None = None
 
     def words(self, plural: bool = False) -> str:
         """Return the words, such as "red star" or, plural, "large crosses"."""
         noun = self.shape or "object"
         if plural:
-            noun += "es" if noun.endswith("s") else "s"
-        return " ".join(part for part in (self.size, self.colour, noun) if part)
+            noun = word(noun).plural
+        found = " ".join(part for part in (self.size, self.colour, noun) if part)
+        return found if self.place is None else f"{found} {self.place[0]} {self.place[1].the}"
 
     @property
     def a(self) -> str:
@@ -70,9 +75,13 @@ class Noun:
         return f"the {self.words()}"
 
     def covers(self, other: Noun) -> bool:
-        """Return whether this noun describes everything that `other` describes ("star" covers "red star")."""
-        pairs = ((self.shape, other.shape), (self.colour, other.colour), (self.size, other.size))
-        return all(mine is None or mine == theirs for mine, theirs in pairs)
+        """Return whether this noun describes everything that `other` describes ("star" covers "red star",
+        "animal" covers "dog").
+        """
+        pairs = ((self.colour, other.colour), (self.size, other.size), (self.place, other.place))
+        if any(mine is not None and mine != theirs for mine, theirs in pairs):
+            return False
+        return self.shape is None or (other.shape is not None and is_a(other.shape, self.shape))
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 from isi_widget.datasets import grammar
 from isi_widget.datasets.grammar import COLOURS, INVERSE, NUMBERS, RELATIONS, SHAPES, SIZES, Ask, Claim, Noun
@@ -433,6 +433,7 @@ def _changed(draw: Draw, noun: Noun) -> Noun:
     while True:
         name = draw.choice(tuple(values))
         keep = getattr(noun, name) is not None and draw.random() < 0.5
-        changed = replace(noun, **{name: None if keep else draw.choice(values[name])})
+        value: dict[str, Any] = {name: None if keep else draw.choice(values[name])}
+        changed = replace(noun, **value)
         if changed not in (noun, Noun()):
             return changed

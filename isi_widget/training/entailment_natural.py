@@ -11,6 +11,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 from isi_widget.datasets import grammar
 from isi_widget.datasets.grammar import COLOURS, INVERSE, NUMBERS, RELATIONS, SHAPES, SIZES, Ask, Claim, Noun
@@ -247,10 +248,12 @@ def _specific(draw: random.Random, noun: Noun) -> Noun:
     if not free:
         return noun
     name = draw.choice(free)
-    return replace(noun, **{name: draw.choice(VALUES[name])})
+    changed: dict[str, Any] = {name: draw.choice(VALUES[name])}
+    return replace(noun, **changed)
 
 
 def _other_noun(draw: random.Random, noun: Noun) -> Noun:
     """Return another object with a partly equal description."""
     name = draw.choice([n for n in ("shape", "colour", "size") if getattr(noun, n) is not None])
-    return replace(noun, **{name: draw.choice([v for v in VALUES[name] if v != getattr(noun, name)])})
+    changed: dict[str, Any] = {name: draw.choice([v for v in VALUES[name] if v != getattr(noun, name)])}
+    return replace(noun, **changed)

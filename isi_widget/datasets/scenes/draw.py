@@ -1,30 +1,27 @@
-"""Draws a scene graph as a picture: anti-aliased vector shapes on a light texture, with Pillow.
+"""Draws a scene graph as a picture: anti-aliased vector shapes or the artwork of things, on a ground, with
+Pillow; and gives the exact masks of its objects.
 
-Each shape is drawn once in its own small supersampled mask and pasted, so that a 480 x 480 scene takes about
-a millisecond. Labels, boxes and noise are interventions (see `isi_widget.stimulus`).
+Each object is drawn once in its own small image and pasted, so that a 480 x 480 scene takes a few
+milliseconds. Labels, boxes and noise are interventions (see `isi_widget.stimulus`).
 """
 
 from __future__ import annotations
 
 import math
 import random
+from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from isi_widget.datasets.scenes.graph import Scene
+from isi_widget.datasets.nouns import SHAPES
+from isi_widget.datasets.scenes.graph import Scene, Thing
+from isi_widget.datasets.scenes.grounds import draw_ground
+from isi_widget.datasets.scenes.palette import RGB as RGB  # public here too
+from isi_widget.datasets.scenes.sprites import art
 
-RGB = {
-    "red": (222, 38, 42),
-    "orange": (247, 140, 20),
-    "yellow": (242, 216, 36),
-    "green": (46, 160, 67),
-    "blue": (36, 88, 214),
-    "purple": (128, 52, 172),
-    "pink": (247, 142, 192),
-    "brown": (128, 78, 40),
-}
 _OVERSAMPLING = 4
 _REACH = 1.15  # largest extent of a shape, in radii from its centre
 
@@ -94,28 +91,96 @@ def mask(shape: str, radius: int, angle: int) -> Image.Image:
     return big.reduce(_OVERSAMPLING)
 
 
-@lru_cache(maxsize=256)
-def background(texture: int, width: int, height: int) -> Image.Image:
-    """Draw a light paper-like texture with soft clouds, sometimes with faint stripes."""
-    rng = random.Random(f"texture {texture}")
-    values = np.random.default_rng(texture)
-    base = np.array([rng.randint(228, 248) for _ in range(3)], dtype=np.float32)
-    clouds = Image.fromarray((128 + 60 * values.standard_normal((7, 7))).clip(0, 255).astype(np.uint8))
-    soft = np.asarray(clouds.resize((width, height), Image.Resampling.BICUBIC), dtype=np.float32) - 128
-    canvas = base + soft[..., None] * rng.uniform(0.03, 0.09)
-    if texture % 4 == 0:
-        across, down = np.meshgrid(np.arange(width), np.arange(height))
-        turn = rng.uniform(0, math.pi)
-        wave = np.sin((across * math.cos(turn) + down * math.sin(turn)) * 2 * math.pi / rng.uniform(24, 60))
-        canvas = canvas + (4 * wave)[..., None]
-    return Image.fromarray(canvas.clip(0, 255).astype(np.uint8))
+def stamp(thing: Thing) -> tuple[Image.Image, Image.Image | tuple[int, ...]]:
+    """Return what is pasted for an object: its coverage, mode "L", with the object's centre in the middle,
+    and its pixels (RGB) or its single colour.
+    """
+    if thing.shape in SHAPES:
+        tint = (min(255, max(0, c + t)) for c, t in zip(RGB[thing.colour], thing.tint, strict=True))
+        return mask(thing.shape, thing.radius, thing.angle), tuple(tint)
+    return art(thing.shape, thing.colour, thing.radius, thing.angle, thing.mirrored)
+
+
+def touched(thing: Thing) -> tuple[int, int, int, int]:
+    """Return the box (x, y, width, height) that holds every pixel that the object may change; it may reach
+    out of the picture.
+    """
+    body, _ = stamp(thing)
+    return thing.x - body.width // 2, thing.y - body.height // 2, body.width, body.height
 
 
 def draw_scene(scene: Scene) -> Image.Image:
-    """Render the scene, RGB, at its own size."""
-    picture = background(scene.texture, scene.width, scene.height).copy()
+    """Render the scene, RGB, at its own size; later objects cover earlier ones."""
+    picture = draw_ground(scene.ground, scene.texture, scene.width, scene.height)
     for thing in scene.things:
-        body = mask(thing.shape, thing.radius, thing.angle)
-        colour = tuple(min(255, max(0, c + t)) for c, t in zip(RGB[thing.colour], thing.tint, strict=True))
-        picture.paste(colour, (thing.x - body.width // 2, thing.y - body.height // 2), body)
-    return picture
+        body, pixels = stamp(thing)
+        place = (thing.x - body.width // 2, thing.y - body.height // 2)
+        picture.paste(pixels, place, body)
+    return veiled(picture, scene) if scene.haze else picture
+
+
+def veiled(picture: Image.Image, scene: Scene) -> Image.Image:
+    """Return the picture behind the haze of its scene: mixed with one grey, so that contrast is lost."""
+    level = random.Random(f"haze {scene.texture}").randint(40, 215)
+    return Image.blend(picture, Image.new("RGB", picture.size, (level, level, level)), scene.haze)
+
+
+def coverage(scene: Scene) -> NDArray[np.uint8]:
+    """Return the share of each pixel that each object covers as drawn, before others are drawn over it.
+
+    Returns
+    -------
+    uint8 [objects, height, width], 255 for a pixel that is covered completely. Pixels with 0 do not change if
+    the object is left out.
+    """
+    found = np.zeros((len(scene.things), scene.height, scene.width), dtype=np.uint8)
+    for index, thing in enumerate(scene.things):
+        body, _ = stamp(thing)
+        sheet = Image.new("L", (scene.width, scene.height))
+        sheet.paste(body, (thing.x - body.width // 2, thing.y - body.height // 2))
+        found[index] = np.asarray(sheet)
+    return found
+
+
+def visible(scene: Scene) -> NDArray[np.uint8]:
+    """Return the share of each pixel that shows each object: its coverage less what later objects hide.
+
+    Returns
+    -------
+    uint8 [objects, height, width].
+    """
+    whole = coverage(scene)
+    left = np.ones(whole.shape[1:], dtype=np.float32)
+    shown = np.zeros_like(whole)
+    for index in reversed(range(len(whole))):
+        own = whole[index] / np.float32(255)
+        shown[index] = np.rint(255 * own * left)
+        left *= 1 - own
+    return shown
+
+
+def visible_shares(scene: Scene, reduction: int = 1) -> list[float]:
+    """Return for each object the share of it that can be seen: not hidden by others and within the picture.
+
+    Parameters
+    ----------
+    reduction : the picture is reduced by this factor before the comparison, for speed. Default 1 (exact).
+    """
+    small = reduced(scene, reduction) if reduction > 1 else scene
+    inside = visible(small).reshape(len(small.things), -1).sum(1, dtype=np.float64)
+    whole = [float(np.asarray(stamp(thing)[0]).sum(dtype=np.float64)) for thing in small.things]
+    return [min(1.0, float(part) / max(all_, 1.0)) for part, all_ in zip(inside, whole, strict=True)]
+
+
+def reduced(scene: Scene, factor: int) -> Scene:
+    """Return the scene on a canvas smaller by a factor."""
+    things = tuple(
+        replace(
+            thing,
+            x=round(thing.x / factor),
+            y=round(thing.y / factor),
+            radius=max(1, round(thing.radius / factor)),
+        )
+        for thing in scene.things
+    )
+    return replace(scene, width=scene.width // factor, height=scene.height // factor, things=things)

@@ -1,5 +1,6 @@
-"""The scene graph: objects and their positions, sampled from a seed. No pixels (see `draw`), no questions
-(see `ask`).
+"""The scene graph: objects and their positions; and the plain scenes of shapes, sampled from a seed.
+
+No pixels (see `draw`), no questions (see `ask`). `arrange` samples the scenes of both worlds on any ground.
 """
 
 from __future__ import annotations
@@ -9,7 +10,8 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from isi_widget.datasets.grammar import COLOURS, SHAPES, SIZES, Noun
+from isi_widget.datasets.grammar import COLOURS, INVERSE, SHAPES, SIZES, Noun
+from isi_widget.datasets.nouns import is_a
 
 CANVASES = ((480, 480), (640, 480), (480, 640), (720, 480), (600, 600), (400, 400))
 """Sizes of the pictures in pixels (width, height); the first is by far the most frequent."""
@@ -21,7 +23,19 @@ _CELL = 0.13  # share of the side; least distance of centres: at most one per pa
 
 @dataclass(frozen=True)
 class Thing:
-    """One object of a scene; centre and radius in pixels, angle in degrees."""
+    """One object of a scene.
+
+    Attributes
+    ----------
+    shape : name of a shape, or of a thing such as "dog".
+    colour : one of the colours; "" for a thing without a single colour.
+    size : "small" or "large"; "" in between.
+    x, y : centre in pixels.
+    radius : radius of a shape, half of the longer side of a thing, in pixels.
+    angle : clockwise turn in degrees. Default 0.
+    tint : shift of a shape's colour in levels. Default none.
+    mirrored : whether left and right of the artwork are exchanged. Default False.
+    """
 
     shape: str
     colour: str
@@ -31,11 +45,12 @@ class Thing:
     radius: int
     angle: int = 0
     tint: tuple[int, int, int] = (0, 0, 0)
+    mirrored: bool = False
 
     def matches(self, noun: Noun) -> bool:
-        """Return whether the noun describes this thing."""
+        """Return whether the noun describes this thing, without regard to its place."""
         return (
-            noun.shape in (None, self.shape)
+            (noun.shape is None or is_a(self.shape, noun.shape))
             and noun.colour in (None, self.colour)
             and noun.size in (None, self.size)
         )
@@ -48,16 +63,60 @@ def scale(width: int, height: int) -> float:
 
 @dataclass(frozen=True)
 class Scene:
-    """Objects on a light background; `texture` selects the background."""
+    """Objects on a ground, later ones in front of earlier ones.
+
+    Attributes
+    ----------
+    width, height : size of the picture in pixels.
+    things : the objects.
+    texture : number of the ground within its style. Default 0.
+    ground : style of the ground, see `grounds.STYLES`. Default "paper".
+    haze : share of a grey mixed with the whole picture, 0 to 1. Default 0.
+    world : name of the world whose questions fit: "scenes" (shapes, default) or "things".
+    """
 
     width: int
     height: int
     things: tuple[Thing, ...]
     texture: int = 0
+    ground: str = "paper"
+    haze: float = 0.0
+    world: str = "scenes"
 
     def matching(self, noun: Noun) -> tuple[int, ...]:
         """Return the indices of the objects that a noun describes."""
-        return tuple(index for index, thing in enumerate(self.things) if thing.matches(noun))
+        found = tuple(index for index, thing in enumerate(self.things) if thing.matches(noun))
+        if noun.place is None:
+            return found
+        relation, other = noun.place
+        references = self.matching(other)
+        if len(references) != 1:
+            return ()
+        return tuple(
+            index for index in found if index != references[0] and self.holds(index, relation, references[0])
+        )
+
+    def holds(self, first: int, relation: str, second: int) -> bool:
+        """Return whether one object is left of, right of, above or below another, by their centres."""
+        one, two = self.things[first], self.things[second]
+        if relation in ("right of", "below"):
+            return self.holds(second, INVERSE[relation], first)
+        return one.x < two.x if relation == "left of" else one.y < two.y
+
+    def apart(self, first: int, second: int, margin: float) -> list[str]:
+        """Return the axes ("horizontal", "vertical") along which two objects are clearly apart.
+
+        Parameters
+        ----------
+        margin : least distance of the centres as a share of the picture's side; large objects need more.
+        """
+        one, two = self.things[first], self.things[second]
+        reach = 0.6 * max(one.radius, two.radius)
+        gaps = {
+            "horizontal": (abs(one.x - two.x), self.width),
+            "vertical": (abs(one.y - two.y), self.height),
+        }
+        return [axis for axis, (gap, side) in gaps.items() if gap / side > margin and gap > reach]
 
     @property
     def unit(self) -> float:
@@ -67,11 +126,16 @@ class Scene:
 
 @dataclass(frozen=True)
 class Repeat:
-    """A constraint for a scene: exactly `count` objects share `shape` or `colour`."""
+    """A constraint for a scene: exactly `count` objects share `shape` (also a category) and `colour`."""
 
     count: int
     shape: str | None = None
     colour: str | None = None
+
+    @property
+    def noun(self) -> Noun:
+        """The description of these objects."""
+        return Noun(self.shape, self.colour)
 
 
 def sample_scene(
