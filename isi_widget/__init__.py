@@ -23,7 +23,13 @@ if TYPE_CHECKING:
         measure_attention,
         measure_attention_map,
     )
-    from isi_widget.concepts import Pair, TokenDifference
+    from isi_widget.concepts import (
+        Pair,
+        TokenDifference,
+        TokenReplacements,
+        replace_tokens,
+        token_replacements,
+    )
     from isi_widget.datasets import Observation
     from isi_widget.errors import Cancelled, InputError, OutOfMemory
     from isi_widget.interventions import (
@@ -88,6 +94,7 @@ _HOMES: dict[str, str | None] = {
     "Stimulus": "isi_widget.stimulus",
     "Term": "isi_widget.trial",
     "TokenDifference": "isi_widget.concepts",
+    "TokenReplacements": "isi_widget.concepts",
     "Trial": "isi_widget.trial",
     "Uncertainty": "isi_widget.uncertainty",
     "averages": "isi_widget.study",
@@ -107,10 +114,12 @@ _HOMES: dict[str, str | None] = {
     "open_report": "isi_widget.trial.reports",
     "register_family": "isi_widget.vlm",
     "register_measure": "isi_widget.trial",
+    "replace_tokens": "isi_widget.concepts",
     "report": None,
     "run_trial": "isi_widget.trial",
     "samples_needed": "isi_widget.uncertainty",
     "stimulus": None,
+    "token_replacements": "isi_widget.concepts",
     "uncertainty": None,
 }
 
@@ -142,6 +151,7 @@ __all__ = [
     "Stimulus",
     "Term",
     "TokenDifference",
+    "TokenReplacements",
     "Trial",
     "Uncertainty",
     "__version__",
@@ -161,9 +171,11 @@ __all__ = [
     "open_report",
     "register_family",
     "register_measure",
+    "replace_tokens",
     "report",
     "run_trial",
     "samples_needed",
+    "token_replacements",
 ]
 
 

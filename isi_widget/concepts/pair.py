@@ -23,6 +23,7 @@ from isi_widget.errors import InputError
 from isi_widget.files import records
 from isi_widget.segments import INPUTS
 from isi_widget.stimulus import Stimulus
+from isi_widget.stimulus.mask import Mask
 
 #: The semantic levels of a change; "counting" is a level of questions, not of changes.
 LEVELS = ("object", "attribute", "relation")
@@ -95,6 +96,13 @@ class Pair:
         rows, columns = np.flatnonzero(self.pixels.any(axis=1)), np.flatnonzero(self.pixels.any(axis=0))
         x, y = int(columns[0]), int(rows[0])
         return x, y, int(columns[-1]) + 1 - x, int(rows[-1]) + 1 - y
+
+    @cached_property
+    def mask(self) -> Mask | None:
+        """The pixels that differ as a `Mask`, for `isi.ImageTokens(pair.mask)` and as a region of effects;
+        None as for `box`.
+        """
+        return None if self.box is None else Mask.from_array(self.pixels)
 
     @property
     def share(self) -> float | None:

@@ -241,7 +241,7 @@ class Observation:
         way : how. object: "remove", "insert", "replace" or "exchange" (two things change identities);
             attribute: "recolor", "resize" or "exchange" (of colours); relation: "move" or "swap". None
             (default): the first of these that changes the answer.
-        seed : seed of what is left to chance, such as the new colour; default 0.
+        seed : seed of random choices, such as the new colour; default 0.
 
         Returns
         -------

@@ -52,6 +52,7 @@ from isi_widget.stimulus.presets import Presets
 from isi_widget.stimulus.regions import Region
 from isi_widget.stimulus.rendering import cache, check_masks, shown, warn_of
 from isi_widget.stimulus.serial import parse_json, stimulus_from_dict, stimulus_to_dict
+from isi_widget.text.words import whole_words
 
 _O = TypeVar("_O", bound=Operation)
 
@@ -242,6 +243,33 @@ class Stimulus:
     def with_question(self, text: str) -> Stimulus:
         """Ask a different question; the true answer is then unknown."""
         return self.apply(ReplaceQuestion(text))
+
+    def replace_words(self, old: str, new: str, part: str = "question") -> Stimulus:
+        """Replace words of the current question or context, which stand there exactly once.
+
+        Parameters
+        ----------
+        old : whole words, in the same case.
+        new : the words in their place; "" removes them.
+        part : "question" (default) or "context".
+
+        Raises
+        ------
+        InputError : the words stand there more than once, or not at all.
+        """
+        checks.one_of(part, "replace_words: part", ("question", "context"))
+        checks.text(new, "replace_words: new")
+        text = self.current_question if part == "question" else self.current_context
+        found = whole_words(checks.text(old, "replace_words: old"), text)
+        if len(found) != 1:
+            hint = "Copy them from the text." if not found else "Give more words around them."
+            raise InputError(
+                f"{old!r} must stand once, as whole words, in the {part} {text!r:.200}; it stands there "
+                f"{len(found)} times. {hint}"
+            )
+        start, end = found[0]
+        changed = text[:start] + new + text[end:]
+        return self.with_question(changed) if part == "question" else self.with_context(changed)
 
     # Editing the list of operations --------------------------------------------------------------------
 

@@ -11,6 +11,7 @@ import unicodedata
 from dataclasses import dataclass
 
 from isi_widget.text.wording import VERDICTS
+from isi_widget.text.words import UNSPACED
 
 _NUMBERS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 _DIGITS = {word: str(number) for number, word in enumerate(_NUMBERS)}
@@ -33,8 +34,6 @@ _THOUSANDS = r"\d{1,3}(?:,\d{3})+(?:\.\d+)?"
 _NUMBER = re.compile(rf"[+-]?(?:{_THOUSANDS}|\d+(?:[.,]\d+)?)")
 #: A number in a text (where a comma may end a clause), or a word.
 _TOKEN = re.compile(rf"(?<![\w.,])[+-]?(?:{_THOUSANDS}|\d+(?:\.\d+)?)(?!\w)|[^\W_]+")
-#: Scripts without spaces between words: Thai to Burmese, Khmer, kana, Chinese characters.
-_UNSPACED = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]")
 
 
 @dataclass(frozen=True)
@@ -78,7 +77,7 @@ def judge(answer: str, truth: str | None, question: str = "") -> Judgement:
     if not marked and _plain(answer) == _plain(truth) and _plain(truth):
         return Judgement(True)
     said, true = _words(answer), _words(truth)
-    if not true or _UNSPACED.search(truth) or _has_marks(truth):
+    if not true or UNSPACED.search(truth) or _has_marks(truth):
         return _literally(answer, truth)
     first, word = VERDICTS.get(said[0], said[0]) if said else "", true[0] if len(true) == 1 else ""
     if word in ("yes", "no"):

@@ -58,7 +58,7 @@ def change(scene: Scene, asked: Ask, level: str, rng: random.Random, way: str | 
     scene : scene before.
     asked : question; it must have an answer there.
     level : "object", "attribute" or "relation".
-    rng : source of what is left to chance.
+    rng : random number generator of the choices.
     way : one of `WAYS[level]`; None (default) for the first of them that changes the answer.
     """
     before = ask_again(scene, asked)
