@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from isi_widget.report.pdf import report
     from isi_widget.stimulus import Mask, Stimulus
     from isi_widget.study import Averages, averages
+    from isi_widget.study.before_after import Beaf, beaf
     from isi_widget.study.compare import Comparison, compare
     from isi_widget.trial import (
         Measure,
@@ -74,6 +75,7 @@ _HOMES: dict[str, str | None] = {
     "AttentionScale": "isi_widget.interventions",
     "AttentionShares": "isi_widget.attribution",
     "Averages": "isi_widget.study",
+    "Beaf": "isi_widget.study.before_after",
     "Cancelled": "isi_widget.errors",
     "CheckReport": "isi_widget.vlm",
     "Comparison": "isi_widget.study.compare",
@@ -98,6 +100,7 @@ _HOMES: dict[str, str | None] = {
     "Trial": "isi_widget.trial",
     "Uncertainty": "isi_widget.uncertainty",
     "averages": "isi_widget.study",
+    "beaf": "isi_widget.study.before_after",
     "check_vlm": "isi_widget.vlm",
     "compare": "isi_widget.study.compare",
     "connect": "isi_widget.vlm.remote",
@@ -131,6 +134,7 @@ __all__ = [
     "AttentionScale",
     "AttentionShares",
     "Averages",
+    "Beaf",
     "Cancelled",
     "CheckReport",
     "Comparison",
@@ -156,6 +160,7 @@ __all__ = [
     "Uncertainty",
     "__version__",
     "averages",
+    "beaf",
     "check_vlm",
     "compare",
     "connect",

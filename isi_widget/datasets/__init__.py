@@ -7,6 +7,16 @@ from isi_widget.datasets.csv_data import from_csv
 from isi_widget.datasets.download import DownloadError
 from isi_widget.datasets.isi_data import isi_vqa
 from isi_widget.datasets.observation import Dataset, LazyImage, Observation
+from isi_widget.datasets.pairs import minimal_pairs
 from isi_widget.datasets.scenes import scenes
 
-__all__ = ["Dataset", "DownloadError", "LazyImage", "Observation", "from_csv", "isi_vqa", "scenes"]
+__all__ = [
+    "Dataset",
+    "DownloadError",
+    "LazyImage",
+    "Observation",
+    "from_csv",
+    "isi_vqa",
+    "minimal_pairs",
+    "scenes",
+]

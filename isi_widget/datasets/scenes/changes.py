@@ -10,6 +10,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import combinations
 
 from isi_widget.datasets.grammar import COLOURS, SHAPES, SIZES, Ask, Noun
@@ -38,16 +39,21 @@ class Change:
     ----------
     way : one of the ways of `WAYS`.
     scene : scene after the change.
-    words : the change in words, such as "the red star becomes a blue star".
+    describe : function that returns the change in words; most candidates are never described.
     before : indices of the changed things in the scene before; () if one was added.
     after : indices of the changed things in the scene after; () if they were removed.
     """
 
     way: str
     scene: Scene
-    words: str
+    describe: Callable[[], str]
     before: tuple[int, ...]
     after: tuple[int, ...]
+
+    @property
+    def words(self) -> str:
+        """The change in words, such as "the red star becomes a blue star"."""
+        return self.describe()
 
 
 def change(scene: Scene, asked: Ask, level: str, rng: random.Random, way: str | None = None) -> Change | None:
@@ -100,6 +106,8 @@ def _candidates(scene: Scene, asked: Ask, level: str, way: str, rng: random.Rand
         "move": _moved,
     }[way]
     singles = [(index,) for index in range(len(scene.things))]
+    if way == "move":  # no other thing is asked about
+        singles = [(index,) for index in dict.fromkeys(i for noun in nouns for i in scene.matching(noun))]
     rng.shuffle(singles)
     for targets in singles:
         yield from make(scene, targets, rng)
@@ -127,7 +135,9 @@ def _with(scene: Scene, changed: dict[int, Thing]) -> Scene:
 def _removed(scene: Scene, targets: tuple[int, ...], rng: random.Random) -> Iterator[Change]:
     left = tuple(thing for index, thing in enumerate(scene.things) if index not in targets)
     verb = "is" if len(targets) == 1 else "are"
-    yield Change("remove", replace(scene, things=left), f"{_the(scene, targets)} {verb} removed", targets, ())
+    yield Change(
+        "remove", replace(scene, things=left), lambda: f"{_the(scene, targets)} {verb} removed", targets, ()
+    )
 
 
 def _added(scene: Scene, asked: Ask, rng: random.Random) -> Iterator[Change]:
@@ -138,8 +148,13 @@ def _added(scene: Scene, asked: Ask, rng: random.Random) -> Iterator[Change]:
         thing = place(rng, (scene.width, scene.height), scene.things, shape, colour, 0.5)
         if thing is not None:
             last = len(scene.things)
-            words = f"{Noun(thing.shape, thing.colour).a} is added"
-            yield Change("insert", replace(scene, things=(*scene.things, thing)), words, (), (last,))
+            yield Change(
+                "insert",
+                replace(scene, things=(*scene.things, thing)),
+                partial("{} is added".format, Noun(thing.shape, thing.colour).a),
+                (),
+                (last,),
+            )
 
 
 def _replaced(scene: Scene, targets: tuple[int, ...], rng: random.Random) -> Iterator[Change]:
@@ -192,13 +207,14 @@ def _resized(scene: Scene, targets: tuple[int, ...], rng: random.Random) -> Iter
 
 
 def _becoming(way: str, scene: Scene, made: dict[int, Thing]) -> Change:
-    after = _with(scene, made)
-    parts = []
-    for index, thing in made.items():
-        sized = thing.size if way == "resize" else None
-        words = f"{described(scene, index)} becomes {Noun(thing.shape, thing.colour, sized).a}"
-        parts.append(words)
-    return Change(way, after, " and ".join(parts), tuple(made), tuple(made))
+    def describe() -> str:
+        parts = []
+        for index, thing in made.items():
+            sized = thing.size if way == "resize" else None
+            parts.append(f"{described(scene, index)} becomes {Noun(thing.shape, thing.colour, sized).a}")
+        return " and ".join(parts)
+
+    return Change(way, _with(scene, made), describe, tuple(made), tuple(made))
 
 
 def _exchanged(scene: Scene, part: str, rng: random.Random) -> Iterator[Change]:
@@ -209,7 +225,7 @@ def _exchanged(scene: Scene, part: str, rng: random.Random) -> Iterator[Change]:
         if mine is None or theirs is None or mine == theirs:
             continue
         made = {one: replace(first, **{part: theirs}), two: replace(second, **{part: mine})}
-        words = f"{described(scene, one)} and {described(scene, two)} exchange their {part}s"
+        words = partial(_both, scene, one, two, f"exchange their {part}s")
         yield Change("exchange", _with(scene, made), words, (one, two), (one, two))
 
 
@@ -230,7 +246,7 @@ def _moved(scene: Scene, targets: tuple[int, ...], rng: random.Random) -> Iterat
     places.sort(key=lambda at: (at[0] - thing.x) ** 2 + (at[1] - thing.y) ** 2)
     for x, y in places:
         if (x, y) != (thing.x, thing.y) and _fits(scene, x, y, thing.radius, others):
-            words = f"{described(scene, index)} moves to x {x}, y {y}"
+            words = partial(_moves, scene, index, x, y)
             yield Change("move", _with(scene, {index: replace(thing, x=x, y=y)}), words, targets, targets)
 
 
@@ -241,8 +257,16 @@ def _swapped(scene: Scene, rng: random.Random) -> Iterator[Change]:
         made = {one: replace(first, x=second.x, y=second.y), two: replace(second, x=first.x, y=first.y)}
         others = [other for at, other in enumerate(scene.things) if at not in made]
         if all(_fits(scene, thing.x, thing.y, thing.radius, others) for thing in made.values()):
-            words = f"{described(scene, one)} and {described(scene, two)} change places"
+            words = partial(_both, scene, one, two, "change places")
             yield Change("swap", _with(scene, made), words, (one, two), (one, two))
+
+
+def _moves(scene: Scene, index: int, x: int, y: int) -> str:
+    return f"{described(scene, index)} moves to x {x}, y {y}"
+
+
+def _both(scene: Scene, one: int, two: int, verb: str) -> str:
+    return f"{described(scene, one)} and {described(scene, two)} {verb}"
 
 
 def _pairs(scene: Scene, rng: random.Random) -> list[tuple[int, int]]:
