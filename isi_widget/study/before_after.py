@@ -273,13 +273,15 @@ def beaf(
         `cancel` returned True.
     """
     check_vlm_like(vlm, "beaf needs")
-    asked = [(pair, True) for pair in pairs] + [(pair, False) for pair in unrelated]
-    if not any(related for _, related in asked):
+    given = {"pairs": list(pairs), "unrelated": list(unrelated)}
+    if not given["pairs"]:
         raise InputError(
             "beaf needs at least one pair, for example [obs.counterfactual('object', way='remove')]."
         )
-    for number, (pair, related) in enumerate(asked):
-        _check(pair, related, f"{'pairs' if related else 'unrelated'}: item {number}")
+    for name, items in given.items():
+        for number, pair in enumerate(items):
+            _check(pair, name == "pairs", f"{name}: item {number}")
+    asked = [(pair, name == "pairs") for name, items in given.items() for pair in items]
     answers: dict[str, str] = {}
     rows = []
     for number, (pair, related) in enumerate(asked):
