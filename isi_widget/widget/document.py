@@ -118,7 +118,14 @@ def is_short(document: Mapping[str, Any]) -> bool:
     if len(steps) > _SHORT:
         return False
     values = (value for step in steps for operation in step["insert"] for value in operation.values())
-    return sum(len(value) for value in values if isinstance(value, str | list)) <= _LIGHT
+    return sum(map(_weight, values)) <= _LIGHT
+
+
+def _weight(value: Any) -> int:
+    """Return the number of characters of a text, of entries of a list, of runs of a mask; 0 for others."""
+    if isinstance(value, Mapping):
+        return len(value["mask"]["runs"]) if "mask" in value else 0
+    return len(value) if isinstance(value, str | list) else 0
 
 
 def news(known: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:

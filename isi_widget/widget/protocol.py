@@ -12,6 +12,8 @@ from typing import Any
 
 from isi_widget.checks import is_whole
 from isi_widget.errors import InputError
+from isi_widget.stimulus.loading import MAX_PIXELS
+from isi_widget.stimulus.mask import MOST_RUNS
 from isi_widget.stimulus.regions import MOST_POINTS
 from isi_widget.text import all_repaired, repaired
 from isi_widget.trial import Settings
@@ -36,6 +38,8 @@ TOOLS = (
     "erase",
     "patch",
     "picker",
+    "segment",
+    "wand",
 )
 
 MAX_OPERATIONS = 500
@@ -313,8 +317,10 @@ def check_operations(value: Any) -> list[dict[str, Any]]:
 
 def _bounded(key: Any, value: Any, nested: bool = False) -> bool:
     """Return whether an operation could hold this: no huge or infinite number, no huge string, nothing nested
-    twice but the points of a polygon.
+    twice but the points of a polygon and a mask.
     """
+    if not nested and isinstance(value, Mapping):
+        return set(value) == {"mask"} and _bounded_mask(value["mask"])
     if not nested and isinstance(value, list | tuple) and value and isinstance(value[0], list | tuple):
         points = len(value) <= MAX_POINTS and all(
             isinstance(point, list | tuple) and len(point) == 2 for point in value
@@ -329,6 +335,20 @@ def _bounded(key: Any, value: Any, nested: bool = False) -> bool:
         return len(value) <= MAX_TEXT
     is_list = isinstance(value, list | tuple) and not nested and len(value) <= 8
     return is_list and all(_bounded(key, item, nested=True) for item in value)
+
+
+def _bounded_mask(value: Any) -> bool:
+    """Return whether this could be the inside of a mask's JSON form: its own keys, numbers, not too many
+    runs.
+    """
+    if not isinstance(value, Mapping) or not set(value) <= {"size", "runs", "feather"}:
+        return False
+    runs = value.get("runs")
+    if not isinstance(runs, list | tuple) or len(runs) > MOST_RUNS:
+        return False
+    return all(type(run) is int and 0 <= run <= MAX_PIXELS for run in runs) and all(
+        _bounded(key, value.get(key)) for key in ("size", "feather")
+    )
 
 
 def check_whole(name: str, value: Any) -> int:

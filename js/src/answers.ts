@@ -1,6 +1,6 @@
 // Readers of the answers to what the editor asks: each takes anything, and gives its type or null. Pure, as read.ts; part of the editor.
-import { dict, isDict, many, num, number, numbers, shape, shares, str, text, tuple, zero, type Reader } from "./read";
-import type { Excerpt, Heat, JudgeEntry, Judges, ModelEntry, Offer, Rectangle, Tokens } from "./protocol";
+import { dict, isDict, isMask, many, num, number, numbers, shape, shares, str, text, tuple, zero, type Reader } from "./read";
+import type { Excerpt, Heat, JudgeEntry, Judges, Mask, ModelEntry, Offer, Rectangle, Tokens } from "./protocol";
 import type { Buffers } from "./state/requests";
 
 const named = (x: Record<string, unknown>): boolean => typeof x.name === "string";
@@ -26,6 +26,11 @@ export function readExcerpt(x: unknown, [data]: Buffers): Excerpt | null {
   const { region, key } = dict(x);
   return data && tuple(region, 4) ? { region: region as Rectangle, key: text(key), data } : null;
 }
+
+export const readMask = (x: unknown): Mask | null => {
+  const { mask } = dict(x);
+  return isMask(dict(x)) ? { ...(mask as Mask), feather: num(0)(dict(mask).feather) } : null;
+};
 
 export interface ExportedFile {
   name: string;

@@ -1,6 +1,6 @@
 // The document: an ordered list of operations with its past and future. Pure functions; each gesture is one step.
 // The kernel has the same functions in Python, so that undo from a cell and undo from the page mean the same.
-import type { Choice, Document, Drawing, Kept, Operation, Step } from "./protocol";
+import type { Choice, Document, Drawing, Kept, Mask, Operation, Step } from "./protocol";
 
 /** Largest number of steps that are kept. */
 export const PAST_LIMIT = 10_000;
@@ -19,7 +19,10 @@ export function same(a: unknown, b: unknown): boolean {
   if (a === b || (a == null && b == null)) return true;
   if (typeof a !== "object" || typeof b !== "object" || a === null || b === null) return false;
   if (Array.isArray(a) !== Array.isArray(b)) return false;
-  if (a instanceof Uint8Array) return b instanceof Uint8Array && a.length === b.length && a.every((x, i) => x === b[i]);
+  if (Array.isArray(a) || a instanceof Uint8Array) {
+    const [these, those] = [a as unknown[], b as unknown[]];
+    return these.length === those.length && these.every((x, i) => same(x, those[i]));
+  }
   const keys = new Set([...Object.keys(a), ...Object.keys(b)]);
   for (const key of keys) {
     if (!same((a as Record<string, unknown>)[key], (b as Record<string, unknown>)[key])) return false;
@@ -66,8 +69,8 @@ export function redo(doc: Document): Document {
 /** Whether the whole history may travel with each gesture: few steps, and no long ones. */
 export function isShort({ past, future }: Document): boolean {
   if (past.length + future.length > SHORT) return false;
-  const values = [...past, ...future].flatMap((step) => step.insert.flatMap((op) => Object.values(op) as unknown[]));
-  return values.reduce<number>((sum, value) => sum + (typeof value === "string" || Array.isArray(value) ? value.length : 0), 0) <= LIGHT;
+  const values = [...past, ...future].flatMap((step) => step.insert.flatMap((op) => Object.values(op) as ({ mask?: Mask; length?: number } | null)[]));
+  return values.reduce((sum, value) => sum + (value?.mask?.runs.length ?? value?.length ?? 0), 0) <= LIGHT;
 }
 
 /** What makes `now` of `known`, which it was made from by gestures: its operations, and the steps that `known` does not have (see the kernel's document.py). */

@@ -14,7 +14,9 @@ import { Context, ImagePresets, Question, QuestionNeeded, RunButtons } from "./p
 import { Keys } from "./panels/keys";
 import { Layers } from "./panels/layers";
 import { Properties, Tools } from "./panels/toolbar";
+import "./panels/toolicons";
 import { ViewBar } from "./panels/viewbar";
+import { followPicture } from "./state/selection";
 import { accept, acceptFrom, addressOf, imageOf } from "./upload";
 import { useView, type View } from "./view";
 
@@ -74,6 +76,7 @@ function attach({ store, screen, root }: View, signal: AbortSignal): void {
     screen.measure.value = measurer();
   });
   keep(store, signal);
+  followPicture(screen, signal);
   const keys = keyboard(screen);
   on("keydown", keys.down);
   on("keyup", keys.up);

@@ -7,11 +7,14 @@ import type { Drawing, Operation } from "./protocol";
 import { bounds, shifted, stopped } from "./shapes";
 import { TOOL_KEYS, type Screen } from "./state/screen";
 import { fitted, zoom } from "./state/zooming";
+import { selectionOf, type Mode } from "./state/selection";
 
 const ARROWS: Record<string, [number, number]> = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 /** Nudges that follow one another within this time are one step. */
 const NUDGE_PAUSE = 800;
 const STEP = 1.25;
+/** Of the tool that selects an object. */
+const MODES: Partial<Record<string, Mode>> = { d: "object", r: "background" };
 
 export interface Keyboard {
   down: (event: KeyboardEvent) => void;
@@ -22,6 +25,7 @@ export interface Keyboard {
 
 export function keyboard(screen: Screen): Keyboard {
   const store = screen.store;
+  const selection = selectionOf(screen);
   /** The picture before is shown for as long as a key is held down. */
   let held: string | null = null;
   const unhold = (): void => {
@@ -45,11 +49,15 @@ export function keyboard(screen: Screen): Keyboard {
     return true;
   };
 
+  const brushing = (): boolean => screen.tool.value === "segment" && selection.mode.value !== "box";
+
   const escape = (): boolean => {
     if (screen.cancelGesture) screen.cancelGesture();
     else if (screen.path.value) screen.path.value = null;
     else if (screen.popover.value) screen.popover.value = null;
+    else if (selection.busy) selection.stop();
     else if (store.running.value) store.cancel();
+    else if (selection.clear()) return true;
     else if (screen.tool.value !== "select") screen.setTool("select");
     else if (screen.chosen.value.length > 0) screen.select();
     else return false;
@@ -68,11 +76,11 @@ export function keyboard(screen: Screen): Keyboard {
     switch (key) {
       case "z":
         if (!shift && uncorner()) return true;
-        if (shift) store.redo();
-        else store.undo();
+        if (shift) selection.redo();
+        else selection.undo();
         return true;
       case "y":
-        store.redo();
+        selection.redo();
         return true;
       case "a":
         screen.select(...drawings.flatMap((op, i) => (isDrawing(op) && !op.locked && !op.hidden ? [i] : [])));
@@ -135,10 +143,14 @@ export function keyboard(screen: Screen): Keyboard {
       case "Enter": {
         const image = store.image.value;
         if (!image || (isButton(event) && !isTool(event))) return false;
-        return screen.path.value ? closePolygon(screen, image) : drawInMiddle(screen, image);
+        return screen.path.value ? closePolygon(screen, image) : drawInMiddle(screen, image, event);
       }
       case "[":
       case "]": {
+        if (brushing()) {
+          selection.setBrush(selection.brush.value * (key === "]" ? STEP : 1 / STEP) + (key === "]" ? 0.5 : -0.5));
+          return true;
+        }
         if (only === null) return false;
         const to = only + (key === "]" ? 1 : -1);
         if (store.document.value.operations[to]) screen.reorder(only, to);
@@ -151,9 +163,11 @@ export function keyboard(screen: Screen): Keyboard {
         screen.removeChosen();
         return true;
     }
-    const tool = TOOL_KEYS[key];
+    const mode = MODES[key];
+    const tool = TOOL_KEYS[key] ?? (mode && "segment");
     if (!tool) return false;
     screen.setTool(tool);
+    if (tool === "segment") selection.mode.value = mode ?? "box";
     // Off the button of another tool, which Enter would press.
     if (isAt(event, ".isi-tools button")) (event.currentTarget as HTMLElement).focus({ preventScroll: true });
     return true;

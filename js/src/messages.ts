@@ -1,5 +1,15 @@
 // The messages between page and kernel: what the page asks, and what the kernel reports by itself. Types only.
-import type { Format, Partly, Rectangle, Settings } from "./protocol";
+import type { Format, Mask, Partly, Point, Rectangle, Settings } from "./protocol";
+
+/** Where the kernel looks for an object: in a box, by strokes (this is of the object, or this is not) on what is selected, or by the colour at a point. */
+export interface Sought {
+  box: Rectangle | null;
+  strokes: { object: boolean; points: Point[]; radius: number }[];
+  mask: Mask | null;
+  point: Point | null;
+  /** of the colour, 0 to 255 */
+  tolerance: number | null;
+}
 
 /** What the page asks of the kernel; requests.ts gives each an id, under which it is answered. */
 export type Question =
@@ -16,6 +26,7 @@ export type Question =
   | { kind: "cut"; operation: number; observation: number }
   | { kind: "map"; trial: number; token: number }
   | { kind: "color"; x: number; y: number }
+  | ({ kind: "segment" } & Sought)
   | { kind: "load"; name: string; quantization: string | null }
   | { kind: "judge"; name: string }
   | { kind: "restore" | "delete"; trial: number }

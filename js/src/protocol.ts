@@ -3,8 +3,15 @@
 
 export type Point = [number, number];
 export type Rectangle = [x: number, y: number, width: number, height: number];
+/** Any set of pixels of an image of this size: lengths of runs outside, inside, outside, ... row by row; the first may be 0. */
+export interface Mask {
+  size: [width: number, height: number];
+  runs: number[];
+  /** width of the soft edge around it, px */
+  feather: number;
+}
 /** Where an effect acts: null is the whole image; three points or more are a polygon. */
-export type Region = Rectangle | Point[] | null;
+export type Region = Rectangle | Point[] | { mask: Mask } | null;
 
 /** Present only where they are not at their default. */
 interface Common {

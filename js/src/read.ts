@@ -99,7 +99,14 @@ const stroked = { start: as<Point>(), end: as<Point>(), color: str("#000000"), w
 export const numbers = (...names: string[]) => (x: Dict) => names.every((name) => isNumber(x[name]));
 const ends = (x: Dict): boolean => tuple(x.start, 2) && tuple(x.end, 2);
 const isPolygon = (x: unknown): boolean => Array.isArray(x) && x.length > 2 && x.every((p) => tuple(p, 2));
-const isRegion = (x: unknown): boolean => x == null || tuple(x, 4) || isPolygon(x);
+/** Whether x has a mask whose runs are as many as its pixels. */
+export function isMask({ mask }: Dict): boolean {
+  const { size, runs } = dict(mask);
+  if (!tuple(size, 2) || !Array.isArray(runs)) return false;
+  const [width = 0, height = 0] = size as number[];
+  return width > 0 && runs.every((run) => isNumber(run) && run >= 0) && (runs as number[]).reduce((sum, run) => sum + run, 0) === width * height;
+}
+const isRegion = (x: unknown): boolean => x == null || tuple(x, 4) || isPolygon(x) || (isDict(x) && isMask(x));
 const region: Reader<Region> = (x) => (x ?? null) as Region; // its user has checked
 const affected = (name: string) => (x: Dict) => isNumber(x[name]) && isRegion(x.region);
 /** What a drawing has only where it is not at its default. */

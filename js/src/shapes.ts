@@ -19,7 +19,8 @@ import {
   type Size,
 } from "./geometry";
 import { omit } from "./document";
-import type { Arrow, Drawing, Point, Rectangle, Region, Text } from "./protocol";
+import { boxOf, covers, moved } from "./masks";
+import type { Arrow, Drawing, Mask, Point, Rectangle, Region, Text } from "./protocol";
 
 export type Side = "nw" | "n" | "ne" | "e" | "se" | "s" | "sw" | "w";
 export type HandleName = Side | "start" | "end" | "turn" | `p${number}`;
@@ -62,10 +63,13 @@ export function labelExtent({ start, end, width, label = "", size = LABEL_SIZE }
   return { x: start[0] + ux * t - w / 2, y: start[1] + uy * t - h / 2, width: w, height: h };
 }
 
-const isRectangle = (region: Region): region is Rectangle => region !== null && region.length === 4 && typeof region[0] === "number";
+const isRectangle = (region: Region): region is Rectangle => Array.isArray(region) && region.length === 4 && typeof region[0] === "number";
 
 /** The points of a region that is a polygon. */
-export const polygonOf = (region: Region): Point[] | null => (region && !isRectangle(region) ? (region) : null);
+export const polygonOf = (region: Region): Point[] | null => (Array.isArray(region) && !isRectangle(region) ? region : null);
+
+/** The mask of a region that is one. */
+export const maskOf = (region: Region): Mask | null => (region && "mask" in region ? region.mask : null);
 
 const rectangle = ([x, y, width, height]: Rectangle): Rect => ({ x, y, width, height });
 
@@ -90,6 +94,7 @@ export function extent(d: Drawing, measure: Measure = estimate): Rect | null {
     }
     default: {
       if (!d.region) return null;
+      if ("mask" in d.region) return boxOf(d.region.mask);
       return isRectangle(d.region) ? rectangle(d.region) : around(d.region);
     }
   }
@@ -133,11 +138,16 @@ export function hits(d: Drawing, at: Point, tolerance: number, measure: Measure 
     case "patch":
       return holds(r, p, tolerance);
     default: {
+      const mask = maskOf(d.region);
+      if (mask) return touches(mask, p, tolerance);
       const points = polygonOf(d.region);
       return points ? within(points, p) || distanceToOutline(points, p) <= tolerance : holds(r, p, tolerance);
     }
   }
 }
+
+/** Whether a point, or one of those around it, is on a mask: a thin one can be hit. */
+const touches = (mask: Mask, [x, y]: Point, by: number): boolean => [[0, 0], [by, 0], [-by, 0], [0, by], [0, -by]].some(([dx = 0, dy = 0]) => covers(mask, [x + dx, y + dy]));
 
 const SIDES: Side[] = ["nw", "n", "ne", "e", "se", "s", "sw", "w"];
 
@@ -149,6 +159,7 @@ export function handles(d: Drawing, measure: Measure = estimate, reach = 0): Han
       { name: "end", at: d.end },
     ];
   }
+  if ("region" in d && maskOf(d.region)) return [];
   const points = d.op === "polygon" ? d.points : "region" in d ? polygonOf(d.region) : null;
   if (points && points.length <= POINTS) return points.map((at, i) => ({ name: `p${i}`, at }));
   const r = extent(d, measure);
@@ -190,6 +201,8 @@ function mapped(d: Drawing, point: (p: Point) => Point, to: Rect): Drawing {
     case "patch":
       return { ...d, x: to.x, y: to.y, width: to.width, height: to.height };
     default: {
+      const mask = maskOf(d.region);
+      if (mask) return { ...d, region: { mask: moved(mask, to.x - boxOf(mask).x, to.y - boxOf(mask).y) } };
       const points = polygonOf(d.region);
       return { ...d, region: points ? points.map(point) : [to.x, to.y, to.width, to.height] };
     }

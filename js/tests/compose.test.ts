@@ -1,7 +1,8 @@
 // What the page draws itself between a gesture and the kernel's rendering, seen through a recording context.
-import { describe, expect, it } from "vitest";
+import { afterEach, describe, expect, it, vi } from "vitest";
 import { compose } from "../src/canvas/compose";
-import type { Operation } from "../src/protocol";
+import { coverage } from "../src/edges";
+import type { Mask, Operation } from "../src/protocol";
 import type { Picture } from "../src/state/picture";
 
 const base: Picture = { source: {} as ImageBitmap, width: 400, height: 300, image: { width: 800, height: 600 }, key: "" };
@@ -21,6 +22,7 @@ function record(operations: Operation[]): { calls: [string, ...unknown[]][]; pix
           pixels = new Uint8ClampedArray(4 * w * h).fill(128);
           return { data: pixels };
         };
+      if (name === "createImageData") return (w: number, h: number) => ({ data: new Uint8ClampedArray(4 * w * h) });
       return target[name] ?? ((...args: unknown[]) => calls.push([name, ...args]));
     },
     set(target, name: string, value) {
@@ -30,9 +32,36 @@ function record(operations: Operation[]): { calls: [string, ...unknown[]][]; pix
     },
   });
   const canvas = { width: 0, height: 0, getContext: () => context } as unknown as HTMLCanvasElement;
+  // Copies and masks are recorded, too.
+  vi.spyOn(document, "createElement").mockReturnValue(canvas);
   compose(canvas, base, operations);
   return { calls, pixels, at };
 }
+
+afterEach(() => vi.restoreAllMocks());
+
+describe("an effect on a mask", () => {
+  // The left half of the lower half; its soft edge reaches 20 pixels of the image, 10 of the preview.
+  const mask: Mask = { size: [800, 600], runs: [800 * 300, ...Array.from({ length: 300 }, () => [400, 400]).flat()], feather: 20 };
+
+  it("goes to a copy of the picture in the box that the soft edge reaches, is cut out by the mask, and laid over the picture", () => {
+    const { calls } = record([{ op: "erase", fill: "#00ff00", region: { mask } }]);
+    expect(calls).toContainEqual(["fillRect", 0, 140, 210, 160]);
+    const names = calls.map(([name, value]) => (typeof value === "string" ? `${name}${value}` : name));
+    const [filled, cut] = [names.indexOf("fillRect"), names.indexOf("globalCompositeOperation=destination-in")];
+    expect(filled).toBeGreaterThan(-1);
+    expect(cut).toBeGreaterThan(filled);
+    expect(names.slice(cut).filter((name) => name === "drawImage")).toHaveLength(2);
+  });
+
+  it("the mask is opaque inside, clear outside, and between them as soft as in the picture", () => {
+    const alpha = coverage(mask, 400, 300);
+    const at = (x: number, y: number): number => alpha[400 * y + x] ?? -1;
+    expect([at(0, 299), at(199, 150), at(300, 299), at(0, 100)]).toEqual([255, 255, 0, 0]);
+    expect(at(204, 299)).toBeGreaterThan(100);
+    expect(at(204, 299)).toBeLessThan(160);
+  });
+});
 
 describe("compose", () => {
   it("works in pixels of the original image, at the size of the preview", () => {

@@ -10,6 +10,17 @@ function random(seed: number): () => number {
   return () => (state = (state * 1103515245 + 12345) % 2147483648) / 2147483648;
 }
 
+describe("a mask in a step", () => {
+  const masked = (runs: number): Operation => ({ op: "blur", radius: 2, region: { mask: { size: [runs, 1], runs: Array<number>(runs).fill(1), feather: 0 } } });
+
+  it("is equal by content, and counts as long as its runs", () => {
+    expect(same(masked(6), masked(6))).toBe(true);
+    expect(same(masked(6), masked(7))).toBe(false);
+    expect(isShort(commit(commit(EMPTY, [masked(3000)]), []))).toBe(true);
+    expect(isShort(commit(commit(EMPTY, [masked(5000)]), []))).toBe(false);
+  });
+});
+
 describe("steps", () => {
   it("keeps past and future and clears the future on a new step", () => {
     const one = commit(EMPTY, [box(1)]);

@@ -208,7 +208,7 @@ export function browser(): void {
   // A window in which the stage gets 300 pixels: as much as a picture of 4 : 3 needs.
   vi.stubGlobal("innerHeight", 428);
   vi.spyOn(Element.prototype, "getBoundingClientRect").mockReturnValue({ left: 0, top: 0, width: 400, height: 300, right: 400, bottom: 300, x: 0, y: 0 } as DOMRect);
-  const there: Record<string, unknown> = { canvas: {}, measureText: (text: string) => ({ width: 60 * text.length }), getImageData: () => ({ data: new Uint8ClampedArray(16) }) };
+  const there: Record<string, unknown> = { canvas: {}, measureText: (text: string) => ({ width: 60 * text.length }), getImageData: () => ({ data: new Uint8ClampedArray(16) }), createImageData: (w: number, h: number) => ({ data: new Uint8ClampedArray(4 * w * h) }) };
   const context = new Proxy(there, {
     get: (target, name) => (name in target ? target[name as string] : () => undefined),
     set: () => true,

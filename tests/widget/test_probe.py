@@ -15,7 +15,7 @@ from fake_page import Page, idle
 from PIL import Image
 from scripted_runs import Script
 
-from isi_widget import InputError, Observation, Probe, Stimulus, datasets
+from isi_widget import InputError, Mask, Observation, Probe, Stimulus, datasets
 from isi_widget.attribution import heat_layer, measure_attention_map
 from isi_widget.vlm import VLM
 from isi_widget.widget.assets import STATIC
@@ -538,6 +538,32 @@ def test_polygons_come_through_from_the_page() -> None:
     page.draw({**mask, "points": [[0, 0]] * 20_000})
     page.wait(lambda page: probe.error is not None)
     assert "points" in probe.error["message"]
+    probe.close()
+
+
+def test_masks_come_through_from_the_page() -> None:
+    probe = Probe()
+    page = Page(probe)
+    width, height = probe.stimulus.image.size
+    mask = Mask.from_box((width, height), (20, 30, 40, 50))
+    cover = {"op": "erase", "fill": "#102030", "region": mask.to_dict()}
+    page.draw(cover)
+    page.wait(lambda page: len(probe.stimulus.operations) == 1)
+    assert probe.stimulus.operations[0].region == mask
+    assert probe.stimulus.render().getpixel((25, 35)) == (16, 32, 48)
+    for bad in (
+        {"runs": [1] * 1_000_001},
+        {"runs": [1, "x"]},
+        {"runs": [1, 5e12]},
+        {"more": 1},
+        {"feather": float("inf")},
+        {"size": [[1]]},
+    ):
+        probe.error = None
+        page.draw({**cover, "region": {"mask": {**mask.to_dict()["mask"], **bad}}})
+        page.wait(lambda page: probe.error is not None)
+        assert "region" in probe.error["message"]
+    assert len(probe.stimulus.operations) == 1
     probe.close()
 
 

@@ -100,6 +100,9 @@ def test_a_short_history_travels_whole_unless_its_steps_are_long() -> None:
     points = [[i, i] for i in range(5000)]
     mask = {"op": "polygon", "points": points, "color": "#000000", "fill": True, "line_width": 3}
     assert not doc.is_short(doc.step(doc.step(doc.empty(), [mask]), []))
+    runs = {"op": "erase", "fill": "mean", "region": {"mask": {"size": [100, 100], "runs": [1] * 5000}}}
+    assert not doc.is_short(doc.step(doc.step(doc.empty(), [runs]), []))
+    assert doc.is_short(doc.step(doc.empty(), [runs]))
 
 
 def test_a_page_that_starts_from_what_is_not_known_is_told_apart() -> None:

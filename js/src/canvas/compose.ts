@@ -1,9 +1,10 @@
 // The page's own rendering of the operations over the base picture, for the time of a gesture and until the kernel's exact one arrives.
 // It follows the kernel's geometry; what the model is shown is always the kernel's rendering, never this.
 import { isDrawing } from "../document";
+import { coverage, reachOf } from "../edges";
 import { centre } from "../geometry";
-import type { Drawing, Operation, Point } from "../protocol";
-import { angleOf, arrowHead, ASCENT, estimate, extent, LABEL_SIZE, labelExtent, LINE_HEIGHT, polygonOf, type Measure } from "../shapes";
+import type { Drawing, Mask, Operation, Point } from "../protocol";
+import { angleOf, arrowHead, ASCENT, estimate, extent, LABEL_SIZE, labelExtent, LINE_HEIGHT, maskOf, polygonOf, type Measure } from "../shapes";
 import type { Picture } from "../state/picture";
 import { FONT } from "./font";
 
@@ -136,7 +137,8 @@ type Cells = readonly [number, number, number, number];
 
 function affect(context: CanvasRenderingContext2D, d: Extract<Drawing, { region: unknown }>, base: Picture, scale: number): void {
   const { width, height } = context.canvas;
-  const r = extent(d);
+  const mask = maskOf(d.region);
+  const r = mask ? reachOf(mask) : extent(d);
   const [x, y, w, h] = r ? [r.x, r.y, r.width, r.height].map((v) => Math.round(v * scale)) as unknown as Cells : [0, 0, width, height];
   const [left, top] = [Math.max(0, x), Math.max(0, y)];
   const cells: Cells = [left, top, Math.min(width, x + w) - left, Math.min(height, y + h) - top];
@@ -149,8 +151,8 @@ function affect(context: CanvasRenderingContext2D, d: Extract<Drawing, { region:
     context.clip("evenodd");
   }
   context.setTransform(1, 0, 0, 1, 0, 0);
-  // Written pixels ignore the clip: they go to a copy, which is drawn through it.
-  const onto = points ? copied(context.canvas) : context;
+  // Written pixels ignore the clip: they go to a copy, which is drawn through it, or cut out by the mask.
+  const onto = points || mask ? copied(context.canvas) : context;
   switch (d.op) {
     case "noise":
       addNoise(onto, d.sigma, d.seed, cells, scale);
@@ -172,8 +174,29 @@ function affect(context: CanvasRenderingContext2D, d: Extract<Drawing, { region:
       onto.fillStyle = d.fill === "mean" || d.fill === "inpaint" ? mean(base) : d.fill;
       onto.fillRect(...cells);
   }
-  if (points) context.drawImage(onto.canvas, 0, 0);
+  if (mask) {
+    onto.globalCompositeOperation = "destination-in";
+    onto.drawImage(stencil(mask, width, height), 0, 0);
+  }
+  if (points || mask) context.drawImage(onto.canvas, 0, 0);
   context.restore();
+}
+
+const stencils = new WeakMap<Mask, HTMLCanvasElement>();
+
+/** The mask as a canvas of some size: opaque inside, with its soft edge. */
+function stencil(mask: Mask, width: number, height: number): HTMLCanvasElement {
+  let canvas = stencils.get(mask);
+  if (canvas?.width !== width || canvas.height !== height) {
+    canvas = document.createElement("canvas");
+    [canvas.width, canvas.height] = [width, height];
+    const context = canvas.getContext("2d") as CanvasRenderingContext2D;
+    const pixels = context.createImageData(width, height);
+    coverage(mask, width, height).forEach((alpha, i) => (pixels.data[4 * i + 3] = alpha));
+    context.putImageData(pixels, 0, 0);
+    stencils.set(mask, canvas);
+  }
+  return canvas;
 }
 
 function copied(canvas: HTMLCanvasElement): CanvasRenderingContext2D {

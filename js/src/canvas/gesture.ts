@@ -7,6 +7,7 @@ import { bounds, closed, drawn, effect, handles, hits, resize, shifted, stopped,
 import { NAMES, type Screen } from "../state/screen";
 import { randomSeed } from "../state/store";
 import { styleOf } from "../state/styling";
+import { selecting, selectInMiddle } from "./selecting";
 
 export interface Gesture {
   move(to: Point, keys: Keys): void;
@@ -53,6 +54,7 @@ export function press(screen: Screen, at: Point, ground: Ground, keys: Keys): Ge
   const tool = screen.tool.value;
   if (tool === "text") return place(screen, at, ground.image);
   if (tool === "freehand") return freehand(screen, at, ground, null);
+  if (tool === "segment" || tool === "wand") return selecting(screen, at, ground, keys);
   if (tool === "polygon" || tool === "picker") return null; // clicks, see stage.tsx
   if (tool !== "select") {
     const lasso = screen.lasso.value && effect(tool, null, styleOf(screen), 0) !== null;
@@ -224,13 +226,17 @@ function marquee(screen: Screen, from: Point, { slop, measure }: Ground): Gestur
 }
 
 /** Draws by key instead of pointer: in the middle of the view, half as large. Returns whether the tool draws by dragging or writes. */
-export function drawInMiddle(screen: Screen, image: Size): boolean {
+export function drawInMiddle(screen: Screen, image: Size, keys: Keys): boolean {
   const tool = screen.tool.value;
   if (tool === "select" || tool === "polygon" || tool === "freehand" || tool === "picker") return false;
   const { width, height } = screen.viewport.value;
   const part = (x: number, y: number): Point => inside(toImage(screen.transform.value, [x * width, y * height]), image);
   const [[left, top], [right, bottom]] = [part(0, 0), part(1, 1)];
   const at = (share: number): Point => [left + share * (right - left), top + share * (bottom - top)];
+  if (tool === "segment" || tool === "wand") {
+    selectInMiddle(screen, [at(0.25), at(0.75)], image, keys);
+    return true;
+  }
   const ground: Ground = { image, slop: 0, reach: 0, measure: screen.measure.value };
   const gesture = tool === "text" ? place(screen, at(0.25), image) : draw(screen, tool, at(0.25), ground);
   gesture.move(at(0.75), { shiftKey: false, altKey: false });

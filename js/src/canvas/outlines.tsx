@@ -2,7 +2,8 @@
 import { centre, toScreen } from "../geometry";
 import { live } from "../live";
 import type { Drawing, Point } from "../protocol";
-import { angleOf, extent, handles, polygonOf, type HandleName, type Measure } from "../shapes";
+import { outlinePath } from "../masks";
+import { angleOf, extent, handles, maskOf, polygonOf, type HandleName, type Measure } from "../shapes";
 import { useView } from "../view";
 import { TURN_REACH } from "./gesture";
 
@@ -10,6 +11,9 @@ import { TURN_REACH } from "./gesture";
 export const REACH = 9;
 
 const CURSORS: Partial<Record<HandleName, string>> = { nw: "nwse", se: "nwse", ne: "nesw", sw: "nesw", n: "ns", s: "ns", e: "ew", w: "ew" };
+
+/** Pixels of the image whose outline is one step: what is smaller than a pixel of the screen is not drawn. */
+export const coarse = (scale: number): number => Math.max(1, Math.floor(1 / scale));
 
 /** The handles of the selected drawing. */
 export function Handles({ selection, measure }: { selection: Drawing; measure: Measure }) {
@@ -63,6 +67,8 @@ export function outline(d: Drawing, screen: (p: Point) => Point, scale: number, 
       </>
     );
   }
+  const mask = "region" in d ? maskOf(d.region) : null;
+  if (mask) return <path class="isi-outline isi-filled isi-edge" d={outlinePath(mask, coarse(scale))} transform={`translate(${screen([0, 0]).join()}) scale(${scale})`} />;
   const points = d.op === "polygon" ? d.points : "region" in d ? polygonOf(d.region) : null;
   const hollow = (d.op === "box" || d.op === "ellipse" || d.op === "polygon") && !d.fill;
   const name = hollow ? "isi-outline" : "isi-outline isi-filled";

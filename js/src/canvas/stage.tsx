@@ -15,6 +15,7 @@ import { useView } from "../view";
 import { Divider } from "./divider";
 import { HeatLayer } from "./heat";
 import { closePolygon, corner, press, topmost, type Gesture, type Ground } from "./gesture";
+import { MaskBar, MaskOutline } from "./maskbar";
 import { Handles, Marks, outline, REACH } from "./outlines";
 import { usePainting } from "./painting";
 import { useDetail, useFit, useZoom } from "./viewport";
@@ -200,10 +201,12 @@ export const Stage = live(function Stage() {
           ) : null,
         )}
         <Marks />
+        <MaskOutline />
         {selection && !drawing && !selection.locked && !selection.hidden && <Handles selection={selection} measure={measure} />}
       </svg>
       {screen.showing.value === "swipe" && image && <Divider />}
       <Pixel />
+      <MaskBar />
       {screen.writing.value && <Writer measure={measure} />}
       {!image && (
         <p class="isi-teach isi-stage-empty" data-testid="stage-empty">

@@ -2,8 +2,9 @@
 import { isDrawing } from "../document";
 import { live, useSignal } from "../live";
 import { useEffect, useRef } from "preact/hooks";
-import type { Drawing, Operation } from "../protocol";
-import { extent, polygonOf, withAngle } from "../shapes";
+import { boxOf, outlinePath } from "../masks";
+import type { Drawing, Operation, Region } from "../protocol";
+import { extent, maskOf, polygonOf, withAngle } from "../shapes";
 import { NAMES } from "../state/screen";
 import { useView } from "../view";
 import { Icon } from "./icons";
@@ -18,7 +19,7 @@ const isolated = (text: string): string => `\u2068${text}\u2069`;
 function detail(op: Operation): string {
   if (!isDrawing(op)) return op.op === "foreign" ? `${op.name}: this page cannot draw it` : "";
   const r = extent(op);
-  const place = r ? `${whole(r.x)}, ${whole(r.y)} · ${whole(r.width)} × ${whole(r.height)}` : "whole image";
+  const place = r && "region" in op && maskOf(op.region) ? `mask ${whole(r.width)} × ${whole(r.height)} px` : r ? `${whole(r.x)}, ${whole(r.y)} · ${whole(r.width)} × ${whole(r.height)}` : "whole image";
   switch (op.op) {
     case "text":
       return `“${isolated(op.text)}” · ${op.size} px`;
@@ -109,6 +110,7 @@ export const Layers = live(function Layers() {
                 >
                   <Icon name={op.op} />
                   <span class="isi-kind">{name}</span>
+                  {"region" in op && <Silhouette region={op.region} />}
                   {"color" in op && <span class="isi-dot" style={{ background: op.color }} />}
                   {!numbers && <span class="isi-muted isi-cut">{detail(op)}</span>}
                 </button>
@@ -143,11 +145,26 @@ export const Layers = live(function Layers() {
   );
 });
 
+/** Cells along the longer side of a mask's little picture. */
+const TINY = 32;
+
+/** The shape of a mask, tiny. */
+function Silhouette({ region }: { region: Region }) {
+  const mask = maskOf(region);
+  if (!mask) return null;
+  const { x, y, width, height } = boxOf(mask);
+  return (
+    <svg class="isi-silhouette" data-testid="silhouette" viewBox={`${x} ${y} ${Math.max(1, width)} ${Math.max(1, height)}`} aria-hidden="true">
+      <path d={outlinePath(mask, Math.max(1, Math.floor(Math.max(width, height) / TINY)))} />
+    </svg>
+  );
+}
+
 /** Exact values, in pixels of the original image. */
 function Place({ drawing, index }: { drawing: Drawing; index: number }) {
   const { screen } = useView();
   const r = extent(drawing);
-  if (!r || drawing.op === "polygon" || ("region" in drawing && polygonOf(drawing.region))) return <span class="isi-muted isi-cut isi-grow">{detail(drawing)}</span>;
+  if (!r || drawing.op === "polygon" || ("region" in drawing && (maskOf(drawing.region) ?? polygonOf(drawing.region)))) return <span class="isi-muted isi-cut isi-grow">{detail(drawing)}</span>;
   const put = (change: Partial<typeof r>): void => {
     const next = { ...r, ...change };
     const placed = "region" in drawing ? { ...drawing, region: [next.x, next.y, next.width, next.height] } : "width" in drawing ? { ...drawing, ...next } : { ...drawing, x: next.x, y: next.y };

@@ -2,12 +2,14 @@
 import { duplicate } from "../clipboard";
 import { live } from "../live";
 import type { Drawing } from "../protocol";
-import { effect, type DragTool } from "../shapes";
+import { effect, maskOf, type DragTool } from "../shapes";
 import { cut } from "../state/kernel";
 import { NAMES, TOOL_KEYS, type Tool } from "../state/screen";
 import { lookOf, restyle, styleOf } from "../state/styling";
+import { selectionOf } from "../state/selection";
 import { randomSeed } from "../state/store";
 import { useView } from "../view";
+import { MaskOptions } from "./maskoptions";
 import { NumberField } from "./number";
 import { Button, decimals } from "./parts";
 
@@ -44,6 +46,8 @@ export const Tools = live(function Tools() {
 
 const HINTS: Record<Tool, string> = {
   select: "Click a shape to change it, or choose a tool and draw.",
+  segment: "Drag a box round an object: its outline is found. Then refine it, and act on it.",
+  wand: "Click a flat area: all that is connected and of about this colour.",
   box: "Drag over the image. Shift keeps it square.",
   ellipse: "Drag over the image. Shift makes a circle.",
   polygon: "Click corner by corner; the first one again, or Enter, closes it.",
@@ -73,6 +77,9 @@ export const Properties = live(function Properties() {
   const kind: string = selection?.op ?? (tool === "freehand" ? "polygon" : tool);
   const look = lookOf(screen);
   const { past, future } = store.document.value;
+  const masks = selectionOf(screen);
+  const selecting = tool === "segment" || tool === "wand";
+  const mask = selection && "region" in selection ? maskOf(selection.region) : null;
   const area = kind === "box" || kind === "ellipse" || kind === "polygon";
   const stroke = kind === "line" || kind === "arrow";
   const isEffect = effect(kind as DragTool, null, look, 0) !== null;
@@ -124,11 +131,23 @@ export const Properties = live(function Properties() {
           </label>
         )}
         {isEffect && !selection && kind !== "erase" && <Whole kind={kind as DragTool} />}
-        {!selection && several === 0 && <span class="isi-hint" data-testid="hint">{HINTS[tool]}</span>}
+        {selecting && <MaskOptions />}
+        {mask && (
+          <Button
+            test="use-mask"
+            label="Select this mask again, to refine it or do something else to it"
+            text="select mask"
+            onClick={() => {
+              selectionOf(screen).take(mask);
+              screen.setTool("segment");
+            }}
+          />
+        )}
+        {!selection && several === 0 && !(selecting && masks.state.value) && <span class="isi-hint" data-testid="hint">{HINTS[tool]}</span>}
       </div>
       <div class="isi-group">
-        <Button test="undo" label="Undo (Ctrl+Z)" icon="undo" kind="bare" why={past.length === 0 && "nothing has been changed"} onClick={() => store.undo()} />
-        <Button test="redo" label="Redo (Shift+Ctrl+Z)" icon="redo" kind="bare" why={future.length === 0 && "nothing was undone"} onClick={() => store.redo()} />
+        <Button test="undo" label="Undo (Ctrl+Z)" icon="undo" kind="bare" why={past.length + masks.past.value.length === 0 && "nothing has been changed"} onClick={() => masks.undo()} />
+        <Button test="redo" label="Redo (Shift+Ctrl+Z)" icon="redo" kind="bare" why={future.length + masks.future.value.length === 0 && "nothing was undone"} onClick={() => masks.redo()} />
         <Button
           test="duplicate"
           label="Duplicate (Ctrl+D)"

@@ -2,8 +2,8 @@
 // callers only continue without an answer.
 import { signal, type Signal } from "@preact/signals-core";
 import * as answers from "../answers";
-import type { Question } from "../messages";
-import type { Format, Heat, Judges, Offer, Rectangle, Tokens } from "../protocol";
+import type { Question, Sought } from "../messages";
+import type { Format, Heat, Judges, Mask, Offer, Rectangle, Tokens } from "../protocol";
 import { ignore, NoAnswer } from "./requests";
 import type { Store } from "./store";
 
@@ -113,6 +113,19 @@ export function askColor(store: Store, x: number, y: number, then: (color: strin
 /** A part of the picture at full resolution. */
 export function askDetail(store: Store, region: Rectangle, width: number, signal: AbortSignal) {
   return store.ask({ kind: "detail", region, width }, { read: answers.readExcerpt, signal });
+}
+
+// ---- masks
+
+/** The mask of an object, or of a flat area. */
+export function askMask(store: Store, sought: Sought, id: string, signal: AbortSignal): Promise<Mask | null> {
+  store.dismiss();
+  return store.ask({ kind: "segment", ...sought }, { id, signal, read: answers.readMask, silence: "The kernel did not return an outline." });
+}
+
+/** Has the kernel stop the work on a question. */
+export function takeBack(store: Store, id: string): void {
+  command(store, { kind: "cancel", run: id });
 }
 
 // ---- trials

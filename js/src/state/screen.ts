@@ -7,7 +7,7 @@ import type { Drawing, Operation, Point } from "../protocol";
 import type { DragTool, Measure, Style } from "../shapes";
 import type { Store } from "./store";
 
-export type Tool = DragTool | "select" | "polygon" | "freehand" | "text" | "picker";
+export type Tool = DragTool | "select" | "segment" | "wand" | "polygon" | "freehand" | "text" | "picker";
 export type Popover = "observations" | "models" | "settings" | "camera" | "keys" | "code" | "compare" | "export" | null;
 /** What the stage shows: the picture as the model sees it, without what is drawn, both at a divider, or how they differ. */
 export type Showing = "after" | "before" | "swipe" | "difference";
@@ -193,6 +193,8 @@ export class Screen {
 /** The tools, in the order of the tool bar, by their keys. */
 export const TOOL_KEYS: Record<string, Tool> = {
   v: "select",
+  s: "segment",
+  w: "wand",
   b: "box",
   o: "ellipse",
   p: "polygon",
@@ -209,6 +211,8 @@ export const TOOL_KEYS: Record<string, Tool> = {
 };
 
 export const NAMES: Record<string, string> = {
+  segment: "Select an object",
+  wand: "Colour wand",
   box: "Box",
   ellipse: "Ellipse",
   polygon: "Polygon",

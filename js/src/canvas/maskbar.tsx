@@ -1,0 +1,91 @@
+// The selected mask over the picture: its outline, the stroke that is drawn, and beside it a bar with what can be done to it.
+import { useLayoutEffect, useRef } from "preact/hooks";
+import { clamp, toScreen } from "../geometry";
+import { live } from "../live";
+import { boxOf, outlinePath } from "../masks";
+import { Button } from "../panels/parts";
+import { selectionOf } from "../state/selection";
+import { useView } from "../view";
+import { ACTIONS } from "./actions";
+import { coarse } from "./outlines";
+
+/** Pixels between the bar and what it stands beside. */
+const GAP = 6;
+
+/** In the overlay: two lines of dashes, seen on any picture; where the edge is soft, a fainter one where it ends. */
+export const MaskOutline = live(function MaskOutline() {
+  const { screen } = useView();
+  const selection = selectionOf(screen);
+  const [mask, stroke, cursor, sought] = [selection.mask.value, selection.stroke.value, screen.cursor.value, selection.sought.value];
+  const t = screen.transform.value;
+  const brushing = screen.tool.value === "segment" && selection.mode.value !== "box" && selection.state.value !== null;
+  const place = `translate(${t.x} ${t.y}) scale(${t.scale})`;
+  const [x, y] = cursor ? toScreen(t, cursor) : [0, 0];
+  const path = mask && outlinePath(mask, coarse(t.scale));
+  return (
+    <g class="isi-selection" data-testid="selection" data-pixels={mask ? String(boxOf(mask).width) : ""}>
+      {path && <path class="isi-ants isi-under" d={path} transform={place} />}
+      {path && <path class="isi-ants" data-testid="selection-outline" d={path} transform={place} />}
+      {sought && (
+        <rect class="isi-sought" x={sought[0] * t.scale + t.x} y={sought[1] * t.scale + t.y} width={sought[2] * t.scale} height={sought[3] * t.scale} />
+      )}
+      {stroke && (
+        <polyline
+          class={stroke.object ? "isi-stroke" : "isi-stroke isi-not"}
+          data-testid="stroke"
+          // A dab is a line without length: two points of it.
+          points={[...stroke.points, ...stroke.points.slice(-1)].map((p) => toScreen(t, p).join()).join(" ")}
+          stroke-width={2 * stroke.radius * t.scale}
+        />
+      )}
+      {brushing && cursor && <circle class="isi-ants isi-under" cx={x} cy={y} r={(selection.brush.value * t.scale) / 2} />}
+      {brushing && cursor && <circle class="isi-ants" data-testid="brush-cursor" cx={x} cy={y} r={(selection.brush.value * t.scale) / 2} />}
+    </g>
+  );
+});
+
+/** Below the selection where there is room, else above it, else along the lower edge of the stage. */
+export const MaskBar = live(function MaskBar() {
+  const view = useView();
+  const { screen } = view;
+  const selection = selectionOf(screen);
+  const bar = useRef<HTMLDivElement>(null);
+  const mask = selection.mask.value;
+  const searching = selection.searching.value;
+  const away = screen.marquee.value !== null || screen.live.value !== null || selection.stroke.value !== null;
+  const box = mask ? boxOf(mask) : null;
+  const [x, y, width, height] = box ? [box.x, box.y, box.width, box.height] : (selection.sought.value ?? [0, 0, 0, 0]);
+  const t = screen.transform.value;
+  const room = screen.viewport.value;
+  useLayoutEffect(() => {
+    const element = bar.current;
+    if (!element) return;
+    const [wide, high] = [element.offsetWidth, element.offsetHeight];
+    const [[left, top], [right, bottom]] = [toScreen(t, [x, y]), toScreen(t, [x + width, y + height])];
+    const last = room.height - high - GAP;
+    const below = bottom + GAP <= last ? Math.max(GAP, bottom + GAP) : top - high - GAP >= GAP ? Math.min(last, top - high - GAP) : last;
+    element.style.left = `${Math.round(clamp((left + right - wide) / 2, GAP, Math.max(GAP, room.width - wide - GAP)))}px`;
+    element.style.top = `${Math.round(below)}px`;
+  });
+  if (!mask && !searching) return null;
+  return (
+    <div ref={bar} class={away && !searching ? "isi-maskbar isi-away" : "isi-maskbar"} role="toolbar" aria-label="What to do with the selection" data-testid="maskbar">
+      {searching ? (
+        <>
+          <progress aria-label="Searching for the outline" data-testid="selection-progress" />
+          <span>Searching …</span>
+          <Button test="selection-stop" label="Stop searching (Esc)" icon="close" kind="bare" onClick={() => selection.stop()} />
+        </>
+      ) : (
+        mask && (
+          <>
+            {ACTIONS.map(({ name, label, icon, why, act }) => (
+              <Button key={name} test={`act-${name}`} label={label} icon={icon} kind="bare" why={why?.(view, mask)} onClick={() => act(view, mask)} />
+            ))}
+            <Button test="deselect" label="Select nothing (Esc)" icon="close" kind="bare" onClick={() => selection.clear()} />
+          </>
+        )
+      )}
+    </div>
+  );
+});
