@@ -1,4 +1,4 @@
-"""The small language of the scenes: questions, answers and contexts with their meanings.
+"""The small language of both worlds: questions, answers and contexts with their meanings.
 
 Every sentence comes from a template and carries its `Claim`, so that any two sentences can be compared by
 logic (`compare`). This labels the entailment pairs and scores the answers. Pure Python, no torch. Not for
@@ -8,19 +8,26 @@ templates.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cache
 
+from isi_widget.datasets import grammar_everyday as everyday
 from isi_widget.datasets.grammar_templates import CONTEXTS, NO, QUESTIONS, SENTENCES, SHORT, YES
 from isi_widget.datasets.grammar_templates import IRRELEVANT as IRRELEVANT  # public here too
+from isi_widget.datasets.nouns import CATEGORIES, THINGS, is_a, word
 from isi_widget.datasets.nouns import COLOURS as COLOURS
 from isi_widget.datasets.nouns import SHAPES as SHAPES
-from isi_widget.datasets.nouns import is_a, word
 
 SIZES = ("small", "large")
 RELATIONS = ("left of", "right of", "above", "below")
 NUMBERS = ("zero", "one", "two", "three", "four", "five")
+_SIDES = {  # "on the left side of", "further left than"
+    "left of": ("on the left side of", "further left than"),
+    "right of": ("on the right side of", "further right than"),
+    "above": ("over", "higher up than"),
+    "below": ("under", "lower down than"),
+}
 INVERSE = {"left of": "right of", "right of": "left of", "above": "below", "below": "above"}
 
 KINDS = ("existence", "attribute", "colour", "shape", "relation", "counting")
@@ -35,6 +42,11 @@ LEVELS = {
     "counting": "counting",
 }
 CONTRADICTION, NEUTRAL, ENTAILMENT = 0, 1, 2
+
+
+def with_article(words: str) -> str:
+    """Return the words with the indefinite article."""
+    return f"{'an' if words[:1] in tuple('aeiou') else 'a'} {words}"
 
 
 @dataclass(frozen=True)
@@ -56,7 +68,7 @@ class Noun:
     place: tuple[str, Noun] | None = None
 
     def words(self, plural: bool = False) -> str:
-        """Return the words, such as "red star" or, plural, "large crosses"."""
+        """Return the words, such as "red star", "large crosses" (plural) or "animal left of the chair"."""
         noun = self.shape or "object"
         if plural:
             noun = word(noun).plural
@@ -66,8 +78,7 @@ class Noun:
     @property
     def a(self) -> str:
         """The words with the indefinite article."""
-        words = self.words()
-        return f"{'an' if words[0] in 'aeiou' else 'a'} {words}"
+        return with_article(self.words())
 
     @property
     def the(self) -> str:
@@ -90,9 +101,9 @@ class Claim:
 
     Attributes
     ----------
-    kind : "exists", "colour", "size", "shape", "relation", "count" or "irrelevant".
+    kind : "exists", "colour", "size", "shape", "name", "relation", "count" or "irrelevant".
     noun : subject of the claim.
-    value : colour, size, shape, relation or number word; None for "exists".
+    value : colour, size, shape, name of a thing, relation or number word; None for "exists".
     other : second noun of a relation.
     positive : False for a denial ("there is no ...", "the star is not red").
     text : the sentence, only for "irrelevant", so that different sentences differ.
@@ -115,7 +126,8 @@ class Ask:
     """The content of a question. If `claim.value` is None it is open, else a yes/no question about the
     (positive) claim.
 
-    `kind` is one of `KINDS`. An open relation question ("left or right of?") carries its axis in `axis`.
+    `kind` is one of `KINDS` or `THING_KINDS`. An open relation question ("left or right of?") carries its
+    axis in `axis`.
     """
 
     kind: str
@@ -138,6 +150,7 @@ class Phrase:
     held_out : whether it is excluded from the training of the entailment model, for its evaluation.
     decisive : word that decides the answer ("Yes", "No", a value); its first token has the largest weight in
         training.
+    everyday : whether it is a wording of `grammar_everyday`.
     """
 
     text: str
@@ -145,6 +158,7 @@ class Phrase:
     spoken: bool = True
     held_out: bool = False
     decisive: str = ""
+    everyday: bool = False
 
 
 def _slots(claim: Claim, axis: str = "") -> dict[str, str]:
@@ -152,7 +166,18 @@ def _slots(claim: Claim, axis: str = "") -> dict[str, str]:
     noun, value = claim.noun, claim.value or ""
     one = value == "one"
     side = value.removesuffix(" of")
+    on, further = _SIDES.get(value, ("", ""))
+    named = claim.kind in ("shape", "name") and bool(value)
     return {
+        "article_v": with_article(value),
+        "Article_v": with_article(value).capitalize(),
+        "values": word(value).plural if named else "",
+        "on": on,
+        "further": further,
+        "d": str(NUMBERS.index(value)) if value in NUMBERS else "",
+        "place": "" if noun.place is None else f"{noun.place[0]} {noun.place[1].the}",
+        "kind": noun.shape or "object",
+        "isnt_arent": "isn't" if one else "aren't",
         "a": noun.a,
         "the": noun.the,
         "s": noun.words(plural=True),
@@ -181,9 +206,26 @@ def _fill(template: str, claim: Claim, decisive: str = "", prefix: str = "", axi
 @cache
 def questions(ask: Ask) -> tuple[Phrase, ...]:
     """Return every wording of a question, the canonical one first."""
-    kind = ask.claim.kind
-    key = kind + "?" if ask.is_open else ("has" if kind in ("colour", "size") else kind)
-    return tuple(_fill(template, ask.claim, axis=ask.axis) for template in QUESTIONS[key])
+    claim = ask.claim
+    if claim.kind == "name":
+        return tuple(_fill(form, claim) for form in everyday.NAME_QUESTIONS[_name_form(claim.noun)])
+    key = claim.kind + "?" if ask.is_open else claim.kind
+    plain = [_fill(form, claim, axis=ask.axis) for form in QUESTIONS[_HAS.get(key, key)]]
+    forms = everyday.QUESTIONS.get(key, ())
+    if claim.value == "one":  # "Is there one dog?" is also true of two
+        forms = tuple(form for form in forms if "exactly" in form or "number" in form)
+    more = [replace(_fill(form, claim), everyday=True) for form in forms]
+    known = {phrase.text for phrase in plain}
+    return (*plain, *(phrase for phrase in more if phrase.text not in known))
+
+
+_HAS = {"colour": "has", "size": "has"}
+
+
+def _name_form(noun: Noun) -> str:
+    """Return the form of a question for the name of what a noun describes."""
+    parts = [name for name, part in (("category", noun.shape), ("place", noun.place)) if part]
+    return " ".join(parts) or "only"
 
 
 @cache
@@ -199,8 +241,12 @@ def answers(ask: Ask, truth: Claim) -> tuple[Phrase, ...]:
     """
     if ask.is_open:
         value = (truth.value or "").removesuffix(" of")
-        short = [_fill(form, truth, value.capitalize()) for form in SHORT[truth.kind]]
-        return (*short, *(_fill(form, truth, value) for form in SENTENCES[truth.kind][0]))
+        name = truth.kind == "name"
+        forms = everyday.NAME_ANSWERS if name else SHORT[truth.kind]
+        sentences = everyday.NAME_SENTENCES[0] if name else SENTENCES[truth.kind][0]
+        spelt = {form: "" if "v}" in form else value.capitalize() for form in forms}  # "A dog." has no "Dog"
+        short = [_fill(form, truth, decisive) for form, decisive in spelt.items()]
+        return (*short, *(_fill(form, truth, value) for form in sentences))
     yes = compare(truth, ask.claim) == ENTAILMENT
     word, bare = ("Yes", YES) if yes else ("No", NO)
     polar = ask.claim if yes else ask.claim.denied()
@@ -213,9 +259,37 @@ def answers(ask: Ask, truth: Claim) -> tuple[Phrase, ...]:
     return tuple(found)
 
 
-def contexts(claim: Claim) -> tuple[str, ...]:
-    """Return the contexts that make this claim."""
-    return tuple(_fill(form, claim).text for form in CONTEXTS[claim.kind][not claim.positive])
+def contexts(claim: Claim, more: bool = False) -> tuple[str, ...]:
+    """Return the contexts that make this claim.
+
+    Parameters
+    ----------
+    more : whether the everyday wordings are among them. Default False.
+    """
+    side = int(not claim.positive)
+    plain = CONTEXTS[claim.kind][side] if claim.kind in CONTEXTS else ()
+    further = everyday.CONTEXTS[claim.kind][side] if more or not plain else ()
+    return tuple(_fill(form, claim).text for form in (*plain, *further))
+
+
+def nudges(claim: Claim) -> tuple[str, ...]:
+    """Return contexts that make a claim likely without stating it ("Someone has just washed the car.").
+
+    A denied relation is nudged to by the opposite relation.
+    """
+    if claim.kind == "relation" and not claim.positive:
+        return nudges(_normal(claim))
+    name, denied = claim.kind, "" if claim.positive else "no "
+    if claim.kind == "exists":
+        shape = claim.noun.shape or "object"
+        name = "shape" if shape in SHAPES else word(shape).category or shape
+        name = name if name in everyday.NUDGES else "thing"
+        forms = everyday.NUDGES[denied + name]
+    elif claim.kind == "relation":
+        forms = everyday.NUDGES[claim.value or ""]
+    else:
+        forms = everyday.NUDGES[denied + ("shape value" if name == "shape" else name)]
+    return tuple(_fill(form, claim).text for form in forms)
 
 
 def _normal(claim: Claim) -> Claim:
@@ -291,32 +365,50 @@ def vocabulary() -> Iterator[str]:
         claims += [Claim("size", noun, value) for value in SIZES] + [
             Claim("shape", noun, value) for value in SHAPES
         ]
-        claims += [Claim("relation", noun, value, other) for value in RELATIONS] + [
-            Claim("count", noun, value) for value in NUMBERS
-        ]
-        for claim in claims:
-            polar = {
-                "exists": "existence",
-                "count": "counting",
-                "size": "attribute",
-                "colour": "attribute",
-            }.get(claim.kind, claim.kind)
-            asks = [] if claim.kind == "shape" else [Ask(polar, claim)]
-            if claim.kind not in ("exists", "size"):
-                axis = (
-                    ""
-                    if claim.kind != "relation"
-                    else "horizontal"
-                    if claim.value in RELATIONS[:2]
-                    else "vertical"
-                )
-                kind = "counting" if claim.kind == "count" else claim.kind
-                asks.append(Ask(kind, replace(claim, value=None), axis))
-            for ask in asks:
-                yield from (phrase.text for phrase in questions(ask))
-                yield from (phrase.text for phrase in answers(ask, claim))
-                if not ask.is_open:
-                    yield from (phrase.text for phrase in answers(ask, claim.denied()))
-            yield from contexts(claim)
-            yield from contexts(claim.denied())
+        yield from _sentences([*claims, *_relations_and_counts(noun, other)])
+        yield from _sentences([Claim("name", Noun(place=(value, noun)), "dog") for value in RELATIONS])
+    things = [Noun(name) for name in (*THINGS, *CATEGORIES, "thing")]
+    for index, noun in enumerate(things):
+        name = noun.shape or ""
+        claims = [Claim("exists", noun), *(Claim("colour", noun, value) for value in word(name).colours)]
+        if name in CATEGORIES:
+            members = [member for member in THINGS if is_a(member, name)]
+            claims += [Claim("name", noun, member) for member in members]
+            claims += [Claim("name", Noun(name, place=("left of", Noun("chair"))), members[0])]
+        elif name in THINGS:
+            claims += [Claim("name", Noun(), name), Claim("name", Noun(place=("above", noun)), "cat")]
+        yield from _sentences([*claims, *_relations_and_counts(noun, things[index - 1])])
     yield from IRRELEVANT
+    yield from everyday.IRRELEVANT
+
+
+def _relations_and_counts(noun: Noun, other: Noun) -> list[Claim]:
+    return [Claim("relation", noun, value, other) for value in RELATIONS] + [
+        Claim("count", noun, value) for value in NUMBERS
+    ]
+
+
+def _sentences(claims: Iterable[Claim]) -> Iterator[str]:
+    """Yield every question, answer and context of some claims."""
+    kinds = {"exists": "existence", "count": "counting", "size": "attribute", "colour": "attribute"}
+    for claim in claims:
+        polar = kinds.get(claim.kind, claim.kind)
+        asks = [] if claim.kind in ("shape", "name") else [Ask(polar, claim)]
+        if claim.kind not in ("exists", "size"):
+            axis = (
+                ""
+                if claim.kind != "relation"
+                else "horizontal"
+                if claim.value in RELATIONS[:2]
+                else "vertical"
+            )
+            kind = "counting" if claim.kind == "count" else claim.kind
+            asks.append(Ask(kind, replace(claim, value=None), axis))
+        for ask in asks:
+            yield from (phrase.text for phrase in questions(ask))
+            yield from (phrase.text for phrase in answers(ask, claim))
+            if not ask.is_open:
+                yield from (phrase.text for phrase in answers(ask, claim.denied()))
+        for said in (claim, claim.denied()):
+            yield from contexts(said, more=True)
+            yield from nudges(said)

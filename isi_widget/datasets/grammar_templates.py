@@ -61,7 +61,7 @@ QUESTIONS: dict[str, tuple[str, ...]] = {
         "How many {s} are in the picture?",
         "How many {s} can you see?",
         "How many {s} does the picture show?",
-        "*Count the {s}.",
+        "*Say how many {s} there are.",
         "*Tell me how many {s} there are.",
     ),
 }

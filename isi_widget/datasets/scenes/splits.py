@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 
 from PIL import Image
@@ -92,7 +92,7 @@ class Case:
                 "about": list(self.item.about),
                 "width": self.scene.width,
                 "height": self.scene.height,
-                "things": [asdict(thing) | {"tint": list(thing.tint)} for thing in self.scene.things],
+                "things": [thing.record() for thing in self.scene.things],
             },
             graph=SceneGraph(self),
         )
@@ -154,7 +154,7 @@ def make_case(split: str, index: int) -> Case:
         if found is not None:
             break
     scene, item = found
-    forms = [phrase for phrase in grammar.questions(item.ask) if phrase.spoken]
+    forms = [phrase for phrase in grammar.questions(item.ask) if phrase.spoken and not phrase.everyday]
     question = forms[0] if demo or rng.random() < 0.5 else rng.choice(forms)
     return Case(split, index, scene, item, question.text, _contexts(item, rng))
 
