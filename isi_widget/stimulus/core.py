@@ -25,10 +25,12 @@ from isi_widget.stimulus.drawing import (
     Blur,
     Box,
     CopiedPatch,
+    Downscale,
     Drawing,
     Ellipse,
     Erase,
     GaussianNoise,
+    Jpeg,
     Line,
     Pixelate,
     Polygon,
@@ -183,6 +185,16 @@ class Stimulus:
     def pixelate(self, size: int, region: Region = None) -> Stimulus:
         """Replace squares of `size` x `size` pixels by their mean colours; `region` as for `noise`."""
         return self.apply(Pixelate(size, region))
+
+    def downscale(self, size: int, region: Region = None) -> Stimulus:
+        """Keep only the detail of a picture whose longer side has `size` pixels; `region` as for `noise`."""
+        return self.apply(Downscale(size, region))
+
+    def jpeg(self, quality: int, region: Region = None) -> Stimulus:
+        """Add the artefacts of JPEG compression of quality 1 (worst) to 95; `region` as for `noise`. Pixels
+        may differ by a few levels between versions of libjpeg.
+        """
+        return self.apply(Jpeg(quality, region))
 
     def erase(self, region: Region, fill: str = "mean") -> Stimulus:
         """Fill a region with the image's mean colour ("mean"), with the smooth continuation of its

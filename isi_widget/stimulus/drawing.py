@@ -7,7 +7,7 @@ caching (see `rendering`).
 
 from isi_widget.stimulus.base import Drawing
 from isi_widget.stimulus.copied_patch import CopiedPatch
-from isi_widget.stimulus.effects import Blur, Erase, GaussianNoise, Pixelate
+from isi_widget.stimulus.effects import Blur, Downscale, Erase, GaussianNoise, Jpeg, Pixelate
 from isi_widget.stimulus.lettering import FONT, LARGEST_TEXT_SIZE, Text
 from isi_widget.stimulus.shapes import HEAD_LENGTH, HEAD_WIDTH, Arrow, Box, Ellipse, Line, Polygon
 
@@ -20,10 +20,12 @@ __all__ = [
     "Blur",
     "Box",
     "CopiedPatch",
+    "Downscale",
     "Drawing",
     "Ellipse",
     "Erase",
     "GaussianNoise",
+    "Jpeg",
     "Line",
     "Pixelate",
     "Polygon",

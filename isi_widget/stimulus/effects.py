@@ -1,4 +1,5 @@
-"""Effects on existing pixels, in the whole image or a region: GaussianNoise, Blur, Pixelate, Erase.
+"""Effects on existing pixels, in the whole image or a region: GaussianNoise, Blur, Pixelate, Downscale, Jpeg,
+Erase.
 
 Each effect acts on the result of the operations before it and never changes a pixel outside its region (with
 the soft edge of a mask). Not for defining regions (see `regions`).
@@ -6,6 +7,7 @@ the soft edge of a mask). Not for defining regions (see `regions`).
 
 from __future__ import annotations
 
+import io
 import itertools
 import math
 from collections.abc import Callable
@@ -35,6 +37,8 @@ from isi_widget.stimulus.regions import (
 #: Largest standard deviation, pixels: far above it Pillow's blur becomes inexact (and darker).
 LARGEST_BLUR = 1000.0
 LARGEST_BLOCK = 1_000_000
+#: Longest side that libjpeg writes, pixels.
+LARGEST_JPEG = 65_500
 _NOISE_VALUES = 3_000_000  # handled at a time, to bound memory
 _SQUARE_PIXELS = 4_000_000  # handled at a time, to bound memory
 
@@ -221,6 +225,107 @@ class Pixelate(_Effect):
         """Return the edges, inside [low, high) and relative to low, of squares that start at `origin`."""
         first = origin + ((low - origin) // self.size + 1) * self.size
         return np.array([low, *range(first, high, self.size), high]) - low
+
+
+@register
+@dataclass(frozen=True)
+class Downscale(_Effect):
+    """The detail of a smaller picture: reduced to `size` pixels and enlarged again, both by Pillow's bicubic
+    filter, so that places in the image stay where they are.
+
+    size : longer side of the reduced image, pixels; an image that is no larger is not changed.
+    region : (x, y, width, height), rounded to whole pixels; a polygon; or None (default) for the whole image.
+        The whole image is reduced; the region is cut from it.
+    """
+
+    op: ClassVar[str] = "downscale"
+    size: int
+    region: Region = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._set(
+            size=checks.integer(self.size, self._name("size"), low=1, high=LARGEST_BLOCK),
+            region=check_region(self.region, self._name("region")),
+        )
+
+    def bounds(self, size: tuple[int, int]) -> Bounds:
+        """Return the region's box on whole pixels, inside the image."""
+        return (0, 0, 0, 0) if self.size >= max(size) else region_bounds(self.region, size)
+
+    def effort(self, size: tuple[int, int]) -> float:
+        """Estimate from the area of the whole image."""
+        return super().effort(size) + effort.RESIZED * size[0] * size[1]
+
+    def _of_a_pixel(self) -> float:
+        return effort.ERASED
+
+    def draw(self, image: Image.Image) -> None:
+        """Reduce, enlarge and cut."""
+        if self.size < max(image.size):
+            _paint(image, self.region, self._reduced)
+
+    def _reduced(self, image: Image.Image, bounds: Bounds) -> Image.Image:
+        scale = self.size / max(image.size)
+        small = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
+        bicubic = Image.Resampling.BICUBIC
+        return image.resize(small, bicubic).resize(image.size, bicubic).crop(bounds)
+
+
+@register
+@dataclass(frozen=True)
+class Jpeg(_Effect):
+    """The artefacts of JPEG compression: the image is written as JPEG (4:2:0) and read again.
+
+    The bytes of a JPEG depend on the version of libjpeg in Pillow, so pixels may differ by a few levels
+    between installations, unlike those of all other operations.
+
+    quality : quality of libjpeg, 1 (worst) to 95.
+    region : (x, y, width, height), rounded to whole pixels; a polygon; or None (default) for the whole image.
+        The whole image is compressed; the region is cut from it.
+    """
+
+    op: ClassVar[str] = "jpeg"
+    quality: int
+    region: Region = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._set(
+            quality=checks.integer(self.quality, self._name("quality"), low=1, high=95),
+            region=check_region(self.region, self._name("region")),
+        )
+
+    def bounds(self, size: tuple[int, int]) -> Bounds:
+        """Return the region's box on whole pixels, inside the image."""
+        return region_bounds(self.region, size)
+
+    def effort(self, size: tuple[int, int]) -> float:
+        """Estimate from the area of the whole image.
+
+        Raises
+        ------
+        InputError : a side of the image is longer than a JPEG may have.
+        """
+        if max(size) > LARGEST_JPEG:
+            raise InputError(
+                f"{self.op}: the sides of a JPEG have at most {LARGEST_JPEG} pixels, but the image is "
+                f"{size[0]} x {size[1]}; make it smaller first."
+            )
+        return super().effort(size) + effort.COMPRESSED * size[0] * size[1]
+
+    def _of_a_pixel(self) -> float:
+        return effort.ERASED
+
+    def draw(self, image: Image.Image) -> None:
+        """Compress, read and cut."""
+        _paint(image, self.region, self._compressed)
+
+    def _compressed(self, image: Image.Image, bounds: Bounds) -> Image.Image:
+        buffer = io.BytesIO()
+        image.save(buffer, "JPEG", quality=self.quality, subsampling="4:2:0", optimize=False)
+        with Image.open(buffer) as read:
+            return read.convert("RGB").crop(bounds)
 
 
 @register

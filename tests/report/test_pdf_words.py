@@ -54,6 +54,8 @@ def test_every_kind_of_operation_has_its_words():
             "Gaussian blur, standard deviation 4 px, in a polygon, corners (0, 0) (9, 0) (0, 9)",
         ),
         (lambda s: s.pixelate(8), "pixelated in blocks of 8 px, whole image"),
+        (lambda s: s.downscale(24), "reduced to 24 px and enlarged again, whole image"),
+        (lambda s: s.jpeg(5), "JPEG artefacts of quality 5, whole image"),
         (
             lambda s: s.erase((1, 2, 3, 4)),
             "erased and filled with the image's mean colour, in 3 × 4 px at (1, 2)",

@@ -1,6 +1,10 @@
-"""Blur, pixelate and erase against brute force; what is below counts, and only the region changes."""
+"""Blur, pixelate, downscale, JPEG and erase against brute force; what is below counts, and only the region
+changes.
+"""
 
 from __future__ import annotations
+
+import io
 
 import numpy as np
 import pytest
@@ -8,7 +12,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from isi_widget.stimulus import Blur, Box, Drawing, Erase, GaussianNoise, Pixelate, effects, paint
+from isi_widget.errors import InputError
+from isi_widget.stimulus import (
+    Blur,
+    Box,
+    Downscale,
+    Drawing,
+    Erase,
+    GaussianNoise,
+    Jpeg,
+    Pixelate,
+    Stimulus,
+    effects,
+    paint,
+)
 from isi_widget.stimulus.effects import mean_color
 from isi_widget.stimulus.regions import check_region, region_bounds, region_mask
 
@@ -49,6 +66,8 @@ REGIONS = [None, (10, 8, 30, 20), (-5.5, 30.25, 40, 99), POLYGON, ((-20, 3), (90
         lambda region: GaussianNoise(0.5, 1, region),
         lambda region: Blur(3, region),
         lambda region: Pixelate(5, region),
+        lambda region: Downscale(9, region),
+        lambda region: Jpeg(1, region),
         lambda region: Erase(region),
         lambda region: Erase(region, "red"),
         lambda region: Erase(region or (3, 3, 20, 20), "inpaint"),
@@ -179,3 +198,63 @@ def test_what_leaves_nothing_to_continue_is_filled_with_the_mean() -> None:
     assert (after(Erase((-5, -5, 99, 99), "inpaint")) == after(Erase(None, "mean"))).all()
     around = ((-5, -5), (99, -5), (99, 99), (-5, 99))
     assert (after(Erase(around, "inpaint")) == after(Erase(None, "mean"))).all()
+
+
+# ---- downscale and JPEG
+def bicubic(values: np.ndarray, length: int) -> np.ndarray:
+    """Resample the first axis (Keys' kernel with a = -0.5, widened where it reduces), rounded to levels."""
+    size = len(values)
+    scale = size / length
+    wide = max(1.0, scale)
+    away = np.abs((np.arange(size) + 0.5)[None] - ((np.arange(length) + 0.5) * scale)[:, None]) / wide
+    near = 1.5 * away**3 - 2.5 * away**2 + 1
+    far = -0.5 * away**3 + 2.5 * away**2 - 4 * away + 2
+    weights = np.where(away < 1, near, np.where(away < 2, far, 0))
+    weights /= weights.sum(axis=1, keepdims=True)
+    return np.clip(np.rint(np.tensordot(weights, values, axes=1)), 0, 255)
+
+
+@pytest.mark.parametrize("size", [1, 7, 32, 63])
+def test_downscale_against_brute_force(size: int) -> None:
+    height = max(1, round(HEIGHT * size / WIDTH))
+    expected = RANDOM.astype(float)
+    for width, tall in ((size, height), (WIDTH, HEIGHT)):
+        across = bicubic(expected.swapaxes(0, 1), width).swapaxes(0, 1)
+        expected = bicubic(across, tall)
+    assert np.abs(after(Downscale(size)) - expected).max() <= 2
+    plain = np.full((HEIGHT, WIDTH, 3), 77, np.uint8)
+    assert (after(Downscale(size), base=plain) == 77).all()
+
+
+def test_downscale_leaves_smaller_pictures_alone() -> None:
+    assert (after(Downscale(64)) == RANDOM).all() and Downscale(64).bounds((64, 48)) == (0, 0, 0, 0)
+    stimulus = Stimulus(RANDOM, "q")
+    with pytest.warns(UserWarning, match="downscale"):
+        assert stimulus.downscale(500).render().tobytes() == stimulus.render().tobytes()
+    assert stimulus.downscale(8).render().size == (WIDTH, HEIGHT)
+
+
+def test_downscale_in_a_region_is_cut_from_the_whole() -> None:
+    whole = after(Downscale(11))
+    part = after(Downscale(11, (10, 8, 30, 20)))
+    assert (part[8:28, 10:40] == whole[8:28, 10:40]).all()
+
+
+@pytest.mark.parametrize("quality", [1, 30, 95])
+def test_jpeg_is_that_of_pillow(quality: int) -> None:
+    buffer = io.BytesIO()
+    Image.fromarray(RANDOM).save(buffer, "JPEG", quality=quality, subsampling=2)
+    expected = np.asarray(Image.open(buffer).convert("RGB"))
+    assert (after(Jpeg(quality)) == expected).all()
+    assert (after(Jpeg(quality, (10, 8, 30, 20)))[8:28, 10:40] == expected[8:28, 10:40]).all()
+
+
+def test_worse_quality_is_farther_away() -> None:
+    smooth = np.asarray(Image.fromarray(RANDOM).resize((8, 6)).resize((WIDTH, HEIGHT)))
+    errors = [np.abs(after(Jpeg(q), base=smooth).astype(int) - smooth).mean() for q in (95, 50, 20, 5)]
+    assert errors == sorted(errors) and errors[0] < 3
+
+
+def test_a_side_that_no_jpeg_has_is_refused() -> None:
+    with pytest.raises(InputError, match="at most 65500 pixels, but the image is 70000 x 2"):
+        Stimulus(np.zeros((2, 70_000, 3), np.uint8), "q").jpeg(50)

@@ -18,8 +18,10 @@ from isi_widget.errors import InputError
 from isi_widget.report.pdf.words import in_words
 from isi_widget.stimulus import (
     Blur,
+    Downscale,
     Erase,
     GaussianNoise,
+    Jpeg,
     Mask,
     Pixelate,
     Stimulus,
@@ -39,6 +41,8 @@ effects = st.sampled_from(
         lambda region: GaussianNoise(0.5, 3, region),
         lambda region: Blur(2.0, region),
         lambda region: Pixelate(4, region),
+        lambda region: Downscale(9, region),
+        lambda region: Jpeg(10, region),
         lambda region: Erase(region),
         lambda region: Erase(region, "inpaint"),
         lambda region: Erase(region, "#12ab34"),

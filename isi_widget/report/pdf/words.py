@@ -132,6 +132,16 @@ def _pixelate(record: Mapping[str, Any]) -> Iterator[str]:
     yield _region(record["region"])
 
 
+def _downscale(record: Mapping[str, Any]) -> Iterator[str]:
+    yield f"reduced to {_number(record['size'])} px and enlarged again"
+    yield _region(record["region"])
+
+
+def _jpeg(record: Mapping[str, Any]) -> Iterator[str]:
+    yield f"JPEG artefacts of quality {record['quality']}"
+    yield _region(record["region"])
+
+
 def _erase(record: Mapping[str, Any]) -> Iterator[str]:
     fill = record["fill"]
     how = {"mean": "the image's mean colour", "inpaint": "in-painting from around it"}.get(fill, fill)
@@ -167,7 +177,8 @@ def _seed(record: Mapping[str, Any]) -> str:
 
 _WRITERS = {
     "box": _shape, "ellipse": _shape, "polygon": _polygon, "line": _stroke, "arrow": _stroke, "text": _text,
-    "noise": _noise, "blur": _blur, "pixelate": _pixelate, "erase": _erase, "patch": _patch,
+    "noise": _noise, "blur": _blur, "pixelate": _pixelate, "downscale": _downscale, "jpeg": _jpeg,
+    "erase": _erase, "patch": _patch,
     "image": _image, "context": _context, "question": _question,
 }  # fmt: skip
 
