@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     )
     from isi_widget.report.pdf import report
     from isi_widget.stimulus import Mask, Stimulus
-    from isi_widget.study import Averages, averages
+    from isi_widget.study import Averages, averages, conditions
     from isi_widget.study.before_after import Beaf, beaf
     from isi_widget.study.compare import Comparison, compare
     from isi_widget.trial import (
@@ -103,6 +103,7 @@ _HOMES: dict[str, str | None] = {
     "beaf": "isi_widget.study.before_after",
     "check_vlm": "isi_widget.vlm",
     "compare": "isi_widget.study.compare",
+    "conditions": "isi_widget.study",
     "connect": "isi_widget.vlm.remote",
     "datasets": None,
     "interventions": None,
@@ -163,6 +164,7 @@ __all__ = [
     "beaf",
     "check_vlm",
     "compare",
+    "conditions",
     "connect",
     "datasets",
     "entailment_models",
