@@ -188,6 +188,8 @@ describe("the wand", () => {
 describe("the edge", () => {
   it("grows and softens by exact numbers and by sliders; a slider is one step", async () => {
     await select();
+    expect(page.maybe("grow")).toBeNull();
+    await page.click("edge-toggle");
     await page.type("grow", "-10");
     expect(selected()).toBe(outline(210, 110, 80, 30));
     const slider = page.find("feather-slider") as HTMLInputElement;
@@ -199,6 +201,7 @@ describe("the edge", () => {
     }
     slider.dispatchEvent(new Event("change", { bubbles: true }));
     await settle();
+    expect(page.find("selection-rim").getAttribute("d")).not.toBe(selected());
     await page.type("feather", "70");
     await page.key("z", { ctrlKey: true });
     expect((page.find("feather") as HTMLInputElement).value).toBe("5");
@@ -262,6 +265,7 @@ describe("what is done to the mask", () => {
     ["pixelate", { op: "pixelate", size: 16 }],
   ])("%s is one step with the mask as its region", async (name, expected) => {
     await select();
+    await page.click("edge-toggle");
     await page.type("grow", "4");
     await page.type("feather", "3");
     await page.click(`act-${name}`);

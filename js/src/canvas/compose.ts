@@ -187,7 +187,7 @@ const stencils = new WeakMap<Mask, HTMLCanvasElement>();
 /** The mask as a canvas of some size: opaque inside, with its soft edge. */
 function stencil(mask: Mask, width: number, height: number): HTMLCanvasElement {
   let canvas = stencils.get(mask);
-  if (canvas?.width !== width || canvas.height !== height) {
+  if (!canvas || canvas.width !== width || canvas.height !== height) {
     canvas = document.createElement("canvas");
     [canvas.width, canvas.height] = [width, height];
     const context = canvas.getContext("2d") as CanvasRenderingContext2D;

@@ -3,6 +3,7 @@ import { useLayoutEffect, useRef } from "preact/hooks";
 import { clamp, toScreen } from "../geometry";
 import { live } from "../live";
 import { boxOf, outlinePath } from "../masks";
+import { MaskEdge } from "../panels/maskedge";
 import { Button } from "../panels/parts";
 import { selectionOf } from "../state/selection";
 import { useView } from "../view";
@@ -22,8 +23,10 @@ export const MaskOutline = live(function MaskOutline() {
   const place = `translate(${t.x} ${t.y}) scale(${t.scale})`;
   const [x, y] = cursor ? toScreen(t, cursor) : [0, 0];
   const path = mask && outlinePath(mask, coarse(t.scale));
+  const rim = selection.rim.value;
   return (
     <g class="isi-selection" data-testid="selection" data-pixels={mask ? String(boxOf(mask).width) : ""}>
+      {rim && <path class="isi-rim" data-testid="selection-rim" d={outlinePath(rim, coarse(t.scale))} transform={place} />}
       {path && <path class="isi-ants isi-under" d={path} transform={place} />}
       {path && <path class="isi-ants" data-testid="selection-outline" d={path} transform={place} />}
       {sought && (
@@ -82,7 +85,9 @@ export const MaskBar = live(function MaskBar() {
             {ACTIONS.map(({ name, label, icon, why, act }) => (
               <Button key={name} test={`act-${name}`} label={label} icon={icon} kind="bare" why={why?.(view, mask)} onClick={() => act(view, mask)} />
             ))}
+            <Button test="edge-toggle" label="Grow and feather the edge" icon="edge" kind="bare" expanded={selection.edging.value} onClick={() => (selection.edging.value = !selection.edging.value)} />
             <Button test="deselect" label="Select nothing (Esc)" icon="close" kind="bare" onClick={() => selection.clear()} />
+            {selection.edging.value && <MaskEdge />}
           </>
         )
       )}

@@ -6,7 +6,7 @@ import { effect, maskOf, type DragTool } from "../shapes";
 import { cut } from "../state/kernel";
 import { NAMES, TOOL_KEYS, type Tool } from "../state/screen";
 import { lookOf, restyle, styleOf } from "../state/styling";
-import { selectionOf } from "../state/selection";
+import { selectionOf, type Mode } from "../state/selection";
 import { randomSeed } from "../state/store";
 import { useView } from "../view";
 import { MaskOptions } from "./maskoptions";
@@ -46,8 +46,8 @@ export const Tools = live(function Tools() {
 
 const HINTS: Record<Tool, string> = {
   select: "Click a shape to change it, or choose a tool and draw.",
-  segment: "Drag a box round an object: its outline is found. Then refine it, and act on it.",
-  wand: "Click a flat area: all that is connected and of about this colour.",
+  segment: "Drag a box round an object: its outline is found, to refine and to act on.",
+  wand: "Click a flat area: the pixels of about this colour around it. Shift adds, Alt takes away.",
   box: "Drag over the image. Shift keeps it square.",
   ellipse: "Drag over the image. Shift makes a circle.",
   polygon: "Click corner by corner; the first one again, or Enter, closes it.",
@@ -61,6 +61,13 @@ const HINTS: Record<Tool, string> = {
   erase: "Drag over what is to be removed.",
   patch: "Drag over a piece of the image; then move the copy.",
   picker: "Click a pixel: its colour is taken.",
+};
+
+/** Of the tool that selects an object, once something is selected. */
+const MODE_HINTS: Record<Mode, string> = {
+  box: "Another box selects anew; with Shift it adds, with Alt it takes away.",
+  object: "Paint over what is missing. [ and ] change the brush.",
+  background: "Paint over what is too much. [ and ] change the brush.",
 };
 
 const FILLS = [
@@ -143,7 +150,7 @@ export const Properties = live(function Properties() {
             }}
           />
         )}
-        {!selection && several === 0 && !(selecting && masks.state.value) && <span class="isi-hint" data-testid="hint">{HINTS[tool]}</span>}
+        {!selection && several === 0 && <span class="isi-hint" data-testid="hint">{tool === "segment" && masks.state.value ? MODE_HINTS[masks.mode.value] : HINTS[tool]}</span>}
       </div>
       <div class="isi-group">
         <Button test="undo" label="Undo (Ctrl+Z)" icon="undo" kind="bare" why={past.length + masks.past.value.length === 0 && "nothing has been changed"} onClick={() => masks.undo()} />

@@ -52,6 +52,10 @@ export class Selection {
   readonly future: Signal<(Selected | null)[]> = signal([]);
   /** what is selected, its edge moved and soft; null: nothing */
   readonly mask: ReadonlySignal<Mask | null>;
+  /** where its soft edge ends; null: it has none */
+  readonly rim: ReadonlySignal<Mask | null>;
+  /** the sliders of the edge are open */
+  readonly edging = signal(false);
   /** pixels that the brush is wide */
   readonly brush: ReadonlySignal<number>;
   /** farthest that the sliders grow or soften, px */
@@ -67,11 +71,11 @@ export class Selection {
     this.reach = computed(() => Math.max(10, Math.round(side.value * REACH)));
     const found = computed(() => this.state.value?.found ?? null);
     const grow = computed(() => (found.value ? grower(found.value) : null));
-    this.mask = computed(() => {
-      const state = this.state.value;
-      const grown = state && grow.value?.(state.grow);
-      return grown ? { ...grown, feather: state.feather } : null;
-    });
+    const by = computed(() => this.state.value?.grow ?? 0);
+    const hard = computed(() => grow.value?.(by.value) ?? null);
+    this.mask = computed(() => (hard.value ? { ...hard.value, feather: this.state.value?.feather ?? 0 } : null));
+    const soften = computed(() => (hard.value ? grower(hard.value) : null));
+    this.rim = computed(() => (this.mask.value?.feather ? (soften.value?.(this.mask.value.feather) ?? null) : null));
   }
 
   setBrush(pixels: number): void {
