@@ -41,7 +41,7 @@ if TYPE_CHECKING:
         Knockout,
     )
     from isi_widget.report.pdf import report
-    from isi_widget.stimulus import Mask, Stimulus
+    from isi_widget.stimulus import Inpainter, Mask, Stimulus, inpainters, register_inpainter
     from isi_widget.study import Averages, averages, conditions
     from isi_widget.study.before_after import Beaf, beaf
     from isi_widget.study.compare import Comparison, compare
@@ -84,6 +84,7 @@ _HOMES: dict[str, str | None] = {
     "HeadReplace": "isi_widget.interventions",
     "HeadScale": "isi_widget.interventions",
     "ImageTokens": "isi_widget.interventions",
+    "Inpainter": "isi_widget.stimulus",
     "InputError": "isi_widget.errors",
     "Knockout": "isi_widget.interventions",
     "Mask": "isi_widget.stimulus",
@@ -109,6 +110,7 @@ _HOMES: dict[str, str | None] = {
     "interventions": None,
     "entailment_models": "isi_widget.uncertainty",
     "entropy_curve": "isi_widget.uncertainty",
+    "inpainters": "isi_widget.stimulus",
     "load_entailment": "isi_widget.uncertainty",
     "load_vlm": "isi_widget.vlm",
     "measure_attention": "isi_widget.attribution",
@@ -117,6 +119,7 @@ _HOMES: dict[str, str | None] = {
     "models": "isi_widget.vlm",
     "open_report": "isi_widget.trial.reports",
     "register_family": "isi_widget.vlm",
+    "register_inpainter": "isi_widget.stimulus",
     "register_measure": "isi_widget.trial",
     "replace_tokens": "isi_widget.concepts",
     "report": None,
@@ -144,6 +147,7 @@ __all__ = [
     "HeadReplace",
     "HeadScale",
     "ImageTokens",
+    "Inpainter",
     "InputError",
     "Knockout",
     "Mask",
@@ -169,6 +173,7 @@ __all__ = [
     "datasets",
     "entailment_models",
     "entropy_curve",
+    "inpainters",
     "load_entailment",
     "load_vlm",
     "measure_attention",
@@ -177,6 +182,7 @@ __all__ = [
     "models",
     "open_report",
     "register_family",
+    "register_inpainter",
     "register_measure",
     "replace_tokens",
     "report",

@@ -32,6 +32,13 @@ class Drawing(Operation):
         )
 
     @property
+    def truth(self) -> str:
+        """Effect on the known answer: "may change", since it paints over pixels; subclasses that only mark or
+        degrade the picture return "keeps".
+        """
+        return "may change"
+
+    @property
     def corners(self) -> int:
         """Number of points of its polygon; 0 without a polygon."""
         return 0

@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from isi_widget.errors import InputError
 from isi_widget.stimulus.drawing import CopiedPatch, Drawing
+from isi_widget.stimulus.inpainting import inpainters
 from isi_widget.stimulus.mask import Mask
 from isi_widget.stimulus.operations import Operation, ReplaceContext, ReplaceImage, ReplaceQuestion
+from isi_widget.stimulus.picture import Picture
 
 if TYPE_CHECKING:
     from isi_widget.stimulus.core import Stimulus
@@ -21,8 +23,8 @@ if TYPE_CHECKING:
 # Fields written by position, besides the required ones. All other fields are written by name, and omitted
 # when they have their default.
 _POSITIONAL = {"noise": "sigma", "erase": "region"}
-# Fields that only the page uses.
-_LEFT_OUT = {"hidden", "locked"}
+# Fields that only the page uses, and the key of in-painted pixels, which is computed again.
+_LEFT_OUT = {"hidden", "locked", "beneath"}
 _LINE = 100  # characters of a line of a mask's text
 
 
@@ -45,9 +47,8 @@ def stimulus_code(stimulus: Stimulus, name: str = "s") -> str:
 
 def _mask_names(operations: list[Operation], taken: str) -> dict[Mask, str]:
     """Return a name for each mask, in order of use: "mask" if there is one, else "mask_1", "mask_2", ..."""
-    masks = list(
-        dict.fromkeys(mask for item in operations if isinstance(item, Drawing) for mask in item.masks)
-    )
+    held = (getattr(item, field.name) for item in operations for field in fields(item))
+    masks = list(dict.fromkeys(value for value in held if isinstance(value, Mask)))
     stem = "region" if taken.startswith("mask") else "mask"
     return {mask: stem if len(masks) == 1 else f"{stem}_{at}" for at, mask in enumerate(masks, 1)}
 
@@ -80,16 +81,16 @@ def _call(stimulus: Stimulus, operation: Operation, names: Mapping[Mask, str]) -
         return f".apply(isi.stimulus.ReplaceContext({values}))"
     if isinstance(operation, CopiedPatch):
         return _patch(operation)
-    arguments = []
+    arguments, named = [], []
     for item in fields(operation):
         value = getattr(operation, item.name)
-        if item.name in _LEFT_OUT:
+        if item.name in _LEFT_OUT or (item.name == "pixels" and _can_repeat(operation)):
             continue
         if item.default is MISSING or item.name == _POSITIONAL.get(operation.op):
             arguments.append(_literal(value, names))
         elif value != item.default:
-            arguments.append(f"{item.name}={_literal(value, names)}")
-    return f".{operation.op}({', '.join(arguments)})"
+            named.append(f"{item.name}={_literal(value, names)}")
+    return f".{operation.op}({', '.join([*arguments, *named])})"
 
 
 def _patch(patch: CopiedPatch) -> str:
@@ -101,6 +102,12 @@ def _patch(patch: CopiedPatch) -> str:
     if patch.picture is not None:
         arguments.append(f"image=pictures[{patch.picture.sha256!r}]")
     return f".patch({', '.join(arguments)})"
+
+
+def _can_repeat(operation: Operation) -> bool:
+    """Return whether an in-painter that is quick and registered here computes the pixels again."""
+    painter = inpainters().get(getattr(operation, "inpainter", ""))
+    return painter is not None and painter.quick
 
 
 def _hidden(operation: Operation) -> bool:
@@ -128,4 +135,6 @@ def _literal(value: Any, names: Mapping[Mask, str] = MappingProxyType({})) -> st
         return f"({', '.join(map(_literal, value))})"
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
+    if isinstance(value, Picture):
+        return f"pictures[{value.sha256!r}]"
     return repr(value)

@@ -17,7 +17,7 @@ from isi_widget.errors import InputError
 from isi_widget.stimulus import checks, effort
 from isi_widget.stimulus.base import Drawing
 from isi_widget.stimulus.coverage import Bounds, convex, cover, pixel_bounds
-from isi_widget.stimulus.operations import register
+from isi_widget.stimulus.operations import PICTURE, register
 from isi_widget.stimulus.picture import Picture
 
 _FILTER = Image.Resampling.BICUBIC
@@ -48,7 +48,7 @@ class CopiedPatch(Drawing):
     y: float
     width: float | None = None
     height: float | None = None
-    picture: Picture | None = field(default=None, metadata={"json": "image"})
+    picture: Picture | None = field(default=None, metadata=PICTURE)
 
     def __post_init__(self) -> None:
         super().__post_init__()

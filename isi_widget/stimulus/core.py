@@ -18,7 +18,8 @@ from PIL import Image
 
 from isi_widget.checks import is_whole
 from isi_widget.errors import InputError
-from isi_widget.stimulus import checks, effort
+from isi_widget.running.stages import Cancel, Progress
+from isi_widget.stimulus import checks, completing, effort
 from isi_widget.stimulus.code import stimulus_code
 from isi_widget.stimulus.drawing import (
     Arrow,
@@ -36,6 +37,7 @@ from isi_widget.stimulus.drawing import (
     Polygon,
     Text,
 )
+from isi_widget.stimulus.edit_methods import EditMethods
 from isi_widget.stimulus.loading import ImageSource, load_image
 from isi_widget.stimulus.operations import (
     CONTEXT_PRESETS,
@@ -47,20 +49,22 @@ from isi_widget.stimulus.operations import (
     ReplaceQuestion,
     operation_from_dict,
     operation_kind,
+    picture_fields,
     random_seed,
 )
 from isi_widget.stimulus.picture import Picture
 from isi_widget.stimulus.presets import Presets
-from isi_widget.stimulus.regions import Region
+from isi_widget.stimulus.regions import Region, check_region
 from isi_widget.stimulus.rendering import cache, check_masks, shown, warn_of
 from isi_widget.stimulus.serial import parse_json, stimulus_from_dict, stimulus_to_dict
+from isi_widget.stimulus.truth import truth_holds
 from isi_widget.text.words import whole_words
 
 _O = TypeVar("_O", bound=Operation)
 
 
 @dataclass(frozen=True)
-class Stimulus:
+class Stimulus(EditMethods):
     """An image, a question and a context, with the operations that change them.
 
     Of several image, context or question operations the last one counts. Drawings are painted in order on the
@@ -75,6 +79,8 @@ class Stimulus:
     true_answer : true answer to the original question about the original image; None (default) if unknown.
     presets : images and contexts that the presets use.
     operations : operations applied so far, oldest first.
+    about : parts of the image that decide the true answer, as regions; None (default) if unknown. Used by
+        `truth_holds` only.
     """
 
     image: Picture
@@ -83,6 +89,7 @@ class Stimulus:
     true_answer: str | None = None
     presets: Presets = field(default_factory=Presets, hash=False, repr=False)
     operations: tuple[Operation, ...] = ()
+    about: tuple[Region, ...] | None = None
     #: Estimated cost of painting all operations so far.
     _load: ClassVar[effort.Load]
 
@@ -96,9 +103,12 @@ class Stimulus:
         object.__setattr__(self, "operations", tuple(self.operations))
         for operation in self.operations:
             _check(operation)
+        if self.about is not None:
+            object.__setattr__(self, "about", tuple(check_region(item, "about") for item in self.about))
         self._check_masks(self.operations)
         load = effort.load(len(self.operations), self._painted(), self.current_image.size)
         object.__setattr__(self, "_load", load)
+        object.__setattr__(self, "operations", completing.completed(self.current_image, self.operations))
 
     # Interventions on the image ------------------------------------------------------------------------
 
@@ -303,6 +313,7 @@ class Stimulus:
         self._check_masks(operations)
         painted = [item for item in operations if isinstance(item, Drawing) and not item.hidden]
         load = effort.load(len(every), painted, self.current_image.size, self._load)
+        every = completing.completed(self.current_image, every)
         made = object.__new__(type(self))
         values = {item.name: getattr(self, item.name) for item in fields(self)}
         made.__dict__.update(values, operations=every, _load=load, current_image=self.current_image)
@@ -333,7 +344,7 @@ class Stimulus:
         at = self._index(index)
         return replace(self, operations=self.operations[:at] + self.operations[at + 1 :])
 
-    def move(self, index: int, to: int) -> Stimulus:
+    def reorder(self, index: int, to: int) -> Stimulus:
         """Move the operation at `index` to index `to`."""
         at, new = self._index(index), self._index(to)
         rest = list(self.operations)
@@ -364,6 +375,33 @@ class Stimulus:
             except InputError as error:
                 raise InputError(f"operation {index}: {error}") from None
         return replace(self, operations=tuple(resolved))
+
+    def completed(self, progress: Progress | None = None, cancel: Cancel | None = None) -> Stimulus:
+        """Return the stimulus with the pixels of every edit; itself if none is pending.
+
+        Parameters
+        ----------
+        progress : function called by slow in-painters as progress(stage, done, total); None (default) for
+            none.
+        cancel : function polled by slow in-painters; True raises `Cancelled`. None (default) for none.
+
+        Raises
+        ------
+        InputError : an in-painter that is not registered here.
+        """
+        if not self.pending:
+            return self
+        made = completing.completed(
+            self.current_image, self.operations, slow=True, progress=progress, cancel=cancel
+        )
+        return replace(self, operations=made)
+
+    @property
+    def pending(self) -> tuple[int, ...]:
+        """Indices of edits without pixels: their in-painter is slow or not registered here. Such a stimulus
+        cannot be rendered before `completed()`.
+        """
+        return completing.pending(self.current_image, self.operations)
 
     # The resolved image, texts and truth ---------------------------------------------------------------
 
@@ -410,6 +448,15 @@ class Stimulus:
         return self.true_answer if kept else None
 
     @cached_property
+    def truth_holds(self) -> bool | None:
+        """True if the true answer of the original picture surely survives the operations; None if it may not.
+
+        Noise, text, arrows and outlines keep it. Operations that cover or change pixels may change it, unless
+        they lie apart from all that the question is about (`about`, known for built-in scenes).
+        """
+        return truth_holds(self.drawings, self.current_image.size, self.about)
+
+    @cached_property
     def drawings(self) -> tuple[Drawing, ...]:
         """Drawings painted on the current image, in order. Without hidden drawings and those outside the
         image; a copied patch of the image itself holds that image.
@@ -422,8 +469,8 @@ class Stimulus:
     @property
     def pictures(self) -> dict[str, Picture]:
         """The original image and every picture of the operations, by SHA-256."""
-        used = [item.picture for item in self.operations if isinstance(item, ReplaceImage | CopiedPatch)]
-        return {picture.sha256: picture for picture in (self.image, *used) if picture is not None}
+        used = (picture for item in self.operations for picture in item.pictures)
+        return {picture.sha256: picture for picture in (self.image, *used)}
 
     def render(self) -> Image.Image:
         """Render the exact RGB pixels that a model is shown, at the size of the current image; returns a
@@ -490,8 +537,8 @@ class Stimulus:
         kind = operation_kind(record, optional=("image", "text") if has_preset else ("image",))
         if kind is ReplaceImage:
             return self._resolve_image(record, known)
-        if kind is CopiedPatch:
-            return self._resolve_patch(record, known)
+        if any(record.get(name) is not None for name in picture_fields(kind)):
+            return self._resolve_pictures(kind, record, known)
         if kind is ReplaceContext and "text" not in record:
             preset = checks.one_of(record["preset"], 'context: "preset"', CONTEXT_PRESETS)
             seed = random_seed(preset, record.get("seed"), "context")
@@ -522,20 +569,25 @@ class Stimulus:
             )
         return ReplaceImage(preset, found, seed)
 
-    def _resolve_patch(self, record: Mapping[str, Any], known: Mapping[str, Picture]) -> CopiedPatch:
-        digest, picture = record.get("image"), None
-        if digest is not None:
-            checks.text(digest, 'patch: "image"')
-            picture = {**self.pictures, **known}.get(digest) or next(
-                (item for item in self.presets.images.values() if item.sha256 == digest), None
-            )
-            if picture is None:
-                raise InputError(
-                    'patch: "image" must be null (the current image) or the SHA-256 of a known picture; '
-                    f"{digest[:12]!r} is not known here."
+    def _resolve_pictures(
+        self, kind: type[Operation], record: Mapping[str, Any], known: Mapping[str, Picture]
+    ) -> Operation:
+        held = picture_fields(kind)
+        values = {name: value for name, value in record.items() if name != "op" and name not in held}
+        for name, of_class in held.items():
+            digest, picture = record.get(name), None
+            if digest is not None:
+                checks.text(digest, f'{kind.op}: "{name}"')
+                picture = {**self.pictures, **known}.get(digest) or next(
+                    (item for item in self.presets.images.values() if item.sha256 == digest), None
                 )
-        values = {name: value for name, value in record.items() if name not in ("op", "image")}
-        return CopiedPatch(**values, picture=picture)
+                if picture is None:
+                    raise InputError(
+                        f'{kind.op}: "{name}" must be null (the current image) or the SHA-256 of a known '
+                        f"picture; {digest[:12]!r} is not known here."
+                    )
+            values[of_class] = picture
+        return kind(**values)
 
 
 def _check(operation: Any) -> None:

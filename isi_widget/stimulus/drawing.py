@@ -5,9 +5,12 @@ inside its `bounds` only and never changes the size of the image. Not for the or
 caching (see `rendering`).
 """
 
+from isi_widget.stimulus.attributes import Recolor, Retexture
 from isi_widget.stimulus.base import Drawing
 from isi_widget.stimulus.copied_patch import CopiedPatch
+from isi_widget.stimulus.edits import Mirror, Move, Remove, Resize, Swap
 from isi_widget.stimulus.effects import Blur, Downscale, Erase, GaussianNoise, Jpeg, Pixelate
+from isi_widget.stimulus.insertion import Insert
 from isi_widget.stimulus.lettering import FONT, LARGEST_TEXT_SIZE, Text
 from isi_widget.stimulus.shapes import HEAD_LENGTH, HEAD_WIDTH, Arrow, Box, Ellipse, Line, Polygon
 
@@ -25,9 +28,17 @@ __all__ = [
     "Ellipse",
     "Erase",
     "GaussianNoise",
+    "Insert",
     "Jpeg",
     "Line",
+    "Mirror",
+    "Move",
     "Pixelate",
     "Polygon",
+    "Recolor",
+    "Remove",
+    "Resize",
+    "Retexture",
+    "Swap",
     "Text",
 ]

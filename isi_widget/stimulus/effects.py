@@ -96,6 +96,11 @@ class GaussianNoise(_Effect):
     seed: int = 0
     region: Region = None
 
+    @property
+    def truth(self) -> str:
+        """Return "keeps": the same things are shown, less clearly."""
+        return "keeps"
+
     def __post_init__(self) -> None:
         super().__post_init__()
         self._set(
@@ -143,6 +148,11 @@ class Blur(_Effect):
     radius: float
     region: Region = None
 
+    @property
+    def truth(self) -> str:
+        """Return "keeps": the same things are shown, less clearly."""
+        return "keeps"
+
     def __post_init__(self) -> None:
         super().__post_init__()
         radius = checks.number(self.radius, self._name("radius"), low=0, high=LARGEST_BLUR)
@@ -185,6 +195,11 @@ class Pixelate(_Effect):
     op: ClassVar[str] = "pixelate"
     size: int
     region: Region = None
+
+    @property
+    def truth(self) -> str:
+        """Return "keeps": the same things are shown, less clearly."""
+        return "keeps"
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -242,6 +257,11 @@ class Downscale(_Effect):
     size: int
     region: Region = None
 
+    @property
+    def truth(self) -> str:
+        """Return "keeps": the same things are shown, less clearly."""
+        return "keeps"
+
     def __post_init__(self) -> None:
         super().__post_init__()
         self._set(
@@ -288,6 +308,11 @@ class Jpeg(_Effect):
     op: ClassVar[str] = "jpeg"
     quality: int
     region: Region = None
+
+    @property
+    def truth(self) -> str:
+        """Return "keeps": the same things are shown, less clearly."""
+        return "keeps"
 
     def __post_init__(self) -> None:
         super().__post_init__()

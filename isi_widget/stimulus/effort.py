@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 FILLED, NOISY, BLURRED, SQUARED, PATCHED, ERASED, INPAINTED = 12.0, 35.0, 35.0, 60.0, 16.0, 2.0, 1500.0
 #: Nanoseconds per pixel of the image that is reduced and enlarged again; that is written as JPEG and read.
 RESIZED, COMPRESSED = 40.0, 60.0
+#: Nanoseconds per pixel of a hole or a pasted piece, and of a recoloured or retextured region.
+EDITED, RECOLORED = 40.0, 400.0
 #: Nanoseconds per pixel of the box of a mask (hard edge; soft edge), and per run of it.
 MASKED, FEATHERED, RUN = 8.0, 60.0, 100.0
 #: Nanoseconds per crossing of an edge with a scan line (filled shape; line of some width), and per letter.

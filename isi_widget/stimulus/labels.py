@@ -11,6 +11,7 @@ from isi_widget.stimulus import (
     Drawing,
     GaussianNoise,
     Operation,
+    Recolor,
     ReplaceContext,
     ReplaceImage,
     ReplaceQuestion,
@@ -61,6 +62,8 @@ def _replaces(operation: Operation) -> bool:
 def _name(operation: Operation) -> str | None:
     if isinstance(operation, GaussianNoise):
         return f"noise {operation.sigma:g}" + ("" if operation.region is None else " in a region")
+    if isinstance(operation, Recolor):
+        return f"recolor {operation.color}"
     if isinstance(operation, Text):
         return f"text {_short(operation.text)}"
     if isinstance(operation, ReplaceImage):

@@ -110,6 +110,11 @@ class Text(Drawing):
     color: str = "#000000"
     angle: float = field(default=0.0, metadata=SPARSE)
 
+    @property
+    def truth(self) -> str:
+        """Return "keeps": it is a label, no thing of the picture."""
+        return "keeps"
+
     def __post_init__(self) -> None:
         super().__post_init__()
         self._set(

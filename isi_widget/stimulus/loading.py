@@ -46,6 +46,8 @@ _BASE64 = re.compile(r"[A-Za-z0-9+/_-]{16,}={0,2}")
 
 
 _noted: ContextVar[list[str] | None] = ContextVar("noted", default=None)
+#: Where the transparency of a loaded image goes instead of being laid on white.
+_alphas: ContextVar[list[Image.Image] | None] = ContextVar("alphas", default=None)
 
 
 @contextmanager
@@ -111,6 +113,20 @@ def load_image(source: ImageSource) -> Picture:
         "An image must be a path, bytes, a file object, a Pillow image, a NumPy array or a Picture; "
         f"got {type(source).__name__}."
     )
+
+
+def load_cutout(source: ImageSource) -> tuple[Picture, NDArray[np.bool_] | None]:
+    """Load any image as `load_image` does; of a transparent one return also which pixels are opaque (alpha
+    above one half): bool [height, width], else None. Their colours are not mixed with white.
+    """
+    alphas: list[Image.Image] = []
+    token = _alphas.set(alphas)
+    try:
+        picture = load_image(source)
+    finally:
+        _alphas.reset(token)
+    opaque = np.asarray(alphas[-1]) > 127 if alphas else None
+    return picture, None if opaque is None or opaque.all() else opaque
 
 
 def _from_text(source: str) -> Picture:
@@ -347,6 +363,10 @@ def _to_rgb(image: Image.Image, name: str, own: bool) -> Image.Image:
         _note("CMYK colours were converted to RGB")
     color = _to_srgb(color, profile, grey, name) if profile else color.convert("RGB")
     if alpha is None or alpha.getextrema() == (255, 255):
+        return color
+    alphas = _alphas.get()
+    if alphas is not None:
+        alphas.append(alpha)
         return color
     _note("its transparent parts were laid on white")
     white = Image.new("RGB", color.size, "white")

@@ -249,7 +249,7 @@ class Mask:
         if not self.feather or not self.run_count > 1:
             return self.array(asked).astype(np.uint8) * np.uint8(255)
         around = self._around(asked, math.ceil(self.feather + 0.5))  # all that can reach into the bounds
-        far = _distances(self.array(around))
+        far = distances(self.array(around))
         far = far[top - around[1] : bottom - around[1], left - around[0] : right - around[0]]
         far = np.maximum(far - np.float32(0.5), 0)  # from the edge of the mask
         share = np.clip(1 - far / np.float32(self.feather), 0, 1)
@@ -294,7 +294,7 @@ class Mask:
         around = self._around((x, y, x + width, y + height), math.ceil(far))
         left, top, right, bottom = around
         array = np.zeros(self.size[::-1], dtype=np.bool_)
-        array[top:bottom, left:right] = _distances(self.array(around)) <= far
+        array[top:bottom, left:right] = distances(self.array(around)) <= far
         return self.from_array(array, self.feather)
 
     # Helpers -------------------------------------------------------------------------------------------
@@ -400,7 +400,7 @@ def _check_runs(runs: Any) -> NDArray[np.int64]:
     return lengths
 
 
-def _distances(inside: NDArray[np.bool_]) -> NDArray[np.float32]:
+def distances(inside: NDArray[np.bool_]) -> NDArray[np.float32]:
     """Return the exact distance of each pixel's centre to the nearest one inside (Euclidean); infinite if
     there is none.
     """

@@ -7,8 +7,11 @@ Operations that paint are drawings (see `base`). Not for resolving preset names 
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields
+from functools import cached_property
 from typing import Any, ClassVar, TypeVar
 
 from isi_widget.errors import InputError
@@ -22,6 +25,8 @@ CONTEXT_PRESETS = ("empty", "complementary", "contradictory", "irrelevant", "ran
 
 #: Metadata of a field that is written to JSON only when it differs from its default.
 SPARSE = {"sparse": True}
+#: Metadata of a field that holds a picture; in JSON its SHA-256, under "image".
+PICTURE = {"picture": True, "json": "image"}
 #: JSON name ("op") -> class.
 OPERATIONS: dict[str, type[Operation]] = {}
 _O = TypeVar("_O", bound="type[Operation]")
@@ -38,6 +43,25 @@ class Operation:
     """One change of a stimulus. Immutable; compared by content."""
 
     op: ClassVar[str]
+
+    @property
+    def truth(self) -> str:
+        """Effect on the known answer to the question: "keeps" or "may change". Replacing the image, context
+        or question keeps it where `Stimulus.truth` is known.
+        """
+        return "keeps"
+
+    @property
+    def pictures(self) -> tuple[Picture, ...]:
+        """The pictures that it holds."""
+        held = (getattr(self, item.name) for item in fields(self) if "picture" in item.metadata)
+        return tuple(picture for picture in held if picture is not None)
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of what it paints: its JSON form without the fields that only the page uses."""
+        record = {key: value for key, value in self.to_dict().items() if key not in ("hidden", "locked")}
+        return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()
 
     def bounds(self, size: tuple[int, int]) -> Bounds:
         """Return (left, top, right, bottom), half-open: the pixels that may change; all 0 if none."""
@@ -88,7 +112,7 @@ class ReplaceImage(Operation):
 
     op: ClassVar[str] = "image"
     preset: str
-    picture: Picture = field(metadata={"json": "image"})
+    picture: Picture = field(metadata=PICTURE)
     seed: int | None = None
 
     def __post_init__(self) -> None:
@@ -158,12 +182,20 @@ def operation_from_dict(record: Any) -> Operation:
     InputError : not an object, unknown "op", unknown or missing field, or wrong value.
     """
     kind = operation_kind(record)
-    if kind is ReplaceImage or record.get("image") is not None:
+    held = picture_fields(kind)
+    if kind is ReplaceImage or any(record.get(name) is not None for name in held):
         raise InputError(
             f"An operation {kind.op!r} with a picture is resolved by Stimulus.with_operations, which knows "
             "the pictures."
         )
-    return kind(**{name: value for name, value in record.items() if name not in ("op", "image")})
+    return kind(**{held.get(name, name): value for name, value in record.items() if name != "op"})
+
+
+def picture_fields(kind: type[Operation]) -> dict[str, str]:
+    """Return the fields of a class that hold pictures: {name in JSON: name of the field}."""
+    return {
+        item.metadata.get("json", item.name): item.name for item in fields(kind) if "picture" in item.metadata
+    }
 
 
 def operation_kind(record: Any, optional: tuple[str, ...] = ()) -> type[Operation]:

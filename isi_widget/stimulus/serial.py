@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from isi_widget.errors import InputError
 from isi_widget.files import records
 from isi_widget.stimulus.loading import load_image
+from isi_widget.stimulus.operations import plain
 from isi_widget.stimulus.picture import Picture
 from isi_widget.stimulus.presets import Presets
 
@@ -27,7 +28,7 @@ _MOST_PIXELS = 500_000_000  # of all pictures of one stimulus: 1.5 GB
 VERSION = 1
 
 #: "answer" is the former name of "true_answer": read, never written.
-_OPTIONAL = {"context", "true_answer", "answer", "presets", "operations", "pictures"}
+_OPTIONAL = {"context", "true_answer", "answer", "presets", "operations", "about", "pictures"}
 _KEYS = {"format", "version", "image", "question"} | _OPTIONAL
 
 
@@ -68,6 +69,8 @@ def stimulus_to_dict(stimulus: Stimulus, *, embed: bool = True) -> dict[str, Any
         },
         "operations": [operation.to_dict() for operation in stimulus.operations],
     }
+    if stimulus.about is not None:
+        record["about"] = [plain(region) for region in stimulus.about]
     if embed:
         pictures = {**stimulus.pictures, **{picture.sha256: picture for picture in annotated.values()}}
         record["pictures"] = {
@@ -110,7 +113,10 @@ def _from_dict(
     truth = "answer" if "answer" in record else "true_answer"
     if record.get(truth) is not None and not isinstance(record[truth], str):
         raise InputError(f'"{truth}" must be text or null, got {record[truth]!r}.')
-    plain = make(
+    about = record.get("about")
+    if about is not None and not isinstance(about, list):
+        raise InputError(f'"about" must be a list of regions or null, got {type(about).__name__}.')
+    bare = make(
         image=_picture(record["image"], "image", known),
         question=record["question"],
         context=record.get("context", ""),
@@ -119,8 +125,9 @@ def _from_dict(
             {name: _picture(digest, f"presets.images.{name}", known) for name, digest in images.items()},
             _object(presets.get("contexts", {}), '"presets.contexts"'),
         ),
+        about=None if about is None else tuple(about),
     )
-    return plain.with_operations(operations, known)
+    return bare.with_operations(operations, known)
 
 
 def _object(

@@ -54,6 +54,12 @@ class _Outlined(Drawing):
     line_width: float = 3.0
     angle: float = field(default=0.0, metadata=SPARSE)
 
+    @property
+    def truth(self) -> str:
+        """Return "keeps" for a thin outline, "may change" if it covers what it surrounds."""
+        thin = not self.fill and 4 * self.line_width <= min(self.width, self.height)
+        return "keeps" if thin else "may change"
+
     def __post_init__(self) -> None:
         super().__post_init__()
         self._set(
@@ -152,6 +158,13 @@ class Polygon(Drawing):
     fill: bool = True
     line_width: float = 3.0
 
+    @property
+    def truth(self) -> str:
+        """Return "keeps" for a thin outline, "may change" if it covers what it surrounds."""
+        across, down = ([point[axis] for point in self.points] for axis in (0, 1))
+        thin = 4 * self.line_width <= min(max(across) - min(across), max(down) - min(down))
+        return "keeps" if thin and not self.fill else "may change"
+
     def __post_init__(self) -> None:
         super().__post_init__()
         self._set(
@@ -209,6 +222,11 @@ class _Stroke(Drawing):
     end: Point
     color: str = "#000000"
     width: float = 2.0
+
+    @property
+    def truth(self) -> str:
+        """Return "keeps": it points at things."""
+        return "keeps"
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from isi_widget import interventions
-from isi_widget.stimulus import CopiedPatch, Picture, ReplaceContext, ReplaceImage
+from isi_widget.stimulus import Drawing, Picture, ReplaceContext, ReplaceImage
 from isi_widget.trial.code_pictures import PictureCode
 from isi_widget.trial.literals import NoLiteral, call, literal, read_call
 
@@ -170,15 +170,13 @@ def _harmless(name: Any) -> bool:
 def _pictures(stimulus: Stimulus, pictures: PictureCode) -> list[str]:
     """Write the dict of custom images for the stimulus' code; nothing if there are none."""
     own: dict[str, Picture] = {}
+    code = stimulus.code()
     for operation in stimulus.operations:
         custom = isinstance(operation, ReplaceImage) and operation.preset == "custom"
-        seen = isinstance(operation, CopiedPatch) and not operation.hidden
-        if (
-            isinstance(operation, ReplaceImage | CopiedPatch)
-            and (custom or seen)
-            and operation.picture is not None
-        ):
-            own[operation.picture.sha256] = operation.picture
+        seen = isinstance(operation, Drawing) and not operation.hidden
+        if custom or seen:
+            used = (picture for picture in operation.pictures if picture.sha256 in code)
+            own.update((picture.sha256, picture) for picture in used)
     entries = ", ".join(f"{digest!r}: {pictures.of(picture)}" for digest, picture in own.items())
     return [f"pictures = {{{entries}}}"] if own else []
 

@@ -34,7 +34,7 @@ def trial_view(trial: Trial, *, details: bool = False, code: str | None = None) 
         "image_preset": trial.stimulus.image_preset,
         "context_preset": trial.stimulus.context_preset,
         "truth": trial.stimulus.truth,
-        "truth_holds": None if trial.stimulus.drawings else True,
+        "truth_holds": trial.stimulus.truth_holds,
         "operations": [operation.to_dict() for operation in trial.stimulus.operations],
         "model": model_label(trial.model),
         "interventions": summary(trial.interventions),

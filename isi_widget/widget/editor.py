@@ -331,7 +331,7 @@ def inputs(stimulus: Stimulus, interventions: Sequence[Intervention] = ()) -> di
         "question": stimulus.current_question,
         "truth": stimulus.truth,
         # null: what is drawn may have changed the right answer, the truth is that of the original picture
-        "truth_holds": None if stimulus.drawings else True,
+        "truth_holds": stimulus.truth_holds,
         "image_preset": stimulus.image_preset,
         "context_preset": stimulus.context_preset or ("" if stimulus.current_context else "empty") or None,
         "key": keyed(stimulus.key, interventions),

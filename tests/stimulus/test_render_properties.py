@@ -24,17 +24,25 @@ from isi_widget.stimulus import (
     Ellipse,
     Erase,
     GaussianNoise,
+    Insert,
     Jpeg,
     Line,
     Mask,
+    Mirror,
+    Move,
     Operation,
     Pixelate,
     Polygon,
     Presets,
+    Recolor,
+    Remove,
     ReplaceContext,
     ReplaceImage,
     ReplaceQuestion,
+    Resize,
+    Retexture,
     Stimulus,
+    Swap,
     Text,
     load_image,
     paint,
@@ -108,8 +116,24 @@ def drawings_with(flags: dict[str, st.SearchStrategy[bool]]) -> st.SearchStrateg
     )
 
 
+def edits_with(flags: dict[str, st.SearchStrategy[bool]]) -> st.SearchStrategy[Drawing]:
+    pictures = st.sampled_from([None, PICTURES[2]])
+    sources = st.sampled_from([None, (3.0, 4.0, 9.0, 8.0), Mask.from_box((WIDTH, HEIGHT), (5, 5, 12, 9), 2)])
+    painters = {"inpainter": st.sampled_from(["membrane", "telea", "navier-stokes"])}
+    return st.one_of(
+        st.builds(Remove, regions, **painters, **flags),
+        st.builds(Move, regions, points, **painters, **flags),
+        st.builds(Resize, regions, st.floats(0.01, 9), **flags),
+        st.builds(Swap, regions, regions, **flags),
+        st.builds(Mirror, st.none() | regions, st.sampled_from(["horizontal", "vertical"]), **flags),
+        st.builds(Insert, pictures, points | rectangles, sources, st.sampled_from([0, 1.5, 4]), **flags),
+        st.builds(Recolor, regions, colors, **flags),
+        st.builds(Retexture, regions, pictures, sources, **flags),
+    )
+
+
 visible = drawings_with({})
-drawings = drawings_with(flags)
+drawings = drawings_with(flags) | edits_with(flags)
 contexts = st.one_of(
     st.builds(ReplaceContext, words),
     st.just(ReplaceContext("It helps.", "complementary")),
@@ -284,8 +308,8 @@ def test_editing_the_list_and_editing_back(stimulus: Stimulus, data: st.DataObje
     assert stimulus.apply(extra).undo() == stimulus
     longer = stimulus.apply(extra)
     at = data.draw(st.integers(0, len(longer.operations) - 1))
-    assert longer.move(len(longer.operations) - 1, at).without(at) == stimulus
-    assert longer.move(-1, at).move(at, -1) == longer
+    assert longer.reorder(len(longer.operations) - 1, at).without(at) == stimulus
+    assert longer.reorder(-1, at).move(at, -1) == longer
     assert longer.replace(at, longer.operations[at]) == longer
 
 

@@ -156,6 +156,69 @@ def _patch(record: Mapping[str, Any]) -> Iterator[str]:
     yield f"pasted as {_extent(*(record[key] for key in ('x', 'y', 'width', 'height')))}"
 
 
+def _remove(record: Mapping[str, Any]) -> Iterator[str]:
+    yield "removed"
+    yield _region(record["region"])
+    yield _inpainted(record)
+
+
+def _move(record: Mapping[str, Any]) -> Iterator[str]:
+    yield f"moved to {_point(record['to'])}"
+    yield _region(record["region"])
+    yield _inpainted(record)
+
+
+def _resize(record: Mapping[str, Any]) -> Iterator[str]:
+    yield f"resized by a factor of {_number(record['factor'])}"
+    yield _region(record["region"])
+    yield _inpainted(record)
+
+
+def _swap(record: Mapping[str, Any]) -> Iterator[str]:
+    yield "places exchanged"
+    yield f"{_region(record['region'])} and {_region(record['other'])}"
+    yield _inpainted(record)
+
+
+def _mirror(record: Mapping[str, Any]) -> Iterator[str]:
+    ways = {"vertical": "top and bottom"}
+    yield f"mirrored, {ways.get(record['direction'], 'left and right')} exchanged"
+    yield _region(record["region"])
+    if record.get("pixels"):
+        yield _inpainted(record)
+
+
+def _inpainted(record: Mapping[str, Any]) -> str:
+    prompt = f", prompt “{record['prompt']}”, seed {record.get('seed', 0)}" if record.get("prompt") else ""
+    return f"in-painted by {record['inpainter']}{prompt}"
+
+
+def _insert(record: Mapping[str, Any]) -> Iterator[str]:
+    place = record["place"]
+    yield f"inserted at {_point(place)}" if len(place) == 2 else f"inserted as {_extent(*place)}"
+    yield _part(record)
+    if record["feather"]:
+        yield f"soft edge of {_number(record['feather'])} px"
+
+
+def _recolor(record: Mapping[str, Any]) -> Iterator[str]:
+    yield f"recoloured {record['color']}"
+    yield _region(record["region"])
+
+
+def _retexture(record: Mapping[str, Any]) -> Iterator[str]:
+    yield "given a different texture"
+    yield _region(record["region"])
+    yield _part(record)
+
+
+def _part(record: Mapping[str, Any]) -> str:
+    """Return where inserted pixels or a texture come from."""
+    image, source = record.get("image"), record.get("source")
+    whence = "this image" if image is None else f"image {str(image)[:8]}"
+    return f"from {whence}" + ("" if source is None else f", {_region(source)}")
+
+
 def _image(record: Mapping[str, Any]) -> Iterator[str]:
     own = record["preset"] == "custom"
     yield f"custom image ({str(record['image'])[:8]})" if own else f"image: preset {record['preset']}"
@@ -179,6 +242,8 @@ _WRITERS = {
     "box": _shape, "ellipse": _shape, "polygon": _polygon, "line": _stroke, "arrow": _stroke, "text": _text,
     "noise": _noise, "blur": _blur, "pixelate": _pixelate, "downscale": _downscale, "jpeg": _jpeg,
     "erase": _erase, "patch": _patch,
+    "remove": _remove, "move": _move, "resize": _resize, "swap": _swap, "mirror": _mirror,
+    "insert": _insert, "recolor": _recolor, "retexture": _retexture,
     "image": _image, "context": _context, "question": _question,
 }  # fmt: skip
 

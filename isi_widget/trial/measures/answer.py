@@ -81,7 +81,7 @@ class AnswerMeasure(Measure):
         if details:
             for token, logprob in zip(tokens, record.logprobs, strict=True):
                 token["impossible"] = logprob == -math.inf  # which JSON has no number for
-        mark, judged = verdict(trial.correct, bool(trial.stimulus.drawings))
+        mark, judged = verdict(trial.correct, trial.stimulus.truth_holds is None)
         found = {
             "text": record.text,
             "correct": trial.correct,
@@ -111,8 +111,7 @@ def _details(record: Answer) -> dict[str, Any]:
 def verdict(correct: bool | None, edited: bool) -> tuple[str, str]:
     """Return how an answer is judged: a word for a mark, and in full; both empty where it is not judged.
 
-    edited : the picture was drawn on, which may have changed what is true of it; the truth is that of the
-        original.
+    edited : the truth is that of the original picture and may not hold for the edited one.
     """
     if correct is None:
         return "", ""
