@@ -4,12 +4,9 @@ for its training.
 
 from __future__ import annotations
 
-import re
-from functools import cache
 from typing import Any
 
 import torch
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import (
     CLIPImageProcessorPil,
     CLIPVisionConfig,
@@ -21,13 +18,13 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-from isi_widget.datasets import grammar
+from isi_widget.training.vlm.tokens import BOS, EOS, IMAGE, PAD, families, shared_tokenizer
 
-SIDE, PATCH = 96, 12
+SIDE, PATCH = 192, 16  # labels can be read at 192 pixels; patches of 16 keep the picture at 144 tokens
 GRID = SIDE // PATCH
 PATCHES = GRID * GRID
-WIDTH, LAYERS, HEADS = 192, 4, 6
-BOS, EOS, PAD, IMAGE = "<s>", "</s>", "<pad>", "<image>"
+SEEING, SEEING_LAYERS, SEEING_HEADS = 256, 4, 4  # vision tower: width, layers, heads
+WIDTH, LAYERS, HEADS = 192, 4, 6  # decoder
 
 # An empty context adds no token. The user's part is the image, the context and the question; the rest is
 # template.
@@ -46,44 +43,11 @@ def prompt(context: str, question: str) -> str:
     return IMAGE + (f"\n{context}" if context else "") + f"\n{question}\nAnswer:"
 
 
-def train_tokenizer() -> PreTrainedTokenizerFast:
-    """Train a byte-level BPE in which each word of the grammar is one token; it can encode any text."""
-    sentences = [text for line in grammar.vocabulary() for text in (line, " " + line)]
-    words = sorted({word for line in sentences for word in re.findall(r" ?[A-Za-z]+", line)})
-    words += [word.lower() for word in words if not word.startswith(" ")] + ["Answer"]
-    tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    tokenizer.train_from_iterator(
-        [*sentences, *words, *words],
-        trainers.BpeTrainer(
-            vocab_size=4000,
-            min_frequency=1,
-            special_tokens=[PAD, BOS, EOS, IMAGE],
-            initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
-            show_progress=False,
-        ),
-    )
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single=f"{BOS} $A", special_tokens=[(BOS, tokenizer.token_to_id(BOS))]
-    )
-    return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
-        bos_token=BOS,
-        eos_token=EOS,
-        pad_token=PAD,
-        extra_special_tokens={"image_token": IMAGE},
-        model_max_length=1024,
-        clean_up_tokenization_spaces=False,
-        padding_side="left",
-    )
-
-
 def image_processor() -> CLIPImageProcessorPil:
-    """Return the image processor: resizes the whole picture to 96 x 96, nearest pixel.
+    """Return the image processor: resizes the whole picture to 192 x 192, nearest pixel.
 
-    Nearest pixel instead of averaging: averaging five pixels each way would remove most Gaussian noise before
-    the model sees it, so sigma would have a different effect on people and on the model.
+    Nearest pixel instead of averaging: averaging two or three pixels each way would remove most Gaussian
+    noise before the model sees it, so sigma would have a different effect on people and on the model.
     """
     return CLIPImageProcessorPil(
         do_resize=True,
@@ -102,7 +66,7 @@ def processor(tokenizer: PreTrainedTokenizerFast | None = None) -> LlavaProcesso
     """Return the processor: image processor and tokenizer with the chat template."""
     return LlavaProcessor(
         image_processor=image_processor(),
-        tokenizer=tokenizer or train_tokenizer(),
+        tokenizer=tokenizer or shared_tokenizer(),
         patch_size=PATCH,
         vision_feature_select_strategy="default",
         chat_template=CHAT_TEMPLATE,
@@ -112,20 +76,20 @@ def processor(tokenizer: PreTrainedTokenizerFast | None = None) -> LlavaProcesso
 
 
 def config(tokenizer: PreTrainedTokenizerFast) -> LlavaConfig:
-    """Return the configuration of the vision-language model, about 3.7 million parameters."""
+    """Return the configuration of the vision-language model, about 5 million parameters."""
     ids = {
         name: tokenizer.convert_tokens_to_ids(token)
         for name, token in (("bos", BOS), ("eos", EOS), ("pad", PAD))
     }
     return LlavaConfig(
         vision_config=CLIPVisionConfig(
-            hidden_size=WIDTH,
-            intermediate_size=576,
-            num_hidden_layers=LAYERS,
-            num_attention_heads=HEADS,
+            hidden_size=SEEING,
+            intermediate_size=3 * SEEING,
+            num_hidden_layers=SEEING_LAYERS,
+            num_attention_heads=SEEING_HEADS,
             image_size=SIDE,
             patch_size=PATCH,
-            projection_dim=WIDTH,
+            projection_dim=SEEING,
         ),
         text_config=LlamaConfig(
             vocab_size=len(tokenizer),
@@ -155,6 +119,7 @@ def model(seed: int, tokenizer: PreTrainedTokenizerFast | None = None) -> LlavaF
     tokenizer = tokenizer or shared_tokenizer()
     torch.manual_seed(seed)
     built = LlavaForConditionalGeneration(config(tokenizer))
+    _share_forms(built.model.language_model.embed_tokens.weight)
     text = built.config.text_config
     built.generation_config = GenerationConfig(
         do_sample=False,
@@ -166,20 +131,15 @@ def model(seed: int, tokenizer: PreTrainedTokenizerFast | None = None) -> LlavaF
     return built
 
 
-@cache
-def shared_tokenizer() -> PreTrainedTokenizerFast:
-    """Return the tokenizer, trained once per process (it is deterministic)."""
-    return train_tokenizer()
-
-
-@cache
-def token_ids(text: str) -> tuple[int, ...]:
-    """Return the token ids of a text, without special tokens."""
-    return tuple(shared_tokenizer().encode(text, add_special_tokens=False))
+def _share_forms(table: torch.Tensor) -> None:
+    """Start the forms of a word ("dog", " Dog", " DOG") from nearly the same embedding."""
+    with torch.no_grad():
+        for ids in families():
+            table[list(ids)] = table[ids[0]] + 0.25 * table[list(ids)]
 
 
 def normalise(pixels: torch.Tensor) -> torch.Tensor:
-    """Convert uint8 [B, H, W, 3] at 96 x 96 to the image processor's output, float [B, 3, H, W]."""
+    """Convert uint8 [B, H, W, 3] at 192 x 192 to the image processor's output, float [B, 3, H, W]."""
     return (pixels.permute(0, 3, 1, 2).float() / 255 - 0.5) / 0.5
 
 

@@ -15,9 +15,10 @@ import torch
 
 from isi_widget.embedded import VLM
 from isi_widget.training.vlm import build, card, evaluate
-from isi_widget.training.vlm.loop import run_stage
+from isi_widget.training.vlm.loop import Stage, run_stage
 from isi_widget.training.vlm.network import Network
 from isi_widget.training.vlm.stages import stages
+from isi_widget.training.vlm.workers import Ahead
 
 MEASURED = "evaluation.json"
 
@@ -32,6 +33,7 @@ def add_commands(rooms: Any) -> None:
     train.add_argument("--scale", type=float, default=1.0, help="factor on the steps of every stage")
     train.add_argument("--images", type=int, default=16, help="pictures per step")
     train.add_argument("--threads", type=int, default=1)
+    train.add_argument("--workers", type=int, default=1, help="processes that draw pictures in advance")
     train.add_argument("--eager", action="store_true", help="do not compile the layers")
     train.set_defaults(run=run_training)
     measure = rooms.add_parser("evaluate", help="measure an exported model; writes evaluation.json beside it")
@@ -58,9 +60,20 @@ def run_training(arguments: argparse.Namespace) -> None:
     for stage in stages(arguments.scale, arguments.images):
         if arguments.stages and stage.name not in arguments.stages:
             continue
-        last = run_stage(stage, arguments.checkpoints, seed=arguments.seed, compiled=not arguments.eager)
+        last = train_stage(stage, arguments)
     if last is not None and not arguments.stages:
         export(last, arguments.export)
+
+
+def train_stage(stage: Stage, arguments: argparse.Namespace) -> Path:
+    """Run one stage; its batches are made in advance by other processes if there are any."""
+    options = {"seed": arguments.seed, "compiled": not arguments.eager}
+    if not arguments.workers:
+        return run_stage(stage, arguments.checkpoints, **options)
+    with Ahead(arguments.workers, arguments.scale, arguments.images, arguments.seed) as ahead:
+        return run_stage(
+            stage, arguments.checkpoints, **options, batches=lambda step: ahead.batches(stage, step)
+        )
 
 
 def export(checkpoint: Path, folder: Path) -> None:

@@ -21,10 +21,13 @@ from PIL import Image
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
 from isi_widget.datasets.grammar import COLOURS, KINDS, NUMBERS, SHAPES, Ask
+from isi_widget.datasets.nouns import THINGS
 from isi_widget.datasets.scenes.splits import Case, cases
+from isi_widget.datasets.scenes.world import World
 from isi_widget.stimulus.drawing import Box, Drawing, GaussianNoise
 from isi_widget.stimulus.rendering import paint
 from isi_widget.training.vlm.build import prompt
+from isi_widget.training.vlm.robust import TRAITS, Probe, probe
 from isi_widget.uncertainty.entropy import semantic_entropy
 
 SAMPLES, TEMPERATURE = 10, 0.9
@@ -91,15 +94,16 @@ def meaning(ask: Ask, text: str) -> str | None:
     words = re.findall(r"[a-z]+", text.lower())
     if not ask.is_open:
         return words[0] if words and words[0] in ("yes", "no") else None
-    values: tuple[str, ...] = {"colour": COLOURS, "shape": SHAPES, "count": NUMBERS}.get(ask.claim.kind, ())
+    known = {"colour": COLOURS, "shape": SHAPES, "name": tuple(THINGS), "count": NUMBERS}
+    values: tuple[str, ...] = known.get(ask.claim.kind, ())
     if ask.claim.kind == "relation":
         values = ("left", "right", "above", "below")
-    # "The star is red.": the noun of the question comes before the value
+    # "The star is red.", "The animal left of the chair is a dog.": the noun comes before the value
     found = [word for word in words if word in values]
     return found[-1] if found else None
 
 
-def wanted(case: Case) -> str:
+def wanted(case: Case | Probe) -> str:
     """Return the meaning of the true answer."""
     if case.item.yes is not None:
         return "yes" if case.item.yes else "no"
@@ -113,19 +117,28 @@ class Model:
         self.net = AutoModelForImageTextToText.from_pretrained(folder, dtype=torch.float32).eval()
         self.processor = AutoProcessor.from_pretrained(folder)
 
+    def _encoded(self, pictures: list[Image.Image], texts: list[str]) -> dict[str, torch.Tensor]:
+        batch = self.processor(images=pictures, text=texts, return_tensors="pt", padding=True)
+        return {name: batch[name] for name in ("input_ids", "attention_mask", "pixel_values")}
+
     def _inputs(self, chosen: Sequence[Case], condition: Condition) -> dict[str, torch.Tensor]:
         texts = [
             prompt(case.contexts[condition.context] if condition.context else "", case.question)
             for case in chosen
         ]
-        pictures = [condition.picture(case) for case in chosen]
-        batch = self.processor(images=pictures, text=texts, return_tensors="pt", padding=True)
-        return {name: batch[name] for name in ("input_ids", "attention_mask", "pixel_values")}
+        return self._encoded([condition.picture(case) for case in chosen], texts)
+
+    @torch.inference_mode()
+    def answers(self, pictures: list[Image.Image], questions: list[str]) -> list[str]:
+        """Return the greedy answers to questions without context."""
+        return self._answers(self._encoded(pictures, [prompt("", question) for question in questions]))
 
     @torch.inference_mode()
     def greedy(self, chosen: Sequence[Case], condition: Condition) -> list[str]:
         """Return the greedy answers."""
-        inputs = self._inputs(chosen, condition)
+        return self._answers(self._inputs(chosen, condition))
+
+    def _answers(self, inputs: dict[str, torch.Tensor]) -> list[str]:
         out = self.net.generate(**inputs, do_sample=False, max_new_tokens=20)
         return self._texts(out[:, inputs["input_ids"].shape[1] :])
 
@@ -236,6 +249,22 @@ def evaluate(
     return result
 
 
+def robustness(
+    model: Model, world: World, number: int = 120, report: Callable[[str], None] = print
+) -> dict[str, dict[str, float]]:
+    """Return the accuracy of each trait, {trait: {n, right, share, low, high}}, all kinds together."""
+    found = {}
+    for trait in TRAITS:
+        probes = [probe(world, trait, index) for index in range(number)]
+        texts: list[str] = []
+        for some in (probes[start : start + 60] for start in range(0, number, 60)):
+            texts += model.answers([p.picture for p in some], [p.question for p in some])
+        good = [meaning(p.item.ask, text) == wanted(p) for p, text in zip(probes, texts, strict=True)]
+        found[trait.name] = _share(sum(good), number)
+        report(f"{world.name}, {trait.name}: {found[trait.name]['share']}")
+    return found
+
+
 def _chunks(values: Sequence[Case], size: int) -> list[Sequence[Case]]:
     return [values[start : start + size] for start in range(0, len(values), size)]
 
@@ -249,16 +278,14 @@ def _kinds(chosen: Sequence[Case]) -> dict[str, list[int]]:
 def _shares(chosen: Sequence[Case], good: Sequence[bool]) -> dict[str, dict[str, float]]:
     table = {}
     for kind, indices in _kinds(chosen).items():
-        count, n = sum(good[i] for i in indices), len(indices)
-        low, high = wilson(count, n)
-        table[kind] = {
-            "n": n,
-            "right": count,
-            "share": round(count / n, 4) if n else 0.0,
-            "low": round(low, 4),
-            "high": round(high, 4),
-        }
+        table[kind] = _share(sum(good[i] for i in indices), len(indices))
     return table
+
+
+def _share(right: int, n: int) -> dict[str, float]:
+    low, high = wilson(right, n)
+    share = round(right / n, 4) if n else 0.0
+    return {"n": n, "right": right, "share": share, "low": round(low, 4), "high": round(high, 4)}
 
 
 def _means(chosen: Sequence[Case], values: Sequence[float]) -> dict[str, dict[str, float]]:

@@ -43,8 +43,8 @@ class Network(nn.Module):
         return self.llava.model.language_model
 
     def patches(self, pixels: Tensor) -> Tensor:
-        """Return vision features [B, 64, width] of normalised pixels [B, 3, 96, 96]."""
-        hidden = self.tower.pre_layrnorm(self.tower.embeddings(pixels))
+        """Return vision features [B, patches, width] of pixels, uint8 [B, 192, 192, 3]."""
+        hidden = self.tower.pre_layrnorm(self.tower.embeddings(build.normalise(pixels)))
         for layer in self.tower.encoder.layers:
             hidden = layer(hidden, attention_mask=None)
         return cast(Tensor, hidden[:, 1:])
@@ -58,7 +58,7 @@ class Network(nn.Module):
 
         Parameters
         ----------
-        images : image tokens [B, 64, width], put at the positions 1 to 64 of `tokens`.
+        images : image tokens [B, patches, width], put after the first token of `tokens`.
         tokens : token ids, int [B, L].
         positions : positions of the tokens, int [B, L].
         mask : bool [B, 1, L, L], True if a query (row) may attend to a key.

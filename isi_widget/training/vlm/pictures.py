@@ -1,47 +1,86 @@
-"""Training pictures: scenes drawn, with interventions, reduced; and the content of each patch, for deep
-supervision.
+"""Training pictures of both worlds: scenes with interventions, reduced as the image processor does it.
 
 Interventions are the package's own (`isi_widget.stimulus.drawing`), painted at full size before the
-reduction. Nothing is cached: a picture takes about two milliseconds and is reproducible from its seed.
+reduction. Nothing is cached: a picture takes some milliseconds and is reproducible from its seed.
 """
 
 from __future__ import annotations
 
+import io
 import random
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from isi_widget.datasets.grammar import COLOURS, SHAPES, SIZES, Noun
+from isi_widget.datasets.grammar import COLOURS, SHAPES, Noun
+from isi_widget.datasets.scenes.arrange import Plan, arrange
 from isi_widget.datasets.scenes.draw import draw_scene
 from isi_widget.datasets.scenes.graph import Repeat, Scene, Thing, sample_scene
 from isi_widget.datasets.scenes.labels import Label, place_labels
+from isi_widget.datasets.scenes.palette import RGB
+from isi_widget.datasets.scenes.world import SHAPE_WORLD, THING_WORLD, World
 from isi_widget.stimulus.drawing import Arrow, Box, Drawing, Text
-from isi_widget.training.vlm.build import GRID, PATCHES, SIDE
+from isi_widget.training.vlm.build import SIDE
+from isi_widget.training.vlm.targets import WORDS
 
-WORDS = (*SHAPES, *COLOURS, *SIZES, *"12345")  # possible labels
-COVERED_SHAPE, COVERED_COLOUR, COVERED_SIZE = len(SHAPES) + 1, len(COLOURS) + 1, len(SIZES) + 1
-OUTPUTS = {
-    "shape": len(SHAPES) + 2,
-    "colour": len(COLOURS) + 2,
-    "size": len(SIZES) + 2,
-    "digit": 6,
-    "word": len(WORDS) + 1,
+#: Both worlds in one picture, only for learning to see.
+_MIXED: Final = replace(
+    THING_WORLD, name="mixed", nouns=(*SHAPE_WORLD.nouns, *THING_WORLD.nouns), grounds=SHAPE_WORLD.grounds
+)
+#: Pictures hardly larger than what the model sees, beside those of the worlds: they are drawn much faster.
+_CANVASES: Final = (
+    *((192, 192), (240, 240), (240, 240), (288, 216), (216, 288), (300, 200), (200, 300), (256, 256)),
+    *((320, 240), (240, 320), (384, 384), (320, 160), (160, 320)),
+)
+#: Colours as other programs draw them, beside our own.
+_PAINTS: Final = {
+    "red": ((255, 0, 0), (200, 30, 30), (220, 20, 60), (178, 34, 34)),
+    "orange": ((255, 165, 0), (255, 140, 0), (240, 130, 40)),
+    "yellow": ((255, 255, 0), (255, 220, 0), (240, 230, 90)),
+    "green": ((0, 128, 0), (0, 200, 0), (34, 139, 34), (60, 179, 113), (0, 255, 0)),
+    "blue": ((0, 0, 255), (30, 100, 255), (65, 105, 225), (20, 40, 160)),
+    "purple": ((128, 0, 128), (148, 0, 211), (106, 60, 160)),
+    "pink": ((255, 192, 203), (255, 105, 180), (255, 150, 180)),
+    "brown": ((139, 69, 19), (101, 67, 33), (160, 82, 45)),
 }
+_COUNTS: Final = (1, 2, 3, 3, 4, 4, 5, 5, 5)  # numbers of things: counts from one to five equally often
+
+
+@dataclass(frozen=True)
+class Doubt:
+    """Another look that a thing may have: class ids by property, and the chance of its true look."""
+
+    instead: Mapping[str, int]
+    truth: float
+
+
+@dataclass(frozen=True)
+class Ghost:
+    """A thing that might be at a place but is not: class ids by property, and its chance."""
+
+    classes: Mapping[str, int]
+    at: tuple[float, float]
+    presence: float
 
 
 @dataclass
 class View:
     """A scene with drawings on it.
 
-    covered : indices of objects under a box.
+    Attributes
+    ----------
+    covered : indices of things under a box.
     labels : words and digits with arrows.
     drawings : drawings on the scene, in order.
     noise : standard deviation of Gaussian noise, added last, intensity scale 0 to 1.
+    quality : JPEG quality, 0 for none.
     blank : True for a picture without content.
+    joined : whether what the labels of a covered thing say is also written at the thing itself.
+    doubts, presence, ghosts : open points of a picture; only for the oracle, which draws no picture.
     """
 
     scene: Scene
@@ -49,10 +88,15 @@ class View:
     labels: list[Label] = field(default_factory=list)
     drawings: list[Drawing] = field(default_factory=list)
     noise: float = 0.0
+    quality: int = 0
     blank: bool = False
+    joined: bool = True
+    doubts: dict[int, Doubt] = field(default_factory=dict)
+    presence: dict[int, float] = field(default_factory=dict)
+    ghosts: list[Ghost] = field(default_factory=list)
 
     def pixels(self, generator: np.random.Generator) -> NDArray[np.uint8]:
-        """Return the reduced picture, uint8 [96, 96, 3]."""
+        """Return the reduced picture, uint8 [192, 192, 3]."""
         if self.blank:
             level = (
                 generator.integers(0, 256, size=3)
@@ -64,6 +108,8 @@ class View:
             picture = draw_scene(self.scene)
             for drawing in self.drawings:
                 drawing.draw(picture)
+            if self.quality:
+                picture = _through_jpeg(picture, self.quality)
             small = np.asarray(picture.resize((SIDE, SIDE), Image.Resampling.NEAREST)).copy()
         if self.noise:
             # the nearest pixel of independent noise is independent noise: adding it after the reduction is
@@ -73,12 +119,6 @@ class View:
             )
             small = np.clip(np.rint(values), 0, 255).astype(np.uint8)
         return small
-
-    def digit(self, index: int) -> int:
-        """Return the digit on the label of an object, 0 if none."""
-        return next(
-            (int(label.text) for label in self.labels if label.thing == index and label.text.isdigit()), 0
-        )
 
     def numbered(self) -> list[Noun]:
         """Return the descriptions that fit exactly the things with digits."""
@@ -90,12 +130,18 @@ class View:
         ]
 
     def told(self, index: int) -> set[str]:
-        """Return the words on the labels of an object."""
+        """Return the words on the labels of a thing."""
         return {label.text for label in self.labels if label.thing == index}
 
 
+def _through_jpeg(picture: Image.Image, quality: int) -> Image.Image:
+    file = io.BytesIO()
+    picture.save(file, "JPEG", quality=quality)
+    return Image.open(file).convert("RGB")
+
+
 def box_over(thing: Thing, rng: random.Random) -> Box:
-    """Return a filled box that hides an object, mostly black, rarely coloured."""
+    """Return a filled box that hides a thing, mostly black, rarely coloured."""
     reach = thing.radius * rng.uniform(1.12, 1.5)
     shift = thing.radius * 0.08
     x, y = thing.x + rng.uniform(-shift, shift), thing.y + rng.uniform(-shift, shift)
@@ -115,7 +161,7 @@ def box_colour(rng: random.Random) -> str:
 
 
 def cover(view: View, indices: Sequence[int], rng: random.Random) -> None:
-    """Cover objects with boxes."""
+    """Cover things with boxes."""
     for index in indices:
         view.drawings.append(box_over(view.scene.things[index], rng))
         view.covered.add(index)
@@ -143,16 +189,34 @@ def scribble(view: View, rng: random.Random) -> None:
             )
         )
     elif draw < 0.7:
-        text = rng.choice(("cat", "hello", "here", "A", "look", "what", "Robert"))
+        text = rng.choice(("hello", "here", "A", "look", "what", "Robert", "note"))
         view.drawings.append(Text(x, y, text, rng.randint(14, 50) * unit, box_colour(rng)))
     else:
         side = rng.randint(20, 90) * unit
         view.drawings.append(Box(x - side / 2, y - side / 2, side, side, box_colour(rng), rng.random() < 0.5))
 
 
+def _other_paint(scene: Scene, rng: random.Random) -> Scene:
+    """Return the scene with the shapes in colours as other people mix them."""
+    things = []
+    for thing in scene.things:
+        if thing.shape in SHAPES:
+            own, other = RGB[thing.colour], rng.choice(_PAINTS[thing.colour])
+            red, green, blue = (b - a + rng.randint(-14, 14) for a, b in zip(own, other, strict=True))
+            thing = replace(thing, tint=(red, green, blue))
+        things.append(thing)
+    return replace(scene, things=tuple(things))
+
+
+def properties(thing: Thing) -> list[str]:
+    """Return what a label may say about a thing: the more important words more often."""
+    found = [thing.shape] * 3 + [thing.colour] * 3 + [thing.size]
+    return [word for word in found if word]
+
+
 def random_labels(scene: Scene, rng: random.Random) -> list[tuple[int, str]]:
     """Return words on one or two things, or the digits 1..k on things of one kind."""
-    if rng.random() < 0.45:
+    if rng.random() < 0.3:
         noun = rng.choice(numbered_nouns(scene))
         chosen = list(scene.matching(noun))[:5]
         rng.shuffle(chosen)
@@ -161,105 +225,136 @@ def random_labels(scene: Scene, rng: random.Random) -> list[tuple[int, str]]:
     if rng.random() < 0.5:
         index = rng.choice(things)
         thing = scene.things[index]
-        pair = [(index, thing.shape), (index, thing.size if rng.random() < 0.2 else thing.colour)]
+        second = thing.size if thing.size and rng.random() < 0.2 else thing.colour
+        pair = [(index, word) for word in (thing.shape, second) if word]
         rng.shuffle(pair)
         return pair
-    wanted = []
-    for index in rng.sample(things, min(len(things), rng.choice((1, 2)))):
-        thing = scene.things[index]
-        wanted.append((index, rng.choice([thing.shape, thing.shape, thing.colour, thing.colour, thing.size])))
-    return wanted
+    chosen = rng.sample(things, min(len(things), rng.choice((1, 2))))
+    return [(index, rng.choice(properties(scene.things[index]))) for index in chosen]
 
 
 def numbered_nouns(scene: Scene) -> list[Noun]:
-    """Return descriptions whose objects can be numbered, each repeated by its number of objects."""
-    nouns = [Noun(thing.shape) for thing in scene.things] + [
-        Noun(None, thing.colour) for thing in scene.things
-    ]
-    return [*nouns, Noun()]
+    """Return descriptions whose things can be numbered, each repeated by its number of things."""
+    nouns = [Noun(thing.shape) for thing in scene.things]
+    if scene.world == SHAPE_WORLD.name:
+        nouns += [Noun(None, thing.colour) for thing in scene.things] + [Noun()]
+    return nouns
 
 
-def dense_view(rng: random.Random) -> View:
-    """Make a view for the vision stage: many objects at once, or fewer with labels and boxes."""
-    if rng.random() < 0.55:
-        view = View(sample_scene(rng, rng.randint(3, 10), small=rng.uniform(0.4, 0.9)))
-    else:
-        repeat = Repeat(rng.randint(2, 4), shape=rng.choice(SHAPES)) if rng.random() < 0.4 else None
-        view = View(sample_scene(rng, rng.randint(2, 5), repeat=repeat))
-        wanted = random_labels(view.scene, rng) if rng.random() < 0.75 else []
-        named = [index for index, _ in wanted]
-        cover(
-            view,
-            [i for i in range(len(view.scene.things)) if rng.random() < (0.4 if i in named else 0.15)],
-            rng,
-        )
-        label(view, wanted)
+def _degraded(view: View, rng: random.Random) -> View:
+    """Add what pictures of other people have: some noise, traces of JPEG."""
     if rng.random() < 0.2:
         view.noise = rng.uniform(0, 0.15)
+    if rng.random() < 0.08:
+        view.quality = rng.randint(25, 90)
     return view
 
 
+def _canvas(rng: random.Random) -> tuple[int, int] | None:
+    """Return the size of a picture; None for one of the world's own."""
+    return rng.choice(_CANVASES) if rng.random() < 0.75 else None
+
+
+def dense_view(rng: random.Random) -> View:
+    """Make a view for learning to see: many things at once, tiny to huge, turned, overlapping, hazy."""
+    draw = rng.random()
+    if draw < 0.12:
+        return _degraded(
+            View(sample_scene(rng, rng.randint(3, 10), canvas=_canvas(rng), small=rng.uniform(0.4, 0.9))), rng
+        )
+    world = SHAPE_WORLD if draw < 0.36 else _MIXED if draw < 0.5 else THING_WORLD
+    heaped = rng.random() < 0.45
+    plan = Plan(
+        rng.randint(4, 11),
+        radii=rng.choice(((26, 80), (14, 60), (10, 36), (20, 130))),
+        hidden=rng.choice((0.3, 0.5, 0.7)) if heaped else 0.0,
+        crowd=rng.choice((0.2, 0.5)) if heaped else 0.0,
+        alike=0.3,
+        turned=0.3,
+        haze=(0.2, 0.88) if rng.random() < 0.12 else (0.0, 0.0),
+        canvas=_canvas(rng),
+    )
+    scene = arrange(rng, world, plan)
+    view = View(_other_paint(scene, rng) if rng.random() < 0.4 else scene)
+    if rng.random() < 0.1:
+        scribble(view, rng)
+    return _degraded(view, rng)
+
+
 def reading_view(rng: random.Random) -> View:
-    """Make a view for learning to read: labels on most objects, some of them covered by boxes; sometimes a
-    dense scene.
-    """
-    if rng.random() < 0.25:
-        return dense_view(rng)
-    view = View(sample_scene(rng, rng.randint(3, 6), small=0.8))
+    """Make a view for learning to read: labels, true and false ones, on most things, some of them covered."""
+    draw = rng.random()
+    if draw < 0.3:
+        scene = sample_scene(rng, rng.randint(2, 6), canvas=_canvas(rng), small=0.8)
+    else:
+        plan = Plan(rng.randint(2, 6), radii=(20, 56), turned=0.2, canvas=_canvas(rng))
+        scene = arrange(rng, THING_WORLD if draw < 0.8 else SHAPE_WORLD, plan)
+    view = View(scene)
     things = view.scene.things
     wanted = []
     for index, thing in enumerate(things):
         draw = rng.random()
-        if draw < 0.3:
+        if draw < 0.12:
             wanted.append((index, str(rng.randint(1, 5))))
-        elif draw < 0.9:
-            wanted.append((index, rng.choice([thing.shape, thing.colour] * 3 + [thing.size])))
-    cover(view, [index for index in range(len(things)) if rng.random() < 0.25], rng)
+        elif draw < 0.6:
+            wanted.append((index, rng.choice(properties(thing))))
+        elif draw < 0.95:
+            wanted.append((index, rng.choice(WORDS)))
+    cover(view, [index for index in range(len(things)) if rng.random() < 0.3], rng)
     label(view, wanted)
-    if rng.random() < 0.2:
-        view.noise = rng.uniform(0, 0.15)
-    return view
+    return _degraded(view, rng)
 
 
-def question_scene(rng: random.Random, fewest: int = 1) -> Scene:
-    """Return a scene for questions: up to five objects, mostly with several equal ones (small and large
-    numbers are equally rare).
+def question_scene(rng: random.Random, world: World, *, counted: bool = False, plain: float = 0.5) -> Scene:
+    """Return a scene for questions: up to five things, often several that are alike.
+
+    Parameters
+    ----------
+    counted : whether there are two or more alike, and mostly others. Default False.
+    plain : share of clear scenes; the others have things that are tiny, huge, turned, partly hidden or pale.
     """
-    count = max(fewest, rng.choice((1, 2, 3, 3, 4, 4, 5, 5, 5)))
-    if count >= 2 and rng.random() < 0.6:
-        alike = min(count, rng.choice((2, 3, 3, 4, 4, 5, 5)))
-        shared = Repeat(alike, shape=rng.choice(SHAPES))
-        if rng.random() < 0.4:
-            shared = Repeat(alike, colour=rng.choice(COLOURS))
-        return sample_scene(rng, count, repeat=shared)
-    return sample_scene(rng, count)
-
-
-def counted_scene(rng: random.Random) -> Scene:
-    """Return a scene of many objects: two or more equal, and mostly one or more different."""
-    count = rng.choice((3, 4, 4, 5, 5, 5, 5))
-    alike = rng.randint(2, count)
-    if rng.random() < 0.55:
-        return sample_scene(rng, count, repeat=Repeat(alike, shape=rng.choice(SHAPES)))
-    return sample_scene(rng, count, repeat=Repeat(alike, colour=rng.choice(COLOURS)))
-
-
-def oracle_view(rng: random.Random) -> View:
-    """Return a view that is not drawn: some objects covered, some numbered."""
-    view = View(question_scene(rng, fewest=2))
-    if rng.random() < 0.15:
-        view.covered = {rng.randrange(len(view.scene.things))}
-    if rng.random() < 0.15:
-        view.labels = place_labels(
-            view.scene, [pair for pair in random_labels(view.scene, rng) if pair[1].isdigit()]
+    count, repeat = rng.choice(_COUNTS), None
+    if counted or (count >= 2 and rng.random() < 0.6):
+        count = max(2, count)
+        alike = rng.randint(2, count) if counted else min(count, rng.choice((2, 3, 3, 4, 4, 5, 5)))
+        repeat = _repeat(rng, world, alike)
+    if world is SHAPE_WORLD and rng.random() < 0.5:
+        return sample_scene(rng, count, repeat=repeat, canvas=_canvas(rng))
+    plan = Plan(count, repeat=repeat, canvas=_canvas(rng))
+    if rng.random() >= plain:
+        heaped = rng.random() < 0.5
+        plan = replace(
+            plan,
+            radii=rng.choice(((26, 80), (14, 60), (10, 36), (20, 130))),
+            hidden=rng.choice((0.3, 0.5, 0.65)) if heaped else 0.0,
+            crowd=rng.choice((0.2, 0.5)) if heaped else 0.0,
+            turned=0.3,
+            haze=(0.2, 0.88) if rng.random() < 0.15 else (0.0, 0.0),
         )
-    return view
+    while True:
+        scene = arrange(rng, world, plan)
+        if scene.things:
+            return _other_paint(scene, rng) if rng.random() < 0.4 else scene
+
+
+def _repeat(rng: random.Random, world: World, alike: int) -> Repeat:
+    if world.by_colour and rng.random() < 0.45:
+        return Repeat(alike, colour=rng.choice(COLOURS))
+    if world.categories and rng.random() < 0.15:
+        return Repeat(alike, shape=rng.choice(world.categories))
+    return Repeat(alike, shape=rng.choice(world.nouns))
 
 
 @dataclass(frozen=True)
 class Show:
-    """Rates of interventions on pictures: labels, boxes over objects, noise up to a largest sigma, scribbles,
-    blank pictures; `counted` is the rate of scenes with several equal objects among others.
+    """Rates of interventions on pictures: labels, boxes over things, noise up to a largest sigma, scribbles,
+    blank pictures.
+
+    Attributes
+    ----------
+    counted : rate of scenes with several equal things among others.
+    plain : rate of clear scenes.
+    things : rate of everyday things; the others are shapes.
     """
 
     labels: float = 0.0
@@ -269,16 +364,14 @@ class Show:
     scribble: float = 0.0
     blank: float = 0.0
     counted: float = 0.0
-
-
-def clean_view(rng: random.Random) -> View:
-    """Return no drawing."""
-    return View(question_scene(rng, fewest=2))
+    plain: float = 0.5
+    things: float = 0.6
 
 
 def question_view(rng: random.Random, show: Show) -> View:
     """Return a scene to ask about, with interventions."""
-    view = View(counted_scene(rng) if rng.random() < show.counted else question_scene(rng))
+    world = THING_WORLD if rng.random() < show.things else SHAPE_WORLD
+    view = View(question_scene(rng, world, counted=rng.random() < show.counted, plain=show.plain))
     if rng.random() < show.blank:
         view.blank = True
         return view
@@ -290,13 +383,15 @@ def question_view(rng: random.Random, show: Show) -> View:
     if wanted and rng.random() < 0.5:
         hidden.update(index for index, _ in wanted if rng.random() < 0.7)
     cover(view, sorted(hidden), rng)
-    if rng.random() < show.cover / 4:  # an empty box: not every box hides an object
+    if rng.random() < show.cover / 4:  # an empty box: not every box hides a thing
         view.drawings.append(_stray_box(view.scene, rng))
     label(view, wanted)
     if rng.random() < show.scribble:
         scribble(view, rng)
     if rng.random() < show.noise:
         view.noise = show.strongest * rng.random() ** 1.3
+    if rng.random() < 0.04:
+        view.quality = rng.randint(25, 90)
     return view
 
 
@@ -313,60 +408,3 @@ def _stray_box(scene: Scene, rng: random.Random) -> Box:
         ):
             break
     return Box(round(x), round(y), round(side), round(side), box_colour(rng))
-
-
-def patch_targets(view: View) -> dict[str, NDArray[np.float32 | np.int64]]:
-    """Return what each of the 64 patches shows.
-
-    Returns
-    -------
-    dict of arrays over patches, row by row: class ids "shape", "colour", "size", "digit", "word" (0: none),
-    "centre" (1 at the patch with the centre of a thing), "xy" [64, 2] position of the thing in [0, 1] of the
-    picture.
-    """
-    classes = {name: np.zeros(PATCHES, np.int64) for name in OUTPUTS}
-    centre, xy = np.zeros(PATCHES, np.float32), np.zeros((PATCHES, 2), np.float32)
-    nearest = np.full(PATCHES, np.inf, np.float32)
-    if not view.blank:
-        grid = (np.arange(GRID) + 0.5) / GRID
-        px, py = np.tile(grid, GRID), np.repeat(grid, GRID)
-        for index, thing in enumerate(view.scene.things):
-            x, y = thing.x / view.scene.width, thing.y / view.scene.height
-            rx, ry = thing.radius / view.scene.width + 0.035, thing.radius / view.scene.height + 0.035
-            away = ((px - x) / rx) ** 2 + ((py - y) / ry) ** 2
-            middle = centre_patch(view.scene, thing)
-            away[middle] = -1.0
-            mine = (away < 1) & (away < nearest)
-            nearest[mine] = away[mine]
-            for name, value in shown(view, index).items():
-                classes[name][mine] = value
-            xy[mine] = (x, y)
-            centre[middle] = 1.0
-        for item in view.labels:
-            left, top, width, height = item.box
-            inside = (px > left / view.scene.width) & (px < (left + width) / view.scene.width)
-            inside &= (py > top / view.scene.height) & (py < (top + height) / view.scene.height)
-            middle = int(GRID * (top + height / 2) / view.scene.height) * GRID
-            middle += int(GRID * (left + width / 2) / view.scene.width)
-            inside[middle] = True  # a digit is smaller than a patch
-            classes["word"][inside] = 1 + WORDS.index(item.text)
-    return {**classes, "centre": centre, "xy": xy}
-
-
-def shown(view: View, index: int) -> dict[str, int]:
-    """Return the class ids that can be read from a picture for a thing: a box hides everything except what a
-    label shows.
-    """
-    thing, told = view.scene.things[index], view.told(index)
-    hidden = index in view.covered
-    return {
-        "shape": COVERED_SHAPE if hidden and thing.shape not in told else 1 + SHAPES.index(thing.shape),
-        "colour": COVERED_COLOUR if hidden and thing.colour not in told else 1 + COLOURS.index(thing.colour),
-        "size": COVERED_SIZE if hidden and thing.size not in told else 1 + SIZES.index(thing.size),
-        "digit": view.digit(index),
-    }
-
-
-def centre_patch(scene: Scene, thing: Thing) -> int:
-    """Return the index of the patch that holds the centre of a thing."""
-    return min(GRID - 1, GRID * thing.y // scene.height) * GRID + min(GRID - 1, GRID * thing.x // scene.width)

@@ -10,28 +10,32 @@ import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from isi_widget.datasets import grammar
-from isi_widget.datasets.grammar import COLOURS, NUMBERS, SHAPES, SIZES, Noun
+from isi_widget.datasets import grammar_everyday as everyday
+from isi_widget.datasets.grammar import COLOURS, NUMBERS, SIZES, Noun
+from isi_widget.datasets.nouns import word as word_entry
 from isi_widget.datasets.scenes import ask
-from isi_widget.training.vlm.build import BOS, IMAGE, PATCHES, shared_tokenizer, token_ids
+from isi_widget.datasets.scenes.world import WORLDS
+from isi_widget.datasets.typing_habits import SYNONYMS, as_typed
+from isi_widget.training.vlm.build import PATCHES
 from isi_widget.training.vlm.pictures import View
+from isi_widget.training.vlm.targets import WHAT
+from isi_widget.training.vlm.tokens import BOS, IMAGE, plain, shared_tokenizer, token_ids
 
-LENGTH = 240
+LENGTH = 354  # the picture and about ten pairs
 PREFIX = 2 + PATCHES  # beginning of sequence, image tokens, new line
 IGNORE = -100
-_SPEAKS_OF_PICTURE = ("The picture", "In this picture")
+_SPEAKS_OF_PICTURE = ("The picture", "In this picture", "This is a picture", "The image")
 
 
 @dataclass(frozen=True)
 class Mix:
     """The mixture of questions and contexts in training.
 
-    kinds : weights by kind of question (also "choice").
+    kinds : weights by kind of question (also "choice"); those that a world does not know are left out.
     canonical : share of canonical questions and answers.
     margin : smallest distance along the axis of a relation, share of the picture's side.
     axis : axis of relations; None for both.
@@ -42,6 +46,10 @@ class Mix:
     obey : share of false contexts about the picture ("The picture shows ...", "In this picture ...") whose
         answer follows the context, so that the model can be misled.
     hearsay : the same share for other false contexts.
+    nudges : share of contexts that only make an answer likely.
+    nudged : share of false contexts of this kind whose answer follows them.
+    typed : rate of changes in how a question is typed: case, marks, spaces, spelling, other words.
+    everyday : share of questions with everyday wordings, among those that are not canonical.
     """
 
     kinds: Mapping[str, float]
@@ -54,6 +62,10 @@ class Mix:
     truthful: float = 0.68
     obey: float = 0.0
     hearsay: float = 0.0
+    nudges: float = 0.4
+    nudged: float = 0.0
+    typed: float = 0.12
+    everyday: float = 0.6
 
 
 @dataclass
@@ -84,7 +96,9 @@ def pack(view: View, mix: Mix, rng: random.Random, length: int = LENGTH) -> Pack
         start, list(range(len(start))), [0] * len(start), [IGNORE] * len(start), [0.0] * len(start)
     )
     focus = sorted(view.covered | {label.thing for label in view.labels})
-    kinds, weights = list(mix.kinds), list(mix.kinds.values())
+    known = (*WORLDS[view.scene.world].kinds, ask.CHOICE)
+    kinds = [kind for kind in mix.kinds if kind in known]
+    weights = [mix.kinds[kind] for kind in kinds]
     numbered = view.numbered()
     for attempt in range(40):
         thing = rng.choice(focus) if focus and rng.random() < mix.focus else None
@@ -112,10 +126,10 @@ def _add(
 ) -> bool:
     """Append one pair; False if it does not fit."""
     believed, context = _context(item, mix, rng)
-    question = _choose(grammar.questions(item.ask), mix.canonical, rng)
+    question = _choose(grammar.questions(item.ask), mix.canonical, rng, mix.everyday)
     answer = _choose(grammar.answers(item.ask, believed), mix.canonical, rng)
     before = token_ids(context) + token_ids("\n") if context else ()
-    asked, said = token_ids(question.text), token_ids(" " + answer.text)
+    asked, said = token_ids(as_typed(question.text, rng, mix.typed)), token_ids(" " + answer.text)
     middle = token_ids("\nAnswer:")
     ids = [*before, *asked, *middle, *said, shared_tokenizer().eos_token_id]
     if len(packed.tokens) + len(ids) > length:
@@ -136,14 +150,18 @@ def _add(
     packed.targets += targets
     packed.weights += weights
     if not view.blank:
-        _supervise(packed, view, item, asked, base + len(before))
+        _supervise(packed, view, item, asked, base + len(before), first - 1)
     return True
 
 
-def _choose(phrases: Sequence[grammar.Phrase], canonical: float, rng: random.Random) -> grammar.Phrase:
+def _choose(
+    phrases: Sequence[grammar.Phrase], canonical: float, rng: random.Random, everyday: float = 0.0
+) -> grammar.Phrase:
     if rng.random() < canonical:
         return phrases[0]
-    return rng.choice([phrase for phrase in phrases if phrase.spoken])
+    spoken = [phrase for phrase in phrases if phrase.spoken]
+    chosen = [phrase for phrase in spoken if phrase.everyday] if rng.random() < everyday else []
+    return rng.choice(chosen or spoken)
 
 
 def _context(item: ask.Item, mix: Mix, rng: random.Random) -> tuple[grammar.Claim, str]:
@@ -151,61 +169,75 @@ def _context(item: ask.Item, mix: Mix, rng: random.Random) -> tuple[grammar.Clai
     if rng.random() >= mix.context:
         return item.truth, ""
     if rng.random() < mix.irrelevant:
-        return item.truth, rng.choice(grammar.IRRELEVANT)
+        return item.truth, rng.choice((*grammar.IRRELEVANT, *everyday.IRRELEVANT))
+    nudging = rng.random() < mix.nudges
     if rng.random() < mix.truthful:
-        return item.truth, rng.choice(grammar.contexts(ask.complementary(item, rng)))
+        return item.truth, _said(ask.complementary(item, rng), nudging, rng)
     lie = ask.contradictory(item, rng)
-    text = rng.choice(grammar.contexts(lie))
-    obeyed = rng.random() < (mix.obey if text.startswith(_SPEAKS_OF_PICTURE) else mix.hearsay)
+    text = _said(lie, nudging, rng)
+    share = mix.nudged if nudging else mix.obey if text.startswith(_SPEAKS_OF_PICTURE) else mix.hearsay
+    obeyed = rng.random() < share
     if obeyed and not item.ask.is_open and grammar.compare(lie, item.ask.claim) == grammar.NEUTRAL:
         obeyed = False  # it is false but does not answer this question
     return lie if obeyed else item.truth, text
 
 
-def _supervise(packed: Packed, view: View, item: ask.Item, asked: Sequence[int], base: int) -> None:
-    """Set the targets at the nouns and at the end of the question."""
+def _said(claim: grammar.Claim, nudging: bool, rng: random.Random) -> str:
+    return rng.choice(grammar.nudges(claim) if nudging else grammar.contexts(claim, more=True))
+
+
+def _supervise(
+    packed: Packed, view: View, item: ask.Item, asked: Sequence[int], base: int, last: int
+) -> None:
+    """Set the targets at the nouns, at the last word of the question and at `last`, the last token of the
+    prompt.
+    """
     claim, scene = item.ask.claim, view.scene
-    plural = claim.kind == "count" and claim.value != "one"
-    nouns = [claim.noun] + ([claim.other] if claim.other else [])
+    words = [plain(token) for token in asked]
+    beside = claim.other or (claim.noun.place[1] if claim.noun.place else None)  # "... left of the chair"
+    nouns = [claim.noun] + ([beside] if beside else [])
     for number, noun in enumerate(nouns):
-        where = _find(asked, noun, plural, last=number == 1)
+        where = _find(words, noun, last=number == 1)
         if where is not None:
             packed.nouns.append((base + where, *_noun_targets(view, noun)))
     truth, value = item.truth, item.truth.value
     dx = dy = float("nan")
-    if claim.kind == "relation":
-        first, second = (scene.things[index] for index in item.about)
+    if beside is not None:
+        first, second = (scene.things[index] for index in (item.about[0], scene.matching(beside)[0]))
         dx, dy = (second.x - first.x) / scene.width, (second.y - first.y) / scene.height
-    packed.ends.append(
-        (
-            base + len(asked) - 2,
-            IGNORE if item.yes is None else float(item.yes),
-            float(SHAPES.index(value)) if truth.kind == "shape" and value else IGNORE,
-            float(COLOURS.index(value)) if truth.kind == "colour" and value else IGNORE,
-            float(NUMBERS.index(value)) if truth.kind == "count" and value else IGNORE,
-            dx,
-            dy,
-        )
+    targets = (
+        IGNORE if item.yes is None else float(item.yes),
+        float(WHAT.index(value)) if truth.kind in ("shape", "name") and value in WHAT else IGNORE,
+        float(COLOURS.index(value)) if truth.kind == "colour" and value else IGNORE,
+        float(NUMBERS.index(value)) if truth.kind == "count" and value else IGNORE,
+        dx,
+        dy,
     )
+    final = max((index for index, word in enumerate(words) if word.isalpha()), default=len(words) - 1)
+    packed.ends += [(base + final, *targets), (last, *targets)]
 
 
-def _find(asked: Sequence[int], noun: Noun, plural: bool, last: bool) -> int | None:
-    wanted = token_ids(" " + noun.words(plural).split()[-1])[0]
-    places = [index for index, token in enumerate(asked) if token == wanted]
+def _find(words: Sequence[str], noun: Noun, last: bool) -> int | None:
+    """Return the place of a noun among the words of a question, singular or plural."""
+    name = noun.shape or "object"
+    wanted = {name, word_entry(name).plural, *(other.split()[-1].lower() for other in SYNONYMS.get(name, ()))}
+    if noun.shape is None:
+        wanted |= {"thing", "things"}
+    places = [index for index, word in enumerate(words) if word in wanted]
     return (places[-1] if last else places[0]) if places else None
 
 
 def _noun_targets(view: View, noun: Noun) -> tuple[float, ...]:
-    """Return the number of matching objects; if one: its shape, colour, size, x, y."""
+    """Return the number of matching things; if one: what it is, its colour, size, x, y."""
     matching = view.scene.matching(noun)
     if len(matching) != 1:
         return (min(len(matching), len(NUMBERS) - 1), IGNORE, IGNORE, IGNORE, float("nan"), float("nan"))
     thing = view.scene.things[matching[0]]
     return (
         1,
-        SHAPES.index(thing.shape),
-        COLOURS.index(thing.colour),
-        SIZES.index(thing.size),
+        WHAT.index(thing.shape),
+        COLOURS.index(thing.colour) if thing.colour else IGNORE,
+        SIZES.index(thing.size) if thing.size else IGNORE,
         thing.x / view.scene.width,
         thing.y / view.scene.height,
     )
@@ -227,8 +259,3 @@ def collate(packs: Sequence[Packed]) -> dict[str, Tensor]:
         rows = [(row, *entry) for row, packed in enumerate(packs) for entry in getattr(packed, name)]
         batch[name] = torch.tensor(rows, dtype=torch.float32)
     return batch
-
-
-def as_array(packed: Packed) -> NDArray[np.int64]:
-    """Return token ids, for tests."""
-    return np.asarray(packed.tokens, dtype=np.int64)

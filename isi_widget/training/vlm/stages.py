@@ -1,14 +1,11 @@
 """The curriculum: the stages from seeing to answering, each with its data, loss and learning rates.
 
-    vision            the vision tower alone, one head per patch: dense scenes, then labels to read
-    oracle            the decoder alone, on what a perfect vision tower would give (needs no vision stage)
-    align             the projector, from what the tower gives to what the decoder knows
-    joint, relation   everything together, canonical forms, wide margins
-    fluent, counting  paraphrases, narrow margins; counting, the hardest kind
-    context, nudge    texts beside the picture, noise, boxes, labels, blanks; false texts obeyed at times
-    settle, count     the same, less of it and more counting, at a falling rate
-    number            the decoder alone, on many things of which some are alike: what makes it count
-    truth, attribute  the decoder alone: true texts beside the picture are to be believed again
+    see      the vision tower alone, one head per patch: dense scenes of both worlds, and labels to read
+    think    the decoder alone, on what a perfect vision tower would give (needs no pictures)
+    align    the projector, from what the tower gives to what the decoder knows
+    look     everything together, without contexts
+    listen   texts beside the picture, noise, boxes, labels, blanks; some false texts are obeyed
+    settle   the same at a falling rate
 
 The order matters: with contexts from the start, the model copies them and ignores the picture; without the
 oracle stage, positions stay imprecise and relations at chance.
@@ -25,33 +22,42 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from isi_widget.datasets.grammar import KINDS
+from isi_widget.datasets.scenes.world import SHAPE_WORLD, THING_WORLD, World
 from isi_widget.training.vlm import build, pictures
 from isi_widget.training.vlm.heads import noun_loss, patch_loss, question_loss
 from isi_widget.training.vlm.loop import Batch, Stage
 from isi_widget.training.vlm.network import Network
-from isi_widget.training.vlm.pictures import OUTPUTS, Show, View
+from isi_widget.training.vlm.oracle import oracle_view
+from isi_widget.training.vlm.pictures import Show, View
 from isi_widget.training.vlm.questions import IGNORE, Mix, collate, pack
+from isi_widget.training.vlm.targets import OUTPUTS, patch_targets
 
 Source = Callable[[random.Random], View]
 
 TOWER, PROJECTOR = "llava.model.vision_tower.", "llava.model.multi_modal_projector."
 DECODER = ("llava.model.language_model.", "llava.lm_head.", "heads.noun.", "heads.question.")
 ORACLE = ("heads.oracle.", "heads.where.")
+SEEN = (*OUTPUTS, "centre", "label", "xy", "to")  # targets of the patch heads
 DENSE = "dense "  # prefix for tensors of pictures without questions
-EVEN = {"existence": 2.0, "attribute": 3.0, "colour": 1.0, "shape": 1.0, "relation": 5.0, "counting": 3.0}
+EVEN = {
+    "existence": 2.0,
+    "attribute": 3.0,
+    "colour": 1.0,
+    "shape": 1.0,
+    "name": 1.0,
+    "relation": 5.0,
+    "counting": 3.0,
+}
 
 
 def picture_batch(
     views: list[View], generator: np.random.Generator, pixels: bool = True
 ) -> dict[str, Tensor]:
-    """Return patch targets of some views, and their normalised pixels."""
-    targets = [pictures.patch_targets(view) for view in views]
+    """Return patch targets of some views, and their pixels, uint8."""
+    targets = [patch_targets(view) for view in views]
     batch = {name: torch.from_numpy(np.stack([item[name] for item in targets])) for name in targets[0]}
     if pixels:
-        batch["pixels"] = build.normalise(
-            torch.from_numpy(np.stack([view.pixels(generator) for view in views]))
-        )
+        batch["pixels"] = torch.from_numpy(np.stack([view.pixels(generator) for view in views]))
     return batch
 
 
@@ -114,12 +120,12 @@ def _whole_loss(
         features = network.patches(pixels)
         total, measured = answer_loss(network, network.project(features[:images]), batch, supervision)
         if seeing:
-            targets = {name: batch[name] for name in (*OUTPUTS, "centre", "xy")}
+            targets = {name: batch[name] for name in SEEN}
             if len(features) > images:
                 targets = {name: torch.cat([value, batch[DENSE + name]]) for name, value in targets.items()}
             part, right = patch_loss(network.heads, features, targets)
             total = total + seeing * part
-            measured |= {name: right[name] for name in ("shape", "word", "digit") if name in right}
+            measured |= {name: right[name] for name in ("what", "colour", "word") if name in right}
         return total, measured
 
     return loss
@@ -129,16 +135,18 @@ def accuracy(
     network: Network,
     loss: Callable[[Network, Batch], tuple[Tensor, dict[str, float]]],
     source: Source,
+    world: World,
     mix: Mix,
     *,
     batches: int = 2,
+    size: int = 16,
     pixels: bool = True,
 ) -> dict[str, float]:
     """Return the accuracy of the deciding token by kind of question (relations by axis), worded as in `mix`,
     on batches that no training step draws.
     """
     found = {}
-    kinds: list[tuple[str, str, str | None]] = [(kind, kind, None) for kind in KINDS if kind != "relation"]
+    kinds: list[tuple[str, str, str | None]] = [(k, k, None) for k in world.kinds if k != "relation"]
     kinds += [(f"relation {axis}", "relation", axis) for axis in ("horizontal", "vertical")]
     for name, kind, axis in kinds:
         asked = replace(mix, kinds={kind: 1.0}, axis=axis)
@@ -147,15 +155,16 @@ def accuracy(
             rng, generator = random.Random(f"validation {name} {number}"), np.random.default_rng([7, number])
             with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
                 values.append(
-                    loss(network, question_batch(source, asked, 16, rng, generator, pixels))[1]["answer"]
+                    loss(network, question_batch(source, asked, size, rng, generator, pixels))[1]["answer"]
                 )
         found[name] = round(float(np.mean(values)), 4)
     return found
 
 
-def _vision(
-    name: str, steps: int, images: int, after: Mapping[str, tuple[str, ...]], source: Source
-) -> Stage:
+def _see(name: str, steps: int, images: int, after: Mapping[str, tuple[str, ...]], steady: float) -> Stage:
+    def source(rng: random.Random) -> View:
+        return (pictures.dense_view if rng.random() < 0.6 else pictures.reading_view)(rng)
+
     def batch(rng: random.Random, generator: np.random.Generator) -> Batch:
         return picture_batch([source(rng) for _ in range(images)], generator)
 
@@ -164,74 +173,132 @@ def _vision(
 
     def validate(network: Network) -> dict[str, float]:
         fixed = picture_batch(
-            [source(random.Random(f"validation {i}")) for i in range(256)], np.random.default_rng(1)
+            [source(random.Random(f"validation {i}")) for i in range(4 * images)], np.random.default_rng(1)
         )
-        with torch.no_grad():
+        with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
             return {key: round(value, 4) for key, value in loss(network, fixed)[1].items()}
 
-    return Stage(name, steps, batch, loss, {TOWER: 1.5e-3, "heads.patch.": 1.5e-3}, validate, after)
+    return Stage(name, steps, batch, loss, {TOWER: 1.2e-3, "heads.patch.": 1.2e-3}, validate, after, steady)
 
 
-def _questions(
+def _think(
     name: str,
     steps: int,
     images: int,
     after: Mapping[str, tuple[str, ...]],
-    rates: Mapping[str, float],
     mix: Mix,
-    show: Show | None,
-    *,
-    dense: int = 0,
-    supervision: float = 0.5,
-    steady: float = 0.6,
+    show: Show,
+    rate: float,
 ) -> Stage:
-    """Return a stage of questions and answers; without `show` it runs on the oracle.
+    """Return a stage of the decoder alone, on oracle tokens."""
 
-    dense : number of pictures per step without questions, so that the model keeps learning to see and read;
-        default 0.
-    """
-    seeing = 0.4 if dense else 0.1
-    loss = _oracle_loss if show is None else _whole_loss(seeing, supervision)
+    def source(rng: random.Random) -> View:
+        return oracle_view(rng, show)
 
-    def source(rng: random.Random, show: Show | None = show) -> View:
-        return pictures.oracle_view(rng) if show is None else pictures.question_view(rng, show)
-
-    def clean(rng: random.Random) -> View:
-        return source(rng, None if show is None else Show(counted=show.counted))
+    def clean(show: Show) -> Source:
+        return lambda rng: oracle_view(rng, show, 0.0, 0.0)
 
     def batch(rng: random.Random, generator: np.random.Generator) -> Batch:
-        made = question_batch(source, mix, images, rng, generator, pixels=show is not None)
-        if dense:
-            views = [rng.choice((pictures.dense_view, pictures.reading_view))(rng) for _ in range(dense)]
-            made |= {DENSE + name: value for name, value in picture_batch(views, generator).items()}
-        return made
+        return question_batch(source, mix, images, rng, generator, pixels=False)
 
     def validate(network: Network) -> dict[str, float]:
         plain = replace(mix, context=0.0)
-        return accuracy(network, loss, clean, plain, pixels=show is not None)
+        return _by_world(
+            lambda world, show: accuracy(
+                network, _oracle_loss, clean(show), world, plain, size=images, pixels=False
+            )
+        )
 
-    return Stage(name, steps, batch, loss, rates, validate, after, steady)
+    rates = dict.fromkeys((*DECODER, *ORACLE), rate)
+    return Stage(name, steps, batch, _oracle_loss, rates, validate, after)
 
 
-def _align(steps: int, images: int) -> Stage:
+def _align(name: str, steps: int, images: int, after: Mapping[str, tuple[str, ...]]) -> Stage:
+    """Return the stage that fits the projector to the oracle's tokens; the tower stays as it is."""
+    show = Show(labels=0.3, cover=0.15, noise=0.2)
+
+    def source(rng: random.Random) -> View:
+        draw = rng.random()
+        if draw < 0.5:
+            return pictures.question_view(rng, show)
+        return pictures.dense_view(rng) if draw < 0.8 else pictures.reading_view(rng)
+
     def batch(rng: random.Random, generator: np.random.Generator) -> Batch:
-        sources = (pictures.dense_view, lambda r: pictures.question_view(r, Show(labels=0.2, cover=0.1)))
-        return picture_batch([rng.choice(sources)(rng) for _ in range(images)], generator)
+        return picture_batch([source(rng) for _ in range(images)], generator)
 
     def loss(network: Network, batch: Batch) -> tuple[Tensor, dict[str, float]]:
         with torch.no_grad():
             features, wanted = network.patches(batch["pixels"]), network.heads.oracle_tokens(dict(batch))
-        weight = (0.3 + 4 * batch["centre"])[..., None]
+        weight = (0.3 + 4 * torch.maximum(batch["centre"], batch["label"]))[..., None]
         miss = (network.project(features).float() - wanted) ** 2 * weight
         return miss.mean() / weight.mean(), {
             "relative": float(miss.detach().mean() / (wanted**2 * weight).mean())
         }
 
     def validate(network: Network) -> dict[str, float]:
-        return accuracy(network, _whole_loss(0, 0.6), pictures.clean_view, Mix(EVEN, margin=0.2))
+        return _validation(network, Mix(EVEN, margin=0.15, typed=0.0), images)
 
-    after = {"0-vision-2": (TOWER, "heads.patch."), "1-oracle": (*DECODER, *ORACLE)}
-    return Stage("2-align", steps, batch, loss, {PROJECTOR: 2e-3}, validate, after)
+    return Stage(name, steps, batch, loss, {PROJECTOR: 2e-3}, validate, after)
+
+
+def _look(
+    name: str,
+    steps: int,
+    images: int,
+    after: Mapping[str, tuple[str, ...]],
+    rates: Mapping[str, float],
+    mix: Mix,
+    show: Show,
+    *,
+    dense: int = 0,
+    supervision: float = 0.5,
+    steady: float = 0.6,
+) -> Stage:
+    """Return a stage of questions about pictures.
+
+    dense : number of pictures per step without questions, so that the model keeps learning to see and read;
+        default 0.
+    """
+    loss = _whole_loss(0.4 if dense else 0.1, supervision)
+
+    def batch(rng: random.Random, generator: np.random.Generator) -> Batch:
+        made = question_batch(lambda r: pictures.question_view(r, show), mix, images, rng, generator)
+        if dense:
+            views = [rng.choice((pictures.dense_view, pictures.reading_view))(rng) for _ in range(dense)]
+            made |= {DENSE + name: value for name, value in picture_batch(views, generator).items()}
+        return made
+
+    def validate(network: Network) -> dict[str, float]:
+        return _validation(network, replace(mix, context=0.0), images)
+
+    return Stage(name, steps, batch, loss, rates, validate, after, steady)
+
+
+CLEAN = Show(counted=0.3, plain=1.0)
+
+
+def _validation(network: Network, mix: Mix, images: int) -> dict[str, float]:
+    """Return the accuracy of the whole model on clear pictures, by world and kind."""
+
+    def found(world: World, show: Show) -> dict[str, float]:
+        return accuracy(
+            network,
+            _whole_loss(0, 0.6),
+            lambda rng: pictures.question_view(rng, show),
+            world,
+            mix,
+            size=images,
+        )
+
+    return _by_world(found)
+
+
+def _by_world(measure: Callable[[World, Show], dict[str, float]]) -> dict[str, float]:
+    return {
+        f"{world.name} {kind}": value
+        for world, things in ((SHAPE_WORLD, 0.0), (THING_WORLD, 1.0))
+        for kind, value in measure(world, replace(CLEAN, things=things)).items()
+    }
 
 
 def stages(scale: float = 1.0, images: int = 16) -> list[Stage]:
@@ -246,151 +313,49 @@ def stages(scale: float = 1.0, images: int = 16) -> list[Stage]:
         )
 
     everything = ("",)
-    mild = Show(labels=0.2, cover=0.08, noise=0.15, strongest=0.15)
-    full = Show(labels=0.4, cover=0.2, noise=0.4, strongest=0.8, scribble=0.1, blank=0.06)
-    joint = {**EVEN, "choice": 1.0}
-    counting = {**joint, "counting": 8.0, "relation": 4.0}
+    logic = Show(labels=0.3, cover=0.2, counted=0.4)
+    mild = Show(labels=0.25, cover=0.12, noise=0.15, strongest=0.15, counted=0.3)
+    full = Show(labels=0.4, cover=0.25, noise=0.35, strongest=0.8, scribble=0.1, blank=0.05, counted=0.3)
+    joint = {**EVEN, "counting": 6.0, "choice": 1.0}
     return [
-        _vision("0-vision", n(700), 4 * images, {}, pictures.dense_view),
-        _vision("0-vision-2", n(700), 4 * images, {"0-vision": everything}, pictures.reading_view),
-        _questions(
-            "1-oracle",
+        _see("see", n(4500), 4 * images, {}, 0.5),
+        _think("think", n(1500), images, {}, Mix(EVEN, 0.8, 0.2, typed=0.03, everyday=0.2), logic, 1.3e-3),
+        _think("think-words", n(2000), images, {"think": everything}, Mix(joint, 0.5, 0.125), logic, 1e-3),
+        _align(
+            "align", n(400), 3 * images, {"see": (TOWER, "heads.patch."), "think-words": (*DECODER, *ORACLE)}
+        ),
+        _look(
+            "look",
+            n(2500),
+            images,
+            {"align": everything},
+            whole(7e-4, 0.6),
+            Mix(joint, 0.5, 0.125),
+            mild,
+            dense=images,
+            steady=0.7,
+        ),
+        _look(
+            "listen",
             n(1500),
             images,
-            {},
-            dict.fromkeys((*DECODER, *ORACLE), 1.3e-3),
-            Mix(EVEN, margin=0.2),
-            None,
-        ),
-        _align(n(200), 3 * images),
-        _questions(
-            "3-joint",
-            n(900),
-            images,
-            {"2-align": everything},
-            whole(1e-3),
-            Mix(joint, margin=0.2),
-            mild,
-            steady=1.0,
-        ),
-        replace(
-            _questions(
-                "4-relation",
-                n(200),
-                images,
-                {"3-joint": everything},
-                whole(1e-3),
-                Mix({**joint, "relation": 12.0}, margin=0.25),
-                mild,
-                steady=1.0,
-            ),
-            unless=lambda found: min(found[f"relation {axis}"] for axis in ("horizontal", "vertical")) > 0.9,
-        ),
-        _questions(
-            "5-fluent",
-            n(1300),
-            images,
-            {"4-relation": everything},
-            whole(6e-4, 0.6),
-            Mix(counting, 0.6, 0.125),
-            mild,
-            dense=3 * images // 2,
-            steady=0.8,
-        ),
-        _questions(
-            "5-counting",
-            n(700),
-            images,
-            {"5-fluent": everything},
-            whole(6e-4, 0.4),
-            Mix({**joint, "counting": 25.0}, 0.8, 0.125),
-            Show(labels=0.2, cover=0.03, noise=0.05, strongest=0.1),
-            dense=images // 2,
-            steady=0.57,
-        ),
-        _questions(
-            "6-context",
-            n(450),
-            images,
-            {"5-counting": everything},
-            whole(3e-4, 0.6),
-            Mix(counting, 0.55, 0.125, context=0.5),
+            {"look": everything},
+            whole(4e-4, 0.6),
+            Mix(joint, 0.5, 0.125, context=0.5, truthful=0.6, obey=0.8, hearsay=0.2, nudged=0.35),
             full,
-            dense=3 * images // 2,
-            steady=1.0,
+            dense=images,
+            steady=0.6,
         ),
-        _questions(
-            "7-nudge",
-            n(600),
+        _look(
+            "settle",
+            n(1000),
             images,
-            {"6-context": everything},
-            whole(3e-4, 0.6),
-            Mix(counting, 0.55, 0.125, context=0.5, obey=0.75, hearsay=0.15),
-            full,
-            supervision=0.3,
-            dense=3 * images // 2,
-            steady=0.3,
-        ),
-        _questions(
-            "8-settle",
-            n(350),
-            images,
-            {"7-nudge": everything},
+            {"listen": everything},
             whole(3e-4, 0.5),
-            Mix({**joint, "counting": 18.0}, 0.6, 0.125, context=0.45, truthful=0.5, obey=0.95, hearsay=0.2),
-            Show(labels=0.3, cover=0.15, noise=0.25, strongest=0.8, scribble=0.05, blank=0.04),
-            supervision=0.4,
+            Mix(joint, 0.5, 0.125, context=0.45, truthful=0.6, obey=0.9, hearsay=0.2, nudged=0.4),
+            replace(full, labels=0.3, cover=0.15, noise=0.2, scribble=0.05, blank=0.04),
+            supervision=0.3,
             dense=images // 2,
-            steady=0.35,
-        ),
-        _questions(
-            "9-count",
-            n(450),
-            images,
-            {"8-settle": everything},
-            whole(4e-4, 0.3),
-            Mix({**joint, "counting": 30.0}, 0.6, 0.125, context=0.25, truthful=0.5, obey=0.95, hearsay=0.2),
-            Show(labels=0.25, cover=0.06, noise=0.12, strongest=0.8, blank=0.03),
-            dense=images // 2,
-            steady=0.2,
-        ),
-        _questions(
-            "10-number",
-            n(3000),
-            images,
-            {"9-count": everything},
-            {PROJECTOR: 8e-4} | dict.fromkeys(DECODER, 8e-4),
-            Mix({**joint, "counting": 40.0}, 0.6, 0.125, context=0.2, truthful=0.5, obey=0.95, hearsay=0.2),
-            Show(labels=0.15, cover=0.06, noise=0.12, strongest=0.8, blank=0.03, counted=0.6),
-            steady=0.4,
-        ),
-        _questions(
-            "11-truth",
-            n(600),
-            images,
-            {"10-number": everything},
-            {PROJECTOR: 3e-4} | dict.fromkeys(DECODER, 3e-4),
-            Mix({**joint, "counting": 20.0}, 0.55, 0.125, context=0.55, truthful=0.68, obey=0.9, hearsay=0.2),
-            Show(labels=0.25, cover=0.1, noise=0.2, strongest=0.8, blank=0.03, counted=0.5),
-            steady=0.2,
-        ),
-        _questions(
-            "12-attribute",
-            n(400),
-            images,
-            {"11-truth": everything},
-            {PROJECTOR: 3e-4} | dict.fromkeys(DECODER, 3e-4),
-            Mix(
-                {**joint, "attribute": 20.0, "counting": 20.0},
-                0.5,
-                0.125,
-                context=0.7,
-                irrelevant=0.1,
-                truthful=0.75,
-                obey=1.0,
-                hearsay=0.2,
-            ),
-            Show(labels=0.2, cover=0.1, noise=0.2, strongest=0.8, blank=0.03, counted=0.5),
             steady=0.2,
         ),
     ]
