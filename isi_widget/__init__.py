@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         TokenDifference,
         TokenReplacements,
         replace_tokens,
+        segment,
         token_replacements,
     )
     from isi_widget.datasets import Observation
@@ -106,6 +107,7 @@ _HOMES: dict[str, str | None] = {
     "compare": "isi_widget.study.compare",
     "conditions": "isi_widget.study",
     "connect": "isi_widget.vlm.remote",
+    "concepts": None,
     "datasets": None,
     "interventions": None,
     "entailment_models": "isi_widget.uncertainty",
@@ -125,6 +127,7 @@ _HOMES: dict[str, str | None] = {
     "report": None,
     "run_trial": "isi_widget.trial",
     "samples_needed": "isi_widget.uncertainty",
+    "segment": "isi_widget.concepts",
     "stimulus": None,
     "token_replacements": "isi_widget.concepts",
     "uncertainty": None,
@@ -188,6 +191,7 @@ __all__ = [
     "report",
     "run_trial",
     "samples_needed",
+    "segment",
     "token_replacements",
 ]
 

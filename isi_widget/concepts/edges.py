@@ -40,7 +40,7 @@ def sharpen(
     high, wide = pixels.shape[:2]
     coarse = inside.astype(np.uint8)
     cross = np.ones((3, 3), dtype=np.uint8)
-    band = cv2.dilate(coarse, cross) & ~cv2.erode(coarse, cross) & 1
+    band = np.asarray(cv2.dilate(coarse, cross) != cv2.erode(coarse, cross), dtype=np.uint8)
     local = _Local(inside.astype(np.float32), *_means(lab_of(small), inside))
     result = cv2.resize(coarse, (wide, high), interpolation=cv2.INTER_NEAREST)
     across, down = wide / inside.shape[1], high / inside.shape[0]
@@ -48,9 +48,12 @@ def sharpen(
         for column in range(0, inside.shape[1], _TILE):
             some = band[row : row + _TILE, column : column + _TILE]
             if some.any():
-                edges = (round(row * down), round(min(row + _TILE, inside.shape[0]) * down)), (
-                    round(column * across),
-                    round(min(column + _TILE, inside.shape[1]) * across),
+                edges = (
+                    (round(row * down), round(min(row + _TILE, inside.shape[0]) * down)),
+                    (
+                        round(column * across),
+                        round(min(column + _TILE, inside.shape[1]) * across),
+                    ),
                 )
                 (top, bottom), (left, right) = edges
                 result[top:bottom, left:right] = _tile(pixels, local, band, (left, top, right, bottom))
@@ -80,13 +83,13 @@ def _tile(
     right, bottom = min(wide, bounds[2] + pad), min(high, bounds[3] + pad)
     x = (np.arange(left, right, dtype=np.float32) + 0.5) * scale[0] - 0.5
     y = (np.arange(top, bottom, dtype=np.float32) + 0.5) * scale[1] - 0.5
-    places = np.meshgrid(x, y)
-    votes = np.asarray(_between(local.inside, *places)) - 0.5
-    near = cv2.remap(band, *places, cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE)
+    across, down = np.meshgrid(x, y)
+    votes = _between(local.inside, across, down) - 0.5
+    near = np.asarray(cv2.remap(band, across, down, cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE))
     rows, columns = np.nonzero(near)
     if rows.size:
         own = lab_of(pixels[top:bottom, left:right][rows, columns][None])[0]
-        spots = tuple(_lines(axis[rows, columns]) for axis in places)
+        spots = _lines(across[rows, columns]), _lines(down[rows, columns])
         one, two = (
             _between(values, *spots).reshape(-1, 3)[: rows.size] for values in (local.object, local.other)
         )

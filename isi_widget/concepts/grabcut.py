@@ -77,8 +77,8 @@ def _area(prompt: Prompt, size: tuple[int, int]) -> tuple[int, int, int, int]:
     strokes = [stroke for stroke in prompt.strokes if stroke.object]
     if not boxes and not strokes:
         raise InputError(
-            'back_end "grabcut" needs a box, a mask, or a point or stroke of the object; points that are not '
-            "of the object alone do not say where it is."
+            'back_end "grabcut" needs a box, a mask, or a point or stroke of the object; where it is not, '
+            "alone, does not say where it is."
         )
     if not boxes:
         return (0, 0, wide, high)  # a point alone does not say how far the object goes
@@ -240,4 +240,5 @@ def _tidied(inside: NDArray[np.bool_], painted: NDArray[np.bool_], alone: bool) 
     count, parts, stats, _ = cv2.connectedComponentsWithStats((~inside).astype(np.uint8), connectivity=4)
     tiny = stats[:, cv2.CC_STAT_AREA] < max(4, _HOLE * inside.sum())
     tiny[0] = False
-    return inside | tiny[parts]
+    whole: NDArray[np.bool_] = inside | tiny[parts]
+    return whole

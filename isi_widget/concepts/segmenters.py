@@ -1,24 +1,23 @@
-"""Segmenters by name: what finds the object that a box, points or strokes mean.
+"""`Segmenter`: what finds the object that a box, points or strokes mean; `Prompt`: what a person marked.
 
-`Prompt` is what a person gave, `Segmenter` what every back end is. Not for calling one on an image (see
-`segmenting`).
+Not for segmenters by name (see `registry`), nor for calling one on an image (see `segmenting`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple, TypeVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from isi_widget.checks import shown
 from isi_widget.errors import InputError
 from isi_widget.stimulus import checks
 
 #: Most strokes of one prompt, and most points of one stroke; bounds the time to paint them.
 MOST_STROKES, MOST_POINTS = 1000, 10_000
-_S = TypeVar("_S", bound="Segmenter | type[Segmenter]")
 
 
 @dataclass(frozen=True)
@@ -38,8 +37,7 @@ class Stroke:
         points = self.points
         if not isinstance(points, (list, tuple, np.ndarray)) or not 1 <= len(points) <= MOST_POINTS:
             raise InputError(
-                f'stroke: "points" must be a list of 1 to {MOST_POINTS} points [x, y], got '
-                f"{checks.shown(points)}."
+                f'stroke: "points" must be a list of 1 to {MOST_POINTS} points [x, y], got {shown(points)}.'
             )
         checked = tuple(checks.point(item, f"stroke: point {at}") for at, item in enumerate(points))
         object.__setattr__(self, "points", checked)
@@ -54,7 +52,7 @@ class Stroke:
         if not isinstance(value, Mapping) or not {"points"} <= set(value) <= {"points", "object", "radius"}:
             raise InputError(
                 'A stroke must be {"points": [[x, y], ...], "object": True or False, "radius": pixels}, got '
-                f"{checks.shown(value)}."
+                f"{shown(value)}."
             )
         return cls(**value)
 
@@ -124,7 +122,7 @@ class Segmenter:
         Parameters
         ----------
         pixels : the image, uint8 [height, width, 3], RGB; not to be changed.
-        prompt : what was marked on it.
+        prompt : marks of a person on it.
         options : those of `options` that were given.
 
         Raises
@@ -132,58 +130,3 @@ class Segmenter:
         InputError : the prompt has nothing that this segmenter can use, or a wrong option.
         """
         raise NotImplementedError
-
-
-_KNOWN: dict[str, Segmenter] = {}
-_OWN = ("grabcut", "wand", "sam", "sam2")
-
-
-def register_segmenter(segmenter: _S) -> _S:
-    """Make a segmenter known by its name, to `isi.segment` and to the page.
-
-    Parameters
-    ----------
-    segmenter : a `Segmenter`, or a subclass of it that is made without arguments (so this is a decorator
-        too). One of the same name is replaced, which happens when a cell runs again.
-
-    Returns
-    -------
-    What was given.
-
-    Raises
-    ------
-    InputError : no segmenter, no name, or a name of this package.
-    """
-    made = segmenter() if isinstance(segmenter, type) else segmenter
-    name = getattr(made, "name", None)
-    if not isinstance(made, Segmenter) or not isinstance(name, str) or not name.isidentifier():
-        raise InputError(
-            "A segmenter must be a subclass of isi_widget.concepts.Segmenter with a name that is one word, got "
-            f"{checks.shown(segmenter)}."
-        )
-    if name in _OWN and not type(made).__module__.startswith("isi_widget.concepts."):
-        raise InputError(f"{name!r} is a segmenter of this package; choose another name.")
-    _KNOWN[name] = made
-    return segmenter
-
-
-def find_segmenter(name: Any) -> Segmenter:
-    """Return the segmenter of a name.
-
-    Raises
-    ------
-    InputError : there is none.
-    """
-    known = segmenters()
-    if not isinstance(name, str) or name not in known:
-        raise InputError(f"back_end must be one of {', '.join(known)}; got {checks.shown(name)}.")
-    return known[name]
-
-
-def segmenters() -> dict[str, Segmenter]:
-    """Return the known segmenters by name."""
-    from isi_widget.concepts import grabcut, sam, wand  # late: they subclass what is defined here
-
-    for made in (grabcut.GrabCut(), wand.Wand(), sam.Sam(), sam.Sam2()):
-        _KNOWN.setdefault(made.name, made)
-    return dict(_KNOWN)

@@ -1,6 +1,6 @@
 """`segment`: the pixels of an object as a `Mask`, from a box, points or strokes on an image.
 
-Not for the ways to find it (see `segmenters`), nor for what is done with a mask (see `isi_widget.stimulus`).
+Not for the ways to find it (see `segmenters`), nor for using a mask (see `isi_widget.stimulus`).
 """
 
 from __future__ import annotations
@@ -13,10 +13,13 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from isi_widget.concepts.segmenters import MOST_STROKES, Found, Prompt, Stroke, find_segmenter
+from isi_widget.checks import shown
+from isi_widget.concepts.registry import DEFAULT, find_segmenter
+from isi_widget.concepts.segmenters import MOST_STROKES, Found, Prompt, Segmenter, Stroke
 from isi_widget.errors import InputError
 from isi_widget.stimulus import Mask, Stimulus, checks, load_image
 from isi_widget.stimulus.mask import MOST_RUNS
+from isi_widget.stimulus.rendering import cache
 
 _DOT = 0.006  # radius of a point, as a share of the longer side of the picture
 _EMPTY = "No pixel is selected."
@@ -30,7 +33,7 @@ def segment(
     *,
     strokes: Sequence[Any] | None = None,
     mask: Mask | None = None,
-    back_end: str = "grabcut",
+    back_end: str | Segmenter = DEFAULT,
     feather: float = 0,
     **options: Any,
 ) -> Mask:
@@ -47,10 +50,10 @@ def segment(
         (default) for none. Painted pixels are surely in or out.
     mask : mask found so far, to be refined by points and strokes; None (default) for none.
     back_end : "grabcut" (default; OpenCV, no weights), "wand" (connected area of a colour), "sam", "sam2"
-        (transformers), or one of `register_segmenter`.
+        (transformers), one of `register_segmenter`, or a `Segmenter`.
     feather : soft edge of the mask, pixels; default 0.
-    options : of the back end. wand: `tolerance`, CIELAB distance of colours, default 10. sam and sam2:
-        `checkpoint`, a local folder or a name on the hub; `device`, default "auto".
+    options : options of the back end. wand: `tolerance`, CIELAB distance of colours, default 10. sam and
+        sam2: `checkpoint`, a local folder or a name on the hub; `device`, default "auto".
 
     Returns
     -------
@@ -77,7 +80,7 @@ def find(
     *,
     strokes: Any = None,
     mask: Mask | None = None,
-    back_end: str = "grabcut",
+    back_end: str | Segmenter = DEFAULT,
     options: dict[str, Any] | None = None,
 ) -> tuple[Found, tuple[int, int]]:
     """Return what `segment` finds, with its note, and the size of the image; parameters as there."""
@@ -86,16 +89,15 @@ def find(
     unknown = [name for name in given if name not in segmenter.options]
     if unknown:
         known = ", ".join(segmenter.options) or "none"
-        raise InputError(f"back_end {back_end!r} has no option {unknown[0]!r}; it has {known}.")
+        raise InputError(f"back_end {segmenter.name!r} has no option {unknown[0]!r}; it has {known}.")
     picture = _picture(image)
     prompt = _prompt(picture.size, box, points, labels, strokes, mask)
     pixels = np.asarray(picture)
-    found = segmenter.find(pixels, prompt, **given)
-    if not isinstance(found, Found):
-        found = Found(np.asarray(found))
+    result: Any = segmenter.find(pixels, prompt, **given)
+    found = result if isinstance(result, Found) else Found(np.asarray(result))
     if found.inside.shape != pixels.shape[:2] or found.inside.dtype != np.bool_:
         raise InputError(
-            f"The segmenter {back_end!r} must return bool {list(pixels.shape[:2])}, got "
+            f"The segmenter {segmenter.name!r} must return bool {list(pixels.shape[:2])}, got "
             f"{found.inside.dtype} {list(found.inside.shape)}."
         )
     if not found.inside.any() and not found.note:
@@ -105,7 +107,7 @@ def find(
 
 def _picture(image: Any) -> Image.Image:
     if isinstance(image, Stimulus):
-        return image.render()
+        return cache.render(image.current_image, image.drawings)  # no copy: nothing changes it
     make = getattr(image, "stimulus", None)  # an Observation, which this room does not know
     if callable(make) and isinstance(made := make(), Stimulus):
         return made.image._image
@@ -117,7 +119,7 @@ def _prompt(
 ) -> Prompt:
     if mask is not None:
         if not isinstance(mask, Mask):
-            raise InputError(f"mask must be a Mask, got {checks.shown(mask)}.")
+            raise InputError(f"mask must be a Mask, got {shown(mask)}.")
         if mask.size != size:
             raise InputError(
                 f"The mask belongs to an image of {mask.size[0]} x {mask.size[1]} pixels, but this one has "
@@ -149,8 +151,8 @@ def _box(box: Any, size: tuple[int, int]) -> tuple[int, int, int, int]:
     found = (max(0, left), max(0, top), min(size[0], right), min(size[1], bottom))
     if found[0] >= found[2] or found[1] >= found[3]:
         raise InputError(
-            f"The box ({x:g}, {y:g}, {width:g}, {height:g}) lies outside the picture of {size[0]} x {size[1]} "
-            "pixels."
+            f"The box ({x:g}, {y:g}, {width:g}, {height:g}) lies outside the picture of {size[0]} x "
+            f"{size[1]} pixels."
         )
     return found
 
@@ -161,7 +163,7 @@ def _dots(size: tuple[int, int], points: Any, labels: Any) -> list[Stroke]:
             raise InputError("labels belong to points: give points=[(x, y), ...], too.")
         return []
     if isinstance(points, (str, bytes)) or not hasattr(points, "__len__"):
-        raise InputError(f"points must be a list of points (x, y), got {checks.shown(points)}.")
+        raise InputError(f"points must be a list of points (x, y), got {shown(points)}.")
     kinds = [1] * len(points) if labels is None else list(labels)
     if len(kinds) != len(points):
         raise InputError(f"labels must have one 1 or 0 for each point: {len(points)}, got {len(kinds)}.")
@@ -171,7 +173,7 @@ def _dots(size: tuple[int, int], points: Any, labels: Any) -> list[Stroke]:
     made = []
     for at, (point, kind) in enumerate(zip(points, kinds, strict=True)):
         if kind not in (0, 1):
-            raise InputError(f"labels must be 1 (object) or 0 (not), got {checks.shown(kind)}.")
+            raise InputError(f"labels must be 1 (object) or 0 (not), got {shown(kind)}.")
         made.append(Stroke((checks.point(point, f"point {at}"),), bool(kind), radius))
     return made
 
@@ -180,7 +182,7 @@ def _strokes(strokes: Any) -> list[Stroke]:
     if strokes is None:
         return []
     if not isinstance(strokes, (list, tuple)):
-        raise InputError(f"strokes must be a list of strokes, got {checks.shown(strokes)}.")
+        raise InputError(f"strokes must be a list of strokes, got {shown(strokes)}.")
     if len(strokes) > MOST_STROKES:
         raise InputError(f"There may be at most {MOST_STROKES} strokes, got {len(strokes)}.")
     return [Stroke.of(item) for item in strokes]

@@ -40,9 +40,7 @@ class Wand(Segmenter):
         for stroke in prompt.strokes:
             x, y = (int(np.floor(value)) for value in stroke.points[0])
             if not (0 <= x < wide and 0 <= y < high):
-                raise InputError(
-                    f"The point ({x}, {y}) lies outside the picture of {wide} x {high} pixels; click inside it."
-                )
+                raise InputError(f"The point ({x}, {y}) lies outside the picture of {wide} x {high} pixels.")
             area = _connected(_near(pixels, pixels[y, x], tolerance), (x, y))
             result = result | area if stroke.object else result & ~area
         if prompt.box is not None:

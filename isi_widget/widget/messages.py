@@ -15,7 +15,9 @@ from dataclasses import MISSING, dataclass, field, fields
 from typing import Any
 
 from isi_widget.checks import is_whole
+from isi_widget.concepts.segmenters import MOST_STROKES, Stroke
 from isi_widget.errors import InputError
+from isi_widget.stimulus import Mask, checks
 from isi_widget.widget import protocol
 from isi_widget.widget.protocol import check_text, check_whole, short
 
@@ -94,6 +96,21 @@ def _file(value: bytes) -> bytes:
             f"The uploaded file has {len(value) >> 20} MB; at most {protocol.MAX_UPLOAD >> 20} MB are taken."
         )
     return value
+
+
+def _strokes(value: Any) -> tuple[Stroke, ...]:
+    if not isinstance(value, list | tuple) or len(value) > MOST_STROKES:
+        raise InputError(f"strokes must be a list of at most {MOST_STROKES} strokes, not {short(value)}.")
+    return tuple(map(Stroke.of, value))
+
+
+def _mask(value: Any) -> Mask | None:
+    return None if value is None else Mask.from_dict({"mask": value})
+
+
+def _maybe(check: Callable[[Any], Any]) -> Any:
+    """Define a field that may be null or missing."""
+    return _checked(lambda value: None if value is None else check(value), None)
 
 
 @dataclass(frozen=True)
@@ -237,6 +254,30 @@ class History(Asked):
 
 
 @dataclass(frozen=True)
+class Segment:
+    """Asks for the object that was marked on the picture as it is shown now, with all drawings.
+
+    A box alone gives a first outline; a mask with strokes (and the box) refines it; a point gives the
+    connected area of its colour. All in pixels of the image.
+
+    box : (x, y, width, height), or None.
+    strokes : painted lines: this is the object, this is not.
+    mask : selection so far, {"size": ..., "runs": ..., "feather": ...}, or None.
+    point : (x, y) of the colour wand, or None.
+    tolerance : tolerance of the colour wand, CIELAB; None for the default.
+    back_end : name of the segmenter; None for that of the probe.
+    """
+
+    id: str = _checked(_id)
+    box: tuple[float, ...] | None = _maybe(lambda value: checks.region(value, "box"))
+    strokes: tuple[Stroke, ...] = _checked(_strokes, ())
+    mask: Mask | None = field(default=None, metadata={"check": _mask})
+    point: tuple[float, float] | None = _maybe(lambda value: checks.point(value, "point"))
+    tolerance: float | None = _maybe(lambda value: checks.number(value, "tolerance", low=0, high=300))
+    back_end: str | None = _maybe(lambda value: check_text("back_end", value, 200))
+
+
+@dataclass(frozen=True)
 class Load:
     """Load another model: a name as `load_vlm` takes it, or "embedded"."""
 
@@ -312,6 +353,7 @@ Message = (
     | Editor
     | Still
     | History
+    | Segment
     | Load
     | Judges
     | Judge

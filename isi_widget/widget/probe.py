@@ -17,6 +17,8 @@ from typing import Any
 
 import traitlets as t
 
+from isi_widget.concepts.registry import DEFAULT, find_segmenter
+from isi_widget.concepts.segmenters import Segmenter
 from isi_widget.datasets import Dataset, Observation
 from isi_widget.errors import InputError
 from isi_widget.trial import Settings, Trial
@@ -71,6 +73,8 @@ class Probe(InputTwins, TrialTwins):
     notes : {number of the trial: text of `note`}; read-only.
     vlm : model; set it to use a different one, or `load` one by name.
     entailment : entailment model, as in `run_trial`; set it to change the model of the next run.
+    segmenter : segmenter for boxes and strokes on the page: "grabcut" (default), or another `back_end` of
+        `isi.segment`.
     settings : settings of the next run: all of `isi_widget.Settings` except the measures; set some of them by
         a dict.
     run_on_change : True runs the measures of the shown trial (or everything) automatically, a moment after
@@ -84,6 +88,7 @@ class Probe(InputTwins, TrialTwins):
 
     #: Whether somebody has worked with it on its page.
     worked_with = False
+    _segmenter: str | Segmenter = DEFAULT
 
     def __init__(
         self,
@@ -127,6 +132,16 @@ class Probe(InputTwins, TrialTwins):
     def vlm(self, vlm: VLM) -> None:
         self._runs.controller.put(_checked_vlm(vlm))
         self._runs.show_model()
+
+    @property
+    def segmenter(self) -> str | Segmenter:
+        """What finds the object in a box that is drawn on the page, as `back_end` of `isi.segment`."""
+        return self._segmenter
+
+    @segmenter.setter
+    def segmenter(self, segmenter: str | Segmenter) -> None:
+        find_segmenter(segmenter)
+        self._segmenter = segmenter
 
     @property
     def entailment(self) -> Entailment | str:

@@ -27,6 +27,7 @@ from isi_widget.widget.counts import Counts
 from isi_widget.widget.jobs import Job, Worker
 from isi_widget.widget.maps import Maps
 from isi_widget.widget.models import Source, offer
+from isi_widget.widget.segmenting import Segmenting
 from isi_widget.widget.uploads import ImageFile, Parts
 
 if TYPE_CHECKING:
@@ -73,14 +74,21 @@ class Requests:
         self._parts = Parts()
         self._counts = Counts()
         self._maps = Maps()
+        self._segmenting = Segmenting(
+            lambda id, answer: self._reply("segment", id, Answer(answer)),
+            lambda id: probe.send({"kind": "dropped", "id": id}),
+            lambda error, id: probe._fail(error, None, request=id),
+        )
 
     def release(self) -> None:
         """End the thread when it has no work."""
         self._worker.release()
+        self._segmenting.release()
 
     def rest(self) -> None:
         """End a thread without work now."""
         self._worker.rest()
+        self._segmenting.rest()
 
     def receive(self, content: Any, buffers: Sequence[Any]) -> None:
         """Take one custom message of the page, and return.
@@ -94,6 +102,9 @@ class Requests:
             message = messages.parse_message(content, buffers)
             if isinstance(message, messages.Upload):
                 self._on_upload(message, id)
+                return
+            if isinstance(message, messages.Segment):
+                self._segmenting.start(message, lambda: self._probe.stimulus, self._probe.segmenter)
                 return
         except Exception as error:
             self._probe._fail(error, id)
@@ -144,6 +155,7 @@ class Requests:
 
     def _on_cancel(self, asked: messages.Cancel) -> None:
         self._probe._runs.controller.cancel(asked.run)
+        self._segmenting.cancel(asked.run)
 
     def _on_load(self, asked: messages.Load) -> None:
         self._probe._runs.load(asked.id, Source(asked.name, {"quantization": asked.quantization}))

@@ -86,7 +86,7 @@ def test_every_request_is_answered_once_by_its_id(probe: Probe, page: Page, kind
 
 
 def test_all_kinds_are_tried_here() -> None:
-    assert set(messages.KINDS) == {*ASKED, "run", "cancel", "load", "judge", "upload"}
+    assert set(messages.KINDS) == {*ASKED, "run", "cancel", "load", "judge", "upload", "segment"}
 
 
 def test_a_run_is_answered_when_it_is_taken_up(probe: Probe, page: Page) -> None:
