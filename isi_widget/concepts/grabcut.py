@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isi_widget.concepts.edges import lab_of, sharpen
-from isi_widget.concepts.segmenters import Found, Prompt, Segmenter
+from isi_widget.concepts.segmenters import Found, Marks, Prompt, Segmenter
 from isi_widget.errors import InputError
 
 SIDE = 256  # pixels of the longer side of the reduced part
@@ -27,6 +27,7 @@ _LOOSE = 8  # a second box is wider than what was found by its size divided by t
 _COLORS = 8  # of the surroundings
 _RING = 0.15  # width of the surroundings that give these colours, as a share of the root of the box's area
 _COMMON = 0.95  # share of the surroundings that their own colours explain
+_MOST_TAKEN, _PAINTED = 0.6, 0.25  # a stroke that takes more of an object, painting less of it, is kept local
 _CRUMB, _HOLE = 0.1, 0.005  # islands and holes below these shares of the object are left out
 _BACKGROUND, _OBJECT, _MAYBE_NOT, _MAYBE = 0, 1, 2, 3  # OpenCV's labels
 
@@ -40,6 +41,11 @@ class GrabCut(Segmenter):
 
     def find(self, pixels: NDArray[np.uint8], prompt: Prompt, **options: Any) -> Found:
         """Find the object in a box, or at points, or refine a mask by strokes."""
+        if prompt.box is not None and prompt.mask is None:
+            sure = tuple(stroke for stroke in prompt.strokes if stroke.object)
+            if len(sure) < len(prompt.strokes):  # first without what is not the object, then refined by it
+                first = self._found(pixels, replace(prompt, strokes=sure))
+                prompt = prompt if first.note else replace(prompt, mask=first.inside)
         found = self._found(pixels, prompt)
         if prompt.box is None and prompt.mask is None and found.inside.any():
             # Points alone: the whole picture was searched, so search once more where something was found.
@@ -158,6 +164,8 @@ def _outline(
     inside = _cut(small, labels)
     if not inside.any() and not painted:
         return within, "No object was found in the box: all of it is selected. Refine it by strokes."
+    if prompt.mask is not None and painted:
+        inside = _near_strokes(inside, maybe, marks)
     alone = prompt.box is None and prompt.mask is None
     return _tidied(inside, marks.object, alone), ""
 
@@ -222,6 +230,37 @@ def _cut(small: NDArray[np.uint8], labels: NDArray[np.uint8]) -> NDArray[np.bool
     models = np.zeros((1, 65)), np.zeros((1, 65))
     cv2.grabCut(lab, labels, None, *models, _ROUNDS, cv2.GC_INIT_WITH_MASK)  # type: ignore[call-overload]
     return (labels & 1) > 0
+
+
+def _near_strokes(new: NDArray[np.bool_], old: NDArray[np.bool_], marks: Marks) -> NDArray[np.bool_]:
+    """Return the refined object: only areas that a stroke touches change.
+
+    A small stroke on a plain object would take all of it away; then only what is near the stroke goes.
+    """
+    import cv2
+
+    added = _touching(new & ~old, marks.object)
+    removed = _touching(old & ~new, marks.other)
+    painted = removed & marks.other
+    if removed.sum() > _MOST_TAKEN * old.sum() and painted.sum() < _PAINTED * removed.sum():
+        away = cv2.distanceTransform((~marks.other).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+        inner = cv2.distanceTransform(marks.other.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+        removed &= away <= float(inner.max())
+    result: NDArray[np.bool_] = ((old | added) & ~removed | marks.object) & ~marks.other
+    return result
+
+
+def _touching(area: NDArray[np.bool_], marked: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return the connected parts of an area that overlap or adjoin marked pixels."""
+    import cv2
+
+    _, parts = cv2.connectedComponents(area.astype(np.uint8), connectivity=8)
+    near = cv2.dilate(marked.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+    kept = np.zeros(int(parts.max()) + 1, dtype=np.bool_)
+    kept[parts[near]] = True
+    kept[0] = False
+    result: NDArray[np.bool_] = kept[parts]
+    return result
 
 
 def _tidied(inside: NDArray[np.bool_], painted: NDArray[np.bool_], alone: bool) -> NDArray[np.bool_]:

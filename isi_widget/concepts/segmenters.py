@@ -85,8 +85,11 @@ class Prompt:
         for stroke in self.strokes:
             points = (np.array(stroke.points) - origin) * scale - 0.5
             line = np.clip(np.rint(points), -30_000, 30_000).astype(np.int32)
-            width = max(1, round(2 * stroke.radius * scale))
-            cv2.polylines(marks, [line[:, None]], False, 2 if stroke.object else 1, width)
+            value, reach = (2 if stroke.object else 1), stroke.radius * scale
+            if len(line) == 1:  # no line, for OpenCV
+                cv2.circle(marks, line[0].tolist(), round(reach), value, cv2.FILLED)
+            else:
+                cv2.polylines(marks, [line[:, None]], False, value, max(1, round(2 * reach)))
         return Marks(marks == 2, marks == 1)
 
 
