@@ -458,7 +458,16 @@ def test_in_painters_fill_a_hole_of_any_size_and_nothing_else(name: str) -> None
 # ---- truth
 def test_operations_say_whether_the_truth_survives() -> None:
     assert START.truth_holds is True
-    keeps = START.noise(0.3).blur(2).pixelate(3).downscale(15).jpeg(20).text(1, 1, "dog").arrow((0, 0), (9, 9)).line((0, 0), (5, 5))
+    keeps = (
+        START.noise(0.3)
+        .blur(2)
+        .pixelate(3)
+        .downscale(15)
+        .jpeg(20)
+        .text(1, 1, "dog")
+        .arrow((0, 0), (9, 9))
+        .line((0, 0), (5, 5))
+    )
     keeps = keeps.box(2, 2, 20, 15, fill=False, line_width=2).with_context("A dog is here.")
     assert keeps.truth_holds is True and all(item.truth == "keeps" for item in keeps.operations)
     for made in (
