@@ -3,17 +3,21 @@
 Rule: an edit keeps its pixels as long as the picture beneath, its holes and its settings are those that the
 pixels were computed from (`HoleEdit.key_on`); so a stimulus from JSON needs no in-painter. If one of them
 changes, pixels of a quick in-painter are computed again at once. Pixels of a slow one are dropped, and the
-edit is pending until `Stimulus.completed` is called. Stale pixels are never shown.
+edit is pending until `Stimulus.completed` is called. Stale pixels are never shown. Computed pixels are
+remembered by key, so that undo and redo compute nothing again.
 """
 
 from __future__ import annotations
 
+import threading
+from collections import OrderedDict
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from isi_widget.running.stages import Cancel, Progress
 from isi_widget.stimulus.base import Drawing
 from isi_widget.stimulus.holes import HoleEdit
-from isi_widget.stimulus.inpainting import inpainters
+from isi_widget.stimulus.inpainting import inpainters, registered
 from isi_widget.stimulus.operations import Operation
 from isi_widget.stimulus.picture import Picture
 from isi_widget.stimulus.rendering import cache, shown
@@ -67,6 +71,9 @@ def pending(picture: Picture, operations: Iterable[Operation]) -> tuple[int, ...
 
 
 _NOWHERE = (0, 0, 0, 0)
+_MOST_PIXELS = 16_000_000  # of remembered pixels: 64 MB
+_memory: OrderedDict[tuple[str, int], Picture] = OrderedDict()  # by key, and by the in-painters known then
+_lock = threading.Lock()
 
 
 def _with_pixels(
@@ -81,8 +88,30 @@ def _with_pixels(
     key = edit.key_on(picture, beneath)
     if edit.is_complete(key, picture.size):
         return edit
+    remembered = _remembered(key)
+    if remembered is not None:
+        return replace(edit, pixels=remembered, beneath=key)
     painter = inpainters().get(edit.inpainter)
     if waiting or (not slow and (painter is None or not painter.quick)):
         return edit.without_pixels()
     image = cache.render(picture, shown(beneath, picture))
-    return edit.complete(image, key, progress, cancel)
+    made = edit.complete(image, key, progress, cancel)
+    assert made.pixels is not None
+    _remember(key, made.pixels)
+    return made
+
+
+def _remembered(key: str) -> Picture | None:
+    """Return pixels that were computed for this key before in this process."""
+    with _lock:
+        found = _memory.get((key, registered()))
+        if found is not None:
+            _memory.move_to_end((key, registered()))
+        return found
+
+
+def _remember(key: str, pixels: Picture) -> None:
+    with _lock:
+        _memory[key, registered()] = pixels
+        while len(_memory) > 1 and sum(item.width * item.height for item in _memory.values()) > _MOST_PIXELS:
+            _memory.popitem(last=False)

@@ -146,6 +146,7 @@ class _NavierStokes(_OpenCV):
 
 
 _known: dict[str, Inpainter] = {}
+_registered = 0  # how often an in-painter was registered
 
 
 def register_inpainter(inpainter: Inpainter) -> Inpainter:
@@ -163,8 +164,17 @@ def register_inpainter(inpainter: Inpainter) -> Inpainter:
     name = check_name(getattr(inpainter, "name", None), "The name of an in-painter")
     if name in _BUILT_IN:
         raise InputError(f"{name!r} is the name of a built-in in-painter; choose another one.")
+    global _registered
+    _registered += 1
     _known[name] = inpainter
     return inpainter
+
+
+def registered() -> int:
+    """Return a number that changes whenever an in-painter is registered: pixels computed before are then not
+    reused.
+    """
+    return _registered
 
 
 def inpainters() -> Mapping[str, Inpainter]:

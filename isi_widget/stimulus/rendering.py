@@ -67,8 +67,8 @@ def warn_of(operations: Sequence[Operation], size: tuple[int, int]) -> None:
     if lost:
         warnings.warn(
             f"{', '.join(lost)}: paints nothing on the image of {size[0]} x {size[1]} pixels, since it lies "
-            "outside it, has no size, has a mask of another image's size, or reduces it to a size that it does "
-            "not exceed. Coordinates are pixels of the image, from its top left.",
+            "outside it, has no size, has a mask of another image's size, or reduces it to a size that it "
+            "does not exceed. Coordinates are pixels of the image, from its top left.",
             UserWarning,
             stacklevel=4,
         )

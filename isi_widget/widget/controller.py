@@ -58,6 +58,7 @@ class Controller:
     on_partial : function called with the id of the run, its answer so far and its finished samples.
     on_model : function called when a load has replaced the model.
     on_error : function called with each failure and the id of its run; cancelling is not a failure.
+    on_completed : function called when the pixels of pending edits are computed; default none.
 
     Attributes
     ----------
@@ -73,6 +74,7 @@ class Controller:
         on_partial: Callable[[str, str | None, list[str]], None],
         on_model: Callable[[], None],
         on_error: Callable[[BaseException, str], None],
+        on_completed: Callable[[], None] = lambda: None,
     ) -> None:
         self._slot = slot
         self.watched = False
@@ -82,6 +84,7 @@ class Controller:
         self._on_partial = on_partial
         self._on_model = on_model
         self._on_error = on_error
+        self._on_completed = on_completed
         self._stream: Stream | None = None
         self._stage: tuple[str, int, int] = ("", 0, 0)
         self._note = ""
@@ -120,7 +123,7 @@ class Controller:
             try:
                 trial = run_trial(
                     self._slot.vlm,
-                    stimulus,
+                    self._completed(stimulus, job),
                     measures=None if everything else tuple(measures),
                     **settings,
                     **judge,
@@ -138,6 +141,17 @@ class Controller:
         found = ((name, known.find_measure(name)) for name in measures)
         possible = [name for name, made in found if made and not made.unavailable(self._slot.vlm)]
         return self._submit(Job(id, work, possible, kind="automatic" if automatic else ""))
+
+    def complete(self, id: str, stimulus: Stimulus) -> Job:
+        """Queue the computation of the pixels of pending edits. Returns at once."""
+        return self._submit(Job(id, lambda job: self._completed(stimulus, job), ["edit"], kind="edit"))
+
+    def _completed(self, stimulus: Stimulus, job: Job) -> Stimulus:
+        """Return the stimulus with the pixels of all edits, and report new ones."""
+        made = stimulus.completed(progress=self._progress, cancel=job.cancelled)
+        if made is not stimulus:
+            self._on_completed()
+        return made
 
     def load(self, id: str, source: Source) -> Job:
         """Queue the loading of a different model. Returns at once."""

@@ -16,10 +16,13 @@ from isi_widget.datasets import Dataset, Observation
 from isi_widget.errors import InputError
 from isi_widget.interventions import Intervention, keyed
 from isi_widget.stimulus import CopiedPatch, Drawing, Picture, Presets, Stimulus, checks
+from isi_widget.stimulus.holes import HoleEdit
+from isi_widget.stimulus.operations import OPERATIONS
 from isi_widget.stimulus.rendering import unseen, unwritten_in
 from isi_widget.widget import document as doc
 from isi_widget.widget import preview as pictures
 
+_EDITS = frozenset(kind for kind in OPERATIONS.values() if issubclass(kind, HoleEdit))
 OWN = -1  # the index of a stimulus that is not of the data set
 _SEEDS = 1_000_000  # of random presets, as the page draws them
 _TRIES = 20  # seeds that are tried for an item that was not seen yet
@@ -58,8 +61,32 @@ class Editor:
         if last is not None and last[0] is self.base and last[1] == operations:
             return last[2]
         stimulus = self.base.with_operations(operations, self._pictures)
-        self._last = (self.base, [dict(operation) for operation in operations], stimulus)
+        self._keep(stimulus)
+        pending = stimulus.pending  # its pixels may be known at the next call
+        self._last = None if pending else (self.base, [dict(item) for item in operations], stimulus)
         return stimulus
+
+    def keep(self, picture: Picture) -> None:
+        """Keep a picture, so that operations may name it by its SHA-256."""
+        self._pictures[picture.sha256] = picture
+
+    def _keep(self, stimulus: Stimulus) -> None:
+        """Keep the in-painted pixels: the document names them by their SHA-256, also in its past."""
+        edits = (item for item in stimulus.operations if isinstance(item, HoleEdit))
+        self._pictures.update((item.pixels.sha256, item.pixels) for item in edits if item.pixels is not None)
+
+    def completed(self, document: doc.Document) -> doc.Document:
+        """Return the document whose edits name the pixels that the kernel has computed; the same object if
+        nothing changes. Not a step of its own.
+        """
+        operations = document["operations"]
+        if not any(OPERATIONS[item["op"]] in _EDITS for item in operations):
+            return document
+        made = [
+            item.to_dict() if isinstance(item, HoleEdit) else record
+            for item, record in zip(self.resolve(document).operations, operations, strict=True)
+        ]
+        return document if made == operations else {**document, "operations": made}
 
     def original(self, document: doc.Document) -> Stimulus:
         """Return the original picture with the texts that those typed by hand have replaced."""

@@ -74,6 +74,12 @@ def _region(value: Any) -> tuple[int, ...]:
     return tuple(check_whole("region", at) for at in value)
 
 
+def _flag(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise InputError(f"keep must be true or false, not {short(value)}.")
+    return value
+
+
 def _model(value: Any) -> str:
     name = check_text("name", value, 1000).strip()
     if not name:
@@ -138,13 +144,38 @@ class Cancel(Asked):
 
 @dataclass(frozen=True)
 class Upload:
-    """An image file of the user's own, or one part of it; the data come as the only buffer."""
+    """An image file of the user's own, or one part of it; the data come as the only buffer.
+
+    keep : True keeps the picture for operations that name it, instead of opening it.
+    """
 
     name: str = _checked(lambda value: check_text("name", value, 1000))
     data: bytes = _checked(_file)
     id: str = _checked(_id, "")
     part: int = _checked(lambda value: check_whole("part", value), 0)
     parts: int = _checked(lambda value: check_whole("parts", value), 1)
+    keep: bool = _checked(_flag, False)
+
+
+@dataclass(frozen=True)
+class Picture(Asked):
+    """Asks to keep a picture for operations that name it: the image of an observation, by its number, or
+    (null) the picture as it is shown now.
+    """
+
+    observation: int | None = _checked(
+        lambda value: None if value is None else check_whole("observation", value), None
+    )
+
+
+@dataclass(frozen=True)
+class Inpainters(Asked):
+    """Asks for the in-painters that can fill the holes of edits."""
+
+
+@dataclass(frozen=True)
+class Complete(Asked):
+    """Asks to compute the pixels of pending edits again, after an error or a cancel."""
 
 
 @dataclass(frozen=True)
@@ -337,6 +368,9 @@ Message = (
     Run
     | Cancel
     | Upload
+    | Picture
+    | Inpainters
+    | Complete
     | Undo
     | Redo
     | Truth

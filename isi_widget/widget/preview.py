@@ -13,6 +13,8 @@ from typing import Any
 from PIL import Image
 
 from isi_widget.stimulus import Stimulus
+from isi_widget.stimulus.holes import HoleEdit
+from isi_widget.stimulus.pieces import NOWHERE
 from isi_widget.stimulus.rendering import cache
 
 # pixels of the longer side; larger than most canvases, small enough to encode within the drawing latency
@@ -26,7 +28,15 @@ def shown(stimulus: Stimulus) -> Image.Image:
     """Return the pixels of `Stimulus.render`, read-only: they are shared with the cache of renders, since a
     copy of 12 megapixels takes as long as drawing on it.
     """
-    return cache.render(stimulus.current_image, stimulus.drawings)
+    drawings = stimulus.drawings
+    if stimulus.pending:  # edits whose pixels are being computed are not painted yet
+        size = stimulus.current_image.size
+        drawings = tuple(
+            item
+            for item in drawings
+            if not isinstance(item, HoleEdit) or item.pixels is not None or item.hole_bounds(size) == NOWHERE
+        )
+    return cache.render(stimulus.current_image, drawings)
 
 
 def reduced(image: Image.Image, side: int) -> Image.Image:

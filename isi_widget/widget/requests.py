@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, cast
 from isi_widget.datasets import Observation
 from isi_widget.errors import InputError
 from isi_widget.interventions import keyed
-from isi_widget.stimulus import load_image
+from isi_widget.stimulus import Picture, inpainters, load_image
+from isi_widget.stimulus.inpainting import DEFAULT
 from isi_widget.stimulus.lettering import FONT
 from isi_widget.stimulus.loading import noting
 from isi_widget.uncertainty.judge import EMBEDDED, RULES
@@ -47,6 +48,7 @@ _SLOW = frozenset(
         "tokens",
         "color",
         "detail",
+        "picture",
         "map",
         "code",
         "export",
@@ -186,7 +188,47 @@ class Requests:
         """Keep one part of a file; the last one brings the picture, and the answer."""
         data = self._parts.add(part)
         if data is not None:
-            self._worker.submit(Job("upload", lambda job: self._open(part.name, data, id)))
+            work = self._keep if part.keep else self._open
+            self._worker.submit(Job("upload", lambda job: work(part.name, data, id)))
+
+    def _keep(self, name: str, data: bytes, id: str | None) -> None:
+        """Keep the picture of the file for operations that name it."""
+        try:
+            with noting():
+                picture = load_image(data)
+            answer = self._kept(picture)
+        except Exception as error:
+            self._probe._fail(error, message=f"{name}: {error}", request=id)
+            return
+        self._reply("upload", id, answer)
+
+    def _kept(self, picture: Picture) -> Answer:
+        with self._probe._exclusive():
+            self._probe._editor.keep(picture)
+        return Answer({"image": picture.sha256, "width": picture.width, "height": picture.height})
+
+    def _on_picture(self, asked: messages.Picture) -> Answer:
+        editor = self._probe._editor
+        if asked.observation is None:
+            return self._kept(load_image(pictures.shown(self._probe._current())))
+        if asked.observation >= editor.count:
+            raise InputError(
+                f"There is no observation {asked.observation}; there are {editor.count}, from 0."
+            )
+        return self._kept(editor.at(asked.observation).image)
+
+    def _on_inpainters(self, _: messages.Inpainters) -> Answer:
+        found = [
+            {"name": item.name, "title": item.title, "quick": item.quick, "prompt": item.prompt}
+            for item in inpainters().values()
+        ]
+        return Answer({"default": DEFAULT, "inpainters": found})
+
+    def _on_complete(self, _: messages.Complete) -> None:
+        with self._probe._exclusive():
+            self._probe.error = None
+        self._probe._completing = ()
+        self._probe._refresh(wait=False)
 
     def _open(self, name: str, data: bytes, id: str | None) -> None:
         """Show the picture of the file."""

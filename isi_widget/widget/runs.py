@@ -22,6 +22,7 @@ from isi_widget.widget.jobs import Job
 from isi_widget.widget.models import ModelSlot, Source
 
 if TYPE_CHECKING:
+    from isi_widget.stimulus import Stimulus
     from isi_widget.vlm import VLM
     from isi_widget.widget.probe import Probe
 
@@ -56,7 +57,13 @@ class Runs:
         self._probe = probe
         self.slot = slot
         self.controller = Controller(
-            slot, self._show_status, self._add_trial, self._tell, self.show_model, probe._fail
+            slot,
+            self._show_status,
+            self._add_trial,
+            self._tell,
+            self.show_model,
+            probe._fail,
+            self._show_completed,
         )
         self.automatic = Automatic(self._run_or_tell, self.controller.cancel)
         known.follow_measures(self._show_measures)
@@ -76,6 +83,15 @@ class Runs:
         with self._probe._exclusive():
             self._probe.error = None
         return self.controller.load(id, source)
+
+    def complete(self, stimulus: Stimulus) -> Job:
+        """Queue the computation of the pixels of pending edits; returns at once."""
+        return self.controller.complete(uuid.uuid4().hex, stimulus)
+
+    def _show_completed(self) -> None:
+        """Put the computed pixels into the document."""
+        self._probe._refresh(wait=False)
+        self._probe._follow()
 
     def show_model(self) -> None:
         """Set the `model` trait to the description of the current model."""

@@ -6,6 +6,7 @@ What Python sets and what a page sends go through the same checks. What a docume
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Mapping
 from typing import Any
@@ -51,6 +52,7 @@ class Synced(PageState):
         self._paintings = 0
         # Whether another trial was chosen on the page while a run goes on: it stays on screen.
         self._looking = False
+        self._completing: tuple[str, ...] = ()  # the pending edits that a job was started for
 
     def _begin(self) -> None:
         """Complete the first state before it is sent."""
@@ -106,7 +108,12 @@ class Synced(PageState):
 
     def _refresh(self, wait: bool) -> None:
         """Update every synced trait that depends on the editor and the document."""
+        with self._exclusive(), self.hold_sync():
+            document = self._editor.completed(self.document)
+            if document is not self.document:
+                self.document = document
         stimulus = self._current()
+        self._complete_later(stimulus)
         picture = pictures.key(stimulus)
         stale, self._pictured = picture != self._pictured, picture
         with self._exclusive(), self.hold_sync():
@@ -121,6 +128,13 @@ class Synced(PageState):
                 self._paint()
         if stale and not wait:  # the newest document wins, older ones are skipped
             self._painter.submit(Job("paint", lambda job: self._paint_or_tell()))
+
+    def _complete_later(self, stimulus: Stimulus) -> None:
+        """Have a slow in-painter compute the pixels of edits, once for each list of pending edits."""
+        wanted = tuple(json.dumps(stimulus.operations[index].to_dict()) for index in stimulus.pending)
+        started, self._completing = wanted == self._completing, wanted
+        if wanted and not started:
+            self._runs.complete(stimulus)
 
     def _follow(self) -> None:
         """Bring the traits that are Python objects in step, outside the lock: their observers are the user's.

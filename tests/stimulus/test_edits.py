@@ -407,11 +407,13 @@ def test_a_slow_in_painter_runs_once_and_never_shows_stale_pixels(slow: Slow) ->
         stale.render()
     above = stale.remove((20, 2, 4, 4))  # a quick one on top completes what is beneath
     assert above.pending == () and slow.calls == 2
-    steps: list[tuple[str, int, int]] = []
-    done = stale.completed(progress=lambda *step: steps.append(step))
-    assert done.pending == () and steps[0] == ("inpainting", 0, 3) and done.completed() is done
+    assert stale.completed().pending == () and slow.calls == 2  # these pixels are known by now
+    other = stale.with_operations([*START.box(0, 0, 9, 9).operations, *made.operations])
     with pytest.raises(Cancelled):
-        stale.completed(cancel=lambda: True)
+        other.completed(cancel=lambda: True)
+    steps: list[tuple[str, int, int]] = []
+    done = other.completed(progress=lambda *step: steps.append(step))
+    assert done.pending == () and steps[0] == ("inpainting", 0, 3) and done.completed() is done
     ip._known.pop("slow")
     assert Stimulus.from_json(made.to_json()).render().tobytes() == made.render().tobytes()
     assert "pixels=pictures[" in made.code()
@@ -421,13 +423,15 @@ def test_a_slow_in_painter_runs_once_and_never_shows_stale_pixels(slow: Slow) ->
     exec(made.code(), scope)
     assert scope["s"] == made
     with pytest.raises(InputError, match="register_inpainter"):
-        stale.completed()
+        START.apply(Remove((1, 2, 3, 4), inpainter="slow")).completed()
 
 
 def test_quick_edits_above_a_pending_one_wait_for_it(slow: Slow) -> None:
     stimulus = START.with_operations([Remove(BOX, inpainter="slow"), Remove((3, 3, 20, 15))])
     assert stimulus.pending == (0, 1)
     assert stimulus.completed() == START.remove(BOX, "slow").remove((3, 3, 20, 15))
+    register_inpainter(Slow(value=5))  # pixels of the former one are not used for it
+    assert (np.asarray(START.remove(BOX, "slow").render())[5:13, 4:13] == 5).all()
 
 
 def test_an_in_painter_object_is_registered_and_its_result_checked() -> None:
