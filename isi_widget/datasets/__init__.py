@@ -1,4 +1,5 @@
-"""Observations and their sources: built-in scenes, your own CSV and folders, the ISI VQA data set.
+"""Observations and their sources: built-in scenes of shapes and of everyday things, your own CSV and folders,
+the ISI VQA data set.
 
 Works without torch and without models (`isi_widget.vlm`).
 """
@@ -8,7 +9,7 @@ from isi_widget.datasets.download import DownloadError
 from isi_widget.datasets.isi_data import isi_vqa
 from isi_widget.datasets.observation import Dataset, LazyImage, Observation
 from isi_widget.datasets.pairs import minimal_pairs
-from isi_widget.datasets.scenes import scenes
+from isi_widget.datasets.scenes import scenes, things
 
 __all__ = [
     "Dataset",
@@ -19,4 +20,5 @@ __all__ = [
     "isi_vqa",
     "minimal_pairs",
     "scenes",
+    "things",
 ]

@@ -23,7 +23,7 @@ from isi_widget.stimulus import checks, load_image
 from isi_widget.text.correctness import is_yes_no_cell, truth_of_cell
 
 NEEDED = ("image", "question")
-CONTEXTS = ("complementary", "contradictory", "irrelevant")
+CONTEXTS = ("complementary", "contradictory", "irrelevant", "nudging")
 KNOWN = (*NEEDED, "annotated", "context", "answer", *CONTEXTS, "level", "id")
 #: Texts that programs write into empty cells, lower case.
 _NO_VALUE = frozenset({"", "nan", "na", "n/a", "#n/a", "<na>", "none", "null"})
@@ -43,8 +43,9 @@ def from_csv(
     """Load a data set from a CSV file (UTF-8, with a header) and one or two folders of images.
 
     Columns: ``image`` (file name in `images`) and ``question`` are required. ``answer``, ``context``,
-    ``complementary``, ``contradictory``, ``irrelevant``, ``level``, ``id`` and ``annotated`` (file name in
-    the folder `annotated`) are optional; an empty cell means no value. Other columns are kept as metadata.
+    ``complementary``, ``contradictory``, ``irrelevant``, ``nudging``, ``level``, ``id`` and ``annotated``
+    (file name in the folder `annotated`) are optional; an empty cell means no value. Other columns are kept
+    as metadata.
     Cells are read as text ("NA", "None" and "nan" too, except in a column of yes/no truths); surrounding
     white space is stripped.
 

@@ -275,10 +275,10 @@ def contexts(claim: Claim, more: bool = False) -> tuple[str, ...]:
 def nudges(claim: Claim) -> tuple[str, ...]:
     """Return contexts that make a claim likely without stating it ("Someone has just washed the car.").
 
-    A denied relation is nudged to by the opposite relation.
+    A denied relation is nudged to by the opposite relation, the number zero by absence.
     """
-    if claim.kind == "relation" and not claim.positive:
-        return nudges(_normal(claim))
+    if (claim.kind == "relation" and not claim.positive) or claim.value == "zero":
+        claim = _normal(claim)
     name, denied = claim.kind, "" if claim.positive else "no "
     if claim.kind == "exists":
         shape = claim.noun.shape or "object"

@@ -87,8 +87,8 @@ class Observation:
         None (default).
     annotated : the same image with annotations drawn on it, or a function that returns it; None (default) if
         there is none.
-    contexts : {"complementary" | "contradictory" | "irrelevant": text}; a missing or empty text disables that
-        preset.
+    contexts : {"complementary" | "contradictory" | "irrelevant" | "nudging": text}; a nudging text makes an
+        answer likely without stating it. A missing or empty text disables that preset.
     level : semantic level, for example "object", "attribute", "relation", "counting".
     id : name of the observation in its data set.
     metadata : further values, JSON-ready.

@@ -21,7 +21,7 @@ from isi_widget.stimulus.mask import Mask
 from isi_widget.stimulus.picture import Picture
 
 IMAGE_PRESETS = ("natural", "annotated", "random", "custom")
-CONTEXT_PRESETS = ("empty", "complementary", "contradictory", "irrelevant", "random")
+CONTEXT_PRESETS = ("empty", "complementary", "contradictory", "irrelevant", "nudging", "random")
 
 #: Metadata of a field that is written to JSON only when it differs from its default.
 SPARSE = {"sparse": True}

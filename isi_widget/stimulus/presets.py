@@ -27,8 +27,8 @@ class Presets:
     Parameters
     ----------
     images : {"annotated": picture or function}; a missing name disables that preset.
-    contexts : texts under "complementary", "contradictory", "irrelevant"; a missing or empty text disables
-        that preset.
+    contexts : texts under "complementary", "contradictory", "irrelevant", "nudging"; a missing or empty text
+        disables that preset.
     random_image : function from a seed to the picture of another observation; not part of equality, JSON or
         pickles.
     random_context : function from a seed to a context of another observation; not part of equality, JSON or

@@ -25,7 +25,7 @@ from isi_widget.datasets.scenes.draw import (
 )
 from isi_widget.datasets.scenes.graph import Repeat, Scene, Thing
 from isi_widget.datasets.scenes.grounds import PLACES, STYLES, draw_ground, floor_line
-from isi_widget.datasets.scenes.sprites import FONT, art, glyph
+from isi_widget.datasets.scenes.sprites import FONT, art, glyph, silhouette
 from isi_widget.datasets.scenes.world import SHAPE_WORLD, THING_WORLD, WORLDS
 
 PLANS = (
@@ -73,6 +73,9 @@ def test_mirrored_and_turned():
     upright, _ = art("bus", "blue", 40)
     turned, _ = art("bus", "blue", 40, 90)
     assert max(upright.size) == 80 and abs(turned.height - upright.width) <= 2
+    for name, radius, angle in itertools.product(("dog", "bus"), (9, 40, 120), (0, 7, 90)):
+        drawn = art(name, "", radius, angle, True)[0]
+        assert silhouette(name, radius, angle, True).tobytes() == drawn.tobytes()
     assert np.asarray(turned).sum() == pytest.approx(np.asarray(upright).sum(), rel=0.02)
 
 

@@ -38,9 +38,9 @@ def test_sizes_and_names(demo, test_split):
 
 
 def test_opening_the_demo_draws_nothing(monkeypatch):
-    from isi_widget.datasets.scenes import splits
+    from isi_widget.datasets.scenes import case, splits
 
-    monkeypatch.setattr(splits, "draw_scene", lambda scene: pytest.fail("drawn"))
+    monkeypatch.setattr(case, "draw_scene", lambda scene: pytest.fail("drawn"))
     splits._dataset.cache_clear()
     began = time.perf_counter()
     assert len(datasets.scenes()) == 100

@@ -11,17 +11,15 @@ import math
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from isi_widget.datasets.grammar import Noun
 from isi_widget.datasets.nouns import word
 from isi_widget.datasets.scenes.draw import visible_shares
 from isi_widget.datasets.scenes.graph import CANVASES, RADII, Repeat, Scene, Thing
-from isi_widget.datasets.scenes.grounds import PLACES, SEEDS, draw_ground, floor_line
+from isi_widget.datasets.scenes.grounds import PLACES, SEEDS, floor_line, ground_colours
 from isi_widget.datasets.scenes.palette import RGB
 from isi_widget.datasets.scenes.sprites import half_extent
 from isi_widget.datasets.scenes.world import World
@@ -212,18 +210,11 @@ def _too_near(thing: Thing, placed: Sequence[Thing]) -> bool:
     return False
 
 
-@lru_cache(maxsize=512)
-def _ground_colours(style: str, seed: int) -> NDArray[np.float32]:
-    """Return the colours of a ground in 16 x 16 cells, float [16, 16, 3]."""
-    small = draw_ground(style, seed, 128, 128).reduce(8)
-    return np.asarray(small, dtype=np.float32)
-
-
 def _lost(thing: Thing, scene: Scene) -> bool:
     """Return whether an object of one colour cannot be distinguished from the ground behind it."""
     if not thing.colour:
         return False
-    cells = _ground_colours(scene.ground, scene.texture)
+    cells = ground_colours(scene.ground, scene.texture)
     row = min(15, max(0, 16 * thing.y // scene.height))
     column = min(15, max(0, 16 * thing.x // scene.width))
     away = np.abs(cells[row, column] - np.array(RGB[thing.colour], dtype=np.float32)).sum()

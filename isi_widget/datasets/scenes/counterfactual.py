@@ -19,7 +19,7 @@ from isi_widget.errors import InputError
 
 if TYPE_CHECKING:
     from isi_widget.datasets.observation import Observation
-    from isi_widget.datasets.scenes.splits import Case
+    from isi_widget.datasets.scenes.case import Case
 
 #: Kinds of the questions that are asked beside the changed one; all have yes/no questions.
 _KINDS = ("existence", "attribute", "relation")

@@ -20,7 +20,7 @@ from isi_widget.datasets.nouns import SHAPES
 from isi_widget.datasets.scenes.graph import Scene, Thing
 from isi_widget.datasets.scenes.grounds import draw_ground
 from isi_widget.datasets.scenes.palette import RGB as RGB  # public here too
-from isi_widget.datasets.scenes.sprites import art
+from isi_widget.datasets.scenes.sprites import art, silhouette
 
 _OVERSAMPLING = 4
 _REACH = 1.15  # largest extent of a shape, in radii from its centre
@@ -91,6 +91,13 @@ def mask(shape: str, radius: int, angle: int) -> Image.Image:
     return big.reduce(_OVERSAMPLING)
 
 
+def body(thing: Thing) -> Image.Image:
+    """Return the coverage of an object, mode "L", with the object's centre in the middle."""
+    if thing.shape in SHAPES:
+        return mask(thing.shape, thing.radius, thing.angle)
+    return silhouette(thing.shape, thing.radius, thing.angle, thing.mirrored)
+
+
 def stamp(thing: Thing) -> tuple[Image.Image, Image.Image | tuple[int, ...]]:
     """Return what is pasted for an object: its coverage, mode "L", with the object's centre in the middle,
     and its pixels (RGB) or its single colour.
@@ -105,17 +112,16 @@ def touched(thing: Thing) -> tuple[int, int, int, int]:
     """Return the box (x, y, width, height) that holds every pixel that the object may change; it may reach
     out of the picture.
     """
-    body, _ = stamp(thing)
-    return thing.x - body.width // 2, thing.y - body.height // 2, body.width, body.height
+    shape = body(thing)
+    return thing.x - shape.width // 2, thing.y - shape.height // 2, shape.width, shape.height
 
 
 def draw_scene(scene: Scene) -> Image.Image:
     """Render the scene, RGB, at its own size; later objects cover earlier ones."""
     picture = draw_ground(scene.ground, scene.texture, scene.width, scene.height)
     for thing in scene.things:
-        body, pixels = stamp(thing)
-        place = (thing.x - body.width // 2, thing.y - body.height // 2)
-        picture.paste(pixels, place, body)
+        shape, pixels = stamp(thing)
+        picture.paste(pixels, (thing.x - shape.width // 2, thing.y - shape.height // 2), shape)
     return veiled(picture, scene) if scene.haze else picture
 
 
@@ -135,9 +141,8 @@ def coverage(scene: Scene) -> NDArray[np.uint8]:
     """
     found = np.zeros((len(scene.things), scene.height, scene.width), dtype=np.uint8)
     for index, thing in enumerate(scene.things):
-        body, _ = stamp(thing)
         sheet = Image.new("L", (scene.width, scene.height))
-        sheet.paste(body, (thing.x - body.width // 2, thing.y - body.height // 2))
+        sheet.paste(body(thing), touched(thing)[:2])
         found[index] = np.asarray(sheet)
     return found
 
@@ -168,7 +173,7 @@ def visible_shares(scene: Scene, reduction: int = 1) -> list[float]:
     """
     small = reduced(scene, reduction) if reduction > 1 else scene
     inside = visible(small).reshape(len(small.things), -1).sum(1, dtype=np.float64)
-    whole = [float(np.asarray(stamp(thing)[0]).sum(dtype=np.float64)) for thing in small.things]
+    whole = [float(np.asarray(body(thing)).sum(dtype=np.float64)) for thing in small.things]
     return [min(1.0, float(part) / max(all_, 1.0)) for part, all_ in zip(inside, whole, strict=True)]
 
 

@@ -65,6 +65,13 @@ def floor_line(style: str, seed: int) -> float:
     return random.Random(f"floor {style} {seed}").uniform(0.22, 0.42) if style in PLACES else 0.0
 
 
+@lru_cache(maxsize=512)
+def ground_colours(style: str, seed: int) -> Pixels:
+    """Return the colours of a ground in 16 x 16 cells, float [16, 16, 3]."""
+    small = draw_ground(style, seed, 128, 128).reduce(8)
+    return np.asarray(small, dtype=np.float32)
+
+
 def _image(pixels: Pixels) -> Image.Image:
     return Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))
 

@@ -15,6 +15,7 @@ from functools import lru_cache
 from PIL import ImageFont
 
 from isi_widget.datasets.scenes.graph import Scene
+from isi_widget.datasets.scenes.grounds import ground_colours
 from isi_widget.stimulus.drawing import FONT, Arrow, Box, Drawing, Text
 
 WORD_SIZE, DIGIT_SIZE = 60, 66  # font size in pixels on a canvas of 480 x 480
@@ -23,8 +24,8 @@ _PAD = 5
 
 @dataclass(frozen=True)
 class Label:
-    """One label: its box (x, y, width, height), its text and the two ends of the arrow; `thing` is the index
-    of its object.
+    """One label: its box (x, y, width, height), its text, the ends and the colour of its arrow; `thing` is
+    the index of its object.
     """
 
     thing: int
@@ -34,12 +35,13 @@ class Label:
     size: int
     start: tuple[int, int]
     end: tuple[int, int]
+    arrow: str = "#000000"
 
     def drawings(self) -> tuple[Drawing, ...]:
         """Return the interventions that draw the label."""
         x, y, width, height = self.box
         return (
-            Arrow(self.start, self.end, "#000000", max(2, self.size // 10)),
+            Arrow(self.start, self.end, self.arrow, max(2, self.size // 10)),
             Box(x, y, width, height, "#ffffff"),
             Text(*self.text_at, self.text, self.size, "#000000"),
         )
@@ -95,7 +97,17 @@ def _place_label(scene: Scene, index: int, text: str, taken: Sequence[tuple[int,
         round(thing.x + 1.02 * thing.radius * math.cos(toward)),
         round(thing.y + 1.02 * thing.radius * math.sin(toward)),
     )
-    return Label(index, text, (x, y, w, h), (x + pad - left, y + pad - top), size, start, end)
+    arrow = "#ffffff" if _dark(scene, end) else "#000000"
+    return Label(index, text, (x, y, w, h), (x + pad - left, y + pad - top), size, start, end, arrow)
+
+
+def _dark(scene: Scene, place: tuple[int, int]) -> bool:
+    """Return whether a black arrow would be lost on the ground at a place."""
+    if scene.ground == "paper":
+        return False
+    row, column = (16 * place[1] // scene.height, 16 * place[0] // scene.width)
+    cells = ground_colours(scene.ground, scene.texture)
+    return bool(cells[min(15, max(0, row)), min(15, max(0, column))].mean() < 90)
 
 
 def _cost(

@@ -9,21 +9,17 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from functools import lru_cache, partial
-
-from PIL import Image
+from functools import lru_cache
 
 from isi_widget.datasets import grammar
 from isi_widget.datasets.grammar import COLOURS, KINDS, SHAPES, Noun
 from isi_widget.datasets.observation import Dataset, Observation
 from isi_widget.datasets.scenes import ask
-from isi_widget.datasets.scenes.counterfactual import SceneGraph
-from isi_widget.datasets.scenes.draw import draw_scene
+from isi_widget.datasets.scenes.case import Case, draw_contexts
+from isi_widget.datasets.scenes.graded import dataset
 from isi_widget.datasets.scenes.graph import Repeat, Scene, sample_scene
-from isi_widget.datasets.scenes.labels import Label, place_labels
+from isi_widget.datasets.scenes.world import SHAPE_WORLD
 from isi_widget.errors import InputError
-from isi_widget.stimulus.rendering import paint
 
 SIZES_OF_SPLITS = {"demo": 100, "validation": 600, "test": 2000}
 _DEMO_KINDS = (
@@ -40,70 +36,13 @@ _DEMO_KINDS = (
 )
 
 
-@dataclass(frozen=True)
-class Case:
-    """One scene with its question, before drawing; `contexts` by preset name."""
-
-    split: str
-    index: int
-    scene: Scene
-    item: ask.Item
-    question: str
-    contexts: dict[str, str]
-
-    def picture(self) -> Image.Image:
-        """Draw the natural picture."""
-        return draw_scene(self.scene)
-
-    def labels(self) -> list[Label]:
-        """Return the labels of the annotated picture."""
-        return place_labels(self.scene, ask.label_words(self.scene, self.item))
-
-    def annotated(self) -> Image.Image:
-        """Draw the picture with its labels, using the package's interventions."""
-        return paint(self.picture(), [drawing for label in self.labels() for drawing in label.drawings()])
-
-    def changed(self, scene: Scene, asked: grammar.Ask, seed: str) -> Case:
-        """Return the same question about a different scene, with its truth, labels and contexts there.
-
-        Raises
-        ------
-        ValueError : the question cannot be asked about that scene.
-        """
-        item = ask.ask_again(scene, asked)
-        if item is None:
-            raise ValueError(f"{asked} cannot be asked about the changed scene")
-        contexts = _contexts(item, random.Random(f"isi_widget scenes, changed: {seed}"))
-        contexts["irrelevant"] = self.contexts["irrelevant"]
-        return replace(self, scene=scene, item=item, contexts=contexts)
-
-    def observation(self) -> Observation:
-        """Return an observation; its images are drawn when first needed."""
-        return Observation(
-            partial(draw_scene, self.scene),
-            self.question,
-            answer=self.item.answer,
-            annotated=self.annotated if ask.label_words(self.scene, self.item) else None,
-            contexts=self.contexts,
-            level=self.item.level,
-            id=f"{self.split}-{self.index:04d}",
-            metadata={
-                "kind": self.item.kind,
-                "about": list(self.item.about),
-                "width": self.scene.width,
-                "height": self.scene.height,
-                "things": [thing.record() for thing in self.scene.things],
-            },
-            graph=SceneGraph(self),
-        )
-
-
 def scenes(split: str = "demo", seed: int = 0) -> Dataset | Iterator[Observation]:
     """Return the rendered scenes.
 
     Parameters
     ----------
-    split : "demo" (100 observations, the built-in data set), "validation" (600), "test" (2,000, held out) or
+    split : "demo" (100 observations, the built-in data set), "validation" (600), "test" (2,000, held out),
+        "varied" (600: any ground, tiny to huge, turned, partly hidden, in three grades of difficulty) or
         "train" (an endless generator). Default "demo".
     seed : seed of the "train" split; the other splits are always the same. Default 0.
 
@@ -113,6 +52,8 @@ def scenes(split: str = "demo", seed: int = 0) -> Dataset | Iterator[Observation
     """
     if split == "train":
         return (case.observation() for case in training_cases(seed))
+    if split == "varied":
+        return dataset(SHAPE_WORLD, split)
     return _dataset(split)
 
 
@@ -125,7 +66,7 @@ def _dataset(split: str) -> Dataset:
 def cases(split: str) -> Iterator[Case]:
     """Yield the cases of a split of fixed size, in order."""
     if split not in SIZES_OF_SPLITS:
-        known = ", ".join([*SIZES_OF_SPLITS, "train"])
+        known = ", ".join([*SIZES_OF_SPLITS, "varied", "train"])
         raise InputError(f"There is no split {split!r} of the scenes; choose one of {known}.")
     for index in range(SIZES_OF_SPLITS[split]):
         yield make_case(split, index)
@@ -156,15 +97,7 @@ def make_case(split: str, index: int) -> Case:
     scene, item = found
     forms = [phrase for phrase in grammar.questions(item.ask) if phrase.spoken and not phrase.everyday]
     question = forms[0] if demo or rng.random() < 0.5 else rng.choice(forms)
-    return Case(split, index, scene, item, question.text, _contexts(item, rng))
-
-
-def _contexts(item: ask.Item, rng: random.Random) -> dict[str, str]:
-    return {
-        "complementary": rng.choice(grammar.contexts(ask.complementary(item, rng))),
-        "contradictory": rng.choice(grammar.contexts(ask.contradictory(item, rng))),
-        "irrelevant": rng.choice(grammar.IRRELEVANT),
-    }
+    return Case(split, index, scene, item, question.text, draw_contexts(item, rng))
 
 
 def _other(rng: random.Random, kind: str, yes: bool, demo: bool) -> tuple[Scene, ask.Item] | None:

@@ -133,6 +133,12 @@ def half_extent(name: str) -> tuple[float, float]:
 
 
 @lru_cache(maxsize=2048)
+def silhouette(name: str, radius: int, angle: int = 0, mirrored: bool = False) -> Image.Image:
+    """Return the coverage of a thing as drawn, mode "L"; it is the same in every colour."""
+    return _drawn(glyph(name, "", mirrored).getchannel("A"), radius, angle)
+
+
+@lru_cache(maxsize=2048)
 def art(
     name: str, colour: str, radius: int, angle: int = 0, mirrored: bool = False
 ) -> tuple[Image.Image, Image.Image]:
@@ -143,10 +149,12 @@ def art(
     radius : half of the longer side of the upright thing, in pixels.
     angle : clockwise turn in degrees. Default 0.
     """
-    whole = glyph(name, colour, mirrored)
+    made = _drawn(glyph(name, colour, mirrored), radius, angle)
+    return made.getchannel("A"), made.convert("RGB")
+
+
+def _drawn(whole: Image.Image, radius: int, angle: int) -> Image.Image:
     factor = 2 * radius / max(whole.size)
     size = (max(1, round(whole.width * factor)), max(1, round(whole.height * factor)))
     made = whole.resize(size, Image.Resampling.LANCZOS if factor < 1 else Image.Resampling.BICUBIC)
-    if angle:
-        made = made.rotate(-angle, Image.Resampling.BICUBIC, expand=True)
-    return made.getchannel("A"), made.convert("RGB")
+    return made.rotate(-angle, Image.Resampling.BICUBIC, expand=True) if angle else made

@@ -22,7 +22,8 @@ from transformers import AutoModelForImageTextToText, AutoProcessor
 
 from isi_widget.datasets.grammar import COLOURS, KINDS, NUMBERS, SHAPES, Ask
 from isi_widget.datasets.nouns import THINGS
-from isi_widget.datasets.scenes.splits import Case, cases
+from isi_widget.datasets.scenes.case import Case
+from isi_widget.datasets.scenes.splits import cases
 from isi_widget.datasets.scenes.world import World
 from isi_widget.stimulus.drawing import Box, Drawing, GaussianNoise
 from isi_widget.stimulus.rendering import paint
