@@ -33,7 +33,7 @@ def demo():
 def test_sizes_and_names(demo, test_split):
     assert len(demo) == 100 and len(test_split) == 2000 and len(datasets.scenes("validation")) == 600
     assert len({o.id for o in test_split}) == 2000
-    with pytest.raises(InputError, match=r"no split 'tset'.*demo, validation, test, train"):
+    with pytest.raises(InputError, match=r"no split 'tset'.*demo, validation, test, varied, train"):
         datasets.scenes("tset")
 
 
