@@ -84,7 +84,7 @@ def test_the_sentences_say_nothing_of_scenes():
 @pytest.fixture(scope="module")
 def rows(vlm, data):
     chosen = [*isi.conditions.degradation("blur", blur=(4, 32)), *isi.conditions.dilution((4,))[1:]]
-    return isi.conditions.run(vlm, data, chosen, samples=2, seed=1)
+    return isi.conditions.run(vlm, data, chosen, samples=2, seed=1, entailment="rules")
 
 
 def test_rows_are_plain_trials(vlm, data, rows):
@@ -97,7 +97,9 @@ def test_rows_are_plain_trials(vlm, data, rows):
             "blur 32": obs.stimulus().blur(32),
             "4 sentences": obs.stimulus().with_context(" ".join(SENTENCES[:4])),
         }[row.condition]
-        trial = isi.run_trial(vlm, stimulus, measures=("answer", "uncertainty"), samples=2, seed=1)
+        trial = isi.run_trial(
+            vlm, stimulus, measures=("answer", "uncertainty"), samples=2, seed=1, entailment="rules"
+        )
         assert (row.answer, row.correct) == (trial.answer.text, trial.correct)
         assert row.semantic_entropy == trial.uncertainty.semantic_entropy
 
@@ -126,7 +128,7 @@ def test_the_summary_against_a_loop(rows):
 
 def test_as_a_condition_of_averages(vlm, data):
     blurred = isi.conditions.degradation("blur", blur=(4,))[1]
-    made = isi.averages(vlm, data[:2], condition=blurred, samples=2)
+    made = isi.averages(vlm, data[:2], condition=blurred, samples=2, entailment="rules")
     assert made.condition == "blur 4" and len(made) == 2
 
 
