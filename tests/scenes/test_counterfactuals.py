@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import random
 from collections import Counter
 
 import numpy as np
@@ -11,9 +12,13 @@ from reader import answer, holds
 
 from isi_widget import datasets
 from isi_widget.concepts import Pair
-from isi_widget.datasets.scenes.ask import ask_again
-from isi_widget.datasets.scenes.changes import WAYS
+from isi_widget.datasets.nouns import THINGS
+from isi_widget.datasets.scenes.arrange import Plan, arrange
+from isi_widget.datasets.scenes.ask import ask_about, ask_again
+from isi_widget.datasets.scenes.changes import WAYS, change
+from isi_widget.datasets.scenes.draw import draw_scene, touched
 from isi_widget.datasets.scenes.splits import cases
+from isi_widget.datasets.scenes.world import WORLDS
 from isi_widget.errors import InputError
 
 LEVELS = tuple(WAYS)
@@ -201,3 +206,79 @@ def test_asking_again_about_the_same_scene(split):
         assert (again.truth, again.yes, again.answer) == (case.item.truth, case.item.yes, case.item.answer)
         if case.item.kind not in ("existence", "counting") or case.item.yes:
             assert again.about == case.item.about
+
+
+# ---- scenes of both worlds, on any ground, with overlaps
+def by_brute_force(scene, asked):
+    """The answer to a question from loops over the things; None if the question is not well posed."""
+
+    def fits(thing, noun):
+        kind = THINGS[thing.shape].category if thing.shape in THINGS else ""
+        return (
+            noun.shape in (None, thing.shape, kind or None)
+            and noun.colour in (None, thing.colour)
+            and noun.size in (None, thing.size)
+        )
+
+    def side(one, two):
+        return {
+            "left of": one.x < two.x,
+            "right of": one.x > two.x,
+            "above": one.y < two.y,
+            "below": one.y > two.y,
+        }
+
+    def described(noun):
+        found = [thing for thing in scene.things if fits(thing, noun)]
+        if noun.place is not None:
+            relation, other = noun.place
+            (reference,) = described(other)
+            found = [one for one in found if one is not reference and side(one, reference)[relation]]
+        return found
+
+    claim = asked.claim
+    found = described(claim.noun)
+    if claim.kind == "exists":
+        return "Yes" if found else "No"
+    if claim.kind == "count":
+        numbers = ["zero", "one", "two", "three", "four", "five"]
+        if claim.value is None:
+            return numbers[len(found)].capitalize()
+        return "Yes" if numbers.index(claim.value) == len(found) else "No"
+    (thing,) = found
+    if claim.kind == "relation":
+        (other,) = described(claim.other)
+        return "Yes" if side(thing, other)[claim.value] else "No"
+    value = thing.shape if claim.kind in ("name", "shape") else getattr(thing, claim.kind)
+    return value.capitalize() if claim.value is None else "Yes" if value == claim.value else "No"
+
+
+@pytest.mark.parametrize("name", ["scenes", "things"])
+def test_both_worlds_on_any_ground(name):
+    world, rng, found = WORLDS[name], random.Random(7), Counter()
+    for number in range(90):
+        scene = arrange(rng, world, Plan(rng.randint(2, 5), hidden=0.3 * (number % 3 == 0)))
+        item = ask_about(scene, world.kinds[number % len(world.kinds)], rng)
+        if item is None:
+            continue
+        before = np.asarray(draw_scene(scene))
+        for level in LEVELS:
+            made = change(scene, item.ask, level, random.Random(number))
+            if made is None:
+                continue
+            found[level] += 1
+            truth = by_brute_force(made.scene, item.ask)
+            assert by_brute_force(scene, item.ask) == item.answer != truth
+            assert ask_again(made.scene, item.ask).answer == truth
+            allowed = np.zeros(before.shape[:2], dtype=bool)
+            for of, indices in ((scene, made.before), (made.scene, made.after)):
+                for x, y, width, height in (touched(of.things[index]) for index in indices):
+                    allowed[max(0, y) : y + height, max(0, x) : x + width] = True
+            differs = (before != np.asarray(draw_scene(made.scene))).any(axis=2)
+            assert differs.any() and not (differs & ~allowed).any()
+            kept = [thing for thing in scene.things if thing in made.scene.things]
+            assert kept == [thing for thing in made.scene.things if thing in scene.things]
+            for thing in made.scene.things:
+                colours = world.colours(thing.shape)
+                assert thing.colour in colours or (not colours and not thing.colour)
+    assert found["object"] > 40 and found["attribute"] > 15 and found["relation"] > 8

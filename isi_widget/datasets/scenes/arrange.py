@@ -22,7 +22,7 @@ from isi_widget.datasets.scenes.graph import CANVASES, RADII, Repeat, Scene, Thi
 from isi_widget.datasets.scenes.grounds import PLACES, SEEDS, floor_line, ground_colours
 from isi_widget.datasets.scenes.palette import RGB
 from isi_widget.datasets.scenes.sprites import half_extent
-from isi_widget.datasets.scenes.world import World
+from isi_widget.datasets.scenes.world import WORLDS, World
 
 WIDE_CANVASES: Final = (*CANVASES, (720, 360), (360, 720), (640, 360), (480, 300), (320, 320))
 _CONTRAST = 110.0  # least distance of an object's colour from the ground behind it, RGB levels
@@ -238,3 +238,24 @@ def _all_seen(scene: Scene, new: Thing, hidden: float) -> bool:
     chosen = [thing for thing in scene.things if thing is new or thing in near]
     shares = visible_shares(replace(scene, things=tuple(chosen)), _REDUCTION)
     return min(shares) >= 1 - hidden
+
+
+def add(rng: random.Random, scene: Scene, shape: str, colour: str) -> Scene | None:
+    """Return the scene with one more object, of an ordinary size, where it hides nothing; None if there is no
+    room.
+    """
+    radii: tuple[float, float] = (RADII["small"][0], RADII["large"][1])
+    if not WORLDS[scene.world].sized and scene.things:
+        sizes = sorted(thing.radius / scene.unit for thing in scene.things)
+        radii = (sizes[0], sizes[-1])
+    return _place(rng, scene, Plan(1, radii=radii, turned=0), shape, colour)
+
+
+def well_placed(thing: Thing, scene: Scene) -> bool:
+    """Return whether an object stands out from the ground behind it, and on the floor if it must."""
+    if _lost(thing, scene):
+        return False
+    if scene.ground not in PLACES or not word(thing.shape).glyph or word(thing.shape).flies:
+        return True
+    tall = _extent(thing.shape, thing.radius, thing.angle)[1]
+    return thing.y >= floor_line(scene.ground, scene.texture) * scene.height + 0.06 * scene.height - tall

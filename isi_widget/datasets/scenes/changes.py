@@ -13,9 +13,11 @@ from dataclasses import dataclass, replace
 from functools import partial
 from itertools import combinations
 
-from isi_widget.datasets.grammar import COLOURS, SHAPES, SIZES, Ask, Noun
+from isi_widget.datasets.grammar import SIZES, Ask, Noun
+from isi_widget.datasets.scenes.arrange import add, well_placed
 from isi_widget.datasets.scenes.ask import MARGIN, ask_again
-from isi_widget.datasets.scenes.graph import RADII, Scene, Thing, apart, place
+from isi_widget.datasets.scenes.graph import RADII, Scene, Thing, apart
+from isi_widget.datasets.scenes.world import WORLDS
 
 #: Ways to change a scene, by semantic level, in the order of preference.
 WAYS = {
@@ -85,15 +87,20 @@ def _candidates(scene: Scene, asked: Ask, level: str, way: str, rng: random.Rand
     None where the question does not name what changes: the search would be long, and in vain.
     """
     nouns = (asked.claim.noun, asked.claim.other or Noun())
-    if level == "relation" and asked.claim.kind != "relation":
+    placed = any(noun.place for noun in nouns)  # such as "left of the chair"
+    if level == "relation" and asked.claim.kind != "relation" and not placed:
         return
-    if way == "resize" and asked.claim.kind != "size" and not any(noun.size for noun in nouns):
+    part = {"recolor": "colour", "resize": "size"}.get(way)
+    if part and asked.claim.kind != part and not any(getattr(noun, part) for noun in nouns):
+        return
+    # Other questions name things that must be there, each the only one of its description.
+    if way in ("insert", "replace") and asked.claim.kind not in ("exists", "count", "shape", "name"):
         return
     if way == "insert":
         yield from _added(scene, asked, rng)
         return
     if way == "exchange":
-        yield from _exchanged(scene, "shape" if level == "object" else "colour", rng)
+        yield from _exchanged(scene, level, rng)
         return
     if way == "swap":
         yield from _swapped(scene, rng)
@@ -106,7 +113,7 @@ def _candidates(scene: Scene, asked: Ask, level: str, way: str, rng: random.Rand
         "move": _moved,
     }[way]
     singles = [(index,) for index in range(len(scene.things))]
-    if way == "move":  # no other thing is asked about
+    if way == "move" and not placed:  # no other thing is asked about
         singles = [(index,) for index in dict.fromkeys(i for noun in nouns for i in scene.matching(noun))]
     rng.shuffle(singles)
     for targets in singles:
@@ -117,11 +124,14 @@ def _candidates(scene: Scene, asked: Ask, level: str, way: str, rng: random.Rand
 
 
 def described(scene: Scene, index: int) -> str:
-    """Return what distinguishes a thing: "the star", "the red star" or "the small red star"."""
-    thing = scene.things[index]
-    nouns = (Noun(thing.shape), Noun(thing.shape, thing.colour), Noun(thing.shape, thing.colour, thing.size))
-    first = nouns[1] if thing.colour else nouns[0]
-    return (first if scene.matching(first) == (index,) else nouns[2]).the
+    """Return what distinguishes a thing: "the dog", "the red star" or "the small red star"."""
+    named = _looks(scene.things[index])
+    alone = scene.matching(named) == (index,) or not scene.things[index].size
+    return (named if alone else replace(named, size=scene.things[index].size)).the
+
+
+def _looks(thing: Thing) -> Noun:
+    return Noun(thing.shape, thing.colour or None)
 
 
 def _the(scene: Scene, targets: tuple[int, ...]) -> str:
@@ -141,45 +151,45 @@ def _removed(scene: Scene, targets: tuple[int, ...], rng: random.Random) -> Iter
 
 
 def _added(scene: Scene, asked: Ask, rng: random.Random) -> Iterator[Change]:
-    """Add one thing of the question's description, in front, where nothing else is."""
-    noun = asked.claim.noun
-    for _ in range(_PLACES):
-        shape, colour = noun.shape or rng.choice(SHAPES), noun.colour or rng.choice(COLOURS)
-        thing = place(rng, (scene.width, scene.height), scene.things, shape, colour, 0.5)
-        if thing is not None:
-            last = len(scene.things)
-            yield Change(
-                "insert",
-                replace(scene, things=(*scene.things, thing)),
-                partial("{} is added".format, Noun(thing.shape, thing.colour).a),
-                (),
-                (last,),
-            )
+    """Add one thing of the question's description where nothing else is."""
+    noun, world = asked.claim.noun, WORLDS[scene.world]
+    shapes = world.members(noun.shape) if noun.shape else world.nouns
+    shapes = tuple(shape for shape in shapes if not noun.colour or noun.colour in world.colours(shape))
+    for _ in range(_PLACES if shapes else 0):
+        shape = rng.choice(shapes)
+        made = add(rng, scene, shape, noun.colour or rng.choice(world.colours(shape) or ("",)))
+        if made is not None:
+            old = (*scene.things, None)
+            index = next(at for at, thing in enumerate(made.things) if thing != old[at])
+            words = partial("{} is added".format, _looks(made.things[index]).a)
+            yield Change("insert", made, words, (), (index,))
 
 
 def _replaced(scene: Scene, targets: tuple[int, ...], rng: random.Random) -> Iterator[Change]:
     """Put another thing in the place of each, of the same colour if that is enough."""
-    looks: list[tuple[str, str | None]] = [(shape, None) for shape in rng.sample(SHAPES, len(SHAPES))]
-    looks += [
-        (shape, colour)
-        for shape in rng.sample(SHAPES, len(SHAPES))
-        for colour in rng.sample(COLOURS, len(COLOURS))
-    ]
-    for shape, colour in looks:
-        made = {
-            index: replace(scene.things[index], shape=shape, colour=colour or scene.things[index].colour)
-            for index in targets
-        }
+    world = WORLDS[scene.world]
+    shapes = rng.sample(world.nouns, len(world.nouns))
+    colours = {shape: rng.sample(world.colours(shape), len(world.colours(shape))) for shape in shapes}
+    looks = [(shape, "") for shape in shapes]
+    looks += [(shape, colour) for shape in shapes for colour in colours[shape]]
+    for shape, wanted in looks:
+        made = {}
+        for index in targets:
+            colour = wanted or scene.things[index].colour
+            if colour not in colours[shape]:
+                colour = next(iter(colours[shape]), "")
+            made[index] = replace(scene.things[index], shape=shape, colour=colour)
         if all(thing.shape != scene.things[index].shape for index, thing in made.items()):
-            yield _becoming("replace", scene, made)
+            yield from _becoming("replace", scene, made)
 
 
 def _recolored(scene: Scene, targets: tuple[int, ...], rng: random.Random) -> Iterator[Change]:
-    for colour in rng.sample(COLOURS, len(COLOURS)):
+    world = WORLDS[scene.world]
+    shared = set.intersection(*(set(world.colours(scene.things[index].shape)) for index in targets))
+    for colour in rng.sample(sorted(shared), len(shared)):
         if all(scene.things[index].colour != colour for index in targets):
-            yield _becoming(
-                "recolor", scene, {index: replace(scene.things[index], colour=colour) for index in targets}
-            )
+            made = {index: replace(scene.things[index], colour=colour) for index in targets}
+            yield from _becoming("recolor", scene, made)
 
 
 def _resized(scene: Scene, targets: tuple[int, ...], rng: random.Random) -> Iterator[Change]:
@@ -189,44 +199,68 @@ def _resized(scene: Scene, targets: tuple[int, ...], rng: random.Random) -> Iter
     made: dict[int, Thing] = {}
     for index in targets:
         thing = scene.things[index]
+        if thing.size not in SIZES:
+            return
         size = SIZES[thing.size == SIZES[0]]
         low, high = (round(radius * scene.unit) for radius in RADII[size])
         radii = [rng.randint(low, high), low]
         others = [other for at, other in enumerate(_with(scene, made).things) if at != index]
-        fitting = (
+        grown = (
             replace(thing, size=size, radius=radius, x=x, y=y)
             for x, y in _aside(scene, thing)
             for radius in radii
-            if _fits(scene, x, y, radius, others)
         )
-        grown = next(fitting, None)
-        if grown is None:
+        fitting = next((found for found in grown if _fits(scene, found, others)), None)
+        if fitting is None:
             return
-        made[index] = grown
-    yield _becoming("resize", scene, made)
+        made[index] = fitting
+    yield from _becoming("resize", scene, made)
 
 
-def _becoming(way: str, scene: Scene, made: dict[int, Thing]) -> Change:
+def _becoming(way: str, scene: Scene, made: dict[int, Thing]) -> Iterator[Change]:
+    """Yield the scene with changed things, unless one is lost on the ground behind it."""
+    if not all(well_placed(thing, scene) for thing in made.values()):
+        return
+
     def describe() -> str:
         parts = []
         for index, thing in made.items():
-            sized = thing.size if way == "resize" else None
-            parts.append(f"{described(scene, index)} becomes {Noun(thing.shape, thing.colour, sized).a}")
+            looks = replace(_looks(thing), size=thing.size) if way == "resize" else _looks(thing)
+            parts.append(f"{described(scene, index)} becomes {looks.a}")
         return " and ".join(parts)
 
-    return Change(way, _with(scene, made), describe, tuple(made), tuple(made))
+    yield Change(way, _with(scene, made), describe, tuple(made), tuple(made))
 
 
-def _exchanged(scene: Scene, part: str, rng: random.Random) -> Iterator[Change]:
-    """Exchange the shapes or the colours of two things."""
+def _exchanged(scene: Scene, level: str, rng: random.Random) -> Iterator[Change]:
+    """Exchange what two things are, or their colours."""
+    world = WORLDS[scene.world]
+    parts: tuple[str, ...] = ("colour",)
+    if level == "object":  # a thing's colour belongs to it: a red dog is no dog
+        parts = ("shape",) if world.by_colour else ("shape", "colour", "mirrored")
     for one, two in _pairs(scene, rng):
         first, second = scene.things[one], scene.things[two]
-        mine, theirs = getattr(first, part), getattr(second, part)
-        if mine is None or theirs is None or mine == theirs:
+        if getattr(first, parts[0]) == getattr(second, parts[0]):
             continue
-        made = {one: replace(first, **{part: theirs}), two: replace(second, **{part: mine})}
-        words = partial(_both, scene, one, two, f"exchange their {part}s")
-        yield Change("exchange", _with(scene, made), words, (one, two), (one, two))
+        made = {
+            one: replace(first, **{part: getattr(second, part) for part in parts}),
+            two: replace(second, **{part: getattr(first, part) for part in parts}),
+        }
+        if all(
+            (not world.colours(thing.shape) and not thing.colour)
+            or thing.colour in world.colours(thing.shape)
+            for thing in made.values()
+        ) and all(well_placed(thing, scene) for thing in made.values()):
+            words = partial(_both, scene, one, two, f"exchange their {_NAMES[level, world.by_colour]}")
+            yield Change("exchange", _with(scene, made), words, (one, two), (one, two))
+
+
+_NAMES = {
+    ("object", True): "shapes",
+    ("object", False): "identities",
+    ("attribute", True): "colours",
+    ("attribute", False): "colours",
+}
 
 
 def _moved(scene: Scene, targets: tuple[int, ...], rng: random.Random) -> Iterator[Change]:
@@ -245,9 +279,10 @@ def _moved(scene: Scene, targets: tuple[int, ...], rng: random.Random) -> Iterat
     places += [(x, thing.y) for x, _ in places[:_STEPS]] + [(thing.x, y) for _, y in places[::_STEPS]]
     places.sort(key=lambda at: (at[0] - thing.x) ** 2 + (at[1] - thing.y) ** 2)
     for x, y in places:
-        if (x, y) != (thing.x, thing.y) and _fits(scene, x, y, thing.radius, others):
+        moved = replace(thing, x=x, y=y)
+        if moved != thing and _fits(scene, moved, others):
             words = partial(_moves, scene, index, x, y)
-            yield Change("move", _with(scene, {index: replace(thing, x=x, y=y)}), words, targets, targets)
+            yield Change("move", _with(scene, {index: moved}), words, targets, targets)
 
 
 def _swapped(scene: Scene, rng: random.Random) -> Iterator[Change]:
@@ -256,7 +291,7 @@ def _swapped(scene: Scene, rng: random.Random) -> Iterator[Change]:
         first, second = scene.things[one], scene.things[two]
         made = {one: replace(first, x=second.x, y=second.y), two: replace(second, x=first.x, y=first.y)}
         others = [other for at, other in enumerate(scene.things) if at not in made]
-        if all(_fits(scene, thing.x, thing.y, thing.radius, others) for thing in made.values()):
+        if all(_fits(scene, thing, others) for thing in made.values()):
             words = partial(_both, scene, one, two, "change places")
             yield Change("swap", _with(scene, made), words, (one, two), (one, two))
 
@@ -275,12 +310,14 @@ def _pairs(scene: Scene, rng: random.Random) -> list[tuple[int, int]]:
     return pairs
 
 
-def _fits(scene: Scene, x: int, y: int, radius: int, others: list[Thing]) -> bool:
-    """Return whether a thing lies inside the picture and apart from others."""
-    margin = radius + round(10 * scene.unit)
-    inside = margin <= x <= scene.width - margin and margin <= y <= scene.height - margin
+def _fits(scene: Scene, thing: Thing, others: list[Thing]) -> bool:
+    """Return whether a thing lies inside the picture, apart from others, and is well placed."""
+    margin = thing.radius + round(10 * scene.unit)
+    if not (margin <= thing.x <= scene.width - margin and margin <= thing.y <= scene.height - margin):
+        return False
     canvas = (scene.width, scene.height)
-    return inside and all(apart(x, y, radius, other, canvas, scene.unit) for other in others)
+    clear = all(apart(thing.x, thing.y, thing.radius, other, canvas, scene.unit) for other in others)
+    return clear and well_placed(thing, scene)
 
 
 def _aside(scene: Scene, thing: Thing) -> Iterator[tuple[int, int]]:
