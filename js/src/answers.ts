@@ -1,6 +1,6 @@
 // Readers of the answers to what the editor asks: each takes anything, and gives its type or null. Pure, as read.ts; part of the editor.
 import { dict, isDict, isMask, many, num, number, numbers, shape, shares, str, text, tuple, zero, type Reader } from "./read";
-import type { Excerpt, Heat, JudgeEntry, Judges, Mask, ModelEntry, Offer, Rectangle, Tokens } from "./protocol";
+import type { Excerpt, Heat, Inpainter, JudgeEntry, Judges, KeptPicture, Mask, ModelEntry, Offer, Rectangle, Tokens } from "./protocol";
 import type { Buffers } from "./state/requests";
 
 const named = (x: Record<string, unknown>): boolean => typeof x.name === "string";
@@ -31,6 +31,12 @@ export const readMask = (x: unknown): Mask | null => {
   const { mask } = dict(x);
   return isMask(dict(x)) ? { ...(mask as Mask), feather: num(0)(dict(mask).feather) } : null;
 };
+
+export const readPicture = shape<KeptPicture>({ image: text, width: zero, height: zero }, (x) => typeof x.image === "string" && numbers("width", "height")(x));
+
+const yes = (x: unknown): boolean => x === true;
+const readInpainter = shape<Inpainter>({ name: text, title: text, quick: yes, prompt: yes }, named);
+export const readInpainters = (x: unknown): Inpainter[] => many(readInpainter)(dict(x).inpainters);
 
 export interface ExportedFile {
   name: string;

@@ -1,12 +1,16 @@
 // The keyboard map of one view. Keys typed into fields stay theirs; what is handled here goes no further (the notebook has keys of its own).
 import { closePolygon, drawInMiddle } from "./canvas/gesture";
 import { copyDrawings, duplicate } from "./clipboard";
+import { moveBy } from "./canvas/carrying";
 import { isDrawing, isKept } from "./document";
 import { composing, meant, modifiers } from "./keys";
+import { boxOf } from "./masks";
+import { sameEdits } from "./objects";
 import type { Drawing, Operation } from "./protocol";
 import { bounds, shifted, stopped } from "./shapes";
 import { TOOL_KEYS, type Screen } from "./state/screen";
 import { fitted, zoom } from "./state/zooming";
+import { giveUp } from "./state/second";
 import { selectionOf, type Mode } from "./state/selection";
 
 const ARROWS: Record<string, [number, number]> = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
@@ -37,10 +41,16 @@ export function keyboard(screen: Screen): Keyboard {
   const nudge = (dx: number, dy: number): boolean => {
     const image = store.image.value;
     const operations = store.document.value.operations;
+    const thing = screen.chosen.value.length === 0 ? selection.mask.value : null;
+    if (image && thing) {
+      selection.acted(moveBy({ mask: thing }, boxOf(thing), [dx, dy], image));
+      nudged = { at: performance.now(), result: store.document.value.operations };
+      return true;
+    }
     const indexes = screen.chosen.value.filter((i) => !isKept(operations[i]));
     const rects = indexes.flatMap((i) => bounds(operations[i] as Drawing, screen.measure.value) ?? []);
     if (!image || rects.length === 0) return false;
-    const merge = nudged !== null && nudged.result === operations && performance.now() - nudged.at < NUDGE_PAUSE;
+    const merge = nudged !== null && sameEdits(nudged.result, operations) && performance.now() - nudged.at < NUDGE_PAUSE;
     // The shortest step that all of them can make: they keep their places to one another.
     const steps = rects.map((r) => stopped(r, dx, dy, image));
     const least = (axis: 0 | 1): number => steps.map((s) => s[axis]).reduce((a, b) => (Math.abs(b) < Math.abs(a) ? b : a));
@@ -57,7 +67,7 @@ export function keyboard(screen: Screen): Keyboard {
     else if (screen.popover.value) screen.popover.value = null;
     else if (selection.busy) selection.stop();
     else if (store.running.value) store.cancel();
-    else if (selection.clear()) return true;
+    else if (selection.clear() || giveUp(screen)) return true;
     else if (screen.tool.value !== "select") screen.setTool("select");
     else if (screen.chosen.value.length > 0) screen.select();
     else return false;
@@ -89,7 +99,8 @@ export function keyboard(screen: Screen): Keyboard {
         return !wordsSelected() && copyDrawings(screen);
       case "x":
         if (wordsSelected() || !copyDrawings(screen)) return false;
-        screen.removeChosen();
+        if (screen.chosen.value.length > 0) screen.removeChosen();
+        else if (selection.mask.value) selection.acted({ op: "remove", region: { mask: selection.mask.value } });
         return true;
       case "d":
         // The browser's own meaning, a bookmark, is never wanted in here.
@@ -159,8 +170,9 @@ export function keyboard(screen: Screen): Keyboard {
       case "Delete":
       case "Backspace":
         if (uncorner()) return true;
-        if (chosen.length === 0) return false;
-        screen.removeChosen();
+        if (chosen.length > 0) screen.removeChosen();
+        else if (selection.mask.value) selection.acted({ op: "remove", region: { mask: selection.mask.value } });
+        else return false;
         return true;
     }
     const mode = MODES[key];

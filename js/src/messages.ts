@@ -15,7 +15,9 @@ export interface Sought {
 export type Question =
   | { kind: "run"; measures: string[]; settings: Settings }
   | { kind: "cancel"; run: string }
-  | { kind: "upload"; name: string; part: number; parts: number }
+  | { kind: "upload"; name: string; part: number; parts: number; keep?: true }
+  | { kind: "picture"; observation: number | null }
+  | { kind: "inpainters" | "complete" }
   | { kind: "undo" | "redo" | "history" }
   | { kind: "truth"; text: string }
   | { kind: "code"; trial?: number }

@@ -96,7 +96,60 @@ export interface CopiedPatch extends Common {
   width: number;
   height: number;
 }
-export type Drawing = Box | Ellipse | Polygon | Line | Arrow | Text | Noise | Blur | Pixelate | Erase | CopiedPatch;
+/** The place that a thing has left is in-painted by the kernel, which writes the pixels (their checksum) and what they belong to into the operation. */
+interface HoleEdit extends Common {
+  region: Region;
+  inpainter?: string;
+  prompt?: string;
+  seed?: number;
+  pixels?: string;
+  beneath?: string;
+}
+export interface Remove extends HoleEdit {
+  op: "remove";
+}
+export interface Move extends HoleEdit {
+  op: "move";
+  /** new top left of the region's box */
+  to: Point;
+}
+export interface Resize extends HoleEdit {
+  op: "resize";
+  /** of width and height, about the centre of the region's box */
+  factor: number;
+}
+export interface Swap extends HoleEdit {
+  op: "swap";
+  other: Region;
+}
+export interface Mirror extends HoleEdit {
+  op: "mirror";
+  direction: "horizontal" | "vertical";
+}
+/** A part of a picture (by its checksum; null: the one that is edited), put to a place. */
+export interface Insert extends Common {
+  op: "insert";
+  image: string | null;
+  place: Point | Rectangle;
+  source: Region;
+  /** soft edge inside its outline, px */
+  feather?: number;
+}
+export interface Recolor extends Common {
+  op: "recolor";
+  region: Region;
+  color: string;
+}
+/** Null: the texture is of the picture that is edited. */
+export interface Retexture extends Common {
+  op: "retexture";
+  region: Region;
+  image: string | null;
+  source: Region;
+}
+/** What is done to a thing of the picture: each acts on the picture as the operations before it left it. */
+export type ObjectEdit = Remove | Move | Resize | Swap | Mirror | Insert | Recolor | Retexture;
+export type Drawing = Box | Ellipse | Polygon | Line | Arrow | Text | Noise | Blur | Pixelate | Erase | CopiedPatch | ObjectEdit;
 
 /** Last one of each kind wins. The page sends a preset (and seed) only; the kernel fills in the text or the image. */
 export interface ImageChoice {
@@ -253,6 +306,20 @@ export interface Tokens {
   original: Shares;
   /** why the model would refuse the prompt; "" if it would not */
   problem: string;
+}
+
+/** A picture that the kernel keeps for an edit, by its checksum. */
+export interface KeptPicture extends Record<"width" | "height", number> {
+  image: string;
+}
+
+/** What can fill holes. `quick`: at once; else as a run that can be cancelled. */
+export interface Inpainter {
+  name: string;
+  title: string;
+  quick: boolean;
+  /** it takes a text on what is to be seen there */
+  prompt: boolean;
 }
 
 /** What a run has said so far: the answer as it grows, and the samples that have ended, in the order in which they did. */

@@ -25,6 +25,7 @@ import type {
   MeasureView,
   ModelInfo,
   Noise,
+  ObjectEdit,
   Observation,
   ObservationRow,
   Operation,
@@ -117,6 +118,9 @@ const angle = option((x) => number(x) || null);
 
 const rectangular = numbers("x", "y", "width", "height");
 
+/** As the kernel wrote it: what its place depends on is checked. */
+const edit = (fit: (x: Dict) => boolean = () => true): Reader<ObjectEdit | null> => (x) => (isDict(x) && isRegion(x.region) && fit(x) ? (x as unknown as ObjectEdit) : null);
+
 const OPERATIONS: Record<string, Reader<Operation | null>> = {
   box: shape<Box>({ op: is("box"), ...sized, ...painted, angle, ...common }, rectangular),
   ellipse: shape<Ellipse>({ op: is("ellipse"), ...sized, ...painted, angle, ...common }, rectangular),
@@ -132,6 +136,14 @@ const OPERATIONS: Record<string, Reader<Operation | null>> = {
   pixelate: shape<Pixelate>({ op: is("pixelate"), size: zero, region, ...common }, affected("size")),
   erase: shape<Erase>({ op: is("erase"), fill: text, region, ...common }, (x) => typeof x.fill === "string" && isRegion(x.region)),
   patch: shape<CopiedPatch>({ op: is("patch"), image: string, source: as<Rectangle>(), ...sized, ...common }, (x) => rectangular(x) && tuple(x.source, 4)),
+  remove: edit(),
+  move: edit((x) => tuple(x.to, 2)),
+  resize: edit(numbers("factor")),
+  swap: edit((x) => isRegion(x.other)),
+  mirror: edit((x) => typeof x.direction === "string"),
+  insert: edit((x) => isRegion(x.source) && (tuple(x.place, 2) || tuple(x.place, 4))),
+  recolor: edit((x) => typeof x.color === "string"),
+  retexture: edit((x) => isRegion(x.source)),
   image: shape<ImageChoice>({ op: is("image"), preset: text, seed: number, image: maybe }, (x) => typeof x.preset === "string"),
   context: shape<ContextChoice>(
     { op: is("context"), text: maybe, preset: string, seed: number },

@@ -19,8 +19,12 @@ import {
   type Size,
 } from "./geometry";
 import { omit } from "./document";
-import { boxOf, covers, moved } from "./masks";
-import type { Arrow, Drawing, Mask, Point, Rectangle, Region, Text } from "./protocol";
+import { boxOf, moved } from "./masks";
+import { isObjectEdit, objectExtent, objectHandles, objectHit, objectMoved, objectResized } from "./objects";
+import type { Arrow, Drawing, ObjectEdit, Point, Rectangle, Region, Text } from "./protocol";
+import { maskOf, polygonOf, regionBox, touches } from "./regions";
+
+export { maskOf, polygonOf } from "./regions";
 
 export type Side = "nw" | "n" | "ne" | "e" | "se" | "s" | "sw" | "w";
 export type HandleName = Side | "start" | "end" | "turn" | `p${number}`;
@@ -63,16 +67,6 @@ export function labelExtent({ start, end, width, label = "", size = LABEL_SIZE }
   return { x: start[0] + ux * t - w / 2, y: start[1] + uy * t - h / 2, width: w, height: h };
 }
 
-const isRectangle = (region: Region): region is Rectangle => Array.isArray(region) && region.length === 4 && typeof region[0] === "number";
-
-/** The points of a region that is a polygon. */
-export const polygonOf = (region: Region): Point[] | null => (Array.isArray(region) && !isRectangle(region) ? region : null);
-
-/** The mask of a region that is one. */
-export const maskOf = (region: Region): Mask | null => (region && "mask" in region ? region.mask : null);
-
-const rectangle = ([x, y, width, height]: Rectangle): Rect => ({ x, y, width, height });
-
 export const angleOf = (d: Drawing): number => ("angle" in d ? (d.angle ?? 0) : 0);
 
 /** The extent of a drawing without its stroke, before it is turned; null for an effect on the whole image. */
@@ -92,11 +86,8 @@ export function extent(d: Drawing, measure: Measure = estimate): Rect | null {
       const width = Math.max(...lines.map((line) => measure(line, d.size)));
       return { x: d.x, y: d.y, width, height: lines.length * LINE_HEIGHT * d.size };
     }
-    default: {
-      if (!d.region) return null;
-      if ("mask" in d.region) return boxOf(d.region.mask);
-      return isRectangle(d.region) ? rectangle(d.region) : around(d.region);
-    }
+    default:
+      return isObjectEdit(d) ? objectExtent(d) : regionBox(d.region);
   }
 }
 
@@ -137,19 +128,13 @@ export function hits(d: Drawing, at: Point, tolerance: number, measure: Measure 
     case "text":
     case "patch":
       return holds(r, p, tolerance);
-    default: {
-      const mask = maskOf(d.region);
-      if (mask) return touches(mask, p, tolerance);
-      const points = polygonOf(d.region);
-      return points ? within(points, p) || distanceToOutline(points, p) <= tolerance : holds(r, p, tolerance);
-    }
+    default:
+      return isObjectEdit(d) ? objectHit(d, p, tolerance) : touches(d.region, p, tolerance);
   }
 }
 
-/** Whether a point, or one of those around it, is on a mask: a thin one can be hit. */
-const touches = (mask: Mask, [x, y]: Point, by: number): boolean => [[0, 0], [by, 0], [-by, 0], [0, by], [0, -by]].some(([dx = 0, dy = 0]) => covers(mask, [x + dx, y + dy]));
-
 const SIDES: Side[] = ["nw", "n", "ne", "e", "se", "s", "sw", "w"];
+const CORNERS: Side[] = ["nw", "ne", "se", "sw"];
 
 /** `reach`: how far above the shape the handle that turns it stands, in image pixels. */
 export function handles(d: Drawing, measure: Measure = estimate, reach = 0): Handle[] {
@@ -159,12 +144,13 @@ export function handles(d: Drawing, measure: Measure = estimate, reach = 0): Han
       { name: "end", at: d.end },
     ];
   }
-  if ("region" in d && maskOf(d.region)) return [];
-  const points = d.op === "polygon" ? d.points : "region" in d ? polygonOf(d.region) : null;
+  const grips = isObjectEdit(d) ? objectHandles(d) : "sides";
+  if (!grips || ("region" in d && grips === "sides" && maskOf(d.region))) return [];
+  const points = d.op === "polygon" ? d.points : "region" in d && grips === "sides" ? polygonOf(d.region) : null;
   if (points && points.length <= POINTS) return points.map((at, i) => ({ name: `p${i}`, at }));
   const r = extent(d, measure);
   if (!r) return [];
-  const sides: Side[] = d.op === "text" ? ["se"] : SIDES;
+  const sides: Side[] = d.op === "text" ? ["se"] : grips === "corners" ? CORNERS : SIDES;
   const part = (name: string, low: string, high: string): number => (name.includes(low) ? 0 : name.includes(high) ? 1 : 0.5);
   const all: Handle[] = sides.map((name) => ({ name, at: [r.x + r.width * part(name, "w", "e"), r.y + r.height * part(name, "n", "s")] }));
   if (reach > 0 && (d.op === "box" || d.op === "ellipse" || d.op === "text")) all.push({ name: "turn", at: [r.x + r.width / 2, r.y - reach] });
@@ -187,7 +173,7 @@ function dragged(r: Rect, name: Side, to: Point, square: boolean): Rect {
 }
 
 /** A drawing with its points put through a function; sizes, where it has them, are those of the new extent. */
-function mapped(d: Drawing, point: (p: Point) => Point, to: Rect): Drawing {
+function mapped(d: Exclude<Drawing, ObjectEdit>, point: (p: Point) => Point, to: Rect): Drawing {
   switch (d.op) {
     case "line":
     case "arrow":
@@ -212,6 +198,7 @@ function mapped(d: Drawing, point: (p: Point) => Point, to: Rect): Drawing {
 /** The drawing with one handle dragged to a point (image pixels). Never smaller than one pixel. */
 export function resize(d: Drawing, name: HandleName, to: Point, image: Size, square = false, measure: Measure = estimate): Drawing {
   const p = round(inside(to, image));
+  if (isObjectEdit(d)) return objectResized(d, name, p, square);
   const r = extent(d, measure);
   if (!r) return d;
   if (name === "turn") return turn(d, to, r, square);
@@ -301,6 +288,7 @@ export function stopped(r: Rect, dx: number, dy: number, image: Size): Point {
 
 /** The drawing moved, wherever that is. */
 export function shifted(d: Drawing, [dx, dy]: Point): Drawing {
+  if (isObjectEdit(d)) return objectMoved(d, [dx, dy]);
   const r = extent(d);
   return r && (dx || dy) ? mapped(d, ([x, y]) => [x + dx, y + dy], { ...r, x: r.x + dx, y: r.y + dy }) : d;
 }

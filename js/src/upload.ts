@@ -1,12 +1,27 @@
 // An image from a drop, a paste, the file chooser or the camera on its way to the kernel: the bytes of the file as they are, which the kernel judges.
 // Here only what the browser must know: HEIC photos, which some browsers can read and the kernel cannot, and pictures that are dragged from other pages.
-import { upload } from "./state/kernel";
+import type { KeptPicture } from "./protocol";
+import { upload, uploadPart } from "./state/kernel";
 import type { Store } from "./state/store";
 
 /** What the kernel takes. */
 export const MAX_BYTES = 64 * 1024 * 1024;
 
+/** Opens a picture. */
 export async function accept(file: File, store: Store): Promise<void> {
+  await sending(file, store, (data) => upload(store, file.name, data));
+}
+
+/** Sends a picture that is to be part of an edit. */
+export async function acceptPart(file: File, store: Store): Promise<KeptPicture | null> {
+  let answer: Promise<KeptPicture | null> = Promise.resolve(null);
+  await sending(file, store, (data) => {
+    answer = uploadPart(store, file.name, data);
+  });
+  return answer;
+}
+
+async function sending(file: File, store: Store, send: (data: ArrayBuffer) => void): Promise<void> {
   if (file.size === 0) {
     store.fail(`${file.name} is empty.`, "Choose another image file.");
     return;
@@ -26,7 +41,7 @@ export async function accept(file: File, store: Store): Promise<void> {
     store.fail(`${file.name} has ${Math.ceil(sent.size / 2 ** 20)} MiB; a page can send at most ${MAX_BYTES / 2 ** 20} MiB.`, "Load it in Python: probe.open_image(path).");
     return;
   }
-  upload(store, file.name, await sent.arrayBuffer());
+  send(await sent.arrayBuffer());
   if (heic) store.fail(`${file.name} is a HEIC photo: the browser has decoded it.`, "The browser decoded it, with 8 bits per channel. To use another decoder, save it as PNG first.");
 }
 

@@ -5,6 +5,7 @@ import { selectionOf } from "../state/selection";
 import { styleOf } from "../state/styling";
 import { randomSeed } from "../state/store";
 import type { View } from "../view";
+import { EDITS } from "./edits";
 
 export interface Action {
   name: string;
@@ -23,6 +24,7 @@ const affecting = (tool: DragTool, label: string): Action => ({
 });
 
 export const ACTIONS: Action[] = [
+  ...EDITS,
   {
     name: "cover",
     label: "Cover with the colour of the tools",

@@ -1,12 +1,15 @@
 // The page's own rendering of the operations over the base picture, for the time of a gesture and until the kernel's exact one arrives.
 // It follows the kernel's geometry; what the model is shown is always the kernel's rendering, never this.
 import { isDrawing } from "../document";
-import { coverage, reachOf } from "../edges";
+import { reachOf } from "../edges";
 import { centre } from "../geometry";
-import type { Drawing, Mask, Operation, Point } from "../protocol";
+import { isObjectEdit, OBJECT_EDITS } from "../objects";
+import type { Drawing, ObjectEdit, Operation, Point } from "../protocol";
 import { angleOf, arrowHead, ASCENT, estimate, extent, LABEL_SIZE, labelExtent, LINE_HEIGHT, maskOf, polygonOf, type Measure } from "../shapes";
 import type { Picture } from "../state/picture";
 import { FONT } from "./font";
+import { copied, stencil, trace } from "./stencil";
+import { drawEdit } from "./things";
 
 
 /** Exact text widths where the browser has a canvas. */
@@ -19,7 +22,8 @@ export function measurer(): Measure | undefined {
   };
 }
 
-const EFFECTS = ["noise", "blur", "pixelate", "erase"];
+/** They read what is below them. */
+const EFFECTS = ["noise", "blur", "pixelate", "erase", ...OBJECT_EDITS];
 
 /** Draws base and operations at the size of the base preview, which is the size that the kernel's preview has too. */
 export function compose(canvas: HTMLCanvasElement, base: Picture, operations: Operation[], measure: Measure = estimate): void {
@@ -35,12 +39,13 @@ export function compose(canvas: HTMLCanvasElement, base: Picture, operations: Op
   context.scale(scale, base.height / base.image.height);
   for (const op of operations) {
     if (!isDrawing(op) || op.hidden) continue;
-    if ("region" in op) affect(context, op, base, scale);
+    if (isObjectEdit(op)) drawEdit(context, op, scale);
+    else if ("region" in op) affect(context, op, base, scale);
     else draw(context, op, base, measure);
   }
 }
 
-function draw(context: CanvasRenderingContext2D, d: Exclude<Drawing, { region: unknown }>, base: Picture, measure: Measure): void {
+function draw(context: CanvasRenderingContext2D, d: Exclude<Drawing, { region: unknown } | ObjectEdit>, base: Picture, measure: Measure): void {
   if (d.op === "patch") {
     // Of another image: the kernel has it, the page has not.
     if (d.image !== null) return;
@@ -127,15 +132,10 @@ function write(context: CanvasRenderingContext2D, text: string, x: number, y: nu
   });
 }
 
-function trace(context: CanvasRenderingContext2D, points: Point[]): void {
-  points.forEach((p, i) => (i === 0 ? context.moveTo(...p) : context.lineTo(...p)));
-  context.closePath();
-}
-
 /** Pixels of the canvas: left, top, columns, rows. */
 type Cells = readonly [number, number, number, number];
 
-function affect(context: CanvasRenderingContext2D, d: Extract<Drawing, { region: unknown }>, base: Picture, scale: number): void {
+function affect(context: CanvasRenderingContext2D, d: Exclude<Extract<Drawing, { region: unknown }>, ObjectEdit>, base: Picture, scale: number): void {
   const { width, height } = context.canvas;
   const mask = maskOf(d.region);
   const r = mask ? reachOf(mask) : extent(d);
@@ -180,31 +180,6 @@ function affect(context: CanvasRenderingContext2D, d: Extract<Drawing, { region:
   }
   if (points || mask) context.drawImage(onto.canvas, 0, 0);
   context.restore();
-}
-
-const stencils = new WeakMap<Mask, HTMLCanvasElement>();
-
-/** The mask as a canvas of some size: opaque inside, with its soft edge. */
-function stencil(mask: Mask, width: number, height: number): HTMLCanvasElement {
-  let canvas = stencils.get(mask);
-  if (!canvas || canvas.width !== width || canvas.height !== height) {
-    canvas = document.createElement("canvas");
-    [canvas.width, canvas.height] = [width, height];
-    const context = canvas.getContext("2d") as CanvasRenderingContext2D;
-    const pixels = context.createImageData(width, height);
-    coverage(mask, width, height).forEach((alpha, i) => (pixels.data[4 * i + 3] = alpha));
-    context.putImageData(pixels, 0, 0);
-    stencils.set(mask, canvas);
-  }
-  return canvas;
-}
-
-function copied(canvas: HTMLCanvasElement): CanvasRenderingContext2D {
-  const copy = document.createElement("canvas");
-  [copy.width, copy.height] = [canvas.width, canvas.height];
-  const context = copy.getContext("2d") as CanvasRenderingContext2D;
-  context.drawImage(canvas, 0, 0);
-  return context;
 }
 
 const means = new WeakMap<Picture, string>();

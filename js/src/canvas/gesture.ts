@@ -2,11 +2,13 @@
 // Image coordinates only; the view gives the points.
 import { isDrawing, isKept, same } from "../document";
 import { inside, overlap, rectOf, round, samePoint, simplified, snap, toImage, type Rect, type Size } from "../geometry";
+import { bare } from "../objects";
 import type { Drawing, Operation, Point } from "../protocol";
 import { bounds, closed, drawn, effect, handles, hits, resize, shifted, stopped, type DragTool, type HandleName, type Measure } from "../shapes";
 import { NAMES, type Screen } from "../state/screen";
 import { randomSeed } from "../state/store";
 import { styleOf } from "../state/styling";
+import { carrying, onThing } from "./carrying";
 import { selecting, selectInMiddle } from "./selecting";
 
 export interface Gesture {
@@ -51,6 +53,11 @@ export function handleAt(d: Drawing, at: Point, tolerance: number, measure?: Mea
 }
 
 export function press(screen: Screen, at: Point, ground: Ground, keys: Keys): Gesture | null {
+  const otherwise = (): Gesture | null => pressed(screen, at, ground, keys);
+  return onThing(screen, at, ground, keys, otherwise) ?? otherwise();
+}
+
+function pressed(screen: Screen, at: Point, ground: Ground, keys: Keys): Gesture | null {
   const tool = screen.tool.value;
   if (tool === "text") return place(screen, at, ground.image);
   if (tool === "freehand") return freehand(screen, at, ground, null);
@@ -79,6 +86,9 @@ export function press(screen: Screen, at: Point, ground: Ground, keys: Keys): Ge
   }
   const several = chosen.includes(index) && chosen.length > 1;
   if (!several) screen.select(index);
+  // The thing in its new colour is carried on, not the colour off it.
+  const op = operations[index];
+  if (!several && (op?.op === "recolor" || op?.op === "retexture") && op.region) return carrying(screen, op.region, at, ground);
   return carry(screen, at, ground, several ? index : null);
 }
 
@@ -132,7 +142,8 @@ function freehand(screen: Screen, from: Point, { image, slop }: Ground, tool: Dr
 /** Changes the chosen drawings; the step is made on release, unless Python or another view has put others in their place meanwhile. */
 function altering(screen: Screen, from: Point, slop: number, how: (to: Point, keys: Keys) => (d: Drawing) => Drawing, verb: string): Gesture {
   const indexes = screen.chosen.value.filter((i) => !isKept(screen.store.document.value.operations[i]));
-  const drawings = (): (Operation | undefined)[] => indexes.map((i) => screen.store.document.value.operations[i]);
+  // Without the pixels that the kernel may add meanwhile.
+  const drawings = (): (Operation | undefined)[] => indexes.map((i) => bare(screen.store.document.value.operations[i]));
   const before = drawings();
   let change: ((d: Drawing) => Drawing) | null = null;
   const cancel = (): void => {

@@ -5,6 +5,9 @@ import { live } from "../live";
 import { boxOf, outlinePath } from "../masks";
 import { MaskEdge } from "../panels/maskedge";
 import { Button } from "../panels/parts";
+import { PictureButton } from "../panels/insert";
+import type { Mask } from "../protocol";
+import { complete, completeWith, giveUp, waitingOf, type Waiting } from "../state/second";
 import { selectionOf } from "../state/selection";
 import { useView } from "../view";
 import { ACTIONS } from "./actions";
@@ -17,6 +20,7 @@ const GAP = 6;
 export const MaskOutline = live(function MaskOutline() {
   const { screen } = useView();
   const selection = selectionOf(screen);
+  const waiting = waitingOf(screen);
   const [mask, stroke, cursor, sought] = [selection.mask.value, selection.stroke.value, screen.cursor.value, selection.sought.value];
   const t = screen.transform.value;
   const brushing = screen.tool.value === "segment" && selection.mode.value !== "box" && selection.state.value !== null;
@@ -27,6 +31,7 @@ export const MaskOutline = live(function MaskOutline() {
   return (
     <g class="isi-selection" data-testid="selection" data-pixels={mask ? String(boxOf(mask).width) : ""}>
       {rim && <path class="isi-rim" data-testid="selection-rim" d={outlinePath(rim, coarse(t.scale))} transform={place} />}
+      {waiting && <path class="isi-first" data-testid="first-outline" d={outlinePath(waiting.first, coarse(t.scale))} transform={place} />}
       {path && <path class="isi-ants isi-under" d={path} transform={place} />}
       {path && <path class="isi-ants" data-testid="selection-outline" d={path} transform={place} />}
       {sought && (
@@ -44,6 +49,23 @@ export const MaskOutline = live(function MaskOutline() {
       {brushing && cursor && <circle class="isi-ants isi-under" cx={x} cy={y} r={(selection.brush.value * t.scale) / 2} />}
       {brushing && cursor && <circle class="isi-ants" data-testid="brush-cursor" cx={x} cy={y} r={(selection.brush.value * t.scale) / 2} />}
     </g>
+  );
+});
+
+/** What is waited for: the second thing of a swap, or where a texture comes from. */
+const SecondThing = live(function SecondThing({ waiting: { what }, mask }: { waiting: Waiting; mask: Mask | null }) {
+  const { screen } = useView();
+  const swap = what === "swap";
+  return (
+    <>
+      {mask ? (
+        <Button test="second" label={swap ? "Swap the two things" : "Take the texture from here"} icon={what} text={swap ? "Swap the two" : "Use as texture"} kind="primary" onClick={() => complete(screen, mask)} />
+      ) : (
+        <span data-testid="second-hint">{swap ? "Now select the second thing." : "Now select where the texture is, or take"}</span>
+      )}
+      {!swap && !mask && <PictureButton name="texture" label="A texture of a file, or of another observation's picture" text="a picture" take={(_, picture) => completeWith(screen, picture.image)} />}
+      <Button test="second-cancel" label="Give up (Esc)" icon="close" kind="bare" onClick={() => giveUp(screen)} />
+    </>
   );
 });
 
@@ -70,7 +92,8 @@ export const MaskBar = live(function MaskBar() {
     element.style.left = `${Math.round(clamp((left + right - wide) / 2, GAP, Math.max(GAP, room.width - wide - GAP)))}px`;
     element.style.top = `${Math.round(below)}px`;
   });
-  if (!mask && !searching) return null;
+  const waiting = waitingOf(screen);
+  if (!mask && !searching && !waiting) return null;
   return (
     <div ref={bar} class={away && !searching ? "isi-maskbar isi-away" : "isi-maskbar"} role="toolbar" aria-label="What to do with the selection" data-testid="maskbar">
       {searching ? (
@@ -80,7 +103,9 @@ export const MaskBar = live(function MaskBar() {
           <Button test="selection-stop" label="Stop searching (Esc)" icon="close" kind="bare" onClick={() => selection.stop()} />
         </>
       ) : (
-        mask && (
+        waiting ? (
+          <SecondThing waiting={waiting} mask={mask} />
+        ) : mask && (
           <>
             {ACTIONS.map(({ name, label, icon, why, act }) => (
               <Button key={name} test={`act-${name}`} label={label} icon={icon} kind="bare" why={why?.(view, mask)} onClick={() => act(view, mask)} />

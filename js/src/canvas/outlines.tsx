@@ -3,6 +3,7 @@ import { centre, toScreen } from "../geometry";
 import { live } from "../live";
 import type { Drawing, Point } from "../protocol";
 import { outlinePath } from "../masks";
+import { isObjectEdit, piecesOf, type Piece } from "../objects";
 import { angleOf, extent, handles, maskOf, polygonOf, type HandleName, type Measure } from "../shapes";
 import { useView } from "../view";
 import { TURN_REACH } from "./gesture";
@@ -56,6 +57,20 @@ export const Marks = live(function Marks() {
   );
 });
 
+/** A piece of the picture in its new place. */
+function Outlined({ piece: { region, from, to, flip }, screen, scale }: { piece: Piece; screen: (p: Point) => Point; scale: number }) {
+  const [x, y] = screen([to.x, to.y]);
+  const [width, height] = [to.width * scale, to.height * scale];
+  const [across, down] = [(flip === "horizontal" ? -width : width) / (from.width || 1), (flip === "vertical" ? -height : height) / (from.height || 1)];
+  const place = ([u, v]: Point): Point => [(across < 0 ? x + width : x) + (u - from.x) * across, (down < 0 ? y + height : y) + (v - from.y) * down];
+  const [left, top] = place([0, 0]);
+  const mask = maskOf(region);
+  if (mask) return <path class="isi-outline isi-filled isi-edge" d={outlinePath(mask, coarse(scale))} transform={`matrix(${across} 0 0 ${down} ${left} ${top})`} />;
+  const points = polygonOf(region);
+  if (points) return <polygon class="isi-outline isi-filled" points={points.map((p) => place(p).join()).join(" ")} />;
+  return <rect class="isi-outline isi-filled" {...{ x, y, width, height }} />;
+}
+
 /** Outlines that show what is selected or under the pointer and catch the pointer; the picture below shows the drawing itself. */
 export function outline(d: Drawing, screen: (p: Point) => Point, scale: number, measure: Measure) {
   if (d.op === "line" || d.op === "arrow") {
@@ -67,6 +82,7 @@ export function outline(d: Drawing, screen: (p: Point) => Point, scale: number, 
       </>
     );
   }
+  if (isObjectEdit(d)) return piecesOf(d).map((piece, i) => <Outlined key={i} piece={piece} screen={screen} scale={scale} />);
   const mask = "region" in d ? maskOf(d.region) : null;
   if (mask) return <path class="isi-outline isi-filled isi-edge" d={outlinePath(mask, coarse(scale))} transform={`translate(${screen([0, 0]).join()}) scale(${scale})`} />;
   const points = d.op === "polygon" ? d.points : "region" in d ? polygonOf(d.region) : null;

@@ -4,9 +4,11 @@ import { live, useSignal } from "../live";
 import { useEffect, useRef } from "preact/hooks";
 import { boxOf, outlinePath } from "../masks";
 import type { Drawing, Operation, Region } from "../protocol";
+import { isObjectEdit, regionsOf } from "../objects";
 import { extent, maskOf, polygonOf, withAngle } from "../shapes";
 import { NAMES } from "../state/screen";
 import { useView } from "../view";
+import { EditValues, FillingProgress } from "./edits";
 import { Icon } from "./icons";
 import { NumberField } from "./number";
 import { Button, decimals } from "./parts";
@@ -36,6 +38,10 @@ function detail(op: Operation): string {
       return `${op.fill} · ${place}`;
     case "polygon":
       return `${op.points.length} points · ${place}`;
+    case "move":
+      return `to ${op.to.map(whole).join(", ")} · ${place}`;
+    case "resize":
+      return `× ${op.factor} · ${place}`;
     default:
       return place;
   }
@@ -73,7 +79,7 @@ export const Layers = live(function Layers() {
             const chosen = screen.chosen.value.includes(index);
             const only = screen.selected.value === index;
             const drawing = isDrawing(op) ? op : null;
-            const numbers = only && drawing && extent(drawing) !== null && drawing.op !== "line" && drawing.op !== "arrow";
+            const numbers = only && drawing && (isObjectEdit(drawing) || extent(drawing) !== null) && drawing.op !== "line" && drawing.op !== "arrow";
             return (
               <li
                 key={index}
@@ -110,11 +116,12 @@ export const Layers = live(function Layers() {
                 >
                   <Icon name={op.op} />
                   <span class="isi-kind">{name}</span>
-                  {"region" in op && <Silhouette region={op.region} />}
+                  {regionsOf(op).map((region, i) => <Silhouette key={i} region={region} />)}
                   {"color" in op && <span class="isi-dot" style={{ background: op.color }} />}
                   {!numbers && <span class="isi-muted isi-cut">{detail(op)}</span>}
                 </button>
-                {numbers && <Place drawing={drawing} index={index} />}
+                {numbers && (isObjectEdit(drawing) ? <EditValues edit={drawing} index={index} /> : <Place drawing={drawing} index={index} />)}
+                {drawing && isObjectEdit(drawing) && <FillingProgress edit={drawing} index={index} />}
                 {drawing && (
                   <>
                     <Button

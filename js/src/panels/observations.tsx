@@ -164,7 +164,7 @@ const Filters = live(function Filters() {
 });
 
 /** Asks the kernel for the pictures of the rows in view that have not come yet, one batch at a time: what was scrolled past is not waited for. */
-function useThumbnails(store: Store): (indexes: number[]) => void {
+export function useThumbnails(store: Store): (indexes: number[]) => void {
   const wanted = useRef<number[]>([]);
   const asked = useRef(false);
   const next = (): void => {

@@ -90,7 +90,7 @@ export const Properties = live(function Properties() {
   const area = kind === "box" || kind === "ellipse" || kind === "polygon";
   const stroke = kind === "line" || kind === "arrow";
   const isEffect = effect(kind as DragTool, null, look, 0) !== null;
-  const coloured = area || stroke || kind === "text" || kind === "picker" || several > 1 || (kind === "erase" && look.erase === "color");
+  const coloured = area || stroke || kind === "text" || kind === "picker" || kind === "recolor" || several > 1 || (kind === "erase" && look.erase === "color");
   return (
     <div class="isi-properties" data-testid="properties">
       <div class="isi-fields">

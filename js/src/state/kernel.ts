@@ -3,7 +3,7 @@
 import { signal, type Signal } from "@preact/signals-core";
 import * as answers from "../answers";
 import type { Question, Sought } from "../messages";
-import type { Format, Heat, Judges, Mask, Offer, Rectangle, Tokens } from "../protocol";
+import type { Format, Heat, Inpainter, Judges, KeptPicture, Mask, Offer, Rectangle, Tokens } from "../protocol";
 import { ignore, NoAnswer } from "./requests";
 import type { Store } from "./store";
 
@@ -21,6 +21,8 @@ export interface Answers {
   thumbnails: Signal<ReadonlyMap<number, Uint8Array<ArrayBuffer> | null>>;
   /** The last count of tokens. */
   tokens: Signal<Tokens | null>;
+  /** What can fill holes; empty until it was asked for. */
+  inpainters: Signal<Inpainter[]>;
 }
 
 const all = new WeakMap<Store, Answers>();
@@ -28,7 +30,7 @@ const all = new WeakMap<Store, Answers>();
 /** What was answered to the store of a widget so far. */
 export function answersOf(store: Store): Answers {
   let found = all.get(store);
-  if (!found) all.set(store, (found = { offer: signal(null), judges: signal(null), thumbnails: signal(new Map()), tokens: signal(null) }));
+  if (!found) all.set(store, (found = { offer: signal(null), judges: signal(null), thumbnails: signal(new Map()), tokens: signal(null), inpainters: signal([]) }));
   return found;
 }
 
@@ -68,12 +70,22 @@ export function takeJudge(store: Store, name: string): void {
 
 export function upload(store: Store, name: string, data: ArrayBuffer): void {
   store.unrendered.value = 0;
+  send(store, name, data, {}).catch(ignore);
+}
+
+/** Sends a picture that is to be part of an edit: it is kept, not opened. */
+export const uploadPart = (store: Store, name: string, data: ArrayBuffer): Promise<KeptPicture | null> => send(store, name, data, { keep: true });
+
+function send(store: Store, name: string, data: ArrayBuffer, more: { keep?: true }): Promise<KeptPicture | null> {
   const id = crypto.randomUUID();
   const parts = Math.max(1, Math.ceil(data.byteLength / PART));
+  let answer: Promise<KeptPicture | null> = Promise.resolve(null);
   for (let part = 0; part < parts; part++) {
-    store.ask({ kind: "upload", name, part, parts }, { id, buffers: [data.slice(part * PART, (part + 1) * PART)] }).catch(ignore);
+    answer = store.ask({ kind: "upload", name, part, parts, ...more }, { id, read: answers.readPicture, buffers: [data.slice(part * PART, (part + 1) * PART)] });
+    if (part < parts - 1) answer.catch(ignore);
   }
   store.spoken.value = `Image ${name} sent`;
+  return answer;
 }
 
 /** Sets what is right about a picture of the user's own; "": nothing is known. */
@@ -113,6 +125,24 @@ export function askColor(store: Store, x: number, y: number, then: (color: strin
 /** A part of the picture at full resolution. */
 export function askDetail(store: Store, region: Rectangle, width: number, signal: AbortSignal) {
   return store.ask({ kind: "detail", region, width }, { read: answers.readExcerpt, signal });
+}
+
+// ---- edits of things
+
+/** Has the kernel keep a picture for an edit: that of an observation, or (null) the one that is shown. */
+export async function askPicture(store: Store, observation: number | null): Promise<KeptPicture | null> {
+  await new Promise<void>((done) => store.settled(done));
+  return store.ask({ kind: "picture", observation }, { read: answers.readPicture, silence: "The kernel did not return the picture." });
+}
+
+export function askInpainters(store: Store): void {
+  keep(store.ask({ kind: "inpainters" }, { read: answers.readInpainters }), (found) => (answersOf(store).inpainters.value = found));
+}
+
+/** Has holes filled that are still empty: after a cancelled or failed filling. */
+export function fillHoles(store: Store): void {
+  store.dismiss();
+  command(store, { kind: "complete" });
 }
 
 // ---- masks

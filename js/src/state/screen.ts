@@ -8,7 +8,7 @@ import type { DragTool, Measure, Style } from "../shapes";
 import type { Store } from "./store";
 
 export type Tool = DragTool | "select" | "segment" | "wand" | "polygon" | "freehand" | "text" | "picker";
-export type Popover = "observations" | "models" | "settings" | "camera" | "keys" | "code" | "compare" | "export" | null;
+export type Popover = "observations" | "models" | "settings" | "camera" | "keys" | "code" | "compare" | "export" | "insert" | "texture" | null;
 /** What the stage shows: the picture as the model sees it, without what is drawn, both at a divider, or how they differ. */
 export type Showing = "after" | "before" | "swipe" | "difference";
 
@@ -225,6 +225,14 @@ export const NAMES: Record<string, string> = {
   pixelate: "Pixelate",
   erase: "Erase",
   patch: "Copied patch",
+  remove: "Remove",
+  move: "Move",
+  resize: "Resize",
+  swap: "Swap",
+  mirror: "Mirror",
+  insert: "Insert",
+  recolor: "Recolour",
+  retexture: "Retexture",
   picker: "Pick a colour",
   image: "Image",
   context: "Context",

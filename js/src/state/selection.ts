@@ -4,6 +4,7 @@ import { batch, computed, effect, signal, type ReadonlySignal, type Signal } fro
 import { same } from "../document";
 import { grower } from "../edges";
 import { areaOf, combined } from "../masks";
+import { sameEdits } from "../objects";
 import type { Drawing, Mask, Operation, Point, Rectangle } from "../protocol";
 import { askMask, takeBack } from "./kernel";
 import { identifier, NoAnswer } from "./requests";
@@ -228,7 +229,7 @@ export class Selection {
     }
     store.undo();
     const acted = this.#acted;
-    if (acted && same(store.document.value.operations, acted.before)) this.state.value = acted.selected;
+    if (acted && sameEdits(store.document.value.operations, acted.before)) this.state.value = acted.selected;
   }
 
   redo(): void {
@@ -246,7 +247,7 @@ export class Selection {
     }
     store.redo();
     const acted = this.#acted;
-    if (acted && same(store.document.value.operations, acted.after)) this.state.value = null;
+    if (acted && sameEdits(store.document.value.operations, acted.after)) this.state.value = null;
   }
 
   /** Adds operations on the selection in one step of the document; the selection ends, and undo brings it back. */

@@ -55,7 +55,9 @@ function ownStyle(d: Drawing): Partial<Style> {
       return { block: d.size };
     case "erase":
       return d.fill === "mean" || d.fill === "inpaint" ? { erase: d.fill } : { erase: "color", color: d.fill };
-    case "patch":
+    case "recolor":
+      return { color: d.color };
+    default:
       return {};
   }
 }
