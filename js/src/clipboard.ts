@@ -29,7 +29,9 @@ export function copyDrawings(screen: Screen): boolean {
   const mask = selectionOf(screen).mask.value;
   if (copied.length === 0 && !mask) return false;
   const { store } = screen;
-  page[KEY] = { drawings: copied.length === 0 && mask ? copyOf(store, mask) : copied, from: store, key: store.picture.value?.key };
+  const drawings = copied.length === 0 && mask ? copyOf(store, mask) : copied;
+  page[KEY] = { drawings, from: store, key: store.picture.value?.key };
+  if (!Array.isArray(drawings)) drawings.catch(ignore); // the store has shown why; nothing is pasted then
   screen.store.spoken.value = "Copied";
   return true;
 }

@@ -1,4 +1,5 @@
 // What the page draws itself between a gesture and the kernel's rendering, seen through a recording context.
+import { filled } from "../src/canvas/things";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { compose } from "../src/canvas/compose";
 import { coverage } from "../src/edges";
@@ -39,6 +40,30 @@ function record(operations: Operation[]): { calls: [string, ...unknown[]][]; pix
 }
 
 afterEach(() => vi.restoreAllMocks());
+
+describe("a hole, until the kernel has filled it", () => {
+  /** Pixels of grey values; a hole where they are negative. */
+  const fill = (rows: number[][]): number[][] => {
+    const columns = rows[0]?.length ?? 0;
+    const pixels = new Uint8ClampedArray(rows.flat().flatMap((v) => [v, v, v, 255]));
+    filled(pixels, columns, rows.length, (i) => (rows.flat()[i] ?? 0) < 0);
+    return rows.map((row, y) => row.map((_, x) => pixels[4 * (y * columns + x)] ?? 0));
+  };
+
+  it("goes from one side to the other, and nothing else changes", () => {
+    expect(fill([[10, -1, -1, 40]])).toEqual([[10, 20, 30, 40]]);
+    expect(fill([[10], [-1], [30]])).toEqual([[10], [20], [30]]);
+    expect(fill([[7, 8, 9]])).toEqual([[7, 8, 9]]);
+  });
+
+  it("has the colours around it, the nearer ones most, and at the edge of the picture those of the one side", () => {
+    expect(fill([[50, 50, 50], [50, -1, 50], [50, 50, 50]])[1]?.[1]).toBe(50);
+    expect(fill([[-1, -1, 60]])).toEqual([[60, 60, 60]]);
+    expect(fill([[-1, -1]])).toEqual([[0, 0]]); // nothing is known of it
+    // Across it is one pixel, along it three: (3 * 100 + 1 * 20) / 4.
+    expect(fill([[0, 100, 100, 100, 0], [20, -1, -1, -1, 20], [0, 100, 100, 100, 0]])[1]?.slice(1, 4)).toEqual([80, 80, 80]);
+  });
+});
 
 describe("an effect on a mask", () => {
   // The left half of the lower half; its soft edge reaches 20 pixels of the image, 10 of the preview.

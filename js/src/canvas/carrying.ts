@@ -1,7 +1,7 @@
 // Gestures on the thing that is selected: it is carried to another place, or a corner of it is dragged for another size. The hole is in-painted on release.
 import { inside, snap, type Rect, type Size } from "../geometry";
 import { boxOf, covers } from "../masks";
-import { factorTo } from "../objects";
+import { factorTo, isObjectEdit } from "../objects";
 import { isDrawing } from "../document";
 import type { ObjectEdit, Point, Region } from "../protocol";
 import { wholeBox } from "../regions";
@@ -18,15 +18,22 @@ export const cornersOf = ({ x, y, width, height }: Rect): Point[] => [
   [x, y + height],
 ];
 
+/** Of the reach of a handle: another box is often begun near the last one. */
+const NEAR = 0.6;
+
+/** Whether a press takes hold of the selected thing: not with brushes, which paint. */
+export function isGrabbed(screen: Screen): boolean {
+  const tool = screen.tool.value;
+  return tool === "select" || tool === "wand" || (tool === "segment" && selectionOf(screen).mode.value === "box");
+}
+
 /** What a press on the selected thing starts; null beside it. Shift and Alt join selections, and brushes paint. `otherwise`: what a mere click does. */
 export function onThing(screen: Screen, at: Point, ground: Ground, keys: Keys, otherwise: () => Gesture | null): Gesture | null {
   const selection = selectionOf(screen);
   const mask = selection.mask.value;
-  const tool = screen.tool.value;
-  const grabs = tool === "select" || tool === "wand" || (tool === "segment" && selection.mode.value === "box");
-  if (!mask || !grabs || keys.shiftKey || keys.altKey) return null;
+  if (!mask || !isGrabbed(screen) || keys.shiftKey || keys.altKey) return null;
   const box = boxOf(mask);
-  const near = ([x, y]: Point): boolean => Math.max(Math.abs(x - at[0]), Math.abs(y - at[1])) < ground.reach;
+  const near = ([x, y]: Point): boolean => Math.max(Math.abs(x - at[0]), Math.abs(y - at[1])) < ground.reach * NEAR;
   if (cornersOf(box).some(near)) return resizing(screen, { mask }, at, ground, otherwise);
   return covers(mask, at) ? carrying(screen, { mask }, at, ground, otherwise) : null;
 }
@@ -34,7 +41,7 @@ export function onThing(screen: Screen, at: Point, ground: Ground, keys: Keys, o
 /** Moves what is in a region. Releasing makes the step; a click does what it would do otherwise. */
 export function carrying(screen: Screen, region: Region, from: Point, { image, slop, reach, measure }: Ground, otherwise?: () => Gesture | null): Gesture {
   const box = wholeBox(region) as Rect;
-  const others = screen.store.document.value.operations.flatMap((op) => (isDrawing(op) && !op.hidden ? (bounds(op, measure) ?? []) : []));
+  const others = screen.store.document.value.operations.flatMap((op) => (isDrawing(op) && !isObjectEdit(op) && !op.hidden ? (bounds(op, measure) ?? []) : []));
   return acting(screen, from, slop, otherwise, (to, { altKey }) => {
     const by: Point = [Math.round(to[0] - from[0]), Math.round(to[1] - from[1])];
     const snapped = altKey ? null : snap({ ...box, x: box.x + by[0], y: box.y + by[1] }, [{ x: 0, y: 0, ...image }, ...others], reach / 2);

@@ -11,6 +11,7 @@ import { complete, completeWith, giveUp, waitingOf, type Waiting } from "../stat
 import { selectionOf } from "../state/selection";
 import { useView } from "../view";
 import { ACTIONS } from "./actions";
+import { cornersOf, isGrabbed } from "./carrying";
 import { coarse } from "./outlines";
 
 /** Pixels between the bar and what it stands beside. */
@@ -34,6 +35,10 @@ export const MaskOutline = live(function MaskOutline() {
       {waiting && <path class="isi-first" data-testid="first-outline" d={outlinePath(waiting.first, coarse(t.scale))} transform={place} />}
       {path && <path class="isi-ants isi-under" d={path} transform={place} />}
       {path && <path class="isi-ants" data-testid="selection-outline" d={path} transform={place} />}
+      {mask && isGrabbed(screen) && cornersOf(boxOf(mask)).map((corner, i) => {
+        const [cx, cy] = toScreen(t, corner);
+        return <rect key={i} class="isi-handle" data-testid={`selection-corner-${i}`} x={cx - 3} y={cy - 3} width={6} height={6} rx={1} />;
+      })}
       {sought && (
         <rect class="isi-sought" x={sought[0] * t.scale + t.x} y={sought[1] * t.scale + t.y} width={sought[2] * t.scale} height={sought[3] * t.scale} />
       )}

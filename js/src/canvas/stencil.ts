@@ -8,13 +8,13 @@ const stencils = new WeakMap<Mask, HTMLCanvasElement>();
 /** The mask as a canvas of some size: opaque inside, with its soft edge. */
 export function stencil(mask: Mask, width: number, height: number): HTMLCanvasElement {
   let canvas = stencils.get(mask);
-  if (canvas?.width !== width || canvas.height !== height) {
-    const context = blank(width, height);
-    canvas = context.canvas;
+  if (!canvas || canvas.width !== width || canvas.height !== height) {
+    const made = blank(width, height);
+    const { context } = made;
     const pixels = context.createImageData(width, height);
     coverage(mask, width, height).forEach((alpha, i) => (pixels.data[4 * i + 3] = alpha));
     context.putImageData(pixels, 0, 0);
-    stencils.set(mask, canvas);
+    stencils.set(mask, (canvas = made.canvas));
   }
   return canvas;
 }
@@ -23,7 +23,7 @@ export function stencil(mask: Mask, width: number, height: number): HTMLCanvasEl
 export function stencilOf(region: Region, width: number, height: number, scale: number): HTMLCanvasElement {
   const mask = maskOf(region);
   if (mask) return stencil(mask, width, height);
-  const context = blank(width, height);
+  const { canvas, context } = blank(width, height);
   context.scale(scale, scale);
   const points = polygonOf(region);
   if (points) {
@@ -32,7 +32,7 @@ export function stencilOf(region: Region, width: number, height: number, scale: 
     context.fill("evenodd");
   } else if (isRectangle(region)) context.fillRect(...region);
   else context.fillRect(0, 0, width / scale, height / scale);
-  return context.canvas;
+  return canvas;
 }
 
 export function trace(context: CanvasRenderingContext2D, points: Point[]): void {
@@ -40,14 +40,14 @@ export function trace(context: CanvasRenderingContext2D, points: Point[]): void 
   context.closePath();
 }
 
-function blank(width: number, height: number): CanvasRenderingContext2D {
+function blank(width: number, height: number): { canvas: HTMLCanvasElement; context: CanvasRenderingContext2D } {
   const canvas = document.createElement("canvas");
   [canvas.width, canvas.height] = [width, height];
-  return canvas.getContext("2d") as CanvasRenderingContext2D;
+  return { canvas, context: canvas.getContext("2d") as CanvasRenderingContext2D };
 }
 
 export function copied(canvas: HTMLCanvasElement): CanvasRenderingContext2D {
-  const context = blank(canvas.width, canvas.height);
+  const { context } = blank(canvas.width, canvas.height);
   context.drawImage(canvas, 0, 0);
   return context;
 }
