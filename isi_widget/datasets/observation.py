@@ -17,6 +17,7 @@ import numpy as np
 from isi_widget.concepts import Pair
 from isi_widget.errors import InputError
 from isi_widget.stimulus import ImageSource, Picture, Presets, Stimulus, checks, load_image
+from isi_widget.stimulus.regions import Region
 from isi_widget.text import all_repaired
 
 #: An image, or a function without arguments that loads one when first needed.
@@ -28,6 +29,9 @@ class Graph(Protocol):
 
     def levels(self) -> tuple[str, ...]:
         """Return the semantic levels at which a change of the scene changes the true answer."""
+
+    def about(self) -> tuple[Region, ...] | None:
+        """Return the parts of the image that decide the true answer; None if unknown."""
 
     def counterfactual(self, level: str, way: str | None, seed: int) -> tuple[Observation, str]:
         """Return the observation of a changed scene, whose true answer differs, and the change in words."""
@@ -210,7 +214,8 @@ class Observation:
 
     def stimulus(self) -> Stimulus:
         """Return the unchanged stimulus."""
-        return Stimulus(self.image, self.question, self.context, self.answer, self.presets)
+        about = None if self._graph is None else self._graph.about()
+        return Stimulus(self.image, self.question, self.context, self.answer, self.presets, about=about)
 
     def with_texts(
         self, question: str, context: str = "", answer: str | bool | int | None = None

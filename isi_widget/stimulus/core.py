@@ -80,7 +80,7 @@ class Stimulus(EditMethods):
     presets : images and contexts that the presets use.
     operations : operations applied so far, oldest first.
     about : parts of the image that decide the true answer, as regions; None (default) if unknown. Used by
-        `truth_holds` only.
+        `truth_holds` only, and not compared.
     """
 
     image: Picture
@@ -89,7 +89,7 @@ class Stimulus(EditMethods):
     true_answer: str | None = None
     presets: Presets = field(default_factory=Presets, hash=False, repr=False)
     operations: tuple[Operation, ...] = ()
-    about: tuple[Region, ...] | None = None
+    about: tuple[Region, ...] | None = field(default=None, compare=False)
     #: Estimated cost of painting all operations so far.
     _load: ClassVar[effort.Load]
 

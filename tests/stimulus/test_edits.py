@@ -559,3 +559,19 @@ def test_edits_outside_the_image_paint_nothing_and_warn() -> None:
     assert made.render().tobytes() == NOISE.pil().tobytes()
     with pytest.warns(UserWarning, match="paints nothing"):
         assert START.remove((-20, -20, 5, 5)).pending == ()
+
+
+def test_scenes_know_what_their_questions_are_about() -> None:
+    from isi_widget import datasets
+
+    for observation in datasets.scenes()[:40]:
+        stimulus, kind = observation.stimulus(), observation.metadata["kind"]
+        things = observation.metadata["things"]
+        about = set(observation.metadata["about"])
+        known = kind != "counting" and (kind != "existence" or observation.answer == "Yes")
+        assert (stimulus.about is not None) is known
+        for index, thing in enumerate(things):
+            inside = (thing["x"] - 2, thing["y"] - 2, 4, 4)
+            keeps = stimulus.remove(inside).truth_holds
+            assert keeps is (True if known and index not in about else None), (observation.id, index)
+        assert Stimulus.from_json(stimulus.to_json()).about == stimulus.about

@@ -14,12 +14,14 @@ from isi_widget import checks
 from isi_widget.datasets import grammar
 from isi_widget.datasets.scenes import ask
 from isi_widget.datasets.scenes.changes import WAYS, Change, change
+from isi_widget.datasets.scenes.draw import touched
 from isi_widget.datasets.scenes.graph import Scene
 from isi_widget.errors import InputError
 
 if TYPE_CHECKING:
     from isi_widget.datasets.observation import Observation
     from isi_widget.datasets.scenes.case import Case
+    from isi_widget.stimulus.regions import Region
 
 #: Kinds of the questions that are asked beside the changed one; all have yes/no questions.
 _KINDS = ("existence", "attribute", "relation")
@@ -38,6 +40,15 @@ class SceneGraph:
     def levels(self) -> tuple[str, ...]:
         """Return the semantic levels at which a change of the scene changes the true answer."""
         return tuple(level for level in WAYS if self._change(level, None, 0) is not None)
+
+    def about(self) -> tuple[Region, ...] | None:
+        """Return the boxes of the things that decide the true answer; None where all things do: for
+        counting, and where the answer is no because there is no such thing.
+        """
+        item = self.case.item
+        if item.kind == "counting" or (item.kind == "existence" and not item.yes):
+            return None
+        return tuple(touched(self.case.scene.things[index]) for index in item.about)
 
     def counterfactual(self, level: str, way: str | None, seed: int) -> tuple[Observation, str]:
         """Return the observation of a changed scene, whose true answer differs, and the change in words.
