@@ -4,6 +4,7 @@ differ in one concept.
 Works without torch (but for SAM). Not for running models: rooms above take what is made here.
 """
 
+from isi_widget.concepts.diffusion import DiffusionInpainter, load_inpainter
 from isi_widget.concepts.pair import Pair
 from isi_widget.concepts.pair_tokens import TokenDifference
 from isi_widget.concepts.registry import register_segmenter, segmenters
@@ -18,6 +19,7 @@ from isi_widget.concepts.segmenters import Found, Prompt, Segmenter, Stroke
 from isi_widget.concepts.segmenting import segment
 
 __all__ = [
+    "DiffusionInpainter",
     "Found",
     "Pair",
     "Prompt",
@@ -28,6 +30,7 @@ __all__ = [
     "Stroke",
     "TokenDifference",
     "TokenReplacements",
+    "load_inpainter",
     "register_segmenter",
     "replace_tokens",
     "segment",
