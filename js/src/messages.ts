@@ -7,7 +7,7 @@ export interface Sought {
   strokes: { object: boolean; points: Point[]; radius: number }[];
   mask: Mask | null;
   point: Point | null;
-  /** of the colour, 0 to 255 */
+  /** of the colour, CIELAB */
   tolerance: number | null;
 }
 

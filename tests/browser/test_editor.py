@@ -100,6 +100,12 @@ SCENES = {
         "text(20, 170, 'See قطة, 3 of 4:\\nלא 12 (כן)', size=40, color='#000000')",
         "arrow((300, 400), (460, 300), color='#000000', width=5, label='كلب', size=30)",
     ],
+    "masks": [
+        "pixelate(20, mask(40, 40, 90, 70).grow(25))",
+        "erase(mask(240, 60, 80, 60).grow(10).with_feather(14), fill='#ffd400')",
+        "erase(mask(400, 40, 120, 100) - mask(430, 70, 60, 40))",
+        "blur(6, mask(100, 240, 300, 120).with_feather(20))",
+    ],
     "effects": [
         "pixelate(20, (20, 20, 200, 160))",
         "pixelate(16, [(300, 20), (560, 40), (420, 180)])",
@@ -117,6 +123,7 @@ def test_what_the_page_draws_is_what_the_kernel_renders(bench: Notebook, probe: 
     expect(probe.part("overlay")).to_have_attribute("data-font", "kernel")
     empty = canvas(probe)
     before = probe.paints()
+    bench.execute("mask = lambda *box: isi.Mask.from_box(obs.image.size, box)")
     bench.execute(f"probe.stimulus = obs.stimulus().{'.'.join(SCENES[name])}")
     probe.painted_since(before)
     expect(probe.part("shape-0")).to_be_attached()

@@ -101,26 +101,28 @@ export const MaskBar = live(function MaskBar() {
   if (!mask && !searching && !waiting) return null;
   return (
     <div ref={bar} class={away && !searching ? "isi-maskbar isi-away" : "isi-maskbar"} role="toolbar" aria-label="What to do with the selection" data-testid="maskbar">
-      {searching ? (
-        <>
-          <progress aria-label="Searching for the outline" data-testid="selection-progress" />
-          <span>Searching …</span>
-          <Button test="selection-stop" label="Stop searching (Esc)" icon="close" kind="bare" onClick={() => selection.stop()} />
-        </>
-      ) : (
-        waiting ? (
-          <SecondThing waiting={waiting} mask={mask} />
-        ) : mask && (
+      <div class="isi-acts">
+        {searching ? (
           <>
-            {ACTIONS.map(({ name, label, icon, why, act }) => (
-              <Button key={name} test={`act-${name}`} label={label} icon={icon} kind="bare" why={why?.(view, mask)} onClick={() => act(view, mask)} />
-            ))}
-            <Button test="edge-toggle" label="Grow and feather the edge" icon="edge" kind="bare" expanded={selection.edging.value} onClick={() => (selection.edging.value = !selection.edging.value)} />
-            <Button test="deselect" label="Select nothing (Esc)" icon="close" kind="bare" onClick={() => selection.clear()} />
-            {selection.edging.value && <MaskEdge />}
+            <progress aria-label="Searching for the outline" data-testid="selection-progress" />
+            <span>Searching …</span>
+            <Button test="selection-stop" label="Stop searching (Esc)" icon="close" kind="bare" onClick={() => selection.stop()} />
           </>
-        )
-      )}
+        ) : waiting ? (
+          <SecondThing waiting={waiting} mask={mask} />
+        ) : (
+          mask && (
+            <>
+              {ACTIONS.map(({ name, label, icon, why, act }) => (
+                <Button key={name} test={`act-${name}`} label={label} icon={icon} kind="bare" why={why?.(view, mask)} onClick={() => act(view, mask)} />
+              ))}
+              <Button test="edge-toggle" label="Grow and feather the edge" icon="edge" kind="bare" expanded={selection.edging.value} onClick={() => (selection.edging.value = !selection.edging.value)} />
+              <Button test="deselect" label="Select nothing (Esc)" icon="close" kind="bare" onClick={() => selection.clear()} />
+            </>
+          )
+        )}
+      </div>
+      {mask && !searching && !waiting && selection.edging.value && <MaskEdge />}
     </div>
   );
 });

@@ -4,12 +4,13 @@ import { Popover } from "./parts";
 
 const KEYS: [string, string][] = [
   ...Object.entries(TOOL_KEYS).map(([key, tool]): [string, string] => [key.toUpperCase(), (NAMES[tool] ?? "Select").toLowerCase()]),
+  ["D  R", "brushes of a selection: this is the object, this is not; [ ] for their width"],
   ["Delete", "delete the selected drawings"],
   ["Arrows", "move by 1 pixel, with Shift 10"],
   ["Tab", "to the layers, to select by key"],
   ["[  ]", "below, above the next drawing"],
-  ["Shift", "while drawing: square, circle, 45°; with a click: select one more"],
-  ["Alt", "while moving: do not snap"],
+  ["Shift", "while drawing: square, circle, 45°; with a click: select one more; with a box or the wand: add"],
+  ["Alt", "while moving: do not snap; with a box or the wand: take away"],
   ["Ctrl+A", "select everything"],
   ["Ctrl+C X V D", "copy, cut, paste, duplicate"],
   ["Ctrl+Z", "undo"],

@@ -22,7 +22,7 @@ export const MaskOptions = live(function MaskOptions() {
   if (screen.tool.value === "wand") {
     const { tolerance } = selection;
     return (
-      <Slider test="tolerance" label="Tolerance" title="Largest difference of a colour channel from the pixel that is clicked, 0 to 255" value={tolerance.value} low={0} high={128} most={255} put={(value) => (tolerance.value = value)} />
+      <Slider test="tolerance" label="Tolerance" title="Largest distance from the colour of the clicked pixel, in CIELAB: 2 is just visible, 100 is black to white" value={tolerance.value} low={0} high={50} most={300} put={(value) => (tolerance.value = value)} />
     );
   }
   return (

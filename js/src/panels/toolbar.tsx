@@ -47,7 +47,7 @@ export const Tools = live(function Tools() {
 const HINTS: Record<Tool, string> = {
   select: "Click a shape to change it, or choose a tool and draw.",
   segment: "Drag a box round an object: its outline is found, to refine and to act on.",
-  wand: "Click a flat area: the pixels of about this colour around it. Shift adds, Alt takes away.",
+  wand: "Click a flat area. Shift adds, Alt takes away.",
   box: "Drag over the image. Shift keeps it square.",
   ellipse: "Drag over the image. Shift makes a circle.",
   polygon: "Click corner by corner; the first one again, or Enter, closes it.",
@@ -65,7 +65,7 @@ const HINTS: Record<Tool, string> = {
 
 /** Of the tool that selects an object, once something is selected. */
 const MODE_HINTS: Record<Mode, string> = {
-  box: "Another box selects anew; with Shift it adds, with Alt it takes away.",
+  box: "Drag again for another object. Shift adds, Alt takes away.",
   object: "Paint over what is missing. [ and ] change the brush.",
   background: "Paint over what is too much. [ and ] change the brush.",
 };

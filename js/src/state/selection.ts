@@ -40,8 +40,8 @@ const REACH = 1 / 16;
 
 export class Selection {
   readonly mode: Signal<Mode> = signal("box");
-  /** largest difference of a channel from the colour that was clicked, 0 to 255 */
-  readonly tolerance = signal(24);
+  /** largest distance from the colour that was clicked, CIELAB */
+  readonly tolerance = signal(10);
   /** the line that is being drawn, or waits for its answer */
   readonly stroke: Signal<Stroke | null> = signal(null);
   /** the box in which the kernel searches */
