@@ -55,11 +55,11 @@ def sam2(folder: Path, seed: int = 0) -> Path:
         hidden_size=8,
         num_attention_heads=1,
         image_size=[64, 64],
-        blocks_per_stage=[1, 1, 1, 1],
+        blocks_per_stage=[1, 1, 2, 1],
         embed_dim_per_stage=[8, 16, 32, 64],
         num_attention_heads_per_stage=[1, 1, 2, 2],
         window_size_per_stage=[4, 2, 2, 2],
-        global_attention_blocks=[2],
+        global_attention_blocks=[3],
         window_positional_embedding_background_size=[4, 4],
     )
     vision = Sam2VisionConfig(

@@ -21,7 +21,7 @@ from PIL import Image
 from isi_widget.concepts.segmenters import Found, Prompt, Segmenter
 from isi_widget.errors import InputError
 from isi_widget.pretrained.devices import choose_device
-from isi_widget.pretrained.hub import fetch, find
+from isi_widget.pretrained.hub import fetch, find, progress_bars
 
 if TYPE_CHECKING:
     import torch
@@ -202,9 +202,10 @@ def _model(kind: str, folder: Path, name: str) -> Any:
 
     maker = transformers.SamModel if kind == "sam" else transformers.Sam2Model
     try:
-        model, report = maker.from_pretrained(
-            folder, use_safetensors=True, dtype=torch.float32, output_loading_info=True
-        )
+        with progress_bars(shown=False):
+            model, report = maker.from_pretrained(
+                folder, use_safetensors=True, dtype=torch.float32, output_loading_info=True
+            )
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:
         raise InputError(f"{name!r} is no checkpoint for back_end {kind!r}: {error}") from error
     if report["missing_keys"]:

@@ -16,7 +16,7 @@ import numpy as np
 
 from isi_widget.concepts import Pair
 from isi_widget.errors import InputError
-from isi_widget.stimulus import ImageSource, Picture, Presets, Stimulus, checks, load_image
+from isi_widget.stimulus import ImageSource, Mask, Picture, Presets, Stimulus, checks, load_image
 from isi_widget.stimulus.regions import Region
 from isi_widget.text import all_repaired
 
@@ -25,7 +25,15 @@ LazyImage: TypeAlias = "ImageSource | Callable[[], ImageSource]"
 
 
 class Graph(Protocol):
-    """What a built-in world can do with an observation of its own: change the scene and draw it again."""
+    """What a built-in world can do with an observation of its own: change the scene and draw it again, and
+    give the masks of its objects.
+    """
+
+    def masks(self) -> dict[str, Mask]:
+        """Return the exact mask of each object, by its name."""
+
+    def mask(self, name: str | None) -> Mask:
+        """Return the mask of the objects of a name; None: of those that the question is about."""
 
     def levels(self) -> tuple[str, ...]:
         """Return the semantic levels at which a change of the scene changes the true answer."""
@@ -225,6 +233,34 @@ class Observation:
         image, _, _, _, *rest, _ = arguments  # the graph answers the former question
         made: Observation = make(image, question, context, answer, *rest)
         return made
+
+    @property
+    def masks(self) -> dict[str, Mask]:
+        """The exact mask of each object of a built-in scene, by its name, such as "red star": the pixels that
+        it covers by half or more, less those that others hide. Empty for an image without a scene graph.
+        """
+        return {} if self._graph is None else self._graph.masks()
+
+    def mask(self, name: str | None = None) -> Mask:
+        """Return the exact mask of objects of a built-in scene, as a region for effects and edits.
+
+        Parameters
+        ----------
+        name : name of one object, as in `masks`, or words that describe several: "stars", "red objects",
+            "animals". None (default): the objects that the question is about.
+
+        Raises
+        ------
+        InputError
+            No object has the name, the question is about no object of the picture, or there is no scene
+            graph: then use `isi.segment`.
+        """
+        if self._graph is None:
+            raise InputError(
+                "This observation has no scene graph, so the masks of its objects are not known. Find an "
+                "object with isi.segment(observation, box=(x, y, width, height))."
+            )
+        return self._graph.mask(name)
 
     @property
     def counterfactual_levels(self) -> tuple[str, ...]:

@@ -1,6 +1,7 @@
-"""`SceneGraph`: what an observation of a built-in world needs for counterfactuals.
+"""`SceneGraph`: what an observation of a built-in world needs for counterfactuals and masks.
 
-It changes the scene graph (`changes`), asks the question again and gives the observation of the new scene.
+It changes the scene graph (`changes`), asks the question again and gives the observation of the new scene;
+it also gives the masks of the objects (`masks`).
 Not for pairs themselves (see `isi_widget.concepts.pair`).
 """
 
@@ -12,11 +13,12 @@ from typing import TYPE_CHECKING
 
 from isi_widget import checks
 from isi_widget.datasets import grammar
-from isi_widget.datasets.scenes import ask
+from isi_widget.datasets.scenes import ask, masks
 from isi_widget.datasets.scenes.changes import WAYS, Change, change
 from isi_widget.datasets.scenes.draw import touched
 from isi_widget.datasets.scenes.graph import Scene
 from isi_widget.errors import InputError
+from isi_widget.stimulus import Mask
 
 if TYPE_CHECKING:
     from isi_widget.datasets.observation import Observation
@@ -36,6 +38,27 @@ class SceneGraph:
     """
 
     case: Case
+
+    def masks(self) -> dict[str, Mask]:
+        """Return the exact mask of each object, by its name."""
+        return masks.masks(self.case.scene)
+
+    def mask(self, name: str | None) -> Mask:
+        """Return the mask of the objects of a name; None: of those that the question is about.
+
+        Raises
+        ------
+        InputError
+            If there are none.
+        """
+        if name is not None:
+            return masks.mask(self.case.scene, checks.text(name, "name"))
+        if not self.case.item.about:
+            raise InputError(
+                f"The question {self.case.question!r} is about no single object of this picture. Name the "
+                f"objects: {', '.join(self.masks())}."
+            )
+        return masks.union(self.case.scene, self.case.item.about)
 
     def levels(self) -> tuple[str, ...]:
         """Return the semantic levels at which a change of the scene changes the true answer."""
