@@ -94,8 +94,7 @@ def test_any_picture_is_taken_and_the_checkpoint_is_loaded_once(
     made = (Sam if kind == "sam" else Sam2)(folders[kind], device="cpu")
     for size in ((120, 90), (30, 200), (64, 64), (1, 1)):
         picture = np.random.default_rng(1).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
-        with pytest.MonkeyPatch.context():
-            mask = isi.segment(picture, points=[(0.5, 0.5)], back_end=made)
+        mask = isi.segment(picture, points=[(0.5, 0.5)], back_end=made)
         assert mask.size == size and mask.array()[0, 0]
     assert len(loads) == 1
     first = isi.segment(IMAGE, BOX, back_end=made)
@@ -107,7 +106,7 @@ def test_any_picture_is_taken_and_the_checkpoint_is_loaded_once(
 
 
 def test_what_is_missing_or_wrong_gets_one_message(folders: dict[str, Path], tmp_path: Path) -> None:
-    with pytest.raises(isi.InputError, match='"sam" needs a checkpoint.*sam-vit-base'):
+    with pytest.raises(isi.InputError, match=r'"sam" needs a checkpoint.*sam-vit-base'):
         isi.segment(IMAGE, BOX, back_end="sam")
     with pytest.raises(isi.InputError, match="does not say where it is"):
         isi.segment(IMAGE, points=[(1, 1)], labels=[0], back_end="sam", checkpoint=folders["sam"])
@@ -117,5 +116,5 @@ def test_what_is_missing_or_wrong_gets_one_message(folders: dict[str, Path], tmp
         isi.segment(IMAGE, BOX, back_end="sam", checkpoint=folders["sam2"])
     with pytest.raises(isi.InputError, match="no checkpoint for back_end 'sam'"):
         isi.segment(IMAGE, BOX, back_end="sam", checkpoint=tmp_path)
-    with pytest.raises(isi.InputError, match="device|cuda"):
+    with pytest.raises(isi.InputError, match=r"device|cuda"):
         isi.segment(IMAGE, BOX, back_end="sam", checkpoint=folders["sam"], device="cuda:99")
