@@ -27,6 +27,7 @@ SUBJECTS = {
     "interventions": "Interventions (embedded model)",
     "entailment_bench": "Clustering",
     "rendering": "Rendering",
+    "segmentation": "Outlines of objects (GrabCut)",
     "tables": "Tables of data",
     "page": "The probe in JupyterLab and Chromium",
 }

@@ -38,7 +38,7 @@ class Row:
 def _show(value: float, unit: str) -> str:
     if unit == "s":
         return f"{value * 1000:.1f} ms" if value < 0.1 else f"{value:.2f} s"
-    return f"{value:.2f}" if unit == "ratio" else f"{value:.1f} {unit}"
+    return f"{value:.2f}" if unit in ("ratio", "IoU") else f"{value:.1f} {unit}"
 
 
 def repeat(function: Callable[[int], object], repeats: int, warm_up: int = 1) -> tuple[float, ...]:

@@ -27,6 +27,7 @@ _LOOSE = 8  # a second box is wider than what was found by its size divided by t
 _COLORS = 8  # of the surroundings
 _RING = 0.15  # width of the surroundings that give these colours, as a share of the root of the box's area
 _COMMON = 0.95  # share of the surroundings that their own colours explain
+_LEAST, _MIDDLE = 0.05, 0.8  # a result below this share of the box is none; middle of the box, per side
 _MOST_TAKEN, _PAINTED = 0.6, 0.25  # a stroke that takes more of an object, painting less of it, is kept local
 _CRUMB, _HOLE = 0.1, 0.005  # islands and holes below these shares of the object are left out
 _BACKGROUND, _OBJECT, _MAYBE_NOT, _MAYBE = 0, 1, 2, 3  # OpenCV's labels
@@ -162,8 +163,12 @@ def _outline(
     labels[maybe & ~within] = _MAYBE
     labels[marks.object], labels[marks.other] = _OBJECT, _BACKGROUND
     inside = _cut(small, labels)
-    if not inside.any() and not painted:
-        return within, "No object was found in the box: all of it is selected. Refine it by strokes."
+    if prompt.mask is None and not painted and inside.sum() < _LEAST * within.sum():
+        # Surroundings of all colours: expect the object in the middle of the box.
+        middle = within & (_ellipse(within) > 0)
+        inside = _cut(small, np.where(within, np.where(middle, _MAYBE, _MAYBE_NOT), 0).astype(np.uint8))
+        if inside.sum() < _LEAST * within.sum():
+            return within, "No object was found in the box: all of it is selected. Refine it by strokes."
     if prompt.mask is not None and painted:
         inside = _near_strokes(inside, maybe, marks)
     alone = prompt.box is None and prompt.mask is None
@@ -189,6 +194,18 @@ def _standing_out(
     if painted.any() and not out.any():
         out = cv2.dilate(painted.astype(np.uint8), np.ones((9, 9), np.uint8)) > 0
     return out
+
+
+def _ellipse(within: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """Return 1 in the ellipse in the middle of a box."""
+    import cv2
+
+    left, top, right, bottom = _box_of(within)
+    center = ((left + right) // 2, (top + bottom) // 2)
+    axes = (round(_MIDDLE * (right - left) / 2), round(_MIDDLE * (bottom - top) / 2))
+    drawn = np.zeros(within.shape, dtype=np.uint8)
+    cv2.ellipse(drawn, center, axes, 0, 0, 360, 1, cv2.FILLED)
+    return drawn
 
 
 def _ring(within: NDArray[np.bool_]) -> NDArray[np.bool_]:
