@@ -24,7 +24,7 @@ from isi_widget.datasets.scenes.arrange import Plan, arrange
 from isi_widget.datasets.scenes.world import SHAPE_WORLD, THING_WORLD
 
 THINGS = 100
-_SMALLEST = 100  # visible pixels of a thing that is asked for
+_SMALLEST = 100  # least visible pixels of a thing
 _SIZES = {0.25: (577, 433), 1: (1155, 866), 4: (2309, 1732), 12: (4000, 3000)}
 _GOOD = 0.8
 
