@@ -139,8 +139,9 @@ class Pair:
 
     @property
     def truths(self) -> tuple[str | None, str | None]:
-        """The true answers of clean and corrupt; None where unknown."""
-        return self.clean.truth, self.corrupt.truth
+        """The true answers of clean and corrupt; None where unknown or where an edit may have changed it."""
+        one, two = (item.truth if item.truth_holds else None for item in (self.clean, self.corrupt))
+        return one, two
 
     @property
     def flips(self) -> bool | None:

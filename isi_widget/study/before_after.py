@@ -324,9 +324,10 @@ def _check(pair: object, related: bool, name: str) -> None:
     if related and (None in truths or truths[0] == truths[1]):
         raise InputError(
             f"{name} must be a yes/no question whose true answer changes; "
-            f"{pair.clean.current_question!r} has the truths {pair.truths[0]!r} and {pair.truths[1]!r}."
+            f"{pair.clean.current_question!r} has the truths {pair.truths[0]!r} and {pair.truths[1]!r}. "
+            'Give an edited picture its own truth: isi.Stimulus(edited.render(), question, true_answer="No").'
         )
-    if not related and truths[0] != truths[1]:
+    if not related and None not in truths and truths[0] != truths[1]:
         raise InputError(
             f"{name} must be a question whose true answer stays; {pair.clean.current_question!r} has the "
             f"truths {pair.truths[0]!r} and {pair.truths[1]!r}. Give it among pairs."

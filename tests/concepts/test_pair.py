@@ -50,9 +50,16 @@ def test_warnings(plain):
     small = isi.Pair(plain, plain.with_image(np.zeros((50, 60, 3), np.uint8)))
     assert any("different sizes" in text for text in small.warnings)
     assert small.pixels is None and small.box is None and small.share is None
-    assert isi.Pair(plain, plain.box(1, 1, 9, 9)).warnings == (
-        f"The true answer is {plain.truth!r} for both.",
-    )
+    same = isi.Pair(plain, plain.noise(0.1))
+    assert same.warnings == (f"The true answer is {plain.truth!r} for both.",)
+
+
+def test_an_edit_that_may_change_the_truth_has_none(plain):
+    covered = plain.box(0, 0, plain.image.width, plain.image.height)
+    pair = isi.Pair(plain, covered)
+    assert pair.truths == (plain.truth, None) and pair.flips is None and pair.warnings == ()
+    told = isi.Stimulus(covered.render(), plain.question, true_answer="No")
+    assert isi.Pair(plain, told).flips is True
 
 
 def test_white_space_that_no_model_reads_is_no_difference(plain):

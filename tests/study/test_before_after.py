@@ -131,6 +131,16 @@ def test_a_model_that_always_says_yes(vlm, removals):
     assert made.value("F1") == 0
 
 
+def test_edited_pictures_take_their_own_truth(vlm, removals):
+    clean = removals[0][0].clean
+    edited = clean.box(0, 0, clean.image.width, clean.image.height, "white")
+    with pytest.raises(InputError, match=r"truths 'Yes' and None.*isi\.Stimulus\(edited\.render"):
+        isi.beaf(vlm, [isi.Pair(clean, edited)])
+    told = isi.Stimulus(edited.render(), clean.question, true_answer="No")
+    made = isi.beaf(vlm, [isi.Pair(clean, told)], [isi.Pair(clean, clean.noise(0.01))])
+    assert made.count() == made.count(related=False) == 1 and made.value("ID") == 0
+
+
 def test_refusals(vlm, removals):
     pairs, unrelated = removals
     with pytest.raises(InputError, match="at least one pair"):
