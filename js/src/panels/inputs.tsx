@@ -26,6 +26,9 @@ const CONTEXT_PRESETS: Record<string, string> = {
   random: "The context of another observation",
 };
 
+/** Presets of few data sets: shown only where an observation has them. */
+const RARE_PRESETS: Record<string, string> = { nudging: "A text that makes an answer likely without stating it" };
+
 interface PresetsProps {
   kind: "image" | "context";
   /** name -> what it is */
@@ -47,7 +50,7 @@ function Presets({ kind, known, there, always, chosen, choose, again }: PresetsP
         <Button
           key={name}
           test={`${kind}-${name}`}
-          label={known[name] ?? name}
+          label={known[name] ?? RARE_PRESETS[name] ?? name}
           text={name}
           pressed={chosen === name}
           why={name !== always && !there.includes(name) && `this observation has no ${name} ${kind}`}
