@@ -423,7 +423,13 @@ def _row(index: int, observation: Observation) -> dict[str, Any]:
         "question": observation.question,
         "answer": observation.answer,
         "level": observation.level,
-    }
+    } | _grade(observation)
+
+
+def _grade(observation: Observation) -> dict[str, str]:
+    """Return the grade of difficulty, of data sets that have grades."""
+    grade = observation.metadata.get("difficulty")
+    return {"difficulty": grade} if isinstance(grade, str) else {}
 
 
 def _has_choice(presets: Presets) -> bool:

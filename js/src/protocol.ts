@@ -10,6 +10,8 @@ export interface ObservationRow {
   question: string;
   answer: string | null;
   level: string | null;
+  /** grade of a built-in data set that has grades */
+  difficulty: string | null;
   /** a picture of the user's own */
   own: boolean;
 }

@@ -186,7 +186,7 @@ export function writeDocument(doc: Document): Dict {
 /** Null: it may not; absent in older records. */
 const holds = (x: unknown): boolean => x !== null;
 
-const row = { index: num(-1), id: text, question: text, answer: string, level: string, own: (x: unknown) => x === true };
+const row = { index: num(-1), id: text, question: text, answer: string, level: string, difficulty: string, own: (x: unknown) => x === true };
 
 export const readObservations = many(shape<ObservationRow>(row));
 

@@ -130,6 +130,17 @@ describe("choosing an observation", () => {
     expect(page.el.querySelector('[data-testid="observation-list"] .isi-search .isi-muted')?.textContent).toBe("40");
   });
 
+  it("filters by difficulty where a data set has grades", async () => {
+    const graded = many(6).map((row, index) => ({ ...(row as object), difficulty: ["easy", "middle", "hard"][index % 3] }));
+    await start({ observations: graded, observation_index: 0 });
+    await page.click("observation-picker");
+    await page.click("filter-difficulty-hard");
+    expect(rows()).toEqual(["observation-2", "observation-5"]);
+    await page.click("filter-difficulty-hard");
+    await page.type("observation-search", "easy", "none");
+    expect(rows()).toEqual(["observation-0", "observation-3"]);
+  });
+
   it("offers no filter where all are alike", async () => {
     await start({ observations: [0, 1].map((index) => ({ index, id: "", question: "Is it?", answer: "Yes", level: null })) });
     await page.click("observation-picker");

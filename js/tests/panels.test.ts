@@ -56,6 +56,14 @@ describe("presets", () => {
     expect(operations()).not.toEqual(first);
   });
 
+  it("of a few data sets show only where an observation has them", async () => {
+    expect(page.el.querySelector('[data-testid="context-nudging"]')).toBeNull();
+    const observation = page.model.get("observation") as { context_presets: string[] };
+    page.model.kernel({ observation: { ...observation, context_presets: [...observation.context_presets, "nudging"] } });
+    await settle();
+    expect(page.find("context-nudging").title).toContain("without stating it");
+  });
+
   it("that an observation lacks are off and say why", async () => {
     const button = page.find("context-irrelevant");
     expect(button.getAttribute("aria-disabled")).toBe("true");

@@ -80,6 +80,13 @@ def test_unknown_keyword_arguments_are_rejected(vlm: VLM) -> None:
         Probe(vlm, temprature=1)  # type: ignore[call-arg]
 
 
+def test_the_list_has_the_grades_of_difficulty(vlm: VLM) -> None:
+    page = Page(Probe(vlm, datasets.things()[:6]))
+    grades = [row["difficulty"] for row in page.state["observations"]]
+    assert set(grades) == {"easy", "middle", "hard"}
+    assert "nudging" in page.state["observation"]["context_presets"]
+
+
 def test_an_observation_of_ones_own(vlm: VLM) -> None:
     image = np.zeros((60, 80, 3), np.uint8)
     probe = Probe(vlm, Observation(image, "Is it dark?", answer="yes"))

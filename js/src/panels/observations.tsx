@@ -14,10 +14,11 @@ import { Thumbnail } from "./thumbnail";
 
 /** What must hold of a row: one of the values that are chosen, for each property of which any is. */
 type Filter = Record<Property, readonly string[]>;
-type Property = "level" | "answer";
+type Property = "level" | "answer" | "difficulty";
 const PROPERTIES: [Property, string][] = [
   ["level", "Level"],
   ["answer", "Truth"],
+  ["difficulty", "Difficulty"],
 ];
 /** Values that are offered of one property: the most frequent ones. */
 const VALUES = 8;
@@ -26,7 +27,7 @@ const PICTURE = 42;
 /** Pictures in one question: few, so that the first ones come soon. */
 const BATCH = 12;
 
-const ALL: Filter = { level: [], answer: [] };
+const ALL: Filter = { level: [], answer: [], difficulty: [] };
 /** Of a view, as long as it is there: the next observation is the next one that fits. */
 const filters = new WeakMap<Screen, Signal<Filter>>();
 
@@ -103,9 +104,9 @@ const Picker = live(function Picker({ found }: { found: ObservationRow[] }) {
         none="No observation has all of these words and properties."
         height={ROW}
         drawn={(keys) => ask(keys.map(Number))}
-        rows={found.map(({ index, id, question, level, answer, own }) => ({
+        rows={found.map(({ index, id, question, level, answer, difficulty, own }) => ({
           key: String(index),
-          text: `${index} ${id} ${question} ${answer ?? ""} ${level ?? ""}`,
+          text: `${index} ${id} ${question} ${answer ?? ""} ${level ?? ""} ${difficulty ?? ""}`,
           chosen: index === store.index.value,
           view: () => (
             <>
