@@ -47,7 +47,7 @@ def trial_html(trial: Drawable, view: dict[str, Any] | None = None, *, details: 
     results = [
         part
         for part in (
-            _answer(view["answer"], view["truth"]),
+            _answer(view["answer"], view["truth"], view["truth_holds"] is None),
             _uncertainty(view["uncertainty"]),
             _attention(view["attention"]),
             *map(_measure, view["measures"]),
@@ -93,7 +93,7 @@ def _inputs(trial: Drawable, view: dict[str, Any]) -> str:
     )
 
 
-def _answer(answer: dict[str, Any] | None, truth: str | None) -> str:
+def _answer(answer: dict[str, Any] | None, truth: str | None, original: bool) -> str:
     if answer is None:
         return ""
     text = escape(answer["text"])
@@ -103,7 +103,8 @@ def _answer(answer: dict[str, Any] | None, truth: str | None) -> str:
         text += f' <span style="{QUIET}">(cut off by max_new_tokens)</span>'
     judged = ""
     if truth is not None:
-        judged = f"{verdict(answer) or 'not judged'}; truth: {escape(truth)}"
+        of = "truth of the original picture" if original else "truth"
+        judged = f"{verdict(answer) or 'not judged'}; {of}: {escape(truth)}"
     parts = [
         f'<div style="{HEADING}">Answer</div>',
         f'<div dir="auto" style="{_TEXT};font-size:1.15em">{text}</div>',

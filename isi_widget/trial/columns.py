@@ -11,7 +11,7 @@ from isi_widget.trial.settings import Settings
 #: Columns of `Trial.to_frame` that belong to the trial itself, its settings left out.
 OF_TRIAL = (
     *("created", "stimulus_key", "key", "question", "context", "truth", "image_preset", "context_preset"),
-    *("operations", "correct", "model", "interventions", "notes", "seconds"),
+    *("operations", "correct", "truth_holds", "model", "interventions", "notes", "seconds"),
 )
 #: Beginnings of further names: facts about the model, versions.
 BEGINNINGS = ("model_", "version_")

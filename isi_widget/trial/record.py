@@ -280,7 +280,8 @@ class Trial:
             if measure is not None and not isinstance(item, Unread):
                 parts += filter(None, [measure.describe(item)])
             if name == "answer" and self.correct is not None:
-                parts.append(f"correct={self.correct}")
+                holds = self.stimulus.truth_holds is not None
+                parts.append(f"{'correct' if holds else 'agrees_with_original_truth'}={self.correct}")
         return f"Trial({', '.join(parts)})"
 
 

@@ -128,6 +128,7 @@ def trial_row(trial: Trial) -> dict[str, Any]:
         "context_preset": stimulus.context_preset,
         "operations": json.dumps(operations, ensure_ascii=False),
         "correct": trial.correct,
+        "truth_holds": stimulus.truth_holds,
     }
     for name, measure in measures().items():
         record = trial.results.get(name)

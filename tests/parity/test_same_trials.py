@@ -26,6 +26,7 @@ RENAMED = {
 ADDED: dict[str, Callable[[Any], bool]] = {
     "/row/key": lambda value: len(value) == 64,  # of stimulus and interventions
     "/row/interventions": lambda value: value is None,
+    "/row/truth_holds": lambda value: value in (True, None),
     "/stimulus/about": lambda value: isinstance(value, list),  # parts of the image that decide the answer
 }
 # Another processor adds float32 numbers in another order: four layers leave about 1e-6 of that. Texts, token

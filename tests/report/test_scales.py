@@ -128,6 +128,11 @@ def test_a_picture_that_was_drawn_on_is_judged_by_the_originals_truth(operations
     trial = make_trial(texts * 2, operations=operations)
     answer = trial.view()["answer"]
     assert (answer["mark"], answer["judged"]) == (mark, judged)
+    edited = mark in ("agrees", "differs")
+    assert trial.view()["truth_holds"] is (None if edited else True)
+    assert ("agrees_with_original_truth=" in repr(trial)) is edited
+    assert ("truth of the original picture: " in trial._repr_html_()) is edited
+    assert trial.to_frame()["truth_holds"].tolist() == [None if edited else True]
     assert judged in trial._repr_html_().replace("&#x27;", "'")
     assert mark in comparison_html(Comparison((trial, trial), ("a", "b")))
     assert judged in trial.plot().get_suptitle()

@@ -163,7 +163,8 @@ def _inputs(sheet: Sheet, entry: Entry, definitions: bool) -> None:
 
     item("question", view["question"], color=SEGMENT_COLORS["question"])
     item("context" + _preset(view["context_preset"]), view["context"], color=SEGMENT_COLORS["context"])
-    item("truth", "not known" if view["truth"] is None else view["truth"])
+    of = "truth" if view["truth_holds"] or view["truth"] is None else "truth of the original picture"
+    item(of, "not known" if view["truth"] is None else view["truth"])
     if entry.note:
         item("your note", entry.note)
     if view["intervention_lines"]:
