@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import random
 from collections import Counter
+from functools import partial
 
 import numpy as np
 import pytest
@@ -282,3 +283,26 @@ def test_both_worlds_on_any_ground(name):
                 colours = world.colours(thing.shape)
                 assert thing.colour in colours or (not colours and not thing.colour)
     assert found["object"] > 40 and found["attribute"] > 15 and found["relation"] > 8
+
+
+@pytest.mark.parametrize(
+    "data", [datasets.things, partial(datasets.scenes, "varied")], ids=["things", "varied"]
+)
+def test_observations_of_graded_scenes(data):
+    """Pairs of the graded data sets: the truth flips, only the image differs, presets fit the new scene."""
+    own, possible = 0, 0
+    for obs in data()[:45]:
+        own += obs.level in LEVELS
+        for level in LEVELS:
+            try:
+                pair = obs.counterfactual(level, seed=2)
+            except InputError:
+                continue
+            possible += level == obs.level
+            changed, _ = obs._graph.counterfactual(level, None, 2)
+            assert pair.flips and pair.inputs == ("image",) and pair.warnings == ()
+            assert pair.corrupt.truth == by_brute_force(changed._graph.case.scene, obs._graph.case.item.ask)
+            assert set(pair.corrupt.presets.contexts) == set(pair.clean.presets.contexts)
+            for other in obs.unrelated(level, seed=2, n=1):
+                assert other.flips is False and other.corrupt.image == pair.corrupt.image
+    assert possible / own > 0.9
