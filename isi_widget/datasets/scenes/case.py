@@ -70,7 +70,7 @@ class Case:
         if item is None:
             raise ValueError(f"{asked} cannot be asked about the changed scene")
         rng = random.Random(f"isi_widget scenes, changed: {seed}")
-        contexts = draw_contexts(item, rng)
+        contexts = draw_contexts(item, rng, more=bool(self.notes))
         contexts["irrelevant"] = self.contexts["irrelevant"]
         notes = dict(self.notes)
         if "nudging" in self.contexts:
