@@ -24,7 +24,7 @@ from isi_widget.datasets.grammar import (
     Noun,
     answers,
 )
-from isi_widget.datasets.nouns import CATEGORIES, THINGS, is_a, word
+from isi_widget.datasets.nouns import THINGS, is_a, word
 from isi_widget.datasets.scenes.graph import Scene, Thing
 from isi_widget.datasets.scenes.world import WORLDS
 
@@ -207,8 +207,14 @@ def _name(scene: Scene, rng: random.Random, wanted: int | None, margin: float) -
         if len(about) != 1 or wanted not in (None, about[0]):
             continue
         if noun.place is None or _clearly_placed(scene, noun, margin):
-            return _open("name", Claim("name", noun, scene.things[about[0]].shape), about)
+            truth = Claim("name", noun, scene.things[about[0]].shape)
+            return _open("name", truth, (*about, *_references(scene, noun)))
     return None
+
+
+def _references(scene: Scene, noun: Noun) -> tuple[int, ...]:
+    """Return the object to which the place of a noun refers, if it has a place."""
+    return () if noun.place is None else scene.matching(noun.place[1])
 
 
 def _clearly_placed(scene: Scene, noun: Noun, margin: float) -> bool:
@@ -379,7 +385,7 @@ def ask_again(scene: Scene, asked: Ask, margin: float = MARGIN) -> Item | None:
         value = thing.shape if claim.kind == "name" else getattr(thing, claim.kind)
         if not value:
             return None
-        truth = replace(claim, value=value)
+        truth, about = replace(claim, value=value), (*about, *_references(scene, claim.noun))
     return Item(asked, truth, about, None if asked.is_open else truth == claim)
 
 
@@ -419,35 +425,3 @@ def nudging(item: Item, rng: random.Random, toward: bool) -> tuple[Claim, str]:
     """
     claim = (complementary if toward else contradictory)(item, rng)
     return claim, rng.choice(grammar.nudges(claim))
-
-
-def label_words(scene: Scene, item: Item) -> list[tuple[int, str]]:
-    """Return the labels of an annotated picture: (index of an object, word or digit) for the objects in the
-    question.
-    """
-    claim = item.truth
-    if item.kind == "counting":
-        return [(index, str(number + 1)) for number, index in enumerate(item.about[:5])]
-    if item.kind == "existence":
-        noun = item.ask.claim.noun
-        if item.yes:
-            shape = scene.things[item.about[0]].shape if noun.shape in CATEGORIES else noun.shape
-            return [(item.about[0], text) for text in (noun.colour, shape) if text]
-        part = "shape" if noun.shape else "colour"
-        return [(index, getattr(scene.things[index], part)) for index in item.about[:2]]
-    if item.kind == "relation":
-        nouns = (claim.noun, claim.other or Noun())
-        return [(index, _naming(scene, index, noun)) for index, noun in zip(item.about, nouns, strict=True)]
-    if item.kind == "name":
-        return [(item.about[0], claim.value or "")]
-    name = claim.noun.shape or claim.noun.colour or ""
-    return [(item.about[0], name), (item.about[0], claim.value or "")]
-
-
-def _naming(scene: Scene, index: int, noun: Noun) -> str:
-    """Return the word of a description that distinguishes its object from the others, preferably
-    the shape.
-    """
-    if noun.shape and (noun.colour is None or scene.matching(Noun(noun.shape)) == (index,)):
-        return noun.shape
-    return noun.colour or noun.shape or ""

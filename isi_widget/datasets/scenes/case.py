@@ -20,6 +20,7 @@ from isi_widget.datasets.scenes import ask
 from isi_widget.datasets.scenes.counterfactual import SceneGraph
 from isi_widget.datasets.scenes.draw import draw_scene
 from isi_widget.datasets.scenes.graph import Scene
+from isi_widget.datasets.scenes.label_words import label_words
 from isi_widget.datasets.scenes.labels import Label, place_labels
 from isi_widget.stimulus.rendering import paint
 
@@ -53,7 +54,7 @@ class Case:
 
     def labels(self) -> list[Label]:
         """Return the labels of the annotated picture."""
-        return place_labels(self.scene, ask.label_words(self.scene, self.item))
+        return place_labels(self.scene, label_words(self.scene, self.item))
 
     def annotated(self) -> Image.Image:
         """Draw the picture with its labels, using the package's interventions."""
@@ -93,7 +94,7 @@ class Case:
             partial(draw_scene, scene),
             self.question,
             answer=self.item.answer,
-            annotated=self.annotated if ask.label_words(scene, self.item) else None,
+            annotated=self.annotated if label_words(scene, self.item) else None,
             contexts=self.contexts,
             level=self.item.level,
             id=f"{self.split}-{self.index:04d}",
