@@ -11,6 +11,7 @@ import hashlib
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import ClassVar
 
 import numpy as np
@@ -131,9 +132,13 @@ class HoleEdit(Drawing):
 
     def key_on(self, picture: Picture, beneath: Iterable[Operation]) -> str:
         """Return the key of the pixels on a picture with the drawings `beneath` painted on it."""
-        made: list[object] = [picture.sha256, *(drawing.digest for drawing in beneath)]
-        made += [plain(region) for region in self.holes]
-        made += [self.inpainter, self.prompt, self.seed]
+        made = [picture.sha256, *(drawing.digest for drawing in beneath), self._asked]
+        return hashlib.sha256(json.dumps(made).encode()).hexdigest()
+
+    @cached_property
+    def _asked(self) -> str:
+        """SHA-256 of the holes and of the settings of the in-painter."""
+        made = [[plain(region) for region in self.holes], self.inpainter, self.prompt, self.seed]
         return hashlib.sha256(json.dumps(made).encode()).hexdigest()
 
     def is_complete(self, key: str, size: tuple[int, int]) -> bool:

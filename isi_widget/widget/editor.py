@@ -80,7 +80,7 @@ class Editor:
         nothing changes. Not a step of its own.
         """
         operations = document["operations"]
-        if not any(OPERATIONS[item["op"]] in _EDITS for item in operations):
+        if not any(OPERATIONS.get(item["op"]) in _EDITS for item in operations):
             return document
         made = [
             item.to_dict() if isinstance(item, HoleEdit) else record
