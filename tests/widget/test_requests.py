@@ -47,8 +47,11 @@ ASKED: dict[str, dict[str, Any]] = {
     "cut": {"operation": 0, "observation": 1},
     "undo": {},
     "redo": {},
+    "picture": {"observation": 1},
+    "inpainters": {},
+    "complete": {},
 }
-BARE = {"truth", "reshuffle", "history", "restore", "note", "delete", "cut", "undo", "redo"}
+BARE = {"complete", "truth", "reshuffle", "history", "restore", "note", "delete", "cut", "undo", "redo"}
 
 
 @pytest.fixture(scope="module")
