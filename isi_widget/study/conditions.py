@@ -270,8 +270,8 @@ def run(
     Returns
     -------
     One row per observation and condition: condition, group, level, baseline, observation (its index), truth,
-    answer, correct, and each entropy, nats. `correct` holds the answer against the true answer of the
-    original input, also where the image or the context was replaced.
+    answer, correct, and each entropy, nats (NaN where it did not fit into memory). `correct` holds the answer
+    against the true answer of the original input, also where the image or the context was replaced.
 
     Raises
     ------
@@ -307,7 +307,8 @@ def run(
             except Exception as error:
                 error.add_note(f"at the condition {condition.name!r} of observation {index}")
                 raise
-            assert trial.answer is not None and trial.uncertainty is not None
+            assert trial.answer is not None
+            uncertainty = trial.uncertainty  # None where the samples did not fit into memory
             rows.append(
                 {
                     "condition": condition.name,
@@ -319,7 +320,7 @@ def run(
                     "truth": stimulus.true_answer,
                     "answer": trial.answer.text,
                     "correct": is_correct(trial.answer.text, stimulus.true_answer, stimulus.question),
-                    **{name: getattr(trial.uncertainty, name) for name in NAMES},
+                    **{name: getattr(uncertainty, name) if uncertainty else math.nan for name in NAMES},
                 }
             )
     if progress is not None:
@@ -353,7 +354,7 @@ def summary(rows: pd.DataFrame, *, entropy: str = LEADING, seed: int = 0) -> pd.
     for name, group in rows.groupby("condition", sort=False):
         judged = [bool(value) for value in group["correct"] if value is not None]
         low, high = wilson(sum(judged), len(judged))
-        values = group[entropy].to_numpy(dtype=np.float64)
+        values = group[entropy].dropna().to_numpy(dtype=np.float64)
         entropy_low, entropy_high = _mean_interval(values, seed)
         baseline = group["baseline"].iloc[0]
         changed = (
@@ -371,7 +372,7 @@ def summary(rows: pd.DataFrame, *, entropy: str = LEADING, seed: int = 0) -> pd.
                 "accuracy": np.mean(judged) if judged else math.nan,
                 "accuracy_low": low,
                 "accuracy_high": high,
-                "entropy": values.mean(),
+                "entropy": values.mean() if values.size else math.nan,
                 "entropy_low": entropy_low,
                 "entropy_high": entropy_high,
                 "changed": np.mean(changed) if changed else math.nan,
@@ -393,6 +394,8 @@ def sweep(
 
 
 def _mean_interval(values: Any, seed: int) -> tuple[float, float]:
+    if not values.size:
+        return math.nan, math.nan
     drawn = np.random.default_rng(seed).integers(len(values), size=(RESAMPLES, len(values)))
     low, high = np.quantile(values[drawn].mean(axis=1), [0.025, 0.975])
     return float(low), float(high)

@@ -122,6 +122,8 @@ def test_the_summary_against_a_loop(rows):
         assert line["entropy"] == pytest.approx(np.mean([row.semantic_entropy for row in own]))
         assert line["entropy_low"] <= line["entropy"] <= line["entropy_high"]
     assert found.loc["plain", "changed"] == 0
+    lost = rows.assign(semantic_entropy=[float("nan")] + [0.5] * (len(rows) - 1))
+    assert isi.conditions.summary(lost, entropy="semantic_entropy")["entropy"].tolist() == [0.5] * 4
     alone = isi.conditions.summary(rows[rows["condition"] != "plain"])
     assert all(map(math.isnan, alone["changed"]))
 
