@@ -260,6 +260,11 @@ class _Run:
         notes = list(trial.notes)
         if trial.judgement.reason:
             notes.append("Some answers could not be judged by their truth; see `Trial.judgement`.")
+        if trial.correct is not None and trial.stimulus.truth_holds is None:
+            notes.append(
+                "Of pictures whose edits may change the true answer, a right answer is one that agrees with "
+                "the truth of the original picture."
+            )
         if trial.uncertainty is not None and trial.uncertainty.judge is not None:
             notes += trial.uncertainty.judge.doubts
         if before is None:

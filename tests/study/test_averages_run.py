@@ -90,6 +90,15 @@ def test_a_condition_changes_what_is_shown(vlm, whole):
     assert made.rows[1].predictive_entropy == pytest.approx(expected.uncertainty.predictive_entropy, rel=1e-6)
 
 
+def test_a_note_says_where_the_truth_is_that_of_the_original_picture(vlm):
+    def noted(condition):
+        made = averages(vlm, datasets.scenes()[:1], condition=condition, samples=2)
+        return any("truth of the original picture" in note for note in made.notes)
+
+    assert noted(lambda obs: obs.stimulus().mirror())
+    assert not noted(lambda obs: obs.stimulus().noise(0.1))
+
+
 def test_observations_without_a_data_set_go_by_their_index(vlm):
     plain = [Observation(obs.image, obs.question) for obs in DATA[:2]]
     made = averages(vlm, plain, **HOW)
