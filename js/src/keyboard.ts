@@ -41,7 +41,7 @@ export function keyboard(screen: Screen): Keyboard {
   const nudge = (dx: number, dy: number): boolean => {
     const image = store.image.value;
     const operations = store.document.value.operations;
-    const thing = screen.chosen.value.length === 0 ? selection.mask.value : null;
+    const thing = screen.chosen.value.length === 0 ? selection.thing.value : null;
     if (image && thing) {
       selection.acted(moveBy({ mask: thing }, boxOf(thing), [dx, dy], image));
       nudged = { at: performance.now(), result: store.document.value.operations };
@@ -100,7 +100,7 @@ export function keyboard(screen: Screen): Keyboard {
       case "x":
         if (wordsSelected() || !copyDrawings(screen)) return false;
         if (screen.chosen.value.length > 0) screen.removeChosen();
-        else if (selection.mask.value) selection.acted({ op: "remove", region: { mask: selection.mask.value } });
+        else if (selection.thing.value) selection.acted({ op: "remove", region: { mask: selection.thing.value } });
         return true;
       case "d":
         // The browser's own meaning, a bookmark, is never wanted in here.
@@ -171,7 +171,7 @@ export function keyboard(screen: Screen): Keyboard {
       case "Backspace":
         if (uncorner()) return true;
         if (chosen.length > 0) screen.removeChosen();
-        else if (selection.mask.value) selection.acted({ op: "remove", region: { mask: selection.mask.value } });
+        else if (selection.thing.value) selection.acted({ op: "remove", region: { mask: selection.thing.value } });
         else return false;
         return true;
     }

@@ -62,7 +62,7 @@ const scaled = (r: Rect, factor: number): Rect => {
   return { x: left, y: top, width: Math.max(1, Math.round(x + (r.x + r.width - x) * factor) - left), height: Math.max(1, Math.round(y + (r.y + r.height - y) * factor) - top) };
 };
 
-/** What is seen of it, and where; for an effect on the whole image nothing. An inserted picture as a whole is one piece without a region. */
+/** Its pieces of the picture, with their places; none for the whole image. An inserted picture as a whole is one piece without a region. */
 export function piecesOf(d: ObjectEdit): Piece[] {
   if (d.op === "insert") {
     const to = placeOf(d);

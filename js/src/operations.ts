@@ -146,7 +146,7 @@ export interface Retexture extends Common {
   image: string | null;
   source: Region;
 }
-/** What is done to a thing of the picture: each acts on the picture as the operations before it left it. */
+/** Edits of things of the picture: each acts on the picture as the operations before it left it. */
 export type ObjectEdit = Remove | Move | Resize | Swap | Mirror | Insert | Recolor | Retexture;
 export type Drawing = Box | Ellipse | Polygon | Line | Arrow | Text | Noise | Blur | Pixelate | Erase | CopiedPatch | ObjectEdit;
 

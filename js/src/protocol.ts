@@ -130,7 +130,7 @@ export interface Inpainter {
   name: string;
   title: string;
   quick: boolean;
-  /** it takes a text on what is to be seen there */
+  /** it takes a text that describes the content */
   prompt: boolean;
 }
 

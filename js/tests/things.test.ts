@@ -1,6 +1,7 @@
 // What is done with a selected thing: the bar, dragging it and its corners, keys, two things, pictures, exact values, and what the kernel paints, with a fake kernel.
 // The fake browser shows an image of 800 x 600 at half size: screen = image / 2.
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { grower } from "../src/edges";
 import { boxOf, encoded } from "../src/masks";
 import type { Mask } from "../src/protocol";
 import { browser, FakeModel, leave, open, PIXEL, settle, traits, type Page } from "./fake";
@@ -35,7 +36,10 @@ async function paint(...indexes: number[]): Promise<void> {
   await settle();
 }
 const status = (over: Op): Op => ({ state: "running", id: "r", measures: ["edit"], stage: "inpainting", note: "", done: 3, total: 10, queued: 0, ...over });
-const region = { mask: THING };
+/** What leaves its place takes the rim of its edge along: 3 of 600 pixels. */
+const rimmed = (mask: Mask): { mask: Mask } => ({ mask: { ...grower(mask)(3), feather: 3 } });
+const region = rimmed(THING);
+const tinted = { mask: { ...THING, feather: 1 } };
 
 beforeEach(async () => {
   browser();
@@ -46,7 +50,7 @@ afterEach(() => leave(page));
 describe("the bar beside a selected thing", () => {
   it.each([
     ["remove", { op: "remove", region }],
-    ["recolor", { op: "recolor", region, color: "#e41a1c" }],
+    ["recolor", { op: "recolor", region: tinted, color: "#e41a1c" }],
     ["resize", { op: "resize", region, factor: 1.5 }],
     ["mirror", { op: "mirror", region, direction: "horizontal" }],
   ])("%s is one step, and undo brings the selection back", async (name, edit) => {
@@ -67,7 +71,7 @@ describe("the bar beside a selected thing", () => {
     await page.click("act-recolor");
     expect(operations()).toMatchObject([{ color: "#2166ac" }]);
     await page.click("color-yellow");
-    expect(operations()).toMatchObject([{ op: "recolor", color: "#ffd400", region }]);
+    expect(operations()).toMatchObject([{ op: "recolor", color: "#ffd400", region: tinted }]);
     await page.type("edit-color", "teal");
     page.find("edit-color").dispatchEvent(new Event("change", { bubbles: true }));
     await settle();
@@ -82,7 +86,7 @@ describe("the bar beside a selected thing", () => {
     expect(operations()).toEqual([]);
     await select(OTHER);
     await page.click("second");
-    expect(operations()).toEqual([{ op: "swap", region, other: { mask: OTHER } }]);
+    expect(operations()).toEqual([{ op: "swap", region, other: rimmed(OTHER) }]);
     expect(past()).toBe(1);
     await select();
     await page.click("act-swap");
@@ -95,7 +99,7 @@ describe("the bar beside a selected thing", () => {
     await page.click("act-retexture");
     await select(OTHER);
     await page.click("second");
-    expect(operations()).toEqual([{ op: "retexture", region, image: null, source: { mask: OTHER } }]);
+    expect(operations()).toEqual([{ op: "retexture", region: { mask: THING }, image: null, source: { mask: OTHER } }]);
     await select();
     await page.click("act-retexture");
     await page.click("texture");
@@ -104,7 +108,7 @@ describe("the bar beside a selected thing", () => {
     expect(page.model.last("picture")).toMatchObject({ observation: 1 });
     page.model.answer("picture", PICTURE);
     await settle();
-    expect(operations()[1]).toEqual({ op: "retexture", region, image: "5ha", source: null });
+    expect(operations()[1]).toEqual({ op: "retexture", region: { mask: THING }, image: "5ha", source: null });
   });
 
   it("a thing of another picture does not wait for one of this", async () => {
@@ -125,7 +129,7 @@ describe("a selected thing is taken by hand", () => {
     await page.key("Escape");
     expect(page.maybe("shape-0")).toBeNull();
     await page.drag([120, 60], [145, 75]);
-    expect(operations()).toEqual([{ op: "move", region, to: [250, 130] }]);
+    expect(operations()).toEqual([{ op: "move", region, to: [247, 127] }]);
     expect(past()).toBe(1);
     // Again, while the kernel has painted meanwhile: its place changes, its pixels stay.
     await page.drag([145, 75], [155, 75], { release: false });
@@ -139,12 +143,12 @@ describe("a selected thing is taken by hand", () => {
   it("no farther than the picture goes, and by a corner to another size", async () => {
     await select();
     await page.drag([120, 60], [10, 60]);
-    expect(operations()).toEqual([{ op: "move", region, to: [0, 100] }]);
+    expect(operations()).toEqual([{ op: "move", region, to: [0, 97] }]);
     await page.click("undo");
     await page.drag([150, 75], [175, 87]);
     expect(operations()).toMatchObject([{ op: "resize", region, factor: 2 }]);
     await page.drag([175, 87], [200, 100]); // the handle of the edit
-    expect(operations()).toMatchObject([{ op: "resize", factor: 3 }]);
+    expect(operations()).toMatchObject([{ op: "resize", factor: 2.83 }]);
   });
 
   it("a click on it selects nothing else, and Shift still joins", async () => {
@@ -161,8 +165,8 @@ describe("a selected thing is taken by hand", () => {
     await page.click("act-recolor");
     await page.drag([120, 60], [145, 75]);
     expect(operations()).toEqual([
-      { op: "recolor", region, color: "#e41a1c" },
-      { op: "move", region, to: [250, 130] },
+      { op: "recolor", region: tinted, color: "#e41a1c" },
+      { op: "move", region: tinted, to: [250, 130] },
     ]);
   });
 });
@@ -171,10 +175,10 @@ describe("keys", () => {
   it("arrows move a selected thing, in one step with those that follow, also where the kernel paints between", async () => {
     await select();
     await page.key("ArrowRight");
-    expect(operations()).toEqual([{ op: "move", region, to: [201, 100] }]);
+    expect(operations()).toEqual([{ op: "move", region, to: [198, 97] }]);
     await paint(0);
     await page.key("ArrowDown", { shiftKey: true });
-    expect(operations()).toMatchObject([{ op: "move", region, to: [201, 110], beneath: "b".repeat(64) }]);
+    expect(operations()).toMatchObject([{ op: "move", region, to: [198, 107], beneath: "b".repeat(64) }]);
     expect(past()).toBe(1);
   });
 
@@ -187,7 +191,7 @@ describe("keys", () => {
   it("Ctrl+D copies it beside itself", async () => {
     await select();
     await page.key("d", { ctrlKey: true });
-    expect(operations()).toEqual([{ op: "insert", image: null, place: [210, 110, 100, 50], source: region, feather: 2 }]);
+    expect(operations()).toEqual([{ op: "insert", image: null, place: [210, 110, 100, 50], source: { mask: THING }, feather: 2 }]);
   });
 
   it("Ctrl+C and Ctrl+V put it, as it was seen, beside itself and then beside the copy", async () => {
@@ -198,7 +202,7 @@ describe("keys", () => {
     clipboard(); // before the kernel has answered
     page.model.answer("picture", PICTURE);
     await settle();
-    expect(operations()).toEqual([{ op: "insert", image: "5ha", place: [210, 110, 100, 50], source: region, feather: 2 }]);
+    expect(operations()).toEqual([{ op: "insert", image: "5ha", place: [210, 110, 100, 50], source: { mask: THING }, feather: 2 }]);
     clipboard();
     await settle();
     expect(operations()[1]).toMatchObject({ op: "insert", place: [220, 120, 100, 50] });
@@ -277,7 +281,7 @@ describe("the row of an edit", () => {
     await page.type("edit-factor", "0.5");
     expect(operations()).toMatchObject([{ factor: 0.5 }]);
     await page.type("edit-feather", "4");
-    expect(operations()).toMatchObject([{ region: { mask: { ...THING, feather: 4 } } }]);
+    expect(operations()).toMatchObject([{ region: { mask: { ...region.mask, feather: 4 } } }]);
     await start({ op: "insert", image: "a", place: [10, 20, 30, 40], source: null });
     await page.type("place-w", "60");
     await page.type("edit-feather", "3");

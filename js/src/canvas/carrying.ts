@@ -33,9 +33,10 @@ export function onThing(screen: Screen, at: Point, ground: Ground, keys: Keys, o
   const mask = selection.mask.value;
   if (!mask || !isGrabbed(screen) || keys.shiftKey || keys.altKey) return null;
   const box = boxOf(mask);
+  const region = { mask: selection.thing.value ?? mask };
   const near = ([x, y]: Point): boolean => Math.max(Math.abs(x - at[0]), Math.abs(y - at[1])) < ground.reach * NEAR;
-  if (cornersOf(box).some(near)) return resizing(screen, { mask }, at, ground, otherwise);
-  return covers(mask, at) ? carrying(screen, { mask }, at, ground, otherwise) : null;
+  if (cornersOf(box).some(near)) return resizing(screen, region, box, at, ground, otherwise);
+  return covers(mask, at) ? carrying(screen, region, at, ground, otherwise) : null;
 }
 
 /** Moves what is in a region. Releasing makes the step; a click does what it would do otherwise. */
@@ -57,10 +58,8 @@ export function moveBy(region: Region, box: Rect, [x, y]: Point, image: Size): O
   return { op: "move", region, to: [box.x + step[0], box.y + step[1]] };
 }
 
-const resizing = (screen: Screen, region: Region, from: Point, { image, slop }: Ground, otherwise: () => Gesture | null): Gesture => {
-  const box = wholeBox(region) as Rect;
-  return acting(screen, from, slop, otherwise, (to) => ({ op: "resize", region, factor: factorTo(box, inside(to, image)) }));
-};
+const resizing = (screen: Screen, region: Region, box: Rect, from: Point, { image, slop }: Ground, otherwise: () => Gesture | null): Gesture =>
+  acting(screen, from, slop, otherwise, (to) => ({ op: "resize", region, factor: factorTo(box, inside(to, image)) }));
 
 function acting(screen: Screen, from: Point, slop: number, otherwise: (() => Gesture | null) | undefined, edit: (to: Point, keys: Keys) => ObjectEdit): Gesture {
   const before = screen.store.document.value.operations;

@@ -80,7 +80,7 @@ const Filling = live(function Filling({ edit, put }: { edit: HoleEdit; put: (nex
         ))}
       </select>
       {known.find((inpainter) => inpainter.name === name)?.prompt && (
-        <input type="text" class="isi-prompt" data-testid="edit-prompt" aria-label="What is to be seen there" placeholder="What is to be seen there" dir="auto" value={edit.prompt ?? ""} onChange={(event) => anew({ prompt: event.currentTarget.value })} />
+        <input type="text" class="isi-prompt" data-testid="edit-prompt" aria-label="Content of the hole, in words" placeholder="Content, in words" dir="auto" value={edit.prompt ?? ""} onChange={(event) => anew({ prompt: event.currentTarget.value })} />
       )}
     </>
   );

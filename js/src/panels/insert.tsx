@@ -17,11 +17,11 @@ const ROW = 48;
 const PICTURE = 42;
 
 /** The button that opens the choice, and the choice. */
-export const PictureButton = live(function PictureButton({ name, label, text, take }: { name: "insert" | "texture"; label: string; text: string; take: (view: View, picture: KeptPicture) => void }) {
+export const PictureButton = live(function PictureButton({ name, label, text, take }: { name: "insert" | "texture"; label: string; text?: string; take: (view: View, picture: KeptPicture) => void }) {
   const { screen } = useView();
   return (
     <div class="isi-anchor">
-      <Button test={name} label={label} text={text} icon={name === "insert" ? "insert" : "open"} expanded={screen.popover.value === name} onClick={() => screen.toggle(name)} />
+      <Button test={name} label={label} {...(text && { text })} kind={text ? "plain" : "bare"} icon={name === "insert" ? "insert" : "open"} expanded={screen.popover.value === name} onClick={() => screen.toggle(name)} />
       {screen.popover.value === name && <PictureChoice name={name} take={take} />}
     </div>
   );

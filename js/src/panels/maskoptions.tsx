@@ -35,7 +35,7 @@ export const MaskOptions = live(function MaskOptions() {
       {selected && mode !== "box" && (
         <NumberField test="brush" label="Brush" title="Width of the brush, px of the image; [ and ] make it smaller and larger" value={selection.brush.value} low={1} high={1000} onChange={(pixels) => selection.setBrush(pixels)} />
       )}
-      {!selected && <PictureButton name="insert" label="Insert a picture: a file, or that of another observation" text="Insert" take={insert} />}
+      {!selected && <PictureButton name="insert" label="Insert a picture: a file, or that of another observation" take={insert} />}
     </>
   );
 });

@@ -21,7 +21,7 @@ export interface Answers {
   thumbnails: Signal<ReadonlyMap<number, Uint8Array<ArrayBuffer> | null>>;
   /** The last count of tokens. */
   tokens: Signal<Tokens | null>;
-  /** What can fill holes; empty until it was asked for. */
+  /** What can fill holes; empty until it was requested. */
   inpainters: Signal<Inpainter[]>;
 }
 

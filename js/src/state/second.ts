@@ -45,7 +45,7 @@ export function giveUp(screen: Screen): boolean {
 /** Does it, with the thing that is selected now. */
 export function complete(screen: Screen, second: Mask): void {
   const waiting = waitingOf(screen);
-  if (waiting) finish(screen, waiting.what === "swap" ? { op: "swap", region: { mask: waiting.first }, other: { mask: second } } : { op: "retexture", region: { mask: waiting.first }, image: null, source: { mask: second } });
+  if (waiting) finish(screen, waiting.what === "swap" ? { op: "swap", region: { mask: waiting.first }, other: { mask: selectionOf(screen).thing.value ?? second } } : { op: "retexture", region: { mask: waiting.first }, image: null, source: { mask: second } });
 }
 
 /** Retextures the first thing with a picture, by its checksum. */

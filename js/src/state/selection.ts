@@ -37,6 +37,9 @@ const STEPS = 100;
 /** Parts of the shorter side of the picture: what the brush is wide, at least 3 px, and how far the sliders go, at least 10 px. */
 const BRUSH = 1 / 24;
 const REACH = 1 / 16;
+/** The same of the rim in which the colours of a thing and of what is behind it mix, and how wide it is at most, px. */
+const RIM = 1 / 240;
+const WIDEST_RIM = 6;
 
 export class Selection {
   readonly mode: Signal<Mode> = signal("box");
@@ -57,6 +60,8 @@ export class Selection {
   readonly rim: ReadonlySignal<Mask | null>;
   /** the sliders of the edge are open */
   readonly edging = signal(false);
+  /** the same with the rim of its edge, as it leaves its place: what is in-painted then has none of its colour around. As it is where its edge was moved or softened by hand */
+  readonly thing: ReadonlySignal<Mask | null>;
   /** pixels that the brush is wide */
   readonly brush: ReadonlySignal<number>;
   /** farthest that the sliders grow or soften, px */
@@ -75,6 +80,12 @@ export class Selection {
     const by = computed(() => this.state.value?.grow ?? 0);
     const hard = computed(() => grow.value?.(by.value) ?? null);
     this.mask = computed(() => (hard.value ? { ...hard.value, feather: this.state.value?.feather ?? 0 } : null));
+    this.thing = computed(() => {
+      const state = this.state.value;
+      const width = Math.min(WIDEST_RIM, Math.max(2, Math.round(side.value * RIM)));
+      const grown = state?.grow === 0 && state.feather === 0 ? grower(state.found)(width) : null;
+      return grown ? { ...grown, feather: width } : this.mask.value;
+    });
     const soften = computed(() => (hard.value ? grower(hard.value) : null));
     this.rim = computed(() => (this.mask.value?.feather ? (soften.value?.(this.mask.value.feather) ?? null) : null));
   }
