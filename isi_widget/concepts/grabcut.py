@@ -66,6 +66,9 @@ class GrabCut(Segmenter):
         small, scale = _reduced(near)
         inside, note = _outline(small, prompt, area, part, scale)
         whole = sharpen(near, small, inside) if scale < 1 else inside
+        if prompt.mask is not None and prompt.strokes and scale < 1:
+            before = prompt.mask[top:bottom, left:right]  # it keeps its details where nothing changed
+            whole = np.where(_stretched(inside != _shrunk(before, inside.shape), near.shape), whole, before)
         result = np.zeros((high, wide), dtype=np.bool_)
         result[top:bottom, left:right] = whole
         if prompt.strokes:
@@ -132,6 +135,23 @@ def _reduced(pixels: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], float]:
     return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)), scale
 
 
+def _shrunk(inside: NDArray[np.bool_], shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    """Return a mask reduced to (h, w)."""
+    import cv2
+
+    size = (shape[1], shape[0])
+    return np.asarray(cv2.resize(inside.astype(np.float32), size, interpolation=cv2.INTER_AREA)) > 0.5
+
+
+def _stretched(changed: NDArray[np.bool_], shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    """Return reduced pixels with those beside them, enlarged to (height, width)."""
+    import cv2
+
+    wider = cv2.dilate(changed.astype(np.uint8), np.ones((3, 3), np.uint8))
+    size = (shape[1], shape[0])
+    return np.asarray(cv2.resize(wider, size, interpolation=cv2.INTER_NEAREST)) > 0
+
+
 def _outline(
     small: NDArray[np.uint8],
     prompt: Prompt,
@@ -140,8 +160,6 @@ def _outline(
     scale: float,
 ) -> tuple[NDArray[np.bool_], str]:
     """Return the object on the reduced part, bool [h, w], and a note."""
-    import cv2
-
     shape = small.shape[:2]
     within = np.zeros(shape, dtype=np.bool_)
     x0, x1 = (round((x - part[0]) * shape[1] / (part[2] - part[0])) for x in (area[0], area[2]))
@@ -153,8 +171,7 @@ def _outline(
         return within, "The box is too small to find an outline in it: all of it is selected."
     lab = lab_of(small)
     if prompt.mask is not None:
-        own = prompt.mask[part[1] : part[3], part[0] : part[2]].astype(np.float32)
-        maybe = cv2.resize(own, shape[::-1], interpolation=cv2.INTER_AREA) > 0.5
+        maybe = _shrunk(prompt.mask[part[1] : part[3], part[0] : part[2]], shape)
     else:
         maybe = _standing_out(lab, within, marks.object)
         if not maybe.any() and not marks.object.any():
@@ -170,7 +187,7 @@ def _outline(
         if inside.sum() < _LEAST * within.sum():
             return within, "No object was found in the box: all of it is selected. Refine it by strokes."
     if prompt.mask is not None and painted:
-        inside = _near_strokes(inside, maybe, marks)
+        return _near_strokes(inside, maybe, marks), ""
     alone = prompt.box is None and prompt.mask is None
     return _tidied(inside, marks.object, alone), ""
 

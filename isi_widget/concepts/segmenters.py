@@ -16,8 +16,8 @@ from isi_widget.checks import shown
 from isi_widget.errors import InputError
 from isi_widget.stimulus import checks
 
-#: Most strokes of one prompt, and most points of one stroke; bounds the time to paint them.
-MOST_STROKES, MOST_POINTS = 1000, 10_000
+#: Most strokes, and most points of all strokes, of one prompt, and the widest brush; bounds on the time.
+MOST_STROKES, MOST_POINTS, WIDEST = 1000, 20_000, 1000.0
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Stroke:
 
     points : the line, [(x, y), ...] in pixels of the image; one point is a dot.
     object : True (default): this is the object; False: this is not.
-    radius : radius of the brush, pixels; default 3.
+    radius : radius of the brush, at most 1,000 pixels; default 3.
     """
 
     points: tuple[tuple[float, float], ...]
@@ -42,7 +42,7 @@ class Stroke:
         checked = tuple(checks.point(item, f"stroke: point {at}") for at, item in enumerate(points))
         object.__setattr__(self, "points", checked)
         object.__setattr__(self, "object", checks.flag(self.object, 'stroke: "object"'))
-        object.__setattr__(self, "radius", checks.number(self.radius, 'stroke: "radius"', low=0, high=10_000))
+        object.__setattr__(self, "radius", checks.number(self.radius, 'stroke: "radius"', low=0, high=WIDEST))
 
     @classmethod
     def of(cls, value: Any) -> Stroke:

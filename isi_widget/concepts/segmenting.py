@@ -15,7 +15,7 @@ from PIL import Image
 
 from isi_widget.checks import shown
 from isi_widget.concepts.registry import DEFAULT, find_segmenter
-from isi_widget.concepts.segmenters import MOST_STROKES, Found, Prompt, Segmenter, Stroke
+from isi_widget.concepts.segmenters import MOST_POINTS, MOST_STROKES, Found, Prompt, Segmenter, Stroke
 from isi_widget.errors import InputError
 from isi_widget.stimulus import Mask, Stimulus, checks, load_image
 from isi_widget.stimulus.mask import MOST_RUNS
@@ -185,7 +185,11 @@ def _strokes(strokes: Any) -> list[Stroke]:
         raise InputError(f"strokes must be a list of strokes, got {shown(strokes)}.")
     if len(strokes) > MOST_STROKES:
         raise InputError(f"There may be at most {MOST_STROKES} strokes, got {len(strokes)}.")
-    return [Stroke.of(item) for item in strokes]
+    made = [Stroke.of(item) for item in strokes]
+    count = sum(len(item.points) for item in made)
+    if count > MOST_POINTS:
+        raise InputError(f"The strokes may have at most {MOST_POINTS} points in all, got {count}.")
+    return made
 
 
 def _smoothed(found: Found) -> Found:

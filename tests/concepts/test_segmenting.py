@@ -148,6 +148,19 @@ def test_a_refinement_changes_only_what_a_stroke_touches() -> None:
     np.testing.assert_array_equal(more.array()[:40], before.array()[:40])
 
 
+def test_a_refinement_of_a_large_picture_keeps_the_details_of_the_mask() -> None:
+    picture = np.kron(flat((20, 10, 50, 50)), np.ones((20, 20, 1), np.uint8))
+    before = isi.segment(picture, (300, 100, 1200, 1200))
+    hole = isi.Mask.from_box(before.size, (600, 400, 3, 3))  # less than a pixel of the reduced picture
+    island = isi.Mask.from_box(before.size, (1700, 1300, 2, 2))
+    corrected = (before - hole) | island
+    stroke = {"points": [(1200, 900)], "object": False, "radius": 60}
+    after = isi.segment(picture, mask=corrected, strokes=[stroke])
+    assert not after.array()[850:950, 1150:1250].all()
+    assert not (after & hole).area and (after & island) == island
+    np.testing.assert_array_equal(after.array()[:, :1000], corrected.array()[:, :1000])
+
+
 def test_a_small_stroke_does_not_take_a_plain_object_away() -> None:
     picture = flat((20, 10, 50, 50))
     before = isi.segment(picture, (14, 4, 62, 62))
@@ -218,6 +231,8 @@ def test_a_box_partly_outside_is_clipped() -> None:
         ({"strokes": [{"points": [[1, 2]], "radius": -1}]}, '"radius" must be'),
         ({"strokes": [{"points": [[1]]}]}, "point 0 must be [x, y]"),
         ({"strokes": "x"}, "strokes must be a list"),
+        ({"strokes": [{"points": [[1, 2]] * 15_000}] * 2}, "at most 20000 points in all, got 30000"),
+        ({"strokes": [{"points": [[1, 2]], "radius": 5000}]}, '"radius" must be a number from 0 to 1000'),
         ({"mask": isi.Mask((3, 3), [9])}, "belongs to an image of 3 x 3 pixels, but this one has 90 x 70"),
         ({"mask": 5}, "mask must be a Mask"),
         ({"box": (0, 0, 5, 5), "back_end": "magic"}, "back_end must be one of grabcut, wand, sam, sam2"),
