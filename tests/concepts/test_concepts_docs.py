@@ -7,8 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+import isi_widget as isi
 from isi_widget.concepts import registry
 
 TEXT = (Path(__file__).parents[2] / "docs" / "concepts.md").read_text(encoding="utf-8")
@@ -33,3 +35,14 @@ def test_the_python_about_masks_runs() -> None:
     for block in blocks[1:]:
         exec(block, space)
     assert space["mask"].area > 0 and list(space["obs"].masks)[2] == "pink star"
+
+
+def test_the_python_about_edits_runs_and_changes_the_cross_only() -> None:
+    part = next(part for part in TEXT.split("\n## ") if part.startswith("Edits"))
+    space: dict[str, Any] = {"isi": isi}
+    for block in re.findall(r"```python\n(.*?)```", part, re.DOTALL):
+        exec(block, space)
+    before = np.asarray(space["s"].render())
+    for name in ("removed", "blue"):
+        changed = (np.asarray(space["edited"][name].render()) != before).any(axis=2)
+        assert changed.any() and not (changed & (space["cross"].alpha() == 0)).any()
