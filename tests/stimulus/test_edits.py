@@ -1,4 +1,7 @@
-"""Edits of things, attributes and relations: what they change and what not, stored pixels, truth."""
+"""Edits of things, attributes and relations: what they change and what not, stored pixels, truth.
+
+Longer than other files because all of it shares the pictures, the random regions and the slow in-painter.
+"""
 
 from __future__ import annotations
 
