@@ -58,6 +58,22 @@ def use(notebook: Notebook) -> Probe:
     return probe
 
 
+def select(notebook: Notebook, probe: Probe) -> bytes:
+    """Select the object that the question is about; the picture with the bar beside the selection."""
+    notebook.execute("probe.stimulus = obs.stimulus()")
+    thing = notebook.value("obs.metadata['things'][obs.metadata['about'][0]]")
+    x, y, reach = thing["x"], thing["y"], thing["radius"] + 16
+    probe.part("tool-segment").click()
+    probe.drag((x - reach, y - reach), (x + reach, y + reach))
+    probe.part("edge-toggle").click()
+    probe.part("feather").fill("10")
+    probe.part("feather").press("Enter")
+    probe.part("selection-rim").wait_for(state="attached")
+    notebook.page.mouse.move(2, 2)
+    probe.ready()
+    return probe.root.locator(".isi-canvas").screenshot()
+
+
 def resize(notebook: Notebook, probe: Probe, width: int, height: int) -> None:
     """Make the window so wide that the probe has `width` pixels."""
     page = notebook.page
@@ -75,7 +91,7 @@ def shoot(lab: Lab, browser: Browser, folder: Path) -> None:
     """All pictures, from one notebook."""
     notebook = lab.open(browser, lab.notebook(CELLS), viewport={"width": 1600, "height": 1250})
     probe = use(notebook)
-    for theme in ("light", "dark"):
+    for theme in ("dark", "light"):
         name = "JupyterLab Dark" if theme == "dark" else "JupyterLab Light"
         notebook.page.evaluate(
             "theme => window.jupyterapp.commands.execute('apputils:change-theme', { theme })", name
@@ -91,6 +107,7 @@ def shoot(lab: Lab, browser: Browser, folder: Path) -> None:
             notebook.page.set_viewport_size({"width": 1500, "height": 1300})
             probe.ready()
             save(notebook.page.screenshot(), folder / "jupyterlab.png")
+    save(select(notebook, probe), folder / "selection-light.png")
     notebook.close()
 
 

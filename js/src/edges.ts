@@ -19,7 +19,9 @@ export function squaredDistances(columns: number, rows: number, inside: Uint8Arr
         const at = y * columns + x;
         if (inside[at]) above[x] = y;
         const from = above[x] ?? -1;
-        if (from >= 0) found[at] = Math.min(found[at] ?? FAR, (y - from) ** 2);
+        if (from < 0) continue;
+        const squared = (y - from) * (y - from);
+        if (squared < (found[at] ?? FAR)) found[at] = squared;
       }
     }
   }
@@ -49,7 +51,7 @@ export function squaredDistances(columns: number, rows: number, inside: Uint8Arr
     for (let x = 0, i = 0; x < columns; x++) {
       while (i < last && (starts[i + 1] ?? 0) < x) i++;
       const foot = feet[i] ?? 0;
-      row[x] = (x - foot) ** 2 + (line[foot] ?? 0);
+      row[x] = (x - foot) * (x - foot) + (line[foot] ?? 0);
     }
   }
   return found;
@@ -68,29 +70,33 @@ function around(mask: Mask, reach: number): Cells {
 
 /**
  * Grows a mask by every pixel that is at most so far from one inside, centre to centre; a negative number shrinks it by every pixel at most so
- * far from one outside (the edge of the image is none). Distances are kept: a slider asks often.
+ * far from one outside (the edge of the image is none). Distances are kept, of as many pixels around as a slider reaches at least: it asks often.
  */
-export function grower(mask: Mask): (pixels: number) => Mask {
+export function grower(mask: Mask, least = 16): (pixels: number) => Mask {
   let [out, reached]: [{ cells: Cells; squares: Int32Array } | null, number] = [null, 0];
   let inner: { cells: Cells; squares: Int32Array } | null = null;
-  const within = ({ cells, squares }: { cells: Cells; squares: Int32Array }, holds: (squared: number) => boolean): Mask =>
-    placed(mask.size, { ...cells, inside: Uint8Array.from(squares, (squared) => Number(holds(squared))) }, mask.feather);
+  /** The cells at most so far away (squared), or those farther. */
+  const within = ({ cells, squares }: { cells: Cells; squares: Int32Array }, most: number, farther: boolean): Mask => {
+    const inside = new Uint8Array(squares.length);
+    for (let i = 0; i < inside.length; i++) inside[i] = Number((squares[i] ?? 0) > most === farther);
+    return placed(mask.size, { ...cells, inside }, mask.feather);
+  };
   return (pixels) => {
     if (pixels === 0 || boxOf(mask).width === 0) return mask;
     const squared = pixels * pixels;
     if (pixels > 0) {
       if (!out || reached < pixels) {
-        reached = Math.ceil(Math.max(pixels, 2 * reached, 16));
+        reached = Math.ceil(Math.max(pixels, 2 * reached, least));
         const cells = around(mask, reached);
         out = { cells, squares: squaredDistances(cells.columns, cells.rows, cells.inside) };
       }
-      return within(out, (far) => far <= squared);
+      return within(out, squared, false);
     }
     if (!inner) {
       const cells = around(mask, 1);
       inner = { cells, squares: squaredDistances(cells.columns, cells.rows, cells.inside.map((value) => 1 - value)) };
     }
-    return within(inner, (far) => far > squared);
+    return within(inner, squared, true);
   };
 }
 
@@ -113,10 +119,10 @@ export function coverage(mask: Mask, columns: number, rows: number): Uint8Clampe
     }
   });
   const alpha = new Uint8ClampedArray(columns * rows);
-  const squares = mask.feather ? squaredDistances(columns, rows, Uint8Array.from(shares, (share) => Number(share >= 0.5))) : null;
-  shares.forEach((share, i) => {
-    alpha[i] = 255 * Math.max(share, squares ? soft(Math.sqrt(squares[i] ?? FAR) / across, mask.feather) : 0);
-  });
+  const half = new Uint8Array(shares.length);
+  for (let i = 0; i < half.length; i++) half[i] = Number((shares[i] ?? 0) >= 0.5);
+  const squares = mask.feather ? squaredDistances(columns, rows, half) : null;
+  for (let i = 0; i < alpha.length; i++) alpha[i] = 255 * Math.max(shares[i] ?? 0, squares ? soft(Math.sqrt(squares[i] ?? FAR) / across, mask.feather) : 0);
   return alpha;
 }
 

@@ -128,8 +128,10 @@ describe("a box round an object", () => {
 describe("brushes", () => {
   it("send what is painted with what is selected, and show it meanwhile", async () => {
     await select();
+    expect(page.find("maskbar").style.top).toBe("81px"); // below the selection
     await page.key("d");
     expect(page.find("mode-object").getAttribute("aria-pressed")).toBe("true");
+    expect(page.find("maskbar").style.top).toBe("294px"); // out of the brush's way
     await drag([150, 75], [170, 75]);
     const question = asked().at(-1) as unknown as { box: number[]; mask: Mask; strokes: { object: boolean; radius: number; points: number[][] }[] };
     expect(question).toMatchObject({ box: [180, 80, 140, 100], mask: FOUND, point: null });

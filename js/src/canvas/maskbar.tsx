@@ -1,5 +1,6 @@
 // The selected mask over the picture: its outline, the stroke that is drawn, and beside it a bar with what can be done to it.
 import { useLayoutEffect, useRef } from "preact/hooks";
+import { reachOf } from "../edges";
 import { clamp, toScreen } from "../geometry";
 import { live } from "../live";
 import { boxOf, outlinePath } from "../masks";
@@ -24,7 +25,7 @@ export const MaskOutline = live(function MaskOutline() {
   const waiting = waitingOf(screen);
   const [mask, stroke, cursor, sought] = [selection.mask.value, selection.stroke.value, screen.cursor.value, selection.sought.value];
   const t = screen.transform.value;
-  const brushing = screen.tool.value === "segment" && selection.mode.value !== "box" && selection.state.value !== null;
+  const brushing = selection.brushing;
   const place = `translate(${t.x} ${t.y}) scale(${t.scale})`;
   const [x, y] = cursor ? toScreen(t, cursor) : [0, 0];
   const path = mask && outlinePath(mask, coarse(t.scale));
@@ -74,7 +75,7 @@ const SecondThing = live(function SecondThing({ waiting: { what }, mask }: { wai
   );
 });
 
-/** Below the selection where there is room, else above it, else along the lower edge of the stage. */
+/** Below the selection where there is room, else above it, else along the lower edge of the stage; along the farther edge while a brush is in hand. */
 export const MaskBar = live(function MaskBar() {
   const view = useView();
   const { screen } = view;
@@ -82,8 +83,9 @@ export const MaskBar = live(function MaskBar() {
   const bar = useRef<HTMLDivElement>(null);
   const mask = selection.mask.value;
   const searching = selection.searching.value;
+  const brushing = selection.brushing;
   const away = screen.marquee.value !== null || screen.live.value !== null || selection.stroke.value !== null;
-  const box = mask ? boxOf(mask) : null;
+  const box = mask ? reachOf(mask) : null;
   const [x, y, width, height] = box ? [box.x, box.y, box.width, box.height] : (selection.sought.value ?? [0, 0, 0, 0]);
   const t = screen.transform.value;
   const room = screen.viewport.value;
@@ -93,7 +95,8 @@ export const MaskBar = live(function MaskBar() {
     const [wide, high] = [element.offsetWidth, element.offsetHeight];
     const [[left, top], [right, bottom]] = [toScreen(t, [x, y]), toScreen(t, [x + width, y + height])];
     const last = room.height - high - GAP;
-    const below = bottom + GAP <= last ? Math.max(GAP, bottom + GAP) : top - high - GAP >= GAP ? Math.min(last, top - high - GAP) : last;
+    const far = (top + bottom) / 2 < room.height / 2 ? last : GAP;
+    const below = brushing ? far : bottom + GAP <= last ? Math.max(GAP, bottom + GAP) : top - high - GAP >= GAP ? Math.min(last, top - high - GAP) : last;
     element.style.left = `${Math.round(clamp((left + right - wide) / 2, GAP, Math.max(GAP, room.width - wide - GAP)))}px`;
     element.style.top = `${Math.round(below)}px`;
   });

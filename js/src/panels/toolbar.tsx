@@ -143,7 +143,8 @@ export const Properties = live(function Properties() {
           <Button
             test="use-mask"
             label="Select this mask again, to refine it or do something else to it"
-            text="select mask"
+            icon="segment"
+            kind="bare"
             onClick={() => {
               selectionOf(screen).take(mask);
               screen.setTool("segment");

@@ -76,18 +76,23 @@ export class Selection {
     this.brush = computed(() => this.#brush.value ?? Math.max(3, Math.round(side.value * BRUSH)));
     this.reach = computed(() => Math.max(10, Math.round(side.value * REACH)));
     const found = computed(() => this.state.value?.found ?? null);
-    const grow = computed(() => (found.value ? grower(found.value) : null));
+    const grow = computed(() => (found.value ? grower(found.value, this.reach.value) : null));
     const by = computed(() => this.state.value?.grow ?? 0);
     const hard = computed(() => grow.value?.(by.value) ?? null);
     this.mask = computed(() => (hard.value ? { ...hard.value, feather: this.state.value?.feather ?? 0 } : null));
     this.thing = computed(() => {
       const state = this.state.value;
       const width = Math.min(WIDEST_RIM, Math.max(2, Math.round(side.value * RIM)));
-      const grown = state?.grow === 0 && state.feather === 0 ? grower(state.found)(width) : null;
+      const grown = state?.grow === 0 && state.feather === 0 ? grow.value?.(width) : null;
       return grown ? { ...grown, feather: width } : this.mask.value;
     });
-    const soften = computed(() => (hard.value ? grower(hard.value) : null));
+    const soften = computed(() => (hard.value ? grower(hard.value, this.reach.value) : null));
     this.rim = computed(() => (this.mask.value?.feather ? (soften.value?.(this.mask.value.feather) ?? null) : null));
+  }
+
+  /** Whether a press paints. */
+  get brushing(): boolean {
+    return this.screen.tool.value === "segment" && this.mode.value !== "box" && this.state.value !== null;
   }
 
   setBrush(pixels: number): void {
