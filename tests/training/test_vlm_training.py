@@ -311,14 +311,14 @@ def test_command_runs_every_stage_resumes_and_exports(tmp_path, capsys):
 
 def test_a_resumed_stage_ends_like_an_uninterrupted_one(tmp_path):
     """Stopped in the middle and resumed: the same parameters, bit for bit."""
-    stage = stages.stages(0.01, 2)[0]
+    stage = stages.stages(0.001, 1)[0]
 
     class Stop(Exception):
         pass
 
     def interrupted(rng, generator, calls=[0]):  # noqa: B006 - counts over the calls
         calls[0] += 1
-        if calls[0] == 5:
+        if calls[0] == 3:
             raise Stop
         return stage.batch(rng, generator)
 

@@ -13,14 +13,16 @@ from typing import Any
 
 import torch
 
+from isi_widget.datasets.scenes.world import SHAPE_WORLD, WORLDS
 from isi_widget.embedded import VLM
-from isi_widget.training.vlm import build, card, evaluate
+from isi_widget.training.vlm import behaviour, build, card, evaluate
 from isi_widget.training.vlm.loop import Stage, run_stage
 from isi_widget.training.vlm.network import Network
 from isi_widget.training.vlm.stages import stages
 from isi_widget.training.vlm.workers import Ahead
 
 MEASURED = "evaluation.json"
+PARTS = (*WORLDS, "robustness", "doubts")  # of the evaluation
 
 
 def add_commands(rooms: Any) -> None:
@@ -36,9 +38,12 @@ def add_commands(rooms: Any) -> None:
     train.add_argument("--workers", type=int, default=1, help="processes that draw pictures in advance")
     train.add_argument("--eager", action="store_true", help="do not compile the layers")
     train.set_defaults(run=run_training)
-    measure = rooms.add_parser("evaluate", help="measure an exported model; writes evaluation.json beside it")
+    measure = rooms.add_parser(
+        "evaluate", help="measure an exported model; updates evaluation.json beside it"
+    )
     measure.add_argument("--model", type=Path, default=VLM)
     measure.add_argument("--split", default="test", choices=("validation", "test"))
+    measure.add_argument("--parts", nargs="*", default=PARTS, choices=PARTS, help="what to measure")
     measure.add_argument("--limit", type=int, help="only the first questions")
     measure.add_argument("--entropy-limit", type=int, default=600, help="questions whose entropy is sampled")
     measure.add_argument(
@@ -90,15 +95,35 @@ def run_evaluation(arguments: argparse.Namespace) -> None:
     """Evaluate, and write the numbers."""
     torch.set_num_threads(arguments.threads)
     keep_memory()
-    found = evaluate.evaluate(
-        arguments.model,
-        arguments.split,
-        limit=arguments.limit,
-        entropy_limit=arguments.entropy_limit,
-        conditions=arguments.conditions,
-        report=lambda line: print(line, flush=True),
-    )
     output = arguments.output or arguments.model / MEASURED
+    found = json.loads(output.read_text()) if output.exists() else {}
+
+    def report(line: str) -> None:
+        print(line, flush=True)
+
+    for world in WORLDS.values():
+        if world.name in arguments.parts:
+            measured = evaluate.evaluate(
+                arguments.model,
+                arguments.split,
+                world=world,
+                limit=arguments.limit,
+                entropy_limit=arguments.entropy_limit,
+                conditions=arguments.conditions,
+                report=report,
+            )
+            found |= measured if world is SHAPE_WORLD else {world.name: measured}
+    model = evaluate.Model(arguments.model)
+    if "robustness" in arguments.parts:
+        number = {} if arguments.limit is None else {"number": arguments.limit}
+        found["robustness"] = {
+            world.name: behaviour.robustness(model, world, **number, report=report)
+            for world in WORLDS.values()
+        }
+    if "doubts" in arguments.parts:
+        found["doubts"] = {
+            split: behaviour.doubts(model, split, arguments.limit) for split in ("demo", arguments.split)
+        }
     output.write_text(json.dumps(found, indent=1) + "\n")
     print(f"written to {output}")
 

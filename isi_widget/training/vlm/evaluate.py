@@ -10,8 +10,9 @@ import math
 import random
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -20,15 +21,16 @@ import torch
 from PIL import Image
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
-from isi_widget.datasets.grammar import COLOURS, KINDS, NUMBERS, SHAPES, Ask
+from isi_widget.datasets.grammar import COLOURS, NUMBERS, SHAPES, Ask
 from isi_widget.datasets.nouns import THINGS
+from isi_widget.datasets.scenes import ask, graded
 from isi_widget.datasets.scenes.case import Case
-from isi_widget.datasets.scenes.splits import cases
-from isi_widget.datasets.scenes.world import World
+from isi_widget.datasets.scenes.splits import SIZES_OF_SPLITS, cases
+from isi_widget.datasets.scenes.world import SHAPE_WORLD, WORLDS, World
 from isi_widget.stimulus.drawing import Box, Drawing, GaussianNoise
 from isi_widget.stimulus.rendering import paint
 from isi_widget.training.vlm.build import prompt
-from isi_widget.training.vlm.robust import TRAITS, Probe, probe
+from isi_widget.training.vlm.robust import Probe
 from isi_widget.uncertainty.entropy import semantic_entropy
 
 SAMPLES, TEMPERATURE = 10, 0.9
@@ -36,11 +38,19 @@ SAMPLES, TEMPERATURE = 10, 0.9
 
 @dataclass(frozen=True)
 class Condition:
-    """A condition: the picture of a case and the name of its context preset ("" for none)."""
+    """A condition: the picture of a case, and its context: the name of a preset ("" for none) or a function
+    of the case.
+    """
 
     name: str
     picture: Callable[[Case], Image.Image]
-    context: str = ""
+    context: str | Callable[[Case], str] = ""
+
+    def text(self, case: Case) -> str:
+        """Return the context of a case."""
+        if callable(self.context):
+            return self.context(case)
+        return case.contexts[self.context] if self.context else ""
 
 
 def _boxes(case: Case) -> list[Drawing]:
@@ -61,6 +71,10 @@ def _labels(case: Case) -> list[Drawing]:
     return [drawing for label in case.labels() for drawing in label.drawings()]
 
 
+def _nudge(toward: bool) -> Callable[[Case], str]:
+    return lambda case: ask.nudging(case.item, random.Random(case.index), toward)[1]
+
+
 def _noise(sigma: float) -> Callable[[Case], Image.Image]:
     return lambda case: paint(case.picture(), [GaussianNoise(sigma, case.index)])
 
@@ -71,6 +85,8 @@ CONDITIONS = (
     Condition("complementary", Case.picture, "complementary"),
     Condition("contradictory", Case.picture, "contradictory"),
     Condition("irrelevant", Case.picture, "irrelevant"),
+    Condition("nudged to the truth", Case.picture, _nudge(True)),
+    Condition("nudged away", Case.picture, _nudge(False)),
     Condition("noise 0.1", _noise(0.1)),
     Condition("noise 0.3", _noise(0.3)),
     Condition("noise 0.6", _noise(0.6)),
@@ -86,22 +102,31 @@ WITH_ENTROPY = (
     "boxed",
     "complementary",
     "contradictory",
+    "nudged to the truth",
+    "nudged away",
     "blank",
 )
 
 
-def meaning(ask: Ask, text: str) -> str | None:
+def meaning(asked: Ask, text: str) -> str | None:
     """Return the meaning of an answer as one word: "yes", "no" or the value; None if unclear."""
     words = re.findall(r"[a-z]+", text.lower())
-    if not ask.is_open:
+    if not asked.is_open:
         return words[0] if words and words[0] in ("yes", "no") else None
     known = {"colour": COLOURS, "shape": SHAPES, "name": tuple(THINGS), "count": NUMBERS}
-    values: tuple[str, ...] = known.get(ask.claim.kind, ())
-    if ask.claim.kind == "relation":
+    values: tuple[str, ...] = known.get(asked.claim.kind, ())
+    if asked.claim.kind == "relation":
         values = ("left", "right", "above", "below")
     # "The star is red.", "The animal left of the chair is a dog.": the noun comes before the value
     found = [word for word in words if word in values]
     return found[-1] if found else None
+
+
+def cases_of(world: World, split: str) -> Iterator[Case]:
+    """Yield the cases of a split of a world."""
+    if world is SHAPE_WORLD and split in SIZES_OF_SPLITS:
+        return cases(split)
+    return graded.cases(world, split)
 
 
 def wanted(case: Case | Probe) -> str:
@@ -123,10 +148,7 @@ class Model:
         return {name: batch[name] for name in ("input_ids", "attention_mask", "pixel_values")}
 
     def _inputs(self, chosen: Sequence[Case], condition: Condition) -> dict[str, torch.Tensor]:
-        texts = [
-            prompt(case.contexts[condition.context] if condition.context else "", case.question)
-            for case in chosen
-        ]
+        texts = [prompt(condition.text(case), case.question) for case in chosen]
         return self._encoded([condition.picture(case) for case in chosen], texts)
 
     @torch.inference_mode()
@@ -197,6 +219,7 @@ def evaluate(
     folder: Path,
     split: str = "test",
     *,
+    world: World = SHAPE_WORLD,
     limit: int | None = None,
     entropy_limit: int = 600,
     conditions: Sequence[str] | None = None,
@@ -212,7 +235,7 @@ def evaluate(
     of the commonest answer}.
     """
     model = Model(folder)
-    chosen = [case for case, _ in zip(cases(split), range(limit or 10**9), strict=False)]
+    chosen = list(islice(cases_of(world, split), limit))
     names = list(conditions or [condition.name for condition in CONDITIONS])
     right: dict[str, list[bool]] = {}
     result: dict[str, Any] = {"split": split, "questions": len(chosen), "accuracy": {}, "entropy": {}}
@@ -220,7 +243,7 @@ def evaluate(
     for condition in CONDITIONS:
         if condition.name not in names:
             continue
-        texts = [t for some in _chunks(chosen, batch) for t in model.greedy(some, condition)]
+        texts = [t for some in chunks(chosen, batch) for t in model.greedy(some, condition)]
         right[condition.name] = [
             meaning(case.item.ask, text) == wanted(case) for case, text in zip(chosen, texts, strict=True)
         ]
@@ -238,7 +261,7 @@ def evaluate(
         if condition.name in WITH_ENTROPY and condition.name in names and few:
             sets = [
                 s
-                for number, some in enumerate(_chunks(few, batch))
+                for number, some in enumerate(chunks(few, batch))
                 for s in model.sampled(some, condition, number)
             ]
             values = [entropy(case, answers) for case, answers in zip(few, sets, strict=True)]
@@ -250,40 +273,26 @@ def evaluate(
     return result
 
 
-def robustness(
-    model: Model, world: World, number: int = 120, report: Callable[[str], None] = print
-) -> dict[str, dict[str, float]]:
-    """Return the accuracy of each trait, {trait: {n, right, share, low, high}}, all kinds together."""
-    found = {}
-    for trait in TRAITS:
-        probes = [probe(world, trait, index) for index in range(number)]
-        texts: list[str] = []
-        for some in (probes[start : start + 60] for start in range(0, number, 60)):
-            texts += model.answers([p.picture for p in some], [p.question for p in some])
-        good = [meaning(p.item.ask, text) == wanted(p) for p, text in zip(probes, texts, strict=True)]
-        found[trait.name] = _share(sum(good), number)
-        report(f"{world.name}, {trait.name}: {found[trait.name]['share']}")
-    return found
-
-
-def _chunks(values: Sequence[Case], size: int) -> list[Sequence[Case]]:
+def chunks(values: Sequence[Any], size: int) -> list[Sequence[Any]]:
+    """Return a sequence in parts of a size."""
     return [values[start : start + size] for start in range(0, len(values), size)]
 
 
 def _kinds(chosen: Sequence[Case]) -> dict[str, list[int]]:
-    return {kind: [i for i, case in enumerate(chosen) if case.item.kind == kind] for kind in KINDS} | {
-        "all": list(range(len(chosen)))
-    }
+    kinds = WORLDS[chosen[0].scene.world].kinds if chosen else ()
+    found = {kind: [i for i, case in enumerate(chosen) if case.item.kind == kind] for kind in kinds}
+    return found | {"all": list(range(len(chosen)))}
 
 
 def _shares(chosen: Sequence[Case], good: Sequence[bool]) -> dict[str, dict[str, float]]:
     table = {}
     for kind, indices in _kinds(chosen).items():
-        table[kind] = _share(sum(good[i] for i in indices), len(indices))
+        table[kind] = share_of(sum(good[i] for i in indices), len(indices))
     return table
 
 
-def _share(right: int, n: int) -> dict[str, float]:
+def share_of(right: int, n: int) -> dict[str, float]:
+    """Return a share with its 95 % interval, {n, right, share, low, high}."""
     low, high = wilson(right, n)
     share = round(right / n, 4) if n else 0.0
     return {"n": n, "right": right, "share": share, "low": round(low, 4), "high": round(high, 4)}

@@ -76,12 +76,13 @@ def probe(world: World, trait: Trait, index: int) -> Probe:
 
 
 def _wording(phrases: tuple[grammar.Phrase, ...], wording: str, rng: random.Random) -> grammar.Phrase:
+    spoken = [phrase for phrase in phrases if phrase.spoken]
     fitting = {
-        "plain": [phrase for phrase in phrases if phrase.spoken and not phrase.everyday],
-        "everyday": [phrase for phrase in phrases if phrase.spoken and phrase.everyday],
+        "plain": [phrase for phrase in spoken if not phrase.everyday],
+        "everyday": [phrase for phrase in spoken if phrase.everyday],
         "unseen": [phrase for phrase in phrases if not phrase.spoken],
     }[wording]
-    return rng.choice(fitting or phrases[:1])
+    return rng.choice(fitting or spoken)
 
 
 def jpeg(scene: Scene) -> Image.Image:

@@ -318,7 +318,7 @@ def stages(scale: float = 1.0, images: int = 16) -> list[Stage]:
     full = Show(labels=0.4, cover=0.25, noise=0.35, strongest=0.8, scribble=0.1, blank=0.05, counted=0.3)
     joint = {**EVEN, "counting": 6.0, "choice": 1.0}
     return [
-        _see("see", n(4500), 4 * images, {}, 0.5),
+        _see("see", n(3600), 4 * images, {}, 0.5),
         _think("think", n(1500), images, {}, Mix(EVEN, 0.8, 0.2, typed=0.03, everyday=0.2), logic, 1.3e-3),
         _think("think-words", n(2000), images, {"think": everything}, Mix(joint, 0.5, 0.125), logic, 1e-3),
         _align(

@@ -19,19 +19,19 @@ _SPECIAL = (PAD, BOS, EOS, IMAGE)
 _EXTRA = ("Answer", "\n", "?", ".", ",", ":", "!", "\n\n")
 
 
-def words() -> list[str]:
+@cache
+def words() -> tuple[str, ...]:
     """Return the words of the grammar in lower case, sorted; parts such as "'s" count as words."""
     names = (*nouns.SHAPES, *nouns.THINGS, *nouns.CATEGORIES, "object", "thing")
-    found = set()
+    found: set[str] = set()
+    split = pre_tokenizers.ByteLevel(add_prefix_space=False)
     lines = [f"{name} {nouns.word(name).plural}" for name in names]
     lines += [other for others in SYNONYMS.values() for other in others]
     lines += ["color colors colored gray favorite", "what's isn't aren't there's", *"0123456789"]
-    for line in (*grammar.vocabulary(), *lines):
-        for piece, _ in pre_tokenizers.ByteLevel(add_prefix_space=False).pre_tokenize_str(line):
-            word = piece.lstrip("Ġ").lower()
-            if word.isascii() and word:
-                found.add(word)
-    return sorted(found)
+    for written in {part for line in (*grammar.vocabulary(), *lines) for part in line.split()}:
+        pieces = {piece.lower() for piece, _ in split.pre_tokenize_str(written)}
+        found |= {piece for piece in pieces if piece.isascii()}
+    return tuple(sorted(found))
 
 
 def forms(word: str) -> tuple[str, ...]:
