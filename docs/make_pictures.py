@@ -87,6 +87,20 @@ def resize(notebook: Notebook, probe: Probe, width: int, height: int) -> None:
     probe.ready()
 
 
+def edit(notebook: Notebook, probe: Probe) -> None:
+    """Remove the thing of the question and run again: the strip has the answers before and after."""
+    notebook.execute("probe.stimulus = obs.stimulus()")
+    notebook.until("probe.stimulus.operations == ()")
+    thing = notebook.value("obs.metadata['things'][obs.metadata['about'][0]]")
+    x, y, reach = thing["x"], thing["y"], thing["radius"] + 8
+    probe.part("tool-segment").click()
+    probe.drag((x - reach, y - reach), (x + reach, y + reach))
+    probe.part("act-remove").click()
+    notebook.until("any(getattr(op, 'pixels', None) for op in probe.stimulus.operations)")
+    probe.part("run").click()
+    probe.finished(3)
+
+
 def shoot(lab: Lab, browser: Browser, folder: Path) -> None:
     """All pictures, from one notebook."""
     notebook = lab.open(browser, lab.notebook(CELLS), viewport={"width": 1600, "height": 1250})
@@ -107,6 +121,10 @@ def shoot(lab: Lab, browser: Browser, folder: Path) -> None:
             notebook.page.set_viewport_size({"width": 1500, "height": 1300})
             probe.ready()
             save(notebook.page.screenshot(), folder / "jupyterlab.png")
+    edit(notebook, probe)
+    resize(notebook, probe, *PANES["wide"])
+    notebook.page.mouse.move(2, 2)
+    save(probe.root.screenshot(), folder / "probe-edit-light.png")
     save(select(notebook, probe), folder / "selection-light.png")
     notebook.close()
 
