@@ -177,10 +177,10 @@ NAME_QUESTIONS: dict[str, tuple[str, ...]] = {
         "-What have we got here?",
     ),
 }
-NAME_ANSWERS = ("{V}", "-{Article_v}.", "-{V}.", "-{Article_v}, I think.")
+NAME_ANSWERS = ("{V}", "-{Article_v}.", "-{V}.", "*{Article_v}, I think.")
 NAME_SENTENCES: tuple[tuple[str, ...], tuple[str, ...]] = (
-    ("it is {article_v}.", "I see {article_v}.", "{the} is {article_v}.", "-this is {article_v}."),
-    ("it is not {article_v}.", "{the} is not {article_v}.", "-this is not {article_v}."),
+    ("it is {article_v}.", "I see {article_v}.", "{the} is {article_v}.", "*this is {article_v}."),
+    ("it is not {article_v}.", "{the} is not {article_v}.", "*this is not {article_v}."),
 )
 
 #: Plain statements beside those of `grammar_templates`; (affirmed, denied).

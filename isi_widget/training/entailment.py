@@ -20,15 +20,17 @@ from typing import Any
 import torch
 from torch import nn
 
-from isi_widget.datasets import grammar
 from isi_widget.training.entailment_attention import use_fast_attention
 from isi_widget.training.entailment_data import (
     FINAL_WEIGHTS,
     LATER_WEIGHTS,
     NATURAL,
     PAIR_KINDS,
+    QUESTION_KINDS,
+    SHAPE_PAIR_KINDS,
+    THING_PAIR_KINDS,
+    THING_WEIGHTS,
     WEIGHTS,
-    Draw,
     Pair,
     draw_pairs,
 )
@@ -40,12 +42,14 @@ from isi_widget.training.entailment_model import (
     start_from,
     targets,
 )
+from isi_widget.training.entailment_objects import Draw
 
 BATCH = 128  # pairs per batch; half of it later
 EARLY, FINAL = 0.2, 0.65  # shares of the steps: first mixture of kinds and large batches; last mixture
 POOL = 12  # batches that are drawn together and sorted by length
 CHECKPOINT = 400  # steps between checkpoints and validations
-VALIDATION = 300  # pairs of each kind
+VALIDATION = 60  # pairs of each kind
+THINGS = 0.6  # share of questions about everyday things; the others are about shapes
 LATER = 0.4  # share of the steps at which a training from an exported model starts
 
 
@@ -55,6 +59,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--output", type=Path, default=Path("runs/entailment"), help="folder of checkpoints, log and result"
     )
     parser.add_argument("--steps", type=int, default=8000, help="optimiser steps")
+    parser.add_argument(
+        "--stop", type=int, default=None, help="step at which to stop and export; rates are those of --steps"
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--start", type=Path, default=None, help="folder of an exported model to go on from")
@@ -74,6 +81,7 @@ def run(arguments: argparse.Namespace) -> None:
         arguments.rate,
         arguments.start,
         arguments.begin,
+        arguments.stop,
     )
 
 
@@ -85,9 +93,10 @@ def train(
     rate: float = 1e-3,
     start: Path | None = None,
     begin: float = LATER,
+    stop: int | None = None,
 ) -> Path:
-    """Train to `steps`, from scratch or from the exported model `start` at the share `begin` of the steps,
-    and export; returns the folder of the exported model.
+    """Train to `steps` or only to the step `stop`, from scratch or from the exported model `start` at the
+    share `begin` of the steps, and export; returns the folder of the exported model.
     """
     torch.set_num_threads(threads)
     _keep_memory()
@@ -111,12 +120,15 @@ def train(
         optimiser.load_state_dict(state["optimiser"])
         first = state["step"]
     validation = {kind: draw_validation(kind, VALIDATION) for kind in PAIR_KINDS}
-    validation |= {f"natural {kind}": draw_validation(kind, VALIDATION, 1.0) for kind in grammar.KINDS}
+    validation |= {f"natural {kind}": draw_validation(kind, VALIDATION, 1.0) for kind in QUESTION_KINDS}
     log = (folder / "log.jsonl").open("a", encoding="utf-8")
     if not log.tell():
         log.write(json.dumps({"begun": begun}) + "\n")
     started, since = time.perf_counter(), {"loss": 0.0, "heads": 0.0, "right": 0.0, "steps": 0.0}
+    last = min(steps, stop or steps)
     for step, pairs in batches(seed, first, steps):
+        if step >= last:
+            break
         share = step / steps
         learning, extra = rate * learning_rate(share, step - begun), heads_weight(share)
         for group in optimiser.param_groups:
@@ -137,7 +149,7 @@ def train(
         since["right"] += float((relation.argmax(1) == labels).float().mean())
         since["steps"] += 1
         done = step + 1
-        if done % min(100, CHECKPOINT) == 0 or done == steps:
+        if done % min(100, CHECKPOINT) == 0 or done == last:
             entry: dict[str, Any] = {
                 k: round(v / since["steps"], 4) for k, v in since.items() if k != "steps"
             }
@@ -148,7 +160,7 @@ def train(
                 **entry,
             }
             since = dict.fromkeys(since, 0.0)
-            if done % CHECKPOINT == 0 or done == steps:
+            if done % CHECKPOINT == 0 or done == last:
                 entry["validation"] = {
                     kind: accuracy(network, tokenizer, found) for kind, found in validation.items()
                 }
@@ -171,7 +183,9 @@ def export(network: Network, tokenizer: Any, folder: Path) -> Path:
 
 
 def batches(seed: int, first: int, steps: int) -> Iterator[tuple[int, list[Pair]]]:
-    """Yield batches of pairs of similar length; batch number `step` depends on seed, step and steps alone."""
+    """Yield batches of pairs of similar length, about both worlds; batch number `step` depends on seed, step
+    and steps alone.
+    """
     for pool in range(first // POOL, -(-steps // POOL)):
         draw = Draw(f"{seed}:{pool}")
         draw.natural, draw.sizes = NATURAL, 0.5
@@ -182,7 +196,9 @@ def batches(seed: int, first: int, steps: int) -> Iterator[tuple[int, list[Pair]
             weights = FINAL_WEIGHTS
         pairs: list[Pair] = []
         while len(pairs) < size * POOL:
-            pairs += draw_pairs(draw, draw.choices(PAIR_KINDS, weights)[0])
+            things = draw.random() < THINGS
+            kinds, shares = (THING_PAIR_KINDS, THING_WEIGHTS) if things else (SHAPE_PAIR_KINDS, weights)
+            pairs += draw_pairs(draw, draw.choices(kinds, shares)[0])
         pairs = sorted(pairs[: size * POOL], key=_length)
         dealt = [pairs[start : start + size] for start in range(0, len(pairs), size)]
         draw.shuffle(dealt)

@@ -42,7 +42,8 @@ def run(arguments: argparse.Namespace) -> None:
         raise SystemExit(str(error)) from None
     measured = arguments.models[-1] / "evaluation.json"
     earlier = json.loads(measured.read_text(encoding="utf-8")) if measured.exists() else {}
-    training = {**earlier.get("training", {}), "blend": arguments.weights}
+    training = dict(earlier.get("training", {}))
+    training["blends"] = [*training.get("blends", []), arguments.weights]
     noted = json.dumps({"training": training}, indent=1) + "\n"
     (arguments.output / "evaluation.json").write_text(noted, encoding="utf-8")
 

@@ -10,25 +10,37 @@ Not for general language: sentences outside the grammar occur only as noise, lab
 
 from __future__ import annotations
 
-import random
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Literal
 
 from isi_widget.datasets import grammar
-from isi_widget.datasets.grammar import COLOURS, INVERSE, NUMBERS, RELATIONS, SHAPES, SIZES, Ask, Claim, Noun
+from isi_widget.datasets.grammar import INVERSE, NUMBERS, RELATIONS, Ask, Claim, Noun, with_article
 from isi_widget.training.entailment_natural import compare, framed, natural_answer
 from isi_widget.training.entailment_noise import add_unknown, digit, filler, unknown
+from isi_widget.training.entailment_objects import (
+    WORLD_KINDS,
+    Draw,
+    changed,
+    draw_ask,
+    draw_noun,
+    draw_truths,
+    draw_unrelated,
+)
 from isi_widget.training.entailment_phrases import (
     AFFIRM,
     DENY,
     HELD_OUT_IRRELEVANT,
+    HELD_OUT_IRRELEVANT_OF_THINGS,
     HELD_OUT_LEADS,
     IRRELEVANT,
+    IRRELEVANT_OF_THINGS,
     LEADS,
     MORE,
     NEW,
     NEW_IRRELEVANT,
+    NEW_IRRELEVANT_OF_THINGS,
     NEW_NO,
     NEW_YES,
     NO,
@@ -38,26 +50,15 @@ from isi_widget.training.entailment_phrases import (
 Forms = Literal["training", "tidy", "held out", "new"]
 
 
-class Draw(random.Random):
-    """A seeded source of questions and answers.
-
-    simple : share of relation questions that name both objects by their shapes alone ("the star", "the
-        ring"); the model learns left and right from these first.
-    alone : share of groups of full sentences without a question. A question names the objects first, so that
-        a model could ignore their order in the answer.
-    natural : share of answers in natural wording.
-    sizes : share of size questions among attribute questions.
-    """
-
-    simple = 0.0
-    alone = 0.0
-    natural = 0.0
-    sizes = 0.25
-
-
 # General / specific pairs, swapped relations and neutral pairs are separate kinds: they resemble a VLM's
 # wrong answers.
-PAIR_KINDS = (*grammar.KINDS, "general/specific", "inverse relation", "neutral")
+_OF_THINGS = "things: "
+_MORE_KINDS = ("general/specific", "inverse relation", "neutral")
+SHAPE_PAIR_KINDS = (*grammar.KINDS, *_MORE_KINDS)
+THING_PAIR_KINDS = tuple(f"{_OF_THINGS}{kind}" for kind in (*grammar.THING_KINDS, *_MORE_KINDS))
+PAIR_KINDS = (*SHAPE_PAIR_KINDS, *THING_PAIR_KINDS)
+QUESTION_KINDS = (*grammar.KINDS, *(f"{_OF_THINGS}{kind}" for kind in grammar.THING_KINDS))
+# Shares of the kinds, in the order of either world's kinds
 WEIGHTS = (12, 13, 13, 12, 16, 14, 12, 8, 16)
 LATER_WEIGHTS = (
     12,
@@ -71,6 +72,7 @@ LATER_WEIGHTS = (
     15,
 )  # relations and general / specific pairs are learnt last
 FINAL_WEIGHTS = (14, 22, 7, 9, 16, 12, 18, 18, 26)
+THING_WEIGHTS = (16, 12, 8, 16, 20, 10, 18, 16, 18)  # throughout
 
 
 NATURAL = 0.45  # share of training answers in natural wording
@@ -124,84 +126,16 @@ class Pair:
         return compare(self.premise.claims, self.hypothesis.claims)
 
 
-def draw_noun(
-    draw: Draw, shape: bool | None = None, colour: bool | None = None, size: bool | None = None
-) -> Noun:
-    """Draw a random description. Each attribute is present (True), absent (False) or either (None); never
-    only "object".
-    """
-    while True:
-        has = [
-            draw.random() < p if want is None else want
-            for want, p in ((shape, 0.8), (colour, 0.55), (size, 0.25))
-        ]
-        noun = Noun(
-            draw.choice(SHAPES) if has[0] else None,
-            draw.choice(COLOURS) if has[1] else None,
-            draw.choice(SIZES) if has[2] else None,
-        )
-        if noun != Noun():
-            return noun
-
-
-def draw_ask(draw: Draw, kind: str) -> Ask:
-    """Return a random question of one of the grammar's kinds."""
-    if kind == "existence":
-        return Ask(kind, Claim("exists", draw_noun(draw)))
-    if kind == "attribute":
-        if draw.random() < 1 - draw.sizes:
-            return Ask(kind, Claim("colour", draw_noun(draw, shape=True, colour=False), draw.choice(COLOURS)))
-        return Ask(kind, Claim("size", draw_noun(draw, size=False), draw.choice(SIZES)))
-    if kind == "colour":
-        return Ask(kind, Claim("colour", draw_noun(draw, shape=True, colour=False)))
-    if kind == "shape":
-        return Ask(kind, Claim("shape", draw_noun(draw, shape=False, colour=True)))
-    if kind == "relation":
-        first, second = draw_noun(draw), draw_noun(draw)
-        while first == second:
-            second = draw_noun(draw)
-        if draw.simple and draw.random() < draw.simple:
-            first, second = (Noun(shape) for shape in draw.sample(SHAPES, 2))
-        value = draw.choice(RELATIONS)
-        if draw.random() < 0.75:
-            return Ask(kind, Claim("relation", first, value, second))
-        axis = "horizontal" if value in RELATIONS[:2] else "vertical"
-        return Ask(kind, Claim("relation", first, None, second), axis)
-    if kind == "counting":
-        noun = draw_noun(draw) if draw.random() < 0.9 else Noun()
-        return Ask(kind, Claim("count", noun, draw.choice(NUMBERS) if draw.random() < 0.4 else None))
-    raise ValueError(f"unknown kind of question: {kind}")
-
-
-def draw_truths(draw: Draw, ask: Ask) -> list[Claim]:
-    """Draw claims that could answer the question, mostly different in meaning; the first two are the likely
-    ones.
-    """
-    claim = ask.claim
-    if claim.kind == "exists":
-        return [claim, claim.denied()]
-    if claim.kind == "relation":
-        sides = (
-            RELATIONS[:2] if (claim.value or ask.axis) in (*RELATIONS[:2], "horizontal") else RELATIONS[2:]
-        )
-        if ask.is_open:
-            return [replace(claim, value=side) for side in draw.sample(sides, 2)]
-        return [claim, claim.denied(), replace(claim, value=INVERSE[claim.value or ""])]
-    values = {"colour": COLOURS, "size": SIZES, "shape": SHAPES, "count": NUMBERS}[claim.kind]
-    if ask.is_open:
-        return [replace(claim, value=value) for value in draw.sample(values, 3 if len(values) > 2 else 2)]
-    others = [value for value in values if value != claim.value]
-    return [
-        claim,
-        claim.denied(),
-        *(replace(claim, value=v) for v in draw.sample(others, min(2, len(others)))),
-    ]
+def enter(draw: Draw, kind: str) -> str:
+    """Let the source draw from the world of a kind in `PAIR_KINDS`; returns the kind without its world."""
+    draw.world = "things" if kind.startswith(_OF_THINGS) else "scenes"
+    return kind.removeprefix(_OF_THINGS)
 
 
 def draw_question(draw: Draw, ask: Ask, forms: Forms) -> str:
     """Draw one wording of the question."""
     found = grammar.questions.__wrapped__(ask)  # uncached: there are too many nouns
-    wanted = [p.text for p in found if p.held_out == (forms == "held out")] or [p.text for p in found]
+    wanted = [p.text for p in found if p.spoken != (forms == "held out")] or [p.text for p in found]
     return draw.choice(wanted)
 
 
@@ -231,9 +165,15 @@ def draw_answer(draw: Draw, ask: Ask, truth: Claim, forms: Forms, *, full: bool 
         if truth.kind in MORE and draw.random() < 0.12:
             return Statement(_filled(draw.choice(MORE[truth.kind][not truth.positive]), truth), truth)
     phrase = draw.choice(wanted)
-    claim, text = phrase.claim, phrase.text.lower()
-    turned = claim.other is not None and -1 < text.find(claim.other.the) < text.find(claim.noun.the)
+    claim = phrase.claim
+    turned = claim.other is not None and -1 < _find(phrase, claim.other) < _find(phrase, claim.noun)
     return Statement(phrase.text, claim, turned)
+
+
+def _find(phrase: grammar.Phrase, noun: Noun) -> int:
+    """Return where a sentence names a noun; -1 if nowhere."""
+    found = re.search(rf"\b{noun.the}\b", phrase.text, re.IGNORECASE)
+    return found.start() if found else -1
 
 
 def _framed(draw: Draw, ask: Ask, truth: Claim, full: bool) -> Statement:
@@ -268,6 +208,7 @@ def _filled(template: str, claim: Claim) -> str:
         stars=noun.words(plural=value != "one"),
         all=noun.words(plural=True),
         v=value,
+        d=with_article(value),
         other=claim.other.the if claim.other else "",
     )
     return text[0].upper() + text[1:]
@@ -308,7 +249,8 @@ def vary(draw: Draw, statement: Statement, forms: Forms) -> Statement:
 
 def draw_pairs(draw: Draw, kind: str, forms: Forms = "training") -> list[Pair]:
     """Draw a few pairs for one question of a kind in `PAIR_KINDS`, with the kind's shares of labels."""
-    question, statements = _BUILD.get(kind, _plain)(draw, kind, forms)
+    sort = enter(draw, kind)
+    question, statements = _BUILD.get(sort, _plain)(draw, sort, forms)
     statements = [vary(draw, s, forms) for s in statements]
     if forms == "training" and question:
         question = add_unknown(draw, question, 0.08)
@@ -337,7 +279,7 @@ def _plain(draw: Draw, kind: str, forms: Forms) -> tuple[str, list[Statement]]:
 def _general(draw: Draw, kind: str, forms: Forms) -> tuple[str, list[Statement]]:
     """Return a pair such as "a star" and "a red star", or "two stars" and "a star"."""
     noun = draw_noun(draw)
-    nouns = [noun, noun, *(_changed(draw, noun) for _ in range(3))]
+    nouns = [noun, noun, *(changed(draw, noun) for _ in range(3))]
     asks = [Ask("existence", Claim("exists", n)) for n in nouns]
     found = []
     for ask in asks[1:]:
@@ -387,24 +329,31 @@ def _neutral(draw: Draw, kind: str, forms: Forms) -> tuple[str, list[Statement]]
     """Return sentences that have nothing to do with the question, nothing at all, and statements about other
     objects.
     """
-    ask = draw_ask(draw, draw.choice(grammar.KINDS))
+    ask = draw_ask(draw, draw.choice(WORLD_KINDS[draw.world]))
     found = [draw_answer(draw, ask, draw.choice(draw_truths(draw, ask)), forms)]
     for _ in range(2):
         chance = draw.random()
         if chance < 0.3:
-            text = draw.choice(
-                {"held out": HELD_OUT_IRRELEVANT, "new": NEW_IRRELEVANT}.get(forms, IRRELEVANT)
-            )
+            text = draw.choice(_irrelevant(draw.world, forms))
         elif chance < 0.55:
             text = " ".join(filler(draw) for _ in range(draw.randint(2, 9))) + "."
         elif chance < 0.68:
             text = ""
         else:
-            other = _unrelated(draw, ask)
+            other = draw_unrelated(draw, ask)
             found.append(draw_answer(draw, other, draw.choice(draw_truths(draw, other)), forms, full=True))
             continue
         found.append(Statement(text, Claim("irrelevant", text=text)))
     return draw_question(draw, ask, forms), found
+
+
+def _irrelevant(world: str, forms: Forms) -> tuple[str, ...]:
+    """Return sentences that say nothing about a world's objects."""
+    if world == "scenes":
+        return {"held out": HELD_OUT_IRRELEVANT, "new": NEW_IRRELEVANT}.get(forms, IRRELEVANT)
+    return {"held out": HELD_OUT_IRRELEVANT_OF_THINGS, "new": NEW_IRRELEVANT_OF_THINGS}.get(
+        forms, IRRELEVANT_OF_THINGS
+    )
 
 
 _BUILD: dict[str, Callable[[Draw, str, Forms], tuple[str, list[Statement]]]] = {
@@ -412,28 +361,3 @@ _BUILD: dict[str, Callable[[Draw, str, Forms], tuple[str, list[Statement]]]] = {
     "inverse relation": _inverse,
     "neutral": _neutral,
 }
-
-
-def _unrelated(draw: Draw, ask: Ask) -> Ask:
-    """Return a yes/no question of the same sort about other objects, so that its answers say nothing about
-    the first one.
-    """
-    while True:
-        other = draw_ask(
-            draw, ask.kind if ask.kind in ("existence", "attribute", "relation") else "attribute"
-        )
-        same = {ask.claim.noun, ask.claim.other} & {other.claim.noun, other.claim.other} - {None}
-        if not other.is_open and not same:
-            return other
-
-
-def _changed(draw: Draw, noun: Noun) -> Noun:
-    """Return the noun with one attribute dropped, added or changed."""
-    values = {"shape": SHAPES, "colour": COLOURS, "size": SIZES}
-    while True:
-        name = draw.choice(tuple(values))
-        keep = getattr(noun, name) is not None and draw.random() < 0.5
-        value: dict[str, Any] = {name: None if keep else draw.choice(values[name])}
-        changed = replace(noun, **value)
-        if changed not in (noun, Noun()):
-            return changed

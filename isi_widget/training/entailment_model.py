@@ -20,9 +20,13 @@ from torch import Tensor, nn
 from transformers import DebertaV2Config, DebertaV2ForSequenceClassification, PreTrainedTokenizerFast
 
 from isi_widget.datasets.grammar import COLOURS, INVERSE, NUMBERS, RELATIONS, SHAPES, SIZES, Claim, Noun
-from isi_widget.training.entailment_data import NATURAL, PAIR_KINDS, Draw, Pair, draw_pairs
+from isi_widget.datasets.nouns import CATEGORIES, THINGS, is_a
+from isi_widget.training.entailment_data import NATURAL, PAIR_KINDS, Pair, draw_pairs
+from isi_widget.training.entailment_noise import QUIET
+from isi_widget.training.entailment_objects import Draw
 from isi_widget.training.entailment_phrases import CONTENT
 from isi_widget.training.entailment_sentences import sentences
+from isi_widget.training.entailment_words import OTHER_WORDS
 
 LABELS = {0: "CONTRADICTION", 1: "NEUTRAL", 2: "ENTAILMENT"}
 _SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
@@ -34,14 +38,15 @@ _SPELLED = (  # contractions and digits, so that the model need not learn them
     (r"'d\b", " would"),
     (r"\bcolor", "colour"),
     *((rf"\b{number}\b", word) for number, word in enumerate(NUMBERS)),
+    *OTHER_WORDS,
     (r"[^\w\s?]", " "),
 )
 
 _SLOT = re.compile(r"\{\w+\}")
 
-_VALUES = ("none", *COLOURS, *SHAPES, *SIZES, *RELATIONS, *NUMBERS)
-_TYPES = ("exists", "colour", "size", "shape", "relation", "count", "irrelevant")
-_SLOTS = (("shape", SHAPES), ("colour", COLOURS), ("size", SIZES))
+_VALUES = ("none", *COLOURS, *SHAPES, *THINGS, *SIZES, *RELATIONS, *NUMBERS)
+_TYPES = ("exists", "colour", "size", "shape", "name", "relation", "count", "irrelevant")
+_SLOTS = (("shape", (*SHAPES, *THINGS, *CATEGORIES)), ("colour", COLOURS), ("size", SIZES))
 _COMPARISONS = 6
 # (weight of the loss, number of classes) of every head, in the order of `targets`
 HEADS = (
@@ -53,13 +58,13 @@ HEADS = (
 
 @cache
 def build_tokenizer(seed: int = 0) -> PreTrainedTokenizerFast:
-    """Build a lower-case word-level tokenizer from the words of the training sentences; other words are
-    [UNK].
+    """Build a lower-case word-level tokenizer from the words of the training sentences and of the grammar's
+    questions and answers; other words are [UNK].
 
-    Punctuation except "?" is dropped, digits become words, contractions are written out, so that the model
-    cannot depend on them.
+    Punctuation except "?" is dropped, digits become words, contractions are written out, things have one word
+    each ("bikes" is read as "bicycle"), so that the model cannot depend on these differences.
     """
-    draw, words = Draw(seed), set(CONTENT)
+    draw, words = Draw(seed), {*THINGS, *CATEGORIES, *QUIET}
     draw.natural = NATURAL
     normalizer = normalizers.Sequence(
         [
@@ -78,7 +83,7 @@ def build_tokenizer(seed: int = 0) -> PreTrainedTokenizerFast:
                         for w in normalizer.normalize_str(text).replace("?", " ").split()
                         if not w.endswith("q")
                     )
-    for form in sentences():
+    for form in (*CONTENT, *sentences()):
         plain = normalizer.normalize_str(_SLOT.sub(" ", form)).replace("?", " ")
         words.update(plain.split())
     vocabulary = {word: index for index, word in enumerate((*_SPECIAL, "?", *sorted(words)))}
@@ -143,17 +148,41 @@ class Network(nn.Module):
 
 
 def start_from(network: Network, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
-    """Copy the weights of an exported model, except the heads and the embeddings of words that it does not
-    know.
+    """Copy the weights of an exported model, except the heads.
+
+    A word that it does not know starts as its [UNK], so that the model ignores it as before; a noun starts as
+    a mean of nouns that it knows plus random differences between them, so that it compares nouns as before.
     """
     earlier = DebertaV2ForSequenceClassification.from_pretrained(folder, dtype=torch.float32).state_dict()
     known = PreTrainedTokenizerFast.from_pretrained(folder).get_vocab()
     words = "deberta.embeddings.word_embeddings.weight"
-    table = network.classifier.state_dict()[words].clone()
+    old, table = earlier[words], network.classifier.state_dict()[words].clone()
+    fresh = _new_nouns(old[[known[shape] for shape in SHAPES]])
     for word, index in tokenizer.get_vocab().items():
         if word in known:
-            table[index] = earlier[words][known[word]]
+            table[index] = old[known[word]]
+        else:
+            table[index] = fresh[word] if word in fresh else old[known["[UNK]"]]
     network.classifier.load_state_dict({**earlier, words: table})
+
+
+def _new_nouns(nouns: Tensor) -> dict[str, Tensor]:
+    """Return embeddings of the things and their categories from those of known nouns [n, width]."""
+    centre, random = nouns.mean(0), torch.Generator().manual_seed(0)
+    differences = nouns - centre
+    typical = differences.norm(dim=1).mean()
+
+    def another() -> Tensor:
+        within = torch.randn(len(nouns), generator=random) @ differences
+        beyond = torch.randn(len(centre), generator=random)
+        return typical * (within / within.norm() + 0.6 * beyond / beyond.norm())
+
+    categories = {name: another() for name in CATEGORIES}
+    found = {name: centre + difference for name, difference in categories.items()}
+    for name in THINGS:
+        shared = sum(0.4 * part for kind, part in categories.items() if is_a(name, kind))
+        found[name] = centre + another() + shared
+    return found
 
 
 def heads_loss(logits: Tensor, wanted: Tensor) -> Tensor:

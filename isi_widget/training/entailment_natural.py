@@ -11,10 +11,10 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
 
 from isi_widget.datasets import grammar
-from isi_widget.datasets.grammar import COLOURS, INVERSE, NUMBERS, RELATIONS, SHAPES, SIZES, Ask, Claim, Noun
+from isi_widget.datasets.grammar import COLOURS, INVERSE, NUMBERS, RELATIONS, Ask, Claim, Noun, with_article
+from isi_widget.training.entailment_objects import another, specific, values_of, wider
 from isi_widget.training.entailment_sentences import (
     AFTER,
     AMOUNTS,
@@ -36,8 +36,6 @@ from isi_widget.training.entailment_sentences import (
     YES,
     YES_LEADS,
 )
-
-VALUES = {"colour": COLOURS, "size": SIZES, "shape": SHAPES, "count": NUMBERS}
 
 
 @dataclass(frozen=True)
@@ -115,12 +113,12 @@ def _beside(draw: random.Random, ask: Ask, yes: bool) -> Wording | None:
                 told = Claim("count", noun, number)
                 text = _filled(form, told)
                 return Wording(draw.choice(("", "Yes, ")) + text, told)
-            more = _specific(draw, noun)
+            more = specific(draw, noun)
             if more == noun:
                 return None
             form = draw.choice(("Yes, {a}.", "Yes, there is {a}.", "There is {a}.", "I see {a}."))
             return Wording(_filled(form, Claim("exists", more)), Claim("exists", more))
-        other = _other_noun(draw, noun)
+        other = another(draw, noun)
         if not noun.covers(other) and draw.random() < 0.6:
             form = draw.choice(
                 (
@@ -138,10 +136,10 @@ def _beside(draw: random.Random, ask: Ask, yes: bool) -> Wording | None:
             told = Claim("colour", replace(noun, colour=None), value)
             form = draw.choice(("No, {the} is {v}.", "No, {the} here is {v}.", "Nope, {the} is {v}."))
             return Wording(_filled(form, told), told, claim.denied())
-        wider = replace(noun, colour=None) if noun.shape else replace(noun, size=None)
-        if wider in (noun, Noun()):
+        more = wider(noun)
+        if more in (noun, Noun()):
             return None
-        told = Claim("exists", wider, positive=False)
+        told = Claim("exists", more, positive=False)
         form = draw.choice(WIDER)
         return Wording(draw.choice(("", "No, ", "Nope, ")) + _filled(form, told), told)
     if ask.kind == "relation" and not yes:
@@ -164,7 +162,7 @@ def _said(draw: random.Random, ask: Ask, truth: Claim) -> Wording:
         return Wording(_filled(draw.choice(AMOUNTS[truth.value]), truth), truth)
     if truth.positive and draw.random() < 0.35:
         asked = ask.claim.value
-        others = [v for v in VALUES[truth.kind] if v != truth.value]
+        others = [v for v in values_of(truth) if v != truth.value]
         x = asked if asked in others and draw.random() < 0.75 else draw.choice(others)
         forms = COUNT_CONTRAST if truth.kind == "count" else CONTRAST
         return Wording(_filled(draw.choice(forms), truth, draw, x), truth)
@@ -209,6 +207,7 @@ def framed(draw: random.Random, claim: Claim, verb: Callable[[], str]) -> str:
         the=claim.noun.the,
         w=claim.noun.words(),
         v=value,
+        d=with_article(value),
         other=claim.other.the if claim.other else "",
         n=value,
         o=claim.noun.words(plural=value != "one"),
@@ -221,8 +220,8 @@ def _filled(form: str, claim: Claim, draw: random.Random | None = None, x: str =
     one = value == "one"
 
     def said(word: str) -> str:
-        if claim.kind == "shape":
-            return f"a {word}"
+        if claim.kind in ("shape", "name"):
+            return with_article(word)
         return draw.choice(SYNONYMS[word]) if draw is not None and word in SYNONYMS else word
 
     shown = said(value)
@@ -231,7 +230,8 @@ def _filled(form: str, claim: Claim, draw: random.Random | None = None, x: str =
         the=noun.the,
         w=noun.words(),
         s=noun.words(plural=True),
-        v=value if claim.kind == "shape" else shown,
+        v=value if claim.kind in ("shape", "name") else shown,
+        p="" if noun.place is None else f"{noun.place[0]} {noun.place[1].the}",
         d=shown,
         x=said(x),
         n=value,
@@ -239,21 +239,5 @@ def _filled(form: str, claim: Claim, draw: random.Random | None = None, x: str =
         be="is" if one else "are",
         c=noun.colour or noun.size or "",
     )
-    text = " ".join(text.split())
+    text = " ".join(text.split()).replace(" .", ".")
     return text[0].upper() + text[1:]
-
-
-def _specific(draw: random.Random, noun: Noun) -> Noun:
-    free = [n for n in ("colour", "size") if getattr(noun, n) is None]
-    if not free:
-        return noun
-    name = draw.choice(free)
-    changed: dict[str, Any] = {name: draw.choice(VALUES[name])}
-    return replace(noun, **changed)
-
-
-def _other_noun(draw: random.Random, noun: Noun) -> Noun:
-    """Return another object with a partly equal description."""
-    name = draw.choice([n for n in ("shape", "colour", "size") if getattr(noun, n) is not None])
-    changed: dict[str, Any] = {name: draw.choice([v for v in VALUES[name] if v != getattr(noun, name)])}
-    return replace(noun, **changed)

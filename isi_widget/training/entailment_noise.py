@@ -4,13 +4,17 @@ change.
 
 from __future__ import annotations
 
-import random
-
 from isi_widget.datasets.grammar import NUMBERS
+from isi_widget.training.entailment_objects import Draw
 from isi_widget.training.entailment_phrases import CONTENT
+from isi_widget.training.entailment_words import held_out_words
+
+#: Words of the grammar's held-out sentences that occur in no other one ("visible"); none of them carries
+#: meaning. A model cannot know a word that it has never read: as fillers it learns to ignore them.
+QUIET = held_out_words()
 
 
-def add_unknown(draw: random.Random, text: str, rate: float = 0.16) -> str:
+def add_unknown(draw: Draw, text: str, rate: float = 0.16) -> str:
     """Sometimes add unknown words before, after or inside a sentence, or replace words without content by
     them.
     """
@@ -24,7 +28,7 @@ def add_unknown(draw: random.Random, text: str, rate: float = 0.16) -> str:
     return " ".join(words)
 
 
-def unknown(draw: random.Random) -> str:
+def unknown(draw: Draw) -> str:
     """Return an invented word, outside every vocabulary."""
     return (
         "".join(draw.choice("bdfgklmnprstvz") + draw.choice("aeiou") for _ in range(draw.randint(2, 4))) + "q"
@@ -42,8 +46,10 @@ def digit(word: str) -> str:
     return word.lower().replace(plain, str(NUMBERS.index(plain))) if plain in NUMBERS else word
 
 
-def filler(draw: random.Random) -> str:
+def filler(draw: Draw) -> str:
     """Return an unknown word, or a known word without content."""
     if draw.random() < 0.6:
         return unknown(draw)
+    if draw.world == "things" or draw.random() < 0.5:
+        return draw.choice(QUIET)
     return draw.choice(("the", "a", "is", "in", "it", "I", "that", "there", "see", "of"))

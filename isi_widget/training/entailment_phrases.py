@@ -7,8 +7,9 @@ template.
 
 from __future__ import annotations
 
-from isi_widget.datasets import grammar
+from isi_widget.datasets import grammar, grammar_everyday
 from isi_widget.datasets.grammar import COLOURS, NUMBERS, SHAPES, SIZES, Noun
+from isi_widget.datasets.nouns import CATEGORIES, THINGS
 from isi_widget.training import entailment_sentences
 
 YES = (
@@ -86,6 +87,11 @@ DENY = (
 )
 IRRELEVANT = grammar.IRRELEVANT[:-4]
 HELD_OUT_IRRELEVANT = grammar.IRRELEVANT[-4:]
+# the same about things; those of the shapes name some of them
+HELD_OUT_IRRELEVANT_OF_THINGS = grammar_everyday.IRRELEVANT[-4:]
+IRRELEVANT_OF_THINGS = tuple(
+    text for text in grammar_everyday.IRRELEVANT[:-4] if text not in HELD_OUT_IRRELEVANT
+)
 
 # Sentences that the grammar does not have, (affirmed, denied): the value first, "the colour of ...", "cannot"
 # with a number.
@@ -101,6 +107,10 @@ MORE = {
     "shape": (
         ("the shape of {the} is a {v}.", "a {v}, that is {the}.", "a {v} is the shape of {the}."),
         ("the shape of {the} is not a {v}.", "a {v}, that is not {the}.", "a {v} is not the shape of {the}."),
+    ),
+    "name": (
+        ("{d}, that is {the}.", "{d} is what I see.", "what I see is {d}."),
+        ("{d}, that is not {the}.", "{d} is not what I see.", "what I see is not {d}."),
     ),
     "relation": (("{v} {other} is {the}.",), ("{v} {other} is not {the}.",)),
     "count": (
@@ -127,6 +137,10 @@ NEW = {
     "shape": (
         ("{the} must be a {v}.", "a {v} is what {the} is.", "{the} is shaped like a {v}."),
         ("{the} cannot be a {v}.", "a {v} is not what {the} is.", "{the} is not shaped like a {v}."),
+    ),
+    "name": (
+        ("{the} must be {d}.", "{d} is what {the} is.", "the name of {the} is {v}."),
+        ("{the} cannot be {d}.", "{d} is not what {the} is.", "the name of {the} is not {v}."),
     ),
     "relation": (
         ("{the} lies {v} {other}.", "you will find {the} {v} {other}.", "{the} sits {v} {other}."),
@@ -165,6 +179,7 @@ NEW_IRRELEVANT = (
     "There was no milk left in the fridge.",
     "Two friends went swimming.",
 )
+NEW_IRRELEVANT_OF_THINGS = tuple(text for text in NEW_IRRELEVANT if "bicycle" not in text)
 
 # Words that carry the meaning. All others may be replaced by unknown words, so that the model learns to
 # ignore these.
@@ -175,8 +190,10 @@ CONTENT = frozenset(
             *SHAPES,
             *SIZES,
             *NUMBERS,
-            *(Noun(shape).words(plural=True) for shape in (*SHAPES, None)),
-            "object left right above below many or exactly and what which colour shape size",
+            *(Noun(shape).words(plural=True) for shape in (*SHAPES, *THINGS, *CATEGORIES, "thing", None)),
+            *THINGS,
+            *CATEGORIES,
+            "object thing left right above below many or exactly and what which colour shape size",
             "yes yeah yep sure indeed right correct true agree certainly so case",
             "no nope not nobody cannot wrong false really all think",
             entailment_sentences.CONTENT,

@@ -122,7 +122,7 @@ WIDER = (  # about more objects than the question
     "No {s} here.",
     "There isn't any {w}.",
 )
-VALUE = {  # affirmed, denied; {v} value, {d} value with its article if it is a shape
+VALUE = {  # affirmed, denied; {v} value, {d} the same with its article if it is a noun, {p} place of the noun
     "colour": (
         (
             "{d}.",
@@ -199,6 +199,39 @@ VALUE = {  # affirmed, denied; {v} value, {d} value with its article if it is a 
             "That's not {d}.",
             "{the} isn't {d}.",
             "Its shape is not {d}.",
+        ),
+    ),
+    "name": (
+        (
+            "{d}.",
+            "{v}.",
+            "The {v}.",
+            "It's {d}.",
+            "That's {d}.",
+            "{the} is {d}.",
+            "I see {d}.",
+            "I can see {d}.",
+            "I see {d} {p}.",
+            "There is {d} {p}.",
+            "There's {d} {p}.",
+            "There is {d} there.",
+            "The picture shows {d}.",
+            "Just {d}.",
+            "Only {d}.",
+            "It looks like {d}.",
+            "It seems to be {d}.",
+            "That one is {d}.",
+            "I would say {d}.",
+            "{d} it is.",
+        ),
+        (
+            "Not {d}.",
+            "It isn't {d}.",
+            "It's no {v}.",
+            "That's not {d}.",
+            "{the} isn't {d}.",
+            "It doesn't look like {d}.",
+            "It does not seem to be {d}.",
         ),
     ),
     "count": (
@@ -500,13 +533,13 @@ FRAMES = {
         ),
     ),
     "shape": (
-        ("{the} seems to be a {v}.", "{the} looks like a {v}.", "{the} {u} a {v}.", "{the} is {u} a {v}."),
+        ("{the} seems to be {d}.", "{the} looks like {d}.", "{the} {u} {d}.", "{the} is {u} {d}."),
         (
-            "{the} does not seem to be a {v}.",
-            "{the} does not look like a {v}.",
-            "{the} does not {u} a {v}.",
-            "{the} is not {u} a {v}.",
-            "{the} cannot {u} a {v}.",
+            "{the} does not seem to be {d}.",
+            "{the} does not look like {d}.",
+            "{the} does not {u} {d}.",
+            "{the} is not {u} {d}.",
+            "{the} cannot {u} {d}.",
         ),
     ),
     "relation": (
@@ -546,3 +579,4 @@ FRAMES = {
         ),
     ),
 }
+FRAMES["name"] = FRAMES["shape"]

@@ -1,8 +1,8 @@
 """The entailment model: the relation between each pair of answers to the same question.
 
-The embedded model is offline, tiny and knows only the language of the scenes; any MNLI-style checkpoint of
-Hugging Face can replace it. Not for clustering (`clusters`). Torch and transformers are imported when a model
-is first loaded.
+The embedded model is offline, tiny and knows only the language of the built-in scenes, of shapes and of
+things; any MNLI-style checkpoint of Hugging Face can replace it. Not for clustering (`clusters`). Torch and
+transformers are imported when a model is first loaded.
 """
 
 from __future__ import annotations
@@ -139,7 +139,10 @@ class EntailmentModel:
             texts = [f"{start} {answer}".strip() for answer in stripped]
             tokens = self._tokens(texts)
         cut = [len(ids) > room / 2 and len(ids) + max(map(len, tokens)) > room for ids in tokens]
-        unknown = [self._unknown_words(f"{start} {a}") for a in stripped]
+        unknown = [
+            self._unknown_words(text) if self.tokenizer.unk_token_id in ids else ()
+            for text, ids in zip(texts, tokens, strict=True)
+        ]
         return Reading(tuple(texts), tuple(map(tuple, tokens)), tuple(unknown), shortened, tuple(cut))
 
     def judge(self, reading: Reading, wanted: Sequence[tuple[int, int]]) -> Floats:
@@ -190,11 +193,8 @@ class EntailmentModel:
 
     def _unknown_words(self, text: str) -> tuple[str, ...]:
         """Return the words of a text that the tokenizer does not know, in order."""
-        unknown = self.tokenizer.unk_token_id
-        if unknown is None:
-            return ()
-        words = dict.fromkeys(text.split())
-        ids = self._tokens(list(words)) if words else []
+        unknown, words = self.tokenizer.unk_token_id, list(dict.fromkeys(text.split()))
+        ids = self._tokens(words)
         return tuple(word for word, tokens in zip(words, ids, strict=True) if unknown in tokens)
 
     def relations(self, question: str, answers: Sequence[str]) -> Ints:

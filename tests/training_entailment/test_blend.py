@@ -112,6 +112,6 @@ def test_the_command_notes_the_weights_for_the_card(early, late, tmp_path):
     given = [str(early), str(late), "--weights", "0.25", "0.75", "--output", str(out)]
     command.main(["blend-entailment", *given])
     found = json.loads((out / "evaluation.json").read_text(encoding="utf-8"))
-    assert found == {"training": {"stages": stages, "blend": [0.25, 0.75]}}
+    assert found == {"training": {"stages": stages, "blends": [[0.25, 0.75]]}}
     with pytest.raises(SystemExit, match="of sum 1"):
         command.main(["blend-entailment", *given[:3], "1", "1", "--output", str(tmp_path / "no")])

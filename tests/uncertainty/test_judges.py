@@ -333,7 +333,7 @@ def test_equal_tokens_entail_each_other_but_unknown_words_are_not_equal():
     p = model.probabilities(SCENE, ["there is a red star", "There's a red star!", "Paris", "London"])
     assert (p[0, 1] == (0, 0, 1)).all() and (p[1, 0] == (0, 0, 1)).all()
     assert (p[2, 3] == (0, 1, 0)).all()  # both are [UNK] to it: it cannot tell
-    p = model.probabilities("Tell me, is a red star visible?", ["Visible", "visible.", "VISIBLE!", "Hidden"])
+    p = model.probabilities("Tell me, is a red star evident?", ["Evident", "evident.", "EVIDENT!", "Hidden"])
     assert (p[:3, :3] == (0, 0, 1)).all()  # unknown words, but the same ones
     assert (p[:3, 3] == (0, 1, 0)).all() and (p[3, :3] == (0, 1, 0)).all()
     p = model.probabilities(SCENE, ["Paris London London", "Paris Paris London", "😀", "😡"])
