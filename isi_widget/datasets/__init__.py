@@ -7,7 +7,8 @@ Works without torch and without models (`isi_widget.vlm`).
 from isi_widget.datasets.csv_data import from_csv
 from isi_widget.datasets.download import DownloadError
 from isi_widget.datasets.isi_data import isi_vqa
-from isi_widget.datasets.observation import Dataset, LazyImage, Observation
+from isi_widget.datasets.lazy import LazyImage
+from isi_widget.datasets.observation import Dataset, Observation
 from isi_widget.datasets.pairs import minimal_pairs
 from isi_widget.datasets.scenes import scenes, things
 

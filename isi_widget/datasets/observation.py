@@ -2,26 +2,23 @@
 them.
 
 Not for loading data sets (`csv_data`, `isi_vqa`, `scenes`), nor for changing the input
-(`isi_widget.stimulus`).
+(`isi_widget.stimulus`). Longer than other modules because the two public classes know each other.
 """
 
 from __future__ import annotations
 
-import weakref
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, Protocol, TypeAlias, overload
+from typing import Any, Protocol, overload
 
 import numpy as np
 
 from isi_widget.concepts import Pair
+from isi_widget.datasets.lazy import LazyImage, LazyPicture
 from isi_widget.errors import InputError
-from isi_widget.stimulus import ImageSource, Mask, Picture, Presets, Stimulus, checks, load_image
+from isi_widget.stimulus import Mask, Picture, Presets, Stimulus, checks
 from isi_widget.stimulus.regions import Region
 from isi_widget.text import all_repaired
-
-#: An image, or a function without arguments that loads one when first needed.
-LazyImage: TypeAlias = "ImageSource | Callable[[], ImageSource]"
 
 
 class Graph(Protocol):
@@ -48,42 +45,6 @@ class Graph(Protocol):
         self, level: str, way: str | None, seed: int, n: int
     ) -> tuple[str, list[tuple[Observation, Observation]]]:
         """Return the change in words, and other questions about both scenes whose true answers are equal."""
-
-
-class _Lazy:
-    """An image that is loaded when needed and kept only while it is in use, so that large data sets need
-    little memory.
-    """
-
-    __slots__ = ("_make", "_picture", "_seen")
-
-    def __init__(self, source: LazyImage) -> None:
-        self._picture: Picture | None = None
-        self._make: Callable[[], ImageSource] | None = None
-        if callable(source):
-            self._make = source
-        else:
-            self._picture = load_image(source)
-        self._seen: weakref.ref[Picture] | None = None
-
-    @property
-    def source(self) -> LazyImage:
-        """The source of the image, for pickling."""
-        if self._make is not None:
-            return self._make
-        assert self._picture is not None
-        return self._picture
-
-    def get(self) -> Picture:
-        """Load and return the picture."""
-        if self._picture is not None:
-            return self._picture
-        picture = self._seen() if self._seen is not None else None
-        if picture is None:
-            assert self._make is not None
-            picture = load_image(self._make())
-            self._seen = weakref.ref(picture)
-        return picture
 
 
 class Observation:
@@ -129,8 +90,8 @@ class Observation:
     answer: str | None
     level: str | None
     id: str | None
-    _image: _Lazy
-    _annotated: _Lazy | None
+    _image: LazyPicture
+    _annotated: LazyPicture | None
     _contexts: dict[str, str]
     _metadata: Mapping[str, Any]
     _dataset: Dataset | None
@@ -159,8 +120,8 @@ class Observation:
             "answer": checks.truth(answer),
             "level": None if checks.missing(level) else checks.text(level, "level"),
             "id": None if checks.missing(id) else checks.text(id, "id"),
-            "_image": _Lazy(image),
-            "_annotated": None if annotated is None or checks.missing(annotated) else _Lazy(annotated),
+            "_image": LazyPicture(image),
+            "_annotated": None if annotated is None or checks.missing(annotated) else LazyPicture(annotated),
             "_contexts": presets.contexts,
             "_metadata": MappingProxyType(all_repaired(dict(metadata or {}))),
             "_dataset": None,
