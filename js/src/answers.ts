@@ -27,9 +27,14 @@ export function readExcerpt(x: unknown, [data]: Buffers): Excerpt | null {
   return data && tuple(region, 4) ? { region: region as Rectangle, key: text(key), data } : null;
 }
 
-export const readMask = (x: unknown): Mask | null => {
-  const { mask } = dict(x);
-  return isMask(dict(x)) ? { ...(mask as Mask), feather: num(0)(dict(mask).feather) } : null;
+/** What a search for an object found: its mask, and words for the person where that is a guess. */
+export interface FoundMask {
+  mask: Mask;
+  note: string;
+}
+export const readMask = (x: unknown): FoundMask | null => {
+  const { mask, note } = dict(x);
+  return isMask(dict(x)) ? { mask: { ...(mask as Mask), feather: num(0)(dict(mask).feather) }, note: text(note) } : null;
 };
 
 export const readPicture = shape<KeptPicture>({ image: text, width: zero, height: zero }, (x) => typeof x.image === "string" && numbers("width", "height")(x));

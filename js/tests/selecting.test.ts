@@ -73,6 +73,19 @@ describe("a box round an object", () => {
     expect(selected()).toBe(outline(10, 20, 30, 40));
   });
 
+  it("shows what the kernel says of a guess, until the selection changes", async () => {
+    await select();
+    expect(page.maybe("selection-note")).toBeNull();
+    await page.key("s");
+    await drag([90, 40], [160, 90]);
+    page.model.answer("segment", { mask: FOUND, note: "Nothing stands out in the box: all of it is selected." });
+    await settle();
+    expect(page.text("selection-note")).toBe("Nothing stands out in the box: all of it is selected.");
+    expect(page.text("spoken")).toContain("Nothing stands out");
+    await select(rectangle(10, 20, 30, 40));
+    expect(page.maybe("selection-note")).toBeNull();
+  });
+
   it("that finds nothing says so, and what was selected stays", async () => {
     await select();
     await select(rectangle(0, 0, 0, 0));

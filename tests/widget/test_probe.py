@@ -60,6 +60,7 @@ def test_without_arguments_it_is_the_embedded_model_on_the_first_scene() -> None
     [
         (("llava",), {}, "isi.load_vlm()"),
         ((None, "image.png"), {}, "must be an Observation"),
+        ((None, datasets.things()), {}, "isi.Probe(vlm, data=data)"),
         ((None, None), {"data": []}, "empty"),
         ((None, None), {"data": [1]}, "observations"),
     ],

@@ -83,6 +83,7 @@ export const MaskBar = live(function MaskBar() {
   const bar = useRef<HTMLDivElement>(null);
   const mask = selection.mask.value;
   const searching = selection.searching.value;
+  const note = selection.state.value?.note;
   const brushing = selection.brushing;
   const away = screen.marquee.value !== null || screen.live.value !== null || selection.stroke.value !== null;
   const box = mask ? reachOf(mask) : null;
@@ -126,6 +127,11 @@ export const MaskBar = live(function MaskBar() {
         )}
       </div>
       {mask && !searching && !waiting && selection.edging.value && <MaskEdge />}
+      {!searching && note && (
+        <p class="isi-masknote" data-testid="selection-note">
+          {note}
+        </p>
+      )}
     </div>
   );
 });

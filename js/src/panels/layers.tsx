@@ -5,6 +5,7 @@ import { useEffect, useRef } from "preact/hooks";
 import { boxOf, outlinePath } from "../masks";
 import type { Drawing, Operation, Region } from "../protocol";
 import { isObjectEdit, regionsOf } from "../objects";
+import { wholeBox } from "../regions";
 import { extent, maskOf, polygonOf, withAngle } from "../shapes";
 import { NAMES } from "../state/screen";
 import { useView } from "../view";
@@ -42,6 +43,12 @@ function detail(op: Operation): string {
       return `to ${op.to.map(whole).join(", ")} · ${place}`;
     case "resize":
       return `× ${op.factor} · ${place}`;
+    case "swap":
+      return regionsOf(op)
+        .map(wholeBox)
+        .map((box) => (box ? `${whole(box.width)} × ${whole(box.height)}` : ""))
+        .join(" ↔ ")
+        .concat(" px");
     default:
       return place;
   }
@@ -83,7 +90,7 @@ export const Layers = live(function Layers() {
             return (
               <li
                 key={index}
-                class={[chosen && "isi-chosen", drawing?.hidden && "isi-off", dragged.value === index && "isi-dragged"].filter(Boolean).join(" ") || undefined}
+                class={[chosen && "isi-chosen", drawing?.hidden && "isi-off", dragged.value === index && "isi-dragged", numbers && isObjectEdit(drawing) && "isi-edited"].filter(Boolean).join(" ") || undefined}
                 data-testid={`layer-${index}`}
                 draggable
                 onDragStart={(event) => {

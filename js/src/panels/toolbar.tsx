@@ -66,8 +66,8 @@ const HINTS: Record<Tool, string> = {
 /** Of the tool that selects an object, once something is selected. */
 const MODE_HINTS: Record<Mode, string> = {
   box: "Drag again for another object. Shift adds, Alt takes away.",
-  object: "Paint over what is missing. [ and ] change the brush.",
-  background: "Paint over what is too much. [ and ] change the brush.",
+  object: "Paint over what is missing. Width: [ and ].",
+  background: "Paint over what is too much. Width: [ and ].",
 };
 
 const FILLS = [

@@ -3,7 +3,7 @@
 import { signal, type Signal } from "@preact/signals-core";
 import * as answers from "../answers";
 import type { Question, Sought } from "../messages";
-import type { Format, Heat, Inpainter, Judges, KeptPicture, Mask, Offer, Rectangle, Tokens } from "../protocol";
+import type { Format, Heat, Inpainter, Judges, KeptPicture, Offer, Rectangle, Tokens } from "../protocol";
 import { ignore, NoAnswer } from "./requests";
 import type { Store } from "./store";
 
@@ -148,7 +148,7 @@ export function fillHoles(store: Store): void {
 // ---- masks
 
 /** The mask of an object, or of a flat area. */
-export function askMask(store: Store, sought: Sought, id: string, signal: AbortSignal): Promise<Mask | null> {
+export function askMask(store: Store, sought: Sought, id: string, signal: AbortSignal): Promise<answers.FoundMask | null> {
   store.dismiss();
   return store.ask({ kind: "segment", ...sought }, { id, signal, read: answers.readMask, silence: "The kernel did not return an outline." });
 }

@@ -28,6 +28,8 @@ export interface Selected {
   strokes: Stroke[];
   grow: number;
   feather: number;
+  /** what the kernel says of it; "": nothing */
+  note: string;
 }
 
 /** Milliseconds until the page shows that the kernel is still searching. */
@@ -132,13 +134,14 @@ export class Selection {
       if (asked.control.signal.aborted) return;
       const found = await askMask(store, { mask: null, point: null, tolerance: null, ...from }, asked.id, asked.control.signal);
       if (this.#asked !== asked || !found) return;
+      const { mask, note } = found;
       const before = this.state.peek();
-      const joined = joining === "new" || !before || !fits(before.found, found) ? found : combined(before.found, found, joining);
+      const joined = joining === "new" || !before || !fits(before.found, mask) ? mask : combined(before.found, mask, joining);
       if (areaOf(joined) === 0) {
-        store.fail("Nothing was found there.", "Draw a box more loosely around the object, click elsewhere, or paint over what is meant.");
+        store.fail("Nothing was found there.", note || "Draw a box more loosely around the object, click elsewhere, or paint over what is meant.");
         return;
       }
-      this.#step({ found: joined, box: from.box, strokes: from.strokes, grow: before?.grow ?? 0, feather: before?.feather ?? 0 }, `${areaOf(joined)} pixels selected`);
+      this.#step({ found: joined, box: from.box, strokes: from.strokes, grow: before?.grow ?? 0, feather: before?.feather ?? 0, note }, `${areaOf(joined)} pixels selected. ${note}`.trim());
     } catch (error) {
       // The store has shown what went wrong; what was selected stays.
       if (!(error instanceof NoAnswer)) throw error;
@@ -208,7 +211,7 @@ export class Selection {
 
   /** Selects an existing mask, such as that of a drawing. */
   take(mask: Mask): void {
-    this.#step({ found: { ...mask, feather: 0 }, box: null, strokes: [], grow: 0, feather: mask.feather }, "Mask selected");
+    this.#step({ found: { ...mask, feather: 0 }, box: null, strokes: [], grow: 0, feather: mask.feather, note: "" }, "Mask selected");
   }
 
   /** Selects nothing; returns whether something was selected. */
