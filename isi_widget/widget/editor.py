@@ -409,8 +409,8 @@ def check_observation(observation: Any, data: Any) -> tuple[Observation, Dataset
         observation = data[0]
     if isinstance(observation, Dataset):
         raise InputError(
-            "observation must be one Observation, not a Dataset: isi.Probe(vlm, data=data) shows its first and "
-            "offers all of it, isi.Probe(vlm, data[5], data=data) begins with another."
+            "observation must be one Observation, not a Dataset: isi.Probe(vlm, data=data) shows its "
+            "first and offers all of it; isi.Probe(vlm, data[5], data=data) begins with another."
         )
     if not isinstance(observation, Observation):
         raise InputError(

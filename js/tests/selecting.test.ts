@@ -304,6 +304,21 @@ describe("what is done to the mask", () => {
     expect(operations()).toMatchObject([{ op: "noise" }]);
   });
 
+  it("comes back in that step of undo alone: farther back, nothing is selected", async () => {
+    await select();
+    await page.click("act-blur");
+    page.model.kernel({ inputs: { ...(page.model.get("inputs") as object), edit: page.model.get("edit") } });
+    await select(rectangle(10, 20, 30, 40));
+    await page.click("act-noise");
+    const seen: [number, string][] = [];
+    for (const step of ["undo", "undo", "redo", "redo"]) {
+      await page.click(step);
+      seen.push([operations().length, selected()]);
+    }
+    const second = outline(10, 20, 30, 40);
+    expect(seen).toEqual([[1, second], [0, ""], [1, second], [2, ""]]);
+  });
+
   it("is listed as a mask with its size and shape; it is chosen, duplicated, selected again and deleted", async () => {
     await select();
     await page.click("act-blur");

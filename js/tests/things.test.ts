@@ -88,6 +88,8 @@ describe("the bar beside a selected thing", () => {
     await page.click("second");
     expect(operations()).toEqual([{ op: "swap", region, other: rimmed(OTHER) }]);
     expect(past()).toBe(1);
+    await page.key("Escape");
+    expect(page.text("layer-0")).toMatch(/\d+ × \d+ ↔ \d+ × \d+ px/);
     await select();
     await page.click("act-swap");
     await page.key("Escape");

@@ -31,7 +31,7 @@ export const ACTIONS: Action[] = [
     icon: "cover",
     act: ({ screen }, mask) => selectionOf(screen).acted({ op: "erase", fill: styleOf(screen).color, region: { mask } }),
   },
-  affecting("erase", "Erase"),
+  affecting("erase", "Erase, with the fill of its tool"),
   affecting("noise", "Add noise"),
   affecting("blur", "Blur"),
   affecting("pixelate", "Pixelate"),

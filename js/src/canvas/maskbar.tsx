@@ -127,7 +127,7 @@ export const MaskBar = live(function MaskBar() {
         )}
       </div>
       {mask && !searching && !waiting && selection.edging.value && <MaskEdge />}
-      {!searching && note && (
+      {!searching && note && waiting?.what !== "retexture" && (
         <p class="isi-masknote" data-testid="selection-note">
           {note}
         </p>

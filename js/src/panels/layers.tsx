@@ -86,7 +86,7 @@ export const Layers = live(function Layers() {
             const chosen = screen.chosen.value.includes(index);
             const only = screen.selected.value === index;
             const drawing = isDrawing(op) ? op : null;
-            const numbers = only && drawing && (isObjectEdit(drawing) || extent(drawing) !== null) && drawing.op !== "line" && drawing.op !== "arrow";
+            const numbers = only && drawing && (isObjectEdit(drawing) || isPlaced(drawing));
             return (
               <li
                 key={index}
@@ -174,11 +174,15 @@ function Silhouette({ region }: { region: Region }) {
   );
 }
 
+/** Whether its place is a few numbers: not that of a mask, an outline of corners or a line. */
+const isPlaced = (drawing: Drawing): boolean =>
+  extent(drawing) !== null && !["line", "arrow", "polygon"].includes(drawing.op) && !("region" in drawing && (maskOf(drawing.region) ?? polygonOf(drawing.region)));
+
 /** Exact values, in pixels of the original image. */
 function Place({ drawing, index }: { drawing: Drawing; index: number }) {
   const { screen } = useView();
   const r = extent(drawing);
-  if (!r || drawing.op === "polygon" || ("region" in drawing && (maskOf(drawing.region) ?? polygonOf(drawing.region)))) return <span class="isi-muted isi-cut isi-grow">{detail(drawing)}</span>;
+  if (!r) return null;
   const put = (change: Partial<typeof r>): void => {
     const next = { ...r, ...change };
     const placed = "region" in drawing ? { ...drawing, region: [next.x, next.y, next.width, next.height] } : "width" in drawing ? { ...drawing, ...next } : { ...drawing, x: next.x, y: next.y };

@@ -247,8 +247,7 @@ export class Selection {
       return;
     }
     store.undo();
-    const acted = this.#acted;
-    if (acted && sameEdits(store.document.value.operations, acted.before)) this.state.value = acted.selected;
+    this.#follow();
   }
 
   redo(): void {
@@ -265,8 +264,13 @@ export class Selection {
       return;
     }
     store.redo();
+    this.#follow();
+  }
+
+  /** What was acted on is selected just where the document is as it was before the act: farther back, the picture is a different one. */
+  #follow(): void {
     const acted = this.#acted;
-    if (acted && sameEdits(store.document.value.operations, acted.after)) this.state.value = null;
+    if (acted) this.state.value = sameEdits(this.screen.store.document.value.operations, acted.before) ? acted.selected : null;
   }
 
   /** Adds operations on the selection in one step of the document; the selection ends, and undo brings it back. */
