@@ -1,9 +1,10 @@
 """Trials whose results were recorded once, to be made again after the code was re-arranged.
 
-40 trials of three families (the embedded LLaVA, tiny Qwen2.5-VL, tiny Gemma 3): every operation and preset of
+More than 40 trials of three families (the embedded LLaVA, tiny Qwen2.5-VL, tiny Gemma 3): every operation and preset of
 a stimulus, every measure, every setting of a run; one more trial of each other family. `python
-tests/parity/recorded_trials.py FOLDER` writes what the code on the path (`PYTHONPATH`) makes of them. Times,
-versions and sentences are left out: numbers, identifiers and texts of the model are kept.
+tests/parity/recorded_trials.py FOLDER` writes what the code on the path (`PYTHONPATH`) makes of them; with
+`--add`, a trial that FOLDER already has is kept as it was recorded. Times, versions and sentences are left
+out: numbers, identifiers and texts of the model are kept.
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ class Case:
     scene: int
     change: Any  # Stimulus -> Stimulus
     settings: dict[str, Any] = field(default_factory=dict)
+    data: str = "scenes"
 
 
 def _other_picture() -> np.ndarray:
@@ -52,6 +54,9 @@ def _other_picture() -> np.ndarray:
 
 TRIANGLE = [(20, 20), (200, 60), (90, 180)]
 REGION = (60, 50, 180, 140)
+DISC = isi.Mask.from_array(
+    (np.arange(480)[:, None] - 170) ** 2 + (np.arange(480) - 150) ** 2 <= 60**2
+).with_feather(5)
 
 #: Every operation and preset of a stimulus.
 CHANGES = {
@@ -94,6 +99,22 @@ CHANGES = {
         .text(60, 60, "two", 30)
     ),
 }
+#: Every edit of things, effect on a mask, and later effect; of one scene, since a mask fits one size.
+EDITS = {
+    "remove": lambda s: s.remove(REGION).remove(DISC, inpainter="telea"),
+    "move": lambda s: s.move(DISC, (250, 200)),
+    "resize": lambda s: s.resize(TRIANGLE, 0.5).resize(REGION, 1.5),
+    "swap": lambda s: s.swap(DISC, (300, 250, 90, 70)),
+    "mirror": lambda s: s.mirror().mirror(DISC, "vertical"),
+    "insert": lambda s: s.insert(_other_picture(), (20, 30, 120, 90), feather=4).insert(None, (5, 5), DISC),
+    "recolor": lambda s: s.recolor(DISC, "#3366cc").recolor(REGION, "white"),
+    "retexture": lambda s: s.retexture(DISC, _other_picture()).retexture(TRIANGLE, source=REGION),
+    "downscale": lambda s: s.downscale(64),
+    "jpeg": lambda s: s.jpeg(20),
+    "mask": lambda s: s.noise(0.5, 4, DISC).blur(6, DISC),
+}
+#: Changes of an observation of everyday things.
+THINGS = {"nudging": lambda s: s.with_context(preset="nudging")}
 _ENUMERATED = {"method": "enumerated", "mass": 0.9, "budget": 64, "max_new_tokens": 6}
 
 
@@ -103,6 +124,10 @@ def cases() -> list[Case]:
     made = [
         Case(f"{EMBEDDED}: {name}", EMBEDDED, scenes[at % len(scenes)], change, QUICK)
         for at, (name, change) in enumerate(CHANGES.items())
+    ]
+    made += [Case(f"{EMBEDDED}: {name}", EMBEDDED, 3, change, QUICK) for name, change in EDITS.items()]
+    made += [
+        Case(f"{EMBEDDED}: {name}", EMBEDDED, 0, change, QUICK, "things") for name, change in THINGS.items()
     ]
     plain, full = CHANGES["none"], CHANGES["everything"]
     settings = {
@@ -186,7 +211,7 @@ def run(case: Case) -> tuple[Any, dict[str, Any] | None]:
     vlm = isi.load_vlm() if case.family == EMBEDDED else tiny_models.vlm(case.family)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # drawings that lie partly outside, answers that were cut off
-        stimulus = case.change(isi.datasets.scenes()[case.scene].stimulus())
+        stimulus = case.change(getattr(isi.datasets, case.data)()[case.scene].stimulus())
         settings = {"entailment": "embedded" if case.family == EMBEDDED else "rules"} | case.settings
         trial = isi.run_trial(vlm, stimulus, **_called(settings))
         answer = trial.answer
@@ -245,18 +270,25 @@ def read(path: Path) -> Any:
     return json.loads(lzma.decompress(path.read_bytes()))
 
 
-def write(folder: Path) -> None:
-    """Make every trial; keep what comes out, and two trials whole, as `Trial.to_dict` writes them."""
-    found, whole = [], {}
+def write(folder: Path, kept: dict[str, Any], whole: dict[str, Any]) -> None:
+    """Make every trial that is not in `kept`; two trials whole, as `Trial.to_dict` writes them."""
+    found = []
     for case in cases():
-        trial, heat = run(case)
-        found.append(short({"name": case.name, **described(trial), "map": heat}))
-        if case.name in WHOLE:
-            whole[case.name] = trial.to_dict()
+        if case.name not in kept:
+            trial, heat = run(case)
+            kept[case.name] = short({"name": case.name, **described(trial), "map": heat})
+            if case.name in WHOLE:
+                whole[case.name] = trial.to_dict()
+        found.append(kept[case.name])
     for name, value in {RECORD: found, WHOLE_RECORD: whole}.items():
         text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
         (folder / name).write_bytes(lzma.compress(text.encode(), preset=9 | lzma.PRESET_EXTREME))
 
 
 if __name__ == "__main__":
-    write(Path(sys.argv[1]))
+    *options, chosen = sys.argv[1:]
+    target = Path(chosen)
+    if options == ["--add"]:
+        write(target, {trial["name"]: trial for trial in read(target / RECORD)}, read(target / WHOLE_RECORD))
+    else:
+        write(target, {}, {})
