@@ -47,6 +47,8 @@ def minimal_pairs(
     beside: list[Pair] = []
     reason = "there are no observations"
     for obs in data:
+        if not isinstance(obs, Observation):
+            raise InputError(f"minimal_pairs: data must be observations, got {checks.shown(obs)}.")
         if yes_no and obs.answer not in ("Yes", "No"):
             continue
         for level in wanted:

@@ -94,7 +94,10 @@ class Mask:
     @classmethod
     def from_array(cls, array: Any, feather: float = 0) -> Mask:
         """Build a mask from an array: bool [height, width], True inside."""
-        values = np.asarray(array)
+        try:
+            values = np.asarray(array)
+        except ValueError:  # rows of different lengths
+            values = np.empty(0)
         if values.ndim != 2 or values.dtype != np.bool_ or not values.size:
             raise InputError(
                 "A mask is made from an array of bool [height, width] that is not empty, got "

@@ -246,7 +246,7 @@ class Beaf:
 def beaf(
     vlm: VLMLike,
     pairs: Iterable[Pair],
-    unrelated: Iterable[Pair] = (),
+    unrelated: Iterable[Pair] | None = None,
     *,
     max_new_tokens: int = 32,
     progress: Callable[[str, int, int], None] | None = None,
@@ -260,7 +260,7 @@ def beaf(
     pairs : minimal pairs of yes/no questions whose true answer changes, such as those of
         `obs.counterfactual("object", way="remove")`.
     unrelated : pairs of questions that the change does not concern, such as those of `obs.unrelated(...)`;
-        default none (then there is no indecision).
+        None (default) for none: then there is no indecision.
     max_new_tokens : most tokens of an answer; default 32.
     progress : called as progress("answers", done, total).
     cancel : polled between answers and tokens; once it returns True, `Cancelled` is raised.
@@ -273,7 +273,7 @@ def beaf(
         `cancel` returned True.
     """
     check_vlm_like(vlm, "beaf needs")
-    given = {"pairs": list(pairs), "unrelated": list(unrelated)}
+    given = {"pairs": list(pairs), "unrelated": [] if unrelated is None else list(unrelated)}
     if not given["pairs"]:
         raise InputError(
             "beaf needs at least one pair, for example [obs.counterfactual('object', way='remove')]."

@@ -27,7 +27,7 @@ import numpy as np
 from isi_widget import checks
 from isi_widget.concepts.pair import stimulus_of
 from isi_widget.errors import Cancelled, InputError
-from isi_widget.stimulus import Stimulus
+from isi_widget.stimulus import Blur, Downscale, GaussianNoise, Jpeg, Stimulus
 from isi_widget.text.correctness import is_correct
 from isi_widget.text.wording import normalised
 from isi_widget.trial import run_trial
@@ -90,6 +90,14 @@ class Condition:
     baseline: str = PLAIN
     code: str = ""
 
+    def __post_init__(self) -> None:
+        checks.text(self.name, "Condition: name")
+        if not callable(self.apply):
+            raise InputError(
+                "Condition: apply must be a function from a stimulus to a stimulus, got "
+                f"{checks.shown(self.apply)}."
+            )
+
     def __call__(self, item: Any) -> Stimulus:
         """Return the stimulus of this condition, from a stimulus or an observation."""
         made: Any = self.apply(stimulus_of(item, f"condition {self.name!r}: its argument"))
@@ -134,10 +142,12 @@ def degradation(
     levels = {"downscale": downscale, "blur": blur, "jpeg": jpeg, "noise": noise}
     for kind in kinds:
         checks.one_of(kind, "degradation: kinds", tuple(levels))
+    checks.integer(seed, "degradation: seed", low=0)
     found = [plain()]
     for kind in kinds or levels:
-        for level in levels[kind]:
+        for level in _several(levels[kind], f"degradation: {kind}"):
             values = {"sigma": level, "seed": seed} if kind == "noise" else {_FIELDS[kind]: level}
+            _EFFECTS[kind](**values)  # refuses a wrong strength here, not in the middle of a run
             written = ", ".join(f"{name}={value!r}" for name, value in values.items())
             apply = partial(_called, kind, values)
             found.append(Condition(f"{kind} {level:g}", apply, level, kind, code=f"s.{kind}({written})"))
@@ -145,6 +155,19 @@ def degradation(
 
 
 _FIELDS = {"downscale": "size", "blur": "radius", "jpeg": "quality"}
+_EFFECTS: dict[str, Callable[..., object]] = {
+    "downscale": Downscale,
+    "blur": Blur,
+    "jpeg": Jpeg,
+    "noise": GaussianNoise,
+}
+
+
+def _several(values: Any, name: str) -> tuple[Any, ...]:
+    """Return the values of a list, or refuse what is none."""
+    if isinstance(values, (str, bytes)) or not isinstance(values, Iterable):
+        raise InputError(f"{name} must be a list of numbers, such as (2, 4); got {checks.shown(values)}.")
+    return tuple(values)
 
 
 def interference(seed: int = 0) -> list[Condition]:
@@ -158,6 +181,7 @@ def interference(seed: int = 0) -> list[Condition]:
     ----------
     seed : seed of the random images and contexts, which differ between observations; default 0.
     """
+    checks.integer(seed, "interference: seed", low=0)
     text, image = "text question", "image question"
 
     def context(name: str, group: str, preset: str) -> Condition:
@@ -201,7 +225,7 @@ def dilution(
     given = tuple(checks.text(text, "dilution: texts") for text in texts)
     most = len(given)
     found = [plain()]
-    for number in sentences:
+    for number in _several(sentences, "dilution: sentences"):
         count = checks.integer(number, "dilution: sentences", low=1, high=most)
         code = f"isi.conditions.diluted(s, {count})"
         if given != SENTENCES:

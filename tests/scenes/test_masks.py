@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 
 import isi_widget as isi
+from isi_widget.datasets.grammar import Claim, Noun
 from isi_widget.datasets.scenes import draw, masks
 from isi_widget.datasets.scenes.arrange import Plan, arrange
+from isi_widget.datasets.scenes.ask import Ask, Item
 from isi_widget.datasets.scenes.counterfactual import SceneGraph
 from isi_widget.datasets.scenes.graph import Scene, Thing
 from isi_widget.datasets.scenes.splits import make_case
@@ -109,3 +111,23 @@ def test_a_question_about_no_object_asks_for_a_name() -> None:
     graph = SceneGraph(replace(case, item=replace(case.item, about=())))
     with pytest.raises(isi.InputError, match="is about no single object of this picture"):
         graph.mask(None)
+
+
+@pytest.mark.parametrize(
+    ("claim", "survives"),
+    [
+        (Claim("colour", Noun("heart"), "red"), True),
+        (Claim("size", Noun("star", "red"), "small"), None),  # the blue star may become the red one
+        (Claim("relation", Noun("heart"), "right of", Noun("star", "red")), None),
+        (Claim("name", Noun(place=("left of", Noun("heart"))), "star"), None),  # another may come to be there
+        (Claim("exists", Noun("star", "red")), True),  # a second one changes nothing
+    ],
+    ids=lambda value: getattr(value, "kind", None),
+)
+def test_another_thing_may_come_to_fit_the_question(claim: Claim, survives: bool | None) -> None:
+    scene = scene_of(("star", "red", "small"), ("heart", "red", "large"), ("star", "blue", "small"))
+    about = tuple(index for noun in (claim.noun, claim.other) if noun for index in scene.matching(noun))
+    item = Item(Ask("existence" if claim.kind == "exists" else claim.kind, claim), claim, about, True)
+    boxes = SceneGraph(replace(make_case("validation", 0), scene=scene, item=item)).about()
+    stimulus = isi.Stimulus(draw.draw_scene(scene), "q?", about=boxes)
+    assert stimulus.recolor(masks.mask(scene, "blue star"), "red").truth_holds is survives

@@ -287,6 +287,11 @@ def test_text_that_unpacks_to_far_more_is_refused() -> None:
         Mask.from_text((2, 2), bomb)
 
 
+def test_rows_of_different_lengths_are_refused() -> None:
+    with pytest.raises(InputError, match="an array of bool"):
+        Mask.from_array([[True], [True, False]])
+
+
 def test_what_is_no_mask_is_refused() -> None:
     with pytest.raises(InputError, match=r"bool \[height, width\] that is not empty, got uint8 \[2, 2\]"):
         Mask.from_array(np.zeros((2, 2), np.uint8))

@@ -160,3 +160,5 @@ def test_refusals(vlm, removals):
     own = isi.Observation(np.zeros((20, 20, 3), np.uint8), "Is there a star?")
     with pytest.raises(InputError, match=r"No minimal pair could be made.*no scene graph"):
         isi.datasets.minimal_pairs([own])
+    with pytest.raises(InputError, match="data must be observations, got 3"):
+        isi.datasets.minimal_pairs([3])

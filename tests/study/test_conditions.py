@@ -134,6 +134,25 @@ def test_as_a_condition_of_averages(vlm, data):
     assert made.condition == "blur 4" and len(made) == 2
 
 
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: isi.conditions.degradation("blur", blur=4), "degradation: blur must be a list"),
+        (lambda: isi.conditions.degradation("blur", blur=("x",)), '"radius" must be a number'),
+        (lambda: isi.conditions.degradation("jpeg", jpeg=(0,)), '"quality" must be'),
+        (lambda: isi.conditions.degradation(noise=(0.1, 2)), '"sigma" must be a number from 0 to 1'),
+        (lambda: isi.conditions.degradation(seed=-1), "degradation: seed"),
+        (lambda: isi.conditions.interference("x"), "interference: seed"),
+        (lambda: isi.conditions.dilution(3), "dilution: sentences must be a list"),
+        (lambda: isi.conditions.Condition("red", 3), "apply must be a function"),
+    ],
+)
+def test_wrong_sets_are_refused_where_they_are_made(make, words):
+    with pytest.raises(InputError) as caught:
+        make()
+    assert words in str(caught.value)
+
+
 def test_refusals(vlm, data):
     plain = isi.conditions.plain()
     with pytest.raises(InputError, match="different names"):

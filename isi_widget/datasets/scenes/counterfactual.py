@@ -66,10 +66,14 @@ class SceneGraph:
 
     def about(self) -> tuple[Region, ...] | None:
         """Return the boxes of the things that decide the true answer; None where all things do: for
-        counting, and where the answer is no because there is no such thing.
+        counting, where the answer is no because there is no such thing, and where the question names a thing
+        by its colour, size or place, which another thing may get.
         """
         item = self.case.item
         if item.kind == "counting" or (item.kind == "existence" and not item.yes):
+            return None
+        nouns = (item.ask.claim.noun, item.ask.claim.other or grammar.Noun())
+        if item.kind != "existence" and any(noun.colour or noun.size or noun.place for noun in nouns):
             return None
         return tuple(touched(self.case.scene.things[index]) for index in item.about)
 
