@@ -8,6 +8,7 @@ would paint it.
 
 from __future__ import annotations
 
+import io
 import random
 import warnings
 from typing import Any
@@ -89,7 +90,7 @@ def _deep(depth: np.ndarray, place: np.ndarray) -> bool:
 
 def quality() -> list[Row]:
     """Return how well outlines agree with exact masks."""
-    first, refined = [], []
+    first, refined, compressed = [], [], []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a guess
         for picture, exact, box in examples():
@@ -99,8 +100,15 @@ def quality() -> list[Row]:
             if mark is not None:
                 mask = isi.segment(picture, box, mask=mask, strokes=[mark])
             refined.append(iou(mask.array(), exact))
+            file = io.BytesIO()
+            picture.save(file, "jpeg", quality=75)
+            compressed.append(iou(isi.segment(file.getvalue(), box).array(), exact))
     found = []
-    for name, values in (("a loose box", first), ("one stroke more", refined)):
+    for name, values in (
+        ("a loose box", first),
+        ("one stroke more", refined),
+        ("a loose box in a JPEG of quality 75", compressed),
+    ):
         figures = f"mean {np.mean(values):.3f}, {np.mean(np.array(values) >= _GOOD):.0%} at {_GOOD} or better"
         found.append(Row(f"IoU of GrabCut after {name} ({figures})", tuple(values), "IoU"))
     return found

@@ -27,6 +27,9 @@ _LOOSE = 8  # a second box is wider than what was found by its size divided by t
 _COLORS = 8  # of the surroundings
 _RING = 0.15  # width of the surroundings that give these colours, as a share of the root of the box's area
 _COMMON = 0.95  # share of the surroundings that their own colours explain
+# Rings of JPEG compression around an object are no part of it: differences (CIELAB) below this share of the
+# strongest in the box, at most 5, do not stand out.
+_STRONG, _FAINT, _MOST_FAINT = 0.9, 0.15, 5.0
 _LEAST, _MIDDLE = 0.05, 0.8  # a result below this share of the box is none; middle of the box, per side
 _MOST_TAKEN, _PAINTED = 0.6, 0.25  # a stroke that takes more of an object, painting less of it, is kept local
 _CRUMB, _HOLE = 0.1, 0.005  # islands and holes below these shares of the object are left out
@@ -65,7 +68,11 @@ class GrabCut(Segmenter):
         near = pixels[top:bottom, left:right]
         small, scale = _reduced(near)
         inside, note = _outline(small, prompt, area, part, scale)
-        whole = sharpen(near, small, inside) if scale < 1 else inside
+        if note:  # a guess: exactly the box
+            whole = np.zeros(near.shape[:2], dtype=np.bool_)
+            whole[area[1] - top : area[3] - top, area[0] - left : area[2] - left] = True
+        else:
+            whole = sharpen(near, small, inside) if scale < 1 else inside
         if prompt.mask is not None and prompt.strokes and scale < 1:
             before = prompt.mask[top:bottom, left:right]  # it keeps its details where nothing changed
             whole = np.where(_stretched(inside != _shrunk(before, inside.shape), near.shape), whole, before)
@@ -203,7 +210,8 @@ def _standing_out(
     nearest = np.full(lab.shape[:2], np.inf, dtype=np.float32)
     for color in colors:
         nearest = np.minimum(nearest, np.linalg.norm(lab - color, axis=2))
-    common = float(np.quantile(nearest[around], _COMMON)) + 1
+    contrast = float(np.quantile(nearest[within], _STRONG))
+    common = max(float(np.quantile(nearest[around], _COMMON)) + 1, min(_FAINT * contrast, _MOST_FAINT))
     out = within & (nearest > common)
     if out.sum() < 0.05 * within.sum():
         varied = float(np.ptp(nearest[within])) > 2

@@ -164,6 +164,8 @@ def _dots(size: tuple[int, int], points: Any, labels: Any) -> list[Stroke]:
         return []
     if isinstance(points, (str, bytes)) or not hasattr(points, "__len__"):
         raise InputError(f"points must be a list of points (x, y), got {shown(points)}.")
+    if labels is not None and (isinstance(labels, (str, bytes)) or not hasattr(labels, "__len__")):
+        raise InputError(f"labels must be a list of one 1 or 0 for each point, got {shown(labels)}.")
     kinds = [1] * len(points) if labels is None else list(labels)
     if len(kinds) != len(points):
         raise InputError(f"labels must have one 1 or 0 for each point: {len(points)}, got {len(kinds)}.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import random
 import warnings
 from collections import deque
@@ -175,6 +176,17 @@ def test_points_alone_find_the_object_that_they_are_on() -> None:
     assert both.array()[40, 60] and both.array()[15, 15] and not both.array()[60, 5]
 
 
+@pytest.mark.parametrize("quality", [90, 75])
+@pytest.mark.parametrize(("ground", "color"), [((200, 200, 200), RED), ((250, 250, 250), (240, 200, 40))])
+def test_rings_of_jpeg_are_no_part_of_an_object(quality: int, ground: Any, color: Any) -> None:
+    pixels = np.full((320, 480, 3), ground, np.uint8)
+    pixels[100:200, 150:260] = color
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "jpeg", quality=quality)
+    found = isi.segment(file.getvalue(), (130, 80, 150, 140)).array()
+    assert iou(found, (pixels == color).all(axis=2)) > 0.98
+
+
 # ---- where there is no object
 
 
@@ -191,6 +203,14 @@ def test_without_an_object_the_box_is_the_mask_with_a_warning(box: Any, words: s
         mask = isi.segment(flat(), box)
     x, y, width, height = box
     assert mask.box == (round(x), y, max(1, width), max(1, height))
+
+
+def test_a_guess_is_exactly_the_box_in_a_large_picture() -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (600, 900, 3), dtype=np.uint8)
+    for pixels, box in ((noise, (101, 53, 640, 415)), (noise[:5], (5, 2, 850, 2))):
+        with pytest.warns(UserWarning, match="all of it is selected"):
+            mask = isi.segment(pixels, box)
+        assert mask.box == box and mask.area == box[2] * box[3]
 
 
 def test_an_object_that_fills_the_box_or_the_picture_is_found() -> None:
@@ -227,6 +247,7 @@ def test_a_box_partly_outside_is_clipped() -> None:
         ({"points": [(2, 3)], "labels": [0]}, "alone, does not say where it is"),
         ({"points": 5}, "points must be a list of points"),
         ({"labels": [1]}, "labels belong to points"),
+        ({"points": [(2, 3)], "labels": 1}, "labels must be a list of one 1 or 0 for each point, got 1"),
         ({"strokes": [{"points": [[1, 2]], "colour": 1}]}, "A stroke must be"),
         ({"strokes": [{"points": [[1, 2]], "radius": -1}]}, '"radius" must be'),
         ({"strokes": [{"points": [[1]]}]}, "point 0 must be [x, y]"),
