@@ -23,6 +23,7 @@ from isi_widget.stimulus.inpainting import Inpainter, check_name, register_inpai
 
 _LEAST_MARGIN = 32  # pixels
 _STAGE = "inpainting"
+_SETTINGS = {"title", "steps", "guidance", "strength", "negative_prompt", "size"}
 
 
 class DiffusionInpainter(Inpainter):
@@ -152,6 +153,14 @@ def load_inpainter(
     ------
     InputError : the extra is not installed, or the checkpoint cannot be loaded.
     """
+    if not isinstance(checkpoint, (str, Path)) or not str(checkpoint):
+        raise InputError(f"checkpoint must be a folder or a name on the hub, got {checks.shown(checkpoint)}.")
+    unknown = sorted(set(settings) - _SETTINGS)
+    if unknown:
+        raise InputError(
+            f"load_inpainter has no setting {unknown[0]!r}; it has {', '.join(sorted(_SETTINGS))}."
+        )
+    title = check_name(Path(checkpoint).name if name is None else name, "name")
     try:
         from diffusers import AutoPipelineForInpainting
     except ImportError as error:
@@ -177,7 +186,7 @@ def load_inpainter(
             "folder or a name on the hub that has a model_index.json and safetensors."
         ) from None
     pipeline.set_progress_bar_config(disable=True)
-    made = DiffusionInpainter(pipeline.to(chosen), name or Path(checkpoint).name, **settings)
+    made = DiffusionInpainter(pipeline.to(chosen), title, **settings)
     register_inpainter(made)
     return made
 

@@ -3,8 +3,8 @@
 Rule: an edit keeps its pixels as long as the picture beneath, its holes and its settings are those that the
 pixels were computed from (`HoleEdit.key_on`); so a stimulus from JSON needs no in-painter. If one of them
 changes, pixels of a quick in-painter are computed again at once. Pixels of a slow one are dropped, and the
-edit is pending until `Stimulus.completed` is called. Stale pixels are never shown. Computed pixels are
-remembered by key, so that undo and redo compute nothing again.
+edit is pending until `Stimulus.completed` is called. Stale pixels are never shown. Computed and dropped
+pixels are remembered by key, so that undo and redo compute nothing again.
 """
 
 from __future__ import annotations
@@ -93,6 +93,8 @@ def _with_pixels(
         return replace(edit, pixels=remembered, beneath=key)
     painter = inpainters().get(edit.inpainter)
     if waiting or (not slow and (painter is None or not painter.quick)):
+        if edit.pixels is not None and edit.beneath is not None:
+            _remember(edit.beneath, edit.pixels)  # so that undo finds them, also those from JSON
         return edit.without_pixels()
     image = cache.render(picture, shown(beneath, picture))
     made = edit.complete(image, key, progress, cancel)

@@ -130,6 +130,21 @@ def test_sizes_are_multiples_and_keep_the_form() -> None:
     assert _resized(1000, 3, 64, 8) == (64, 8)
 
 
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"checkpoint": None}, "checkpoint must be a folder or a name on the hub, got None"),
+        ({"checkpoint": ""}, "checkpoint must be a folder"),
+        ({"checkpoint": "a/b", "stesp": 3}, "no setting 'stesp'; it has guidance"),
+        ({"checkpoint": "a/b", "name": 3}, "name must be a text"),
+    ],
+)
+def test_what_is_wrong_is_said_before_anything_is_loaded(given: dict[str, Any], words: str) -> None:
+    with pytest.raises(InputError) as caught:
+        load_inpainter(**given)
+    assert words in str(caught.value)
+
+
 def test_errors_are_clear(folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"model_index.json"):
         load_inpainter(tmp_path, device="cpu")

@@ -30,6 +30,7 @@ from isi_widget.stimulus import (
     Recolor,
     Remove,
     Stimulus,
+    completing,
     inpainters,
     load_image,
     register_inpainter,
@@ -427,6 +428,20 @@ def test_a_slow_in_painter_runs_once_and_never_shows_stale_pixels(slow: Slow) ->
     assert scope["s"] == made
     with pytest.raises(InputError, match="register_inpainter"):
         START.apply(Remove((1, 2, 3, 4), inpainter="slow")).completed()
+
+
+def test_undo_brings_stored_pixels_back_although_nothing_here_can_make_them(slow: Slow) -> None:
+    made = START.box(0, 0, 3, 3).remove(BOX, "slow", seed=11)
+    text, shown = made.to_json(), made.render().tobytes()
+    ip._known.pop("slow")
+    completing._memory.clear()  # as in a fresh process
+    read = Stimulus.from_json(text)
+    hidden = read.replace(0, replace(read.operations[0], hidden=True))
+    assert hidden.pending == (1,)
+    again = hidden.replace(0, read.operations[0])
+    assert again == read and again.render().tobytes() == shown
+    other = read.with_image(OTHER)
+    assert other.undo().render().tobytes() == shown
 
 
 def test_quick_edits_above_a_pending_one_wait_for_it(slow: Slow) -> None:
