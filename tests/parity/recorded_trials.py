@@ -1,7 +1,7 @@
 """Trials whose results were recorded once, to be made again after the code was re-arranged.
 
-More than 40 trials of three families (the embedded LLaVA, tiny Qwen2.5-VL, tiny Gemma 3): every operation and preset of
-a stimulus, every measure, every setting of a run; one more trial of each other family. `python
+More than 40 trials of three families (the embedded LLaVA, tiny Qwen2.5-VL, tiny Gemma 3): every operation and
+preset of a stimulus, every measure, every setting of a run; one more trial of each other family. `python
 tests/parity/recorded_trials.py FOLDER` writes what the code on the path (`PYTHONPATH`) makes of them; with
 `--add`, a trial that FOLDER already has is kept as it was recorded. Times, versions and sentences are left
 out: numbers, identifiers and texts of the model are kept.
