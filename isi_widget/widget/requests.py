@@ -106,7 +106,7 @@ class Requests:
                 self._on_upload(message, id)
                 return
             if isinstance(message, messages.Segment):
-                self._segmenting.start(message, lambda: self._probe.stimulus, self._probe.segmenter)
+                self._on_segment(message)
                 return
         except Exception as error:
             self._probe._fail(error, id)
@@ -183,6 +183,9 @@ class Requests:
     def _on_history(self, _: messages.History) -> None:
         with self._probe._exclusive():
             self._probe._send_whole_document()
+
+    def _on_segment(self, message: messages.Segment) -> None:
+        self._segmenting.start(message, lambda: self._probe.stimulus, self._probe.segmenter)
 
     def _on_upload(self, part: messages.Upload, id: str | None) -> None:
         """Keep one part of a file; the last one brings the picture, and the answer."""

@@ -650,7 +650,9 @@ def test_the_page_learns_whether_the_truth_is_of_the_original_picture() -> None:
     probe = Probe()
     page = Page(probe)
     assert page.state["inputs"]["truth_holds"] is True
-    page.set(document={**page.state["document"], "operations": [BOX]})
+    x, y, width, height = probe.stimulus.about[0]
+    over = {**BOX, "x": x, "y": y, "width": width, "height": height}
+    page.set(document={**page.state["document"], "operations": [over]})
     page.wait(lambda page: page.state["inputs"]["truth_holds"] is None)
     assert page.state["inputs"]["truth"] == probe.stimulus.truth is not None
     probe.stimulus = probe.stimulus.without(0)
