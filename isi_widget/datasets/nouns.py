@@ -117,6 +117,8 @@ THINGS: Final[dict[str, Word]] = {
     ),
 }
 CATEGORIES: Final = ("animal", "vehicle", "fruit")
+#: Things that many people also call by the name of another thing of the list.
+ALSO_CALLED: Final = {"duck": "bird", "backpack": "bag"}
 
 _WORDS: Final[dict[str, Word]] = {
     **{shape: Word(shape + ("es" if shape == "cross" else "s"), colours=COLOURS) for shape in SHAPES},

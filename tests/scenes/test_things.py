@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import random
+import re
 from collections import Counter, defaultdict
 
 import numpy as np
@@ -12,11 +13,21 @@ import pytest
 from test_everyday_language import true_answer
 
 from isi_widget import datasets
-from isi_widget.datasets.grammar import CONTRADICTION, ENTAILMENT, compare, contexts, nudges, questions
+from isi_widget.datasets.grammar import (
+    CONTRADICTION,
+    ENTAILMENT,
+    Claim,
+    Noun,
+    compare,
+    contexts,
+    nudges,
+    questions,
+)
 from isi_widget.datasets.grammar_everyday import IRRELEVANT
 from isi_widget.datasets.scenes import ask
 from isi_widget.datasets.scenes.draw import visible_shares
 from isi_widget.datasets.scenes.graded import CONDITIONS, GRADES, cases, make_case, training_cases
+from isi_widget.datasets.scenes.graph import Scene, Thing
 from isi_widget.datasets.scenes.world import SHAPE_WORLD, THING_WORLD
 from isi_widget.errors import InputError
 
@@ -48,6 +59,47 @@ def test_the_first_observation_shows_a_dog():
     first = datasets.things()[0]
     assert first.question == "Is there a dog?" and first.answer == "Yes"
     assert first.metadata["difficulty"] == "easy"
+
+
+@pytest.mark.parametrize(
+    ("claim", "ambiguous"),
+    [
+        (Claim("exists", Noun("bag")), True),  # the backpack is a bag, for many people
+        (Claim("exists", Noun("bag", "red")), False),
+        (Claim("exists", Noun("bird")), False),  # yes either way
+        (Claim("count", Noun("bird"), "one"), True),
+        (Claim("count", Noun("bag"), "zero"), True),
+        (Claim("relation", Noun("bird"), "left of", Noun("backpack")), True),
+        (Claim("relation", Noun("bird"), "left of", Noun("duck")), False),  # it names both
+        (Claim("name", Noun(place=("left of", Noun("backpack"))), "bird"), False),
+    ],
+    ids=str,
+)
+def test_a_duck_is_a_bird_and_a_backpack_a_bag_for_many(claim, ambiguous):
+    places = {"bird": (60, ""), "duck": (200, ""), "backpack": (350, "blue")}
+    things = tuple(Thing(name, colour, "", x, 100, 30) for name, (x, colour) in places.items())
+    scene = Scene(480, 200, things, world="things")
+    kind = {"exists": "existence", "count": "counting"}.get(claim.kind, claim.kind)
+    about = scene.matching(claim.noun)
+    item = ask.ask_again(scene, ask.Ask(kind, claim)) or ask.Item(ask.Ask(kind, claim), claim, about, True)
+    assert ask.is_ambiguous(scene, item) is ambiguous
+
+
+def test_no_question_of_the_data_sets_is_ambiguous_that_way(splits):
+    """Read from the words: who asks for "the bag" is shown no backpack, unless there is one to say yes to."""
+    made = [
+        *splits["things", "validation"],
+        *(make_case(THING_WORLD, "test", at) for at in (10, 19, 146, 246)),
+    ]
+    for case in made:
+        shown = {thing.shape for thing in case.scene.things}
+        for narrow, broad in (("duck", "bird"), ("backpack", "bag")):
+            asked = re.search(rf"\b{broad}s?\b", case.question) and not re.search(narrow, case.question)
+            if asked and narrow in shown and case.item.kind in ("attribute", "relation", "counting"):
+                things = [thing for thing in case.scene.things if thing.shape == narrow]
+                nouns = [noun for noun in (case.item.ask.claim.noun, case.item.ask.claim.other) if noun]
+                colours = {noun.colour for noun in nouns if noun.shape == broad}
+                assert None not in colours and not colours & {thing.colour for thing in things}, case.question
 
 
 def test_deterministic():

@@ -24,7 +24,7 @@ from isi_widget.datasets.grammar import (
     Noun,
     answers,
 )
-from isi_widget.datasets.nouns import THINGS, is_a, word
+from isi_widget.datasets.nouns import ALSO_CALLED, THINGS, is_a, word
 from isi_widget.datasets.scenes.graph import Scene, Thing
 from isi_widget.datasets.scenes.world import WORLDS
 
@@ -387,6 +387,23 @@ def ask_again(scene: Scene, asked: Ask, margin: float = MARGIN) -> Item | None:
             return None
         truth, about = replace(claim, value=value), (*about, *_references(scene, claim.noun))
     return Item(asked, truth, about, None if asked.is_open else truth == claim)
+
+
+def is_ambiguous(scene: Scene, item: Item) -> bool:
+    """Return whether the question has a different answer, or none, for people who call things by a more
+    general name: a duck a bird. Things that the question itself names keep their name.
+    """
+    claim = item.ask.claim
+    nouns = (claim.noun, claim.other, claim.noun.place[1] if claim.noun.place else None)
+    named = {noun.shape for noun in nouns if noun is not None}
+    called = {name: other for name, other in ALSO_CALLED.items() if name not in named and other in named}
+    if not any(thing.shape in called for thing in scene.things):
+        return False
+    things = tuple(replace(thing, shape=called.get(thing.shape, thing.shape)) for thing in scene.things)
+    again = ask_again(replace(scene, things=things), item.ask)
+    if again is None:
+        return True
+    return again.yes != item.yes if item.kind == "existence" else again.about != item.about
 
 
 def complementary(item: Item, rng: random.Random) -> Claim:

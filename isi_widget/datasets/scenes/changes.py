@@ -15,7 +15,7 @@ from itertools import combinations
 
 from isi_widget.datasets.grammar import SIZES, Ask, Noun
 from isi_widget.datasets.scenes.arrange import add, well_placed
-from isi_widget.datasets.scenes.ask import MARGIN, ask_again
+from isi_widget.datasets.scenes.ask import MARGIN, ask_again, is_ambiguous
 from isi_widget.datasets.scenes.graph import RADII, Scene, Thing, apart
 from isi_widget.datasets.scenes.world import WORLDS
 
@@ -76,8 +76,9 @@ def change(scene: Scene, asked: Ask, level: str, rng: random.Random, way: str | 
         for each in WAYS[level] if way is None else (way,):
             for made in _candidates(scene, asked, level, each, rng):
                 after = ask_again(made.scene, asked, margin)
-                if after is not None and after.answer != before.answer:
-                    return made
+                if after is None or after.answer == before.answer or is_ambiguous(made.scene, after):
+                    continue
+                return made
     return None
 
 

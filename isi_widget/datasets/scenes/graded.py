@@ -132,7 +132,7 @@ def make_case(world: World, split: str, index: int) -> Case:
     turn = cycle * kinds.count(kind) + kinds[: index % len(kinds)].count(kind)
     condition, step = _condition(kinds.index(kind), turn)
     found = None
-    while found is None:
+    while found is None or ask.is_ambiguous(*found):
         if kind == "counting":
             found = _count(rng, world, condition, step)
         else:
