@@ -54,10 +54,10 @@ from isi_widget.stimulus.operations import (
 )
 from isi_widget.stimulus.picture import Picture
 from isi_widget.stimulus.presets import Presets
-from isi_widget.stimulus.regions import Region, check_region
+from isi_widget.stimulus.regions import Region
 from isi_widget.stimulus.rendering import cache, check_masks, shown, warn_of
 from isi_widget.stimulus.serial import parse_json, stimulus_from_dict, stimulus_to_dict
-from isi_widget.stimulus.truth import truth_holds
+from isi_widget.stimulus.truth import check_about, truth_holds
 from isi_widget.text.words import whole_words
 
 _O = TypeVar("_O", bound=Operation)
@@ -104,7 +104,7 @@ class Stimulus(EditMethods):
         for operation in self.operations:
             _check(operation)
         if self.about is not None:
-            object.__setattr__(self, "about", tuple(check_region(item, "about") for item in self.about))
+            object.__setattr__(self, "about", check_about(self.about, self.image.size))
         self._check_masks(self.operations)
         load = effort.load(len(self.operations), self._painted(), self.current_image.size)
         object.__setattr__(self, "_load", load)
@@ -454,7 +454,8 @@ class Stimulus(EditMethods):
         Noise, text, arrows and outlines keep it. Operations that cover or change pixels may change it, unless
         they lie apart from all that the question is about (`about`, known for built-in scenes).
         """
-        return truth_holds(self.drawings, self.current_image.size, self.about)
+        same = self.current_image.size == self.image.size  # `about` is in pixels of the original image
+        return truth_holds(self.drawings, self.current_image.size, self.about if same else None)
 
     @cached_property
     def drawings(self) -> tuple[Drawing, ...]:

@@ -77,6 +77,10 @@ class EditMethods:
         """
         made, opaque = (None, None) if picture is None else load_cutout(picture)
         if source is None and opaque is not None:
+            if not opaque.any():
+                raise InputError(
+                    "insert: the picture is transparent everywhere, so there is nothing to insert."
+                )
             source = Mask.from_array(opaque)
         return self._edited(Insert(made, place, source, feather))
 

@@ -10,14 +10,36 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from isi_widget.checks import shown
+from isi_widget.errors import InputError
 from isi_widget.stimulus.base import Drawing
 from isi_widget.stimulus.copied_patch import CopiedPatch
 from isi_widget.stimulus.insertion import Insert
+from isi_widget.stimulus.mask import Mask
 from isi_widget.stimulus.pieces import NOWHERE
-from isi_widget.stimulus.regions import Region, region_bounds, region_mask
+from isi_widget.stimulus.regions import Region, check_region, region_bounds, region_mask
 
 # They may bring in a second thing of the kind in question, wherever they are put.
 _ADDING = (CopiedPatch, Insert)
+
+
+def check_about(about: object, size: tuple[int, int]) -> tuple[Region, ...]:
+    """Return the regions of a question on an image of `size`, in normal form.
+
+    Raises
+    ------
+    InputError : no list of regions, or a mask of an image of a different size.
+    """
+    if isinstance(about, (str, bytes, Mask)) or not isinstance(about, Iterable):
+        raise InputError(f"about must be a list of regions, such as (mask,), or None; got {shown(about)}.")
+    regions = tuple(check_region(item, "about") for item in about)
+    for region in regions:
+        if isinstance(region, Mask) and region.size != size:
+            raise InputError(
+                f"about: the mask belongs to an image of {region.size[0]} x {region.size[1]} pixels, but the "
+                f"image has {size[0]} x {size[1]}."
+            )
+    return regions
 
 
 def truth_holds(

@@ -27,6 +27,7 @@ from isi_widget.stimulus import (
     Inpainter,
     Mask,
     Picture,
+    Presets,
     Recolor,
     Remove,
     Stimulus,
@@ -571,12 +572,31 @@ def test_damaged_pixels_are_computed_again_not_shown() -> None:
     assert again == made
 
 
+def test_a_transparent_picture_is_refused() -> None:
+    with pytest.raises(InputError, match="transparent everywhere"):
+        START.insert(Image.new("RGBA", (4, 4)), (1, 1))
+
+
 def test_edits_outside_the_image_paint_nothing_and_warn() -> None:
     with pytest.warns(UserWarning, match="paints nothing"):
         made = START.apply(Recolor((100, 100, 5, 5), "red"))
     assert made.render().tobytes() == NOISE.pil().tobytes()
     with pytest.warns(UserWarning, match="paints nothing"):
         assert START.remove((-20, -20, 5, 5)).pending == ()
+
+
+def test_what_a_question_is_about_belongs_to_the_original_image() -> None:
+    about = replace(START, about=((1, 1, 5, 5),), presets=Presets({"annotated": OTHER}))
+    assert about.box(20, 12, 4, 4).truth_holds is True
+    assert about.with_image(preset="annotated").box(6, 6, 3, 3).truth_holds is None  # of another size
+    for wrong, words in (
+        ((Mask((2, 2), [4]),), "belongs to an image of 2 x 2 pixels, but the image has 31 x 23"),
+        (ROUND, "about must be a list of regions"),
+        ("x", "about must be a list of regions"),
+        ([3], "about must be"),
+    ):
+        with pytest.raises(InputError, match=words):
+            replace(START, about=wrong)
 
 
 def test_scenes_know_what_their_questions_are_about() -> None:
