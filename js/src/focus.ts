@@ -80,7 +80,8 @@ export function keepFocus(root: HTMLElement, signal: AbortSignal): void {
     "keydown",
     (event) => {
       const moves = ["Tab", "Escape", "F6"].includes(event.key) || event.ctrlKey || event.metaKey || event.altKey;
-      if (moves) key = { event, inside: event.composedPath().includes(root) };
+      // Any other key comes after that move: what it makes go away takes nothing along.
+      key = moves ? { event, inside: event.composedPath().includes(root) } : null;
     },
     { capture: true, signal },
   );

@@ -65,6 +65,15 @@ describe("the focus returns", () => {
     expect(document.activeElement).toBe(root);
   });
 
+  it("to the probe when a button goes away that Tab has just reached and Enter has pressed", async () => {
+    press("Tab", field);
+    row.focus();
+    press("Enter", row);
+    row.remove();
+    await later();
+    expect(document.activeElement).toBe(root);
+  });
+
   it("after a key that the probe has handled itself", () => {
     field.focus();
     press("Escape", field, true);

@@ -72,9 +72,15 @@ describe("the bar beside a selected thing", () => {
     expect(operations()).toMatchObject([{ color: "#2166ac" }]);
     await page.click("color-yellow");
     expect(operations()).toMatchObject([{ op: "recolor", color: "#ffd400", region: tinted }]);
-    await page.type("edit-color", "teal");
+    await page.type("edit-color", "navy");
     page.find("edit-color").dispatchEvent(new Event("change", { bubbles: true }));
     await settle();
+    expect(operations()).toMatchObject([{ color: "navy" }]);
+    // JupyterLab keeps a browser from telling of a change on Enter.
+    await page.type("edit-color", " teal ", "enter");
+    expect(operations()).toMatchObject([{ color: "teal" }]);
+    await page.type("edit-color", "", "enter");
+    expect((page.find("edit-color") as HTMLInputElement).value).toBe("teal");
     expect(operations()).toMatchObject([{ color: "teal" }]);
   });
 

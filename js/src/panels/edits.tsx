@@ -1,12 +1,14 @@
 // Exact values of an edit of a thing, in its row of the layers: place, size, colour, soft edge, and what fills its hole. And how far the filling is.
 import { live } from "../live";
-import { useEffect } from "preact/hooks";
+import { useEffect, useRef } from "preact/hooks";
 import { omit } from "../document";
 import { holesOf, isUnpainted, placeOf, type HoleEdit } from "../objects";
 import type { Insert, ObjectEdit, Region } from "../protocol";
 import { maskOf } from "../regions";
 import { answersOf, askInpainters, fillHoles } from "../state/kernel";
+import { composing } from "../keys";
 import { useView } from "../view";
+import { useFlush } from "./flush";
 import { NumberField } from "./number";
 import { Button } from "./parts";
 
@@ -43,7 +45,7 @@ export const EditValues = live(function EditValues({ edit, index }: { edit: Obje
       {size && place("w", size.width, 2)}
       {size && place("h", size.height, 3)}
       {edit.op === "resize" && <NumberField test="edit-factor" label="×" title="Factor of width and height" value={edit.factor} low={0.01} high={100} step={0.05} onChange={(factor) => put({ ...edit, factor }, "Resized")} />}
-      {edit.op === "recolor" && <ColorField color={edit.color} put={(color) => put({ ...edit, color }, "Recoloured")} />}
+      {edit.op === "recolor" && <WordField test="edit-color" classes="isi-hex" label="Colour" title="Colour: a name or #rrggbb" value={edit.color} needed put={(color) => put({ ...edit, color }, "Recoloured")} />}
       {edit.op === "mirror" && (
         <select class="isi-select" data-testid="edit-direction" aria-label="Direction" value={edit.direction} onChange={(event) => put({ ...edit, direction: event.currentTarget.value as "horizontal" }, "Mirrored")}>
           <option value="horizontal">left, right</option>
@@ -56,8 +58,50 @@ export const EditValues = live(function EditValues({ edit, index }: { edit: Obje
   );
 });
 
-function ColorField({ color, put }: { color: string; put: (color: string) => void }) {
-  return <input type="text" class="isi-hex" data-testid="edit-color" aria-label="Colour" title="Colour: a name or #rrggbb" value={color} onChange={(event) => event.currentTarget.value.trim() && put(event.currentTarget.value.trim())} />;
+interface WordProps {
+  test: string;
+  classes: string;
+  label: string;
+  title?: string;
+  placeholder?: string;
+  value: string;
+  /** never empty */
+  needed?: boolean;
+  put: (value: string) => void;
+}
+
+/** A short text that is taken on Enter, too; Escape puts it back. */
+function WordField({ test, classes, label, title, placeholder, value, needed, put }: WordProps) {
+  const field = useRef<HTMLInputElement>(null);
+  const take = (): void => {
+    const input = field.current;
+    if (!input || input.value === value) return;
+    input.value = input.value.trim() || (needed ? value : "");
+    if (input.value !== value) put(input.value);
+  };
+  useFlush(take);
+  return (
+    <input
+      ref={field}
+      type="text"
+      class={classes}
+      data-testid={test}
+      aria-label={label}
+      title={title}
+      placeholder={placeholder}
+      dir="auto"
+      value={value}
+      onChange={take}
+      onKeyDown={(event) => {
+        if (composing(event)) return;
+        if (event.key === "Enter" && !event.ctrlKey && !event.metaKey) take();
+        else if (event.key === "Escape" && event.currentTarget.value !== value) {
+          event.currentTarget.value = value;
+          event.stopPropagation();
+        }
+      }}
+    />
+  );
 }
 
 /** Which in-painter fills the hole, and with which text where it takes one. */
@@ -80,7 +124,7 @@ const Filling = live(function Filling({ edit, put }: { edit: HoleEdit; put: (nex
         ))}
       </select>
       {known.find((inpainter) => inpainter.name === name)?.prompt && (
-        <input type="text" class="isi-prompt" data-testid="edit-prompt" aria-label="Content of the hole, in words" placeholder="Content, in words" dir="auto" value={edit.prompt ?? ""} onChange={(event) => anew({ prompt: event.currentTarget.value })} />
+        <WordField test="edit-prompt" classes="isi-prompt" label="Content of the hole, in words" placeholder="Content, in words" value={edit.prompt ?? ""} put={(prompt) => anew({ prompt })} />
       )}
     </>
   );

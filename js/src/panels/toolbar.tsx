@@ -46,7 +46,7 @@ export const Tools = live(function Tools() {
 
 const HINTS: Record<Tool, string> = {
   select: "Click a shape to change it, or choose a tool and draw.",
-  segment: "Drag a box round an object: its outline is found, to refine and to act on.",
+  segment: "Drag a box round an object to find its outline.",
   wand: "Click a flat area. Shift adds, Alt takes away.",
   box: "Drag over the image. Shift keeps it square.",
   ellipse: "Drag over the image. Shift makes a circle.",
