@@ -103,6 +103,7 @@ def test_an_object_is_selected_refined_and_acted_on(bench: Notebook, probe: Prob
         bench.value(f"(lambda names: (exec({code!r}, names), names['s'] == probe.stimulus)[1])({{}})") is True
     )
     keyboard.press("Escape")
+    expect(probe.part("code")).to_have_count(0)
 
     # Undo brings the selection back, to do something else to it.
     keyboard.press("Control+z")
