@@ -101,8 +101,20 @@ class Pair:
     def mask(self) -> Mask | None:
         """The pixels that differ as a `Mask`, for `isi.ImageTokens(pair.mask)` and as a region of effects;
         None as for `box`.
+
+        Raises
+        ------
+        InputError : they are scattered over a large picture, more than a mask can hold.
         """
-        return None if self.box is None else Mask.from_array(self.pixels)
+        if self.box is None:
+            return None
+        try:
+            return Mask.from_array(self.pixels)
+        except InputError:
+            raise InputError(
+                "The pixels that differ are scattered over the picture, more than a Mask can hold. Use "
+                "pair.box as the region, or pair.pixels as an array."
+            ) from None
 
     @property
     def share(self) -> float | None:

@@ -219,7 +219,8 @@ class Beaf:
         return cls(record["model"], tuple(map(_row, record["rows"])))
 
     def __repr__(self) -> str:
-        parts = [f"{name} {_shown(self.value(name))}" for name in ("TU", "IG", "SB", "ID")]
+        values = {name: _shown(self.value(name)) for name in ("TU", "IG", "SB", "ID")}
+        parts = [f"{name} {value}" for name, value in values.items() if value]  # no ID without unrelated
         number = f"{self.count()} related, {self.count(related=False)} unrelated"
         return f"Beaf({self.model}: {', '.join(parts)}; {number})"
 

@@ -32,6 +32,16 @@ def test_a_box_is_the_difference(plain):
     assert pair.swapped().clean == pair.corrupt and pair.swapped().corrupt == pair.clean
 
 
+def test_scattered_pixels_are_more_than_a_mask_can_hold(monkeypatch):
+    monkeypatch.setattr("isi_widget.stimulus.mask.MOST_RUNS", 20)
+    pixels = np.zeros((20, 20, 3), np.uint8)
+    pixels[::2, ::2] = 255
+    pair = isi.Pair(isi.Stimulus(np.zeros_like(pixels), "q?"), isi.Stimulus(pixels, "q?"))
+    assert pair.box == (0, 0, 19, 19) and pair._repr_html_()
+    with pytest.raises(InputError, match=r"Use pair\.box"):
+        _ = pair.mask
+
+
 def test_observations_are_taken():
     first, second = isi.datasets.scenes()[:2]
     pair = isi.Pair(first, second)

@@ -139,6 +139,8 @@ def test_edited_pictures_take_their_own_truth(vlm, removals):
     told = isi.Stimulus(edited.render(), clean.question, true_answer="No")
     made = isi.beaf(vlm, [isi.Pair(clean, told)], [isi.Pair(clean, clean.noise(0.01))])
     assert made.count() == made.count(related=False) == 1 and made.value("ID") == 0
+    alone = isi.beaf(vlm, [isi.Pair(clean, told)], None)
+    assert "ID 0.00" in repr(made) and "ID" not in repr(alone) and alone.count(related=False) == 0
 
 
 def test_refusals(vlm, removals):
