@@ -86,6 +86,25 @@ describe("a box round an object", () => {
     expect(page.maybe("selection-note")).toBeNull();
   });
 
+  it("that is selected whole because nothing was found is searched anew with what is painted as object", async () => {
+    await page.key("s");
+    await drag([90, 40], [160, 90]);
+    const box = rectangle(180, 80, 140, 100);
+    page.model.answer("segment", { mask: box, note: "No object was found in the box." });
+    await settle();
+    await page.key("r");
+    await drag([100, 50], [110, 50]);
+    expect(asked().at(-1)).toMatchObject({ mask: box, strokes: [{ object: false }] });
+    page.model.answer("segment", { mask: box, note: "No object was found in the box." });
+    await settle();
+    await page.key("d");
+    await drag([120, 60], [130, 60]);
+    expect(asked().at(-1)).toMatchObject({ box: [180, 80, 140, 100], mask: null, strokes: [{ object: false }, { object: true }] });
+    await answer(FOUND);
+    await drag([120, 70], [130, 70]);
+    expect(asked().at(-1)).toMatchObject({ mask: FOUND });
+  });
+
   it("that finds nothing says so, and what was selected stays", async () => {
     await select();
     await select(rectangle(0, 0, 0, 0));

@@ -3,7 +3,7 @@
 import { batch, computed, effect, signal, type ReadonlySignal, type Signal } from "@preact/signals-core";
 import { same } from "../document";
 import { grower } from "../edges";
-import { areaOf, combined } from "../masks";
+import { areaOf, boxOf, combined } from "../masks";
 import { sameEdits } from "../objects";
 import type { Drawing, Mask, Operation, Point, Rectangle } from "../protocol";
 import { askMask, takeBack } from "./kernel";
@@ -113,11 +113,12 @@ export class Selection {
     await this.#find({ box: null, strokes: [], point: [Math.floor(x), Math.floor(y)], tolerance: this.tolerance.value }, joining);
   }
 
-  /** What is selected, found anew with one stroke more. */
+  /** What is selected, found anew with one stroke more. Where no object was found, all of the box is selected: what is painted as object is then sought in it. */
   async refine(stroke: Stroke): Promise<void> {
     const state = this.state.value;
     const strokes = [...(state?.strokes ?? []), stroke];
-    await this.#find({ box: state?.box ?? null, strokes, mask: state?.found ?? null }, "new");
+    const anew = state !== null && isGuess(state) && strokes.some(({ object }) => object);
+    await this.#find({ box: state?.box ?? null, strokes, mask: anew ? null : (state?.found ?? null) }, "new");
   }
 
   async #find(from: { box: Rectangle | null; strokes: Stroke[]; mask?: Mask | null; point?: Point; tolerance?: number }, joining: Joining): Promise<void> {
@@ -287,6 +288,13 @@ export class Selection {
     });
     this.#acted = selected && { selected, before, after: screen.store.document.value.operations };
   }
+}
+
+/** Whether it is all of its box because no object was found there. */
+function isGuess({ found, box, note }: Selected): boolean {
+  if (!note || !box) return false;
+  const { x, y, width, height } = boxOf(found);
+  return same([x, y, width, height], box) && areaOf(found) === width * height;
 }
 
 const fits = (a: Mask, b: Mask): boolean => same(a.size, b.size);
