@@ -127,6 +127,22 @@ def test_the_wand_takes_a_flat_area(bench: Notebook, probe: Probe) -> None:
     assert bench.value(f"{MASK}.box[2:]") == [100, 60]
 
 
+def test_a_guess_is_said_and_a_drag_selects_no_text(bench: Notebook, probe: Probe) -> None:
+    probe.part("tool-segment").click()
+    select(probe, (20, 20), (180, 120))  # nothing but ground
+    expect(probe.part("selection-note")).to_contain_text("all of it is selected")
+    probe.page.keyboard.press("Escape")
+    expect(probe.part("maskbar")).to_have_count(0)
+    hint, canvas = probe.root.locator(".isi-hint").bounding_box(), probe.part("overlay").bounding_box()
+    assert hint is not None and canvas is not None
+    mouse = probe.page.mouse
+    mouse.move(hint["x"] + 20, hint["y"] + hint["height"] / 2)
+    mouse.down()
+    mouse.move(canvas["x"] + canvas["width"] / 2, canvas["y"] + canvas["height"] / 2, steps=4)
+    mouse.up()
+    assert probe.page.evaluate("() => String(window.getSelection())").strip() == ""
+
+
 def test_a_reopened_notebook_shows_effects_on_masks(open_notebook: Callable[..., Notebook]) -> None:
     notebook = open_notebook(PICTURE, "probe = isi.Probe(None, seen)\nprobe")
     notebook.run_all()
