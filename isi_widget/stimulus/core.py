@@ -451,8 +451,8 @@ class Stimulus(EditMethods):
     def truth_holds(self) -> bool | None:
         """True if the true answer of the original picture surely survives the operations; None if it may not.
 
-        Noise, text, arrows and outlines keep it. Operations that cover or change pixels may change it, unless
-        they lie apart from all that the question is about (`about`, known for built-in scenes).
+        Noise, text, thin lines and outlines keep it. Operations that cover or change pixels may change it,
+        unless they lie apart from all that the question is about (`about`, known for built-in scenes).
         """
         same = self.current_image.size == self.image.size  # `about` is in pixels of the original image
         return truth_holds(self.drawings, self.current_image.size, self.about if same else None)

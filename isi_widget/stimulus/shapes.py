@@ -225,8 +225,9 @@ class _Stroke(Drawing):
 
     @property
     def truth(self) -> str:
-        """Return "keeps": it points at things."""
-        return "keeps"
+        """Return "keeps" for a thin line, which points at things, "may change" for one that covers them."""
+        length = math.dist(self.start, self.end)
+        return "keeps" if 4 * self.width <= length else "may change"
 
     def __post_init__(self) -> None:
         super().__post_init__()

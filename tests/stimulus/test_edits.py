@@ -489,7 +489,7 @@ def test_operations_say_whether_the_truth_survives() -> None:
         .jpeg(20)
         .text(1, 1, "dog")
         .arrow((0, 0), (9, 9))
-        .line((0, 0), (5, 5))
+        .line((0, 0), (9, 5))
     )
     keeps = keeps.box(2, 2, 20, 15, fill=False, line_width=2).with_context("A dog is here.")
     assert keeps.truth_holds is True and all(item.truth == "keeps" for item in keeps.operations)
@@ -497,6 +497,8 @@ def test_operations_say_whether_the_truth_survives() -> None:
         START.box(2, 2, 5, 5),
         START.box(2, 2, 5, 5, fill=False, line_width=5),
         START.ellipse(2, 2, 5, 5),
+        START.line((2, 2), (12, 12), width=8),
+        START.arrow((2, 2), (12, 12), width=8),
         START.polygon([(0, 0), (5, 0), (5, 5)]),
         START.erase(BOX),
         START.patch((0, 0, 5, 5), 9, 9),
