@@ -40,10 +40,11 @@ export function trace(context: CanvasRenderingContext2D, points: Point[]): void 
   context.closePath();
 }
 
+/** In memory, as the canvas that edits are previewed on: its pixels are read while a gesture lasts. */
 function blank(width: number, height: number): { canvas: HTMLCanvasElement; context: CanvasRenderingContext2D } {
   const canvas = document.createElement("canvas");
   [canvas.width, canvas.height] = [width, height];
-  return { canvas, context: canvas.getContext("2d") as CanvasRenderingContext2D };
+  return { canvas, context: canvas.getContext("2d", { willReadFrequently: true }) as CanvasRenderingContext2D };
 }
 
 export function copied(canvas: HTMLCanvasElement): CanvasRenderingContext2D {
