@@ -284,9 +284,10 @@ describe("tokens", () => {
   it("of the original and of the text that replaces it; as many are marked", async () => {
     await start();
     await pause();
-    await tell({ counts: { context: 0, question: 7 }, original: { question: 6 } });
+    await tell({ counts: { context: 5, question: 7 }, original: { context: 0, question: 6 } });
+    expect(page.text("tokens-context")).toBe("5 tokens");
     expect(page.text("tokens-question")).toBe("6 → 7 tokens");
-    expect(page.find("tokens-question").title).toBe("The original question has 6 tokens, this one 7. Of the prompt's 7 tokens");
+    expect(page.find("tokens-question").title).toBe("The original question has 6 tokens, this one 7. Of the prompt's 12 tokens");
     expect(page.find("tokens-question").dataset.equal).toBe("false");
     expect(page.find("tokens-context").dataset.equal).toBeUndefined();
     page.model.kernel({ inputs: { ...(page.model.get("inputs") as object), key: "k1" } });

@@ -22,7 +22,8 @@ export const Count = live(function Count({ segment }: { segment: Segment }) {
   const tokens = known(store);
   const counts = tokens?.counts;
   const count = counts?.[segment];
-  const original = tokens?.original[segment];
+  // An empty text has nothing to be replaced token by token.
+  const original = tokens?.original[segment] || undefined;
   const equal = original !== undefined && original === count;
   const compared = original === undefined || count === undefined ? "" : `The original ${segment} has ${plural(original, "token")}, this one ${equal ? "as many: no position in the prompt changes (symmetric token replacement)" : count}. `;
   return (
