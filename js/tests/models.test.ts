@@ -48,6 +48,17 @@ describe("the list of models", () => {
     expect(document.activeElement).toBe(page.find("model-other"));
   });
 
+  it("gives the focus back to its button, however soon it is closed", async () => {
+    page.find("model").focus();
+    page.find("model").click();
+    while (page.maybe("model-list") === null) await Promise.resolve();
+    // Before the browser has painted the list.
+    page.find("model-search").dispatchEvent(new KeyboardEvent("keydown", { key: "Escape", bubbles: true, composed: true, cancelable: true }));
+    await settle();
+    expect(page.maybe("model-list")).toBeNull();
+    expect(document.activeElement).toBe(page.find("model"));
+  });
+
   it("shows family, size, licence, and the memory needed against what is free", async () => {
     await list();
     expect(page.text("model-free")).toBe("10 GiB free on cuda:0");

@@ -1,7 +1,7 @@
 // Small parts that the panels share: buttons that say why they are disabled, toggles, tips, pop-overs, numbers.
 import { live } from "../live";
 import type { ComponentChildren } from "preact";
-import { useEffect, useLayoutEffect, useMemo, useRef } from "preact/hooks";
+import { useLayoutEffect, useMemo, useRef } from "preact/hooks";
 import { float } from "../float";
 import { observeSize, useView } from "../view";
 import { identifier } from "../state/store";
@@ -102,7 +102,8 @@ export const Popover = live(function Popover({ test, label, children, classes = 
       view?.removeEventListener("resize", place);
     };
   }, []);
-  useEffect(() => {
+  // Not after the next paint: a panel that is closed by then would keep the focus from its button.
+  useLayoutEffect(() => {
     const outside = (event: PointerEvent): void => {
       const path = event.composedPath();
       const inside = path.some((node) => node === panel.current || (node instanceof Element && node.getAttribute("aria-expanded") === "true"));
