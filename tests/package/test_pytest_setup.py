@@ -43,3 +43,8 @@ def test_no_example_of_a_property_is_judged_by_the_clock():
 def test_no_property_sets_a_deadline_of_its_own():
     own = [path.name for path in TESTS.rglob("test_*.py") if "deadline=" + "None" in path.read_text("utf-8")]
     assert own == []
+
+
+def test_no_two_files_of_tests_have_one_name():
+    names = [path.name for path in TESTS.rglob("test_*.py")]
+    assert sorted({name for name in names if names.count(name) > 1}) == []
