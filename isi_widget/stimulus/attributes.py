@@ -22,7 +22,7 @@ from isi_widget.stimulus.oklab import LEVELS, from_oklab, lightness, shades, to_
 from isi_widget.stimulus.operations import PICTURE, register
 from isi_widget.stimulus.picture import Picture
 from isi_widget.stimulus.pieces import NOWHERE
-from isi_widget.stimulus.regions import Region, check_region, polygon_of, region_bounds, region_mask
+from isi_widget.stimulus.regions import Region, check_region, region_bounds, region_mask
 
 # Black and white leave room for shades.
 _DARKEST, _LIGHTEST = 0.12, 0.96
@@ -36,19 +36,9 @@ class _Attribute(Drawing):
     region: Region
 
     @property
-    def truth(self) -> str:
-        """Return "may change": it changes an attribute of a thing."""
-        return "may change"
-
-    @property
-    def corners(self) -> int:
-        """Number of points of the region, 0 if it is no polygon."""
-        return len(polygon_of(self.region) or ())
-
-    @property
-    def masks(self) -> tuple[Mask, ...]:
-        """The region, if it is a mask."""
-        return (self.region,) if isinstance(self.region, Mask) else ()
+    def regions(self) -> tuple[Region, ...]:
+        """The region."""
+        return (self.region,)
 
     def bounds(self, size: tuple[int, int]) -> Bounds:
         """Return the region's box on whole pixels, inside the image."""

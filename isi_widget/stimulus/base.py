@@ -12,6 +12,7 @@ from PIL import Image
 from isi_widget.stimulus import checks
 from isi_widget.stimulus.mask import Mask
 from isi_widget.stimulus.operations import SPARSE, Operation
+from isi_widget.stimulus.regions import Region, polygon_of
 
 
 @dataclass(frozen=True)
@@ -39,14 +40,19 @@ class Drawing(Operation):
         return "may change"
 
     @property
+    def regions(self) -> tuple[Region, ...]:
+        """Regions that say where it acts."""
+        return ()
+
+    @property
     def corners(self) -> int:
-        """Number of points of its polygon; 0 without a polygon."""
-        return 0
+        """Number of points of its polygons; 0 without a polygon."""
+        return sum(len(polygon_of(region) or ()) for region in self.regions)
 
     @property
     def masks(self) -> tuple[Mask, ...]:
         """Masks that say where it acts; each belongs to images of its own size."""
-        return ()
+        return tuple(region for region in self.regions if isinstance(region, Mask))
 
     def effort(self, size: tuple[int, int]) -> float:
         """Estimate from above the time to paint this on an image of `size` (width, height); nanoseconds."""

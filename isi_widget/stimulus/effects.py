@@ -51,14 +51,14 @@ class _Effect(Drawing):
     region: Region
 
     @property
-    def corners(self) -> int:
-        """Number of points of the region, 0 if it is no polygon."""
-        return len(polygon_of(self.region) or ())
+    def truth(self) -> str:
+        """Return "keeps": the same things are shown, less clearly."""
+        return "keeps"
 
     @property
-    def masks(self) -> tuple[Mask, ...]:
-        """The region, if it is a mask."""
-        return (self.region,) if isinstance(self.region, Mask) else ()
+    def regions(self) -> tuple[Region, ...]:
+        """The region."""
+        return (self.region,)
 
     def effort(self, size: tuple[int, int]) -> float:
         """Estimate from the area of the region's box; a polygon adds its crossings, row by row."""
@@ -95,11 +95,6 @@ class GaussianNoise(_Effect):
     sigma: float = 0.2
     seed: int = 0
     region: Region = None
-
-    @property
-    def truth(self) -> str:
-        """Return "keeps": the same things are shown, less clearly."""
-        return "keeps"
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -148,11 +143,6 @@ class Blur(_Effect):
     radius: float
     region: Region = None
 
-    @property
-    def truth(self) -> str:
-        """Return "keeps": the same things are shown, less clearly."""
-        return "keeps"
-
     def __post_init__(self) -> None:
         super().__post_init__()
         radius = checks.number(self.radius, self._name("radius"), low=0, high=LARGEST_BLUR)
@@ -195,11 +185,6 @@ class Pixelate(_Effect):
     op: ClassVar[str] = "pixelate"
     size: int
     region: Region = None
-
-    @property
-    def truth(self) -> str:
-        """Return "keeps": the same things are shown, less clearly."""
-        return "keeps"
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -257,11 +242,6 @@ class Downscale(_Effect):
     size: int
     region: Region = None
 
-    @property
-    def truth(self) -> str:
-        """Return "keeps": the same things are shown, less clearly."""
-        return "keeps"
-
     def __post_init__(self) -> None:
         super().__post_init__()
         self._set(
@@ -308,11 +288,6 @@ class Jpeg(_Effect):
     op: ClassVar[str] = "jpeg"
     quality: int
     region: Region = None
-
-    @property
-    def truth(self) -> str:
-        """Return "keeps": the same things are shown, less clearly."""
-        return "keeps"
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -366,6 +341,11 @@ class Erase(_Effect):
     op: ClassVar[str] = "erase"
     region: Region = None
     fill: str = "mean"
+
+    @property
+    def truth(self) -> str:
+        """Return "may change": it covers things."""
+        return "may change"
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -24,11 +24,10 @@ from isi_widget.stimulus import checks, effort
 from isi_widget.stimulus import inpainting as ip
 from isi_widget.stimulus.base import Drawing
 from isi_widget.stimulus.coverage import Bounds
-from isi_widget.stimulus.mask import Mask
 from isi_widget.stimulus.operations import SPARSE, Operation, plain
 from isi_widget.stimulus.picture import Picture
 from isi_widget.stimulus.pieces import NOWHERE, Piece, union
-from isi_widget.stimulus.regions import Region, polygon_of, region_bounds, region_mask
+from isi_widget.stimulus.regions import Region, region_bounds, region_mask
 
 _DIGEST_LENGTH = 64
 
@@ -71,11 +70,6 @@ class HoleEdit(Drawing):
                 "pixels. Leave both out to have them computed."
             )
 
-    @property
-    def truth(self) -> str:
-        """Return "may change": it changes a thing of the picture."""
-        return "may change"
-
     # What subclasses define ----------------------------------------------------------------------------
 
     @property
@@ -94,14 +88,9 @@ class HoleEdit(Drawing):
     # Common to all -------------------------------------------------------------------------------------
 
     @property
-    def corners(self) -> int:
-        """Number of points of its regions, 0 if they are no polygons."""
-        return sum(len(polygon_of(region) or ()) for region in self.holes)
-
-    @property
-    def masks(self) -> tuple[Mask, ...]:
-        """Its regions that are masks."""
-        return tuple(region for region in self.holes if isinstance(region, Mask))
+    def regions(self) -> tuple[Region, ...]:
+        """The regions that become holes."""
+        return self.holes
 
     def hole_bounds(self, size: tuple[int, int]) -> Bounds:
         """Return the box around the holes on an image of `size`; all 0 if there are none."""

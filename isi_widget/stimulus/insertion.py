@@ -19,7 +19,7 @@ from isi_widget.stimulus.mask import WIDEST, Mask
 from isi_widget.stimulus.operations import PICTURE, register
 from isi_widget.stimulus.picture import Picture
 from isi_widget.stimulus.pieces import NOWHERE, Piece, outline, rounded
-from isi_widget.stimulus.regions import Region, check_region, polygon_of, region_bounds
+from isi_widget.stimulus.regions import Region, check_region, region_bounds
 
 
 @register
@@ -61,14 +61,9 @@ class Insert(Drawing):
         return checks.region(value, name)
 
     @property
-    def truth(self) -> str:
-        """Return "may change": it adds a thing to the picture."""
-        return "may change"
-
-    @property
-    def corners(self) -> int:
-        """Number of points of `source`, 0 if it is no polygon."""
-        return len(polygon_of(self.source) or ())
+    def regions(self) -> tuple[Region, ...]:
+        """The part of the picture that is inserted."""
+        return (self.source,)
 
     @property
     def masks(self) -> tuple[Mask, ...]:

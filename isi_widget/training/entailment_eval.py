@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,6 +25,7 @@ from isi_widget.training.entailment_natural import compare
 from isi_widget.training.entailment_objects import Draw, draw_ask, draw_truths
 from isi_widget.uncertainty.clusters import cluster
 from isi_widget.uncertainty.entailment import EntailmentModel, load_entailment
+from isi_widget.uncertainty.shares import wilson
 
 SETS: dict[str, data.Forms] = {
     "new draws": "tidy",
@@ -254,14 +254,6 @@ def milliseconds(model: EntailmentModel, repeats: int = 15) -> float:
         model.probabilities(question, answers)
         found.append(time.process_time() - started)
     return round(1000 * sorted(found)[repeats // 2], 1)
-
-
-def wilson(right: int, number: int, z: float = 1.959964) -> tuple[float, float]:
-    """Return Wilson's 95 % interval of a share (JASA 22, 1927)."""
-    share, spread = right / number, z * z / number
-    centre = (share + spread / 2) / (1 + spread)
-    half = z / (1 + spread) * math.sqrt(share * (1 - share) / number + spread / (4 * number))
-    return max(0.0, centre - half), min(1.0, centre + half)
 
 
 def training_facts(log: Path) -> dict[str, Any]:

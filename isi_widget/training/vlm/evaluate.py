@@ -32,6 +32,7 @@ from isi_widget.stimulus.rendering import paint
 from isi_widget.training.vlm.build import prompt
 from isi_widget.training.vlm.robust import Probe
 from isi_widget.uncertainty.entropy import semantic_entropy
+from isi_widget.uncertainty.shares import wilson
 
 SAMPLES, TEMPERATURE = 10, 0.9
 
@@ -204,17 +205,6 @@ def entropy(case: Case, answers: Sequence[tuple[str, float]]) -> float:
     return float(semantic_entropy(ids, [value for _, value in answers]))
 
 
-def wilson(right: int, n: int) -> tuple[float, float]:
-    """Return the 95 % interval of a proportion (Wilson, 1927)."""
-    if n == 0:
-        return 0.0, 1.0
-    z = 1.959964
-    share, scale = right / n, 1 + z * z / n
-    middle = (share + z * z / (2 * n)) / scale
-    half = z * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n)) / scale
-    return max(0.0, middle - half), min(1.0, middle + half)
-
-
 def evaluate(
     folder: Path,
     split: str = "test",
@@ -293,7 +283,7 @@ def _shares(chosen: Sequence[Case], good: Sequence[bool]) -> dict[str, dict[str,
 
 def share_of(right: int, n: int) -> dict[str, float]:
     """Return a share with its 95 % interval, {n, right, share, low, high}."""
-    low, high = wilson(right, n)
+    low, high = wilson(right, n) if n else (0.0, 1.0)
     share = round(right / n, 4) if n else 0.0
     return {"n": n, "right": right, "share": share, "low": round(low, 4), "high": round(high, 4)}
 
