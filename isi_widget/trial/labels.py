@@ -28,6 +28,11 @@ def model_label(info: Mapping[str, Any]) -> str:
     return ", ".join(filter(None, [name, *parts])).replace(", + ", " + ")
 
 
+def plain_label(info: Mapping[str, Any]) -> str:
+    """Return the name of a model without the interventions that it was seen with."""
+    return model_label({**info, "interventions": ()})
+
+
 def before_lines(info: Mapping[str, Any]) -> list[str]:
     """Return the texts before every question, one line each: the system prompt and the earlier turns."""
     system = [f"system prompt: {info['system']}"] if info.get("system") else []

@@ -18,6 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from isi_widget.errors import Cancelled, InputError
+from isi_widget.interventions import Intervention
 from isi_widget.pretrained.machine import free_memory
 from isi_widget.stimulus import Stimulus
 from isi_widget.trial import Trial, run_trial
@@ -103,6 +104,7 @@ class Controller:
         measures: Sequence[str],
         settings: Mapping[str, Any],
         automatic: bool = False,
+        interventions: Sequence[Intervention] = (),
     ) -> Job:
         """Queue a run of the current `stimulus`. Returns at once.
 
@@ -110,7 +112,7 @@ class Controller:
         Otherwise measures are named, and an unavailable one is refused.
 
         An automatic run never replaces a requested one, and reports nothing before its result: the last
-        result stays until the next one arrives.
+        result stays until the next one arrives. `interventions` come after those of the model; default none.
         """
         everything = set(measures) == set(known.by_default())
         judge: dict[str, Any] = {} if self.entailment == AUTO else {"entailment": self.entailment}
@@ -121,8 +123,9 @@ class Controller:
                 stream = Stream(lambda answer, samples: self._on_partial(id, answer, samples))
             self._stream = stream
             try:
+                vlm = self._slot.vlm
                 trial = run_trial(
-                    self._slot.vlm,
+                    vlm.intervene(*interventions) if interventions else vlm,
                     self._completed(stimulus, job),
                     measures=None if everything else tuple(measures),
                     **settings,

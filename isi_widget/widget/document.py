@@ -1,4 +1,5 @@
-"""The probe's document: the list of operations and its undo history, as pure functions on plain JSON.
+"""The probe's document: the list of operations, the interventions inside the model, and the undo history of
+both, as pure functions on plain JSON.
 
 The same functions exist in js/src/document.ts, and both sides must agree: page and kernel hand the same
 document to and fro. Not for what an operation means (`isi_widget.stimulus`), nor for what a page may send
@@ -10,6 +11,10 @@ A step is a splice, {"at": i, "remove": n, "insert": [op...]}: undo applies `pas
 `future[0]`. So a step is as small as what it changed, however long the list. One with an "observation", a
 number, goes to that observation instead, whose document is as it was left (`editor.py` does this). A document
 is never changed in place: traits only sync new values.
+
+The interventions stand beside the operations, as "inside": [intervention...], in the JSON form of
+`isi_widget.interventions`; a document without any has no such key. A step that changes them has an "inside",
+too: the whole list that it goes back (or forward) to.
 
 Between page and kernel a short document travels whole. Of a longer one only the operations travel, and the
 steps that the other side does not have (`news`): {..., "past": new ones, "future": new ones,
@@ -30,6 +35,7 @@ VERSION = 1
 MAX_STEPS = 10_000  # more than anybody takes back
 _SHORT = 32  # steps, which travel whole
 _LIGHT = 4_000  # entries of their lists (points) and characters of their texts, all together
+_INSIDE = 16  # what an intervention counts among them
 _SHIFT = 64  # steps by which a past that is full may have moved
 
 
@@ -60,40 +66,72 @@ def crossing(observation: int) -> Step:
     return {"at": 0, "remove": 0, "insert": [], "observation": observation}
 
 
-def step(document: Mapping[str, Any], operations: Sequence[Operation]) -> Document:
-    """Return one gesture: `operations` become the current ones, the way back becomes the last undo step, redo
-    is forgotten.
+def inside(document: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the interventions of a document, as JSON."""
+    return list(document.get("inside", ()))
+
+
+def _made(
+    operations: Sequence[Operation],
+    past: Sequence[Step],
+    future: Sequence[Step],
+    interventions: Sequence[Mapping[str, Any]],
+) -> Document:
+    """Return a document of its parts, with no more steps than are kept."""
+    made = {
+        "version": VERSION,
+        "operations": list(operations),
+        "past": list(past[-MAX_STEPS:]),
+        "future": list(future[:MAX_STEPS]),
+    }
+    return {**made, "inside": list(interventions)} if interventions else made
+
+
+def with_inside(document: Mapping[str, Any], interventions: Sequence[Mapping[str, Any]]) -> Document:
+    """Return the document with other interventions, without a step."""
+    return _made(document["operations"], document["past"], document["future"], interventions)
+
+
+def step(
+    document: Mapping[str, Any],
+    operations: Sequence[Operation],
+    interventions: Sequence[Mapping[str, Any]] | None = None,
+) -> Document:
+    """Return one gesture: `operations` and `interventions` (None: as they are) become the current ones, the
+    way back becomes the last undo step, redo is forgotten.
     """
-    past = [*document["past"], change(operations, document["operations"])][-MAX_STEPS:]
-    return {"version": VERSION, "operations": list(operations), "past": past, "future": []}
+    now = inside(document)
+    after = now if interventions is None else list(interventions)
+    back = change(operations, document["operations"])
+    if after != now:
+        back["inside"] = now
+    return _made(operations, [*document["past"], back], [], after)
+
+
+def _moved(document: Mapping[str, Any], way: Step) -> tuple[list[Operation], list[dict[str, Any]], Step]:
+    """Return operations and interventions after a step, and the step that goes back."""
+    now, changed = document["operations"], inside(document)
+    operations = applied(now, way)
+    back = change(operations, now)
+    if "inside" not in way:
+        return operations, changed, back
+    return operations, list(way["inside"]), {**back, "inside": changed}
 
 
 def undo(document: Mapping[str, Any]) -> Document:
     """Return the document one step back; an equal document if there is none."""
     if not document["past"]:
         return dict(document)
-    now = document["operations"]
-    before = applied(now, document["past"][-1])
-    return {
-        "version": VERSION,
-        "operations": before,
-        "past": list(document["past"][:-1]),
-        "future": [change(before, now), *document["future"]],
-    }
+    operations, interventions, forward = _moved(document, document["past"][-1])
+    return _made(operations, document["past"][:-1], [forward, *document["future"]], interventions)
 
 
 def redo(document: Mapping[str, Any]) -> Document:
     """Return the document one step forward; an equal document if there is none."""
     if not document["future"]:
         return dict(document)
-    now = document["operations"]
-    after = applied(now, document["future"][0])
-    return {
-        "version": VERSION,
-        "operations": after,
-        "past": [*document["past"], change(after, now)][-MAX_STEPS:],
-        "future": list(document["future"][1:]),
-    }
+    operations, interventions, back = _moved(document, document["future"][0])
+    return _made(operations, [*document["past"], back], document["future"][1:], interventions)
 
 
 def untyped(document: Mapping[str, Any], part: str) -> Operation | None:
@@ -118,7 +156,8 @@ def is_short(document: Mapping[str, Any]) -> bool:
     if len(steps) > _SHORT:
         return False
     values = (value for step in steps for operation in step["insert"] for value in operation.values())
-    return sum(map(_weight, values)) <= _LIGHT
+    interventions = sum(len(step.get("inside", ())) for step in steps)
+    return sum(map(_weight, values)) + _INSIDE * interventions <= _LIGHT
 
 
 def _weight(value: Any) -> int:
@@ -138,25 +177,29 @@ def news(known: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
         "past": now["past"][end - first :],
         "future": now["future"][: len(now["future"]) - last],
         "kept": [first, end, len(known["future"]) - last],
+        **({"inside": inside(now)} if inside(now) else {}),
     }
 
 
 def patched(known: Mapping[str, Any], change: Mapping[str, Any]) -> Document:
     """Rebuild `now` from `known` and `news(known, now)`."""
     first, end, rest = change["kept"]
-    return {
-        "version": VERSION,
-        "operations": change["operations"],
-        "past": [*known["past"][first:end], *change["past"]][-MAX_STEPS:],
-        "future": [*change["future"], *known["future"][rest:]][:MAX_STEPS],
-    }
+    return _made(
+        change["operations"],
+        [*known["past"][first:end], *change["past"]],
+        [*change["future"], *known["future"][rest:]],
+        change.get("inside", ()),
+    )
 
 
 def on_top(document: Mapping[str, Any], change: Mapping[str, Any]) -> Document:
     """Return the document of a page whose base is unknown here: its operations, as one step."""
-    operations = change["operations"]
-    same = operations == document["operations"] or not isinstance(operations, list)
-    return {**document, "operations": operations} if same else step(document, operations)
+    operations, interventions = change["operations"], change.get("inside", [])
+    if not isinstance(operations, list) or not isinstance(interventions, list):
+        return {**document, "operations": operations, "inside": interventions}  # the check refuses it
+    if operations == document["operations"] and interventions == inside(document):
+        return dict(document)
+    return step(document, operations, interventions)
 
 
 def common_start(steps: Sequence[Step], known: Sequence[Step]) -> tuple[int, int]:

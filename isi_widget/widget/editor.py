@@ -112,17 +112,25 @@ class Editor:
         """Return an observation by its number."""
         return self.data[index] if index < len(self.data) else self._own[index - len(self.data)]
 
-    def arrive(self) -> doc.Document:
+    def arrive(self, inside: Sequence[Mapping[str, Any]] = ()) -> doc.Document:
         """Return the document of the observation that was just chosen: nothing is done to it, and undo brings
         back what was when it was left. Own pictures keep their question and context.
-        """
-        return self.bare(self._left.pop(self.index, doc.empty()))
 
-    def bare(self, document: doc.Document) -> doc.Document:
-        """Return a document of the chosen observation with nothing done to it, one step on."""
+        inside : interventions inside the model, which stay as they are from one observation to the next.
+        """
+        found = self._left.pop(self.index, None)
+        if found is None:
+            return doc.with_inside(doc.empty(), inside)
+        return self.bare(found, inside)
+
+    def bare(self, document: doc.Document, inside: Sequence[Mapping[str, Any]] | None = None) -> doc.Document:
+        """Return a document of the chosen observation with nothing done to it, one step on; `inside` as for
+        `arrive` (None: as they are).
+        """
         texts = ("question", "context") if self.is_own else ()
         kept = [operation for operation in document["operations"] if operation["op"] in texts]
-        return document if kept == document["operations"] else doc.step(document, kept)
+        same = inside is None or list(inside) == doc.inside(document)
+        return document if same and kept == document["operations"] else doc.step(document, kept, inside)
 
     def choose(self, index: int) -> None:
         """Look at another observation."""
@@ -148,10 +156,11 @@ class Editor:
             base,
             observation.id or "own",
         )
+        here = doc.with_inside(doc.empty(), doc.inside(document))
         if former == OWN:
-            return doc.empty()
+            return here
         self._left[former] = {**document, "future": [doc.crossing(number)]}
-        return {**doc.empty(), "past": [doc.crossing(former)]}
+        return {**here, "past": [doc.crossing(former)]}
 
     def cross(self, step: Mapping[str, Any], document: doc.Document) -> doc.Document:
         """Go where a step that is undone or made again goes; returns the document there, as it was left.
@@ -264,15 +273,20 @@ class Editor:
         except Exception:  # a user's own image may fail in any way; choosing it reports the error
             return b""
 
-    def adopt(self, stimulus: Stimulus, document: Mapping[str, Any]) -> doc.Document:
+    def adopt(
+        self,
+        stimulus: Stimulus,
+        document: Mapping[str, Any],
+        inside: Sequence[Mapping[str, Any]] | None = None,
+    ) -> doc.Document:
         """Return the document that shows `stimulus`: one more step if it has the same base, else a new one on
-        its own base.
+        its own base. `inside`: interventions inside the model, as JSON (None: as they are).
         """
         self._pictures.update(stimulus.pictures)
         operations = [operation.to_dict() for operation in stimulus.operations]
         base = stimulus.with_operations([])
         if base == self.base:
-            return doc.step(document, operations)
+            return doc.step(document, operations, inside)
         self.leave(dict(document))
         index = self._index_of(base)
         self.base = base
@@ -280,7 +294,8 @@ class Editor:
         if index >= len(self.data):
             self._keep_texts()
         self.name = (self.observation.id or f"{index}") if self.observation is not None else "own"
-        return {**doc.empty(), "operations": operations}
+        kept = doc.inside(document) if inside is None else inside
+        return doc.with_inside({**doc.empty(), "operations": operations}, kept)
 
     def _index_of(self, base: Stimulus) -> int:
         """Return the observation of the data set that a base is of: texts first, since comparing images loads

@@ -74,9 +74,9 @@ def _region(value: Any) -> tuple[int, ...]:
     return tuple(check_whole("region", at) for at in value)
 
 
-def _flag(value: Any) -> bool:
+def _flag(value: Any, name: str = "keep") -> bool:
     if not isinstance(value, bool):
-        raise InputError(f"keep must be true or false, not {short(value)}.")
+        raise InputError(f"{name} must be true or false, not {short(value)}.")
     return value
 
 
@@ -128,11 +128,15 @@ class Asked:
 
 @dataclass(frozen=True)
 class Run:
-    """Start a run: what to measure, and with which settings (only the given ones)."""
+    """Start a run: what to measure, and with which settings (only the given ones).
+
+    plain : without the interventions inside the model that the page has.
+    """
 
     id: str = _checked(_id)
     measures: tuple[str, ...] = _checked(protocol.check_measures)
     settings: Mapping[str, Any] | None = _checked(protocol.check_settings, None)
+    plain: bool = _checked(lambda value: _flag(value, "plain"), False)
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from isi_widget.concepts.registry import DEFAULT, find_segmenter
 from isi_widget.concepts.segmenters import Segmenter
 from isi_widget.datasets import Dataset, Observation
 from isi_widget.errors import InputError
+from isi_widget.interventions import to_dicts
 from isi_widget.trial import Settings, Trial
 from isi_widget.trial.code import trial_code
 from isi_widget.uncertainty.judge import Entailment
@@ -44,7 +45,7 @@ _WORK = frozenset(
     {"document", "observation_index", "run", "load", "upload", "undo", "redo", "cut", "reshuffle", "truth"}
     | {"restore", "delete", "note"}
 )
-_FOLLOWED = ("stimulus", "trial", "selected", "tool", "busy")
+_FOLLOWED = ("stimulus", "interventions", "trial", "selected", "tool", "busy")
 
 
 class Probe(InputTwins, TrialTwins):
@@ -67,6 +68,9 @@ class Probe(InputTwins, TrialTwins):
     Attributes
     ----------
     stimulus : stimulus on the canvas; set it to change the canvas.
+    interventions : changes inside the model that the next run is made under (gates of heads, cuts of
+        attention, ...), a tuple in the order in which they act, after those of `vlm` itself. Set it to change
+        the panel "Inside"; `undo` takes it back. Raises `InputError` for what the model does not have.
     trial : shown trial, or None.
     trials : all trials of this probe, oldest first. The page numbers them from 1; numbers do not change when
         others are deleted.
@@ -116,7 +120,7 @@ class Probe(InputTwins, TrialTwins):
         self.set_trait("widget_id", self.model_id or "")
         take_any_shell(self.comm)
         self._listen()
-        changes = ["stimulus", "settings", "model", "judge", "run_on_change"]
+        changes = ["stimulus", "interventions", "settings", "model", "judge", "run_on_change"]
         self._observe_inside(self._runs.input_changed, changes)
         self.on_msg(self._receive)
 
@@ -160,13 +164,17 @@ class Probe(InputTwins, TrialTwins):
             self.set_trait("judge", judges.name_of(judge))
 
     # ---- Python twins of the page
-    def run(self, measures: str | Sequence[str] = "everything", **settings: Any) -> Trial:
+    def run(
+        self, measures: str | Sequence[str] = "everything", *, plain: bool = False, **settings: Any
+    ) -> Trial:
         """Run the model on the current stimulus, as the buttons do, and wait for the result.
 
         Parameters
         ----------
         measures
             Some of "answer", "uncertainty", "attention" and the registered measures, or "everything".
+        plain
+            Whether to run the model without `probe.interventions`; default False.
         **settings : any of `isi_widget.Settings` (samples, temperature, seed, ...), for this run only; others
             as in `probe.settings`.
 
@@ -181,7 +189,7 @@ class Probe(InputTwins, TrialTwins):
                 "probe.run() waits for the model: it cannot be called by an observer of the probe."
             )
         checked = protocol.check_settings(settings, self.settings)
-        job = self._runs.start(uuid.uuid4().hex, protocol.check_measures(measures), checked)
+        job = self._runs.start(uuid.uuid4().hex, protocol.check_measures(measures), checked, plain=plain)
         trial: Trial = _awaited(job)
         return trial
 
@@ -212,8 +220,8 @@ class Probe(InputTwins, TrialTwins):
         self._runs.controller.cancel()
 
     def watch(self, name: str) -> Followed:
-        """Return a widget without a view whose `value` follows a trait ("stimulus", "trial", "selected",
-        "tool", "busy"): for `ipywidgets.interactive(f, trial=probe.watch("trial"))`.
+        """Return a widget without a view whose `value` follows a trait ("stimulus", "interventions", "trial",
+        "selected", "tool", "busy"): for `ipywidgets.interactive(f, trial=probe.watch("trial"))`.
         """
         if name not in _FOLLOWED:
             raise InputError(f"{name!r} cannot be watched; these can: {', '.join(_FOLLOWED)}.")
@@ -232,7 +240,9 @@ class Probe(InputTwins, TrialTwins):
         """
         if trial is None:
             stimulus = self._current()
-            found = Trial(stimulus, {}, self.model, Settings(**self.settings))
+            changed = to_dicts(self._runs.interventions)
+            model = {**self.model, "interventions": changed} if changed else self.model
+            found = Trial(stimulus, {}, model, Settings(**self.settings))
         else:
             found = self._trial(self._history.number(trial))
         observation = self._editor.expression(found.stimulus)

@@ -12,6 +12,7 @@ from typing import Any
 
 from isi_widget.checks import is_whole
 from isi_widget.errors import InputError
+from isi_widget.interventions import from_dicts, to_dicts
 from isi_widget.stimulus.loading import MAX_PIXELS
 from isi_widget.stimulus.mask import MOST_RUNS
 from isi_widget.stimulus.regions import MOST_POINTS
@@ -137,7 +138,10 @@ def check_news(value: Any) -> dict[str, Any] | None:
     if not isinstance(value, Mapping) or "kept" not in value:
         return None
     check_keys(
-        "the document", value, {"version", "operations", "past", "future", "kept", "base"}, {"revision"}
+        "the document",
+        value,
+        {"version", "operations", "past", "future", "kept", "base"},
+        {"revision", "inside"},
     )
     check_whole("base", value["base"])
     kept = value["kept"]
@@ -157,7 +161,7 @@ def check_document(value: Any, known: Mapping[str, Any] | None = None) -> dict[s
     """
     if not isinstance(value, Mapping):
         raise InputError(f"The document must be an object, not {short(value)}.")
-    check_keys("the document", value, {"version", "operations", "past", "future"}, {"revision"})
+    check_keys("the document", value, {"version", "operations", "past", "future"}, {"revision", "inside"})
     if value["version"] != _document.VERSION or isinstance(value["version"], bool):
         raise InputError(
             f"The document has version {short(value['version'])}, this kernel reads version "
@@ -167,12 +171,14 @@ def check_document(value: Any, known: Mapping[str, Any] | None = None) -> dict[s
         if not isinstance(value[name], list | tuple):
             raise InputError(f'"{name}" of the document must be a list, not {short(value[name])}.')
     operations = check_operations(value["operations"])
+    inside = check_inside(value.get("inside", ()))
     past, future = list(value["past"][-_document.MAX_STEPS :]), list(value["future"][: _document.MAX_STEPS])
     return {
         "version": _document.VERSION,
         "operations": operations,
         "past": _past(past, len(operations), known or _document.empty()),
         "future": _future(future, len(operations), known or _document.empty()),
+        **({"inside": inside} if inside else {}),
     }
 
 
@@ -217,12 +223,22 @@ def _count(steps: Iterable[Mapping[str, Any]], count: int) -> int:
 def _step(value: Any) -> dict[str, Any]:
     if not isinstance(value, Mapping):
         raise InputError(f"A step of the document must be an object, not {short(value)}.")
-    check_keys("a step of the document", value, {"at", "remove", "insert"}, {"observation"})
+    check_keys("a step of the document", value, {"at", "remove", "insert"}, {"observation", "inside"})
     at, remove = (check_whole(name, value[name]) for name in ("at", "remove"))
     step = {"at": at, "remove": remove, "insert": check_operations(value["insert"])}
     if value.get("observation") is not None:
         step["observation"] = check_whole("observation", value["observation"])
+    if value.get("inside") is not None:
+        step["inside"] = check_inside(value["inside"])
     return step
+
+
+def check_inside(value: Any) -> list[dict[str, Any]]:
+    """Return interventions on the inside of the model as JSON, each in its normal form.
+
+    Only their form is checked: whether the model has such layers and heads is known when it is run.
+    """
+    return to_dicts(from_dicts(value))
 
 
 def check_format(format: Any) -> str:

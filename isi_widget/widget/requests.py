@@ -153,7 +153,7 @@ class Requests:
 
     # ---- runs and models
     def _on_run(self, asked: messages.Run) -> None:
-        self._probe._runs.start(asked.id, asked.measures, asked.settings or {})
+        self._probe._runs.start(asked.id, asked.measures, asked.settings or {}, plain=asked.plain)
 
     def _on_cancel(self, asked: messages.Cancel) -> None:
         self._probe._runs.controller.cancel(asked.run)
@@ -320,7 +320,7 @@ class Requests:
         trial = self._probe._history.get(asked.trial)
         if trial is None:
             raise InputError(f"There is no trial {asked.trial}.")
-        layer, share, peak = self._maps.layer(trial, self._probe.vlm, asked.token)
+        layer, share, peak = self._maps.layer(trial, self._probe._runs.seen_as(trial), asked.token)
         return Answer({"share": share, "peak": peak}, [layer])
 
     def _on_code(self, asked: messages.Code) -> Answer:

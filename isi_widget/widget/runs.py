@@ -10,11 +10,13 @@ import uuid
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from isi_widget.interventions import Intervention, from_dicts, keyed
+from isi_widget.interventions import Intervention, from_dicts, keyed, to_dicts
 from isi_widget.study import for_trial
 from isi_widget.trial import Trial
 from isi_widget.trial import measures as known
 from isi_widget.trial.labels import model_label as label
+from isi_widget.trial.labels import plain_label
+from isi_widget.widget import inside
 from isi_widget.widget import preview as pictures
 from isi_widget.widget.automatic import Automatic
 from isi_widget.widget.controller import Controller
@@ -69,14 +71,24 @@ class Runs:
         known.follow_measures(self._show_measures)
 
     def start(
-        self, id: str, measures: Sequence[str], settings: Mapping[str, Any], automatic: bool = False
+        self,
+        id: str,
+        measures: Sequence[str],
+        settings: Mapping[str, Any],
+        automatic: bool = False,
+        plain: bool = False,
     ) -> Job:
-        """Queue a run of the current stimulus, with `settings` over those of the probe; returns at once."""
+        """Queue a run of the current stimulus, with `settings` over those of the probe; returns at once.
+
+        plain : without the interventions of the probe; default with them.
+        """
         with self._probe._exclusive():
             self._probe.error = None
             stimulus = self._probe._current()
+            added = () if plain else self._probe._inside()
         self._probe._looking = False
-        return self.controller.start(id, stimulus, measures, {**self._probe.settings, **settings}, automatic)
+        settings = {**self._probe.settings, **settings}
+        return self.controller.start(id, stimulus, measures, settings, automatic, added)
 
     def load(self, id: str, source: Source) -> Job:
         """Queue the loading of a different model; returns at once."""
@@ -96,7 +108,13 @@ class Runs:
     def show_model(self) -> None:
         """Set the `model` trait to the description of the current model."""
         info = self.slot.vlm.info()
-        model = {**info, "label": label(info), "unavailable": self.slot.unavailable}
+        model = {
+            **info,
+            "label": label(info),
+            "plain_label": plain_label(info),
+            "unavailable": self.slot.unavailable,
+            **inside.shape(self.slot.vlm),
+        }
         with self._probe._exclusive(), self._probe.hold_sync():
             before = self.interventions
             self._probe.set_trait("model", model)
@@ -111,9 +129,28 @@ class Runs:
             self._probe.set_trait("measures", offered(self.slot.vlm))
 
     @property
-    def interventions(self) -> tuple[Intervention, ...]:
-        """The interventions that the present model is seen with."""
+    def own_interventions(self) -> tuple[Intervention, ...]:
+        """The interventions that the present model has by itself."""
         return from_dicts(self._probe.model.get("interventions", ()))
+
+    @property
+    def interventions(self) -> tuple[Intervention, ...]:
+        """The interventions of the next run: those of the model, then those of the probe."""
+        return (*self.own_interventions, *self._probe._inside())
+
+    def added_by(self, trial: Trial) -> tuple[Intervention, ...]:
+        """Return the interventions of a trial that the present model does not have by itself."""
+        own, every = self.own_interventions, trial.interventions
+        return every[len(own) :] if every[: len(own)] == own else every
+
+    def seen_as(self, trial: Trial) -> VLM:
+        """Return the present model, seen with the interventions of a trial."""
+        vlm = self.slot.vlm
+        if trial.interventions == vlm.interventions or "interventions" in vlm.unavailable:
+            return vlm
+        added = self.added_by(trial)
+        seen: VLM = vlm.intervene(*added) if added else vlm
+        return seen
 
     def input_changed(self, change: Any) -> None:
         """Note that an input of a result has changed."""
@@ -139,7 +176,8 @@ class Runs:
         if not self._probe.run_on_change or not stimulus.current_question.strip():
             return None
         if trial is not None and trial.key == keyed(stimulus.key, self.interventions):
-            same = label(trial.model) == self._probe.model["label"]
+            own = to_dicts(self.own_interventions)
+            same = label({**trial.model, "interventions": own}) == self._probe.model["label"]
             if "judge" in changed and trial.uncertainty is not None:
                 same = False
             if "settings" in changed:
@@ -183,6 +221,7 @@ class Runs:
         averages = for_trial(trial, view)
         entry = {
             "key": trial.key,
+            "stimulus": trial.stimulus.key,
             "view": {**view, **({} if averages is None else {"averages": averages})},
             "thumbnail": pictures.thumbnail(pictures.shown(trial.stimulus)),
         }

@@ -15,6 +15,7 @@ import traitlets as t
 
 from isi_widget.datasets import Dataset, Observation
 from isi_widget.errors import InputError
+from isi_widget.interventions import Intervention, checked, from_dicts, to_dicts
 from isi_widget.stimulus import Stimulus
 from isi_widget.widget import document as doc
 from isi_widget.widget import editor as ed
@@ -63,11 +64,16 @@ class Synced(PageState):
     def _listen(self) -> None:
         """Follow what is set from now on."""
         self._observe_inside(self._stimulus_set, "stimulus")
+        self._observe_inside(self._interventions_set, "interventions")
         self._observe_inside(self._state_set, ["document", "observation_index", "shown"])
 
     def _current(self) -> Stimulus:
         """Return the stimulus of the document."""
         return self._editor.resolve(self.document)
+
+    def _inside(self) -> tuple[Intervention, ...]:
+        """Return the interventions of the document."""
+        return from_dicts(doc.inside(self.document))
 
     # ---- keeping everything in step
     def _set(self, **state: Any) -> None:
@@ -89,7 +95,7 @@ class Synced(PageState):
                 except Exception:
                     self.observation_index = self._editor.index
                     raise
-                self.document, wait = self._editor.arrive(), True
+                self.document, wait = self._editor.arrive(doc.inside(self.document)), True
             self._refresh(wait)
 
     def _cross(self, step: Mapping[str, Any]) -> None:
@@ -144,6 +150,8 @@ class Synced(PageState):
         while self.stimulus != (stimulus := self._current()):
             self._following.stimulus = stimulus
             self.stimulus = stimulus
+        while self.interventions != (interventions := self._inside()):
+            self.interventions = interventions
         while self.trial is not (trial := self._history.get(self.shown)):
             self.set_trait("trial", trial)
 
@@ -177,6 +185,12 @@ class Synced(PageState):
             self.document = self._editor.adopt(change["new"], self.document)
             self._refresh(wait=True)
         self._follow()
+
+    def _interventions_set(self, change: Any) -> None:
+        inside = to_dicts(change["new"])
+        if inside == doc.inside(self.document):
+            return
+        self._set(document=doc.step(self.document, self.document["operations"], inside))
 
     def _state_set(self, change: Any) -> None:
         if not self._mine:
@@ -218,6 +232,13 @@ class Synced(PageState):
     )
     def _valid(self, proposal: Any) -> Any:
         return self._checked(proposal["trait"].name, proposal["value"])
+
+    @t.validate("interventions")  # type: ignore[untyped-decorator]
+    def _interventions_valid(self, proposal: Any) -> tuple[Intervention, ...]:
+        interventions = checked(proposal["value"])
+        if interventions and interventions != self._inside():
+            self._runs.slot.vlm.intervene(*interventions)  # refuses what the model does not have
+        return interventions
 
     @t.validate("stimulus")  # type: ignore[untyped-decorator]
     def _stimulus_valid(self, proposal: Any) -> Stimulus:

@@ -94,12 +94,13 @@ class Followed(ValueWidget):
 
 
 class PageState(anywidget.AnyWidget):
-    """The synced traits of a probe, and two that only Python sees: `stimulus` and `trial`."""
+    """The synced traits of a probe, and those that only Python sees: `stimulus`, `interventions`, `trial`."""
 
     _esm = source("widget.js")
     _css = source("widget.css")
 
     stimulus = t.Instance(Stimulus)
+    interventions = t.Tuple()
     trial = _Same(Trial, allow_none=True, default_value=None, read_only=True)
     trials = _Trials(read_only=True)
     # The page's entry of each trial has its own trait: a new trial is sent alone, and a saved state or a

@@ -12,9 +12,11 @@ from typing import Literal, overload
 
 from isi_widget.errors import InputError
 from isi_widget.files.writing import write_file
+from isi_widget.interventions import to_dicts
 from isi_widget.stimulus import Stimulus
 from isi_widget.study.compare import Comparison
 from isi_widget.trial import Trial
+from isi_widget.widget import document as doc
 from isi_widget.widget import protocol
 from isi_widget.widget import trials as tr
 from isi_widget.widget.outputs import Outputs
@@ -29,14 +31,16 @@ class TrialTwins(Synced):
     def restore(self, trial: int | Trial) -> Stimulus:
         """Make the input of a trial the present one, and show the trial: "Restore input" of the page.
 
-        One undoable step, if the trial belongs to the current observation; otherwise the trial's observation
-        is chosen. Raises `InputError` if there is no such trial.
+        The interventions inside the model are restored with it. One undoable step, if the trial belongs to
+        the current observation; otherwise the trial's observation is chosen. Raises `InputError` if there is
+        no such trial.
         """
         number = self._history.number(trial)
-        stimulus = self._trial(number).stimulus
+        found = self._trial(number)
+        stimulus, inside = found.stimulus, to_dicts(self._runs.added_by(found))
         with self._exclusive(), self.hold_sync():
-            if stimulus != self._current():
-                self.document = self._editor.adopt(stimulus, self.document)
+            if stimulus != self._current() or inside != doc.inside(self.document):
+                self.document = self._editor.adopt(stimulus, self.document, inside)
             self.shown = number
             self._refresh(wait=True)
         self._follow()

@@ -63,7 +63,7 @@ class Page:
     def _take_document(self, news: dict[str, Any]) -> None:
         """As js/src/state/store.ts does it: the document is whole here, whatever travels."""
         if "kept" not in news:
-            self.known = {name: news[name] for name in doc.empty()}
+            self.known = {name: news[name] for name in (*doc.empty(), "inside") if name in news}
             self.revision = news.get("revision", self.state.get("revision"))
         elif news["base"] == self.revision:
             self.known, self.revision = doc.patched(self.known, news), news["revision"]

@@ -74,3 +74,40 @@ def test_no_function_changes_its_argument() -> None:
         function(function(document))
     doc.step(document, [])
     assert document == copy
+
+
+INSIDE = st.none() | st.lists(
+    st.builds(
+        lambda layer, head: {"kind": "head_scale", "version": 1, "layer": layer, "head": head, "factor": 0},
+        st.integers(0, 3),
+        st.integers(0, 3),
+    ),
+    max_size=3,
+)
+
+
+@given(st.lists(st.tuples(OPERATIONS, INSIDE), min_size=1, max_size=60), st.integers(1, 60))
+def test_interventions_are_undone_with_what_was_drawn(gestures: list[Any], steps: int) -> None:
+    document, states = doc.empty(), [([], [])]
+    for operations, interventions in gestures:
+        document = doc.step(document, operations, interventions)
+        states.append((operations, doc.inside(document)))
+        if interventions is not None:
+            assert doc.inside(document) == interventions
+    there, taken = document, min(steps, len(gestures))
+    for count in range(1, taken + 1):
+        there = doc.undo(there)
+        assert (there["operations"], doc.inside(there)) == states[-1 - count]
+        assert doc.patched(document, doc.news(document, there)) == there
+        assert doc.patched(there, doc.news(there, document)) == document
+    for _ in range(taken):
+        there = doc.redo(there)
+    assert there == document == check_document(document)
+
+
+def test_a_page_whose_base_is_not_known_brings_its_interventions() -> None:
+    gate = {"kind": "head_scale", "version": 1, "layer": 0, "head": 0, "factor": 0}
+    document = doc.on_top(doc.empty(), {"operations": [], "inside": [gate]})
+    assert doc.inside(document) == [gate] and doc.undo(document)["operations"] == []
+    assert "inside" not in doc.undo(document)
+    assert doc.on_top(document, {"operations": [], "inside": [gate]}) == document

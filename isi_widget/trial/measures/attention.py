@@ -87,11 +87,16 @@ class AttentionMeasure(Measure):
             "token_counts": {name: int(count) for name, count in record.token_counts.items()},
             "modality_dominance_index": finite(record.modality_dominance_index),
             "by_layer": [_shares(layer, record.segments) for layer in record.per_layer()],
-            "by_head": [[round(share, 4) for share in layer] for layer in by_head(record)],
+            "by_head": _heads(record, "image"),
+            "by_head_of": {name: _heads(record, name) for name in INPUTS if name != "image"},
             "by_token": [_shares(token, record.segments) for token in record.per_token()],
         }
         words = {"definition": ATTENTION_CAVEAT, "dominance_definition": DOMINANCE_CAVEAT}
         return found | words if details else found
+
+
+def _heads(record: AttentionShares, segment: str) -> list[list[float]]:
+    return [[round(share, 4) for share in layer] for layer in by_head(record, segment)]
 
 
 def _shares(shares: Mapping[str, float], names: tuple[str, ...]) -> dict[str, float | None]:
