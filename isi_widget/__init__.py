@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from isi_widget.datasets import Observation
     from isi_widget.errors import Cancelled, InputError, OutOfMemory
     from isi_widget.interventions import (
+        ActivationPatch,
         AttentionReplace,
         AttentionScale,
         HeadReplace,
@@ -70,6 +71,7 @@ if TYPE_CHECKING:
 
 # Public name -> the module that defines it. None: the name is itself a package.
 _HOMES: dict[str, str | None] = {
+    "ActivationPatch": "isi_widget.interventions",
     "Answer": "isi_widget.answer",
     "AttentionMap": "isi_widget.attribution",
     "AttentionPlayer": "isi_widget.widget",
@@ -136,6 +138,7 @@ _HOMES: dict[str, str | None] = {
 }
 
 __all__ = [
+    "ActivationPatch",
     "Answer",
     "AttentionMap",
     "AttentionPlayer",

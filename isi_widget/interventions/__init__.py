@@ -5,10 +5,10 @@ form, so that a trial can record it and print it as Python. No torch here: `isi_
 
 - `heads`: the output of a single attention head is scaled or replaced.
 - `attention`: attention between groups of tokens is cut, scaled or redistributed.
+- `patching`: activations are taken from a run on another stimulus.
 - `tokens`: the groups of tokens.
 
-Changes of the residual stream (steering, activation patching) belong into a module of their own beside these:
-a new kind is a subclass of `Intervention` under `@register`, and its counterpart in `vlm.inside.editing`.
+A new kind is a subclass of `Intervention` under `@register`, and its counterpart in `vlm.inside.editing`.
 """
 
 from isi_widget.interventions.attention import AttentionReplace, AttentionScale, Knockout
@@ -24,10 +24,13 @@ from isi_widget.interventions.base import (
     to_dicts,
 )
 from isi_widget.interventions.heads import HeadReplace, HeadScale
+from isi_widget.interventions.patching import SITES, ActivationPatch
 from isi_widget.interventions.tokens import GROUPS, ImageTokens
 
 __all__ = [
     "GROUPS",
+    "SITES",
+    "ActivationPatch",
     "AttentionReplace",
     "AttentionScale",
     "HeadReplace",

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
 from typing import Any, ClassVar, TypeVar
 
 from isi_widget.errors import InputError
 from isi_widget.files import records
 from isi_widget.interventions.tokens import ImageTokens
-from isi_widget.stimulus import checks
+from isi_widget.stimulus import Stimulus, checks
 
 #: Version of the JSON form.
 VERSION = 1
@@ -74,15 +74,25 @@ class Intervention:
             raise InputError(f"Expected an intervention of kind {cls.kind!r}, got {found.kind!r}.")
         return found
 
-    def code(self) -> str:
-        """Return Python that makes this intervention."""
+    def content(self) -> dict[str, Any]:
+        """Return what makes it equal to another one, JSON-ready and short; by default its JSON form."""
+        return self.to_dict()
+
+    def code(self, of_stimulus: Callable[[Stimulus], str] | None = None) -> str:
+        """Return Python that makes this intervention.
+
+        Parameters
+        ----------
+        of_stimulus
+            Writes the Python expression of a stimulus that it holds; default: from its JSON.
+        """
         arguments = []
         for item in fields(self):
             value = getattr(self, item.name)
             if item.default is MISSING and item.name in ("layer", "head", "factor"):
-                arguments.append(_literal(value))
+                arguments.append(literal(value))
             elif item.default is MISSING or value != item.default:
-                arguments.append(f"{item.name}={_literal(value)}")
+                arguments.append(f"{item.name}={literal(value)}")
         return f"isi.{type(self).__name__}({', '.join(arguments)})"
 
     def _name(self, name: str) -> str:
@@ -119,14 +129,15 @@ def _plain(value: Any) -> Any:
     """Convert to JSON-ready values; whole floats become integers, as in JavaScript."""
     if isinstance(value, tuple):
         return [_plain(item) for item in value]
-    if isinstance(value, ImageTokens):
+    if isinstance(value, ImageTokens | Stimulus):
         return value.to_dict()
     if isinstance(value, float) and value.is_integer():
         return int(value)
     return value
 
 
-def _literal(value: Any) -> str:
+def literal(value: Any) -> str:
+    """Return a field as Python."""
     if isinstance(value, ImageTokens):
         return value.code()
     return repr(value)
@@ -200,7 +211,7 @@ def digest(interventions: Sequence[Intervention]) -> str:
     """Return 16 hexadecimal digits, equal for equal interventions in equal order; "" for none."""
     if not interventions:
         return ""
-    text = json.dumps(to_dicts(interventions), sort_keys=True, allow_nan=False)
+    text = json.dumps([item.content() for item in interventions], sort_keys=True, allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -211,11 +222,18 @@ def keyed(key: str, interventions: Sequence[Intervention]) -> str:
     return hashlib.sha256(f"{key} {digest(interventions)}".encode()).hexdigest()
 
 
-def code(interventions: Sequence[Intervention], name: str = "vlm") -> str:
-    """Return a Python expression of the VLM `name` with these interventions; `name` alone without any."""
+def code(
+    interventions: Sequence[Intervention],
+    name: str = "vlm",
+    of_stimulus: Callable[[Stimulus], str] | None = None,
+) -> str:
+    """Return a Python expression of the VLM `name` with these interventions; `name` alone without any.
+
+    `of_stimulus` writes the expressions of stimuli that interventions hold; default: from their JSON.
+    """
     if not interventions:
         return name
-    calls = [item.code() for item in interventions]
+    calls = [item.code(of_stimulus) for item in interventions]
     joined = f"{name}.intervene({', '.join(calls)})"
     if len(joined) <= 100:
         return joined

@@ -58,8 +58,15 @@ def trial_code(
     settings = trial.settings.changed()
     settings |= _entailment(trial, entailment)
     changed = "".join(f", {name}={literal(value)}" for name, value in settings.items())
+
+    def source(of: Stimulus) -> str:
+        scene = _scene(of)
+        plain = scene is not None and not of.operations
+        return f"{scene}.stimulus()" if plain else pictures.of_stimulus(of)
+
+    changes = interventions.code(trial.interventions, of_stimulus=source)
+    edited = [f"edited = {changes}"] if trial.interventions else []
     imports = [f"import {name}" for name in sorted(pictures.imports)]
-    edited = [f"edited = {interventions.code(trial.interventions)}"] if trial.interventions else []
     return "\n".join(
         [
             *([*imports, ""] if imports else []),

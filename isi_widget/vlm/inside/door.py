@@ -12,10 +12,12 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from isi_widget.errors import InputError
-from isi_widget.interventions import Intervention, checked, digest, summary
+from isi_widget.interventions import ActivationPatch, Intervention, checked, digest, summary
 from isi_widget.vlm.inside import attention
 from isi_widget.vlm.inside.editing import Editing, check
+from isi_widget.vlm.inside.hooks import hooked
 from isi_widget.vlm.inside.sites import sites
+from isi_widget.vlm.inside.streams import patched
 
 if TYPE_CHECKING:
     import numpy as np
@@ -88,8 +90,10 @@ class Inside:
         """Return the interventions placed in a prompt; None if they change nothing there."""
         if not self.interventions:
             return None
-        layers = len(sites(vlm.model, vlm.family).layers)
-        placed = Editing(self.interventions, layers, prompt, lambda: vlm.boxes(prompt))
+        found = sites(vlm.model, vlm.family)
+        patches = [item for item in self.interventions if isinstance(item, ActivationPatch)]
+        made = patched(vlm, without_interventions(vlm), prompt, patches) if patches else {}
+        placed = Editing(self.interventions, found, prompt, lambda: vlm.boxes(prompt), made)
         return None if placed.empty else placed
 
     def resume(self, vlm: Loaded, plain: Callable[..., Any], editing: Editing | None) -> Callable[..., Any]:
@@ -100,7 +104,11 @@ class Inside:
 
         def resumed(**arguments: Any) -> Any:
             keys = arguments["past_key_values"].get_seq_length() + arguments["input_ids"].shape[1]
-            with lock, attention.inside(model, text_config, editing=editing, keys=keys):
+            with (
+                lock,
+                attention.inside(model, text_config, editing=editing, keys=keys),
+                hooked(*editing.hooks(keys)),
+            ):
                 return plain(**arguments)
 
         return resumed
@@ -117,7 +125,8 @@ def reading(
         if plain
         else attention.inside(
             vlm.model, vlm.family.text_config, editing=editing, keys=len(prompt), observers=observers
-        )
+        ),
+        hooked(*(() if editing is None else editing.hooks(len(prompt)))),
     ):
         yield
 

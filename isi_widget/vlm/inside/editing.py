@@ -1,14 +1,14 @@
 """Interventions placed in one prompt, layer by layer, as the attention twin applies them.
 
 One class for each kind of change. A new kind of `isi_widget.interventions` gets its counterpart here; changes
-of the residual stream would be module hooks (`hooks`) at the modules of `sites`, entered beside the twin.
+of the residual stream are in `streams`: module hooks, entered beside the twin.
 Changes that change nothing (a factor of 1, a group without tokens) are left out, so that they cost nothing
 and change nothing, to the last bit.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ import torch
 
 from isi_widget.errors import InputError
 from isi_widget.interventions import (
+    ActivationPatch,
     AttentionReplace,
     AttentionScale,
     HeadReplace,
@@ -24,12 +25,15 @@ from isi_widget.interventions import (
     Intervention,
     Knockout,
 )
+from isi_widget.vlm.inside import streams
 from isi_widget.vlm.inside.groups import Span, span_of
+from isi_widget.vlm.inside.hooks import Hook
 from isi_widget.vlm.inside.sites import Sites
 from isi_widget.vlm.prompts.prompt import Prompt
 
 if TYPE_CHECKING:
     from isi_widget.vlm.inside.groups import Boxes
+    from isi_widget.vlm.inside.streams import StreamEdit
 
 _HIDDEN = float("-inf")
 
@@ -44,7 +48,9 @@ def check(interventions: Sequence[Intervention], sites: Sites) -> None:
     """
     layers = len(sites.layers)
     for item in interventions:
-        if isinstance(item, HeadScale | HeadReplace):
+        if isinstance(item, ActivationPatch):
+            _in_range(item, "layer", (item.layer,), layers)
+        elif isinstance(item, HeadScale | HeadReplace):
             _in_range(item, "layer", (item.layer,), layers)
             _in_range(item, "head", (item.head,), sites.heads)
             if isinstance(item, HeadReplace) and item.by == "mean" and sites.heads == 1:
@@ -239,10 +245,17 @@ class Editing:
     ----------
     interventions
         In order; checked against the model (`check`).
-    layers
-        Number of layers.
+    sites
+        The parts of the model.
     prompt, boxes
         The prompt, and what gives the boxes of its image tokens.
+    patched
+        The patches of activations among them, with what they put in place.
+
+    Attributes
+    ----------
+    streams
+        Changes of the residual stream and of what attention and MLP add to it, in order.
 
     Raises
     ------
@@ -251,15 +264,25 @@ class Editing:
     """
 
     def __init__(
-        self, interventions: Sequence[Intervention], layers: int, prompt: Prompt, boxes: Boxes
+        self,
+        interventions: Sequence[Intervention],
+        sites: Sites,
+        prompt: Prompt,
+        boxes: Boxes,
+        patched: Mapping[ActivationPatch, StreamEdit] | None = None,
     ) -> None:
+        self._sites = sites
+        layers = len(sites.layers)
+        moved: list[StreamEdit] = []
         found: dict[int, tuple[list[Any], list[Any], list[Any]]] = {}
 
         def lists(layer: int) -> tuple[list[Any], list[Any], list[Any]]:
             return found.setdefault(layer, ([], [], []))
 
         for item in interventions:
-            if isinstance(item, HeadScale | HeadReplace):
+            if isinstance(item, ActivationPatch):
+                moved.append((patched or {})[item])
+            elif isinstance(item, HeadScale | HeadReplace):
                 if not (isinstance(item, HeadScale) and item.factor == 1):
                     lists(item.layer)[2].append(item)
             elif isinstance(item, Knockout | AttentionScale | AttentionReplace):
@@ -278,12 +301,23 @@ class Editing:
             else:
                 raise InputError(f"This version cannot apply {type(item).__name__}.")
         self._layers = {layer: LayerEdits(*map(tuple, parts)) for layer, parts in found.items() if any(parts)}
+        self.streams = tuple(moved)
 
     @property
     def empty(self) -> bool:
         """Whether nothing is changed in this prompt."""
-        return not self._layers
+        return not self._layers and not self.streams
 
     def at(self, layer: int) -> LayerEdits | None:
         """Return the changes in a layer; None for none."""
         return self._layers.get(layer)
+
+    def hooks(self, keys: int) -> tuple[Hook, ...]:
+        """Return the module hooks of one forward pass.
+
+        Parameters
+        ----------
+        keys
+            Number of keys in all, cached and new, of the pass.
+        """
+        return streams.hooks(self.streams, self._sites, keys)
