@@ -1,0 +1,138 @@
+"""Every tool that looks inside, on every family's tiny build and under 4 bits: it leaves the model as it was.
+
+After a result, an exception from inside the model, and a cancel: no hook, no switch, no gradient stays, and
+the next call gives the same numbers.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+
+import numpy as np
+import pytest
+import tiny_models
+import torch
+from test_families import FAMILIES
+from untouched import untouched
+
+import isi_widget as isi
+from isi_widget.errors import Cancelled
+from isi_widget.vlm.inside import reference_head, sites
+
+QUICK = ("llava", "gemma3", "qwen3_vl")
+families = pytest.mark.parametrize(
+    "family", [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in FAMILIES]
+)
+
+
+def observation(seed, answer):
+    pixels = np.random.default_rng(seed).integers(0, 256, (40, 50, 3), dtype=np.uint8)
+    return isi.Observation(pixels, "Is there a red star?", "There was a box.", answer=answer)
+
+
+DATA = [observation(0, "yes"), observation(1, "no"), observation(2, "yes")]
+ONE, TWO, _ = (item.stimulus() for item in DATA)
+
+
+def intervened(vlm, *_, **__):
+    edits = (
+        isi.HeadScale(1, 2, 0.3),
+        isi.HeadReplace(0, 1),
+        isi.Knockout("last", "image", (1,)),
+        isi.AttentionScale("question", 0.5),
+        isi.ActivationPatch("mlp", 1, "last", TWO),
+    )
+    return vlm.intervene(*edits).prefill(ONE).logits
+
+
+#: name -> function of a VLM; further arguments (cancel) where it takes them.
+TOOLS = {
+    "interventions": intervened,
+    "reference head": lambda vlm: reference_head(vlm, [ONE, TWO], 1, 2),
+}
+#: Those that can be cancelled.
+CANCELLED = ()
+tools = pytest.mark.parametrize("tool", TOOLS)
+
+
+def plain(value):
+    """Numbers and texts of a result, to be compared."""
+    if isinstance(value, torch.Tensor):
+        return plain(value.numpy())
+    if isinstance(value, np.ndarray):
+        return (value.shape, value.tobytes()) if value.dtype != object else plain(value.tolist())
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {
+            item.name: plain(getattr(value, item.name)) for item in dataclasses.fields(value) if item.compare
+        }
+    if isinstance(value, Mapping):
+        return {key: plain(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(part) for part in value]
+    return value
+
+
+class Planted(Exception):
+    """Raised from inside the model."""
+
+
+def failing(vlm, at):
+    """A hook that raises at one of the calls of the last layer's output projection."""
+    calls = []
+
+    def fail(*_):
+        calls.append(1)
+        if len(calls) == at:
+            raise Planted
+
+    found = sites(vlm.model, vlm.family)
+    return found.o_proj(len(found.layers) - 1).register_forward_pre_hook(fail)
+
+
+def check(vlm, name):
+    tool = TOOLS[name]
+    answer = vlm.prefill(ONE).logits
+    with untouched(vlm.model):
+        first = plain(tool(vlm))
+    for at in (1, 2, 4):
+        with failing(vlm, at), untouched(vlm.model):
+            try:
+                tool(vlm)
+            except Planted:
+                failed = True
+            else:
+                failed = False
+        assert failed or at > 1, "the tool does not run the last layer"
+    if name in CANCELLED:
+        for polls in (0, 1, 3):
+            left = [True] * polls
+            with untouched(vlm.model), pytest.raises(Cancelled):
+                tool(vlm, cancel=lambda left=left: not (left and left.pop()))
+    with untouched(vlm.model):
+        assert plain(tool(vlm)) == first
+    assert torch.equal(vlm.prefill(ONE).logits, answer)
+
+
+@families
+@tools
+def test_the_model_is_as_it_was(family, tool):
+    check(tiny_models.vlm(family), tool)
+
+
+@tools
+def test_the_model_is_as_it_was_under_4_bits(loaded, tool):
+    pytest.importorskip("bitsandbytes")
+    pytest.importorskip("accelerate")
+    check(loaded("llava", "nf4"), tool)
+
+
+@families
+def test_what_changes_nothing_changes_exactly_nothing(family):
+    vlm = tiny_models.vlm(family)
+    plain_logits = vlm.prefill(ONE).logits
+    for edits in (
+        (isi.ActivationPatch("residual", 1, "all", ONE),),
+        (isi.ActivationPatch("attention", 0, "image", ONE), isi.ActivationPatch("mlp", 2, "last", ONE)),
+    ):
+        assert torch.equal(vlm.intervene(*edits).prefill(ONE).logits, plain_logits)
