@@ -35,6 +35,7 @@ class Family:
     image_inputs : the processor outputs that the vision side takes.
     token_inputs : the processor outputs with one number per prompt token that the prefill takes beside
         `input_ids`.
+    after_prompt : value of the `token_inputs` for the tokens of an answer.
     beside_features : which of `image_inputs` the forward still takes when it is given the image's embeddings.
     chat_template : used where neither the processor nor the tokenizer of a checkpoint carries one.
     text_config : name of the sub-config of the language model, whose attention is recorded.
@@ -47,6 +48,7 @@ class Family:
     separator: str = "\n"
     image_inputs: tuple[str, ...] = ("pixel_values",)
     token_inputs: tuple[str, ...] = ()
+    after_prompt: int = 0
     beside_features: tuple[str, ...] = ()
     chat_template: str = ""
     text_config: str = "text_config"

@@ -33,6 +33,7 @@ class PaliGemma(Family):
 
     title = "PaliGemma"
     token_inputs: tuple[str, ...] = ("token_type_ids",)
+    after_prompt = 1
     chat_template = (
         "{% for part in messages[0]['content'] if part['type'] == 'image' %}<image>{% endfor %}"
         "{% for part in messages[0]['content'] if part['type'] == 'text' %}{{ part['text'] }}{% endfor %}"

@@ -32,6 +32,7 @@ from transformers.masking_utils import eager_mask, sdpa_mask
 
 from isi_widget.errors import InputError
 from isi_widget.segments import GROUPS
+from isi_widget.vlm.inside.rows import all_queries, last_queries, logits
 
 if TYPE_CHECKING:
     from isi_widget.vlm.inside.editing import Editing
@@ -160,75 +161,32 @@ class TokenRecorder(AttentionRecorder):
         return (kept.mean(dim=0, keepdim=True) if self.average else kept).cpu()
 
 
-# Weights ----------------------------------------------------------------------------------------------------
-
-
-def logits(
-    query: torch.Tensor,
-    key: torch.Tensor,
-    mask: torch.Tensor | None,
-    scaling: float | None,
-    causal: bool,
-    rows: range,
-    softcap: float | None = None,
-) -> torch.Tensor:
-    """Attention logits [batch, heads, rows, keys], float32, of some query rows; -inf where a key is hidden.
-
-    Parameters
-    ----------
-    query, key
-        [batch, heads, queries, width] and [batch, key-value heads, keys, width].
-    mask
-        [batch or 1, heads or 1, queries, keys], boolean (True: visible) or additive; None: all visible, or
-        causal.
-    scaling
-        Of the products; None: width ** -0.5.
-    causal
-        Whether a query sees no later key, where there is no mask.
-    rows
-        Which queries.
-    softcap
-        Largest absolute logit of a model with soft caps.
-    """
-    batch, heads, queries, width = query.shape
-    shared, keys = key.shape[1], key.shape[2]
-    # Grouped queries are folded into the row axis, so the keys are never repeated.
-    folded = query[:, :, rows.start : rows.stop].reshape(batch, shared, heads // shared * len(rows), width)
-    scores = folded.float() @ key.float().transpose(2, 3)
-    scores = scores.reshape(batch, heads, len(rows), keys) * (width**-0.5 if scaling is None else scaling)
-    if softcap is not None:
-        scores = torch.tanh(scores / softcap) * softcap
-    if mask is not None:
-        visible = mask[:, :, rows.start : rows.stop, :keys]
-        if visible.dtype == torch.bool:
-            return scores.masked_fill(~visible, float("-inf"))
-        # Additive masks hide with the lowest number of their type.
-        hidden = visible < torch.finfo(visible.dtype).min / 2
-        return (scores + visible.float()).masked_fill(hidden, float("-inf"))
-    if causal and queries > 1:
-        positions = torch.arange(keys, device=scores.device)
-        last_visible = positions[keys - queries :][rows.start : rows.stop, None]
-        scores = scores.masked_fill(positions > last_visible, float("-inf"))
-    return scores
-
-
 # The twin ---------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class _Active:
-    """What a forward pass runs with. `keys`: number of keys in all, cached and new."""
+    """What a forward pass runs with. `keys`: number of keys in all, cached and new. `last_rows`: (layer, n)
+    of a layer in which only the last n queries are computed.
+    """
 
     editing: Editing | None = None
     keys: int = 0
     observers: tuple[Observer, ...] = ()
+    last_rows: tuple[int, int] | None = None
+
+    def narrowed(self, layer: int, queries: int) -> int:
+        """Return how many of the queries of a layer are computed: the last ones."""
+        if self.last_rows is None or self.last_rows[0] != layer:
+            return queries
+        return min(queries, self.last_rows[1])
 
 
 _ACTIVE: ContextVar[_Active | None] = ContextVar("isi_widget_inside", default=None)
 
 
 def _twin_of_sdpa(
-    module: torch.nn.Module,
+    module: Any,
     query: torch.Tensor,
     key: torch.Tensor,
     value: torch.Tensor,
@@ -238,6 +196,11 @@ def _twin_of_sdpa(
     is_causal: bool | None = None,
     **kwargs: Any,
 ) -> tuple[torch.Tensor, None]:
+    active, queries = _ACTIVE.get(), query.shape[2]
+    kept = queries if active is None else active.narrowed(int(module.layer_idx), queries)
+    if kept < queries:
+        attention_mask = last_queries(attention_mask, query, key, kept)
+        query, is_causal = query[:, :, -kept:], False
     output, _ = sdpa_attention_forward(
         module,
         query,
@@ -249,7 +212,6 @@ def _twin_of_sdpa(
         is_causal=is_causal,
         **kwargs,
     )
-    active = _ACTIVE.get()
     if active is None:
         return output, None
     causal = bool(getattr(module, "is_causal", True)) if is_causal is None else is_causal
@@ -260,11 +222,12 @@ def _twin_of_sdpa(
     def weights(rows: range) -> torch.Tensor:
         return plain(rows)[0].softmax(dim=-1)
 
-    return _worked_off(active, module, plain, weights, value, output, kwargs)[0], None
+    output, _ = _worked_off(active, module, plain, weights, value, output, kwargs)
+    return all_queries(output, queries), None
 
 
 def _twin_of_eager(
-    module: torch.nn.Module,
+    module: Any,
     query: torch.Tensor,
     key: torch.Tensor,
     value: torch.Tensor,
@@ -273,8 +236,12 @@ def _twin_of_eager(
 ) -> tuple[torch.Tensor, torch.Tensor | None]:
     # Each modelling file of transformers has its own: soft caps, sinks and scales are in it.
     eager: Any = sys.modules[type(module).__module__].__dict__["eager_attention_forward"]
+    active, queries = _ACTIVE.get(), query.shape[2]
+    kept = queries if active is None else active.narrowed(int(module.layer_idx), queries)
+    if kept < queries:
+        attention_mask = last_queries(attention_mask, query, key, kept)
+        query = query[:, :, -kept:]
     output, made = eager(module, query, key, value, attention_mask, **kwargs)
-    active = _ACTIVE.get()
     if active is None:
         return output, made
 
@@ -292,7 +259,7 @@ def _twin_of_eager(
         made = made.clone()
         for rows, part in changed:
             made[:, :, rows.start : rows.stop] = part.to(made.dtype)
-    return output, made
+    return all_queries(output, queries), made
 
 
 #: Arguments of attention functions that change the weights in ways that the twin does not compute.
@@ -401,6 +368,7 @@ def inside(
     editing: Editing | None = None,
     keys: int = 0,
     observers: tuple[Observer, ...] = (),
+    last_rows: tuple[int, int] | None = None,
 ) -> Iterator[None]:
     """Within it, every attention call of the language model goes through the twin; the vision tower keeps
     its own. Restored on leaving.
@@ -414,6 +382,8 @@ def inside(
         The interventions, placed in a prompt.
     keys
         With `editing`: number of keys in all, cached and new, of the forward pass within.
+    last_rows
+        (layer, n): of this layer only the last n queries are computed; the others' outputs are zeros.
     """
     check_recordable(model, text_config)
     outer = _ACTIVE.get() or _Active()
@@ -422,6 +392,7 @@ def inside(
     active = _Active(
         *((outer.editing, outer.keys) if editing is None else (editing, keys)),
         observers or outer.observers,
+        last_rows or outer.last_rows,
     )
     # `set_attn_implementation` checks every module of the model, at every answer; the twin needs no check
     config._attn_implementation = RECORDED.get(previous, previous)

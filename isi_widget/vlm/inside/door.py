@@ -37,6 +37,7 @@ class Loaded(Protocol):
     model: Any
     identity: str
     inside: Inside
+    image_features: Any
 
     @property
     def model_id(self) -> str:
@@ -57,6 +58,13 @@ class Loaded(Protocol):
     @property
     def interventions(self) -> tuple[Intervention, ...]:
         """Those it is seen with."""
+
+    @property
+    def device(self) -> Any:
+        """Where its inputs go."""
+
+    def explained(self, doing: str) -> AbstractContextManager[None]:
+        """Within it, running out of memory is an error that names what to do."""
 
     def try_out(self) -> None:
         """Compare an unlisted model with plain transformers."""

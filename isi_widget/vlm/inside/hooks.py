@@ -43,3 +43,25 @@ def _on_output(function: Callable[[torch.nn.Module, Any], Any]) -> Callable[...,
         return function(module, output)
 
     return hook
+
+
+@contextmanager
+def called(
+    module: torch.nn.Module, function: Callable[[Any, dict[str, Any]], dict[str, Any] | None]
+) -> Iterator[None]:
+    """Let `function` see the first input and the keyword arguments of each call of a module; what it returns,
+    unless None, are the keyword arguments that the module is given. Removed on leaving.
+    """
+
+    def hook(
+        _: torch.nn.Module, inputs: tuple[Any, ...], arguments: dict[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
+        states = inputs[0] if inputs else arguments["hidden_states"]
+        changed = function(states, arguments)
+        return None if changed is None else (inputs, changed)
+
+    handle = module.register_forward_pre_hook(hook, with_kwargs=True)
+    try:
+        yield
+    finally:
+        handle.remove()

@@ -1,0 +1,171 @@
+"""What one forward pass shows of a language model, for running its layers again (`rerun`).
+
+Hooks that see inputs and outputs of layers (`Seen`), stand-ins for the key-value cache (`Keeper`, `Joined`),
+the positions that a mask shows, and the way from last hidden states to logits. Not for running anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from isi_widget.errors import InputError
+from isi_widget.vlm.inside.hooks import Hook, called, hooked
+from isi_widget.vlm.inside.sites import Sites
+
+if TYPE_CHECKING:
+    from isi_widget.vlm.inside.door import Loaded
+
+#: Largest relative difference of logits that are computed again from the last hidden states.
+_NEAR = {torch.float32: 1e-4, torch.float64: 1e-6}
+_NEAR_ELSE = 3e-2
+
+
+class Seen:
+    """What the hooks of one forward pass have seen, layer by layer."""
+
+    def __init__(self, found: Sites, parts: bool) -> None:
+        self._sites, self._parts = found, parts
+        self.inputs: list[torch.Tensor] = []
+        self.outputs: list[torch.Tensor] = []
+        self.heads: list[torch.Tensor] = []
+        self.attention: list[torch.Tensor] = []
+        self.mlp: list[torch.Tensor] = []
+        self.arguments: list[Mapping[str, Any]] = []
+        self.kept: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
+        self._final: list[torch.Tensor] = []
+
+    @property
+    def final(self) -> torch.Tensor:
+        """Hidden states after the last layer."""
+        return self._final[-1]
+
+    @contextmanager
+    def before(self) -> Iterator[None]:
+        """See what layers are given; to be entered before the hooks of interventions, which run again."""
+        with ExitStack() as stack:
+            for layer in self._sites.layers:
+                stack.enter_context(called(layer, self._enter))
+            yield
+
+    @contextmanager
+    def after(self) -> Iterator[None]:
+        """See what modules return; to be entered after the hooks of interventions."""
+        hooks: list[Hook] = [(self._sites.norm, "input", _into(self._final))]
+        for index, layer in enumerate(self._sites.layers):
+            hooks.append((layer, "output", _into(self.outputs)))
+            hooks.append((self._sites.o_proj(index), "input", _into(self.heads)))
+            if self._parts:
+                hooks.append((self._sites.attention(index), "output", _into(self.attention)))
+                hooks.append((self._sites.mlp(index), "output", _into(self.mlp)))
+        with hooked(*hooks):
+            yield
+
+    def _enter(self, hidden: torch.Tensor, arguments: dict[str, Any]) -> dict[str, Any]:
+        self.inputs.append(hidden)
+        self.arguments.append({**arguments, "past_key_values": None})
+        return {**arguments, "past_key_values": Keeper(self.kept)}
+
+
+def _into(found: list[torch.Tensor]) -> Callable[[torch.nn.Module, Any], None]:
+    """Return a hook that appends the states it sees."""
+    return lambda _, seen: found.append(states_of(seen))
+
+
+class Keeper:
+    """Stands in for a key-value cache in the clean pass: remembers keys and values, and returns them."""
+
+    def __init__(self, kept: dict[int, tuple[torch.Tensor, torch.Tensor]]) -> None:
+        self._kept = kept
+
+    def update(
+        self, keys: torch.Tensor, values: torch.Tensor, layer: int, *_: Any, **__: Any
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Remember the keys and values of a layer; return them."""
+        self._kept[layer] = keys, values
+        return keys, values
+
+
+class Joined:
+    """Stands in for a key-value cache: clean keys and values of the positions before `first`."""
+
+    def __init__(self, kept: Mapping[int, tuple[torch.Tensor, torch.Tensor]], first: int) -> None:
+        self._kept, self._first = kept, first
+
+    def update(
+        self, keys: torch.Tensor, values: torch.Tensor, layer: int, *_: Any, **__: Any
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return clean keys and values followed by those of a layer."""
+        return tuple(  # type: ignore[return-value]
+            torch.cat([clean[:, :, : self._first].expand(len(own), -1, -1, -1), own], dim=2)
+            for clean, own in zip(self._kept[layer], (keys, values), strict=True)
+        )
+
+
+#: The arguments of layers that have an axis of queries, counted from the end.
+QUERY_AXES = {"attention_mask": -2, "position_ids": -1, "position_embeddings": -2}
+
+
+def from_position(value: Any, axis: int, first: int) -> Any:
+    """Return the positions from `first` on of a tensor, or of each of a tuple."""
+    if isinstance(value, tuple | list):
+        return tuple(from_position(part, axis, first) for part in value)
+    return value.narrow(axis, first, value.shape[axis] - first)
+
+
+def latest_seen(masks: Sequence[torch.Tensor | None]) -> torch.Tensor | None:
+    """Return the latest position that each position attends to in any layer, [T]; None: itself in all."""
+    found: torch.Tensor | None = None
+    for mask in {id(mask): mask for mask in masks if mask is not None}.values():
+        visible = mask if mask.dtype == torch.bool else mask >= torch.finfo(mask.dtype).min / 2
+        visible = visible.flatten(0, -3).any(dim=0)
+        places = torch.arange(visible.shape[-1], device=visible.device)
+        latest = torch.where(visible, places, 0).amax(dim=-1).cpu()
+        found = latest if found is None else torch.maximum(found, latest)
+    return found
+
+
+def states_of(output: Any) -> torch.Tensor:
+    """Return the hidden states in the output of a module."""
+    states: torch.Tensor = output[0] if isinstance(output, tuple) else output
+    return states
+
+
+def device_of(module: torch.nn.Module, like: torch.Tensor) -> torch.device:
+    """Return where a module is; without parameters where `like` is."""
+    parameter = next(module.parameters(), None)
+    return like.device if parameter is None else parameter.device
+
+
+def finish(
+    vlm: Loaded, found: Sites, hidden: torch.Tensor, logits: torch.Tensor
+) -> Callable[[torch.Tensor], torch.Tensor]:
+    """Return what the model does with the output of the un-embedding: nothing, a soft cap, or a scale.
+
+    Raises
+    ------
+    InputError
+        If none of these gives the logits of the clean pass.
+    """
+    config = getattr(vlm.model.config, vlm.family.text_config)
+    ways: list[Callable[[torch.Tensor], torch.Tensor]] = [lambda x: x]
+    if cap := getattr(config, "final_logit_softcapping", None):
+        ways.append(lambda x: torch.tanh(x / cap) * cap)
+    if scale := getattr(config, "logit_scale", None):
+        ways.append(lambda x: x * scale)
+    if divisor := getattr(config, "logits_scaling", None):
+        ways.append(lambda x: x / divisor)
+    with torch.no_grad():
+        normed = found.norm(hidden.to(device_of(found.norm, hidden)))
+        raw = found.unembedding(normed.to(device_of(found.unembedding, normed)))[0]
+    near = _NEAR.get(vlm.model.dtype, _NEAR_ELSE) * max(1.0, float(logits.abs().max()))
+    for way in ways:
+        if float((way(raw).float() - logits).abs().max()) <= near:
+            return way
+    raise InputError(
+        f"The logits of {vlm.model_id} are not those that its final norm and output embeddings give: its "
+        "inside cannot be run again in parts. Use vlm.intervene(...) with whole forward passes."
+    )
