@@ -3,9 +3,11 @@
 `VLM.intervene(*interventions)` applies them. An intervention is immutable, equal by content and has a JSON
 form, so that a trial can record it and print it as Python. No torch here: `isi_widget.vlm.inside` runs them.
 
-- `heads`: the output of a single attention head is scaled or replaced.
+- `heads`: the output of a single attention head is scaled or replaced. `gates`: of all heads at once.
 - `attention`: attention between groups of tokens is cut, scaled or redistributed.
 - `patching`: activations are taken from a run on another stimulus.
+- `steering`: a direction is added to the residual stream.
+- `contrastive`: the logits are contrasted with those for a worse input.
 - `tokens`: the groups of tokens.
 
 A new kind is a subclass of `Intervention` under `@register`, and its counterpart in `vlm.inside.editing`.
@@ -23,8 +25,11 @@ from isi_widget.interventions.base import (
     summary,
     to_dicts,
 )
+from isi_widget.interventions.contrastive import ContrastiveDecoding
+from isi_widget.interventions.gates import HeadGates
 from isi_widget.interventions.heads import HeadReplace, HeadScale
 from isi_widget.interventions.patching import SITES, ActivationPatch
+from isi_widget.interventions.steering import Steer, SteeringDirection
 from isi_widget.interventions.tokens import GROUPS, ImageTokens
 
 __all__ = [
@@ -33,11 +38,15 @@ __all__ = [
     "ActivationPatch",
     "AttentionReplace",
     "AttentionScale",
+    "ContrastiveDecoding",
+    "HeadGates",
     "HeadReplace",
     "HeadScale",
     "ImageTokens",
     "Intervention",
     "Knockout",
+    "Steer",
+    "SteeringDirection",
     "checked",
     "code",
     "digest",

@@ -9,11 +9,10 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
 
 from isi_widget.errors import InputError
 from isi_widget.files import records
-from isi_widget.interventions.tokens import ImageTokens
 from isi_widget.stimulus import Stimulus, checks
 
 #: Version of the JSON form.
@@ -22,6 +21,8 @@ VERSION = 1
 MOST = 10_000
 #: Layers and heads that no model exceeds; a model's own numbers are checked by `VLM.intervene`.
 MOST_LAYERS = 10_000
+#: Fields without a default that code gives by position.
+_BY_POSITION = ("direction", "layer", "head", "factor")
 #: JSON name ("kind") -> class.
 KINDS: dict[str, type[Intervention]] = {}
 _I = TypeVar("_I", bound="type[Intervention]")
@@ -31,6 +32,17 @@ def register(kind: _I) -> _I:
     """Register an intervention under its `kind` name (class decorator)."""
     KINDS[kind.kind] = kind
     return kind
+
+
+@runtime_checkable
+class Part(Protocol):
+    """A value of a field that has a JSON form and a Python form of its own."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON form."""
+
+    def code(self) -> str:
+        """Return Python that makes it."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +69,7 @@ class Intervention:
         for item in fields(self):
             value = getattr(self, item.name)
             if item.default is MISSING or value != item.default:
-                record[item.name] = _plain(value)
+                record[item.name] = plain(value)
         return record
 
     @classmethod
@@ -89,7 +101,7 @@ class Intervention:
         arguments = []
         for item in fields(self):
             value = getattr(self, item.name)
-            if item.default is MISSING and item.name in ("layer", "head", "factor"):
+            if item.default is MISSING and item.name in _BY_POSITION:
                 arguments.append(literal(value))
             elif item.default is MISSING or value != item.default:
                 arguments.append(f"{item.name}={literal(value)}")
@@ -125,11 +137,11 @@ def check_indices(value: Any, name: str) -> tuple[int, ...] | None:
     return tuple(items)
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """Convert to JSON-ready values; whole floats become integers, as in JavaScript."""
     if isinstance(value, tuple):
-        return [_plain(item) for item in value]
-    if isinstance(value, ImageTokens | Stimulus):
+        return [plain(item) for item in value]
+    if isinstance(value, Part):
         return value.to_dict()
     if isinstance(value, float) and value.is_integer():
         return int(value)
@@ -138,7 +150,7 @@ def _plain(value: Any) -> Any:
 
 def literal(value: Any) -> str:
     """Return a field as Python."""
-    if isinstance(value, ImageTokens):
+    if isinstance(value, Part):
         return value.code()
     return repr(value)
 

@@ -20,7 +20,7 @@ REPLACEMENTS = ("mean", "zero", "reference")
 #: No head is wider.
 _WIDEST = 65_536
 #: Largest factor: far from what overflows in half precision.
-_LARGEST = 1e4
+LARGEST_FACTOR = 1e4
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,9 @@ class HeadScale(_OneHead):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._set(factor=checks.number(self.factor, self._name("factor"), low=-_LARGEST, high=_LARGEST))
+        self._set(
+            factor=checks.number(self.factor, self._name("factor"), low=-LARGEST_FACTOR, high=LARGEST_FACTOR)
+        )
 
     @property
     def label(self) -> str:

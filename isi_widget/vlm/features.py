@@ -53,7 +53,7 @@ class ImageFeatures:
             If there is not one embedding per image token of the prompt.
         """
         images, tokens = self._placed(prompt.images), self._placed(prompt.token_inputs)
-        if not self._takes_features:
+        if not self._takes_features or not images:
             return {**images, **tokens}
         # A model may be moved: model.to("cuda"), model.to(torch.bfloat16).
         made_by = self._state()

@@ -77,7 +77,8 @@ class VLM(Reader):
         Parameters
         ----------
         interventions
-            `isi.HeadScale`, `isi.HeadReplace`, `isi.Knockout`, `isi.AttentionScale`, `isi.AttentionReplace`.
+            Any of `isi_widget.interventions`, such as `isi.HeadScale`, `isi.HeadGates`, `isi.Knockout`,
+            `isi.Steer` or `isi.ContrastiveDecoding`.
 
         Raises
         ------

@@ -12,12 +12,18 @@ from typing import TYPE_CHECKING, Any, cast
 import torch
 
 from isi_widget.errors import InputError
+from isi_widget.interventions import ContrastiveDecoding
+from isi_widget.pretrained.out_of_memory import is_out_of_memory
+from isi_widget.stimulus.effects import GaussianNoise
 from isi_widget.vlm.decoding import loop as decoding
 from isi_widget.vlm.decoding.cache import fork
+from isi_widget.vlm.decoding.contrast import contrasted
 from isi_widget.vlm.decoding.loop import Prefill
-from isi_widget.vlm.inside.attention import AttentionRecorder, Observer, recording
+from isi_widget.vlm.inside.attention import AttentionRecorder, Observer, recording, unobserved
 from isi_widget.vlm.inside.door import reading, reason_against_prefill
+from isi_widget.vlm.inside.editing import Editing
 from isi_widget.vlm.loaded import LoadedModel
+from isi_widget.vlm.prompts.noisy import Noisy
 from isi_widget.vlm.prompts.prompt import Prompt
 from isi_widget.vlm.protocol import StimulusLike
 from isi_widget.vlm.trying import try_answers
@@ -123,18 +129,71 @@ class Reader(LoadedModel):
         if observers:
             self.check_attention()
         with self.lock, torch.no_grad(), self.explained("reading the prompt"):
-            inputs: dict[str, Any] = {
-                "input_ids": prompt.input_ids.to(self.device),
-                **self.image_features.inputs(prompt),
-            }
             editing = self.inside.editing(self, prompt)
-            for observer in observers:
-                observer.begin(len(prompt))
-            with reading(self, prompt, editing, observers):
-                output = self.model(**inputs, use_cache=True, logits_to_keep=1)
-            logits = decoding.checked_logits(output.logits[0, -1])
-            resume = self.inside.resume(self, self.family.resume(self.model), editing)
-            return Prefill(prompt, logits, self.family.cache(output), None, self.identity, resume)
+            prefill = self._pass(prompt, editing, observers)
+            if (contrast := self.inside.contrastive) is None:
+                return prefill
+            return contrasted(prefill, self._worse(prompt, contrast), contrast)
+
+    def read_without_image(self, prompt: Prompt, *observers: Observer) -> Prefill:
+        """As `read`, of a prompt without its image tokens, under the same interventions.
+
+        Groups of tokens are those of the whole prompt. A contrastive decoding does not act here.
+
+        Raises
+        ------
+        InputError
+            If the model cannot read a prompt without a picture.
+        """
+        self.try_out()
+        short, kept = prompt.without_image()
+        with self.lock, torch.no_grad(), self.explained("reading the prompt without its picture"):
+            editing = self.inside.editing(self, prompt, kept)
+            try:
+                return self._pass(short, editing, observers)
+            except (TypeError, ValueError, AttributeError, KeyError, IndexError, RuntimeError) as error:
+                if isinstance(error, InputError | decoding.NanLogits) or is_out_of_memory(error):
+                    raise
+                raise InputError(
+                    f"{self.model_id} cannot read a prompt without a picture ({type(error).__name__}: "
+                    f"{str(error).strip().partition(chr(10))[0][:200]})."
+                ) from error
+
+    def _worse(self, prompt: Prompt, contrast: ContrastiveDecoding) -> Prefill:
+        """Read the input that a contrastive decoding contrasts with."""
+        with unobserved():
+            if contrast.by == "m3id":
+                return self.read_without_image(prompt)
+            if prompt.stimulus is None:
+                raise InputError("This prompt has no picture that noise could be added to.")
+            noisy = self.encode(Noisy(prompt.stimulus, GaussianNoise(contrast.noise or 0.0, contrast.seed)))
+            if noisy.ids != prompt.ids:
+                raise InputError(
+                    "The processor makes another prompt of the noisy picture than of the picture itself; "
+                    'VCD needs the same tokens. Use ContrastiveDecoding(by="m3id").'
+                )
+            return self._pass(noisy, self.inside.editing(self, noisy))
+
+    def _pass(self, prompt: Prompt, editing: Editing | None, observers: tuple[Observer, ...] = ()) -> Prefill:
+        """Run the forward pass over a prompt under placed interventions."""
+        inputs: dict[str, Any] = {
+            "input_ids": prompt.input_ids.to(self.device),
+            **self.image_features.inputs(prompt),
+        }
+        for observer in observers:
+            observer.begin(len(prompt))
+        model = self.model
+        if not prompt.images:
+            # Some models insist on a picture: the part that reads further tokens reads a prompt without one.
+            # What is kept of the picture before would shift the positions of such tokens.
+            model = self.family.continued(model)
+            self.family.restore([(module, None) for module, _ in self.family.state(self.model)])
+        with reading(self, prompt, editing, observers):
+            output = model(**inputs, use_cache=True, logits_to_keep=1)
+        logits = decoding.checked_logits(output.logits[0, -1])
+        cache = self.family.cache(output) if prompt.images else output.past_key_values
+        resume = self.inside.resume(self, self.family.resume(self.model), editing)
+        return Prefill(prompt, logits, cache, None, self.identity, resume)
 
     def recorder(self, prompt: Prompt) -> AttentionRecorder:
         """Return an attention recorder for a prompt: its segments are the groups (`Prompt.groups`)."""

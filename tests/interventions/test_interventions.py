@@ -29,6 +29,17 @@ EVERY = [
     isi.AttentionReplace("image", "shuffled", seed=7, heads=(1, 2)),
     isi.AttentionReplace(isi.ImageTokens(None), "reversed", queries="question"),
     isi.Knockout("last", isi.ImageTokens(isi.Mask((5, 4), [3, 2, 15], feather=1.5))),
+    isi.HeadGates([[1, 0.5, 2], [0, 1.25, -1]]),
+    isi.HeadGates.of((4, 6), {(2, 4): 0, (0, 1): 0.5}),
+    isi.HeadGates.of((4, 6), {(2, 4): 0.25}),
+    isi.HeadGates.of((4, 6), {}),
+    isi.Steer([0.5, -1, 3], 2),
+    isi.Steer(isi.SteeringDirection([0.1, 1e-30], 1, "mean of 3 pairs"), scale=-2.5, keep_norm=True),
+    isi.Steer([0.1, 0.2], 0, 4, tokens=("last", "answer")),
+    isi.Steer([0.1, 0.2], 0, 4, tokens=isi.ImageTokens((1, 2, 30, 4.5))),
+    isi.ContrastiveDecoding(),
+    isi.ContrastiveDecoding("vcd", 0.5, cut=0, noise=0.25, seed=3),
+    isi.ContrastiveDecoding("m3id", cut=0.2),
 ]
 each = pytest.mark.parametrize("item", EVERY, ids=lambda item: item.label)
 
@@ -69,6 +80,44 @@ def test_equal_by_content_in_whatever_form_it_was_given():
     assert len(set(EVERY)) == len(EVERY)
 
 
+def test_gates_are_a_matrix():
+    gates = isi.HeadGates(np.array([[1, 0.5], [2, 1]], np.float32))
+    assert gates == isi.HeadGates([[1, 0.5], (2.0, 1)]) and gates.shape == (2, 2)
+    assert gates.changed == {(0, 1): 0.5, (1, 0): 2.0} and gates.changed_heads == ((0, 1), (1, 0))
+    assert isi.HeadGates.of((2, 2), gates.changed) == gates
+    assert gates.label == "2 heads changed" and isi.HeadGates.of((1, 2), {(0, 1): 0}).label == "L0H1 × 0"
+    assert "of((4, 6), {(2, 4): 0.25})" in EVERY[16].code() and "[[1, 0.5, 2]" in EVERY[14].code()
+
+
+def test_a_direction_is_kept_by_value():
+    values = np.random.default_rng(0).standard_normal(50)
+    made = isi.SteeringDirection(values, layer=3, made="by hand")
+    assert np.array_equal(made.array, values.astype(np.float32)) and made.array.dtype == np.float32
+    assert isi.SteeringDirection(made.text, 3, "by hand") == made
+    assert isi.SteeringDirection.from_dict(json.loads(json.dumps(made.to_dict()))) == made
+    assert made.digest == isi.SteeringDirection(values).digest != isi.SteeringDirection(values * 2).digest
+    assert isi.SteeringDirection([0.0, -0.0]).digest == isi.SteeringDirection([-0.0, 0.0]).digest
+    assert isi.Steer(made) == isi.Steer(made, 3) and isi.Steer(made, 1).layer == 1
+    with pytest.raises(InputError, match="the record is damaged"):
+        isi.SteeringDirection.from_dict({**made.to_dict(), "digest": "0" * 16})
+
+
+def test_a_random_direction_has_the_same_norm():
+    made = isi.SteeringDirection(np.arange(200.0), layer=3)
+    one, other = made.random(1), made.random(2)
+    assert one == made.random(1) != other
+    assert one.norm == pytest.approx(made.norm, rel=1e-6) == pytest.approx(other.norm, rel=1e-6)
+    assert one.layer == 3 and made.digest in one.made and "seed 1" in one.made
+    cosines = [float(made.random(seed).array @ made.array) / made.norm**2 for seed in range(40)]
+    assert abs(np.mean(cosines)) < 0.05 and 0.03 < np.std(cosines) < 0.12  # 1 / sqrt(200) = .07
+
+
+def test_a_contrast_has_the_strength_of_its_kind():
+    assert (isi.ContrastiveDecoding().strength, isi.ContrastiveDecoding().noise) == (1, 0.5)
+    assert isi.ContrastiveDecoding("m3id").strength == 0.02 and isi.ContrastiveDecoding("m3id").noise is None
+    assert isi.ContrastiveDecoding() == isi.ContrastiveDecoding("vcd", 1, noise=0.5)
+
+
 def test_lists_keep_their_order():
     one, other = EVERY[:3], EVERY[2::-1]
     assert interventions.from_dicts(interventions.to_dicts(one)) == tuple(one)
@@ -93,7 +142,10 @@ def test_code_of_a_list():
         (EVERY[:1], "1 head changed"),
         ((isi.HeadScale(0, 0, 0), isi.HeadReplace(0, 0), isi.HeadScale(0, 1, 0)), "2 heads changed"),
         (EVERY[4:7], "1 head changed, attention cut"),
-        (EVERY[8:-1], "attention scaled, attention redistributed"),
+        (EVERY[8:13], "attention scaled, attention redistributed"),
+        (EVERY[14:15], "5 heads changed"),
+        ((EVERY[16], isi.HeadScale(2, 4, 2), isi.HeadScale(0, 0, 2)), "2 heads changed"),
+        (EVERY[17:], "no head changed, steered, contrastive decoding"),
     ],
 )
 def test_summary(found, words):
@@ -129,6 +181,30 @@ def test_summary(found, words):
         (lambda: isi.AttentionScale("image", float("inf")), "finite"),
         (lambda: isi.AttentionReplace("image", "random"), "uniform, shuffled, reversed"),
         (lambda: isi.AttentionReplace("image", "uniform", seed=3), 'belongs to by="shuffled"'),
+        (lambda: isi.HeadGates([]), "with 1 to"),
+        (lambda: isi.HeadGates([[1, 2], [1]]), "same number of heads in every layer; got rows of 1, 2"),
+        (lambda: isi.HeadGates([1, 2]), "matrix"),
+        (lambda: isi.HeadGates("11"), "matrix"),
+        (lambda: isi.HeadGates([[1, None]]), "must be a number"),
+        (lambda: isi.HeadGates([[1, 1e9]]), "10000"),
+        (lambda: isi.HeadGates.of((2, 3), {(2, 0): 1}), "There is no head L2H0 among 2 layers of 3"),
+        (lambda: isi.Steer([1, 2]), '"layer" is missing'),
+        (lambda: isi.Steer([], 1), "from 1 to"),
+        (lambda: isi.Steer([1, float("nan")], 1), "finite"),
+        (lambda: isi.Steer([1, 1e200], 1), "finite numbers of float32"),
+        (lambda: isi.Steer("no base64", 1), "base64"),
+        (lambda: isi.Steer(None, 1), "list of numbers, got NoneType"),
+        (lambda: isi.Steer([1], 1, scale="2"), "must be a number"),
+        (lambda: isi.Steer([1], 1, tokens="picture"), "must be one of image"),
+        (lambda: isi.Steer([1], 1, keep_norm=1), "must be True or False"),
+        (lambda: isi.SteeringDirection([1], made=3), '"made" must be a text'),
+        (lambda: interventions.from_dict({"kind": "steer", "direction": {"value": 1}}), "fields values"),
+        (lambda: isi.ContrastiveDecoding("dola"), "vcd, m3id"),
+        (lambda: isi.ContrastiveDecoding("m3id", noise=0.5), 'by="vcd" only'),
+        (lambda: isi.ContrastiveDecoding("m3id", seed=2), 'by="vcd" only'),
+        (lambda: isi.ContrastiveDecoding(cut=1.5), '"cut" must be'),
+        (lambda: isi.ContrastiveDecoding(noise=2), '"noise" must be'),
+        (lambda: isi.ContrastiveDecoding(strength=-1), '"strength" must be'),
         (lambda: interventions.from_dict(None), "must be an object"),
         (lambda: interventions.from_dict({"kind": "explode"}), '"kind" must be one of'),
         (lambda: interventions.from_dict({"kind": ["head_scale"]}), '"kind" must be one of'),
@@ -160,6 +236,15 @@ def test_a_record_from_a_damaged_file_is_an_input_error():
     for keys in (deep, {"region": deep}, [[1]], [{}], "\ud800", 10**400):
         with pytest.raises(InputError):
             interventions.from_dict({"kind": "knockout", "queries": "last", "keys": keys})
+        with pytest.raises(InputError):
+            interventions.from_dict({"kind": "head_gates", "factors": {"rows": keys}})
+        for direction in (
+            {"values": keys},
+            {"values": [1.0], "digest": keys},
+            {"values": [1], "layer": deep},
+        ):
+            with pytest.raises(InputError):
+                interventions.from_dict({"kind": "steer", "layer": 1, "direction": direction})
 
 
 def test_no_torch_is_loaded():

@@ -10,6 +10,7 @@ import pytest
 import isi_widget as isi
 from isi_widget.errors import InputError
 from isi_widget.study.beside import averages_for, for_trial
+from isi_widget.vlm.inside import sites
 from isi_widget.widget.maps import Maps
 
 EDITS = (isi.HeadScale(2, 0, 0.0), isi.HeadReplace(1, 3), isi.Knockout("last", "image", layers=(2, 3)))
@@ -74,6 +75,22 @@ def test_its_code_repeats_it(trial):
     assert space["trial"].interventions == EDITS
     assert space["trial"].answer == trial.answer and space["trial"].key == trial.key
     assert space["trial"].attention == trial.attention
+
+
+@pytest.mark.parametrize("contrast", [isi.ContrastiveDecoding(seed=1), isi.ContrastiveDecoding("m3id")])
+def test_gates_steering_and_contrasts_are_recorded_and_repeated(vlm, stimulus, contrast):
+    found = sites(vlm.model, vlm.family)
+    gates = isi.HeadGates.of((len(found.layers), found.heads), {(0, 1): 0.5, (2, 3): 1.5})
+    steer = isi.Steer(isi.SteeringDirection([0.1] * found.hidden_size, 1, "by hand"), tokens="last")
+    trial = isi.run_trial(vlm.intervene(gates, steer, contrast), stimulus, samples=2, max_new_tokens=3)
+    record = json.loads(json.dumps(trial.to_dict(), allow_nan=False))
+    assert isi.Trial.from_dict(record) == trial and trial.interventions == (gates, steer, contrast)
+    assert "2 heads changed, steered, contrastive decoding" in repr(trial)
+    space = {}
+    exec(trial.code(), space)
+    again = space["trial"]
+    assert again.interventions == trial.interventions and again.answer == trial.answer
+    assert again.key == trial.key and again.uncertainty.answers == trial.uncertainty.answers
 
 
 def test_frame_table_and_pdf_show_them(trial, tmp_path):

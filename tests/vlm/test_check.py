@@ -15,12 +15,13 @@ from tiny_models import VLM, Shown
 
 import isi_widget as isi
 from isi_widget.errors import InputError
-from isi_widget.vlm import check_vlm, load_vlm
+from isi_widget.vlm import check_vlm, load_vlm, reading
 from isi_widget.vlm.check.report import FAILED, NOT_AVAILABLE, PASSED, CheckReport, CheckRow
 from isi_widget.vlm.decoding import loop as decoding
 from isi_widget.vlm.families import registry
 from isi_widget.vlm.inside.attention import AttentionRecorder
 from isi_widget.vlm.inside.editing import LayerEdits
+from isi_widget.vlm.inside.steering import Steered
 from isi_widget.vlm.plain import TOLERANCES
 
 ALL = {**tiny_models.BUILDERS, **tiny_models.UNLISTED}
@@ -167,6 +168,18 @@ def test_wrong_interventions_are_found(monkeypatch, part, rows):
     }
     monkeypatch.setattr(LayerEdits, part, wrong[part])
     assert failed(check_vlm(tiny_models.vlm(), max_new_tokens=3)) == rows
+
+
+@pytest.mark.parametrize(
+    ("place", "wrong", "row"),
+    [
+        (Steered, ("__call__", lambda self, states, positions: states * 1.01), "steered layer"),
+        (reading, ("contrasted", lambda prefill, worse, item: worse), "contrastive decoding"),
+    ],
+)
+def test_wrong_steering_and_contrasts_are_found(monkeypatch, place, wrong, row):
+    monkeypatch.setattr(place, *wrong)
+    assert failed(check_vlm(tiny_models.vlm(), max_new_tokens=3)) == {row}
 
 
 def test_a_view_with_interventions_is_checked_as_the_plain_model():

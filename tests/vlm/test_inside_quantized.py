@@ -291,3 +291,40 @@ def differs(vlm, answer):
     logits = plain_forward(vlm, with_answer(inputs, ids)).logits[0, inputs["input_ids"].shape[1] - 1 : -1]
     expected = logits.float().log_softmax(-1)[torch.arange(len(ids)), torch.tensor(ids)]
     return largest(expected, answer.logprobs)
+
+
+# Gates, steering, contrasts ---------------------------------------------------------------------------------
+
+
+@families
+@pytest.mark.parametrize("kind", ["nf4", "int8"])
+def test_steering_is_a_hook_and_gates_are_scaled_heads(loaded, family, kind):
+    vlm = loaded(family, kind)
+    found = sites(vlm.model, vlm.family)
+    made = isi.SteeringDirection([1.0] * found.hidden_size, 1).random(2)
+    made = isi.SteeringDirection((made.array / made.norm).tolist(), 1)
+
+    def add(_, output):
+        return output + torch.tensor(made.array)
+
+    with hooked((found.layers[1], "output", add)):
+        expected = vlm.prefill(SHOWN).logits
+    steered = vlm.intervene(isi.Steer(made)).prefill(SHOWN).logits
+    assert largest(steered, expected) < NEAR[kind]
+    assert largest(expected, vlm.prefill(SHOWN).logits) > 1e-2
+    gated = vlm.intervene(isi.HeadGates.of((len(found.layers), found.heads), {(1, 2): 0.3, (0, 0): 2}))
+    scaled = vlm.intervene(isi.HeadScale(1, 2, 0.3), isi.HeadScale(0, 0, 2))
+    assert torch.equal(gated.prefill(SHOWN).logits, scaled.prefill(SHOWN).logits)
+
+
+@families
+@pytest.mark.parametrize("by", ["vcd", "m3id"])
+def test_contrasts_decode_as_they_are_forced(loaded, family, by):
+    """In nf4: sampled side by side, searched by beams, and fed back in one call."""
+    contrasted = loaded(family, "nf4").intervene(isi.ContrastiveDecoding(by, 0.4))
+    prefill = contrasted.prefill(SHOWN)
+    answers = [contrasted.answer(prefill, 4, min_new_tokens=3), contrasted.answer(prefill, 3, num_beams=3)]
+    answers += contrasted.sample(prefill, 3, max_new_tokens=4)
+    for answer in (answer for answer in answers if answer.token_ids):
+        forced, _ = contrasted.teacher_force(prefill, answer.token_ids)
+        assert largest(forced, answer.logprobs) < 5 * NEAR["nf4"]

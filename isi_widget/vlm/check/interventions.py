@@ -13,15 +13,25 @@ from typing import TYPE_CHECKING, Any
 import torch
 from transformers.integrations.sdpa_attention import repeat_kv
 
-from isi_widget.interventions import AttentionScale, HeadScale, Knockout
+from isi_widget.interventions import (
+    AttentionScale,
+    ContrastiveDecoding,
+    HeadScale,
+    Knockout,
+    Steer,
+    SteeringDirection,
+)
+from isi_widget.stimulus.effects import GaussianNoise
 from isi_widget.vlm.decoding.cache import fork
 from isi_widget.vlm.decoding.loop import next_logits
 from isi_widget.vlm.inside.attention import implementation
 from isi_widget.vlm.inside.hooks import hooked
 from isi_widget.vlm.inside.sites import Sites, sites
+from isi_widget.vlm.prompts.noisy import Noisy
 
 if TYPE_CHECKING:
     from isi_widget.vlm.model import VLM
+    from isi_widget.vlm.plain import Plain
     from isi_widget.vlm.protocol import StimulusLike
 
 _FACTOR = 0.25
@@ -40,6 +50,30 @@ def head(vlm: VLM, shown: StimulusLike) -> float:
     with hooked((found.o_proj(layer), "input", _scaling(found, layer, number))):
         expected = _logits(vlm, shown)
     return _largest(_logits(vlm.intervene(HeadScale(layer, number, _FACTOR)), shown) - expected)
+
+
+def steered(vlm: VLM, shown: StimulusLike) -> float:
+    """Largest difference of logits under a steered layer from those under a hook on the layer."""
+    found = sites(vlm.model, vlm.family)
+    layer = len(found.layers) // 2
+    made = SteeringDirection([1.0, *[0.0] * (found.hidden_size - 1)], layer).random(0)
+
+    def add(_: torch.nn.Module, output: Any) -> Any:
+        states = output[0] if isinstance(output, tuple) else output
+        moved = (states.float() + torch.from_numpy(made.array).to(states.device)).to(states.dtype)
+        return (moved, *output[1:]) if isinstance(output, tuple) else moved
+
+    with hooked((found.layers[layer], "output", add)):
+        expected = _logits(vlm, shown)
+    return _largest(_logits(vlm.intervene(Steer(made)), shown) - expected)
+
+
+def contrasted(vlm: VLM, shown: StimulusLike, plain: Plain) -> float:
+    """Largest difference of logits contrasted with a noisy picture from those of two plain forwards."""
+    item = ContrastiveDecoding("vcd", 1.0, cut=0.0)
+    noisy = Noisy(shown, GaussianNoise(item.noise or 0.0, item.seed))
+    own, worse = (plain.generate(plain.inputs(each), 1)[1][0, 0].cpu() for each in (shown, noisy))
+    return _largest(_logits(vlm.intervene(item), shown) - (2 * own - worse))
 
 
 def knockout(vlm: VLM, shown: StimulusLike) -> float:

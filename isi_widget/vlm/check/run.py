@@ -124,6 +124,8 @@ class _Checks:
             "intervention that changes nothing": self.no_intervention,
             "scaled head": self.scaled_head,
             "attention knock-out": self.knockout,
+            "steered layer": self.steered_layer,
+            "contrastive decoding": self.contrastive_decoding,
             "answer under interventions": self.intervened_answer,
         }
 
@@ -320,6 +322,18 @@ class _Checks:
         self._needs("interventions")
         self._needs("segments")
         return self._within(interventions.knockout(self.vlm, self.shown), self.tolerance)
+
+    def steered_layer(self) -> CheckRow:
+        """Compare a steered layer with a hook on the layer."""
+        self._needs("interventions")
+        exact = 0.0 if self.precision == "float32" else self.tolerance
+        return self._within(interventions.steered(self.vlm, self.shown), exact)
+
+    def contrastive_decoding(self) -> CheckRow:
+        """Compare contrasted logits with those of two plain forwards, one of them of a noisy picture."""
+        self._needs("interventions")
+        difference = interventions.contrasted(self.vlm, self.shown, self.plain)
+        return self._within(difference, 3 * self.tolerance)  # the sum of three roundings
 
     def intervened_answer(self) -> CheckRow:
         """Compare an answer under interventions with forcing it step by step under a hook."""

@@ -405,6 +405,16 @@ def inside(
 
 
 @contextmanager
+def unobserved() -> Iterator[None]:
+    """Within it, no observer or intervention of an outer block sees a forward pass."""
+    token = _ACTIVE.set(None)
+    try:
+        yield
+    finally:
+        _ACTIVE.reset(token)
+
+
+@contextmanager
 def recording(model: Any, text_config: str, recorder: AttentionRecorder) -> Iterator[AttentionRecorder]:
     """Let `recorder` see every attention call of the language model; see `inside`."""
     with inside(model, text_config, observers=(recorder,)):

@@ -12,7 +12,14 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from isi_widget.errors import InputError
-from isi_widget.interventions import ActivationPatch, Intervention, checked, digest, summary
+from isi_widget.interventions import (
+    ActivationPatch,
+    ContrastiveDecoding,
+    Intervention,
+    checked,
+    digest,
+    summary,
+)
 from isi_widget.vlm.inside import attention
 from isi_widget.vlm.inside.editing import Editing, check
 from isi_widget.vlm.inside.hooks import hooked
@@ -94,14 +101,26 @@ class Inside:
     def __init__(self, interventions: Sequence[Intervention] = ()) -> None:
         self.interventions = tuple(interventions)
 
-    def editing(self, vlm: Loaded, prompt: Prompt) -> Editing | None:
-        """Return the interventions placed in a prompt; None if they change nothing there."""
+    @property
+    def contrastive(self) -> ContrastiveDecoding | None:
+        """The one that acts on the logits; None for none."""
+        found = (item for item in self.interventions if isinstance(item, ContrastiveDecoding))
+        return next(found, None)
+
+    def editing(self, vlm: Loaded, prompt: Prompt, kept: Sequence[int] | None = None) -> Editing | None:
+        """Return the interventions placed in a prompt; None if they change nothing there.
+
+        Parameters
+        ----------
+        kept
+            Positions of the prompt that are read, where a part of it is left out; None: all.
+        """
         if not self.interventions:
             return None
         found = sites(vlm.model, vlm.family)
         patches = [item for item in self.interventions if isinstance(item, ActivationPatch)]
         made = patched(vlm, without_interventions(vlm), prompt, patches) if patches else {}
-        placed = Editing(self.interventions, found, prompt, lambda: vlm.boxes(prompt), made)
+        placed = Editing(self.interventions, found, prompt, lambda: vlm.boxes(prompt), made, kept)
         return None if placed.empty else placed
 
     def resume(self, vlm: Loaded, plain: Callable[..., Any], editing: Editing | None) -> Callable[..., Any]:
@@ -150,9 +169,9 @@ def intervened(vlm: V, interventions: Sequence[Any]) -> V:
     added = checked(interventions)
     if reason := vlm.unavailable.get("interventions", ""):
         raise InputError(f"Interventions are not available from {vlm.model_id}: {reason}")
-    check(added, sites(vlm.model, vlm.family))
-    vlm.try_out()  # as it is: an unlisted model is compared with plain transformers
     every = (*vlm.interventions, *added)
+    check(every, sites(vlm.model, vlm.family))
+    vlm.try_out()  # as it is: an unlisted model is compared with plain transformers
     view = copy.copy(vlm)
     view.inside = Inside(every)
     view.identity = identity_of(vlm.identity, every)

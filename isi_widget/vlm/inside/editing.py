@@ -20,20 +20,25 @@ from isi_widget.interventions import (
     ActivationPatch,
     AttentionReplace,
     AttentionScale,
+    ContrastiveDecoding,
+    HeadGates,
     HeadReplace,
     HeadScale,
     Intervention,
     Knockout,
+    Steer,
 )
+from isi_widget.interventions.tokens import Tokens
 from isi_widget.vlm.inside import streams
 from isi_widget.vlm.inside.groups import Span, span_of
 from isi_widget.vlm.inside.hooks import Hook
 from isi_widget.vlm.inside.sites import Sites
+from isi_widget.vlm.inside.steering import Steered
 from isi_widget.vlm.prompts.prompt import Prompt
 
 if TYPE_CHECKING:
     from isi_widget.vlm.inside.groups import Boxes
-    from isi_widget.vlm.inside.streams import StreamEdit
+    from isi_widget.vlm.inside.streams import Patched, StreamEdit
 
 _HIDDEN = float("-inf")
 
@@ -62,9 +67,24 @@ def check(interventions: Sequence[Intervention], sites: Sites) -> None:
                         f"{item.label}: this model's heads have {width} numbers, got {len(item.values)} "
                         "values."
                     )
+        elif isinstance(item, HeadGates):
+            if item.shape != (layers, sites.heads):
+                raise InputError(
+                    f"Gates of this model are a matrix of {layers} layers and {sites.heads} heads; got "
+                    f"{item.shape[0]} rows of {item.shape[1]} numbers."
+                )
+        elif isinstance(item, Steer):
+            _in_range(item, "layer", (item.where,), layers)
+            if len(item.direction.values) != (width := sites.hidden_size):
+                raise InputError(
+                    f"{item.label}: the residual stream of this model has {width} numbers, the direction has "
+                    f"{len(item.direction.values)}."
+                )
         elif isinstance(item, Knockout | AttentionScale | AttentionReplace):
             _in_range(item, "layer", item.layers or (), layers)
             _in_range(item, "head", item.heads or (), sites.heads)
+    if sum(isinstance(item, ContrastiveDecoding) for item in interventions) > 1:
+        raise InputError("A model takes one contrastive decoding at a time: contrasts are not added up.")
 
 
 def _in_range(item: Intervention, name: str, numbers: Sequence[int], count: int) -> None:
@@ -168,6 +188,21 @@ def _moved(part: torch.Tensor, to: torch.Tensor, source: torch.Tensor) -> torch.
     return torch.zeros_like(part).scatter(-1, to, part.gather(-1, source))
 
 
+# Heads ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class _Gated:
+    """The factors of all heads of a layer."""
+
+    factors: tuple[float, ...]
+
+    def __call__(self, output: torch.Tensor) -> torch.Tensor:
+        # As one number times a tensor of half precision does: multiplied in float32, then rounded.
+        factors = torch.tensor(self.factors, dtype=torch.float32, device=output.device)
+        return (output * factors[:, None]).to(output.dtype)
+
+
 # One layer --------------------------------------------------------------------------------------------------
 
 
@@ -177,7 +212,7 @@ class LayerEdits:
 
     logits: tuple[_Cut | _Scaled, ...] = ()
     redistributed: tuple[_Redistributed, ...] = ()
-    heads: tuple[HeadScale | HeadReplace, ...] = ()
+    heads: tuple[HeadScale | HeadReplace | _Gated, ...] = ()
 
     def touches(self, queries: range, keys: range) -> bool:
         """Whether attention from any of these queries to any of these keys is changed."""
@@ -221,6 +256,9 @@ class LayerEdits:
             return output
         output = output.clone()
         for item in self.heads:
+            if isinstance(item, _Gated):
+                output = item(output)
+                continue
             own = output[:, :, item.head]
             if isinstance(item, HeadScale):
                 new = own * item.factor
@@ -251,6 +289,8 @@ class Editing:
         The prompt, and what gives the boxes of its image tokens.
     patched
         The patches of activations among them, with what they put in place.
+    kept
+        Positions of `prompt` that are read, where a part of it is left out; None: all.
 
     Attributes
     ----------
@@ -269,26 +309,38 @@ class Editing:
         sites: Sites,
         prompt: Prompt,
         boxes: Boxes,
-        patched: Mapping[ActivationPatch, StreamEdit] | None = None,
+        patched: Mapping[ActivationPatch, Patched] | None = None,
+        kept: Sequence[int] | None = None,
     ) -> None:
         self._sites = sites
-        layers = len(sites.layers)
         moved: list[StreamEdit] = []
         found: dict[int, tuple[list[Any], list[Any], list[Any]]] = {}
+        layers = len(sites.layers)
 
         def lists(layer: int) -> tuple[list[Any], list[Any], list[Any]]:
             return found.setdefault(layer, ([], [], []))
 
+        def span(tokens: Tokens) -> Span:
+            whole = span_of(tokens, prompt, boxes)
+            return whole if kept is None else whole.only(kept)
+
         for item in interventions:
             if isinstance(item, ActivationPatch):
-                moved.append((patched or {})[item])
+                patch = (patched or {})[item]
+                moved.append(patch if kept is None else patch.only(kept))
             elif isinstance(item, HeadScale | HeadReplace):
                 if not (isinstance(item, HeadScale) and item.factor == 1):
                     lists(item.layer)[2].append(item)
+            elif isinstance(item, HeadGates):
+                for layer, factors in enumerate(item.factors):
+                    if any(factor != 1 for factor in factors):
+                        lists(layer)[2].append(_Gated(factors))
+            elif isinstance(item, Steer):
+                at = span(item.tokens)
+                if not at.empty and item.scale and any(item.direction.values):
+                    moved.append(Steered(item, at))
             elif isinstance(item, Knockout | AttentionScale | AttentionReplace):
-                cells = _Cells(
-                    span_of(item.queries, prompt, boxes), span_of(item.keys, prompt, boxes), item.heads
-                )
+                cells = _Cells(span(item.queries), span(item.keys), item.heads)
                 if cells.empty:
                     continue
                 for layer in range(layers) if item.layers is None else item.layers:
@@ -298,7 +350,7 @@ class Editing:
                         lists(layer)[1].append(_Redistributed(cells, item.by, item.seed, layer))
                     elif item.factor != 1 or item.add:
                         lists(layer)[0].append(_Scaled(cells, item.factor, item.add))
-            else:
+            elif not isinstance(item, ContrastiveDecoding):  # acts on logits, see `decoding.contrast`
                 raise InputError(f"This version cannot apply {type(item).__name__}.")
         self._layers = {layer: LayerEdits(*map(tuple, parts)) for layer, parts in found.items() if any(parts)}
         self.streams = tuple(moved)

@@ -16,7 +16,7 @@ from isi_widget.stimulus.regions import Region, polygon_of
 from isi_widget.vlm.prompts.prompt import Prompt
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     #: Boxes [image tokens, 4] of the prompt's image tokens, see `VLM.token_boxes`.
     Boxes = Callable[[], npt.NDArray[np.float64]]
@@ -41,6 +41,10 @@ class Span:
     def empty(self) -> bool:
         """Whether no position belongs."""
         return not self.answer and not bool(self.prompt.any())
+
+    def only(self, kept: Sequence[int]) -> Span:
+        """Return the group in a prompt of which only some positions are kept."""
+        return Span(self.prompt[list(kept)], self.answer)
 
     def at(self, positions: range, device: torch.device) -> torch.Tensor:
         """[positions] bool: which of consecutive positions belong."""

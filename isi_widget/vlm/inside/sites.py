@@ -63,6 +63,12 @@ class Sites:
         return int(projection.in_features) // self.heads
 
     @property
+    def hidden_size(self) -> int:
+        """Numbers in the residual stream: what the output projection of attention writes."""
+        projection: Any = self.o_proj(0)
+        return int(projection.out_features)
+
+    @property
     def norm(self) -> torch.nn.Module:
         """The norm after the last layer."""
         return _part(self.decoder, _NORM)

@@ -3,6 +3,7 @@
     residual     input of layer i
     attention    output of its self_attn, before a norm that may follow (Gemma): a norm acts token by token
     mlp          output of its MLP, likewise
+    output       output of layer i; steering alone acts there
 
 Several changes at one site act in the order of the interventions. Changes of attention and of single heads
 are in `attention` and `editing`.
@@ -31,7 +32,7 @@ class StreamEdit(Protocol):
 
     @property
     def site(self) -> str:
-        """One of `isi_widget.interventions.SITES`."""
+        """One of `isi_widget.interventions.SITES`, or "output"."""
 
     @property
     def layer(self) -> int:
@@ -61,7 +62,10 @@ def on(parts: Sites, site: str, layer: int, function: Callable[[torch.Tensor], t
     """Return a hook that gives the states at a site to `function`; None leaves them as they are."""
     if site == "residual":
         return parts.layers[layer], "input", lambda _, states: function(states)
-    module = parts.attention(layer) if site == "attention" else parts.mlp(layer)
+    if site == "output":
+        module = parts.layers[layer]
+    else:
+        module = parts.attention(layer) if site == "attention" else parts.mlp(layer)
 
     def output(_: torch.nn.Module, made: Any) -> Any:
         states = made[0] if isinstance(made, tuple) else made
@@ -88,6 +92,14 @@ class Patched:
     def __init__(self, site: str, layer: int, rows: Sequence[int], values: torch.Tensor) -> None:
         self.site, self.layer = site, layer
         self._rows, self._values = list(rows), values
+
+    def only(self, kept: Sequence[int]) -> Patched:
+        """Return the same patch in a prompt of which only some positions are kept."""
+        places = {position: place for place, position in enumerate(kept)}
+        left = [index for index, row in enumerate(self._rows) if row in places]
+        return Patched(
+            self.site, self.layer, [places[self._rows[index]] for index in left], self._values[left]
+        )
 
     def touches(self, positions: range) -> bool:
         """Whether any of the rows is among these positions."""

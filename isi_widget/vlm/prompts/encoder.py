@@ -223,6 +223,7 @@ class PromptEncoder:
             unavailable=self.unavailable,
             segments=self.segments,
             size=image.size,
+            stimulus=stimulus,
         )
 
     def _process(self, image: Image.Image, text: str, add_special_tokens: bool) -> Any:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import torch
 
 from isi_widget.errors import InputError
 from isi_widget.segments import ALWAYS, group_of, groups_of
+from isi_widget.vlm.protocol import StimulusLike
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,6 +32,7 @@ class Prompt:
     segments : names of the segments: template, image, context, question, and "system" and "history" where the
         model was given a system prompt or earlier turns.
     size : (width, height) of the picture, in pixels.
+    stimulus : stimulus of the prompt, to make one with a changed picture; None: not kept.
     """
 
     text: str
@@ -46,6 +48,7 @@ class Prompt:
     unavailable: str = ""
     segments: tuple[str, ...] = ALWAYS
     size: tuple[int, int] = (0, 0)
+    stimulus: StimulusLike | None = field(default=None, repr=False)
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -95,6 +98,34 @@ class Prompt:
     def segment_token_ids(self, segment: str) -> tuple[int, ...]:
         """Token ids of a segment, in order."""
         return tuple(self.ids[position] for position in self.indices(segment))
+
+    def without_image(self) -> tuple[Prompt, tuple[int, ...]]:
+        """Return the prompt without its image tokens and picture, and the positions that are kept.
+
+        Markers of the template around the image stay.
+
+        Raises
+        ------
+        InputError
+            If it is not known which tokens stand for the image.
+        """
+        if self.image_token_id is None:
+            raise InputError(
+                "The configuration of this checkpoint does not say which token stands for the image, so that "
+                "it cannot be left out of the prompt."
+            )
+        kept = tuple(place for place, token in enumerate(self.ids) if token != self.image_token_id)
+        places = list(kept)
+        short = replace(
+            self,
+            ids=tuple(self.ids[place] for place in places),
+            segment_ids=tuple(self.segment_ids[place] for place in places) if self.segment_ids else (),
+            images={},
+            token_inputs={name: value[:, places] for name, value in self.token_inputs.items()},
+            key=f"{self.key} without image",
+            stimulus=None,
+        )
+        return short, kept
 
     def token_counts(self) -> dict[str, int]:
         """Return the number of tokens of each segment."""
