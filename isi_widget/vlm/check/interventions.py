@@ -56,7 +56,7 @@ def steered(vlm: VLM, shown: StimulusLike) -> float:
     """Largest difference of logits under a steered layer from those under a hook on the layer."""
     found = sites(vlm.model, vlm.family)
     layer = len(found.layers) // 2
-    made = SteeringDirection([1.0, *[0.0] * (found.hidden_size - 1)], layer).random(0)
+    made = SteeringDirection((1.0,) + (0.0,) * (found.hidden_size - 1), layer).random(0)
 
     def add(_: torch.nn.Module, output: Any) -> Any:
         states = output[0] if isinstance(output, tuple) else output
