@@ -20,8 +20,6 @@ from isi_widget.pretrained.machine import free_memory
 from isi_widget.pretrained.out_of_memory import out_of_memory_as_error
 from isi_widget.pretrained.placement import devices_of, input_device, placed_on
 from isi_widget.pretrained.quantization import computes_in, not_quantized
-from isi_widget.vlm.decoding import loop as decoding
-from isi_widget.vlm.decoding.nan import nan_reason
 from isi_widget.vlm.decoding.yes_no import yes_no_ids
 from isi_widget.vlm.families import Family, family_of
 from isi_widget.vlm.features import ImageFeatures
@@ -29,6 +27,7 @@ from isi_widget.vlm.fingerprint import Fingerprint
 from isi_widget.vlm.inside.attention import reason_against
 from isi_widget.vlm.inside.comparing import reason_against_unlisted
 from isi_widget.vlm.inside.door import Inside
+from isi_widget.vlm.nan import NanLogits, nan_reason
 from isi_widget.vlm.prompts.encoder import PromptEncoder
 from isi_widget.vlm.prompts.turns import checked_history, checked_system
 
@@ -245,7 +244,7 @@ class LoadedModel:
         with out_of_memory_as_error(doing):
             try:
                 yield
-            except decoding.NanLogits as error:
+            except NanLogits as error:
                 raise RuntimeError(nan_reason(self.model, error.dtype)) from None
 
     def _free_memory(self) -> int | None:

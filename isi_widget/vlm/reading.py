@@ -15,7 +15,6 @@ from isi_widget.errors import InputError
 from isi_widget.interventions import ContrastiveDecoding
 from isi_widget.pretrained.out_of_memory import is_out_of_memory
 from isi_widget.stimulus.effects import GaussianNoise
-from isi_widget.vlm.decoding import loop as decoding
 from isi_widget.vlm.decoding.cache import fork
 from isi_widget.vlm.decoding.contrast import contrasted
 from isi_widget.vlm.decoding.loop import Prefill
@@ -23,6 +22,7 @@ from isi_widget.vlm.inside.attention import AttentionRecorder, Observer, recordi
 from isi_widget.vlm.inside.door import reading, reason_against_prefill
 from isi_widget.vlm.inside.editing import Editing
 from isi_widget.vlm.loaded import LoadedModel
+from isi_widget.vlm.nan import NanLogits, checked_logits
 from isi_widget.vlm.prompts.noisy import Noisy
 from isi_widget.vlm.prompts.prompt import Prompt
 from isi_widget.vlm.protocol import StimulusLike
@@ -152,7 +152,7 @@ class Reader(LoadedModel):
             try:
                 return self._pass(short, editing, observers)
             except (TypeError, ValueError, AttributeError, KeyError, IndexError, RuntimeError) as error:
-                if isinstance(error, InputError | decoding.NanLogits) or is_out_of_memory(error):
+                if isinstance(error, InputError | NanLogits) or is_out_of_memory(error):
                     raise
                 raise InputError(
                     f"{self.model_id} cannot read a prompt without a picture ({type(error).__name__}: "
@@ -190,7 +190,7 @@ class Reader(LoadedModel):
             self.family.restore([(module, None) for module, _ in self.family.state(self.model)])
         with reading(self, prompt, editing, observers):
             output = model(**inputs, use_cache=True, logits_to_keep=1)
-        logits = decoding.checked_logits(output.logits[0, -1])
+        logits = checked_logits(output.logits[0, -1])
         cache = self.family.cache(output) if prompt.images else output.past_key_values
         resume = self.inside.resume(self, self.family.resume(self.model), editing)
         return Prefill(prompt, logits, cache, None, self.identity, resume)
@@ -231,7 +231,7 @@ class Reader(LoadedModel):
             recorder.begin(len(prefill.prompt) + fed.shape[1], rows=fed.shape[1])
             with recording(self.model, self.family.text_config, recorder):
                 output = prefill.resume(input_ids=fed, past_key_values=fork(prefill.cache), use_cache=True)
-            return decoding.checked_logits(output.logits[0])
+            return checked_logits(output.logits[0])
 
     def _first_row(self, prefill: Prefill) -> torch.Tensor:
         """Return the mass [1, layers, heads, groups] of the row that predicts the first answer token."""

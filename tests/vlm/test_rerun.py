@@ -301,6 +301,22 @@ def test_logits_that_cannot_be_computed_again_are_refused():
         captured(vlm)
 
 
+@pytest.mark.parametrize("where", ["weights", "an edit"])
+def test_nan_is_one_error_that_gives_the_reason(where):
+    model, processor = tiny_models.llava(seed=4)
+    vlm = tiny_models.VLM(model, processor, model_id="broken")
+    clean = captured(vlm)
+    if where == "an edit":
+        edit = rerun.Edit(1, "mlp", lambda states, _: states * float("nan"))
+        with pytest.raises(RuntimeError, match=r"NaN logits .* look for what was put on the model"):
+            clean.run_from(0, edits=[edit])
+        return
+    with torch.no_grad():
+        model.model.language_model.layers[1].mlp.down_proj.weight[0, 0] = float("nan")
+    with pytest.raises(RuntimeError, match="Its weights hold NaN"):
+        captured(vlm)
+
+
 def _shifted(output):
     output.logits = output.logits * 3 + 1
     return output

@@ -28,9 +28,9 @@ from isi_widget.vlm.decoding.loop import (
     Prefill,
     Row,
     Sampler,
-    checked_logits,
     poll,
 )
+from isi_widget.vlm.nan import checked_logits
 
 #: Smallest number of prefixes per batch, if available: a pass over fewer costs as much.
 ROWS_AT_LEAST = 4

@@ -18,6 +18,7 @@ from isi_widget import checks
 from isi_widget.errors import Cancelled
 from isi_widget.setting import SAMPLES, TEMPERATURE, TOP_K, TOP_P
 from isi_widget.vlm.decoding.cache import fork, row_bytes
+from isi_widget.vlm.nan import checked_logits
 from isi_widget.vlm.prompts.prompt import Prompt
 
 if TYPE_CHECKING:
@@ -312,24 +313,3 @@ def next_logits(prefill: Prefill, tokens: torch.Tensor, cache: Any) -> torch.Ten
     """Raw logits [rows, vocabulary], float32, after feeding new tokens [rows, n]; the cache grows."""
     output = prefill.resume(input_ids=tokens, past_key_values=cache, use_cache=True, logits_to_keep=1)
     return checked_logits(output.logits[:, -1])
-
-
-class NanLogits(RuntimeError):
-    """A model gave NaN; `VLM` says why, see `nan.py`."""
-
-    def __init__(self, dtype: torch.dtype) -> None:
-        super().__init__(f"The model gave NaN logits in {dtype}.")
-        self.dtype = dtype
-
-
-def checked_logits(logits: torch.Tensor) -> torch.Tensor:
-    """Logits as float32.
-
-    Raises
-    ------
-    NanLogits
-        If there is a NaN: every answer would be made up.
-    """
-    if bool(logits.isnan().any()):
-        raise NanLogits(logits.dtype)
-    return logits.float()

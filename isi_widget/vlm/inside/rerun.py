@@ -43,6 +43,7 @@ from isi_widget.vlm.inside.seen import (
     states_of,
 )
 from isi_widget.vlm.inside.sites import Sites, sites
+from isi_widget.vlm.nan import checked_logits
 
 if TYPE_CHECKING:
     from isi_widget.vlm.inside.door import Loaded
@@ -195,17 +196,18 @@ class Clean:
         size = min(count, at_once or self._at_once(first))
         found: list[torch.Tensor] = []
         start = 0
-        while start < count:
-            chunk = range(start, min(start + size, count))
-            try:
-                found.append(self._run(layer, hidden, edits, chunk, first))
-            except (RuntimeError, MemoryError) as error:
-                if len(chunk) == 1 or not is_out_of_memory(error):
-                    raise
-                forget(error)
-                size = self._limit["rows"] = len(chunk) // 2
-                continue
-            start = chunk.stop
+        with self.vlm.explained("running layers again"):
+            while start < count:
+                chunk = range(start, min(start + size, count))
+                try:
+                    found.append(self._run(layer, hidden, edits, chunk, first))
+                except (RuntimeError, MemoryError) as error:
+                    if len(chunk) == 1 or not is_out_of_memory(error):
+                        raise
+                    forget(error)
+                    size = self._limit["rows"] = len(chunk) // 2
+                    continue
+                start = chunk.stop
         return torch.cat(found)
 
     def logits_of(self, hidden: torch.Tensor) -> torch.Tensor:
@@ -275,7 +277,7 @@ class Clean:
                 added = self._added[index]
                 if added is not None:
                     hidden = hidden + added[:, first:].to(hidden.device)
-        logits = self.logits_of(hidden[:, -self.rows :])
+        logits = checked_logits(self.logits_of(hidden[:, -self.rows :]))
         return logits if logits.shape[0] == len(chunk) else logits.expand(len(chunk), -1, -1)
 
     def _hooks(
@@ -373,7 +375,7 @@ def capture(vlm: Loaded, prompt: Prompt, answer: Sequence[int] = (), *, parts: b
             stack.enter_context(hooked(*editing.hooks(ids.shape[1])))
         stack.enter_context(seen.after())
         logits = vlm.model(input_ids=ids, **given, use_cache=False, logits_to_keep=rows).logits
-    logits = logits[0, -rows:].float()
+        logits = checked_logits(logits[0, -rows:])
     added = tuple(
         None if torch.equal(output, following) else following - output
         for output, following in zip(seen.outputs, (*seen.inputs[1:], seen.final), strict=True)

@@ -1,4 +1,4 @@
-"""Why a model gives NaN, and what helps: said when it has happened, from the model's own weights and type."""
+"""NaN in logits: found where they are made, with its likely cause and what helps."""
 
 from __future__ import annotations
 
@@ -12,6 +12,27 @@ _FROM_HOOKS = (
     "Its weights are finite, and float32 does not overflow: look for what was put on the model (hooks, "
     "interventions, an adapter), and load it again."
 )
+
+
+class NanLogits(RuntimeError):
+    """A model gave NaN; `VLM` says why, see `nan_reason`."""
+
+    def __init__(self, dtype: torch.dtype) -> None:
+        super().__init__(f"The model gave NaN logits in {dtype}.")
+        self.dtype = dtype
+
+
+def checked_logits(logits: torch.Tensor) -> torch.Tensor:
+    """Logits as float32.
+
+    Raises
+    ------
+    NanLogits
+        If there is a NaN: every answer would be made up.
+    """
+    if bool(logits.isnan().any()):
+        raise NanLogits(logits.dtype)
+    return logits.float()
 
 
 def nan_reason(model: Any, logits: torch.dtype) -> str:
