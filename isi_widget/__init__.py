@@ -47,6 +47,10 @@ if TYPE_CHECKING:
         Steer,
         SteeringDirection,
     )
+    from isi_widget.mechanism.causal_trace import CausalTrace
+    from isi_widget.mechanism.lens import LogitLens
+    from isi_widget.mechanism.reading_lens import logit_lens
+    from isi_widget.mechanism.tracing import trace
     from isi_widget.report.pdf import report
     from isi_widget.stimulus import Inpainter, Mask, Stimulus, inpainters, register_inpainter
     from isi_widget.study import Averages, averages, conditions
@@ -85,6 +89,7 @@ _HOMES: dict[str, str | None] = {
     "Averages": "isi_widget.study",
     "Beaf": "isi_widget.study.before_after",
     "Cancelled": "isi_widget.errors",
+    "CausalTrace": "isi_widget.mechanism.causal_trace",
     "CheckReport": "isi_widget.vlm",
     "Comparison": "isi_widget.study.compare",
     "ContrastiveDecoding": "isi_widget.interventions",
@@ -97,6 +102,7 @@ _HOMES: dict[str, str | None] = {
     "Inpainter": "isi_widget.stimulus",
     "InputError": "isi_widget.errors",
     "Knockout": "isi_widget.interventions",
+    "LogitLens": "isi_widget.mechanism.lens",
     "Mask": "isi_widget.stimulus",
     "Measure": "isi_widget.trial",
     "Observation": "isi_widget.datasets",
@@ -127,6 +133,7 @@ _HOMES: dict[str, str | None] = {
     "load_entailment": "isi_widget.uncertainty",
     "load_inpainter": "isi_widget.concepts.diffusion",
     "load_vlm": "isi_widget.vlm",
+    "logit_lens": "isi_widget.mechanism.reading_lens",
     "measure_attention": "isi_widget.attribution",
     "measure_attention_map": "isi_widget.attribution",
     "measure_uncertainty": "isi_widget.trial",
@@ -142,6 +149,7 @@ _HOMES: dict[str, str | None] = {
     "segment": "isi_widget.concepts",
     "stimulus": None,
     "token_replacements": "isi_widget.concepts",
+    "trace": "isi_widget.mechanism.tracing",
     "uncertainty": None,
 }
 
@@ -156,6 +164,7 @@ __all__ = [
     "Averages",
     "Beaf",
     "Cancelled",
+    "CausalTrace",
     "CheckReport",
     "Comparison",
     "ContrastiveDecoding",
@@ -168,6 +177,7 @@ __all__ = [
     "Inpainter",
     "InputError",
     "Knockout",
+    "LogitLens",
     "Mask",
     "Measure",
     "Observation",
@@ -197,6 +207,7 @@ __all__ = [
     "load_entailment",
     "load_inpainter",
     "load_vlm",
+    "logit_lens",
     "measure_attention",
     "measure_attention_map",
     "measure_uncertainty",
@@ -211,6 +222,7 @@ __all__ = [
     "samples_needed",
     "segment",
     "token_replacements",
+    "trace",
 ]
 
 

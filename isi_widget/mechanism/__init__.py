@@ -1,5 +1,6 @@
-"""Which parts of a model make an answer: by intervention, on many items, with controls and intervals.
+"""Floor 3: what inside a model makes its answer: heads, paths, words of layers. See docs/inside.md.
 
-Not for changing a model (`isi_widget.interventions`, `VLM.intervene`), nor for where attention goes
-(`isi_widget.attribution`): attention is where a model reads from, not what it relies on.
+A scan runs a model many times with something inside it changed, and compares the answers (`tracing`,
+`knockout`, the scans of heads); `lens` reads the layers of one run. Changes are made by
+`isi_widget.vlm.inside`. Nothing here runs at import; torch is loaded with the first measurement.
 """

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import tiny_models
 import torch
+from patched_by_hand import patched_by_hand
 from test_families import FAMILIES
 
 import isi_widget as isi
 from isi_widget import interventions
 from isi_widget.errors import InputError
-from isi_widget.vlm.inside import sites
 from isi_widget.vlm.inside.aligning import aligned
 from isi_widget.vlm.inside.hooks import hooked
 
@@ -33,30 +33,6 @@ def largest(one, other):
     return float((torch.as_tensor(one) - torch.as_tensor(other)).abs().max())
 
 
-def by_hand(vlm, site, layer, rows, clean, corrupt):
-    """Logits of the corrupt run with rows of the clean one in place, by two plain hooks."""
-    parts = sites(vlm.model, vlm.family)
-    module = {
-        "residual": lambda: parts.layers[layer],
-        "attention": lambda: parts.attention(layer),
-        "mlp": lambda: parts.mlp(layer),
-    }[site]()
-    place, kept = ("input" if site == "residual" else "output"), []
-
-    def states(found):
-        return found[0] if isinstance(found, tuple) else found
-
-    def put(_, found):
-        changed = states(found).clone()
-        changed[:, rows] = kept[0][:, rows]
-        return (changed, *found[1:]) if isinstance(found, tuple) else changed
-
-    with hooked((module, place, lambda _, found: kept.append(states(found).clone()) or None)):
-        vlm.prefill(clean)
-    with hooked((module, place, put)):
-        return vlm.prefill(corrupt).logits
-
-
 @families
 @pytest.mark.parametrize("site", interventions.SITES)
 def test_a_patch_is_two_plain_hooks(name, site):
@@ -66,7 +42,7 @@ def test_a_patch_is_two_plain_hooks(name, site):
         rows = list(prompt.indices("image")) if tokens == "image" else [len(prompt) - 1]
         edited = vlm.intervene(isi.ActivationPatch(site, 1, tokens, CLEAN))
         found = edited.prefill(CORRUPT).logits
-        assert largest(found, by_hand(vlm, site, 1, rows, CLEAN, CORRUPT)) < NEAR
+        assert largest(found, patched_by_hand(vlm, site, [1], rows, CLEAN, CORRUPT)) < NEAR
     assert largest(edited.prefill(CLEAN).logits, vlm.prefill(CLEAN).logits) < NEAR
 
 
@@ -124,7 +100,7 @@ def test_part_of_the_picture():
     inside = (boxes[:, 0] + boxes[:, 2]) / 2 < 25
     rows = [row for row, member in zip(prompt.indices("image"), inside, strict=True) if member]
     found = vlm.intervene(isi.ActivationPatch("residual", 1, left, CLEAN)).prefill(CORRUPT).logits
-    assert largest(found, by_hand(vlm, "residual", 1, rows, CLEAN, CORRUPT)) < NEAR
+    assert largest(found, patched_by_hand(vlm, "residual", [1], rows, CLEAN, CORRUPT)) < NEAR
 
 
 def test_the_record_keeps_the_source():

@@ -137,6 +137,16 @@ class Clean:
         """Number of last positions whose logits are computed."""
         return self.logits.shape[0]
 
+    @property
+    def added(self) -> tuple[torch.Tensor | None, ...]:
+        """What the decoder adds after each layer (Qwen3-VL's deepstack), [1, T, width]; else None."""
+        return self._added
+
+    def output(self, layer: int) -> torch.Tensor:
+        """Return the output of a layer itself, [1, T, width], without what the decoder adds after it."""
+        following, added = self._input(layer + 1), self._added[layer]
+        return following if added is None else following - added.to(following.device)
+
     def heads_of(self, layer: int) -> torch.Tensor:
         """Return the outputs of the heads of a layer, [1, T, heads, head_dim]."""
         return self.heads[layer].unflatten(-1, (self.sites.heads, -1))
@@ -193,7 +203,7 @@ class Clean:
             before = self._input(layer)[:, :first].expand(hidden.shape[0], -1, -1)
             hidden, edits, first = torch.cat([before, hidden], 1), [_from(edit, first) for edit in edits], 0
         count = hidden.shape[0] if batch is None else batch
-        size = min(count, at_once or self._at_once(first))
+        size = min(count, at_once or self.at_once(first))
         found: list[torch.Tensor] = []
         start = 0
         with self.vlm.explained("running layers again"):
@@ -315,8 +325,8 @@ class Clean:
             given["attention_mask"] = visible[None, None, first:]
         return given
 
-    def _at_once(self, first: int) -> int:
-        """How many batch rows are run at once."""
+    def at_once(self, first: int = 0) -> int:
+        """Return how many batch rows of the positions from `first` on are run at once."""
         if "rows" in self._limit:
             return self._limit["rows"]
         width, size = self.inputs[0].shape[-1], self.inputs[0].element_size()

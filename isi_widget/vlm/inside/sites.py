@@ -25,6 +25,9 @@ from isi_widget.vlm.families import Family
 _ATTENTION = ("self_attn", "attention", "attn")
 _PROJECTION = ("o_proj", "out_proj", "dense")
 _MLP = ("mlp", "feed_forward", "block_sparse_moe")
+#: The norm before the MLP; where only one stands after it, the MLP itself comes next.
+_AFTER_MLP = "post_feedforward_layernorm"
+_NORMS = ("pre_feedforward_layernorm", _AFTER_MLP, "post_attention_layernorm", "ln_2")
 _NORM = ("norm", "final_layernorm", "ln_f")
 
 
@@ -56,6 +59,26 @@ class Sites:
     def mlp(self, layer: int) -> torch.nn.Module:
         """Return the MLP of a layer."""
         return _part(self.layers[layer], _MLP)
+
+    def before_mlp(self, layer: int) -> torch.nn.Module:
+        """Return the module whose input is the residual stream between attention and MLP.
+
+        Raises
+        ------
+        InputError
+            If the layer has no such state (attention and MLP side by side), or none that is known.
+        """
+        found = self.layers[layer]
+        names = [name for name in _NORMS if isinstance(getattr(found, name, None), torch.nn.Module)]
+        if names and names[0] == _AFTER_MLP:
+            return self.mlp(layer)  # norms stand after attention and MLP alone (OLMo 2)
+        if not names:
+            raise InputError(
+                f"{type(found).__name__} has no norm between attention and MLP, so there is no state to read "
+                "there."
+            )
+        norm: torch.nn.Module = getattr(found, names[0])
+        return norm
 
     def head_dim(self, layer: int) -> int:
         """Numbers in the output of one head (not hidden size / heads: some models differ)."""

@@ -1,7 +1,6 @@
 // Text edited in place: a new text, a text on the picture, or the label of an arrow.
 import { useEffect, useMemo, useRef } from "preact/hooks";
-import { same } from "../document";
-import { omit } from "../records";
+import { omit, same } from "../document";
 import { toScreen } from "../geometry";
 import { editField } from "../keyboard";
 import { composing } from "../keys";

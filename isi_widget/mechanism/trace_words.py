@@ -1,0 +1,130 @@
+"""A causal trace in words: a heading, a table, a sentence for each cell. Not for its numbers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from isi_widget.mechanism.targets import target_of
+from isi_widget.readable import html_table
+
+if TYPE_CHECKING:
+    from isi_widget.mechanism.causal_trace import CausalTrace
+
+SITE_TITLES = {
+    "residual": "input of the layer",
+    "attention": "output of attention",
+    "mlp": "output of the MLP",
+}
+_PLACES = {
+    "residual": "input of layer",
+    "attention": "attention output of layer",
+    "mlp": "MLP output of layer",
+}
+
+
+def heading(trace: CausalTrace) -> str:
+    """Return one line: what was patched into what, how, and in how many pairs."""
+    into = "clean into corrupt" if trace.direction == "denoise" else "corrupt into clean"
+    how = {"exact": "", "integrated": ", integrated gradients", "gradient": ", one gradient: a shortlist"}
+    pairs = f"{trace.n} pair{'s' * (trace.n != 1)}"
+    return f"Recovery, {into}, {target_of(trace.target).title}, {pairs}{how[trace.method]}"
+
+
+def sentence(trace: CausalTrace, site: int, layer: int, group: int) -> str:
+    """Return what a cell shows, in one sentence."""
+    value = float(trace.recovery[site, layer, group])
+    row, name = trace.rows_named[layer], trace.groups[group]
+    place = f"{_PLACES[trace.sites[site]]}{'s' * (trace.window > 1)} {row}"
+    source, base = ("clean", "corrupt") if trace.direction == "denoise" else ("corrupt", "clean")
+    if not np.isfinite(value):
+        return (
+            f"No pair has tokens of the group {name!r} that correspond, so the {place} was not traced there."
+        )
+    counts = sorted({len(groups[group]) for groups in trace.positions if groups[group]})
+    number = str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+    tokens = f"the {number} token{'s' * (counts != [1])} of {name!r}"
+    verb = "carries over" if trace.direction == "denoise" else "destroys"
+    title = target_of(trace.target).title
+    difference = f"of the change in {title} (clean {trace.clean:.3g}, corrupt {trace.corrupt:.3g})"
+    share = f"{100 * value:.0f} %"
+    if trace.method == "exact":
+        parts = [
+            f"Putting the {source} run's {place} into the {base} run at {tokens} {verb} {share} {difference}"
+        ]
+    else:
+        kind = "Integrated gradients estimate" if trace.method == "integrated" else "One gradient suggests"
+        parts = [
+            f"{kind} that putting the {source} run's {place} into the {base} run at {tokens} {verb} {share} "
+            f"{difference}"
+        ]
+    if trace.n > 1:
+        low, high = trace.interval()
+        cell = (site, layer, group)
+        parts.append(f"95 % interval over {trace.n} pairs {100 * low[cell]:.0f} to {100 * high[cell]:.0f} %")
+    flips = trace.flips[:, site, layer, group]
+    known = flips[np.isfinite(flips)]
+    if known.size:
+        parts.append(_flips(trace, int(known.sum()), int(known.size)))
+    draws = trace.controls[:, :, site, layer, group]
+    drawn = draws[np.isfinite(draws)]
+    if drawn.size:
+        parts.append(f"as many random tokens: {100 * drawn.mean():.0f} % ({len(draws)} draws)")
+    return "; ".join(parts) + "."
+
+
+def _flips(trace: CausalTrace, flipped: int, of: int) -> str:
+    if of > 1 or trace.n > 1:
+        return f"the answer becomes that of the other run in {flipped} of {of} pairs"
+    clean, corrupt = (word.strip() for word in trace.answers[0])
+    one, two = (corrupt, clean) if trace.direction == "denoise" else (clean, corrupt)
+    return f"the answer flips from {one!r} to {two!r}" if flipped else f"the answer stays {one!r}"
+
+
+def table(trace: CausalTrace) -> str:
+    """Return the recovery as lines of text."""
+    lines = [heading(trace)]
+    width = max(len(name) for name in trace.groups) + 2
+    for at, site in enumerate(trace.sites):
+        lines.append(f"{SITE_TITLES[site]}".ljust(width) + "".join(f"{row:>9}" for row in trace.rows_named))
+        for group, name in enumerate(trace.groups):
+            cells = (_number(value) for value in trace.recovery[at, :, group])
+            lines.append(
+                f"  {name}".ljust(max(width, len(SITE_TITLES[site]))) + "".join(f"{c:>9}" for c in cells)
+            )
+    return "\n".join([*lines, *remarks(trace)])
+
+
+def html(trace: CausalTrace) -> str:
+    """Return the recovery as tables for a notebook."""
+    parts = []
+    for at, site in enumerate(trace.sites):
+        rows = [
+            (name, *(_number(value) for value in trace.recovery[at, :, group]))
+            for group, name in enumerate(trace.groups)
+        ]
+        last = at == len(trace.sites) - 1
+        title = f"{heading(trace)}: {SITE_TITLES[site]}" if at == 0 else SITE_TITLES[site]
+        parts.append(html_table(title, ("layer", *trace.rows_named), rows, remarks(trace) if last else ()))
+    return "".join(parts)
+
+
+def remarks(trace: CausalTrace) -> list[str]:
+    """Return the agreement of estimates, the notes, and why pairs were left out."""
+    found = [agreement(name, dict(values)) for name, values in trace.agreement.items()]
+    return [*found, *trace.notes, *trace.skipped]
+
+
+def agreement(method: str, values: dict[str, float | None]) -> str:
+    """Return how an estimate agrees with exact values, in one sentence."""
+    found = values.get("correlation")
+    shown = "unknown" if found is None else f"{found:.2f}"
+    return (
+        f"{method} beside exact, {values.get('cells') or 0:.0f} cells: correlation {shown}, largest "
+        f"difference {values.get('largest_difference') or 0.0:.2f}."
+    )
+
+
+def _number(value: float) -> str:
+    return f"{value:.2f}" if np.isfinite(value) else "-"

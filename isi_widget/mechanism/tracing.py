@@ -1,0 +1,262 @@
+"""`trace`: which layers and tokens carry the difference between two inputs, by activation patching.
+
+Causal tracing (Meng et al., Locating and Editing Factual Associations in GPT, NeurIPS 2022), with a minimal
+pair in place of noise (NOTICE: Golovanevsky et al., 2024), over layers x token groups x components (FCCT:
+Fine-grained Cross-modal Causal Tracing; V-SEAM: Wang, Hu & Jiang, EMNLP 2025).
+
+One clean pass and one corrupt pass are made. A cell of the trace runs only the layers from its own on, and
+only the tokens from the first patched one on; all groups of a layer run as one batch.
+
+What a cell means. A high recovery: what is at these tokens in this layer is enough to change the answer. A
+low one does not mean that it is not used: another path may carry the same (redundancy), and "noise" asks the
+other question: which states the answer needs. A patch can also act through states that the model never has by
+itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from isi_widget import checks
+from isi_widget.concepts.pair import Pair
+from isi_widget.errors import InputError
+from isi_widget.interventions import SITES
+from isi_widget.mechanism import token_groups
+from isi_widget.mechanism.causal_trace import DIRECTIONS, METHODS, CausalTrace
+from isi_widget.mechanism.compared import LEAST, TARGETS
+from isi_widget.mechanism.trace_runs import NoDifference, Plan, Steps, Traced, trace_pair
+from isi_widget.vlm.protocol import check_vlm_like
+
+if TYPE_CHECKING:
+    from isi_widget.running.stages import Cancel, Progress
+    from isi_widget.vlm import VLM
+
+Floats = npt.NDArray[np.float64]
+#: Most random draws of tokens for each cell.
+_MOST_DRAWS = 100
+
+
+def trace(
+    vlm: VLM,
+    clean: Any,
+    corrupt: Any = None,
+    *,
+    sites: Sequence[str] = SITES,
+    groups: Any = None,
+    layers: Sequence[int] | None = None,
+    window: int = 1,
+    direction: str = "denoise",
+    method: str = "exact",
+    beside: Sequence[str] = (),
+    target: str = "logit_difference",
+    controls: int = 0,
+    seed: int = 0,
+    least: float | None = None,
+    progress: Progress | None = None,
+    cancel: Cancel | None = None,
+) -> CausalTrace:
+    """Trace the difference between a clean and a corrupt input through a model.
+
+    Parameters
+    ----------
+    vlm
+        The model, with its interventions.
+    clean
+        A stimulus or an observation; or a `Pair`, or several of them, whose recoveries are averaged.
+    corrupt
+        The second stimulus; None where `clean` holds pairs.
+    sites
+        Where activations are patched: "residual" (input of the layer), "attention", "mlp"; default all.
+    groups
+        Tokens that are patched together: a group, several, or {name: group}. A group is "edited region",
+        "other image", "edited words" (see `token_groups`) or what interventions take. Default: the parts of
+        picture and texts, and the last token.
+    layers
+        First layers of the windows, counted from 0; None: every layer.
+    window
+        Number of layers patched together, from the first on; default 1.
+    direction
+        "denoise" (default): clean activations go into the corrupt run: which states are enough.
+        "noise": corrupt ones go into the clean run: which are needed.
+    method
+        "exact" (default). "integrated": integrated gradients along the way from the base to the source states
+        of each place, 8 steps; its cost does not grow with the number of groups, so that it can look at
+        single tokens. "gradient": one gradient for all places (attribution patching: Nanda, 2023; AtP*:
+        Kramar et al., 2024), which saturates: a shortlist. Both are compared with a few exact cells of each
+        pair, see `CausalTrace.agreement`.
+    beside
+        With "exact": estimates to measure as well, "integrated" or "gradient".
+    target
+        "logit_difference" (default): logit of the first token of the true answer minus that of the corrupt
+        side's; "p": probability of the former; "log_p_answer": log-probability of the whole clean answer.
+    controls
+        Number of draws of as many random tokens, of the same segments where these have enough; default 0.
+    seed
+        Seed of the draws; default 0.
+    least
+        Least difference of the target between the two runs; pairs below it are left out, since the recovery
+        divides by it. Default 0.1, of probabilities 0.02.
+    progress
+        Called as progress("trace", done, total).
+    cancel
+        Polled between the cells of two layers; if it returns True, `Cancelled` is raised.
+
+    Raises
+    ------
+    InputError
+        If clean and corrupt do not differ in any pair (with the reasons), tokens of a single pair do not
+        correspond, the inside of the model is not available, or a value is wrong.
+    """
+    check_vlm_like(vlm, "A trace needs")
+    if reason := vlm.unavailable.get("interventions", ""):
+        raise InputError(f"The inside of {vlm.model_id} is not available: {reason}")
+    plan = _plan(vlm, sites, groups, layers, window, direction, method, beside, target, controls, seed, least)
+    every = _pairs(clean, corrupt)
+    found: list[Traced] = []
+    skipped: list[str] = []
+    step = Steps(progress, cancel, len(every) * plan.steps)
+    for number, pair in enumerate(every):
+        step.to(number * plan.steps)
+        try:
+            found.append(trace_pair(vlm, plan, pair, number, step))
+        except NoDifference as error:
+            skipped.append(f"Pair {number} was left out: {error}" if len(every) > 1 else str(error))
+    step.to(step.total)
+    if not found:
+        raise InputError(f"There is no difference to trace. {' '.join(skipped[:3])}")
+    return _together(vlm, plan, found, skipped)
+
+
+def _plan(
+    vlm: VLM,
+    sites: Any,
+    groups: Any,
+    layers: Any,
+    window: Any,
+    direction: str,
+    method: str,
+    beside: Any,
+    target: str,
+    controls: Any,
+    seed: Any,
+    least: Any,
+) -> Plan:
+    from isi_widget.interventions.base import check_indices
+    from isi_widget.vlm.inside.sites import sites as sites_of
+
+    number = len(sites_of(vlm.model, vlm.family).layers)
+    kinds = tuple(dict.fromkeys((sites,) if isinstance(sites, str) else sites))
+    others = tuple(dict.fromkeys((beside,) if isinstance(beside, str) else beside))
+    if not kinds:
+        raise InputError(f"trace: sites is empty; give at least one of {', '.join(SITES)}.")
+    for kind in kinds:
+        checks.one_of(kind, "trace: sites", SITES)
+    checks.one_of(direction, "trace: direction", DIRECTIONS)
+    checks.one_of(method, "trace: method", METHODS)
+    for other in others:
+        checks.one_of(other, "trace: beside", METHODS[1:])
+    checks.one_of(target, "trace: target", TARGETS)
+    if others and method != "exact":
+        raise InputError(f'trace: beside belongs to method="exact" only; got method={method!r}.')
+    wide = checks.integer(window, "trace: window", low=1, high=number)
+    if wide > 1 and (method != "exact" or others):
+        raise InputError(
+            "trace: gradients of several layers cannot be added up for a window, since layers of one window "
+            'carry the same information. Use method="exact", or window=1.'
+        )
+    offered = range(number - wide + 1)
+    chosen = check_indices(layers, "trace: layers") or tuple(offered)
+    if wrong := [layer for layer in chosen if layer not in offered]:
+        raise InputError(
+            f"trace: this model has {number} layers, so windows of {wide} begin at layers 0 to "
+            f"{offered[-1]}; got {', '.join(map(str, wrong))}."
+        )
+    return Plan(
+        kinds,
+        None if groups is None else token_groups.check_groups(groups, "trace: groups"),
+        chosen,
+        wide,
+        direction,
+        method,
+        others,
+        target,
+        checks.integer(controls, "trace: controls", low=0, high=_MOST_DRAWS),
+        checks.integer(seed, "trace: seed", low=0),
+        LEAST[target] if least is None else checks.number(least, "trace: least", low=0.0),
+    )
+
+
+def _pairs(clean: Any, corrupt: Any) -> tuple[Pair, ...]:
+    if corrupt is not None:
+        return (Pair(clean, corrupt),)
+    if isinstance(clean, Pair):
+        return (clean,)
+    if isinstance(clean, Sequence) and clean and all(isinstance(item, Pair) for item in clean):
+        return tuple(clean)
+    raise InputError(
+        "trace needs a clean and a corrupt stimulus, or one or several isi.Pair; got "
+        f"{type(clean).__name__} alone."
+    )
+
+
+# All pairs --------------------------------------------------------------------------------------------------
+
+
+def _together(vlm: VLM, plan: Plan, found: Sequence[Traced], skipped: Sequence[str]) -> CausalTrace:
+    names = list(dict.fromkeys(name for one in found for name in one.groups))
+    if plan.groups is None:  # groups of the usual order, the last token at the end
+        names.sort(key=lambda name: name == "last")
+
+    def placed(one: Traced, values: Floats) -> Floats:
+        whole = np.full((*values.shape[:-1], len(names)), np.nan)
+        whole[..., [names.index(name) for name in one.groups]] = values
+        return whole
+
+    estimates = {
+        method: np.stack([placed(one, one.estimates[method]) for one in found]) for method in plan.beside
+    }
+    checked = [item for one in found for item in one.checked]
+    return CausalTrace(
+        pairs=tuple(one.pair for one in found),
+        model=vlm.model_id,
+        sites=plan.sites,
+        layers=plan.layers,
+        groups=tuple(names),
+        window=plan.window,
+        direction=plan.direction,
+        method=plan.method,
+        target=plan.target,
+        words=tuple(one.compared.words for one in found),
+        answers=tuple(one.answers for one in found),
+        clean_values=np.array([one.clean for one in found]),
+        corrupt_values=np.array([one.corrupt for one in found]),
+        each=np.stack([placed(one, one.each) for one in found]),
+        flips=np.stack([placed(one, one.flips) for one in found]),
+        controls=np.stack([placed(one, one.controls) for one in found], axis=1),
+        positions=tuple(tuple(one.groups.get(name, ()) for name in names) for one in found),
+        estimates=estimates,
+        agreement={
+            method: _agreement([(a, b) for name, a, b in checked if name == method])
+            for method in dict.fromkeys(name for name, _, _ in checked)
+        },
+        skipped=tuple(skipped),
+        notes=tuple(dict.fromkeys(note for one in found for note in one.notes)),
+    )
+
+
+def _agreement(values: Sequence[tuple[float, float]]) -> dict[str, float | None]:
+    """Return how estimates agree with exact values: Pearson's correlation (None without spread), difference.
+
+    Most cells of a trace are near 0, so their ranks mean nothing.
+    """
+    one, two = np.array(values, dtype=np.float64).T
+    spread = len(values) > 1 and min(np.ptp(one), np.ptp(two)) > 1e-9
+    return {
+        "cells": float(len(values)),
+        "correlation": float(np.corrcoef(one, two)[0, 1]) if spread else None,
+        "largest_difference": float(np.abs(one - two).max()),
+    }
