@@ -18,7 +18,7 @@ const SHARED = [
   "preact",
   "preact/hooks",
   "@preact/signals-core",
-  ...["charts/bars", "document", "live", "panels/icons", "panels/answer", "panels/parts", "panels/thumbnail", "protocol", "read", "state/requests", "state/screen", "state/store", "view"].map((name) => join(source, name)),
+  ...["charts/bars", "charts/matrix", "document", "live", "panels/icons", "panels/answer", "panels/inside", "panels/parts", "panels/thumbnail", "protocol", "read", "state/requests", "state/screen", "state/store", "view"].map((name) => join(source, name)),
 ];
 const name = (path) => path.replace(`${source}/`, "");
 

@@ -366,8 +366,16 @@ class Editor:
         return self.data[index].code if 0 <= index < len(self.data) else None
 
 
-def inputs(stimulus: Stimulus, interventions: Sequence[Intervention] = ()) -> dict[str, Any]:
-    """Return the `inputs` trait: the resolved image, texts and truth of a stimulus."""
+def inputs(
+    stimulus: Stimulus, interventions: Sequence[Intervention] = (), added: Sequence[Intervention] = ()
+) -> dict[str, Any]:
+    """Return the `inputs` trait: the resolved image, texts and truth of a stimulus.
+
+    Parameters
+    ----------
+    interventions : all interventions of the next run.
+    added : those among them that the probe adds to the model's own.
+    """
     return {
         "context": stimulus.current_context,
         "question": stimulus.current_question,
@@ -377,6 +385,8 @@ def inputs(stimulus: Stimulus, interventions: Sequence[Intervention] = ()) -> di
         "image_preset": stimulus.image_preset,
         "context_preset": stimulus.context_preset or ("" if stimulus.current_context else "empty") or None,
         "key": keyed(stimulus.key, interventions),
+        "stimulus": stimulus.key,
+        "inside": [item.label for item in added],
         "warning": " ".join(filter(None, [_unwritten(stimulus), _outside(stimulus)])),
     }
 

@@ -127,7 +127,8 @@ class Synced(PageState):
                 self.set_trait("observations", self._editor.rows())
             self.observation_index = self._editor.index
             self.set_trait("observation", self._editor.record())
-            self.set_trait("inputs", {**ed.inputs(stimulus, self._runs.interventions), "edit": self.edit})
+            found = ed.inputs(stimulus, self._runs.interventions, self._inside())
+            self.set_trait("inputs", {**found, "edit": self.edit})
             drawings = [i for i, op in enumerate(self.document["operations"]) if protocol.is_drawing(op)]
             self.selected = [index for index in self.selected if index in drawings]
             if stale and wait:

@@ -1,5 +1,6 @@
 // Drawings and things of pictures that were copied: shared by all probes of a page. The system's clipboard is left alone, except that an image on it goes first.
-import { isDrawing, omit } from "./document";
+import { isDrawing } from "./document";
+import { omit } from "./records";
 import { boxOf, cellsOf, placed } from "./masks";
 import type { Drawing, Insert, Mask, Rectangle } from "./protocol";
 import { bounds, shifted } from "./shapes";

@@ -1,12 +1,14 @@
 // The document: an ordered list of operations with its past and future. Pure functions; each gesture is one step.
 // The kernel has the same functions in Python, so that undo from a cell and undo from the page mean the same.
-import type { Choice, Document, Drawing, Kept, Mask, Operation, Step } from "./protocol";
+import type { Choice, Document, Drawing, Intervention, Kept, Mask, Operation, Step } from "./protocol";
 
 /** Largest number of steps that are kept. */
 export const PAST_LIMIT = 10_000;
 /** Steps that travel whole, and entries of their lists and characters of their texts. */
 const SHORT = 32;
 const LIGHT = 4000;
+/** What an intervention counts among them. */
+const INSIDE = 16;
 
 export const EMPTY: Document = { version: 1, operations: [], past: [], future: [] };
 
@@ -42,35 +44,45 @@ export function change(before: Operation[], after: Operation[]): Step {
 
 const applied = (operations: Operation[], { at, remove, insert }: Step): Operation[] => [...operations.slice(0, at), ...insert, ...operations.slice(at + remove)];
 
+/** What undo changes. */
+type State = Pick<Document, "operations" | "inside">;
+
+const state = (operations: Operation[], inside: Intervention[] | undefined): State => ({ operations, ...(inside?.length && { inside }) });
+const after = ({ operations, inside }: State, step: Step): State => state(applied(operations, step), step.inside ?? inside);
+/** The step from one state to another. */
+const way = (from: State, to: State): Step => ({ ...change(from.operations, to.operations), ...(!same(from.inside, to.inside) && { inside: to.inside ?? [] }) });
+
 /** One step forward. `merge` continues the last step (typing, nudging): undo then goes back to where that one began. */
-export function commit(doc: Document, operations: Operation[], merge = false): Document {
-  if (same(doc.operations, operations)) return doc;
+export function commit(doc: Document, operations: Operation[], merge = false, inside = doc.inside): Document {
+  const next = state(operations, inside);
+  if (same(doc.operations, operations) && same(doc.inside, next.inside)) return doc;
   const latest = merge ? doc.past.at(-1) : undefined;
   const last = latest?.observation == null ? latest : undefined;
-  const before = last ? applied(doc.operations, last) : doc.operations;
-  const past = [...(last ? doc.past.slice(0, -1) : doc.past), change(operations, before)].slice(-PAST_LIMIT);
-  return { version: 1, operations, past, future: [] };
+  const before = last ? after(doc, last) : doc;
+  const past = [...(last ? doc.past.slice(0, -1) : doc.past), way(next, before)].slice(-PAST_LIMIT);
+  return { version: 1, ...next, past, future: [] };
 }
 
 export function undo(doc: Document): Document {
   const last = doc.past.at(-1);
   if (!last) return doc;
-  const operations = applied(doc.operations, last);
-  return { version: 1, operations, past: doc.past.slice(0, -1), future: [change(operations, doc.operations), ...doc.future] };
+  const before = after(doc, last);
+  return { version: 1, ...before, past: doc.past.slice(0, -1), future: [way(before, doc), ...doc.future] };
 }
 
 export function redo(doc: Document): Document {
   const [next, ...future] = doc.future;
   if (!next) return doc;
-  const operations = applied(doc.operations, next);
-  return { version: 1, operations, past: [...doc.past, change(operations, doc.operations)].slice(-PAST_LIMIT), future };
+  const then = after(doc, next);
+  return { version: 1, ...then, past: [...doc.past, way(then, doc)].slice(-PAST_LIMIT), future };
 }
 
 /** Whether the whole history may travel with each gesture: few steps, and no long ones. */
 export function isShort({ past, future }: Document): boolean {
   if (past.length + future.length > SHORT) return false;
-  const values = [...past, ...future].flatMap((step) => step.insert.flatMap((op) => Object.values(op) as ({ mask?: Mask; length?: number } | null)[]));
-  return values.reduce((sum, value) => sum + (value?.mask?.runs.length ?? value?.length ?? 0), 0) <= LIGHT;
+  const steps = [...past, ...future];
+  const values = steps.flatMap((step) => step.insert.flatMap((op) => Object.values(op) as ({ mask?: Mask; length?: number } | null)[]));
+  return values.reduce((sum, value) => sum + (value?.mask?.runs.length ?? value?.length ?? 0), 0) + INSIDE * steps.reduce((sum, step) => sum + (step.inside?.length ?? 0), 0) <= LIGHT;
 }
 
 /** What makes `now` of `known`, which it was made from by gestures: its operations, and the steps that `known` does not have (see the kernel's document.py). */
@@ -89,19 +101,7 @@ export function patched(known: Document, { past, future, ...rest }: Document, [f
   return { ...rest, past: [...known.past.slice(first, end), ...past].slice(-PAST_LIMIT), future: [...future, ...known.future.slice(from)] };
 }
 
-/** Whether a drawing is not to be moved or deleted by hand: locked, or not even seen. */
-export const isKept = (op: Operation | undefined): boolean => op !== undefined && isDrawing(op) && (op.locked ?? op.hidden ?? false);
-
-/** A record without some of its keys. */
-export function omit<T extends object, K extends keyof T>(record: T, ...keys: K[]): Omit<T, K> {
-  const rest = { ...record };
-  for (const key of keys) Reflect.deleteProperty(rest, key);
-  return rest;
-}
-
 export const replaced = (ops: Operation[], index: number, op: Operation): Operation[] => ops.map((o, i) => (i === index ? op : o));
-
-export const without = (ops: Operation[], index: number): Operation[] => ops.filter((_, i) => i !== index);
 
 /** The operation that decides the image, context or question, if any: the last one of its kind. */
 export function choiceOf<K extends Choice["op"]>(ops: Operation[], kind: K): Extract<Choice, { op: K }> | null {

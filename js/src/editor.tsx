@@ -10,6 +10,7 @@ import { inField, keyboard } from "./keyboard";
 import { PromptProblem } from "./panels/counts";
 import { Header } from "./panels/header";
 import { InsertCell, TrialButtons, TrialsButtons } from "./panels/history";
+import { Inside, InsideHead } from "./panels/gates";
 import { Context, ImagePresets, Question, QuestionNeeded, RunButtons } from "./panels/inputs";
 import { Keys } from "./panels/keys";
 import { Layers } from "./panels/layers";
@@ -103,5 +104,5 @@ function attach({ store, screen, root }: View, signal: AbortSignal): void {
   });
 }
 
-export const editor = { Top, Left, InsertCell, TrialButtons, TrialsButtons, attach };
+export const editor = { Top, Left, Inside, InsideHead, InsertCell, TrialButtons, TrialsButtons, attach };
 export type Editor = typeof editor;

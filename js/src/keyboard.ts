@@ -2,7 +2,8 @@
 import { closePolygon, drawInMiddle } from "./canvas/gesture";
 import { copyDrawings, duplicate } from "./clipboard";
 import { moveBy } from "./canvas/carrying";
-import { isDrawing, isKept } from "./document";
+import { isDrawing } from "./document";
+import { isKept } from "./records";
 import { composing, meant, modifiers } from "./keys";
 import { boxOf } from "./masks";
 import { sameEdits } from "./objects";
@@ -132,6 +133,10 @@ export function keyboard(screen: Screen): Keyboard {
       case "?":
         screen.toggle("keys");
         return true;
+      case "h":
+        screen.inside.value = !screen.inside.value;
+        if (screen.inside.value) enterInside(event.currentTarget as Element);
+        return true;
       case "+":
       case "=":
         return zoom(screen, STEP);
@@ -201,6 +206,12 @@ export function keyboard(screen: Screen): Keyboard {
       unhold();
     },
   };
+}
+
+/** Once it is drawn: the matrix of the panel, or where there is none yet its button. */
+function enterInside(root: Element): void {
+  const found = (what: string): HTMLElement | null => root.querySelector<HTMLElement>(what);
+  setTimeout(() => (found(".isi-matrix [tabindex='0']") ?? found("[data-testid=inside-toggle]"))?.focus());
 }
 
 const isAt = (event: KeyboardEvent, what: string): boolean => (event.composedPath()[0] as Element | undefined)?.closest(what) != null;

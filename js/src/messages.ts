@@ -13,7 +13,7 @@ export interface Sought {
 
 /** What the page asks of the kernel; requests.ts gives each an id, under which it is answered. */
 export type Question =
-  | { kind: "run"; measures: string[]; settings: Settings }
+  | { kind: "run"; measures: string[]; settings: Settings; plain?: true }
   | { kind: "cancel"; run: string }
   | { kind: "upload"; name: string; part: number; parts: number; keep?: true }
   | { kind: "picture"; observation: number | null }

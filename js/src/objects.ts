@@ -1,7 +1,8 @@
 // Edits of things on the picture (remove, move, resize, swap, mirror, insert, recolour, retexture) as shapes: where each takes its pixels
 // from and puts them to, how it is hit, moved and resized. Pure. The kernel's geometry is in stimulus/edits.py and insertion.py.
 import { around, centre, clamp, corners, type Rect, type Size } from "./geometry";
-import { omit, same } from "./document";
+import { same } from "./document";
+import { omit } from "./records";
 import type { Drawing, Insert, ObjectEdit, Operation, Point, Region } from "./protocol";
 import { maskOf, polygonOf, touches, wholeBox } from "./regions";
 

@@ -183,10 +183,19 @@ export interface Step {
   insert: Operation[];
   /** the observation that it goes to, whose own document is the kernel's to bring back */
   observation?: number | null;
+  /** the interventions inside the model that it goes to; absent: as they are */
+  inside?: Intervention[];
+}
+/** One change inside the model, as the kernel writes it; inside.ts knows those that the panel makes. */
+export interface Intervention {
+  kind: string;
+  [name: string]: unknown;
 }
 export interface Document {
   version: 1;
   operations: Operation[];
+  /** interventions inside the model; absent: none */
+  inside?: Intervention[];
   past: Step[];
   future: Step[];
 }

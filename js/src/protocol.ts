@@ -33,6 +33,10 @@ export interface Inputs {
   image_preset: string;
   context_preset: string | null;
   key: string;
+  /** key of the stimulus alone: without what is changed inside the model */
+  stimulus: string;
+  /** what is changed inside the model, a line for each intervention of the document */
+  inside: string[];
   /** message about it: letters that the font lacks; "": none */
   warning: string;
 }
@@ -71,6 +75,11 @@ export interface ModelInfo {
   quantization: string | null;
   /** name and quantisation, as trials name it */
   label: string;
+  /** the same without interventions; "" in older records */
+  plain_label: string;
+  /** 0: nothing inside can be changed */
+  layers: number;
+  heads: number;
   /** measure -> why this model cannot give it */
   unavailable: Partial<Record<string, string>>;
 }
@@ -159,6 +168,8 @@ export interface Excerpt {
 
 export const SEGMENTS = ["image", "context", "question", "other"] as const;
 export type Segment = (typeof SEGMENTS)[number];
+/** What a person changes. */
+export const INPUTS = SEGMENTS.slice(0, 3);
 export type Shares = Partial<Record<string, number>>;
 
 /** A piece of text with its natural log-probability; null: not reported. */
@@ -239,6 +250,8 @@ export interface AttentionView {
   by_layer: Shares[];
   /** share of the image, [layers][heads] */
   by_head: number[][];
+  /** of context and question */
+  by_head_of: Partial<Record<string, number[][]>>;
   /** shares of each answer token */
   by_token: Shares[];
 }
@@ -298,10 +311,24 @@ export interface TrialView {
   /** those without a panel of their own */
   measures: MeasureView[];
 }
+/** What each head does to the shown answer, [layers][heads]. */
+export interface Contribution {
+  values: number[][];
+  unit: string;
+  /** what the numbers are and how they were measured, in a sentence */
+  help: string;
+}
+/** What was measured inside the model after the run. */
+export interface InsideView {
+  contribution: Contribution | null;
+}
 export interface Trial {
   id: number;
   key: string;
+  /** key of the stimulus alone: without what was changed inside the model */
+  stimulus: string;
   view: TrialView;
+  inside: InsideView;
   thumbnail: Uint8Array<ArrayBuffer> | null;
 }
 

@@ -11,6 +11,7 @@ import type {
   ClusterView,
   ColumnView,
   ContextChoice,
+  Contribution,
   CurveView,
   Document,
   Ellipse,
@@ -19,6 +20,8 @@ import type {
   Failure,
   ImageChoice,
   Inputs,
+  InsideView,
+  Intervention,
   Kept,
   Line,
   MeasureInfo,
@@ -167,9 +170,12 @@ export function writeOperation(op: Operation): unknown {
 
 const operations = many<Operation>(readOperation);
 
-const readStep = shape<Step>({ at: zero, remove: zero, insert: operations, observation: number }, numbers("at", "remove"));
+const interventions = many<Intervention>((x) => (isDict(x) && typeof x.kind === "string" ? (x as Intervention) : null));
+const inside = option((x) => (Array.isArray(x) ? interventions(x) : null));
 
-export const readDocument = filled<Document>({ version: is(1), operations, past: many(readStep), future: many(readStep) });
+const readStep = shape<Step>({ at: zero, remove: zero, insert: operations, observation: number, inside }, numbers("at", "remove"));
+
+export const readDocument = filled<Document>({ version: is(1), operations, inside, past: many(readStep), future: many(readStep) });
 
 /** Where a document does not come whole what it starts from, and the number that it has. */
 export const readRevision = filled<{ kept: Kept | null; base: number | null; revision: number | null }>({
@@ -180,7 +186,8 @@ export const readRevision = filled<{ kept: Kept | null; base: number | null; rev
 
 export function writeDocument(doc: Document): Dict {
   const write = ({ observation, ...step }: Step): unknown => ({ ...step, insert: step.insert.map(writeOperation), ...(observation != null && { observation }) });
-  return { version: 1, operations: doc.operations.map(writeOperation), past: doc.past.map(write), future: doc.future.map(write) };
+  const { operations, inside, past, future } = doc;
+  return { version: 1, operations: operations.map(writeOperation), ...(inside && { inside }), past: past.map(write), future: future.map(write) };
 }
 
 /** Null: it may not; absent in older records. */
@@ -196,7 +203,7 @@ export const readObservation = shape<Observation>(
 );
 
 export const readInputs = shape<Inputs>(
-  { edit: number, context: text, question: text, truth: string, truth_holds: holds, image_preset: str("natural"), context_preset: string, key: text, warning: text },
+  { edit: number, context: text, question: text, truth: string, truth_holds: holds, image_preset: str("natural"), context_preset: string, key: text, stimulus: text, inside: strings, warning: text },
   (x) => typeof x.question === "string",
 );
 
@@ -243,6 +250,9 @@ export const readModel = filled<ModelInfo>({
   parameters: as<ModelInfo["parameters"]>(),
   quantization: string,
   label: text,
+  plain_label: text,
+  layers: zero,
+  heads: zero,
   unavailable: (x) => Object.fromEntries(Object.entries(dict(x)).map(([key, why]) => [key, String(why)])),
 });
 
@@ -289,6 +299,9 @@ const readUncertainty = shape<UncertaintyView>({
   ),
 });
 
+/** [layers][heads] */
+const heads = many((x) => (Array.isArray(x) && x.length > 0 && x.every(isNumber) ? x : null));
+
 const readAttention = shape<AttentionView>(
   {
     segments: strings,
@@ -297,7 +310,8 @@ const readAttention = shape<AttentionView>(
     token_counts: shares,
     modality_dominance_index: number,
     by_layer: many(shares),
-    by_head: many((x) => (Array.isArray(x) && x.length > 0 && x.every(isNumber) ? x : null)),
+    by_head: heads,
+    by_head_of: (x) => Object.fromEntries(Object.entries(dict(x)).map(([name, shares]) => [name, heads(shares)])),
     by_token: many(shares),
   },
   (x) => isDict(x.absolute),
@@ -358,7 +372,11 @@ const readView = filled<TrialView>({
   measures: many(readMeasure),
 });
 
-export const readTrial = shape<Trial>({ id: zero, key: text, thumbnail: bytes, view: readView }, (x) => isNumber(x.id) && isDict(x.view));
+const readInside = filled<InsideView>({
+  contribution: shape<Contribution>({ values: heads, unit: text, help: text }, (x) => heads(x.values).length > 0),
+});
+
+export const readTrial = shape<Trial>({ id: zero, key: text, stimulus: text, inside: readInside, thumbnail: bytes, view: readView }, (x) => isNumber(x.id) && isDict(x.view));
 
 /** What is noted of trials, by their numbers. */
 export const readNotes = (x: unknown): Partial<Record<string, string>> =>

@@ -18,7 +18,7 @@ import {
   type Rect,
   type Size,
 } from "./geometry";
-import { omit } from "./document";
+import { omit } from "./records";
 import { boxOf, moved } from "./masks";
 import { isObjectEdit, objectExtent, objectHandles, objectHit, objectMoved, objectResized } from "./objects";
 import type { Arrow, Drawing, ObjectEdit, Point, Rectangle, Region, Text } from "./protocol";

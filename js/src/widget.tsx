@@ -6,6 +6,7 @@ import { render as mount } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import type { Fetch } from "./fetch";
 import { keepFocus } from "./focus";
+import { Inside } from "./panels/inside";
 import { Messages } from "./panels/messages";
 import { Results } from "./panels/results";
 import { Still } from "./panels/still";
@@ -97,6 +98,7 @@ const Probe = live(function Probe() {
         <Results />
         <Messages />
       </div>
+      <Inside />
       <Trials />
       <Repaint on={[editor, store.trials.value, store.status.value, store.inputs.value, store.failure.value, store.notice.value, store.shown.value, screen.popover.value, store.partly.value, store.modelInfo.value]} />
     </>

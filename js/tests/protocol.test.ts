@@ -75,7 +75,7 @@ describe("traits", () => {
     const t = traits();
     expect(p.readObservations(t.observations)).toHaveLength(2);
     expect(p.readObservation(t.observation)?.context_presets).toContain("random");
-    expect(p.readInputs(t.inputs)).toEqual({ ...(t.inputs as object), edit: null, truth_holds: true, warning: "" });
+    expect(p.readInputs(t.inputs)).toEqual({ ...(t.inputs as object), edit: null, stimulus: "", inside: [], truth_holds: true, warning: "" });
     expect(p.readSettings(t.settings)).toEqual(t.settings);
     expect(p.readStatus(t.status)).toEqual(t.status);
     expect(p.readModel(t.model)).toEqual(t.model);

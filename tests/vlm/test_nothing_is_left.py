@@ -46,9 +46,31 @@ def intervened(vlm, *_, **__):
     return vlm.intervene(*edits).prefill(ONE).logits
 
 
+def directed(vlm, size=0.5):
+    """Steering of layer 1, of the model's width."""
+    width = sites(vlm.model, vlm.family).o_proj(1).out_features
+    return isi.Steer(tuple(np.linspace(-size, size, width)), 1)
+
+
+def gates(vlm, factor=None):
+    found = sites(vlm.model, vlm.family)
+    shape = (len(found.layers), found.heads)
+    return isi.HeadGates(
+        np.full(shape, factor) if factor else np.linspace(0, 2, np.prod(shape)).reshape(shape)
+    )
+
+
+def decoded(vlm, *interventions):
+    edited = vlm.intervene(*interventions)
+    return edited.answer(ONE, 3), edited.sample(TWO, 2, max_new_tokens=2)
+
+
 #: name -> function of a VLM; further arguments (cancel) where it takes them.
 TOOLS = {
     "interventions": intervened,
+    "gates and steering": lambda vlm: decoded(vlm, gates(vlm), directed(vlm)),
+    "VCD": lambda vlm: decoded(vlm, isi.ContrastiveDecoding("vcd"), directed(vlm)),
+    "M3ID": lambda vlm: decoded(vlm, isi.ContrastiveDecoding("m3id", strength=0.5)),
     "reference head": lambda vlm: reference_head(vlm, [ONE, TWO], 1, 2),
 }
 #: Those that can be cancelled.
@@ -134,5 +156,9 @@ def test_what_changes_nothing_changes_exactly_nothing(family):
     for edits in (
         (isi.ActivationPatch("residual", 1, "all", ONE),),
         (isi.ActivationPatch("attention", 0, "image", ONE), isi.ActivationPatch("mlp", 2, "last", ONE)),
+        (gates(vlm, 1.0),),
+        (isi.Steer(directed(vlm).direction, 1, scale=0),),
+        (isi.ContrastiveDecoding("vcd", strength=0, cut=0),),
     ):
         assert torch.equal(vlm.intervene(*edits).prefill(ONE).logits, plain_logits)
+        assert vlm.intervene(*edits).answer(ONE, 3) == vlm.answer(ONE, 3)

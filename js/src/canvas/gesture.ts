@@ -1,6 +1,7 @@
 // Pointer gestures: what a press starts, what moving shows, what releasing makes of it (one step of the document), or nothing on cancel.
 // Image coordinates only; the view gives the points.
-import { isDrawing, isKept, same } from "../document";
+import { isDrawing, same } from "../document";
+import { isKept } from "../records";
 import { inside, overlap, rectOf, round, samePoint, simplified, snap, toImage, type Rect, type Size } from "../geometry";
 import { bare } from "../objects";
 import type { Drawing, Operation, Point } from "../protocol";

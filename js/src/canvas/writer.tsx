@@ -1,6 +1,7 @@
 // Text edited in place: a new text, a text on the picture, or the label of an arrow.
 import { useEffect, useMemo, useRef } from "preact/hooks";
-import { omit, same } from "../document";
+import { same } from "../document";
+import { omit } from "../records";
 import { toScreen } from "../geometry";
 import { editField } from "../keyboard";
 import { composing } from "../keys";

@@ -2,12 +2,11 @@
 import { Stack } from "../charts/bars";
 import { Heads, largest, type Place } from "../charts/heads";
 import { live, useSignal } from "../live";
-import { SEGMENTS, type AnswerView, type AttentionView, type AveragesView, type Shares } from "../protocol";
+import { INPUTS, type AnswerView, type AttentionView, type AveragesView, type Shares } from "../protocol";
 import { useView } from "../view";
 import { Row, Wait } from "./measure";
 import { Button, Section, Tip, decimals, plural } from "./parts";
 
-const INPUTS = SEGMENTS.slice(0, 3);
 /** What a model may have been given before every question. */
 const GIVEN: Partial<Record<string, string>> = { system: "system prompt", history: "earlier turns" };
 

@@ -5,7 +5,7 @@ import { isDrawing } from "../document";
 import { live, useSignal } from "../live";
 import type { ComponentChild } from "preact";
 import type { EntropyView, Operation, Trial, TrialView } from "../protocol";
-import { SEGMENTS } from "../protocol";
+import { INPUTS } from "../protocol";
 import { NAMES } from "../state/screen";
 import { useView } from "../view";
 import { Mark } from "./answer";
@@ -13,7 +13,6 @@ import { Button, Popover, decimals, plural } from "./parts";
 import { Thumbnail } from "./thumbnail";
 
 const SHARE = 0.05;
-const INPUTS = SEGMENTS.slice(0, 3);
 
 interface Cell {
   view: ComponentChild;
@@ -195,6 +194,7 @@ export function rowsOf(trials: Trial[], notes: Partial<Record<string, string>>):
   };
   if (trials.some(({ id }) => notes[id])) rows.push({ name: "note", cells: trials.map(({ id }) => ({ differs: false, view: <span dir="auto">{notes[id]}</span> })) });
   text("model", (view) => view.model);
+  if (views.some((view) => view.interventions)) text("changed inside", (view) => view.intervention_lines.join("; "));
   text("image", (view) => view.image_preset);
   rows.push({ name: "drawn on it", cells: drawings(views) });
   text("context", (view) => view.context);

@@ -1,7 +1,7 @@
 // Exact values of an edit of a thing, in its row of the layers: place, size, colour, soft edge, and what fills its hole. And how far the filling is.
 import { live } from "../live";
 import { useEffect, useRef } from "preact/hooks";
-import { omit } from "../document";
+import { omit } from "../records";
 import { holesOf, isUnpainted, placeOf, type HoleEdit } from "../objects";
 import type { Insert, ObjectEdit, Region } from "../protocol";
 import { maskOf } from "../regions";

@@ -19,6 +19,8 @@ const KEYS: [string, string][] = [
   ["0  1", "the whole image, 100 %"],
   ["Space", "hold and drag: move the view"],
   ["\\", "hold: without what is drawn"],
+  ["H", "inside the model: layers and heads"],
+  ["0 1 2 M", "on a head: gate 0, 1 or 2, the mean of the others; Shift+arrows select several"],
   ["Enter", "draw in the middle; close the polygon"],
   ["Ctrl+Enter", "run everything"],
   ["Esc", "close, cancel the run, or deselect"],

@@ -2,7 +2,7 @@
 import { batch, computed, signal, type ReadonlySignal, type Signal } from "@preact/signals-core";
 import * as documents from "../document";
 import { choiceOf, pictured, same } from "../document";
-import type { Choice, Document, Operation } from "../protocol";
+import type { Choice, Document, Intervention, Operation } from "../protocol";
 import * as read from "../read";
 import { PictureLoader, type Picture } from "./picture";
 import { ignore } from "./requests";
@@ -94,6 +94,12 @@ export class Edits extends Synced {
     this.edit(documents.withChoice(this.document.value.operations, kind, choice), { merge, say });
   }
 
+  /** Changes what is changed inside the model. */
+  intervene(inside: Intervention[], options: { merge?: boolean; say?: string } = {}): void {
+    const { document } = this;
+    this.#step(documents.commit(document.value, document.value.operations, options.merge, inside), options.say);
+  }
+
   undo(): void {
     if (this.document.value.past.at(-1)?.observation != null) this.ask({ kind: "undo" }).catch(ignore);
     else this.#step(documents.undo(this.document.value), "Undone");
@@ -132,8 +138,8 @@ export class Edits extends Synced {
     const now = this.document.value;
     this.#known = kept ? documents.patched(this.#known, came, kept) : came;
     this.#revision = revision ?? this.#newest();
-    const { past, future, operations } = this.#known;
-    const confirmed = same(operations, now.operations) && past.length === now.past.length && future.length === now.future.length;
+    const { past, future, operations, inside } = this.#known;
+    const confirmed = same(operations, now.operations) && same(inside, now.inside) && past.length === now.past.length && future.length === now.future.length;
     if (confirmed && (kept || revision !== null)) this.#known = now;
     else if (kept || !same(this.#known, now)) this.document.value = this.#known;
     return !confirmed;

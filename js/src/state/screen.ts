@@ -49,6 +49,9 @@ export class Screen {
   /** what was chosen for the next drawing, see styling.ts */
   readonly own: Signal<Partial<Style>> = signal({});
   readonly relative = signal(false);
+  /** the panel "Inside" is open, and what its matrix shows */
+  readonly inside = signal(false);
+  readonly map = signal("image");
   /** the answer token of the shown trial that is looked at */
   readonly token: Signal<number | null> = signal(null);
   /** how strongly its attention is laid over the picture */

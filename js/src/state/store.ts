@@ -110,8 +110,9 @@ export class Store extends Edits {
 
   /** Whether a trial is of another model than the present one. */
   otherModel(trial: Trial): boolean {
-    const { label, name } = this.modelInfo.value;
-    return trial.view.model !== (label || name);
+    const { plain_label, label, name } = this.modelInfo.value;
+    const { model, interventions } = trial.view;
+    return (interventions ? model.replace(`, ${interventions}`, "") : model) !== (plain_label || label || name);
   }
 
   observe(index: number): void {
@@ -167,7 +168,8 @@ export class Store extends Edits {
     this.run(this.measures.value.filter((measure) => measure.by_default).map(({ name }) => name));
   }
 
-  run(measures: string[]): string {
+  /** `plain`: without what is changed inside the model. */
+  run(measures: string[], plain = false): string {
     const id = identifier();
     const over = (): void => {
       if (this.asked.value?.id === id) this.asked.value = null;
@@ -176,7 +178,7 @@ export class Store extends Edits {
     this.asked.value = { id, measures };
     this.settled(() => {
       if (this.asked.value?.id !== id) return;
-      this.ask({ kind: "run", measures, settings: this.settings.value }, { id, silence: "The kernel did not start the run.", then: over }).then(over, over);
+      this.ask({ kind: "run", measures, settings: this.settings.value, ...(plain && { plain }) }, { id, silence: "The kernel did not start the run.", then: over }).then(over, over);
     });
     return id;
   }

@@ -1,0 +1,118 @@
+// The panel "Inside": a number for each layer and head of the shown trial. What changes them is the editor's (gates.tsx); without a kernel
+// the recorded numbers are shown, and why nothing can be changed.
+import { Legend, Matrix, signed, type Cell, type Scale } from "../charts/matrix";
+import type { ComponentChildren } from "preact";
+import { live, useSignal } from "../live";
+import { INPUTS, type Trial } from "../protocol";
+import { useView } from "../view";
+import { Button, decimals } from "./parts";
+
+/** What the matrix can show. */
+export interface Shown {
+  name: string;
+  title: string;
+  values: (number | null)[][];
+  scale: Scale;
+  /** what a number is, in one sentence */
+  help: string;
+  /** a number in words */
+  say: (value: number) => string;
+}
+
+/** The recorded matrices of a trial. */
+export function recorded(trial: Trial | null): Shown[] {
+  const found = trial?.inside.contribution;
+  const attention = trial?.view.attention;
+  const top = Math.max(...(found?.values.flat() ?? []).map(Math.abs));
+  return [
+    ...(found
+      ? [{ name: "contribution", title: "contribution", values: found.values, scale: { hue: "signed", top, ends: [signed(-top), `${signed(top)} ${found.unit}`] }, help: found.help, say: (value: number) => `contribution ${signed(value)} ${found.unit}` } satisfies Shown]
+      : []),
+    ...INPUTS.flatMap((name): Shown[] => {
+      const values = name === "image" ? attention?.by_head : attention?.by_head_of[name];
+      return values?.length ? [{ name, title: name, values, scale: { hue: name, top: 1, ends: ["0", "1"] }, help: `Share of the ${name} in each head's attention, mean over answer tokens: where it looks, not what matters.`, say: (value) => `attention on ${name} ${decimals(value)}` }] : [];
+    }),
+  ];
+}
+
+interface MapProps {
+  shown: Shown;
+  trial: Trial | null;
+  /** beside the number of a cell, in words and in the cell */
+  more?: (cell: Cell) => string;
+  mark?: (cell: Cell) => string;
+  chosen?: (cell: Cell) => boolean;
+  onAct?: (cell: Cell, event: PointerEvent | KeyboardEvent) => void;
+}
+
+/** The matrix, its legend, and the cell that is pointed at in words. */
+export const Map = live(function Map({ shown, trial, more, ...edit }: MapProps) {
+  const over = useSignal<Cell | null>(null);
+  const say = ([row, column]: Cell): string => {
+    const value = shown.values[row]?.[column];
+    return [`L${row}H${column}`, value == null ? "" : shown.say(value), more?.([row, column])].filter(Boolean).join(", ");
+  };
+  const count = shown.values[0]?.length ?? 0;
+  return (
+    <div class="isi-map" data-segment={shown.scale.hue}>
+      <Matrix
+        test="inside-matrix"
+        label={`${shown.title} by layer (rows) and head (columns)${trial ? `, trial ${trial.id}` : ""}`}
+        values={shown.values}
+        rows={shown.values.map((_, layer) => `L${layer}`)}
+        columns={Array.from({ length: count }, (_, head) => `H${head}`)}
+        scale={shown.scale}
+        say={say}
+        onPoint={(cell) => (over.value = cell)}
+        {...edit}
+      />
+      <p class="isi-row">
+        <span class="isi-grow" data-testid="inside-cell">{over.value ? say(over.value) : <span class="isi-muted">{shown.help}</span>}</span>
+        <Legend scale={shown.scale} />
+      </p>
+    </div>
+  );
+});
+
+/** The button that shows a matrix. */
+export const Show = live(function Show({ name, title, why }: { name: string; title: string; why?: string | false }) {
+  const { screen } = useView();
+  return <Button test={`inside-${name}`} label={`Show ${title} by layer and head`} text={title} pressed={screen.map.value === name} why={why} onClick={() => (screen.map.value = name)} />;
+});
+
+const Recorded = live(function Recorded() {
+  const { screen, store } = useView();
+  const trial = store.trial.value;
+  const all = recorded(trial);
+  const shown = all.find(({ name }) => name === screen.map.value) ?? all[0];
+  return (
+    <>
+      {shown ? (
+        <>
+          <div class="isi-toggles">{all.map(({ name, title }) => <Show key={name} name={name} title={title} />)}</div>
+          <Map shown={shown} trial={trial} />
+        </>
+      ) : (
+        <p class="isi-teach">No head was measured in this trial.</p>
+      )}
+      <p class="isi-muted" data-testid="inside-off">To change heads, run the cell: it needs the kernel.</p>
+    </>
+  );
+});
+
+/** Over the whole width, below input and results. */
+export const Inside = live(function Inside() {
+  const { screen, store } = useView();
+  const open = screen.inside.value;
+  const editor = screen.editor.value;
+  const lines: ComponentChildren = store.trial.value?.view.intervention_lines.join(" · ");
+  return (
+    <section class="isi-inside" data-testid="inside" aria-label="Inside the model">
+      <header class="isi-row">
+        <Button test="inside-toggle" label="Layers and heads of the model (H)" icon={open ? "down" : "next"} text="Inside" kind="bare" expanded={open} onClick={() => (screen.inside.value = !open)} />
+        {editor ? <editor.InsideHead /> : <span class="isi-muted">{lines}</span>}
+      </header>
+      {open && (editor ? <editor.Inside /> : <Recorded />)}
+    </section>
+  );
+});

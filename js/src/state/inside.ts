@@ -1,0 +1,79 @@
+// What is chosen in the panel "Inside" of one view, and every change that it makes. Part of the editor.
+import { computed, signal, type ReadonlySignal, type Signal } from "@preact/signals-core";
+import { same } from "../document";
+import { at, readInside, withGate, writeInside, type Gate, type Head, type Inside } from "../inside";
+import type { Intervention, Trial } from "../protocol";
+import type { Screen } from "./screen";
+import type { Store } from "./store";
+
+/** Changes of one gate that follow one another within this time are one step. */
+const PAUSE = 1500;
+
+export class Gates {
+  readonly chosen: Signal<readonly Head[]> = signal([]);
+  /** The gate as a slider shows it while it is dragged. */
+  readonly live: Signal<number | null> = signal(null);
+  readonly now: ReadonlySignal<Inside>;
+  #last: { what: string; list: Intervention[]; when: number } | null = null;
+
+  constructor(private readonly store: Store) {
+    this.now = computed(() => readInside(store.document.value.inside ?? []));
+  }
+
+  /** One step; a change of the same thing a moment later continues it. */
+  put(next: Inside, what: string, say: string): void {
+    const before = this.store.document.value.inside ?? [];
+    const merge = this.#last?.what === what && same(this.#last.list, before) && performance.now() - this.#last.when < PAUSE;
+    const list = writeInside(next);
+    this.store.intervene(list, { merge, say });
+    this.#last = { what, list, when: performance.now() };
+  }
+
+  /** Sets the gate of the chosen heads. */
+  gate(gate: Gate): void {
+    const heads = this.chosen.value;
+    this.live.value = null;
+    if (heads.length === 0) return;
+    const names = heads.length === 1 ? heads.map(({ layer, head }) => `L${layer}H${head}`).join() : `${heads.length} heads`;
+    this.put(withGate(this.now.value, heads, gate), `gate ${heads.map(at).join(" ")}`, gate === 1 ? `${names} reset` : `${names}: ${typeof gate === "number" ? `times ${gate}` : gate}`);
+  }
+
+  reset(): void {
+    this.live.value = null;
+    this.store.intervene([], { say: "Nothing is changed inside the model" });
+  }
+}
+
+const all = new WeakMap<Screen, Gates>();
+
+export function gatesOf(screen: Screen): Gates {
+  let found = all.get(screen);
+  if (!found) all.set(screen, (found = new Gates(screen.store)));
+  return found;
+}
+
+/** The newest trial of a stimulus, with or without changes inside the model. */
+export function trialOf(store: Store, stimulus: string, changed: boolean): Trial | null {
+  return store.trials.value.findLast((trial) => trial.stimulus === stimulus && stimulus !== "" && !store.otherModel(trial) && (trial.view.interventions !== "") === changed) ?? null;
+}
+
+/** The trial under the present changes, and the one without any, of the input that is on screen or of the shown trial. */
+export function pairOf(store: Store): { plain: Trial | null; changed: Trial | null } {
+  const trial = store.trial.value;
+  if (!trial) return { plain: null, changed: null };
+  const changed = trial.view.interventions ? trial : trialOf(store, trial.stimulus, true);
+  return { plain: trial.view.interventions ? trialOf(store, trial.stimulus, false) : trial, changed };
+}
+
+/** Runs the input under the changes; before it without them, unless such a trial is there. */
+export function runBeside(store: Store): void {
+  store.settled(() => {
+    const trial = store.trial.value;
+    const every = store.measures.value.filter((measure) => !store.unavailable(measure.name));
+    const ran = trial && every.filter(({ name }) => (trial.view as unknown as Record<string, unknown>)[name] || trial.view.measures.some((measure) => measure.name === name));
+    const measures = (ran?.length ? ran : every.filter((measure) => measure.by_default)).map(({ name }) => name);
+    const { stimulus = "" } = store.inputs.value ?? {};
+    if ((store.document.value.inside ?? []).length > 0 && !trialOf(store, stimulus, false)) store.run(measures, true);
+    store.run(measures);
+  });
+}

@@ -1,0 +1,235 @@
+// The panel "Inside": gates and cuts as interventions, one step each; the matrix by pointer and keys; the run beside the unmodified one.
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { commit, EMPTY, isShort, news, patched, redo, undo } from "../src/document";
+import { between, gateOf, rankCorrelation, readInside, summary, withGate, writeInside, type Inside } from "../src/inside";
+import type { Intervention } from "../src/protocol";
+import { readDocument, writeDocument } from "../src/read";
+import { browser, FakeModel, leave, open, settle, traits, trial, type Page } from "./fake";
+
+const scale = (layer: number, head: number, factor: number): Intervention => ({ kind: "head_scale", version: 1, layer, head, factor });
+const mean = (layer: number, head: number): Intervention => ({ kind: "head_replace", version: 1, layer, head });
+const cut = (keys: string, queries: string[], layers?: number[]): Intervention => ({ kind: "knockout", version: 1, queries, keys, ...(layers && { layers }) });
+const OUTSIDE = ["context", "question", "template", "system", "history", "last", "answer"];
+
+describe("interventions", () => {
+  const list = [{ kind: "steer", version: 1 }, scale(0, 1, 0), mean(1, 0), cut("image", OUTSIDE, [1, 2]), cut("context", ["image", "question", ...OUTSIDE.slice(2)], [1, 2])];
+
+  it("are read as gates, cuts and others, and written as they were", () => {
+    const inside = readInside(list);
+    expect([...inside.gates.keys()]).toEqual(["0,1", "1,0"]);
+    expect(inside.cuts).toEqual({ groups: ["image", "context"], reader: "all", layers: [1, 2] });
+    expect(inside.others).toEqual([{ kind: "steer", version: 1 }]);
+    expect(writeInside(inside)).toEqual(list);
+    expect(summary(inside)).toBe("2 heads changed, attention cut, 1 set in Python");
+  });
+
+  it("of other kinds are left alone: a cut of one head, of layers with a gap, a second gate of a head", () => {
+    const odd = [cut("image", OUTSIDE, [0, 2]), { ...cut("image", ["last"]), heads: [1] }, scale(0, 0, 0), scale(0, 0, 0.5)];
+    const inside = readInside(odd);
+    expect(inside.others).toEqual([odd[0], odd[1], odd[3]]);
+    expect(writeInside(inside)).toHaveLength(odd.length);
+  });
+
+  it("are equal lists for equal changes, whatever the order of the clicks", () => {
+    const none = readInside([]);
+    const one = withGate(withGate(none, [{ layer: 1, head: 2 }], 0.5), [{ layer: 0, head: 3 }], "mean");
+    const other = withGate(withGate(none, [{ layer: 0, head: 3 }], "mean"), [{ layer: 1, head: 2 }], 0.5);
+    expect(writeInside(one)).toEqual(writeInside(other));
+    expect(gateOf(one, { layer: 1, head: 2 })).toBe(0.5);
+    expect(gateOf(one, { layer: 0, head: 3 })).toBe("mean");
+    expect(writeInside(withGate(one, between({ layer: 0, head: 0 }, { layer: 1, head: 3 }), 1))).toEqual([]);
+  });
+
+  it("cut in all layers name none", () => {
+    const inside: Inside = { ...readInside([]), cuts: { groups: ["question"], reader: "answer", layers: null } };
+    expect(writeInside(inside)).toEqual([cut("question", ["last", "answer"])]);
+    expect(readInside(writeInside(inside))).toEqual(inside);
+  });
+});
+
+describe("the rank correlation", () => {
+  it("is 1, -1 and, with ties, Spearman's", () => {
+    expect(rankCorrelation([1, 2, 3], [10, 20, 21])).toBeCloseTo(1);
+    expect(rankCorrelation([1, 2, 3], [3, 2, 1])).toBeCloseTo(-1);
+    // scipy.stats.spearmanr([1, 2, 2, 4, 5], [3, 1, 4, 4, 9]).statistic
+    expect(rankCorrelation([1, 2, 2, 4, 5], [3, 1, 4, 4, 9])).toBeCloseTo(0.7631578947368421);
+    expect(rankCorrelation([1, 1, 1], [1, 2, 3])).toBeNull();
+  });
+});
+
+describe("the document", () => {
+  const box = { op: "question", text: "a" } as const;
+
+  it("undoes gates and drawings in one line of steps", () => {
+    const one = commit(EMPTY, [], false, [scale(0, 0, 0)]);
+    const two = commit(one, [box]);
+    const three = commit(two, two.operations, false, []);
+    expect(undo(three)).toMatchObject({ operations: [box], inside: [scale(0, 0, 0)] });
+    expect(undo(undo(three))).toMatchObject({ operations: [], inside: [scale(0, 0, 0)] });
+    expect(undo(undo(undo(three))).inside).toBeUndefined();
+    expect(redo(redo(redo(undo(undo(undo(three))))))).toEqual(three);
+    const merged = commit(one, [], true, [scale(0, 0, 0.5)]);
+    expect(merged.past).toHaveLength(1);
+    expect(undo(merged).inside).toBeUndefined();
+  });
+
+  it("travels with them, whole or what is new of it", () => {
+    const before = commit(EMPTY, [], false, [scale(0, 0, 0)]);
+    const after = commit(before, [box], false, [scale(0, 0, 0), mean(1, 1)]);
+    expect(readDocument(JSON.parse(JSON.stringify(writeDocument(after))))).toEqual(readDocument(writeDocument(after)));
+    const { kept, ...part } = news(before, after);
+    expect(patched(before, part, kept)).toEqual(after);
+    expect(isShort(commit(EMPTY, [], false, Array.from({ length: 300 }, (_, i) => scale(0, i, 0))))).toBe(true);
+    const full = Array.from({ length: 300 }, (_, i) => scale(0, i, 0));
+    expect(isShort(commit(commit(EMPTY, [], false, full), [], false, []))).toBe(false);
+  });
+});
+
+describe("the panel", () => {
+  const MODEL = { name: "embedded", note: "", device: "cpu", parameters: 1, quantization: null, label: "embedded", plain_label: "embedded", layers: 2, heads: 3, unavailable: {} };
+  const HEADS = [[0.1, 0.2, 0.3], [0.6, 0.5, 0.4]];
+  let page: Page;
+
+  const first = (): Record<string, unknown> => {
+    const made = trial() as { view: { attention: object } };
+    const attention = { ...made.view.attention, by_head: HEADS, by_head_of: { question: HEADS } };
+    return { ...made, stimulus: "s0", view: { ...made.view, attention } };
+  };
+  const inside = (): unknown => (page.model.get("document") as { inside?: unknown }).inside;
+  const cell = (layer: number, head: number): HTMLElement => {
+    const found = page.find("inside-matrix").querySelector<HTMLElement>(`[data-at="${layer},${head}"]`);
+    if (!found) throw new Error("no such cell");
+    return found;
+  };
+  const press = async (layer: number, head: number, init: PointerEventInit = {}): Promise<void> => {
+    cell(layer, head).dispatchEvent(new PointerEvent("pointerdown", { bubbles: true, button: 0, buttons: 1, ...init }));
+    await settle();
+  };
+  const type = async (layer: number, head: number, key: string, init: KeyboardEventInit = {}): Promise<void> => {
+    cell(layer, head).dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true, cancelable: true, ...init }));
+    await settle();
+  };
+
+  beforeEach(async () => {
+    browser();
+    Element.prototype.releasePointerCapture = () => undefined;
+    page = await open(new FakeModel(traits({ model: MODEL, trials: [first()], shown: 1, inputs: { context: "", question: "Is there a star?", truth: "Yes", image_preset: "natural", context_preset: "empty", key: "k0", stimulus: "s0" } })));
+    await page.click("inside-toggle");
+  });
+  afterEach(() => leave(page));
+
+  it("shows what was recorded, each cell with a name, the first layer and head in the corner", async () => {
+    expect(cell(0, 0).getAttribute("aria-label")).toBe("L0H0, attention on image 0.10, gate × 1.00");
+    expect(cell(1, 0).textContent).toBe("0.60");
+    await page.click("inside-question");
+    expect(cell(0, 1).getAttribute("aria-label")).toContain("attention on question 0.20");
+    expect(page.find("inside-context").getAttribute("aria-disabled")).toBe("true");
+  });
+
+  it("sets the gates of heads that are dragged over, in one step each, and takes them back", async () => {
+    await press(0, 1);
+    cell(1, 2).dispatchEvent(new PointerEvent("pointermove", { bubbles: true, buttons: 1 }));
+    await settle();
+    expect(page.text("gate-heads").trim()).toBe("4 heads");
+    await page.type("gate-slider", "0");
+    expect(inside()).toEqual([scale(0, 1, 0), scale(0, 2, 0), scale(1, 1, 0), scale(1, 2, 0)]);
+    expect(page.text("inside-summary")).toBe("4 heads changed");
+    await page.click("gate-mean");
+    expect(inside()).toEqual([mean(0, 1), mean(0, 2), mean(1, 1), mean(1, 2)]);
+    await page.click("inside-reset");
+    expect(inside()).toBeUndefined();
+    await page.key("z", { ctrlKey: true });
+    expect(inside()).toHaveLength(4);
+  });
+
+  it("works by keys alone: arrows choose, with Shift several; 0 1 2 M set the gate", async () => {
+    await type(0, 0, "0");
+    expect(inside()).toEqual([scale(0, 0, 0)]);
+    await type(0, 0, "ArrowRight");
+    await type(0, 1, "ArrowRight", { shiftKey: true });
+    await type(0, 2, "m");
+    expect(inside()).toEqual([scale(0, 0, 0), mean(0, 1), mean(0, 2)]);
+    await type(0, 2, "1");
+    expect(inside()).toEqual([scale(0, 0, 0)]);
+  });
+
+  it("cuts attention to a part, in some layers, for the answer alone", async () => {
+    await page.click("cut-image");
+    expect(inside()).toEqual([cut("image", OUTSIDE)]);
+    await page.type("cut-from", "1");
+    expect(inside()).toEqual([cut("image", OUTSIDE, [1])]);
+    const reader = page.find("cut-reader") as HTMLSelectElement;
+    reader.value = "answer";
+    reader.dispatchEvent(new Event("change", { bubbles: true }));
+    await settle();
+    expect(inside()).toEqual([cut("image", ["last", "answer"], [1])]);
+    await page.click("cut-image");
+    expect(inside()).toBeUndefined();
+  });
+
+  it("runs under the changes, and stands beside the unmodified trial", async () => {
+    await press(1, 0);
+    await page.type("gate-slider", "0");
+    page.model.kernel({ inputs: { ...(page.model.get("inputs") as object), key: "k1", edit: page.model.get("edit") } });
+    await page.click("inside-run");
+    const runs = page.model.sent.filter(({ content }) => content.kind === "run").map(({ content }) => content);
+    expect(runs).toMatchObject([{ measures: ["answer", "uncertainty", "attention"] }]);
+    expect(runs[0]).not.toHaveProperty("plain");
+    const made = first() as { view: object };
+    const changed = { ...made, id: 2, key: "k1", view: { ...made.view, model: "embedded, 1 head changed", interventions: "1 head changed", intervention_lines: ["L1H0 × 0"] } };
+    page.model.kernel({ trials: [first(), changed], shown: 2 });
+    await settle();
+    expect(page.text("inside-beside")).toContain("unmodified, trial 1");
+    expect(page.text("inside-beside")).toContain("1 head changed, trial 2");
+    expect(page.text("trial-2")).toContain("1 head changed");
+    expect(page.find("results").dataset.stale).toBe("false");
+  });
+
+  it("runs the unmodified one first where there is none", async () => {
+    page.model.kernel({ trials: [], shown: -1 });
+    await page.click("inside-gates");
+    await press(1, 0);
+    await page.type("gate-slider", "2");
+    page.model.kernel({ inputs: { ...(page.model.get("inputs") as object), edit: page.model.get("edit") } });
+    await page.click("inside-run");
+    const runs = page.model.sent.filter(({ content }) => content.kind === "run").map(({ content }) => content.plain);
+    expect(runs).toEqual([true, undefined]);
+  });
+
+  it("says why nothing can be changed in a model behind a server", async () => {
+    page.model.kernel({ model: { ...MODEL, layers: 0, heads: 0, unavailable: { interventions: "A server shows only text." } } });
+    await settle();
+    expect(page.text("inside-summary")).toContain("A server shows only text.");
+    expect(page.text("gate-editor")).toContain("A server shows only text.");
+    expect(page.find("inside-run").getAttribute("aria-disabled")).toBe("true");
+    expect(page.maybe("cut-image")).toBeNull();
+  });
+
+  it("lists what Python has set, to be removed one by one", async () => {
+    page.model.kernel({
+      document: { version: 1, operations: [], past: [], future: [], inside: [{ kind: "steer", version: 1 }, scale(0, 0, 0)] },
+      inputs: { ...(page.model.get("inputs") as object), inside: ["steered in layer 1", "L0H0 × 0"] },
+    });
+    await settle();
+    expect(page.text("inside-others")).toContain("steered in layer 1");
+    await page.click("inside-other-0");
+    expect(inside()).toEqual([scale(0, 0, 0)]);
+  });
+
+  it("shows what is recorded without a kernel, and why nothing can be changed", async () => {
+    leave(page);
+    browser();
+    const { widget } = await import("../src/widget");
+    const alone = widget(() => Promise.resolve(null));
+    const model = new FakeModel(traits({ model: MODEL, trials: [first()], shown: 1 }));
+    await alone.initialize({ model: model as never, signal: new AbortController().signal, experimental: {} as never });
+    page = await open(model, alone);
+    await page.click("inside-toggle");
+    expect(cell(1, 0).getAttribute("aria-label")).toBe("L1H0, attention on image 0.60");
+    expect(page.text("inside-off")).toContain("needs the kernel");
+    await page.click("inside-question");
+    expect(cell(0, 1).getAttribute("aria-label")).toContain("attention on question 0.20");
+    await type(0, 0, "ArrowRight");
+    expect(page.maybe("gate-editor")).toBeNull();
+  });
+});
