@@ -1,0 +1,216 @@
+"""`fit_gates`: head gates that make a model more often right, and whether they do on items never used to fit.
+
+"contributions": V-SEAM's rule (Wang, Hu, Jiang, EMNLP 2025), gates = clip(1 + strength * score, 0, 2), where
+score is the signed contribution of each head on `train`, divided by the largest absolute one. (The raw
+contributions are so small that strength 1 changes nothing; hence normalised, with the strength chosen.)
+"gradient": the gates themselves are optimised on `train` by gradient descent on -log p(true answer), weights
+untouched, with a penalty that keeps them near 1.
+
+The strength, or how long to train, is chosen on `validation`, no change among the choices. What is reported
+is measured on a third set, beside random gates of the same size: the fitted factors given to random heads.
+The published code fits and tests on the same items, where any gates gain.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from isi_widget import checks
+from isi_widget.errors import InputError
+from isi_widget.interventions import HeadGates
+from isi_widget.mechanism.gate_fit import GateFit
+from isi_widget.mechanism.gating import Scores, gated_logits, passes, score, shape_of, weights_frozen
+from isi_widget.mechanism.items import Item, items_of
+from isi_widget.mechanism.recorded import matrix
+
+if TYPE_CHECKING:
+    from isi_widget.running.stages import Cancel, Progress
+    from isi_widget.vlm import VLM
+
+METHODS = ("contributions", "gradient")
+STRENGTHS = (0.25, 0.5, 1.0, 2.0, 4.0)
+_BATCH = 8
+_RATE = 0.05
+_LOW, _HIGH = 0.0, 2.0
+Floats = npt.NDArray[np.float64]
+
+
+def fit_gates(
+    vlm: VLM,
+    train: Any,
+    validation: Any,
+    test: Any = None,
+    *,
+    method: str = "contributions",
+    contributions: Any = None,
+    strengths: Sequence[float] = STRENGTHS,
+    epochs: int = 5,
+    penalty: float = 0.1,
+    random: int = 20,
+    seed: int = 0,
+    progress: Progress | None = None,
+    cancel: Cancel | None = None,
+) -> GateFit:
+    """Fit gates of all heads, and report their accuracy before and after on a held-out split.
+
+    Parameters
+    ----------
+    train
+        Items that the gates are fitted on, as for `measure_heads`.
+    validation
+        Items that the strength (or the number of epochs) is chosen on.
+    test
+        Held-out items for the report. None: `validation` is split in two by `seed`, one half to choose and
+        one to report.
+    method
+        "contributions" (default) or "gradient".
+    contributions
+        With "contributions": `HeadContributions` of `train`; default: they are measured (exact, target
+        "logit_difference").
+    strengths
+        With "contributions": strengths to choose from, beside 0 (no change).
+    epochs
+        With "gradient": passes over `train`, at most; default 5.
+    penalty
+        With "gradient": weight of the mean squared distance of the gates from 1; default 0.1.
+    random
+        Number of random gates of the same size; default 20.
+    seed
+        Seed of the split, of the order of items and of the random gates; default 0.
+    progress, cancel
+        Called with (stage, done, total); polled between items.
+
+    Returns
+    -------
+    GateFit
+        With `gates` (an intervention: `vlm.intervene(fit.gates)`), `gain`, its interval and p-value, and
+        `verdict` in words. A gain that is not there is reported as not there.
+
+    Raises
+    ------
+    InputError
+        For empty sets, too few validation items to split, or settings without meaning.
+    Cancelled
+        If `cancel` returned True.
+    """
+    checks.one_of(method, "method", METHODS)
+    seed = checks.integer(seed, "seed")
+    draws = checks.integer(random, "random", low=1, high=1000)
+    fitted_on = items_of(train)
+    chosen_on, held_out = _splits(validation, test, seed)
+    common: dict[str, Any] = {"progress": progress, "cancel": cancel}
+    if method == "contributions":
+        candidates, names = _by_rule(vlm, train, contributions, strengths, common)
+    else:
+        candidates, names = _by_gradient(vlm, fitted_on, epochs, penalty, seed, common)
+    found = score(vlm, chosen_on, candidates, stage="choosing", **common)
+    best = _best(found)
+    gates = candidates[best]
+    stream = np.random.default_rng(seed)
+    shuffled = [stream.permutation(gates.ravel()).reshape(gates.shape) for _ in range(draws)]
+    sets = np.stack([np.ones_like(gates), gates, *shuffled])
+    result = score(vlm, held_out, sets, stage="testing", **common)
+    return GateFit(
+        gates=HeadGates(tuple(map(tuple, gates.tolist()))),
+        method=method,
+        chosen=names[best],
+        choices=tuple(names),
+        choice_accuracy=tuple(found.right.mean(axis=1).tolist()),
+        before=result.right[0],
+        after=result.right[1],
+        p_before=result.p[0],
+        p_after=result.p[1],
+        random=result.right[2:],
+        counts=(len(fitted_on), len(chosen_on), len(held_out)),
+        model=vlm.model_id,
+        seed=seed,
+    )
+
+
+def _splits(validation: Any, test: Any, seed: int) -> tuple[tuple[Item, ...], tuple[Item, ...]]:
+    """Return the items to choose on, and those to report on."""
+    items = items_of(validation)
+    if test is not None:
+        return items, items_of(test)
+    if len(items) < 4:
+        raise InputError(
+            f"{len(items)} validation items cannot be split into a half to choose on and one to report on. "
+            "Give more, or a test set."
+        )
+    order = np.random.default_rng(seed).permutation(len(items))
+    half = len(items) // 2
+    parts = [tuple(items[place] for place in sorted(part)) for part in (order[:half], order[half:])]
+    return parts[0], parts[1]
+
+
+def _best(found: Scores) -> int:
+    """Return the candidate that is most often right; of equals the one with the highest p, then the first."""
+    rows = zip(found.right.mean(axis=1), found.p.mean(axis=1), strict=True)
+    keys = [(float(right), round(float(p), 9)) for right, p in rows]
+    return max(range(len(keys)), key=lambda place: (*keys[place], -place))
+
+
+# V-SEAM's rule ----------------------------------------------------------------------------------------------
+
+
+def rule(signed: Floats, strength: float) -> Floats:
+    """Return gates [layers, heads] = clip(1 + strength * signed / max |signed|, 0, 2)."""
+    largest = float(np.abs(signed).max())
+    scores = signed / largest if largest else np.zeros_like(signed)
+    found: Floats = np.clip(1.0 + strength * scores, _LOW, _HIGH)
+    return found
+
+
+def _by_rule(
+    vlm: VLM, train: Any, contributions: Any, strengths: Any, common: dict[str, Any]
+) -> tuple[Floats, list[str]]:
+    if isinstance(strengths, str) or not isinstance(strengths, Sequence | np.ndarray) or not len(strengths):
+        raise InputError(f"strengths must be a list of numbers, such as (0.5, 1, 2); got {strengths!r:.60}.")
+    numbers = [checks.number(strength, "strengths", above=0) for strength in strengths]
+    if contributions is None:
+        raise InputError('method="contributions" needs the contributions of the heads on the training items.')
+    signed = matrix(contributions, "signed")
+    if signed.shape != (shape := shape_of(vlm)):
+        raise InputError(f"The contributions have the shape {signed.shape}; this model has {shape}.")
+    sets = [np.ones_like(signed), *(rule(signed, strength) for strength in numbers)]
+    return np.stack(sets), ["no change", *(f"strength {strength:g}" for strength in numbers)]
+
+
+# Gradient ---------------------------------------------------------------------------------------------------
+
+
+def _by_gradient(
+    vlm: VLM, items: tuple[Item, ...], epochs: Any, penalty: Any, seed: int, common: dict[str, Any]
+) -> tuple[Floats, list[str]]:
+    """Return the gates before training and after each epoch."""
+    import torch
+
+    epochs = checks.integer(epochs, "epochs", low=1, high=1000)
+    penalty = checks.number(penalty, "penalty", low=0)
+    gates = torch.ones(shape_of(vlm), requires_grad=True)
+    optimizer = torch.optim.Adam([gates], lr=_RATE)
+    found = [np.ones(gates.shape)]
+    stream = np.random.default_rng(seed)
+    for epoch in range(epochs):
+        order = [items[place] for place in stream.permutation(len(items))]
+        with weights_frozen(vlm.model):
+            for index, (_, clean, aim) in enumerate(
+                passes(vlm, order, f"epoch {epoch + 1} of {epochs}", **common)
+            ):
+                with torch.enable_grad():
+                    logits = gated_logits(clean, gates[None])[0, 0]
+                    loss = -logits.log_softmax(dim=-1)[aim.right] + penalty * (gates - 1).square().mean()
+                    (gradient,) = torch.autograd.grad(loss, [gates])
+                gates.grad = gradient if gates.grad is None else gates.grad + gradient
+                if (index + 1) % _BATCH == 0 or index + 1 == len(order):
+                    gates.grad /= index % _BATCH + 1
+                    optimizer.step()
+                    optimizer.zero_grad()
+                    with torch.no_grad():
+                        gates.clamp_(_LOW, _HIGH)
+        found.append(gates.detach().double().numpy().copy())
+    return np.stack(found), ["no change", *(f"epoch {epoch + 1}" for epoch in range(epochs))]

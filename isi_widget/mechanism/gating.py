@@ -1,0 +1,161 @@
+"""Items run under many sets of head gates: one clean pass an item, the sets as one batch above it.
+
+    scores = score(vlm, items, sets)        sets [sets, layers, heads]: a factor for each head
+
+The layers below the lowest gate that differs from 1 are computed once for all sets (`vlm.inside.rerun`). A
+set of ones is the clean pass itself. Not for one answer under one set (`VLM.intervene(HeadGates(...))`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from isi_widget.errors import Cancelled
+from isi_widget.mechanism.items import Aim, Item, aim_of
+
+if TYPE_CHECKING:
+    import torch
+
+    from isi_widget.running.stages import Cancel, Progress
+    from isi_widget.vlm import VLM
+    from isi_widget.vlm.inside.rerun import Clean
+
+Floats = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
+class Scores:
+    """How items come out under sets of gates.
+
+    Attributes
+    ----------
+    p
+        [sets, items] probability of the first token of the true answer.
+    difference
+        [sets, items] its logit - that of the wrong answer's first token.
+    right
+        [sets, items] whether it is the most likely of all tokens.
+    """
+
+    p: Floats
+    difference: Floats
+    right: Bools
+
+
+def score(
+    vlm: VLM,
+    items: Sequence[Item],
+    sets: Floats,
+    *,
+    stage: str = "items",
+    progress: Progress | None = None,
+    cancel: Cancel | None = None,
+) -> Scores:
+    """Run items under sets of gates.
+
+    Parameters
+    ----------
+    sets
+        [sets, layers, heads] factors; 1 changes nothing.
+    stage
+        Name of the stage in the progress.
+    progress, cancel
+        Called with (stage, items done, items); polled between items.
+
+    Raises
+    ------
+    InputError
+        What reading an item or finding the tokens of its answers raises.
+    Cancelled
+        If `cancel` returned True.
+    """
+    import torch
+
+    found: list[list[Any]] = [[], [], []]
+    for _, clean, aim in passes(vlm, items, stage, progress, cancel):
+        with torch.no_grad():
+            logits = gated_logits(clean, torch.from_numpy(np.asarray(sets, dtype=np.float32)))[:, 0]
+        found[0].append(logits.double().softmax(dim=-1)[:, aim.right].cpu().numpy())
+        found[1].append((logits[:, aim.right] - logits[:, aim.wrong]).double().cpu().numpy())
+        found[2].append((logits.argmax(dim=-1) == aim.right).cpu().numpy())
+    p, difference, right = (np.stack(values, axis=1) for values in found)
+    return Scores(p, difference, right)
+
+
+def passes(
+    vlm: VLM,
+    items: Sequence[Item],
+    stage: str,
+    progress: Progress | None = None,
+    cancel: Cancel | None = None,
+) -> Iterator[tuple[Item, Clean, Aim]]:
+    """Yield each item with its clean pass and the tokens of its answers; the model is locked meanwhile."""
+    from isi_widget.vlm.inside.rerun import capture
+
+    if progress is not None:
+        progress(stage, 0, len(items))
+    for index, item in enumerate(items):
+        check_cancel(cancel)
+        with vlm.lock, vlm.explained(f"running {stage}"):
+            clean = capture(vlm, vlm.encode(item.stimulus))
+            yield item, clean, aim_of(vlm, item, clean.logits[0])
+        if progress is not None:
+            progress(stage, index + 1, len(items))
+
+
+def check_cancel(cancel: Cancel | None) -> None:
+    """Raise `Cancelled` if the caller asks for it."""
+    if cancel is not None and cancel():
+        raise Cancelled("The run was cancelled; no result was kept.")
+
+
+def gated_logits(clean: Clean, sets: torch.Tensor) -> torch.Tensor:
+    """Return the logits [sets, rows, vocabulary] of a prompt under sets of gates [sets, layers, heads].
+
+    Differentiable with respect to the gates, where gradients are on.
+    """
+    from isi_widget.vlm.inside.rerun import Edit
+
+    changed = (sets.detach() != 1).flatten(2).any(dim=2).any(dim=0)
+    changed |= bool(sets.requires_grad)
+    layers: list[int] = changed.nonzero().squeeze(1).tolist()
+    if not layers:
+        return clean.logits.expand(len(sets), -1, -1)
+
+    def gate(layer: int) -> Edit:
+        def function(states: torch.Tensor, chunk: range) -> torch.Tensor:
+            factors = sets[chunk.start : chunk.stop, layer].to(states.device)
+            wide = factors.repeat_interleave(states.shape[-1] // factors.shape[1], dim=1)
+            return (states * wide[:, None]).to(states.dtype)
+
+        return Edit(layer, "heads", function)
+
+    return clean.run_from(layers[0], edits=list(map(gate, layers)), batch=len(sets))
+
+
+@contextmanager
+def weights_frozen(model: torch.nn.Module) -> Iterator[None]:
+    """Within it, no weight takes part in a gradient; what each was before is restored on leaving."""
+    on = [weight for weight in model.parameters() if weight.requires_grad]
+    try:
+        for weight in on:
+            weight.requires_grad_(False)
+        yield
+    finally:
+        for weight in on:
+            weight.requires_grad_(True)
+
+
+def shape_of(vlm: VLM) -> tuple[int, int]:
+    """Return (layers, heads) of a model."""
+    from isi_widget.vlm.inside.sites import sites
+
+    found = sites(vlm.model, vlm.family)
+    return len(found.layers), found.heads

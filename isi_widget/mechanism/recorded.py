@@ -1,0 +1,83 @@
+"""Small parts that results of this room share: records that hold arrays, equality, heads ranked by score."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import fields
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from isi_widget.errors import InputError
+from isi_widget.mechanism.packing import packed, unpacked
+
+
+def to_record(result: Any) -> dict[str, Any]:
+    """Return the JSON-ready record of a dataclass: arrays packed, tuples as lists."""
+    record = {}
+    for item in fields(result):
+        value = getattr(result, item.name)
+        if isinstance(value, np.ndarray):
+            value = packed(value)
+        elif hasattr(value, "to_dict"):
+            value = value.to_dict()
+        elif isinstance(value, tuple):
+            value = list(value)
+        record[item.name] = value
+    return record
+
+
+def from_record(record: Mapping[str, Any], arrays: Collection[str], title: str) -> dict[str, Any]:
+    """Return the arguments of a dataclass from its record: arrays unpacked, lists as tuples.
+
+    Parameters
+    ----------
+    arrays
+        Names of the fields that are arrays.
+    title
+        What the record is of, in messages.
+
+    Raises
+    ------
+    InputError
+        If an array is none.
+    """
+    found = {name: tuple(value) if isinstance(value, list) else value for name, value in record.items()}
+    return found | {name: unpacked(record[name], f"{title}: {name}") for name in arrays}
+
+
+def equal(one: Any, other: Any) -> bool:
+    """Return whether two results of one dataclass have equal fields."""
+    pairs = ((getattr(one, item.name), getattr(other, item.name)) for item in fields(one))
+    return all(
+        np.array_equal(a, b) if isinstance(a, np.ndarray) or isinstance(b, np.ndarray) else a == b
+        for a, b in pairs
+    )
+
+
+# Heads by score ---------------------------------------------------------------------------------------------
+
+
+def matrix(contributions: Any, name: str) -> npt.NDArray[np.float64]:
+    """Return a matrix [layers, heads] of head contributions by its name: signed, positive, negative.
+
+    Raises
+    ------
+    InputError
+        If it is no result of `measure_heads`.
+    """
+    found = getattr(contributions, name, None)
+    values = np.asarray(found if found is not None else np.nan, dtype=np.float64)
+    if values.ndim != 2 or not np.isfinite(values).all():
+        raise InputError(
+            "contributions must be the HeadContributions of isi.measure_heads; "
+            f"got {type(contributions).__name__} without a matrix {name!r}."
+        )
+    return values
+
+
+def ranked(values: npt.NDArray[np.float64]) -> tuple[tuple[int, int], ...]:
+    """Return (layer, head) of all heads, largest value first; ties in the order of layers and heads."""
+    order = np.argsort(-values, axis=None, kind="stable")
+    return tuple(divmod(int(place), values.shape[1]) for place in order)

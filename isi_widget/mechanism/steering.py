@@ -1,0 +1,125 @@
+"""`steering_direction`: a direction in the residual stream, from pairs that differ in one thing.
+
+The mean over pairs of (state of the clean side - state of the corrupt side), at the output of one layer: the
+difference of means of Rimsky et al. (ACL 2024) and, for vision-language models, of Liu et al. (VTI, ICLR
+2025). It points from what the corrupt side shows to what the clean side shows, as far as these pairs share
+it. That it steers answers must be shown (`isi.Steer`), beside a random direction of the same norm
+(`SteeringDirection.random`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from isi_widget import checks
+from isi_widget.concepts.pair import Pair
+from isi_widget.errors import InputError
+from isi_widget.interventions import SteeringDirection
+from isi_widget.interventions.tokens import Tokens, check_tokens, words
+from isi_widget.mechanism.gating import check_cancel, shape_of
+from isi_widget.stimulus import Stimulus
+
+if TYPE_CHECKING:
+    import torch
+
+    from isi_widget.running.stages import Cancel, Progress
+    from isi_widget.vlm import VLM
+
+
+def steering_direction(
+    vlm: VLM,
+    pairs: Sequence[Any] | Pair,
+    layer: int,
+    *,
+    tokens: Any = "last",
+    progress: Progress | None = None,
+    cancel: Cancel | None = None,
+) -> SteeringDirection:
+    """Return the mean difference of the residual stream between the sides of pairs.
+
+    Parameters
+    ----------
+    pairs
+        `isi.Pair` objects, or (stimulus, stimulus) tuples: the direction points to the first.
+    layer
+        The layer at whose output states are compared, counted from 0.
+    tokens
+        Where: a group of tokens, positions in the prompt, or `ImageTokens(region)`; the mean over the group
+        is taken. "last" (default): the token that predicts the first answer token.
+    progress, cancel
+        Called with ("pairs", done, total); polled between pairs.
+
+    Returns
+    -------
+    SteeringDirection
+        For `isi.Steer`; `made` gives the number of pairs and how well their differences agree (mean cosine
+        with their mean: 1 for one pair, near 0 for unrelated differences).
+
+    Raises
+    ------
+    InputError
+        Without pairs, for a layer that the model does not have, or an empty group of tokens.
+    Cancelled
+        If `cancel` returned True.
+    """
+    import torch
+
+    found = _pairs(pairs)
+    group = check_tokens(tokens, "tokens")
+    layers, _ = shape_of(vlm)
+    checks.integer(layer, "layer", low=0, high=layers - 1, hint="Layers are counted from 0.")
+    differences = []
+    if progress is not None:
+        progress("pairs", 0, len(found))
+    for index, (clean, corrupt) in enumerate(found):
+        check_cancel(cancel)
+        differences.append(_state(vlm, clean, layer, group) - _state(vlm, corrupt, layer, group))
+        if progress is not None:
+            progress("pairs", index + 1, len(found))
+    stacked = torch.stack(differences)
+    mean = stacked.mean(dim=0)
+    agreement = float(torch.nn.functional.cosine_similarity(stacked, mean[None], dim=-1).mean())
+    made = (
+        f"mean of {len(found)} {'difference' if len(found) == 1 else 'differences'}, clean - corrupt, at "
+        f"{words(group)}, {vlm.model_id}; mean cosine {agreement:.2f}"
+    )
+    return SteeringDirection(tuple(mean.tolist()), layer, made)
+
+
+def _state(vlm: VLM, stimulus: Stimulus, layer: int, group: Tokens) -> torch.Tensor:
+    """Return the mean state [hidden], float64 on the CPU, of a group of tokens at the output of a layer."""
+    from isi_widget.vlm.inside.groups import span_of
+    from isi_widget.vlm.inside.rerun import capture
+
+    with vlm.lock:
+        prompt = vlm.encode(stimulus)
+        span = span_of(group, prompt, lambda: vlm.boxes(prompt)).prompt
+        if not bool(span.any()):
+            raise InputError(f"A prompt has no token of the group {words(group)}; a state is the mean of it.")
+        clean = capture(vlm, prompt)
+    states = clean.final if layer + 1 == clean.layers else clean.inputs[layer + 1]
+    return states[0, span.to(states.device)].double().mean(dim=0).cpu()
+
+
+def _pairs(pairs: Any) -> list[tuple[Stimulus, Stimulus]]:
+    one = isinstance(pairs, Pair) or (
+        isinstance(pairs, tuple) and len(pairs) == 2 and all(isinstance(side, Stimulus) for side in pairs)
+    )
+    given = [pairs] if one else pairs
+    if isinstance(given, str) or not isinstance(given, Sequence):
+        raise InputError(f"pairs must be a sequence of isi.Pair objects; got {type(given).__name__}.")
+    found = []
+    for index, pair in enumerate(given):
+        sides = (pair.clean, pair.corrupt) if isinstance(pair, Pair) else pair
+        if (
+            not isinstance(sides, tuple | list)
+            or [isinstance(side, Stimulus) for side in sides] != [True] * 2
+        ):
+            raise InputError(
+                f"pairs[{index}] must be an isi.Pair or (stimulus, stimulus); got {type(pair).__name__}."
+            )
+        found.append((sides[0], sides[1]))
+    if not found:
+        raise InputError("A direction needs at least one pair; got none.")
+    return found
