@@ -47,9 +47,15 @@ if TYPE_CHECKING:
         Steer,
         SteeringDirection,
     )
+    from isi_widget.mechanism.ablation import HeadAblation, head_ablation
     from isi_widget.mechanism.causal_trace import CausalTrace
+    from isi_widget.mechanism.divergence import HeadDivergence, vision_divergence
+    from isi_widget.mechanism.fitting_gates import fit_gates
+    from isi_widget.mechanism.gate_fit import GateFit
     from isi_widget.mechanism.lens import LogitLens
+    from isi_widget.mechanism.overlap import HeadOverlap, head_overlap
     from isi_widget.mechanism.reading_lens import logit_lens
+    from isi_widget.mechanism.steering import steering_direction
     from isi_widget.mechanism.tracing import trace
     from isi_widget.report.pdf import report
     from isi_widget.stimulus import Inpainter, Mask, Stimulus, inpainters, register_inpainter
@@ -95,7 +101,11 @@ _HOMES: dict[str, str | None] = {
     "ContrastiveDecoding": "isi_widget.interventions",
     "Enumeration": "isi_widget.answer",
     "Family": "isi_widget.vlm",
+    "GateFit": "isi_widget.mechanism.gate_fit",
+    "HeadAblation": "isi_widget.mechanism.ablation",
+    "HeadDivergence": "isi_widget.mechanism.divergence",
     "HeadGates": "isi_widget.interventions",
+    "HeadOverlap": "isi_widget.mechanism.overlap",
     "HeadReplace": "isi_widget.interventions",
     "HeadScale": "isi_widget.interventions",
     "ImageTokens": "isi_widget.interventions",
@@ -130,6 +140,9 @@ _HOMES: dict[str, str | None] = {
     "entailment_models": "isi_widget.uncertainty",
     "entropy_curve": "isi_widget.uncertainty",
     "inpainters": "isi_widget.stimulus",
+    "fit_gates": "isi_widget.mechanism.fitting_gates",
+    "head_ablation": "isi_widget.mechanism.ablation",
+    "head_overlap": "isi_widget.mechanism.overlap",
     "load_entailment": "isi_widget.uncertainty",
     "load_inpainter": "isi_widget.concepts.diffusion",
     "load_vlm": "isi_widget.vlm",
@@ -147,10 +160,12 @@ _HOMES: dict[str, str | None] = {
     "run_trial": "isi_widget.trial",
     "samples_needed": "isi_widget.uncertainty",
     "segment": "isi_widget.concepts",
+    "steering_direction": "isi_widget.mechanism.steering",
     "stimulus": None,
     "token_replacements": "isi_widget.concepts",
     "trace": "isi_widget.mechanism.tracing",
     "uncertainty": None,
+    "vision_divergence": "isi_widget.mechanism.divergence",
 }
 
 __all__ = [
@@ -170,7 +185,11 @@ __all__ = [
     "ContrastiveDecoding",
     "Enumeration",
     "Family",
+    "GateFit",
+    "HeadAblation",
+    "HeadDivergence",
     "HeadGates",
+    "HeadOverlap",
     "HeadReplace",
     "HeadScale",
     "ImageTokens",
@@ -203,6 +222,9 @@ __all__ = [
     "datasets",
     "entailment_models",
     "entropy_curve",
+    "fit_gates",
+    "head_ablation",
+    "head_overlap",
     "inpainters",
     "load_entailment",
     "load_inpainter",
@@ -221,8 +243,10 @@ __all__ = [
     "run_trial",
     "samples_needed",
     "segment",
+    "steering_direction",
     "token_replacements",
     "trace",
+    "vision_divergence",
 ]
 
 

@@ -48,7 +48,7 @@ _ARRAYS = ("p", "right", "plain_p", "plain_right")
 
 @dataclass(frozen=True, eq=False)
 class HeadAblation:
-    """What is left when heads are zeroed; made by `head_ablation`.
+    """Answers with heads set to zero; made by `head_ablation`.
 
     Attributes
     ----------

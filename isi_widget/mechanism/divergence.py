@@ -7,7 +7,7 @@ the prompt, which predicts the first answer token, and the mean over stimuli. "W
 without its image tokens.
 
 A head that differs without the picture reads from it, or from tokens that did. Whether the answer relies on
-it is another question (`measure_heads`).
+it is a separate question (`measure_heads`).
 """
 
 from __future__ import annotations

@@ -98,7 +98,7 @@ def _state(vlm: VLM, stimulus: Stimulus, layer: int, group: Tokens) -> torch.Ten
         if not bool(span.any()):
             raise InputError(f"A prompt has no token of the group {words(group)}; a state is the mean of it.")
         clean = capture(vlm, prompt)
-    states = clean.final if layer + 1 == clean.layers else clean.inputs[layer + 1]
+    states = clean.output(layer)
     return states[0, span.to(states.device)].double().mean(dim=0).cpu()
 
 

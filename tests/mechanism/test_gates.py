@@ -17,8 +17,8 @@ from untouched import untouched
 import isi_widget as isi
 from isi_widget.errors import Cancelled, InputError
 from isi_widget.mechanism.ablation import HeadAblation, head_ablation
+from isi_widget.mechanism.fitting_gates import fit_gates, rule
 from isi_widget.mechanism.gate_fit import GateFit
-from isi_widget.mechanism.gates_fit import fit_gates, rule
 from isi_widget.mechanism.gating import gated_logits, score, shape_of, weights_frozen
 from isi_widget.mechanism.items import items_of
 from isi_widget.mechanism.overlap import HeadOverlap, head_overlap
