@@ -71,10 +71,24 @@ TOOLS = {
     "gates and steering": lambda vlm: decoded(vlm, gates(vlm), directed(vlm)),
     "VCD": lambda vlm: decoded(vlm, isi.ContrastiveDecoding("vcd"), directed(vlm)),
     "M3ID": lambda vlm: decoded(vlm, isi.ContrastiveDecoding("m3id", strength=0.5)),
+    "trace": lambda vlm, **more: isi.trace(vlm, DATA[0], DATA[1], least=0.0, controls=1, **more),
+    "trace by gradients": lambda vlm, **more: isi.trace(
+        vlm,
+        DATA[0],
+        DATA[1],
+        sites=("residual", "mlp"),
+        least=0.0,
+        beside=("integrated", "gradient"),
+        target="log_p_answer",
+        **more,
+    ),
+    "lens": lambda vlm, **more: isi.logit_lens(
+        vlm, ONE, streams=("residual", "middle", "attention", "mlp"), **more
+    ),
     "reference head": lambda vlm: reference_head(vlm, [ONE, TWO], 1, 2),
 }
 #: Those that can be cancelled.
-CANCELLED = ()
+CANCELLED = ("trace", "trace by gradients", "lens")
 tools = pytest.mark.parametrize("tool", TOOLS)
 
 
