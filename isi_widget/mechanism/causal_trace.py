@@ -172,6 +172,7 @@ class CausalTrace:
 
     def top(self, k: int = 5) -> tuple[tuple[int, str, str, float], ...]:
         """Return the k cells with the largest recovery: (first layer, group, site, recovery)."""
+        checks.integer(k, "causal trace: k", low=0)
         found = self.recovery
         order = np.argsort(-np.where(np.isfinite(found), found, -np.inf), axis=None, kind="stable")
         cells = [np.unravel_index(int(at), found.shape) for at in order[:k]]

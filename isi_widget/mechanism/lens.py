@@ -196,11 +196,21 @@ class LogitLens:
     def probability(self, word: str, stream: str = "residual") -> npt.NDArray[np.float32]:
         """Return the probability of a word, [layers, T].
 
+        Parameters
+        ----------
+        word
+            One of `words`; spaces around it may be left out.
+        stream
+            As for `token`.
+
         Raises
         ------
         InputError
             If the word was not kept: measure with words=[...].
         """
+        alike = [kept for kept in self.words if kept.strip() == str(word).strip()]
+        if word not in self.words and len(alike) == 1:
+            (word,) = alike
         if word not in self.words:
             raise InputError(
                 f"The probability of {word!r} was not kept; kept are {', '.join(map(repr, self.words))}. "

@@ -286,6 +286,8 @@ def _rows(vlm: VLM, plan: Plan, pair: Pair, runs: Runs) -> tuple[dict[str, list[
         if reason := runs.alignment.reason_against(places):
             notes.append(f"{name!r} was not traced: {reason}")
             places = []
+        elif not places and plan.groups is not None:
+            notes.append(f"{name!r} was not traced: the prompt has no such tokens.")
         found[name] = places
     if not any(found.values()):
         raise InputError(f"No group of tokens can be traced. {' '.join(notes)}".strip())

@@ -48,7 +48,7 @@ def sentence(trace: CausalTrace, site: int, layer: int, group: int) -> str:
     verb = "carries over" if trace.direction == "denoise" else "destroys"
     title = target_of(trace.target).title
     difference = f"of the change in {title} (clean {trace.clean:.3g}, corrupt {trace.corrupt:.3g})"
-    share = f"{100 * value:.0f} %"
+    share = f"{100 * value:z.0f} %"
     if trace.method == "exact":
         parts = [
             f"Putting the {source} run's {place} into the {base} run at {tokens} {verb} {share} {difference}"
@@ -62,7 +62,9 @@ def sentence(trace: CausalTrace, site: int, layer: int, group: int) -> str:
     if trace.n > 1:
         low, high = trace.interval()
         cell = (site, layer, group)
-        parts.append(f"95 % interval over {trace.n} pairs {100 * low[cell]:.0f} to {100 * high[cell]:.0f} %")
+        parts.append(
+            f"95 % interval over {trace.n} pairs {100 * low[cell]:z.0f} to {100 * high[cell]:z.0f} %"
+        )
     flips = trace.flips[:, site, layer, group]
     known = flips[np.isfinite(flips)]
     if known.size:
@@ -70,7 +72,9 @@ def sentence(trace: CausalTrace, site: int, layer: int, group: int) -> str:
     draws = trace.controls[:, :, site, layer, group]
     drawn = draws[np.isfinite(draws)]
     if drawn.size:
-        parts.append(f"as many random tokens: {100 * drawn.mean():.0f} % ({len(draws)} draws)")
+        parts.append(
+            f"as many random tokens: {100 * drawn.mean():z.0f} % ({len(draws)} draw{'s' * (len(draws) != 1)})"
+        )
     return "; ".join(parts) + "."
 
 

@@ -68,3 +68,56 @@ def test_the_trace_follows_the_answer(kind, direction):
         written[layer, found.groups.index(group)] = 1
     assert attention == pytest.approx(written, abs=0.08)
     assert np.abs(found.recovery[found.sites.index("mlp")]).max() < 0.08
+
+
+@pytest.mark.parametrize("kind", ONE_PATH)
+def test_estimates_of_the_trace_point_there_too(kind):
+    made = planted(kind)
+    found = isi.trace(made.vlm(), *pair(made), sites=("residual",), beside=("integrated", "gradient"))
+    for layer, group in enumerate(path(made)):
+        for values in found.estimates.values():
+            assert found.groups[int(np.nanargmax(values[0, 0, layer]))] == group
+    assert found.agreement["integrated"]["largest_difference"] < 0.1
+
+
+def test_one_gradient_misses_what_saturates():
+    """Where one of two twins suffices, the answer hardly moves with what either reads."""
+    made = planted("twins")
+    found = isi.trace(made.vlm(), *pair(made), sites=("residual",), beside=("gradient",))
+    at = (0, 0, 0, found.groups.index("edited region"))
+    assert found.each[at] == pytest.approx(1, abs=0.05)
+    assert found.estimates["gradient"][at] < 0.1
+    assert found.agreement["gradient"]["largest_difference"] > 0.9
+
+
+def test_random_tokens_carry_nothing():
+    made = planted("two_hop")
+    found = isi.trace(made.vlm(), *pair(made), groups=("edited region", "last"), controls=3, seed=1)
+    assert np.abs(found.controls).max() < 0.08
+    sentence = found.sentence(1, "edited region")
+    assert "carries over 100 %" in sentence and "as many random tokens: 0 % (3 draws)" in sentence
+
+
+def test_a_cell_is_an_intervention():
+    made = planted("two_hop")
+    red, blue = pair(made)
+    found = isi.trace(made.vlm(), red, blue, sites=("residual",), window=2)
+    for layer, group, flips in ((1, "edited region", True), (2, "question", True), (0, "question", False)):
+        edited = made.vlm().intervene(*found.patches(layer, group))
+        assert edited.answer(blue.stimulus(), 4).text == ("Yes" if flips else "No")
+    with pytest.raises(isi.InputError, match="k must be a whole number"):
+        found.top(-1)
+
+
+def test_a_group_that_the_prompt_does_not_have_is_named():
+    made = planted("one_hop")
+    with pytest.raises(isi.InputError, match="'context' was not traced: the prompt has no such tokens"):
+        isi.trace(made.vlm(), *pair(made), groups="context")
+
+
+def test_words_of_the_lens_are_found_without_their_space():
+    made = planted("one_hop")
+    lens = isi.logit_lens(made.vlm(), made.observation(True))
+    assert "Yes" not in lens.words
+    last = made.vlm().prefill(made.observation(True).stimulus()).logits.softmax(-1)[made.token_id("Yes")]
+    assert lens.probability("Yes")[-1, -1] == pytest.approx(float(last), abs=1e-6)
