@@ -49,7 +49,7 @@ EARLY, FINAL = 0.2, 0.65  # shares of the steps: first mixture of kinds and larg
 POOL = 12  # batches that are drawn together and sorted by length
 CHECKPOINT = 400  # steps between checkpoints and validations
 VALIDATION = 60  # pairs of each kind
-THINGS = 0.6  # share of questions about everyday things; the others are about shapes
+THINGS = 0.5  # share of questions about everyday things; the others are about shapes
 LATER = 0.4  # share of the steps at which a training from an exported model starts
 
 

@@ -18,7 +18,7 @@ from typing import Literal
 from isi_widget.datasets import grammar
 from isi_widget.datasets.grammar import INVERSE, NUMBERS, RELATIONS, Ask, Claim, Noun, with_article
 from isi_widget.training.entailment_natural import compare, framed, natural_answer
-from isi_widget.training.entailment_noise import add_unknown, digit, filler, unknown
+from isi_widget.training.entailment_noise import add_unknown, digit, filler, off_topic, unknown
 from isi_widget.training.entailment_objects import (
     WORLD_KINDS,
     Draw,
@@ -72,7 +72,7 @@ LATER_WEIGHTS = (
     15,
 )  # relations and general / specific pairs are learnt last
 FINAL_WEIGHTS = (14, 22, 7, 9, 16, 12, 18, 18, 26)
-THING_WEIGHTS = (16, 12, 8, 16, 20, 10, 18, 16, 18)  # throughout
+THING_WEIGHTS = (16, 12, 8, 16, 20, 10, 18, 16, 24)  # throughout
 
 
 NATURAL = 0.45  # share of training answers in natural wording
@@ -334,7 +334,8 @@ def _neutral(draw: Draw, kind: str, forms: Forms) -> tuple[str, list[Statement]]
     for _ in range(2):
         chance = draw.random()
         if chance < 0.3:
-            text = draw.choice(_irrelevant(draw.world, forms))
+            made = bool(draw.natural) and forms == "training" and draw.random() < 0.75
+            text = off_topic(draw) if made else draw.choice(_irrelevant(draw.world, forms))
         elif chance < 0.55:
             text = " ".join(filler(draw) for _ in range(draw.randint(2, 9))) + "."
         elif chance < 0.68:

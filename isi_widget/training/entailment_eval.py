@@ -318,7 +318,7 @@ def _share(found: list[int]) -> str:
     return f"{found[0] / found[1]:.4f} [{low:.3f}, {high:.3f}]"
 
 
-_LATER_BLEND = """The model is the blend of the model of shapes and of the last stage, {}.
+_LATER_BLEND = """The model is the blend of the last two stages, {}.
 """
 _CARD = """---
 license: bsd-3-clause
@@ -364,21 +364,38 @@ et al., ICML 2022): the best of 17 blends and single stages by the mean of two s
 of the pairs written by hand, and that of held-out templates in other draws than those below (there the mean
 of pairs, strict and non-strict clusters).
 
-**Shapes and things.** The last two stages go on from that blend, with the words of 44 things and their three
-categories, 60 % of the questions about things. A new noun starts as the mean of the shapes' embeddings plus a
-random combination of the differences between them, so that it is compared as they are; any other new word
-starts as [UNK]. Words that occur only in held-out sentences are trained as fillers without meaning. With the
-model of shapes in BEFORE:
+**Shapes and things.** The fifth and sixth stage go on from that blend, with the words of 44 things and their
+three categories, 60 % of the questions about things. A new noun starts as the mean of the shapes' embeddings
+plus a random combination of the differences between them, so that it is compared as they are; any other new
+word starts as [UNK]. Words that occur only in held-out sentences are trained as fillers without meaning. With
+the model of shapes in BEFORE:
 
     python -m isi_widget.training entailment --start BEFORE --begin 0.25 --steps 4000 --stop 2400 --seed 12 \\
         --output runs/words
     python -m isi_widget.training entailment --start runs/words/model --begin 0.75 --steps 3200 --seed 13 \\
         --output runs/both
 
-{later_blend}Blends of it with the model of shapes (0.25, 0.4 or 0.5 of that) read new wordings about shapes
-better and names of things worse in other draws than those below, and were not taken. Without `--start` the
-command follows the final recipe for both worlds from its first step; that run has not been made: expect
-similar numbers, not the same weights.
+Blends of it with the model of shapes (0.25, 0.4 or 0.5 of that) read new wordings about shapes better and
+names of things worse in other draws than those below, and were not taken.
+
+**Answers about nothing in the picture.** It had become worse at new wordings about shapes and at irrelevant
+sentences. Its errors on other draws of the held-out templates and new wordings were read: words of the 15
+irrelevant sentences ("The teacher reads a long book.") were known, and made any sentence irrelevant; of other
+irrelevant sentences, a "nobody" or an "up" was taken for an answer. Now words that occur in no other sentence
+are [UNK], and most irrelevant sentences are made of invented words with pronouns, past tenses, numbers and
+negations ("My rakuq has not bofuq two tamiq."; none has the known words of an evaluated sentence in their
+places). Also new: another attribute of the object after yes or no (to "Is the square purple?", "No, the
+square is small." also says no), more short answers of two words, values first with an invented noun, half of
+the questions about shapes again. The last two stages start with these from the stage before, BOTH; between
+them the errors were read again, and more subjects and verbs of irrelevant sentences were added:
+
+    python -m isi_widget.training entailment --start BOTH --begin 0.25 --steps 4000 --seed 14 \\
+        --output runs/off-topic
+    python -m isi_widget.training entailment --start runs/off-topic/model --begin 0.72 --steps 4000 \\
+        --seed 15 --output runs/final
+
+{later_blend}Without `--start` the command follows the final recipe for both worlds from its first step; that
+run has not been made: expect similar numbers, not the same weights.
 
 ## Measured
 
@@ -420,8 +437,7 @@ thread).
 - English sentences about shapes, 44 things, three categories of them, colours, sizes, positions and numbers
   up to five. Everything else is [UNK]: two sentences of unknown words come out as neutral unless they are the
   same words.
-- Sentences that have nothing to do with the question are not always neutral if they consist of unknown words
-  ("Nobody answered the telephone.").
+- Sentences that have nothing to do with the question are not always neutral ("There is no time to lose.").
 - Answers that name different things contradict each other, also where one could be called both: "Duck" and
   "Bird" are two names in this world. Only the categories (animal, vehicle, fruit) cover other things.
 - "The star is red" and "there is a red star" count as neutral, as the grammar has it: claims of different

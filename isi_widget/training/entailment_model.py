@@ -24,7 +24,7 @@ from isi_widget.datasets.nouns import CATEGORIES, THINGS, is_a
 from isi_widget.training.entailment_data import NATURAL, PAIR_KINDS, Pair, draw_pairs
 from isi_widget.training.entailment_noise import QUIET
 from isi_widget.training.entailment_objects import Draw
-from isi_widget.training.entailment_phrases import CONTENT
+from isi_widget.training.entailment_phrases import CONTENT, OFF_TOPIC
 from isi_widget.training.entailment_sentences import sentences
 from isi_widget.training.entailment_words import OTHER_WORDS
 
@@ -77,13 +77,15 @@ def build_tokenizer(seed: int = 0) -> PreTrainedTokenizerFast:
     for kind in PAIR_KINDS:
         for _ in range(600):
             for pair in draw_pairs(draw, kind):
-                for text in (pair.question, pair.premise.text, pair.hypothesis.text):
+                answers = (pair.premise, pair.hypothesis)
+                texts = (a.text for a in answers if a.claim.kind != "irrelevant")
+                for text in (pair.question, *texts):
                     words.update(
                         w
                         for w in normalizer.normalize_str(text).replace("?", " ").split()
                         if not w.endswith("q")
                     )
-    for form in (*CONTENT, *sentences()):
+    for form in (*CONTENT, *sentences(), *(part for parts in OFF_TOPIC for part in parts)):
         plain = normalizer.normalize_str(_SLOT.sub(" ", form)).replace("?", " ")
         words.update(plain.split())
     vocabulary = {word: index for index, word in enumerate((*_SPECIAL, "?", *sorted(words)))}

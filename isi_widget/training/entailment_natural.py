@@ -13,7 +13,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from isi_widget.datasets import grammar
-from isi_widget.datasets.grammar import COLOURS, INVERSE, NUMBERS, RELATIONS, Ask, Claim, Noun, with_article
+from isi_widget.datasets.grammar import (
+    COLOURS,
+    INVERSE,
+    NUMBERS,
+    RELATIONS,
+    SIZES,
+    Ask,
+    Claim,
+    Noun,
+    with_article,
+)
 from isi_widget.training.entailment_objects import another, specific, values_of, wider
 from isi_widget.training.entailment_sentences import (
     AFTER,
@@ -142,6 +152,8 @@ def _beside(draw: random.Random, ask: Ask, yes: bool) -> Wording | None:
         told = Claim("exists", more, positive=False)
         form = draw.choice(WIDER)
         return Wording(draw.choice(("", "No, ", "Nope, ")) + _filled(form, told), told)
+    if ask.kind == "attribute":
+        return _of_another_kind(draw, claim, yes)
     if ask.kind == "relation" and not yes:
         across = RELATIONS[2:] if claim.value in RELATIONS[:2] else RELATIONS[:2]
         told = replace(claim, value=draw.choice(across))
@@ -150,6 +162,23 @@ def _beside(draw: random.Random, ask: Ask, yes: bool) -> Wording | None:
             made, text=draw.choice(NO_LEADS) + made.text[0].lower() + made.text[1:], also=claim.denied()
         )
     return None
+
+
+def _of_another_kind(draw: random.Random, claim: Claim, yes: bool) -> Wording | None:
+    """Draw an answer with the size of an object to a question about its colour, or the reverse: only its
+    "yes" or "no" answers the question.
+    """
+    kind, values = ("size", SIZES) if claim.kind == "colour" else ("colour", COLOURS)
+    if getattr(claim.noun, kind) is not None:
+        return None
+    told = Claim(kind, claim.noun, draw.choice(values))
+    text = _filled(
+        draw.choice(("{the} is {v}.", "it is {v}.", "it's a {v} one.", "{the} here is {v}.")), told
+    )
+    if draw.random() < 0.3:
+        return Wording(text, told)
+    lead = draw.choice(("Yes, ", *YES_LEADS) if yes else ("No, ", *NO_LEADS))
+    return Wording(lead + text[0].lower() + text[1:], told, claim if yes else claim.denied())
 
 
 def _said(draw: random.Random, ask: Ask, truth: Claim) -> Wording:

@@ -5,8 +5,8 @@ change.
 from __future__ import annotations
 
 from isi_widget.datasets.grammar import NUMBERS
-from isi_widget.training.entailment_objects import Draw
-from isi_widget.training.entailment_phrases import CONTENT
+from isi_widget.training.entailment_objects import NAMES, Draw
+from isi_widget.training.entailment_phrases import CONTENT, OFF_TOPIC
 from isi_widget.training.entailment_words import held_out_words
 
 #: Words of the grammar's held-out sentences that occur in no other one ("visible"); none of them carries
@@ -33,6 +33,25 @@ def unknown(draw: Draw) -> str:
     return (
         "".join(draw.choice("bdfgklmnprstvz") + draw.choice("aeiou") for _ in range(draw.randint(2, 4))) + "q"
     )
+
+
+def off_topic(draw: Draw) -> str:
+    """Return a sentence of invented words that has nothing to do with pictures ("No rakuq has left.").
+
+    Almost every word of any such sentence is unknown to the model; the known ones ("he", "was", "two", "up")
+    would otherwise be taken for an answer.
+    """
+    while True:
+        parts = [draw.choice(forms) for forms in OFF_TOPIC]
+        subject, verb, object_, end = parts
+        told = (object_ or end or " " in verb) and (subject, object_) != ("nobody", "the {u}")
+        if told and (draw.world == "scenes" or "{k}" not in "".join(parts)):
+            break
+    text = " ".join(part for part in parts if part)
+    while "{u}" in text:
+        text = text.replace("{u}", unknown(draw), 1)
+    text = text.format(n=draw.choice(NUMBERS), k=draw.choice(NAMES))
+    return f"{text[0].upper()}{text[1:]}."
 
 
 def bare(word: str) -> str:

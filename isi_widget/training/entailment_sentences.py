@@ -27,6 +27,11 @@ YES = (
     "Yes, sure.",
     "I believe so.",
     "It seems so.",
+    "Yep, it is.",
+    "Yeah, true.",
+    "Yes, right.",
+    "Sure, that's true.",
+    "Yep, that's correct.",
 )
 NO = (
     "No, it does not.",
@@ -46,6 +51,12 @@ NO = (
     "I don't believe so.",
     "I am afraid not.",
     "No way.",
+    "Nope, it isn't.",
+    "Nope, false.",
+    "Nah, not true.",
+    "No, that's wrong.",
+    "Nope, not so.",
+    "Nah, it's wrong.",
 )
 EXISTS = (  # affirmed, denied; with "one" for the object of the question
     (
@@ -504,6 +515,7 @@ FRAMES = {
             "{the} has the {u} {v}.",
             "{the} {u} the {u} {v}.",
             "{the} is {u} {v}.",
+            "{v} is the {u} of {the}.",
         ),
         (
             "{the} does not seem {v}.",
@@ -514,6 +526,7 @@ FRAMES = {
             "{the} does not have the {u} {v}.",
             "{the} does not {u} the {u} {v}.",
             "{the} is not {u} {v}.",
+            "{v} is not the {u} of {the}.",
         ),
     ),
     "size": (
@@ -523,6 +536,7 @@ FRAMES = {
             "{the} {u} {v}.",
             "{the} has a {v} size.",
             "{the} is {u} {v}.",
+            "{v} is the {u} of {the}.",
         ),
         (
             "{the} does not seem {v}.",
@@ -530,6 +544,7 @@ FRAMES = {
             "{the} does not {u} {v}.",
             "{the} does not have a {v} size.",
             "{the} is not {u} {v}.",
+            "{v} is not the {u} of {the}.",
         ),
     ),
     "shape": (

@@ -10,6 +10,8 @@ from isi_widget.datasets.grammar import Ask, Claim, Noun
 from isi_widget.training import entailment_data as data
 from isi_widget.training import entailment_noise as noise
 from isi_widget.training import entailment_phrases as phrases
+from isi_widget.training.entailment_model import build_tokenizer
+from isi_widget.training.entailment_objects import NAMES
 
 FORMS = ("training", "tidy", "held out", "new")
 
@@ -95,6 +97,27 @@ def test_held_out_wordings_are_never_trained_on():
     assert not {text for text in trained & held if not known.fullmatch(text)}
     for phrase in (*phrases.HELD_OUT_LEADS, *phrases.HELD_OUT_IRRELEVANT, *phrases.NEW_IRRELEVANT):
         assert not any(phrase.lower().rstrip(".") in text for text in trained)
+
+
+def test_off_topic_sentences_are_of_unknown_words_and_none_is_like_an_evaluated_one():
+    """A word known from irrelevant sentences alone would mark every sentence with it as irrelevant."""
+    tokenizer = build_tokenizer(0)
+    draw, made = data.Draw(5), set()
+    for _ in range(4000):
+        draw.world = draw.choice(("scenes", "things"))
+        made.add(" ".join(tokenizer.tokenize(noise.off_topic(draw))))
+    assert len(made) > 3000 and all("[UNK]" in text or " left " in f" {text} " for text in made)
+    kept = (
+        *phrases.HELD_OUT_IRRELEVANT,
+        *phrases.HELD_OUT_IRRELEVANT_OF_THINGS,
+        *phrases.NEW_IRRELEVANT,
+        *phrases.NEW_IRRELEVANT_OF_THINGS,
+    )
+    assert not made & {" ".join(tokenizer.tokenize(text)) for text in kept}
+    assert not {"sits", "reads", "weather", "museum"} & set(tokenizer.get_vocab())
+    draw.world = "things"  # there, a known thing would make it an answer
+    words = {word.strip(".").lower() for _ in range(500) for word in noise.off_topic(draw).split()}
+    assert not words & set(NAMES)
 
 
 def texts(pair):

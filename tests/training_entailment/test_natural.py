@@ -166,6 +166,12 @@ def test_the_embedded_model_on_pairs_written_by_hand():
         ("Is there a red star?", "Nope, there isn't one.", "No", 2),
         ("How many stars are there?", "None", "Zero", 2),
         ("How many stars are there?", "Zero", "None", 2),
+        ("Is the square purple?", "No, the square is small.", "No", 2),
+        ("Is the square purple?", "No, the square is small.", "Yes", 0),
+        ("Is the square purple?", "The square is small.", "No", 1),
+        ("Is the star left of the ring?", "The star sits left of the ring.", "Yes", 2),
+        ("Is the star left of the ring?", "Nobody came to the party.", "No", 1),
+        ("Is the cat above the chair?", "Prices went up again last month.", "Yes", 1),
     ],
 )
 def test_answers_that_it_once_inverted(question, one, two, label):
@@ -177,3 +183,16 @@ def test_answers_that_it_once_inverted(question, one, two, label):
 def test_the_card_counts_the_pairs_written_by_hand():
     text = (embedded.ENTAILMENT / "README.md").read_text(encoding="utf-8")
     assert f"{len(entailment_eval.by_hand()) // 2} pairs of answers written by hand" in text
+
+
+def test_another_attribute_answers_by_its_yes_or_no_alone():
+    """Asked whether it is purple, "No, the square is small." also says no; without the no it does not."""
+    draw, seen = data.Draw(4), Counter()
+    ask = grammar.Ask("attribute", Claim("colour", Noun("square"), "purple"))
+    for _ in range(300):
+        made = natural.natural_answer(draw, ask, ask.claim.denied())
+        if made.claim.kind == "size":
+            led = re.match(r"(No|Nope|Nah)\b", made.text) is not None
+            assert made.also == (ask.claim.denied() if led else None), made
+            seen[led] += 1
+    assert seen[True] > seen[False] > 5

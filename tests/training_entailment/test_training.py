@@ -165,10 +165,8 @@ def test_card_is_made_from_the_measures():
 @trained
 @pytest.mark.parametrize("kind", data.PAIR_KINDS)
 def test_embedded_model_on_fresh_pairs(kind):
-    """New draws and held-out templates of a fresh seed: within chance of the 98 % that is asked for.
-
-    Of the four held-out sentences that have nothing to do with things, two of unknown words are often misread
-    (see the limits in the card): 90 % there.
+    """New draws and held-out templates of a fresh seed: within chance of the 98 % that is asked for; 97 % of
+    answers about other things, and sentences about nothing in the picture.
     """
     model = load_entailment()
     for forms in ("tidy", "held out"):
@@ -179,7 +177,7 @@ def test_embedded_model_on_fresh_pairs(kind):
         texts = [(f"{q} {one}".strip(), f"{q} {two}".strip()) for q, one, two in sides]
         found = model.pairs(texts)
         right = sum(int(np.argmax(found[t])) == p.label for t, p in zip(texts, pairs, strict=True))
-        asked = 0.9 if (kind, forms) == ("things: neutral", "held out") else 0.98
+        asked = 0.97 if kind == "things: neutral" else 0.98
         assert entailment_eval.wilson(right, len(pairs))[1] >= asked, (forms, right)
 
 
