@@ -85,10 +85,15 @@ TOOLS = {
     "lens": lambda vlm, **more: isi.logit_lens(
         vlm, ONE, streams=("residual", "middle", "attention", "mlp"), **more
     ),
+    "fitted gates": lambda vlm, **more: isi.fit_gates(
+        vlm, DATA[:1], DATA[1:2], DATA[2:], method="gradient", epochs=1, random=2, **more
+    ),
+    "divergence": lambda vlm, **more: isi.vision_divergence(vlm, DATA, **more),
+    "direction": lambda vlm, **more: isi.steering_direction(vlm, [(ONE, TWO)] * 3, 1, **more),
     "reference head": lambda vlm: reference_head(vlm, [ONE, TWO], 1, 2),
 }
 #: Those that can be cancelled.
-CANCELLED = ("trace", "trace by gradients", "lens")
+CANCELLED = ("trace", "trace by gradients", "lens", "fitted gates", "divergence", "direction")
 tools = pytest.mark.parametrize("tool", TOOLS)
 
 
@@ -141,7 +146,7 @@ def check(vlm, name):
                 failed = False
         assert failed or at > 1, "the tool does not run the last layer"
     if name in CANCELLED:
-        for polls in (0, 1, 3):
+        for polls in (0, 1, 2):
             left = [True] * polls
             with untouched(vlm.model), pytest.raises(Cancelled):
                 tool(vlm, cancel=lambda left=left: not (left and left.pop()))
