@@ -52,6 +52,8 @@ if TYPE_CHECKING:
     from isi_widget.mechanism.divergence import HeadDivergence, vision_divergence
     from isi_widget.mechanism.fitting_gates import fit_gates
     from isi_widget.mechanism.gate_fit import GateFit
+    from isi_widget.mechanism.knocking_out import knockout_curve
+    from isi_widget.mechanism.knockout import KnockoutCurve
     from isi_widget.mechanism.lens import LogitLens
     from isi_widget.mechanism.overlap import HeadOverlap, head_overlap
     from isi_widget.mechanism.reading_lens import logit_lens
@@ -112,6 +114,7 @@ _HOMES: dict[str, str | None] = {
     "Inpainter": "isi_widget.stimulus",
     "InputError": "isi_widget.errors",
     "Knockout": "isi_widget.interventions",
+    "KnockoutCurve": "isi_widget.mechanism.knockout",
     "LogitLens": "isi_widget.mechanism.lens",
     "Mask": "isi_widget.stimulus",
     "Measure": "isi_widget.trial",
@@ -143,6 +146,7 @@ _HOMES: dict[str, str | None] = {
     "fit_gates": "isi_widget.mechanism.fitting_gates",
     "head_ablation": "isi_widget.mechanism.ablation",
     "head_overlap": "isi_widget.mechanism.overlap",
+    "knockout_curve": "isi_widget.mechanism.knocking_out",
     "load_entailment": "isi_widget.uncertainty",
     "load_inpainter": "isi_widget.concepts.diffusion",
     "load_vlm": "isi_widget.vlm",
@@ -196,6 +200,7 @@ __all__ = [
     "Inpainter",
     "InputError",
     "Knockout",
+    "KnockoutCurve",
     "LogitLens",
     "Mask",
     "Measure",
@@ -226,6 +231,7 @@ __all__ = [
     "head_ablation",
     "head_overlap",
     "inpainters",
+    "knockout_curve",
     "load_entailment",
     "load_inpainter",
     "load_vlm",

@@ -19,8 +19,8 @@ from isi_widget.errors import InputError
 from isi_widget.files import records
 from isi_widget.interventions import SITES, ActivationPatch
 from isi_widget.mechanism import trace_words
+from isi_widget.mechanism.means import mean, mean_interval
 from isi_widget.mechanism.packing import frozen, packed, unpacked
-from isi_widget.uncertainty.shares import resampled_clusters
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -115,17 +115,17 @@ class CausalTrace:
     @property
     def recovery(self) -> Floats:
         """Mean recovery over the pairs, [sites, layers, groups]; NaN for a cell that no pair has."""
-        return _mean(self.each)
+        return mean(self.each)
 
     @property
     def flipped(self) -> Floats:
         """Share of the pairs whose answer flips, [sites, layers, groups]; NaN where none could."""
-        return _mean(self.flips)
+        return mean(self.flips)
 
     @property
     def control(self) -> Floats:
         """Mean recovery of random tokens over draws and pairs, [sites, layers, groups]; NaN without any."""
-        return _mean(self.controls.reshape(-1, *self.each.shape[1:]))
+        return mean(self.controls.reshape(-1, *self.each.shape[1:]))
 
     @property
     def clean(self) -> float:
@@ -155,20 +155,7 @@ class CausalTrace:
             Seed of the resampling; default 0.
         """
         checks.number(level, "interval: level", low=0.0, high=1.0)
-        if self.n < 2:
-            nothing = np.full(self.each.shape[1:], np.nan)
-            return nothing, nothing.copy()
-        counts = resampled_clusters(range(self.n), seed=seed).astype(np.float64)
-        flat = self.each.reshape(self.n, -1)
-        known = np.isfinite(flat)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            means = (counts @ np.where(known, flat, 0.0)) / (counts @ known)
-        low, high = (np.full(flat.shape[1], np.nan) for _ in range(2))
-        some = known.any(axis=0)
-        edges = np.nanquantile(means[:, some], [(1 - level) / 2, (1 + level) / 2], axis=0)
-        low[some], high[some] = edges
-        shape = self.each.shape[1:]
-        return low.reshape(shape), high.reshape(shape)
+        return mean_interval(self.each, level, seed)
 
     def top(self, k: int = 5) -> tuple[tuple[int, str, str, float], ...]:
         """Return the k cells with the largest recovery: (first layer, group, site, recovery)."""
@@ -246,7 +233,7 @@ class CausalTrace:
                     "high": high[cell],
                     "flipped": self.flipped[cell],
                     "control": self.control[cell],
-                    **{name: _mean(values)[cell] for name, values in self.estimates.items()},
+                    **{name: mean(values)[cell] for name, values in self.estimates.items()},
                     "pairs": int(np.isfinite(self.each[:, site, layer, group]).sum()),
                     "method": self.method,
                     "direction": self.direction,
@@ -348,14 +335,6 @@ class CausalTrace:
 _ARRAYS = ("clean_values", "corrupt_values", "each", "flips", "controls")
 _PLAIN = ("model", "window", "direction", "method", "target")
 _TUPLES = ("sites", "layers", "groups", "words", "answers", "positions", "skipped", "notes")
-
-
-def _mean(values: Floats) -> Floats:
-    """Return the mean over the first axis of the known values; NaN where there are none."""
-    known = np.isfinite(values)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        found: Floats = np.where(known, values, 0.0).sum(axis=0) / known.sum(axis=0)
-    return found
 
 
 def _listed(value: Any) -> Any:

@@ -85,4 +85,5 @@ def token_text(vlm: VLM, token: int) -> str:
     text = decode(vlm.tokenizer, [token])
     if text and "\N{REPLACEMENT CHARACTER}" not in text:
         return text
-    return str(vlm.tokenizer.convert_ids_to_tokens(token))
+    name = vlm.tokenizer.convert_ids_to_tokens(token)  # None where the vocabulary is padded
+    return f"<{token}>" if name is None else str(name)

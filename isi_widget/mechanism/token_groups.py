@@ -46,12 +46,12 @@ def check_groups(value: Any, name: str) -> dict[str, Tokens]:
         If one of them is no group, or none is given.
     """
     if isinstance(value, Mapping):
-        found = {str(key): _checked(item, name) for key, item in value.items()}
+        found = {str(key): check_group(item, name) for key, item in value.items()}
     else:
         items = [value] if isinstance(value, str) or not isinstance(value, Sequence) else list(value)
         if items and all(isinstance(item, int | np.integer) for item in items):
             items = [tuple(items)]
-        checked = [_checked(item, name) for item in items]
+        checked = [check_group(item, name) for item in items]
         found = {title(item): item for item in checked}
         if len(found) < len(checked):
             raise InputError(f"{name}: two groups have the same name; give them as {{name: group}}.")
@@ -65,7 +65,8 @@ def title(group: Tokens) -> str:
     return words(group)
 
 
-def _checked(value: Any, name: str) -> Tokens:
+def check_group(value: Any, name: str) -> Tokens:
+    """Return one group of tokens in its normal form; see `check_groups`."""
     if isinstance(value, str) and value in OF_PAIRS:
         return value
     if isinstance(value, str) and value not in GROUPS:

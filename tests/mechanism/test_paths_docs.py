@@ -16,8 +16,8 @@ def test_the_code_of_the_page_runs():
     blocks = [
         block
         for block in re.findall(r"```python\n(.*?)```", text, re.DOTALL)
-        if "isi.trace" in block or "lens" in block
+        if re.search(r"isi\.(trace|logit_lens|knockout_curve)\(", block)
     ]
-    assert len(blocks) >= 2
+    assert len(blocks) >= 3
     for block in blocks:
         exec(block, names)

@@ -23,7 +23,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -40,6 +40,8 @@ from isi_widget.vlm.inside.seen import (
     finish,
     from_position,
     latest_seen,
+    map_states,
+    padded,
     states_of,
 )
 from isi_widget.vlm.inside.sites import Sites, sites
@@ -146,6 +148,10 @@ class Clean:
         """Return the output of a layer itself, [1, T, width], without what the decoder adds after it."""
         following, added = self._input(layer + 1), self._added[layer]
         return following if added is None else following - added.to(following.device)
+
+    def under(self, editing: Editing | None) -> Clean:
+        """Return the same pass for runs whose layers run under other interventions than it did."""
+        return replace(self, _editing=editing)
 
     def heads_of(self, layer: int) -> torch.Tensor:
         """Return the outputs of the heads of a layer, [1, T, heads, head_dim]."""
@@ -297,7 +303,7 @@ class Clean:
         top, narrow = self.layers - 1, run > rows and layer < self.layers
         parts = (self.sites.o_proj(top), self.sites.mlp(top)) if narrow else ()
         for module in parts:
-            yield module, "output", lambda _, x: _map(x, lambda y: _padded(y, run))
+            yield module, "output", lambda _, x: map_states(x, lambda y: padded(y, run))
         for (index, site), edit in at.items():
             if site == "heads":
                 yield self.sites.o_proj(index), "input", _on_states(edit.function, chunk)
@@ -413,18 +419,8 @@ def capture(vlm: Loaded, prompt: Prompt, answer: Sequence[int] = (), *, parts: b
 # Small parts ------------------------------------------------------------------------------------------------
 
 
-def _map(output: Any, function: Callable[[torch.Tensor], torch.Tensor]) -> Any:
-    """Return the output of a module with changed hidden states."""
-    return (function(output[0]), *output[1:]) if isinstance(output, tuple) else function(output)
-
-
 def _on_states(function: Change, chunk: range) -> Callable[[torch.nn.Module, Any], Any]:
-    return lambda _, output: _map(output, lambda states: function(states, chunk))
-
-
-def _padded(states: torch.Tensor, tokens: int) -> torch.Tensor:
-    """Return states of the last positions with zeros before them."""
-    return torch.nn.functional.pad(states, (0, 0, tokens - states.shape[1], 0))
+    return lambda _, output: map_states(output, lambda states: function(states, chunk))
 
 
 def _chained(first: Change, second: Change) -> Change:

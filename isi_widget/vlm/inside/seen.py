@@ -134,6 +134,16 @@ def states_of(output: Any) -> torch.Tensor:
     return states
 
 
+def map_states(output: Any, function: Callable[[torch.Tensor], torch.Tensor]) -> Any:
+    """Return the output of a module with changed hidden states."""
+    return (function(output[0]), *output[1:]) if isinstance(output, tuple) else function(output)
+
+
+def padded(states: torch.Tensor, tokens: int) -> torch.Tensor:
+    """Return states of the last positions with zeros before them."""
+    return torch.nn.functional.pad(states, (0, 0, tokens - states.shape[1], 0))
+
+
 def device_of(module: torch.nn.Module, like: torch.Tensor) -> torch.device:
     """Return where a module is; without parameters where `like` is."""
     parameter = next(module.parameters(), None)

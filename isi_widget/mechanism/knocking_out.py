@@ -1,0 +1,250 @@
+"""`knockout_curve`: measures a `KnockoutCurve`. Not for the record itself (see `knockout`).
+
+One pass reads the uncut prompt. A cut runs only the layers from its window on, and only the tokens from the
+first query on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from isi_widget import checks
+from isi_widget.concepts.pair import Pair
+from isi_widget.errors import Cancelled, InputError
+from isi_widget.interventions import Knockout
+from isi_widget.interventions.base import check_indices
+from isi_widget.interventions.tokens import Tokens
+from isi_widget.mechanism import token_groups
+from isi_widget.mechanism.items import Aim, Item, aim_of, items_of
+from isi_widget.mechanism.knockout import TARGETS, KnockoutCurve
+from isi_widget.mechanism.targets import Target, target_of
+from isi_widget.vlm.protocol import check_vlm_like
+
+if TYPE_CHECKING:
+    from isi_widget.running.stages import Cancel, Progress
+    from isi_widget.vlm import VLM
+    from isi_widget.vlm.inside.rerun import Clean
+    from isi_widget.vlm.prompts.prompt import Prompt
+
+#: The cuts that are made if none are given: (queries, keys).
+USUAL = (("question", "image"), ("last", "image"), ("last", "question"))
+_MOST_DRAWS = 100
+
+
+def knockout_curve(
+    vlm: VLM,
+    stimuli: Any,
+    cuts: Any = USUAL,
+    *,
+    window: int = 1,
+    layers: Sequence[int] | None = None,
+    target: str = "p",
+    controls: int = 1,
+    seed: int = 0,
+    progress: Progress | None = None,
+    cancel: Cancel | None = None,
+) -> KnockoutCurve:
+    """Cut attention between groups of tokens over sliding windows of layers.
+
+    Parameters
+    ----------
+    vlm
+        The model, with its interventions.
+    stimuli
+        Observations with an answer, (stimulus, answer) or (stimulus, answer, wrong answer) tuples, or pairs,
+        whose clean side is cut.
+    cuts
+        Pairs of groups (queries, keys), or {name: (queries, keys)}: the tokens that read and those that
+        they no longer read. A group is one that interventions take; of pairs also "edited region", "other
+        image" and "edited words". Default: question to image, last to image, last to question.
+    window
+        Number of layers in which attention is cut together, from the first on; default 1.
+    layers
+        First layers of the windows, counted from 0; None: every layer.
+    target
+        "p" (default): probability of the first token of the true answer; "logit_difference".
+    controls
+        Number of draws of as many random other keys, of the same segments where these have enough; default 1.
+    seed
+        Seed of the draws; default 0.
+    progress
+        Called as progress("knockout", done, total).
+    cancel
+        Polled between cuts; if it returns True, `Cancelled` is raised.
+
+    Raises
+    ------
+    InputError
+        If no item has the tokens of a cut, the inside of the model is not available, or a value is wrong.
+    """
+    from isi_widget.vlm.inside.sites import sites
+
+    check_vlm_like(vlm, "A knock-out curve needs")
+    if reason := vlm.unavailable.get("interventions", ""):
+        raise InputError(f"The inside of {vlm.model_id} is not available: {reason}")
+    number = len(sites(vlm.model, vlm.family).layers)
+    wanted = _checked_cuts(cuts)
+    checks.one_of(target, "knockout_curve: target", TARGETS)
+    wide = checks.integer(window, "knockout_curve: window", low=1, high=number)
+    offered = range(number - wide + 1)
+    starts = check_indices(layers, "knockout_curve: layers") or tuple(offered)
+    if wrong := [layer for layer in starts if layer not in offered]:
+        raise InputError(
+            f"knockout_curve: windows of {wide} layers begin at layers 0 to {offered[-1]} in this model; got "
+            f"{', '.join(map(str, wrong))}."
+        )
+    draws = checks.integer(controls, "knockout_curve: controls", low=0, high=_MOST_DRAWS)
+    checks.integer(seed, "knockout_curve: seed", low=0)
+    items = items_of(stimuli)
+    pairs = _pairs(stimuli, len(items))
+    shape = (1 + draws, len(items), len(wanted), len(starts))
+    values, flips = np.full(shape, np.nan), np.full(shape, np.nan)
+    base, keys = np.zeros(len(items)), np.zeros((len(items), len(wanted)))
+    step = _Steps(progress, cancel, len(items) * len(wanted))
+    for at, (item, pair) in enumerate(zip(items, pairs, strict=True)):
+        run = _Uncut.of(vlm, item, pair, target_of(target))
+        base[at] = run.base
+        for cut, (queries, read) in enumerate(wanted.values()):
+            step.one()
+            found = run.positions(queries), run.positions(read)
+            if not all(found):
+                continue
+            keys[at, cut] = len(found[1])
+            random = np.random.default_rng([seed, at, cut])
+            every = [found[1], *(run.random_keys(found, random) for _ in range(draws))]
+            for draw, chosen in enumerate(every):
+                for row, start in enumerate(starts if chosen else ()):
+                    place = (draw, at, cut, row)
+                    values[place], flips[place] = run.cut(found[0], chosen, range(start, start + wide))
+    step.one()
+    missing = [name for cut, name in enumerate(wanted) if not np.isfinite(values[0, :, cut]).any()]
+    if missing:
+        raise InputError(f"No item has tokens for the cut {missing[0]!r}: leave it out, or add a context.")
+    notes = [
+        f"{name}: the prompts have too few other tokens for as many random keys."
+        for cut, name in enumerate(wanted)
+        if draws and not np.isfinite(values[1:, :, cut]).any()
+    ]
+    return KnockoutCurve(
+        model=vlm.model_id,
+        cuts=tuple(wanted),
+        layers=starts,
+        window=wide,
+        target=target,
+        items=tuple(item.name for item in items),
+        base=base,
+        values=values[0],
+        flips=flips[0],
+        controls=values[1:],
+        control_flips=flips[1:],
+        keys=tuple(float(counts[counts > 0].mean()) for counts in keys.T),
+        notes=tuple(notes),
+    )
+
+
+def _checked_cuts(cuts: Any) -> dict[str, tuple[Tokens, Tokens]]:
+    named = isinstance(cuts, Mapping)
+    given = list(cuts.values()) if named else cuts
+    if isinstance(given, tuple) and len(given) == 2 and isinstance(given[0], str):
+        given = [given]
+    if not isinstance(given, Sequence) or isinstance(given, str) or not given:
+        raise InputError('knockout_curve: cuts are pairs of groups, such as [("last", "image")]; got none.')
+    found: dict[str, tuple[Tokens, Tokens]] = {}
+    for at, cut in enumerate(given):
+        if not isinstance(cut, Sequence) or isinstance(cut, str) or len(cut) != 2:
+            raise InputError(f"knockout_curve: a cut is a pair (queries, keys); got {cut!r:.80}.")
+        queries, keys = (token_groups.check_group(group, "knockout_curve: cuts") for group in cut)
+        usual = f"{token_groups.title(queries)} ↛ {token_groups.title(keys)}"
+        found[str(list(cuts)[at]) if named else usual] = (queries, keys)
+    if len(found) < len(given):
+        raise InputError("knockout_curve: two cuts have the same name; give them as {name: (queries, keys)}.")
+    return found
+
+
+def _pairs(stimuli: Any, number: int) -> list[Pair | None]:
+    """Return the pair of each item; None for an item without."""
+    given = [stimuli] if isinstance(stimuli, Pair) else stimuli
+    found: list[Pair | None] = []
+    for at in range(number):
+        value = given[at] if isinstance(given, Sequence) and at < len(given) else None
+        first = value[0] if isinstance(value, tuple) else value
+        found.append(first if isinstance(first, Pair) else None)
+    return found
+
+
+class _Steps:
+    """Progress and cancelling."""
+
+    def __init__(self, progress: Progress | None, cancel: Cancel | None, total: int) -> None:
+        self._progress, self._cancel, self._total, self._done = progress, cancel, total, 0
+
+    def one(self) -> None:
+        """Report the steps before this one."""
+        if self._cancel is not None and self._cancel():
+            raise Cancelled("The knock-out curve was cancelled; no result was kept.")
+        if self._progress is not None:
+            self._progress("knockout", self._done, self._total)
+        self._done += 1
+
+
+@dataclass(frozen=True, eq=False)
+class _Uncut:
+    """The uncut run of one item."""
+
+    vlm: VLM
+    clean: Clean
+    aim: Aim
+    target: Target
+    pair: Pair | None
+    other: Prompt | None
+
+    @classmethod
+    def of(cls, vlm: VLM, item: Item, pair: Pair | None, target: Target) -> _Uncut:
+        """Read an item."""
+        from isi_widget.vlm.inside.rerun import capture
+
+        with vlm.lock:
+            clean = capture(vlm, vlm.encode(item.stimulus))
+            aim = aim_of(vlm, item, clean.logits[0])
+            return cls(vlm, clean, aim, target, pair, None if pair is None else vlm.encode(pair.corrupt))
+
+    @property
+    def base(self) -> float:
+        """The target of the uncut run."""
+        return self._value(self.clean.logits)
+
+    def _value(self, logits: Any) -> float:
+        assert self.target.value is not None  # `TARGETS` has no others
+        return float(self.target.value(logits[None], self.aim)[0])
+
+    def positions(self, group: Tokens) -> list[int]:
+        """Return the positions of a group."""
+        return token_groups.positions(self.vlm, self.clean.prompt, group, self.pair, self.other)
+
+    def random_keys(self, cut: tuple[list[int], list[int]], random: np.random.Generator) -> list[int]:
+        """Return as many random other keys that the queries may read; empty where there are too few."""
+        queries, keys = cut
+        prompt = self.clean.prompt
+        others = [at for at in range(max(queries)) if at not in {*keys, *queries}]
+        labels = () if prompt.unavailable else prompt.labels
+        kinds = {labels[at] for at in keys} if labels else set()
+        same = [at for at in others if labels and labels[at] in kinds]
+        pool = same if len(same) >= len(keys) else others
+        if len(pool) < len(keys):
+            return []
+        return sorted(map(int, random.choice(pool, len(keys), replace=False)))
+
+    def cut(self, queries: list[int], keys: list[int], layers: range) -> tuple[float, float]:
+        """Return the target, and whether the answer changes, with attention cut in some layers."""
+        import torch
+
+        knockout = Knockout(tuple(queries), tuple(keys), layers=tuple(layers))
+        with self.vlm.lock, torch.no_grad(), self.vlm.explained("cutting attention"):
+            view = self.vlm.intervene(knockout)
+            editing = view.inside.editing(view, self.clean.prompt)
+            logits = self.clean.under(editing).run_from(layers.start, batch=1, first=min(queries))[0]
+        return self._value(logits), float(logits[0].argmax() != self.clean.logits[0].argmax())
