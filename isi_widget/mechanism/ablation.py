@@ -27,7 +27,7 @@ from isi_widget.mechanism.gating import score, shape_of
 from isi_widget.mechanism.items import items_of
 from isi_widget.mechanism.packing import frozen
 from isi_widget.mechanism.paired import mean_interval
-from isi_widget.mechanism.recorded import equal, from_record, matrix, ranked, to_record
+from isi_widget.mechanism.recorded import equal, from_record, matrix, order_of, ranked, to_record
 from isi_widget.readable import html_table
 
 if TYPE_CHECKING:
@@ -61,6 +61,9 @@ class HeadAblation:
         token.
     plain_p, plain_right
         [items] the same without any change.
+    named
+        Number of heads with a positive and with a negative contribution above 0. A curve goes on beyond them
+        with the heads of the largest (positive) or smallest (negative) signed contribution.
     model
         Name of the model.
     seed
@@ -73,6 +76,7 @@ class HeadAblation:
     right: npt.NDArray[np.bool_]
     plain_p: npt.NDArray[np.float64]
     plain_right: npt.NDArray[np.bool_]
+    named: tuple[int, int]
     model: str = ""
     seed: int = 0
 
@@ -128,6 +132,20 @@ class HeadAblation:
         """
         found = self._items(kind, measure) - self._items("random", measure)
         return tuple((float(row.mean()), *mean_interval(row, level=level, seed=self.seed)) for row in found)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What to know when reading the curves, one sentence each."""
+        found = []
+        for kind, count in zip(KINDS[:2], self.named, strict=True):
+            if count < self.ks[-1]:
+                have = "No head has" if not count else f"{count} head{'s have' if count > 1 else ' has'}"
+                others = "largest" if kind == "positive" else "smallest"
+                found.append(
+                    f"{have} a {kind} contribution: beyond k = {count}, the {kind} curve removes the heads "
+                    f"with the {others} signed contribution."
+                )
+        return tuple(found)
 
     def to_frame(self) -> pd.DataFrame:
         """Return one row for each kind, k and measure: drop, low, high."""
@@ -196,6 +214,7 @@ class HeadAblation:
             f"Heads set to zero: drop of p (95 % interval); drop of accuracy. {self.n} items",
             ("heads", *dict.fromkeys(self.series)),
             self._rows(),
+            self.notes,
         )
 
     def __repr__(self) -> str:
@@ -240,15 +259,16 @@ def head_ablation(
     """
     shape = shape_of(vlm)
     heads = shape[0] * shape[1]
-    orders = {}
+    signed = matrix(contributions, "signed")
+    if signed.shape != shape:
+        raise InputError(
+            f"The contributions are of {signed.shape[0]} layers x {signed.shape[1]} heads; this model has "
+            f"{shape[0]} x {shape[1]}."
+        )
+    orders, named = {}, []
     for kind in ("positive", "negative"):
-        values = matrix(contributions, kind)
-        if values.shape != shape:
-            raise InputError(
-                f"The contributions are of {values.shape[0]} layers x {values.shape[1]} heads; this model "
-                f"has {shape[0]} x {shape[1]}."
-            )
-        orders[kind] = [ranked(values)]
+        named.append(int((matrix(contributions, kind) > 0).sum()))
+        orders[kind] = [order_of(contributions, kind)]
     numbers = _numbers(ks, heads)
     draws = checks.integer(random, "random", low=1, high=1000)
     stream = np.random.default_rng(checks.integer(seed, "seed"))
@@ -269,6 +289,7 @@ def head_ablation(
         right=scores.right[1:].reshape(split),
         plain_p=scores.p[0],
         plain_right=scores.right[0],
+        named=(named[0], named[1]),
         model=vlm.model_id,
         seed=int(seed),
     )

@@ -13,7 +13,7 @@ The published code fits and tests on the same items, where any gates gain.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,11 +23,21 @@ from isi_widget import checks
 from isi_widget.errors import InputError
 from isi_widget.interventions import HeadGates
 from isi_widget.mechanism.gate_fit import GateFit
-from isi_widget.mechanism.gating import Scores, gated_logits, passes, score, shape_of, weights_frozen
+from isi_widget.mechanism.gating import (
+    Scores,
+    check_gradient,
+    gated_logits,
+    passes,
+    score,
+    shape_of,
+    weights_frozen,
+)
 from isi_widget.mechanism.items import Item, items_of
 from isi_widget.mechanism.recorded import matrix
 
 if TYPE_CHECKING:
+    import torch
+
     from isi_widget.running.stages import Cancel, Progress
     from isi_widget.vlm import VLM
 
@@ -93,7 +103,8 @@ def fit_gates(
     Raises
     ------
     InputError
-        For empty sets, too few validation items to split, or settings without meaning.
+        For empty sets, too few validation items to split, settings without meaning, or a quantised model
+        whose gradients are wrong.
     Cancelled
         If `cancel` returned True.
     """
@@ -201,9 +212,11 @@ def _by_gradient(
             for index, (_, clean, aim) in enumerate(
                 passes(vlm, order, f"epoch {epoch + 1} of {epochs}", **common)
             ):
+                if not epoch and not index:
+                    check_gradient(clean, _loss_of(aim.right), gates.detach())
                 with torch.enable_grad():
-                    logits = gated_logits(clean, gates[None])[0, 0]
-                    loss = -logits.log_softmax(dim=-1)[aim.right] + penalty * (gates - 1).square().mean()
+                    loss = _loss_of(aim.right)(gated_logits(clean, gates[None]))[0]
+                    loss = loss + penalty * (gates - 1).square().mean()
                     (gradient,) = torch.autograd.grad(loss, [gates])
                 gates.grad = gradient if gates.grad is None else gates.grad + gradient
                 if (index + 1) % _BATCH == 0 or index + 1 == len(order):
@@ -214,3 +227,8 @@ def _by_gradient(
                         gates.clamp_(_LOW, _HIGH)
         found.append(gates.detach().double().numpy().copy())
     return np.stack(found), ["no change", *(f"epoch {epoch + 1}" for epoch in range(epochs))]
+
+
+def _loss_of(right: int) -> Callable[[torch.Tensor], torch.Tensor]:
+    """Return the function from logits [sets, rows, vocabulary] to -log p of a token [sets]."""
+    return lambda logits: -logits[:, 0].log_softmax(dim=-1)[:, right]

@@ -8,7 +8,7 @@ set of ones is the clean pass itself. Not for one answer under one set (`VLM.int
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from isi_widget.errors import Cancelled
+from isi_widget.errors import Cancelled, InputError
 from isi_widget.mechanism.items import Aim, Item, aim_of
 
 if TYPE_CHECKING:
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from isi_widget.vlm import VLM
     from isi_widget.vlm.inside.rerun import Clean
 
+#: Step and number of directions of finite differences.
+_STEP, _DIRECTIONS = 0.02, 3
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 
@@ -138,6 +140,46 @@ def gated_logits(clean: Clean, sets: torch.Tensor) -> torch.Tensor:
         return Edit(layer, "heads", function)
 
     return clean.run_from(layers[0], edits=list(map(gate, layers)), batch=len(sets))
+
+
+def check_gradient(clean: Clean, value: Callable[[torch.Tensor], torch.Tensor], gates: torch.Tensor) -> None:
+    """Compare the gradient of a value with respect to gates with finite differences, in a few directions.
+
+    Kernels of quantised weights may lose gradients silently (bitsandbytes repacks 4-bit weights on some
+    processors).
+
+    Parameters
+    ----------
+    value
+        Function from logits [sets, rows, vocabulary] to values [sets].
+    gates
+        [layers, heads] where the gradient is taken.
+
+    Raises
+    ------
+    InputError
+        If they differ by more than rounding and curvature.
+    """
+    import torch
+
+    with torch.enable_grad():
+        at = gates.detach().clone().requires_grad_(True)
+        logits = gated_logits(clean, at[None])
+        (gradient,) = torch.autograd.grad(value(logits)[0], [at])
+    stream = torch.Generator().manual_seed(0)
+    signs = torch.randint(0, 2, (_DIRECTIONS, *gates.shape), generator=stream) * 2.0 - 1.0
+    with torch.no_grad():
+        moved = value(gated_logits(clean, torch.cat([gates + _STEP * signs, gates - _STEP * signs])))
+    measured = (moved[:_DIRECTIONS] - moved[_DIRECTIONS:]).cpu() / (2 * _STEP)
+    expected = (gradient.cpu() * signs).flatten(1).sum(dim=1)
+    off, size = (measured - expected).norm(), max(measured.norm(), expected.norm())
+    rounding = torch.finfo(clean.final.dtype).eps * float(logits.detach().abs().max()) / _STEP
+    if not off <= 0.3 * size + 8 * rounding:
+        raise InputError(
+            f"Gradients of this model are wrong: where the output changes by {measured.tolist()}, they "
+            f"give {expected.tolist()}. Some kernels of quantised weights lose them. Load the model with "
+            'load_vlm, or without quantization, or use method="contributions".'
+        )
 
 
 @contextmanager

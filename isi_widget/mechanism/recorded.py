@@ -62,22 +62,40 @@ def equal(one: Any, other: Any) -> bool:
 def matrix(contributions: Any, name: str) -> npt.NDArray[np.float64]:
     """Return a matrix [layers, heads] of head contributions by its name: signed, positive, negative.
 
+    Heads that were not measured have 0, and so has a matrix that no item belongs to (negative contributions
+    are those to items that the unchanged model answers wrongly).
+
     Raises
     ------
     InputError
         If it is no result of `measure_heads`.
     """
     found = getattr(contributions, name, None)
-    values = np.asarray(found if found is not None else np.nan, dtype=np.float64)
-    if values.ndim != 2 or not np.isfinite(values).all():
+    values = np.asarray(np.nan if found is None else found)
+    if values.ndim != 2 or not values.size or values.dtype.kind not in "fi" or np.isinf(values).any():
         raise InputError(
             "contributions must be the HeadContributions of isi.measure_heads; "
             f"got {type(contributions).__name__} without a matrix {name!r}."
         )
-    return values
+    return np.nan_to_num(values.astype(np.float64), nan=0.0)
 
 
-def ranked(values: npt.NDArray[np.float64]) -> tuple[tuple[int, int], ...]:
-    """Return (layer, head) of all heads, largest value first; ties in the order of layers and heads."""
-    order = np.argsort(-values, axis=None, kind="stable")
+def order_of(contributions: Any, kind: str) -> tuple[tuple[int, int], ...]:
+    """Return (layer, head) of all heads, the largest positive or negative contribution first.
+
+    Of equals (and of all, where no item belongs to the matrix) those with the largest, for "negative" the
+    smallest, signed contribution first.
+    """
+    sign = {"positive": 1.0, "negative": -1.0}[kind]
+    return ranked(matrix(contributions, kind), sign * matrix(contributions, "signed"))
+
+
+def ranked(
+    values: npt.NDArray[np.float64], then: npt.NDArray[np.float64] | None = None
+) -> tuple[tuple[int, int], ...]:
+    """Return (layer, head) of all heads, largest value first; of equals, the largest `then` first, and else
+    in the order of layers and heads.
+    """
+    second = np.zeros_like(values) if then is None else then
+    order = np.lexsort((-second.ravel(), -values.ravel()))
     return tuple(divmod(int(place), values.shape[1]) for place in order)

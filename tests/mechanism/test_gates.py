@@ -19,7 +19,7 @@ from isi_widget.errors import Cancelled, InputError
 from isi_widget.mechanism.ablation import HeadAblation, head_ablation
 from isi_widget.mechanism.fitting_gates import fit_gates, rule
 from isi_widget.mechanism.gate_fit import GateFit
-from isi_widget.mechanism.gating import gated_logits, score, shape_of, weights_frozen
+from isi_widget.mechanism.gating import check_gradient, gated_logits, score, shape_of, weights_frozen
 from isi_widget.mechanism.items import items_of
 from isi_widget.mechanism.overlap import HeadOverlap, head_overlap
 from isi_widget.mechanism.paired import mcnemar, mean_interval
@@ -93,6 +93,23 @@ def test_gates_have_a_gradient_and_weights_have_none():
             assert float(gradient[place]) == pytest.approx(float(up - down) / 2e-2, abs=2e-3)
 
 
+def test_a_gradient_that_is_lost_is_refused(monkeypatch):
+    vlm = tiny_models.vlm()
+    with vlm.lock, weights_frozen(vlm.model):
+        clean = capture(vlm, vlm.encode(SHOWN))
+        token = int(clean.logits[0].argmax())
+        gates = torch.ones(shape_of(vlm))
+
+        def value(logits):
+            return logits[:, 0, token]
+
+        check_gradient(clean, value, gates)
+        plain = torch.autograd.grad
+        monkeypatch.setattr(torch.autograd, "grad", lambda *given: (plain(*given)[0] * 0,))
+        with pytest.raises(InputError, match="Gradients of this model are wrong"):
+            check_gradient(clean, value, gates)
+
+
 def test_scores_are_those_of_single_answers(one_hop):
     made, vlm, observations = one_hop
     sets = np.stack([np.ones(SHAPE), np.ones(SHAPE)])
@@ -126,6 +143,26 @@ def test_the_planted_head_is_what_the_curve_falls_with(one_hop):
     assert found.p[0, 0, 0] == pytest.approx(float(first[made.token_id(observations[0].answer)]), abs=1e-5)
 
 
+def test_curves_go_on_with_the_least_contributing_heads_and_say_so(one_hop):
+    _, vlm, observations = one_hop
+    signed = np.arange(-1.0, 15).reshape(SHAPE)  # one head is negative, one idle
+    given = SimpleNamespace(signed=signed, positive=signed.clip(0), negative=(-signed).clip(0))
+    found = head_ablation(vlm, observations[:2], given, ks=[1, 4], random=1)
+    assert found.named == (14, 1) and found.notes == found.notes[:1]
+    assert found.notes[0].startswith("1 head has a negative contribution: beyond k = 1, the negative curve")
+    # no item was answered wrongly: nothing is negative by the rule
+    given.negative = np.full(SHAPE, np.nan)
+    other = head_ablation(vlm, observations[:2], given, ks=[1, 4], random=1)
+    assert other.named == (14, 0) and np.array_equal(other.p, found.p)
+    assert other.notes[0].startswith("No head has a negative contribution")
+    zeroed = isi.HeadGates.of(SHAPE, {(0, head): 0 for head in range(4)})
+    first = vlm.intervene(zeroed).prefill(observations[0].stimulus()).logits.softmax(-1)
+    token = items_of(observations)[0]
+    expected = float(first[vlm.tokenizer.encode(" " + token.answer, add_special_tokens=False)[0]])
+    assert found.p[1, 1, 0] == pytest.approx(expected, abs=1e-5)
+    assert found.notes[0] in found._repr_html_()
+
+
 def test_an_ablation_is_a_record_with_views(one_hop):
     _, vlm, observations = one_hop
     contributions = contributions_of(vlm, observations[:2])
@@ -150,13 +187,13 @@ def test_an_ablation_is_a_record_with_views(one_hop):
         ({"ks": [99]}, "ks must be"),
         ({"random": 0}, "random must be"),
         ({"contributions": 3}, "HeadContributions of isi.measure_heads"),
-        ({"contributions": SimpleNamespace(positive=np.ones((2, 2)), negative=np.ones((2, 2)))}, "has 4 x 4"),
+        ({"contributions": SimpleNamespace(signed=np.ones((2, 2)))}, "has 4 x 4"),
         ({"stimuli": []}, "at least one stimulus"),
     ],
 )
 def test_ablations_refuse(one_hop, change, words):
     _, vlm, observations = one_hop
-    ones = SimpleNamespace(positive=np.ones(SHAPE), negative=np.ones(SHAPE))
+    ones = SimpleNamespace(signed=np.ones(SHAPE), positive=np.ones(SHAPE), negative=np.ones(SHAPE))
     given = {"stimuli": observations[:1], "contributions": ones} | change
     with pytest.raises(InputError, match=words):
         head_ablation(vlm, given.pop("stimuli"), given.pop("contributions"), **given)
@@ -165,17 +202,49 @@ def test_ablations_refuse(one_hop, change, words):
 # Overlap ----------------------------------------------------------------------------------------------------
 
 
+def of(positive, negative=None):
+    positive = np.asarray(positive, dtype=float)
+    negative = positive if negative is None else negative
+    return SimpleNamespace(signed=positive - negative, positive=positive, negative=negative)
+
+
+class Contributions:
+    """Drops [items, layers, heads] of items with levels, as `HeadContributions` has them."""
+
+    def __init__(self, drops, levels):
+        self.drops, self.levels = np.asarray(drops), tuple(levels)
+
+    @property
+    def signed(self):
+        return self.drops.mean(axis=0)
+
+    @property
+    def positive(self):
+        return self.drops.clip(0).mean(axis=0)
+
+    @property
+    def negative(self):
+        return (-self.drops).clip(0).mean(axis=0)
+
+    def only(self, items):
+        return Contributions(self.drops[list(items)], [self.levels[item] for item in items])
+
+
+def levelled():
+    """20 items of each level: other positive heads in each, the same negative ones."""
+    stream = np.random.default_rng(0)
+    drops = stream.normal(0, 0.5, (40, 4, 5))
+    drops[:20, 0, :3] += 3
+    drops[20:, 1, :3] += 3
+    drops[:, 3, :3] -= 3
+    return Contributions(drops, ["object"] * 20 + ["relation"] * 20)
+
+
 def test_shared_heads_and_chance():
     values = np.zeros((4, 5))
     one, other = values.copy(), values.copy()
     one[0, :3], other[0, 1:4] = (3, 2, 1), (1, 2, 3)
-    found = head_overlap(
-        {
-            "a": SimpleNamespace(positive=one, negative=other),
-            "b": SimpleNamespace(positive=other, negative=other),
-        },
-        k=3,
-    )
+    found = head_overlap({"a": of(one, other), "b": of(other, other)}, k=3)
     assert found.share("a", "b") == 2 / 3 and found.share("a", "b", "negative") == 1
     assert found.expected == 3 / 20
     # hypergeometric: C(3,2) C(17,1) + C(3,3) of C(20,3)
@@ -184,6 +253,7 @@ def test_shared_heads_and_chance():
     again = HeadOverlap.from_dict(json.loads(json.dumps(found.to_dict())))
     assert again == found and pickle.loads(pickle.dumps(found)) == found
     assert len(found.to_frame()) == 2 and found.plot().axes and "a and b" in found._repr_html_()
+    assert found.notes == ()
     shares = [
         len(set(stream.permutation(20)[:3].tolist()) & {0, 1, 2}) / 3
         for stream in map(np.random.default_rng, range(400))
@@ -191,18 +261,54 @@ def test_shared_heads_and_chance():
     assert np.mean(shares) == pytest.approx(found.expected, abs=0.03)
 
 
-def test_levels_of_one_measurement_are_compared():
-    level = SimpleNamespace(positive=np.eye(4), negative=np.eye(4))
-    found = head_overlap(SimpleNamespace(by_level={"object": level, "relation": level}))
-    assert found.names == ("object", "relation") and found.k == 3
-    with pytest.raises(InputError, match="at least two measurements"):
-        head_overlap(SimpleNamespace(by_level={"object": level}))
-    with pytest.raises(InputError, match="different numbers"):
-        head_overlap({"a": level, "b": SimpleNamespace(positive=np.ones((2, 2)), negative=np.ones((2, 2)))})
-    with pytest.raises(InputError, match="k must be"):
-        head_overlap({"a": level, "b": level}, k=17)
+def test_levels_share_negative_heads_and_differ_in_positive_ones():
+    """V-SEAM's claim, where it holds by construction."""
+    found = head_overlap(levelled(), k=3, splits=10, permutations=60)
+    assert found.names == ("object", "relation") and found.of_levels
+    assert found.share("object", "object") == found.share("relation", "relation") == 1
+    assert found.share("object", "relation") == 0 and found.share("object", "relation", "negative") == 1
+    mean, low, high, p = found.difference("positive")
+    assert (mean, low, high) == (1, 1, 1) and 1 / 61 <= p < 0.06
+    mean, _, _, p = found.difference("negative")
+    assert mean == 0 and p > 0.5
+    assert "within object" in found._repr_html_() and "Positive heads" in found.notes[0]
+    assert HeadOverlap.from_dict(json.loads(json.dumps(found.to_dict()))) == found
+    assert len(found.to_frame()) == 6 and found.plot().axes
+    assert found == head_overlap(levelled(), k=3, splits=10, permutations=60)  # seeds
+
+
+def test_levels_without_a_difference_show_none():
+    """The same heads in both: noise alone; and halves of noise share what chance does."""
+    stream = np.random.default_rng(1)
+    noise = Contributions(stream.normal(size=(40, 8, 8)), ["a"] * 20 + ["b"] * 20)
+    found = head_overlap(noise, k=8, splits=30, permutations=60)
+    assert abs(found.difference()[0]) < 0.1 and found.difference()[3] > 0.05
+    assert found.share("a", "a") == pytest.approx(found.expected, abs=0.12)
+
+
+@pytest.mark.parametrize(
+    ("given", "change", "words"),
+    [
+        ({"a": of(np.eye(4))}, {}, "at least two measurements"),
+        ({"a": of(np.eye(4)), "b": of(np.ones((2, 2)))}, {}, "different numbers"),
+        ({"a": of(np.eye(4)), "b": of(np.eye(4))}, {"k": 17}, "k must be"),
+        (Contributions(np.ones((2, 2, 2)), ["", ""]), {}, "No item has a semantic level"),
+        (Contributions(np.ones((3, 2, 2)), ["a", "a", "b"]), {}, "'b' has one"),
+        (levelled(), {"splits": 1}, "splits must be"),
+        (3, {}, "HeadContributions of isi.measure_heads"),
+    ],
+)
+def test_overlaps_refuse(given, change, words):
+    with pytest.raises(InputError, match=words):
+        head_overlap(given, **change)
+
+
+def test_questions_to_an_overlap_that_has_no_answer():
+    found = head_overlap({"a": of(np.eye(4)), "b": of(np.eye(4))})
     with pytest.raises(InputError, match="no measurement 'c'"):
-        found.share("object", "c")
+        found.share("a", "c")
+    with pytest.raises(InputError, match="several levels"):
+        found.difference()
 
 
 # Fitted gates -----------------------------------------------------------------------------------------------
