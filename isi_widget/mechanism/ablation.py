@@ -248,7 +248,7 @@ def head_ablation(
     seed
         Seed of the draws; default 0.
     progress, cancel
-        Called with ("items", done, total); polled between items.
+        Called with ("items", done, total); polled between forward passes.
 
     Raises
     ------

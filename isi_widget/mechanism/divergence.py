@@ -178,7 +178,7 @@ def vision_divergence(
     stimuli
         Stimuli, observations, pairs (their clean side), or one of these alone; no answers are needed.
     progress, cancel
-        Called with ("stimuli", done, total); polled between stimuli.
+        Called with ("stimuli", done, total); polled between forward passes.
 
     Raises
     ------
@@ -198,6 +198,7 @@ def vision_divergence(
         with vlm.lock:
             prompt = vlm.encode(stimulus)
             vlm.read(prompt, with_image)
+            check_cancel(cancel)
             vlm.read_without_image(prompt, without)
         items.append((with_image.stacked() - without.stacked()).norm(dim=-1).numpy())
         if progress is not None:

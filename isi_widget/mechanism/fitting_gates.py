@@ -92,7 +92,7 @@ def fit_gates(
     seed
         Seed of the split, of the order of items and of the random gates; default 0.
     progress, cancel
-        Called with (stage, done, total); polled between items.
+        Called with (stage, done, total); polled between forward passes.
 
     Returns
     -------

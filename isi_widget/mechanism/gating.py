@@ -69,7 +69,7 @@ def score(
     stage
         Name of the stage in the progress.
     progress, cancel
-        Called with (stage, items done, items); polled between items.
+        Called with (stage, items done, items); polled between forward passes.
 
     Raises
     ------
@@ -107,6 +107,7 @@ def passes(
         check_cancel(cancel)
         with vlm.lock, vlm.explained(f"running {stage}"):
             clean = capture(vlm, vlm.encode(item.stimulus))
+            check_cancel(cancel)
             yield item, clean, aim_of(vlm, item, clean.logits[0])
         if progress is not None:
             progress(stage, index + 1, len(items))

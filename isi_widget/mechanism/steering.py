@@ -48,7 +48,7 @@ def steering_direction(
         Where: a group of tokens, positions in the prompt, or `ImageTokens(region)`; the mean over the group
         is taken. "last" (default): the token that predicts the first answer token.
     progress, cancel
-        Called with ("pairs", done, total); polled between pairs.
+        Called with ("pairs", done, total); polled between forward passes.
 
     Returns
     -------
@@ -73,8 +73,11 @@ def steering_direction(
     if progress is not None:
         progress("pairs", 0, len(found))
     for index, (clean, corrupt) in enumerate(found):
-        check_cancel(cancel)
-        differences.append(_state(vlm, clean, layer, group) - _state(vlm, corrupt, layer, group))
+        states = []
+        for side in (clean, corrupt):
+            check_cancel(cancel)
+            states.append(_state(vlm, side, layer, group))
+        differences.append(states[0] - states[1])
         if progress is not None:
             progress("pairs", index + 1, len(found))
     stacked = torch.stack(differences)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -60,6 +61,12 @@ def gates(vlm, factor=None):
     )
 
 
+def contributions(vlm):
+    """Matrices as `measure_heads` gives them."""
+    signed = np.array(gates(vlm).factors) - 1
+    return SimpleNamespace(signed=signed, positive=signed.clip(0), negative=(-signed).clip(0))
+
+
 def decoded(vlm, *interventions):
     edited = vlm.intervene(*interventions)
     return edited.answer(ONE, 3), edited.sample(TWO, 2, max_new_tokens=2)
@@ -85,6 +92,9 @@ TOOLS = {
     "lens": lambda vlm, **more: isi.logit_lens(
         vlm, ONE, streams=("residual", "middle", "attention", "mlp"), **more
     ),
+    "ablation curves": lambda vlm, **more: isi.head_ablation(
+        vlm, DATA, contributions(vlm), [1, 3], random=1, **more
+    ),
     "fitted gates": lambda vlm, **more: isi.fit_gates(
         vlm, DATA[:1], DATA[1:2], DATA[2:], method="gradient", epochs=1, random=2, **more
     ),
@@ -93,7 +103,15 @@ TOOLS = {
     "reference head": lambda vlm: reference_head(vlm, [ONE, TWO], 1, 2),
 }
 #: Those that can be cancelled.
-CANCELLED = ("trace", "trace by gradients", "lens", "fitted gates", "divergence", "direction")
+CANCELLED = (
+    "trace",
+    "trace by gradients",
+    "lens",
+    "ablation curves",
+    "fitted gates",
+    "divergence",
+    "direction",
+)
 tools = pytest.mark.parametrize("tool", TOOLS)
 
 
