@@ -52,8 +52,7 @@ class KnockoutCurve:
     values : the target with attention cut, float64 [N, cuts, layers]; NaN where the item has no such tokens.
     flips : 1 where the most probable first token changes, else 0; same shape.
     controls, control_flips : the same for as many random keys, float64 [draws, N, cuts, layers]; NaN where
-    the
-        prompt has too few other tokens.
+        the prompt has too few other tokens.
     keys : mean number of keys of each cut.
     notes : limits of the result, one sentence each.
     """

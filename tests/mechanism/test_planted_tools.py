@@ -121,3 +121,22 @@ def test_words_of_the_lens_are_found_without_their_space():
     assert "Yes" not in lens.words
     last = made.vlm().prefill(made.observation(True).stimulus()).logits.softmax(-1)[made.token_id("Yes")]
     assert lens.probability("Yes")[-1, -1] == pytest.approx(float(last), abs=1e-6)
+
+
+# Knock-out curves -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ONE_PATH)
+def test_a_cut_in_the_layer_that_reads_takes_the_answer(kind):
+    made = planted(kind)
+    here = isi.ImageTokens(box(HERE))
+    cuts = {"question": ("question", here), "last": ("last", here), "across": ("last", "question")}
+    found = isi.knockout_curve(made.vlm(), made.observations(4), cuts, controls=2, seed=3)
+    expected = np.zeros((len(cuts), LAYERS))
+    names = ["last"] if kind == "one_hop" else ["question", "across"]
+    for (layer, _), name in zip(made.causal, names, strict=True):
+        expected[list(cuts).index(name), layer] = 1
+    # Without its fact the model has to guess between two answers.
+    lost = (found.base.mean() - found.mean) / (found.base.mean() - 0.5)
+    assert lost == pytest.approx(expected, abs=0.15)
+    assert np.nanmax(np.abs(found.base.mean() - found.control[:2])) < 0.05

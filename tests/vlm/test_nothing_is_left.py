@@ -89,6 +89,7 @@ TOOLS = {
         target="log_p_answer",
         **more,
     ),
+    "knock-out curve": lambda vlm, **more: isi.knockout_curve(vlm, DATA, **more),
     "lens": lambda vlm, **more: isi.logit_lens(
         vlm, ONE, streams=("residual", "middle", "attention", "mlp"), **more
     ),
