@@ -25,6 +25,7 @@ SUBJECTS = {
     "enumerating": "Enumeration of answers",
     "attention": "Attention",
     "interventions": "Interventions (embedded model)",
+    "heads": "Scans of attention heads (processor time)",
     "paths": "Paths inside a model (processor time)",
     "entailment_bench": "Clustering",
     "rendering": "Rendering",

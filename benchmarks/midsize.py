@@ -76,6 +76,16 @@ def processor(embedded: VLM) -> LlavaProcessor:
     )
 
 
+def eight_by_eight(embedded: VLM) -> VLM:
+    """Return a random LLaVA, 512 wide, with 8 layers of 8 heads, float32, on the CPU: for scans of heads."""
+    shape = config(embedded, seven_billion=False)
+    shape.text_config.hidden_size, shape.text_config.intermediate_size = 512, 1408
+    shape.text_config.num_attention_heads = shape.text_config.num_key_value_heads = 8
+    shape.text_config.head_dim = 64
+    torch.manual_seed(0)
+    return VLM(LlavaForConditionalGeneration(shape).eval(), processor(embedded), model_id="random 8 x 8")
+
+
 def models() -> list[tuple[str, VLM]]:
     """Return the models to measure here, with their names: one on a CPU, two on a CUDA device."""
     embedded = isi.load_vlm()

@@ -52,9 +52,11 @@ if TYPE_CHECKING:
     from isi_widget.mechanism.divergence import HeadDivergence, vision_divergence
     from isi_widget.mechanism.fitting_gates import fit_gates
     from isi_widget.mechanism.gate_fit import GateFit
+    from isi_widget.mechanism.head_contributions import HeadContributions
     from isi_widget.mechanism.knocking_out import knockout_curve
     from isi_widget.mechanism.knockout import KnockoutCurve
     from isi_widget.mechanism.lens import LogitLens
+    from isi_widget.mechanism.measuring_heads import measure_heads
     from isi_widget.mechanism.overlap import HeadOverlap, head_overlap
     from isi_widget.mechanism.reading_lens import logit_lens
     from isi_widget.mechanism.steering import steering_direction
@@ -105,6 +107,7 @@ _HOMES: dict[str, str | None] = {
     "Family": "isi_widget.vlm",
     "GateFit": "isi_widget.mechanism.gate_fit",
     "HeadAblation": "isi_widget.mechanism.ablation",
+    "HeadContributions": "isi_widget.mechanism.head_contributions",
     "HeadDivergence": "isi_widget.mechanism.divergence",
     "HeadGates": "isi_widget.interventions",
     "HeadOverlap": "isi_widget.mechanism.overlap",
@@ -153,6 +156,7 @@ _HOMES: dict[str, str | None] = {
     "logit_lens": "isi_widget.mechanism.reading_lens",
     "measure_attention": "isi_widget.attribution",
     "measure_attention_map": "isi_widget.attribution",
+    "measure_heads": "isi_widget.mechanism.measuring_heads",
     "measure_uncertainty": "isi_widget.trial",
     "models": "isi_widget.vlm",
     "open_report": "isi_widget.trial.reports",
@@ -191,6 +195,7 @@ __all__ = [
     "Family",
     "GateFit",
     "HeadAblation",
+    "HeadContributions",
     "HeadDivergence",
     "HeadGates",
     "HeadOverlap",
@@ -238,6 +243,7 @@ __all__ = [
     "logit_lens",
     "measure_attention",
     "measure_attention_map",
+    "measure_heads",
     "measure_uncertainty",
     "models",
     "open_report",

@@ -22,7 +22,7 @@ within `torch.no_grad()`. Not for what an edit means, nor for decoding answers.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +31,7 @@ import torch
 from isi_widget.errors import InputError
 from isi_widget.pretrained.out_of_memory import forget, is_out_of_memory
 from isi_widget.vlm.inside import attention
+from isi_widget.vlm.inside.edits import SITES, Edit, from_first, merged, on_states
 from isi_widget.vlm.inside.hooks import Hook, hooked
 from isi_widget.vlm.inside.seen import (
     QUERY_AXES,
@@ -52,38 +53,13 @@ if TYPE_CHECKING:
     from isi_widget.vlm.inside.editing import Editing
     from isi_widget.vlm.prompts.prompt import Prompt
 
-#: Where an edit acts: the input of a layer, the outputs of its heads side by side (the input of `o_proj`),
-#: the output of its attention, the output of its MLP.
-SITES = ("residual", "heads", "attention", "mlp")
-Change = Callable[[torch.Tensor, range], torch.Tensor]
+__all__ = ["SITES", "Clean", "Edit", "capture", "without_gradients"]
 
 #: Bytes that the activations of one batch may take: on a CPU few, since what fits into its caches is fastest.
 _BYTES = {"cpu": 1 << 28}
 _BYTES_ELSEWHERE = 1 << 32
 #: Most rows of one batch.
 _ROWS = 256
-
-
-@dataclass(frozen=True, eq=False)
-class Edit:
-    """A change at one site.
-
-    Attributes
-    ----------
-    layer
-        Number of the layer, counted from 0.
-    site
-        One of `SITES`.
-    function
-        Called with the states [n or 1, positions, width] from the `first` position on, and the range of batch
-        rows being run; returns states [n, positions, width], or [1, positions, width] if all rows are still
-        equal. It must not change its input. In the last layer, states inside attention and MLP are zeros at
-        positions whose logits are not wanted.
-    """
-
-    layer: int
-    site: str
-    function: Change
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,6 +133,18 @@ class Clean:
         """Return the outputs of the heads of a layer, [1, T, heads, head_dim]."""
         return self.heads[layer].unflatten(-1, (self.sites.heads, -1))
 
+    def detached(self) -> Clean:
+        """Return the pass without the graph of its gradients."""
+        return replace(
+            self,
+            inputs=tuple(states.detach() for states in self.inputs),
+            heads=tuple(states.detach() for states in self.heads),
+            final=self.final.detach(),
+            logits=self.logits.detach(),
+            _added=tuple(None if states is None else states.detach() for states in self._added),
+            _kept={layer: (keys.detach(), values.detach()) for layer, (keys, values) in self._kept.items()},
+        )
+
     def run_from(
         self,
         layer: int,
@@ -207,7 +195,11 @@ class Clean:
             )
         if not self.alone(first) and layer < self.layers - 1:
             before = self._input(layer)[:, :first].expand(hidden.shape[0], -1, -1)
-            hidden, edits, first = torch.cat([before, hidden], 1), [_from(edit, first) for edit in edits], 0
+            hidden, edits, first = (
+                torch.cat([before, hidden], 1),
+                [from_first(edit, first) for edit in edits],
+                0,
+            )
         count = hidden.shape[0] if batch is None else batch
         size = min(count, at_once or self.at_once(first))
         found: list[torch.Tensor] = []
@@ -270,7 +262,7 @@ class Clean:
             hidden = hidden[chunk.start : chunk.stop]
         at = {(edit.layer, edit.site): edit for edit in edits}
         if len(at) < len(edits):
-            at = _merged(edits)
+            at = merged(edits)
         with ExitStack() as stack:
             narrow = self.tokens - first > self.rows
             if self._editing is not None or narrow:
@@ -306,11 +298,11 @@ class Clean:
             yield module, "output", lambda _, x: map_states(x, lambda y: padded(y, run))
         for (index, site), edit in at.items():
             if site == "heads":
-                yield self.sites.o_proj(index), "input", _on_states(edit.function, chunk)
+                yield self.sites.o_proj(index), "input", on_states(edit.function, chunk)
             elif site == "attention":
-                yield self.sites.attention(index), "output", _on_states(edit.function, chunk)
+                yield self.sites.attention(index), "output", on_states(edit.function, chunk)
             elif site == "mlp":
-                yield self.sites.mlp(index), "output", _on_states(edit.function, chunk)
+                yield self.sites.mlp(index), "output", on_states(edit.function, chunk)
         for module in parts:
             yield module, "input", lambda _, x: x[:, -rows:]
 
@@ -347,7 +339,9 @@ class Clean:
 # Capturing --------------------------------------------------------------------------------------------------
 
 
-def capture(vlm: Loaded, prompt: Prompt, answer: Sequence[int] = (), *, parts: bool = False) -> Clean:
+def capture(
+    vlm: Loaded, prompt: Prompt, answer: Sequence[int] = (), *, parts: bool = False, graph: bool = False
+) -> Clean:
     """Run the forward pass over a prompt once, under the interventions of the VLM, and remember it.
 
     Parameters
@@ -357,6 +351,10 @@ def capture(vlm: Loaded, prompt: Prompt, answer: Sequence[int] = (), *, parts: b
         predict its tokens: [len(answer), vocabulary].
     parts
         Whether to remember the outputs of attention and MLP, too (default False).
+    graph
+        Whether gradients of `Clean.logits` by `Clean.heads` can be taken (default False). In the last layer
+        only the rows are then computed whose logits are wanted, and `final` and its heads are of use there
+        alone. Parameters get no gradients: see `without_gradients`.
 
     Raises
     ------
@@ -373,7 +371,7 @@ def capture(vlm: Loaded, prompt: Prompt, answer: Sequence[int] = (), *, parts: b
         )
     vlm.try_out()
     found = sites(vlm.model, vlm.family)
-    seen = Seen(found, parts)
+    seen = Seen(found, parts, graph)
     fed = tuple(answer[:-1])
     ids = torch.cat([prompt.input_ids, torch.tensor([fed], dtype=torch.long)], dim=1).to(vlm.device)
     given = vlm.image_features.inputs(prompt)
@@ -382,14 +380,23 @@ def capture(vlm: Loaded, prompt: Prompt, answer: Sequence[int] = (), *, parts: b
         given[name] = torch.cat([given[name], filling], dim=1)
     editing = vlm.inside.editing(vlm, prompt)
     rows = max(1, len(answer))
-    with torch.no_grad(), vlm.explained("reading the prompt"), ExitStack() as stack:
+    with torch.set_grad_enabled(graph), vlm.explained("reading the prompt"), ExitStack() as stack:
         stack.enter_context(seen.before())
-        if editing is not None:
+        if editing is not None or graph:
             stack.enter_context(
-                attention.inside(vlm.model, vlm.family.text_config, editing=editing, keys=ids.shape[1])
+                attention.inside(
+                    vlm.model,
+                    vlm.family.text_config,
+                    editing=editing,
+                    keys=ids.shape[1],
+                    last_rows=(len(found.layers) - 1, rows) if graph else None,
+                )
             )
+        if editing is not None:
             stack.enter_context(hooked(*editing.hooks(ids.shape[1])))
         stack.enter_context(seen.after())
+        if graph:
+            stack.enter_context(hooked(*_narrowing(found, rows, ids.shape[1])))
         logits = vlm.model(input_ids=ids, **given, use_cache=False, logits_to_keep=rows).logits
         logits = checked_logits(logits[0, -rows:])
     added = tuple(
@@ -411,40 +418,28 @@ def capture(vlm: Loaded, prompt: Prompt, answer: Sequence[int] = (), *, parts: b
         _added=added,
         _kept=seen.kept,
         _editing=editing,
-        _finish=finish(vlm, found, seen.final[:, -rows:], logits),
+        _finish=finish(vlm, found, seen.final[:, -rows:].detach(), logits.detach()),
     )
     return clean
 
 
-# Small parts ------------------------------------------------------------------------------------------------
+def _narrowing(found: Sites, rows: int, run: int) -> Iterator[Hook]:
+    """Yield hooks by which the last layer's `o_proj` and MLP compute the last rows only."""
+    for module in (found.o_proj(len(found.layers) - 1), found.mlp(len(found.layers) - 1)):
+        yield module, "input", lambda _, x: x[:, -rows:]
+        yield module, "output", lambda _, x: map_states(x, lambda y: padded(y, run))
 
 
-def _on_states(function: Change, chunk: range) -> Callable[[torch.nn.Module, Any], Any]:
-    return lambda _, output: map_states(output, lambda states: function(states, chunk))
-
-
-def _chained(first: Change, second: Change) -> Change:
-    return lambda states, chunk: second(first(states, chunk), chunk)
-
-
-def _merged(edits: Sequence[Edit]) -> dict[tuple[int, str], Edit]:
-    """Return one edit for each site, those of the same site one after the other."""
-    merged: dict[tuple[int, str], Edit] = {}
-    for edit in edits:
-        place = edit.layer, edit.site
-        before = merged.get(place)
-        if before is None:
-            merged[place] = edit
-        else:
-            merged[place] = Edit(*place, _chained(before.function, edit.function))
-    return merged
-
-
-def _from(edit: Edit, first: int) -> Edit:
-    """Return an edit of the positions from `first` on, for states of all positions."""
-
-    def function(states: torch.Tensor, chunk: range) -> torch.Tensor:
-        changed = edit.function(states[:, first:], chunk)
-        return torch.cat([states[:, :first].expand(changed.shape[0], -1, -1), changed], dim=1)
-
-    return Edit(edit.layer, edit.site, function)
+@contextmanager
+def without_gradients(model: Any) -> Iterator[None]:
+    """Within it, parameters take no gradients, so that those of activations cost neither time nor memory
+    for them. Restored on leaving.
+    """
+    taking = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    for parameter in taking:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in taking:
+            parameter.requires_grad_(True)

@@ -25,10 +25,16 @@ _NEAR_ELSE = 3e-2
 
 
 class Seen:
-    """What the hooks of one forward pass have seen, layer by layer."""
+    """What the hooks of one forward pass have seen, layer by layer.
 
-    def __init__(self, found: Sites, parts: bool) -> None:
-        self._sites, self._parts = found, parts
+    Parameters
+    ----------
+    parts : whether outputs of attention and MLP are kept.
+    graph : whether gradients by the outputs of heads will be taken.
+    """
+
+    def __init__(self, found: Sites, parts: bool, graph: bool = False) -> None:
+        self._sites, self._parts, self._graph = found, parts, graph
         self.inputs: list[torch.Tensor] = []
         self.outputs: list[torch.Tensor] = []
         self.heads: list[torch.Tensor] = []
@@ -57,12 +63,18 @@ class Seen:
         hooks: list[Hook] = [(self._sites.norm, "input", _into(self._final))]
         for index, layer in enumerate(self._sites.layers):
             hooks.append((layer, "output", _into(self.outputs)))
-            hooks.append((self._sites.o_proj(index), "input", _into(self.heads)))
+            hooks.append((self._sites.o_proj(index), "input", self._head_outputs))
             if self._parts:
                 hooks.append((self._sites.attention(index), "output", _into(self.attention)))
                 hooks.append((self._sites.mlp(index), "output", _into(self.mlp)))
         with hooked(*hooks):
             yield
+
+    def _head_outputs(self, _: torch.nn.Module, states: torch.Tensor) -> torch.Tensor:
+        if self._graph and not states.requires_grad:
+            states = states.detach().requires_grad_()
+        self.heads.append(states)
+        return states
 
     def _enter(self, hidden: torch.Tensor, arguments: dict[str, Any]) -> dict[str, Any]:
         self.inputs.append(hidden)
