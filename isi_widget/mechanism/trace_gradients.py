@@ -22,6 +22,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from isi_widget.errors import InputError
+from isi_widget.pretrained.quantization import computes_in
+
 if TYPE_CHECKING:
     import torch
 
@@ -29,6 +32,8 @@ if TYPE_CHECKING:
 
 #: Points on the way from base to source.
 STEPS = 8
+#: Step of a finite difference, as a share of the way.
+_STEP = 0.02
 Place = tuple[str, int]
 
 
@@ -41,7 +46,14 @@ def attributions(
     ----------
     method
         "integrated" or "gradient".
+
+    Raises
+    ------
+    InputError
+        If gradients of a quantised model are lost (`check_gradient`).
     """
+    if computes_in(runs.base.vlm.model) is not None:
+        check_gradient(runs)
     places = [(site, layer) for site in sites for layer in layers]
     if method == "gradient":
         found = _at_base(runs, places)
@@ -56,6 +68,34 @@ def attributions(
         shares.append(each[:tokens])
     whole = np.stack(shares).reshape(len(sites), len(layers), tokens)
     return whole / (runs.source_value - runs.base_value)
+
+
+def check_gradient(runs: Runs) -> None:
+    """Compare the slope of the target, from the base towards the source, with a finite difference.
+
+    Kernels of quantised weights may lose gradients silently (bitsandbytes repacks 4-bit weights on some
+    processors).
+
+    Raises
+    ------
+    InputError
+        If they differ by more than rounding and curvature.
+    """
+    import torch
+
+    base, change = runs.base, _change(runs, "residual", 0)
+    gradient = _at_base(runs, [("residual", 0)])["residual", 0]
+    expected = float((gradient.double() * change[0].double()).sum())
+    steps = torch.tensor([_STEP, -_STEP]).to(change)[:, None, None]
+    moved = runs.compared.value(base.run_from(0, base.inputs[0] + steps * change)).double()
+    measured = float(moved[0] - moved[1]) / (2 * _STEP)
+    rounding = torch.finfo(change.dtype).eps * float(base.logits.abs().max()) / _STEP
+    if not abs(measured - expected) <= 0.3 * max(abs(measured), abs(expected)) + 8 * rounding:
+        raise InputError(
+            f"Gradients of this model are wrong: they give a slope of {expected:.3g} where the target "
+            f"changes by {measured:.3g}. Some kernels of quantised weights lose them. Load the model with "
+            'load_vlm, or without quantization, or use method="exact".'
+        )
 
 
 def _change(runs: Runs, site: str, layer: int) -> torch.Tensor:

@@ -16,7 +16,9 @@ from planted_models import HERE, planted
 import isi_widget as isi
 from isi_widget.errors import Cancelled, InputError
 from isi_widget.mechanism.causal_trace import CausalTrace
+from isi_widget.mechanism.trace_gradients import check_gradient
 from isi_widget.mechanism.trace_runs import Plan, _runs
+from isi_widget.vlm.inside.hooks import hooked
 
 QUICK = ("llava", "gemma3", "qwen3_vl", "paligemma")
 families = pytest.mark.parametrize(
@@ -207,6 +209,17 @@ def test_the_gradient_is_that_of_a_finite_difference():
     slope = (values[1] - values[0]) / 2e-2 / (runs.source_value - runs.base_value)
     assert found.recovery[0, 0, 0] == pytest.approx(slope, rel=2e-2, abs=1e-3)
     assert all(parameter.grad is None for parameter in vlm.model.parameters())
+
+
+def test_lost_gradients_are_refused():
+    vlm = tiny_models.vlm()
+    plan = Plan(("residual",), None, (0,), 1, "denoise", "exact", (), "logit_difference", 0, 0, 0.0)
+    with vlm.lock, torch.no_grad():
+        runs, _ = _runs(vlm, plan, PAIR)
+        check_gradient(runs)
+        lost = [(layer.mlp, "output", lambda _, states: states.detach()) for layer in runs.base.sites.layers]
+        with hooked(*lost), pytest.raises(InputError, match=r"Gradients of this model are wrong: they give"):
+            check_gradient(runs)
 
 
 # Prompts of different length, groups ------------------------------------------------------------------------
