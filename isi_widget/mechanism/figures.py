@@ -38,6 +38,11 @@ def plain(text: str, longest: int = 40) -> str:
     return short.replace("$", r"\$")
 
 
+def number(value: float, digits: int = 2) -> str:
+    """Return a number for a cell; "-" for NaN, and no minus sign before zero."""
+    return f"{round(value, digits) + 0.0:.{digits}f}" if np.isfinite(value) else "-"
+
+
 def draw_matrix(
     axis: Axes,
     values: npt.NDArray[np.floating[Any]],
@@ -90,9 +95,7 @@ def _write(
     signed: bool,
 ) -> None:
     for (row, column), value in np.ndenumerate(values):
-        text = f"{value:.2f}" if texts is None else plain(texts[row][column], 12)
-        if texts is None and not np.isfinite(value):
-            text = "-"
+        text = number(float(value)) if texts is None else plain(texts[row][column], 12)
         # Both ends of the diverging colours are dark, as is the low end of viridis.
         share = min(abs(value) / end, 1.0) if np.isfinite(value) else 0.5
         dark = share > 0.65 if signed else share < 0.5 and bool(np.isfinite(value))

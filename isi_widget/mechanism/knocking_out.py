@@ -14,15 +14,14 @@ import numpy as np
 
 from isi_widget import checks
 from isi_widget.concepts.pair import Pair
-from isi_widget.errors import Cancelled, InputError
+from isi_widget.errors import InputError
 from isi_widget.interventions import Knockout
-from isi_widget.interventions.base import check_indices
 from isi_widget.interventions.tokens import Tokens
 from isi_widget.mechanism import token_groups
+from isi_widget.mechanism.arguments import Steps, check_inside, check_windows
 from isi_widget.mechanism.items import Aim, Item, aim_of, items_of
 from isi_widget.mechanism.knockout import TARGETS, KnockoutCurve
 from isi_widget.mechanism.targets import Target, target_of
-from isi_widget.vlm.protocol import check_vlm_like
 
 if TYPE_CHECKING:
     from isi_widget.running.stages import Cancel, Progress
@@ -81,22 +80,10 @@ def knockout_curve(
     InputError
         If no item has the tokens of a cut, the inside of the model is not available, or a value is wrong.
     """
-    from isi_widget.vlm.inside.sites import sites
-
-    check_vlm_like(vlm, "A knock-out curve needs")
-    if reason := vlm.unavailable.get("interventions", ""):
-        raise InputError(f"The inside of {vlm.model_id} is not available: {reason}")
-    number = len(sites(vlm.model, vlm.family).layers)
+    check_inside(vlm, "A knock-out curve")
     wanted = _checked_cuts(cuts)
     checks.one_of(target, "knockout_curve: target", TARGETS)
-    wide = checks.integer(window, "knockout_curve: window", low=1, high=number)
-    offered = range(number - wide + 1)
-    starts = check_indices(layers, "knockout_curve: layers") or tuple(offered)
-    if wrong := [layer for layer in starts if layer not in offered]:
-        raise InputError(
-            f"knockout_curve: windows of {wide} layers begin at layers 0 to {offered[-1]} in this model; got "
-            f"{', '.join(map(str, wrong))}."
-        )
+    starts, wide = check_windows(vlm, layers, window, "knockout_curve")
     draws = checks.integer(controls, "knockout_curve: controls", low=0, high=_MOST_DRAWS)
     checks.integer(seed, "knockout_curve: seed", low=0)
     items = items_of(stimuli)
@@ -104,7 +91,7 @@ def knockout_curve(
     shape = (1 + draws, len(items), len(wanted), len(starts))
     values, flips = np.full(shape, np.nan), np.full(shape, np.nan)
     base, keys = np.zeros(len(items)), np.zeros((len(items), len(wanted)))
-    step = _Steps(progress, cancel, len(items) * len(wanted))
+    step = Steps("knockout", "The knock-out curve", len(items) * len(wanted), progress, cancel)
     for at, (item, pair) in enumerate(zip(items, pairs, strict=True)):
         run = _Uncut.of(vlm, item, pair, target_of(target))
         base[at] = run.base
@@ -174,21 +161,6 @@ def _pairs(stimuli: Any, number: int) -> list[Pair | None]:
         first = value[0] if isinstance(value, tuple) else value
         found.append(first if isinstance(first, Pair) else None)
     return found
-
-
-class _Steps:
-    """Progress and cancelling."""
-
-    def __init__(self, progress: Progress | None, cancel: Cancel | None, total: int) -> None:
-        self._progress, self._cancel, self._total, self._done = progress, cancel, total, 0
-
-    def one(self) -> None:
-        """Report the steps before this one."""
-        if self._cancel is not None and self._cancel():
-            raise Cancelled("The knock-out curve was cancelled; no result was kept.")
-        if self._progress is not None:
-            self._progress("knockout", self._done, self._total)
-        self._done += 1
 
 
 @dataclass(frozen=True, eq=False)

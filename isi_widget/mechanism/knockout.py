@@ -22,6 +22,7 @@ import numpy.typing as npt
 from isi_widget import checks
 from isi_widget.errors import InputError
 from isi_widget.files import records
+from isi_widget.mechanism.figures import number
 from isi_widget.mechanism.means import mean, mean_interval
 from isi_widget.mechanism.packing import frozen, packed, unpacked
 from isi_widget.mechanism.targets import target_of
@@ -173,7 +174,8 @@ class KnockoutCurve:
             axis.set_xlabel("layers", fontsize=8)
             axis.set_title(figures.plain(cut), fontsize=9)
         panels[0].set_ylabel(target_of(self.target).title, fontsize=8)
-        panels[0].legend(fontsize=7, frameon=False)
+        compared = [at for at in range(len(self.cuts)) if np.isfinite(self.control[at]).any()]
+        panels[compared[0] if compared else 0].legend(fontsize=7, frameon=False)
         return figure
 
     def __str__(self) -> str:
@@ -197,9 +199,9 @@ class KnockoutCurve:
     def _rows(self) -> list[tuple[str, ...]]:
         found: list[tuple[str, ...]] = []
         for at, cut in enumerate(self.cuts):
-            found.append((cut, *map(_number, self.mean[at])))
+            found.append((cut, *_numbers(self.mean[at])))
             if np.isfinite(self.control[at]).any():
-                found.append(("  as many random keys", *map(_number, self.control[at])))
+                found.append(("  as many random keys", *_numbers(self.control[at])))
         return found
 
     def to_dict(self) -> dict[str, Any]:
@@ -237,5 +239,5 @@ _ARRAYS = ("base", "values", "flips", "controls", "control_flips")
 _TUPLES = ("cuts", "layers", "items", "keys", "notes")
 
 
-def _number(value: float) -> str:
-    return f"{value:.3f}" if np.isfinite(value) else "-"
+def _numbers(values: Floats) -> list[str]:
+    return [number(float(value), 3) for value in values]

@@ -11,12 +11,12 @@ import numpy.typing as npt
 
 from isi_widget import checks
 from isi_widget.concepts.pair import stimulus_of
-from isi_widget.errors import Cancelled, InputError
+from isi_widget.errors import InputError
 from isi_widget.interventions.tokens import Tokens, check_tokens
+from isi_widget.mechanism.arguments import Steps, check_inside
 from isi_widget.mechanism.compared import token_text
 from isi_widget.mechanism.items import first_token
 from isi_widget.mechanism.lens import STREAMS, LogitLens
-from isi_widget.vlm.protocol import check_vlm_like
 
 if TYPE_CHECKING:
     import torch
@@ -78,9 +78,7 @@ def logit_lens(
 
     from isi_widget.vlm.inside.rerun import capture
 
-    check_vlm_like(vlm, "A logit lens needs")
-    if reason := vlm.unavailable.get("interventions", ""):
-        raise InputError(f"The inside of {vlm.model_id} is not available: {reason}")
+    check_inside(vlm, "A logit lens")
     shown = stimulus_of(stimulus, "logit_lens: stimulus")
     wanted = check_tokens(tokens, "logit_lens: tokens")
     kinds = tuple(dict.fromkeys((streams,) if isinstance(streams, str) else streams))
@@ -98,17 +96,13 @@ def logit_lens(
         kept = _kept_words(vlm, clean, shown, words)
         reader = _Rows(clean, positions, list(kept.values()), number)
         found: dict[tuple[str, int], tuple[Any, ...]] = {}
-        total = len(kinds) * clean.layers
+        step = Steps("layers", "The lens", len(kinds) * clean.layers, progress, cancel)
         for layer in range(clean.layers):
             states = _states(clean, middles, layer)
             for kind in kinds:
-                if cancel is not None and cancel():
-                    raise Cancelled("The lens was cancelled; no result was kept.")
-                if progress is not None:
-                    progress("layers", len(found), total)
+                step.one()
                 found[kind, layer] = reader.read(states[kind]())
-        if progress is not None:
-            progress("layers", total, total)
+        step.one()
         parts = [
             np.stack(
                 [np.stack([found[kind, layer][part] for layer in range(clean.layers)]) for kind in kinds]

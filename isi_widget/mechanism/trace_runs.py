@@ -13,16 +13,16 @@ import numpy as np
 import numpy.typing as npt
 
 from isi_widget.concepts.pair import Pair
-from isi_widget.errors import Cancelled, InputError
+from isi_widget.errors import InputError
 from isi_widget.interventions.tokens import Tokens
 from isi_widget.mechanism import token_groups
+from isi_widget.mechanism.arguments import Steps
 from isi_widget.mechanism.compared import Compared, compared, token_text
 from isi_widget.mechanism.trace_gradients import attributions
 
 if TYPE_CHECKING:
     import torch
 
-    from isi_widget.running.stages import Cancel, Progress
     from isi_widget.vlm import VLM
     from isi_widget.vlm.inside.aligning import Alignment
     from isi_widget.vlm.inside.rerun import Clean
@@ -56,25 +56,6 @@ class Plan:
     def steps(self) -> int:
         """Number of steps of one pair, for the progress."""
         return len(self.sites) * len(self.layers)
-
-
-class Steps:
-    """Progress and cancelling."""
-
-    def __init__(self, progress: Progress | None, cancel: Cancel | None, total: int) -> None:
-        self._progress, self._cancel, self.total, self._done = progress, cancel, total, -1
-
-    def to(self, done: int) -> None:
-        """Report a number of steps done."""
-        if self._cancel is not None and self._cancel():
-            raise Cancelled("The trace was cancelled; no result was kept.")
-        if self._progress is not None and done > self._done:
-            self._progress("trace", done, self.total)
-        self._done = max(self._done, done)
-
-    def one(self) -> None:
-        """Report one more step."""
-        self.to(self._done + 1)
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from isi_widget.mechanism.figures import number
 from isi_widget.mechanism.targets import target_of
 from isi_widget.readable import html_table
 
@@ -93,7 +94,7 @@ def table(trace: CausalTrace) -> str:
     for at, site in enumerate(trace.sites):
         lines.append(f"{SITE_TITLES[site]}".ljust(width) + "".join(f"{row:>9}" for row in trace.rows_named))
         for group, name in enumerate(trace.groups):
-            cells = (_number(value) for value in trace.recovery[at, :, group])
+            cells = (number(value) for value in trace.recovery[at, :, group])
             lines.append(
                 f"  {name}".ljust(max(width, len(SITE_TITLES[site]))) + "".join(f"{c:>9}" for c in cells)
             )
@@ -105,7 +106,7 @@ def html(trace: CausalTrace) -> str:
     parts = []
     for at, site in enumerate(trace.sites):
         rows = [
-            (name, *(_number(value) for value in trace.recovery[at, :, group]))
+            (name, *(number(value) for value in trace.recovery[at, :, group]))
             for group, name in enumerate(trace.groups)
         ]
         last = at == len(trace.sites) - 1
@@ -128,7 +129,3 @@ def agreement(method: str, values: dict[str, float | None]) -> str:
         f"{method} beside exact, {values.get('cells') or 0:.0f} cells: correlation {shown}, largest "
         f"difference {values.get('largest_difference') or 0.0:.2f}."
     )
-
-
-def _number(value: float) -> str:
-    return f"{value:.2f}" if np.isfinite(value) else "-"

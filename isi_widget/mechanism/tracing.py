@@ -26,10 +26,10 @@ from isi_widget.concepts.pair import Pair
 from isi_widget.errors import InputError
 from isi_widget.interventions import SITES
 from isi_widget.mechanism import token_groups
+from isi_widget.mechanism.arguments import Steps, check_inside, check_windows
 from isi_widget.mechanism.causal_trace import DIRECTIONS, METHODS, CausalTrace
 from isi_widget.mechanism.compared import LEAST, TARGETS
-from isi_widget.mechanism.trace_runs import NoDifference, Plan, Steps, Traced, trace_pair
-from isi_widget.vlm.protocol import check_vlm_like
+from isi_widget.mechanism.trace_runs import NoDifference, Plan, Traced, trace_pair
 
 if TYPE_CHECKING:
     from isi_widget.running.stages import Cancel, Progress
@@ -111,14 +111,12 @@ def trace(
         If clean and corrupt do not differ in any pair (with the reasons), tokens of a single pair do not
         correspond, the inside of the model is not available, or a value is wrong.
     """
-    check_vlm_like(vlm, "A trace needs")
-    if reason := vlm.unavailable.get("interventions", ""):
-        raise InputError(f"The inside of {vlm.model_id} is not available: {reason}")
+    check_inside(vlm, "A trace")
     plan = _plan(vlm, sites, groups, layers, window, direction, method, beside, target, controls, seed, least)
     every = _pairs(clean, corrupt)
     found: list[Traced] = []
     skipped: list[str] = []
-    step = Steps(progress, cancel, len(every) * plan.steps)
+    step = Steps("trace", "The trace", len(every) * plan.steps, progress, cancel)
     for number, pair in enumerate(every):
         step.to(number * plan.steps)
         try:
@@ -145,10 +143,6 @@ def _plan(
     seed: Any,
     least: Any,
 ) -> Plan:
-    from isi_widget.interventions.base import check_indices
-    from isi_widget.vlm.inside.sites import sites as sites_of
-
-    number = len(sites_of(vlm.model, vlm.family).layers)
     kinds = tuple(dict.fromkeys((sites,) if isinstance(sites, str) else sites))
     others = tuple(dict.fromkeys((beside,) if isinstance(beside, str) else beside))
     if not kinds:
@@ -162,18 +156,11 @@ def _plan(
     checks.one_of(target, "trace: target", TARGETS)
     if others and method != "exact":
         raise InputError(f'trace: beside belongs to method="exact" only; got method={method!r}.')
-    wide = checks.integer(window, "trace: window", low=1, high=number)
+    chosen, wide = check_windows(vlm, layers, window, "trace")
     if wide > 1 and (method != "exact" or others):
         raise InputError(
             "trace: gradients of several layers cannot be added up for a window, since layers of one window "
             'carry the same information. Use method="exact", or window=1.'
-        )
-    offered = range(number - wide + 1)
-    chosen = check_indices(layers, "trace: layers") or tuple(offered)
-    if wrong := [layer for layer in chosen if layer not in offered]:
-        raise InputError(
-            f"trace: this model has {number} layers, so windows of {wide} begin at layers 0 to "
-            f"{offered[-1]}; got {', '.join(map(str, wrong))}."
         )
     return Plan(
         kinds,

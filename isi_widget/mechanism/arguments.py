@@ -1,0 +1,82 @@
+"""Arguments that measurements of this room share: the model, windows of layers, progress, cancelling."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from isi_widget import checks
+from isi_widget.errors import Cancelled, InputError
+from isi_widget.interventions.base import check_indices
+from isi_widget.vlm.protocol import check_vlm_like
+
+if TYPE_CHECKING:
+    from isi_widget.running.stages import Cancel, Progress
+    from isi_widget.vlm import VLM
+
+
+def check_inside(vlm: VLM, title: str) -> None:
+    """Refuse what is no VLM, and one whose inside is not available, with the reason.
+
+    Parameters
+    ----------
+    title
+        Name of the measurement, with its article: "A trace".
+    """
+    check_vlm_like(vlm, f"{title} needs")
+    if reason := vlm.unavailable.get("interventions", ""):
+        raise InputError(f"The inside of {vlm.model_id} is not available: {reason}")
+
+
+def check_windows(vlm: VLM, layers: Any, window: Any, name: str) -> tuple[tuple[int, ...], int]:
+    """Return the first layers of the windows, and the number of layers in each.
+
+    Parameters
+    ----------
+    layers
+        First layers, counted from 0; None: all that a window can begin at.
+    window
+        Number of layers of a window.
+    name
+        Name of the function, for messages.
+    """
+    from isi_widget.vlm.inside.sites import sites
+
+    number = len(sites(vlm.model, vlm.family).layers)
+    wide = checks.integer(window, f"{name}: window", low=1, high=number)
+    offered = range(number - wide + 1)
+    chosen = check_indices(layers, f"{name}: layers") or tuple(offered)
+    if wrong := [layer for layer in chosen if layer not in offered]:
+        raise InputError(
+            f"{name}: this model has {number} layers, so windows of {wide} begin at layers 0 to "
+            f"{offered[-1]}; got {', '.join(map(str, wrong))}."
+        )
+    return chosen, wide
+
+
+class Steps:
+    """Progress and cancelling of a measurement, step by step.
+
+    Parameters
+    ----------
+    stage : name of its one stage.
+    title : name of the measurement in the message of `Cancelled`.
+    total : number of steps.
+    """
+
+    def __init__(
+        self, stage: str, title: str, total: int, progress: Progress | None, cancel: Cancel | None
+    ) -> None:
+        self.stage, self.title, self.total = stage, title, total
+        self._progress, self._cancel, self._done = progress, cancel, -1
+
+    def to(self, done: int) -> None:
+        """Report a number of steps done; raises `Cancelled` if the caller cancelled."""
+        if self._cancel is not None and self._cancel():
+            raise Cancelled(f"{self.title} was cancelled; no result was kept.")
+        if self._progress is not None and done > self._done:
+            self._progress(self.stage, done, self.total)
+        self._done = max(self._done, done)
+
+    def one(self) -> None:
+        """Report one more step."""
+        self.to(self._done + 1)
