@@ -85,15 +85,15 @@ def measure_heads(
         gradients. "screened": exact for the k heads with the largest gradients. "gradient": one backward
         pass, a shortlist and no measurement. See `head_methods`.
     k
-        Number of heads that "screened" measures; default 8.
+        Number of heads that "screened" measures, at most all; default 8.
     steps
-        Gradients for each item of "integrated"; default 8.
+        Gradients for each item of "integrated", at most one more than heads; default 8.
     totals
         Whether to measure whole layers, too; default: with "exact" only.
     check
         Number of items on which an estimate is compared with exact drops; default 3, 0: none.
     reference
-        Stimuli for replace="reference"; default: those of the scan.
+        Stimuli for replace="reference" only; default: those of the scan.
     seed
         Seed of groups, intervals and p-values; default 0.
     progress
@@ -123,13 +123,15 @@ def measure_heads(
     layers, heads = _shape(vlm)
     if replace == "mean" and heads == 1:
         raise InputError('replace="mean" needs layers with other heads; this model has one. Use "zero".')
+    if reference is not None and replace != "reference":
+        raise InputError(f'reference belongs to replace="reference" only; got replace={replace!r}.')
     run = _Run(
         vlm=vlm,
         items=items_of(stimuli),
         scan=Scan(wanted, replace, positions),
         method=method,
-        k=checks.integer(k, "measure_heads: k", low=1, high=layers * heads),
-        steps=checks.integer(steps, "measure_heads: steps", low=2, high=1 + layers * heads),
+        k=min(checks.integer(k, "measure_heads: k", low=1), layers * heads),
+        steps=min(checks.integer(steps, "measure_heads: steps", low=2), 1 + layers * heads),
         totals=method == "exact" if totals is None else bool(totals),
         check=checks.integer(check, "measure_heads: check", low=0),
         seed=checks.integer(seed, "measure_heads: seed", low=0),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,8 @@ class Store:
 
     def __init__(self, path: str | Path | None, identity: Mapping[str, Any]) -> None:
         self._found: dict[tuple[str, int], dict[str, Any]] = {}
+        if path is not None and not isinstance(path, str | PathLike):
+            raise InputError(f"store must be the path of a file or folder; got {type(path).__name__}.")
         self._path = None if path is None else Path(path)
         if self._path is None:
             return

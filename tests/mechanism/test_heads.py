@@ -471,11 +471,24 @@ def test_a_store_of_something_else_is_refused(tmp_path):
         ({"method": "fast"}, "method"),
         ({"k": 0}, "k"),
         ({"steps": 1}, "steps"),
+        ({"reference": []}, "belongs to replace"),
+        ({"store": 5}, "path of a file or folder"),
     ],
 )
 def test_values_out_of_range_are_refused(changes, message):
     with pytest.raises(InputError, match=message):
         isi.measure_heads(tiny_models.vlm("llava"), [observation()], **changes)
+
+
+@pytest.mark.parametrize("method", head_methods.METHODS)
+def test_a_model_with_fewer_heads_than_are_asked_for(method):
+    vlm = tiny_models.vlm("llava", num_hidden_layers=1)
+    found = isi.measure_heads(vlm, [observation()], method=method, check=1)
+    exact = isi.measure_heads(vlm, [observation()])
+    assert found.signed.shape == (1, 4) and np.isfinite(found.signed).all()
+    assert found.steps == {"integrated": 5, "screened": 4}.get(method, 0)
+    if method == "screened":
+        near(found.signed, exact.signed, 1)
 
 
 def test_a_reference_may_be_other_stimuli():

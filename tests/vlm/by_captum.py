@@ -40,51 +40,51 @@ class Model:
         return self.inputs["input_ids"]
 
 
-def ablated(model, layer):
-    """By how much zeros in place of each head of a layer lower the score, [heads]."""
-    from captum.attr import LayerFeatureAblation
+def _gated(model, by):
+    """The score [rows] as a function of gates [rows, layers * heads], by hooks on the output projections.
 
-    projection = model.layers[layer].self_attn.o_proj
-    width = projection.in_features // model.heads
-    mask = torch.arange(model.heads).repeat_interleave(width).expand(1, model.ids.shape[1], -1)
-    with torch.no_grad():
-        found = LayerFeatureAblation(model, projection).attribute(
-            model.ids, layer_mask=mask, attribute_to_layer_input=True, layer_baselines=0
-        )
-    return found[0, 0, ::width]
-
-
-def integrated(model, replaced=None, steps=8, method="riemann_middle"):
-    """Integrated gradients of the score through a gate for each head, from 0 to 1: [layers, heads].
-
-    A gate of 0 puts `replaced` [layers, heads, head_dim] in place of a head; None: zeros. With `steps` None,
-    the gradient at 1 alone.
+    A gate of 0 puts a replacement in place of a head: zeros, or the mean of the other heads.
     """
-    from captum.attr import IntegratedGradients, Saliency
-
     count = len(model.layers)
 
-    def gated(gates):
+    def score(gates):
         gates = gates.reshape(len(gates), count, 1, model.heads, 1)
         with ExitStack() as stack:
             for number, layer in enumerate(model.layers):
 
                 def change(_, given, number=number):
-                    parts = given[0].unflatten(-1, (model.heads, -1))
-                    base = torch.zeros_like(parts) if replaced is None else replaced[number].expand_as(parts)
-                    return (base + gates[:, number] * (parts - base)).flatten(-2)
+                    own = given[0].unflatten(-1, (model.heads, -1))
+                    others = (own.sum(-2, keepdim=True) - own) / (model.heads - 1)
+                    new = others if by == "mean" else torch.zeros_like(own)
+                    return (new + gates[:, number] * (own - new)).flatten(-2)
 
-                handle = layer.self_attn.o_proj.register_forward_pre_hook(change)
-                stack.callback(handle.remove)
+                stack.callback(layer.self_attn.o_proj.register_forward_pre_hook(change).remove)
             return model(model.ids.expand(len(gates), -1))
 
-    ones = torch.ones(1, count * model.heads)
-    if steps is None:
-        found = Saliency(gated).attribute(ones.requires_grad_(), abs=False)
-    else:
-        found = IntegratedGradients(gated).attribute(
-            ones, baselines=torch.zeros_like(ones), n_steps=steps, method=method
-        )
+    return score, count
+
+
+def gate_gradient(model, gates, by="zero"):
+    """Gradient of the score by the gates [layers, heads] of all heads, in the same shape."""
+    from captum.attr import Saliency
+
+    score, _ = _gated(model, by)
+    point = torch.as_tensor(gates, dtype=torch.float32).reshape(1, -1).requires_grad_()
+    return Saliency(score).attribute(point, abs=False).detach().reshape(-1, model.heads)
+
+
+def gate_integrals(model, member, by="zero", steps=20):
+    """Integrated gradients of the score while the gates of a group of heads go from 0 to 1: [layers, heads].
+
+    `member` [layers, heads] marks the group; the gates of all other heads stay 1.
+    """
+    from captum.attr import IntegratedGradients
+
+    score, count = _gated(model, by)
+    closed = 1 - torch.as_tensor(member, dtype=torch.float32).reshape(1, -1)
+    found = IntegratedGradients(score).attribute(
+        torch.ones_like(closed), baselines=closed, n_steps=steps, method="gausslegendre"
+    )
     return found.detach().reshape(count, model.heads)
 
 

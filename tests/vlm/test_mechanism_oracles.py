@@ -20,6 +20,7 @@ import torch
 from test_families import plain_inputs
 
 import isi_widget as isi
+from isi_widget.mechanism.head_methods import groups
 from isi_widget.mechanism.items import Item, aim_of
 
 HERE = Path(__file__).parent
@@ -140,3 +141,39 @@ def test_a_trace_is_that_of_captum(method, direction):
         least=0.0,
     )
     assert found.recovery[0] == pytest.approx(expected, abs=NEAR / abs(whole))
+
+
+# Heads ------------------------------------------------------------------------------------------------------
+
+
+def scan(vlm, **given):
+    """Contributions for the clean picture alone, [layers, heads]."""
+    found = isi.measure_heads(vlm, [(CLEAN, "Yes", "No")], check=0, **given)
+    assert found.baseline[0] == pytest.approx(float(plain_score(vlm)), abs=NEAR)
+    return found.signed
+
+
+def plain_score(vlm):
+    right, wrong = aim(vlm)
+    logits = vlm.prefill(CLEAN.stimulus()).logits
+    return logits[right] - logits[wrong]
+
+
+@pytest.mark.parametrize("by", ["zero", "mean"])
+def test_one_gradient_by_all_gates_is_that_of_captum(by):
+    vlm = tiny_models.vlm()
+    model = plain_model(vlm, by_nnsight.CLEAN)
+    expected = by_captum.gate_gradient(model, np.ones((3, 4)), by).numpy()
+    assert scan(vlm, replace=by, method="gradient") == pytest.approx(expected, abs=NEAR)
+
+
+def test_eight_gradients_are_nearer_to_the_integrals_of_captum_than_one():
+    """Two points for each group of heads, on a model that is far from linear in its first layer."""
+    vlm = tiny_models.vlm()
+    model = plain_model(vlm, by_nnsight.CLEAN)
+    expected = sum(
+        by_captum.gate_integrals(model, member).numpy() * member for member in groups(3, 4, 7, [0, 0])
+    )
+    one, eight = (scan(vlm, replace="zero", method=method) for method in ("gradient", "integrated"))
+    assert np.abs(eight - expected).mean() < np.abs(one - expected).mean() / 2
+    assert np.corrcoef(eight.ravel(), expected.ravel())[0, 1] > 0.9

@@ -90,6 +90,16 @@ TOOLS = {
         **more,
     ),
     "knock-out curve": lambda vlm, **more: isi.knockout_curve(vlm, DATA, **more),
+    "heads": lambda vlm, **more: isi.measure_heads(vlm, DATA, replace="zero", **more),
+    "heads, whole answer": lambda vlm, **more: isi.measure_heads(
+        vlm, DATA, "log_p_answer", positions="last", **more
+    ),
+    "heads, integrated": lambda vlm, **more: isi.measure_heads(
+        vlm, DATA, method="integrated", check=1, **more
+    ),
+    "heads, screened": lambda vlm, **more: isi.measure_heads(
+        vlm, DATA, method="screened", k=2, check=0, **more
+    ),
     "lens": lambda vlm, **more: isi.logit_lens(
         vlm, ONE, streams=("residual", "middle", "attention", "mlp"), **more
     ),
