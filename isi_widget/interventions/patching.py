@@ -1,6 +1,6 @@
 """Activation patching: activations of one run put into another.
 
-A patch takes what the plain model computes for a second stimulus (the source) at some tokens and puts it in
+A patch takes what the model computes for a second stimulus (the source) at some tokens and puts it in
 place of what it computes here. If the answer becomes that of the source, the information that the answer
 needs is at these tokens in this layer (causal tracing: Meng et al., NeurIPS 2022; for pictures without noise:
 NOTICE, Golovanevsky et al., 2024). Not for scanning many places at once: `isi.trace` does this.
@@ -27,9 +27,9 @@ SITES = ("residual", "attention", "mlp")
 class ActivationPatch(Intervention):
     """Put activations of another stimulus in place.
 
-    The model reads the source without any interventions. Tokens of the two prompts correspond by their rank
-    within a segment, so a group must have the same number of tokens in both. Only the prompt is patched; the
-    answer follows from it.
+    The model reads the source under its other interventions, without patches. Tokens of the two prompts
+    correspond by their rank within a segment, so a group must have the same number of tokens in both. Only the
+    prompt is patched; the answer follows from it.
 
     Parameters
     ----------

@@ -290,8 +290,10 @@ def test_several_pairs_are_averaged_and_those_without_a_difference_left_out():
     assert "3 pairs" in found.sentence(0, "edited region") and "<table" in found._repr_html_()
 
 
-def test_a_cell_can_be_looked_at_as_an_intervention():
+@pytest.mark.parametrize("changed", [False, True])
+def test_a_cell_can_be_looked_at_as_an_intervention(changed):
     vlm = isi.load_vlm()
+    vlm = vlm.intervene(isi.HeadScale(0, 1, 0.5)) if changed else vlm
     (pair,) = scene_pairs(1)
     found = isi.trace(vlm, pair, sites=("attention",), window=2)
     layer, group, site, value = found.top(1)[0]

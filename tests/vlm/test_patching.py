@@ -68,7 +68,14 @@ def test_patches_act_in_order_with_other_interventions():
     assert (
         largest(vlm.intervene(head, patch).prefill(CORRUPT).logits, vlm.intervene(head).prefill(CLEAN).logits)
         < NEAR
-    )  # the source is read by the plain model; the head acts above the patch
+    )
+    below = isi.HeadScale(0, 1, 3.0)  # the source is read under it, too
+    assert (
+        largest(
+            vlm.intervene(below, patch).prefill(CORRUPT).logits, vlm.intervene(below).prefill(CLEAN).logits
+        )
+        < NEAR
+    )
 
 
 def test_tokens_correspond_by_their_rank_in_a_segment():

@@ -119,7 +119,7 @@ class Inside:
             return None
         found = sites(vlm.model, vlm.family)
         patches = [item for item in self.interventions if isinstance(item, ActivationPatch)]
-        made = patched(vlm, without_interventions(vlm), prompt, patches) if patches else {}
+        made = patched(vlm, _unpatched(vlm), prompt, patches) if patches else {}
         placed = Editing(self.interventions, found, prompt, lambda: vlm.boxes(prompt), made, kept)
         return None if placed.empty else placed
 
@@ -175,6 +175,16 @@ def intervened(vlm: V, interventions: Sequence[Any]) -> V:
     view = copy.copy(vlm)
     view.inside = Inside(every)
     view.identity = identity_of(vlm.identity, every)
+    return view
+
+
+def _unpatched(vlm: V) -> V:
+    """Return the view that sources of activations are read with: its interventions but for those patches."""
+    others = [
+        item for item in vlm.interventions if not isinstance(item, ActivationPatch | ContrastiveDecoding)
+    ]
+    view = copy.copy(vlm)
+    view.inside, view.identity = Inside(others), identity_of(vlm.identity, others)
     return view
 
 

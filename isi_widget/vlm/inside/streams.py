@@ -115,7 +115,7 @@ class Patched:
 
 
 def patched(
-    vlm: Loaded, plain: Loaded, prompt: Prompt, patches: Sequence[ActivationPatch]
+    vlm: Loaded, reader: Loaded, prompt: Prompt, patches: Sequence[ActivationPatch]
 ) -> dict[ActivationPatch, Patched]:
     """Return patches with the activations of their sources; each source is read once.
 
@@ -123,8 +123,8 @@ def patched(
     ----------
     vlm
         The model whose prompt is patched.
-    plain
-        The same weights without interventions, which read the sources.
+    reader
+        The same weights, which read the sources; with what interventions, is the caller's choice.
     prompt
         The prompt that is patched.
 
@@ -139,12 +139,12 @@ def patched(
         by_source.setdefault(patch.source.key, []).append(patch)
     parts = sites(vlm.model, vlm.family)
     for group in by_source.values():
-        source = plain.encode(group[0].source)
+        source = reader.encode(group[0].source)
         partners = aligned(prompt, source)
         states: dict[tuple[str, int], torch.Tensor] = {}
         wanted = {(patch.site, patch.layer) for patch in group}
         with hooked(*(on(parts, *place, _keeper(states, place)) for place in wanted)):
-            plain.read(source)
+            reader.read(source)
         for patch in group:
             span = span_of(patch.tokens, prompt, lambda: vlm.boxes(prompt)).prompt
             rows = span.nonzero().squeeze(1).tolist()
