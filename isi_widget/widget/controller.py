@@ -130,7 +130,7 @@ class Controller:
                     measures=None if everything else tuple(measures),
                     **settings,
                     **judge,
-                    progress=self._progress,
+                    progress=self.progress,
                     on_text=None if stream is None else stream.text,
                     cancel=job.cancelled,
                 )
@@ -151,7 +151,7 @@ class Controller:
 
     def _completed(self, stimulus: Stimulus, job: Job) -> Stimulus:
         """Return the stimulus with the pixels of all edits, and report new ones."""
-        made = stimulus.completed(progress=self._progress, cancel=job.cancelled)
+        made = stimulus.completed(progress=self.progress, cancel=job.cancelled)
         if made is not stimulus:
             self._on_completed()
         return made
@@ -176,13 +176,21 @@ class Controller:
 
         return self._submit(Job(id, work, ["entailment"], kind="entailment"))
 
+    def measure(self, job: Job) -> Job | None:
+        """Queue a job that uses the model and reports by `progress`; returns the waiting one that it replaces.
+        Returns at once.
+        """
+        replaced = self._worker.submit(job)
+        self._on_status()
+        return replaced
+
     def _percent(self, part: float, text: str) -> None:
         """Report the progress of a load at each percent, since a percent may take minutes."""
         percent = round(100 * min(max(part, 0.0), 1.0))
         if percent != self._stage[1]:
             self._told = 0.0
         self._note = text
-        self._progress("model", percent, 100)
+        self.progress("model", percent, 100)
 
     def _submit(self, job: Job) -> Job:
         self._worker.submit(job)
@@ -243,7 +251,8 @@ class Controller:
             _call(self._on_error, job.error, job.id)
         _call(self._on_status)
 
-    def _progress(self, stage: str, done: int, total: int) -> None:
+    def progress(self, stage: str, done: int, total: int) -> None:
+        """Report how far the running job is."""
         if self._stream is not None and stage != self._stage[0]:
             self._stream.flush()  # send all texts of the stage before
         now = time.monotonic()

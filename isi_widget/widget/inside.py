@@ -1,13 +1,36 @@
-"""What the page's panel "Inside" is made of: the shape of a model.
+"""What the page's panel "Inside" is made of: the shape of a model, and what is measured inside it on request.
 
-No traits, no threads. Not for what an intervention does (`isi_widget.vlm.inside`).
+`InsideJobs` runs the measurements in the model's thread, with progress and cancelling like a run, and records
+them: contributions of heads beside the trial, the last trace between two trials. Python gets the results
+themselves (`inside_twins.py`). Not for what an intervention does (`isi_widget.vlm.inside`), nor for measuring
+(`isi_widget.mechanism`).
 """
 
 from __future__ import annotations
 
-from isi_widget.errors import InputError
+import math
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from isi_widget.errors import Cancelled, InputError
+from isi_widget.trial import Trial
+from isi_widget.trial.labels import model_label, plain_label
 from isi_widget.vlm import VLM
 from isi_widget.vlm.inside.sites import sites
+from isi_widget.widget.jobs import Job
+
+if TYPE_CHECKING:
+    from isi_widget.mechanism.causal_trace import CausalTrace
+    from isi_widget.mechanism.lens import LogitLens
+    from isi_widget.widget.probe import Probe
+
+#: Words that the page gets for a token and layer.
+_WORDS = 3
+_EFFECT = (
+    "How much lower the log-probability of the shown answer is when the mean of the layer's other heads stands "
+    "in the place of this head, at all tokens: above 0 the head helps the answer, below 0 it works against it. "
+    "Heads can stand in for each other."
+)
 
 
 def shape(vlm: VLM) -> dict[str, int]:
@@ -19,3 +42,196 @@ def shape(vlm: VLM) -> dict[str, int]:
     except (InputError, AttributeError):  # a model behind a server has no modules, an unlisted one other ones
         return {}
     return {"layers": len(found.layers), "heads": found.heads}
+
+
+class InsideJobs:
+    """Measurements inside the model of one probe.
+
+    Attributes
+    ----------
+    contributions : {number of a trial: `HeadContributions`}.
+    """
+
+    def __init__(self, probe: Probe) -> None:
+        self._probe = probe
+        self.contributions: dict[int, Any] = {}
+
+    def heads(self, id: str, number: int, **options: Any) -> Job:
+        """Queue the contributions of all heads to the answer of a trial; returns at once.
+
+        The job's result is a `HeadContributions`; the page gets it with the trial. `options` as for
+        `isi.measure_heads`.
+        """
+        trial = self._trial(number)
+        if trial.answer is None or not trial.answer.token_ids:
+            raise InputError(f"Trial {number} has no answer whose heads could be measured: run Answer.")
+        answer = trial.answer.text
+        usual = {"target": "log_p_answer", "replace": "mean", "method": "exact"}
+        given = {**usual, **(options or {"totals": False})}
+
+        def measure(job: Job, progress: Any) -> Any:
+            from isi_widget.mechanism.measuring_heads import measure_heads
+
+            vlm = self._vlm_of(trial)
+            found = measure_heads(
+                vlm, [(trial.stimulus, answer)], **given, progress=progress, cancel=job.cancelled
+            )
+            self.contributions[number] = found
+            if not options:
+                self._record(number, {"contribution": contribution_view(found)})
+            return found
+
+        return self._submit("heads", id, measure)
+
+    def trace(self, id: str, clean: int, corrupt: int, **options: Any) -> Job:
+        """Queue the trace between the stimuli of two trials; returns at once.
+
+        The job's result is a `CausalTrace`; the page gets it as the trait `traced`. `options` as for
+        `isi.trace`.
+        """
+        first, second = self._trial(clean), self._trial(corrupt)
+        if first.stimulus.key == second.stimulus.key:
+            raise InputError(
+                f"Trials {clean} and {corrupt} have the same input: there is no difference to trace. Pin two "
+                "trials of different pictures or texts."
+            )
+
+        def measure(job: Job, progress: Any) -> Any:
+            from isi_widget.mechanism.tracing import trace
+
+            self._vlm_of(second)
+            found = trace(
+                self._vlm_of(first),
+                first.stimulus,
+                second.stimulus,
+                **{"sites": ("residual",), **options},
+                progress=progress,
+                cancel=job.cancelled,
+            )
+            view = trace_view(found, f"Trace from trial {clean} to trial {corrupt}")
+            with self._probe._exclusive():
+                self._probe.set_trait("traced", view)
+            return found
+
+        return self._submit("trace", id, measure)
+
+    def lens(self, id: str, number: int, then: Callable[[LogitLens], None], **options: Any) -> Job:
+        """Queue the words of each layer at the image tokens of a trial's input; returns at once.
+
+        then : called with the `LogitLens`, which is also the job's result. `options` as for `isi.logit_lens`.
+        """
+        trial = self._trial(number)
+
+        def measure(job: Job, progress: Any) -> Any:
+            from isi_widget.mechanism.reading_lens import logit_lens
+
+            found = logit_lens(
+                self._vlm_of(trial), trial.stimulus, **options, progress=progress, cancel=job.cancelled
+            )
+            then(found)
+            return found
+
+        return self._submit("lens", id, measure)
+
+    def _trial(self, number: int) -> Trial:
+        found = self._probe._history.get(number)
+        if found is None:
+            raise InputError(f"There is no trial {number}.")
+        return found
+
+    def _vlm_of(self, trial: Trial) -> VLM:
+        """Return the present model, seen as in a trial; refuse the trial of a different model."""
+        vlm = self._probe._runs.slot.vlm
+        if reason := vlm.unavailable.get("interventions", ""):
+            raise InputError(f"The inside of {vlm.model_id} is not available: {reason}")
+        info = vlm.info()
+        if plain_label(trial.model) != plain_label(info):
+            raise InputError(
+                f"This trial is of {model_label(trial.model)}, which is not loaded now. Load that model, or run "
+                "the input again."
+            )
+        seen = self._probe._runs.seen_as(trial)
+        if trial.model.get("fingerprint") != seen.info().get("fingerprint"):
+            raise InputError(
+                f"This trial is of {model_label(trial.model)} with other weights, precision or hooks than it has "
+                "now. Run the input again."
+            )
+        return seen
+
+    def _submit(self, kind: str, id: str, measure: Callable[[Job, Any], Any]) -> Job:
+        controller = self._probe._runs.controller
+        with self._probe._exclusive():
+            self._probe.error = None
+
+        def work(job: Job) -> Any:
+            try:
+                found = measure(job, controller.progress)
+            except Cancelled:
+                self._probe.send({"kind": "dropped", "id": id})
+                raise
+            if kind != "lens":
+                self._probe.send({"kind": "done", "id": id})
+            return found
+
+        replaced = controller.measure(job := Job(id, work, [kind], kind="inside"))
+        if replaced is not None:
+            self._probe.send({"kind": "dropped", "id": replaced.id})
+        return job
+
+    def _record(self, number: int, found: Mapping[str, Any]) -> None:
+        """Put what was measured into the entry of a trial."""
+        probe = self._probe
+        with probe._exclusive(), probe.hold_sync():
+            place = probe._history.annotate(number, {"inside": found})
+            if place is not None:
+                probe._set_entry(place)
+        probe._outputs.keep()
+
+
+def contribution_view(found: Any) -> dict[str, Any]:
+    """Return the signed contributions of heads for the page."""
+    values = [[_number(value) or 0.0 for value in layer] for layer in found.signed.tolist()]
+    return {"values": values, "unit": "nats", "help": _EFFECT}
+
+
+def trace_view(found: CausalTrace, title: str) -> dict[str, Any]:
+    """Return a trace for the page: recovery of the residual stream, [layers][groups], each in a sentence."""
+    recovery = found.recovery[0].tolist()
+    site = found.sites[0]
+    help = (
+        "Share of the difference between the two answers that the states of these tokens, taken from the first "
+        "trial at the input of this layer and put into the second, carry over: 0 nothing, 1 all of it."
+    )
+    return {
+        "title": title,
+        "help": " ".join([help, *found.notes]),
+        "rows": [f"L{layer}" for layer in found.layers],
+        "columns": list(found.groups),
+        "values": [[_number(value) for value in layer] for layer in recovery],
+        "sentences": [[found.sentence(layer, group, site) for group in found.groups] for layer in found.layers],
+    }
+
+
+def lens_view(found: LogitLens) -> dict[str, Any]:
+    """Return the words of each layer for the page.
+
+    "words" are indexes into "vocabulary", best first, [tokens][layers][words], with their "probabilities".
+    Tokens without a place in the picture have no box, but the last one, where the answer begins.
+    """
+    places = [at for at, box in enumerate(found.boxes.tolist()) if not any(map(math.isnan, box))]
+    chosen = [*places, len(found.positions) - 1]
+    ids = found.ids[0][:, chosen, :_WORDS].transpose(1, 0, 2)
+    probabilities = found.probabilities[0][:, chosen, :_WORDS].transpose(1, 0, 2)
+    known = sorted({int(word) for word in ids.reshape(-1)})
+    number = {word: at for at, word in enumerate(known)}
+    return {
+        "boxes": [[round(edge, 2) for edge in found.boxes[at].tolist()] for at in places],
+        "vocabulary": [found.vocabulary[word] for word in known],
+        "words": [[[number[int(word)] for word in layer] for layer in token] for token in ids],
+        "probabilities": [[[round(float(p), 3) for p in layer] for layer in token] for token in probabilities],
+        "unplaced": found.unplaced,
+    }
+
+
+def _number(value: float) -> float | None:
+    return round(value, 4) if math.isfinite(value) else None

@@ -338,6 +338,31 @@ class Judge:
 
 
 @dataclass(frozen=True)
+class Heads:
+    """Asks what each head does to the answer of a trial; recorded beside the trial."""
+
+    id: str = _checked(_id)
+    trial: int = _checked(_trial)
+
+
+@dataclass(frozen=True)
+class Trace:
+    """Asks for a trace between the inputs of two trials: from the states of the first to the second."""
+
+    id: str = _checked(_id)
+    clean: int = _checked(_trial)
+    corrupt: int = _checked(_trial)
+
+
+@dataclass(frozen=True)
+class Lens:
+    """Asks for the words of each layer at the image tokens of a trial's input."""
+
+    id: str = _checked(_id)
+    trial: int = _checked(_trial)
+
+
+@dataclass(frozen=True)
 class Restore(Asked):
     """Make the input of a trial, named by its number, the present input."""
 
@@ -395,6 +420,9 @@ Message = (
     | Load
     | Judges
     | Judge
+    | Heads
+    | Trace
+    | Lens
     | Restore
     | Delete
     | Note

@@ -1,7 +1,8 @@
 """`Probe`: the widget. A picture to draw on, texts to change, buttons that run the model, and the results.
 
 The class combines parts from separate files. Base classes: `traits.py` (synced traits), `sync.py` (updates
-between page and Python), `input_twins.py` and `trial_twins.py` (Python twins of the page's buttons). Members:
+between page and Python), `input_twins.py`, `trial_twins.py` and `inside_twins.py` (Python twins of the page's
+buttons). Members:
 `runs.py` (runs and loads), `requests.py` (messages of a page) and `outputs.py` (saved notebook output). These
 use `editor.py` (observation, stimulus), `controller.py` (the model's thread), `protocol.py` and `messages.py`
 (checks of a page's values and messages) and `preview.py` (pictures).
@@ -31,7 +32,8 @@ from isi_widget.vlm.protocol import is_vlm
 from isi_widget.widget import editor as ed
 from isi_widget.widget import judges, protocol
 from isi_widget.widget.input_twins import InputTwins
-from isi_widget.widget.jobs import Job
+from isi_widget.widget.inside import InsideJobs
+from isi_widget.widget.inside_twins import InsideTwins, awaited
 from isi_widget.widget.models import ModelSlot, Source
 from isi_widget.widget.outputs import Bundle, Outputs
 from isi_widget.widget.requests import Requests
@@ -48,7 +50,7 @@ _WORK = frozenset(
 _FOLLOWED = ("stimulus", "interventions", "trial", "selected", "tool", "busy")
 
 
-class Probe(InputTwins, TrialTwins):
+class Probe(InputTwins, TrialTwins, InsideTwins):
     """The interactive probe: change the input of a VLM and see the effect.
 
     Every click has a Python twin, and both change the same state: `probe.stimulus = s` redraws the page,
@@ -110,6 +112,7 @@ class Probe(InputTwins, TrialTwins):
         self._runs = Runs(self, ModelSlot(model))
         self._runs.controller.entailment = judge
         self.set_trait("judge", judges.name_of(judge))
+        self._jobs = InsideJobs(self)
         self._requests = Requests(self)
         self._outputs = Outputs(self)
         self._watched: weakref.WeakSet[Followed] = weakref.WeakSet()
@@ -190,7 +193,7 @@ class Probe(InputTwins, TrialTwins):
             )
         checked = protocol.check_settings(settings, self.settings)
         job = self._runs.start(uuid.uuid4().hex, protocol.check_measures(measures), checked, plain=plain)
-        trial: Trial = _awaited(job)
+        trial: Trial = awaited(job)
         return trial
 
     def load(self, name: str | Path | None = None, quantization: str | None = None, **arguments: Any) -> VLM:
@@ -212,7 +215,7 @@ class Probe(InputTwins, TrialTwins):
         if self._runs.controller.inside or self._mine:
             raise RuntimeError("probe.load() waits: it cannot be called by an observer of the probe.")
         source = Source(name, {"quantization": quantization, **arguments})
-        vlm: VLM = _awaited(self._runs.load(uuid.uuid4().hex, source))
+        vlm: VLM = awaited(self._runs.load(uuid.uuid4().hex, source))
         return vlm
 
     def cancel(self) -> None:
@@ -309,15 +312,3 @@ def _checked_vlm(vlm: Any) -> VLM:
     model: VLM = vlm
     return model
 
-
-def _awaited(job: Job) -> Any:
-    """Return the result of a job, or its exception raised here; the notebook's interrupt cancels the job."""
-    try:
-        while not job.wait(0.2):  # an unlimited wait cannot be interrupted on every system
-            pass
-    except KeyboardInterrupt:
-        job.cancel()
-        raise
-    if job.error is not None:
-        raise job.error
-    return job.result

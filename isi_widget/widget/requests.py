@@ -25,6 +25,7 @@ from isi_widget.widget import preview as pictures
 from isi_widget.widget import trials as tr
 from isi_widget.widget.assets import asset
 from isi_widget.widget.counts import Counts
+from isi_widget.widget.inside import lens_view
 from isi_widget.widget.jobs import Job, Worker
 from isi_widget.widget.maps import Maps
 from isi_widget.widget.models import Source, offer
@@ -32,6 +33,7 @@ from isi_widget.widget.segmenting import Segmenting
 from isi_widget.widget.uploads import ImageFile, Parts
 
 if TYPE_CHECKING:
+    from isi_widget.mechanism.lens import LogitLens
     from isi_widget.widget.probe import Probe
 
 
@@ -56,7 +58,7 @@ _SLOW = frozenset(
     }
 )
 #: Kinds whose failure is shown in place of a run's result.
-_RESULTS = frozenset({"run", "load", "judge", "code", "map", "export"})
+_RESULTS = frozenset({"run", "load", "judge", "code", "map", "export", "heads", "trace", "lens"})
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,13 @@ class Answer:
 
     record: Mapping[str, Any]
     buffers: Sequence[bytes] = ()
+
+
+class Deferred:
+    """Stands for an answer that is sent later, from the model's thread."""
+
+
+DEFERRED = Deferred()
 
 
 class Requests:
@@ -133,7 +142,7 @@ class Requests:
         self,
         kind: str,
         id: str | None,
-        work: Callable[[], Answer | None],
+        work: Callable[[], Answer | Deferred | None],
         caught: type[BaseException],
     ) -> None:
         """Run the request and send the answer, or show why it failed."""
@@ -144,7 +153,9 @@ class Requests:
             return
         self._reply(kind, id, answer)
 
-    def _reply(self, kind: str, id: str | None, answer: Answer | None) -> None:
+    def _reply(self, kind: str, id: str | None, answer: Answer | Deferred | None) -> None:
+        if isinstance(answer, Deferred):
+            return
         if answer is not None:
             of = {"id": id} if id else {}
             self._probe.send({"kind": kind, **of, **answer.record}, buffers=list(answer.buffers))
@@ -322,6 +333,21 @@ class Requests:
             raise InputError(f"There is no trial {asked.trial}.")
         layer, share, peak = self._maps.layer(trial, self._probe._runs.seen_as(trial), asked.token)
         return Answer({"share": share, "peak": peak}, [layer])
+
+    def _on_heads(self, asked: messages.Heads) -> Deferred:
+        self._probe._jobs.heads(asked.id, asked.trial)
+        return DEFERRED
+
+    def _on_trace(self, asked: messages.Trace) -> Deferred:
+        self._probe._jobs.trace(asked.id, asked.clean, asked.corrupt)
+        return DEFERRED
+
+    def _on_lens(self, asked: messages.Lens) -> Deferred:
+        def then(found: LogitLens) -> None:
+            self._reply("lens", asked.id, Answer(lens_view(found)))
+
+        self._probe._jobs.lens(asked.id, asked.trial, then)
+        return DEFERRED
 
     def _on_code(self, asked: messages.Code) -> Answer:
         return Answer({"text": self._probe.code(asked.trial)})

@@ -131,6 +131,8 @@ class PageState(anywidget.AnyWidget):
     model = t.Dict(read_only=True).tag(sync=True)
     # available measures, for the buttons of the page
     measures = t.List(read_only=True).tag(sync=True)
+    # the last trace between two trials
+    traced = t.Dict(None, allow_none=True, read_only=True).tag(sync=True)
     # name of the entailment model; "auto" or "rules"
     judge = t.Unicode("auto", read_only=True).tag(sync=True)
     # id of the widget in a notebook's outputs

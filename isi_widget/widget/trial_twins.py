@@ -19,6 +19,7 @@ from isi_widget.trial import Trial
 from isi_widget.widget import document as doc
 from isi_widget.widget import protocol
 from isi_widget.widget import trials as tr
+from isi_widget.widget.inside import InsideJobs
 from isi_widget.widget.outputs import Outputs
 from isi_widget.widget.sync import Synced
 
@@ -26,6 +27,7 @@ from isi_widget.widget.sync import Synced
 class TrialTwins(Synced):
     """Methods for the trials of a probe."""
 
+    _jobs: InsideJobs
     _outputs: Outputs
 
     def restore(self, trial: int | Trial) -> Stimulus:
@@ -48,7 +50,9 @@ class TrialTwins(Synced):
 
     def delete(self, trial: int | Trial) -> Trial:
         """Take a trial and its note off the probe; returns the trial. `InputError`: there is none such."""
-        removed = self._remove_entry(self._history.number(trial))
+        removed_number = self._history.number(trial)
+        removed = self._remove_entry(removed_number)
+        self._jobs.contributions.pop(removed_number, None)
         self._outputs.keep()
         self._follow()
         return removed

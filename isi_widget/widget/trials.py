@@ -68,6 +68,14 @@ class History:
         self._places[place] = {"id": self._last, **entry}
         return self._last, place
 
+    def annotate(self, number: int, more: Mapping[str, Any]) -> int | None:
+        """Add to the entry of a trial; returns its place, None if the page has no entry of it."""
+        for place, entry in enumerate(self._places):
+            if entry is not None and entry["id"] == number:
+                self._places[place] = {**entry, **more}
+                return place
+        return None
+
     def remove(self, number: int) -> tuple[Trial, int | None]:
         """Forget a trial; returns it, and the place of its entry if the page has one."""
         place = next((at for at, entry in enumerate(self._places) if entry and entry["id"] == number), None)

@@ -1,6 +1,7 @@
 // Readers of the answers to what the editor asks: each takes anything, and gives its type or null. Pure, as read.ts; part of the editor.
 import { dict, isDict, isMask, many, num, number, numbers, shape, shares, str, text, tuple, zero, type Reader } from "./read";
 import type { Excerpt, Heat, Inpainter, JudgeEntry, Judges, KeptPicture, Mask, ModelEntry, Offer, Rectangle, Tokens } from "./protocol";
+import type { Box } from "./inside";
 import type { Buffers } from "./state/requests";
 
 const named = (x: Record<string, unknown>): boolean => typeof x.name === "string";
@@ -59,3 +60,25 @@ export interface StillOutput {
 }
 export const readStill = shape<StillOutput>({ number: num(0), data: dict }, (x) => numbers("number")(x) && isDict(x.data));
 
+
+/** The words of each layer at the image tokens of a prompt, and (last) at its last token. */
+export interface Lens {
+  /** of the image tokens, in pixels of the image */
+  boxes: Box[];
+  vocabulary: string[];
+  /** indexes into the vocabulary, best first, [tokens][layers][words] */
+  words: number[][][];
+  probabilities: number[][][];
+  /** why it is not known where the image tokens lie; "": it is */
+  unplaced: string;
+}
+
+const nested = many(many(many(number)));
+
+export const readLens: Reader<Lens | null> = shape<Lens>({
+  boxes: many((x) => (tuple(x, 4) ? (x as Box) : null)),
+  vocabulary: many((x) => (typeof x === "string" ? x : null)),
+  words: nested,
+  probabilities: nested,
+  unplaced: text,
+});

@@ -112,3 +112,34 @@ export function rankCorrelation(xs: readonly number[], ys: readonly number[]): n
   const scale = Math.sqrt(product(a, a) * product(b, b));
   return scale > 0 ? product(a, b) / scale : null;
 }
+
+// ---- the lens
+
+export type Box = readonly [left: number, top: number, right: number, bottom: number];
+
+/** The smallest box at a point; -1: none. */
+export function boxAt(boxes: readonly Box[], [x, y]: readonly [number, number]): number {
+  const area = ([left, top, right, bottom]: Box): number => (right - left) * (bottom - top);
+  return boxes.reduce((best, box, i) => {
+    const [left, top, right, bottom] = box;
+    const inside = left <= x && x < right && top <= y && y < bottom;
+    return inside && (best < 0 || area(box) < area(boxes[best] as Box)) ? i : best;
+  }, -1);
+}
+
+/** The next box in a direction, by its middle; the same where there is none. */
+export function boxBeside(boxes: readonly Box[], index: number, [dx, dy]: readonly [number, number]): number {
+  const middle = ([left, top, right, bottom]: Box): [number, number] => [(left + right) / 2, (top + bottom) / 2];
+  const here = boxes[index];
+  if (!here) return index;
+  const [x, y] = middle(here);
+  let best = index;
+  let least = Infinity;
+  boxes.forEach((box, i) => {
+    const [u, v] = middle(box);
+    const along = (u - x) * dx + (v - y) * dy;
+    const aside = Math.abs((u - x) * dy) + Math.abs((v - y) * dx);
+    if (along > 1e-6 && aside <= along && along + 2 * aside < least) [best, least] = [i, along + 2 * aside];
+  });
+  return best;
+}

@@ -322,6 +322,17 @@ export interface Contribution {
 export interface InsideView {
   contribution: Contribution | null;
 }
+/** A trace between two trials: how much of their difference the states of a group of tokens carry, [layers][groups]. */
+export interface TraceView {
+  title: string;
+  /** what a number is, in a sentence or two, and what the trace could not do */
+  help: string;
+  rows: string[];
+  columns: string[];
+  values: (number | null)[][];
+  /** each cell in a sentence */
+  sentences: string[][];
+}
 export interface Trial {
   id: number;
   key: string;

@@ -47,6 +47,7 @@ import type {
   Text,
   Told,
   Token,
+  TraceView,
   Trial,
   TrialView,
   UncertaintyView,
@@ -375,6 +376,11 @@ const readView = filled<TrialView>({
 const readInside = filled<InsideView>({
   contribution: shape<Contribution>({ values: heads, unit: text, help: text }, (x) => heads(x.values).length > 0),
 });
+
+export const readTrace = shape<TraceView>(
+  { title: text, help: text, rows: strings, columns: strings, values: many((x) => (Array.isArray(x) ? x.map(number) : null)), sentences: many(strings) },
+  (x) => Array.isArray(x.values),
+);
 
 export const readTrial = shape<Trial>({ id: zero, key: text, stimulus: text, inside: readInside, thumbnail: bytes, view: readView }, (x) => isNumber(x.id) && isDict(x.view));
 

@@ -1,9 +1,10 @@
 // The panel "Inside": gates and cuts as interventions, one step each; the matrix by pointer and keys; the run beside the unmodified one.
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { commit, EMPTY, isShort, news, patched, redo, undo } from "../src/document";
-import { between, gateOf, rankCorrelation, readInside, summary, withGate, writeInside, type Inside } from "../src/inside";
+import { between, boxAt, boxBeside, gateOf, rankCorrelation, readInside, summary, withGate, writeInside, type Inside } from "../src/inside";
 import type { Intervention } from "../src/protocol";
 import { readDocument, writeDocument } from "../src/read";
+import { readLens } from "../src/answers";
 import { browser, FakeModel, leave, open, settle, traits, trial, type Page } from "./fake";
 
 const scale = (layer: number, head: number, factor: number): Intervention => ({ kind: "head_scale", version: 1, layer, head, factor });
@@ -54,6 +55,21 @@ describe("the rank correlation", () => {
     // scipy.stats.spearmanr([1, 2, 2, 4, 5], [3, 1, 4, 4, 9]).statistic
     expect(rankCorrelation([1, 2, 2, 4, 5], [3, 1, 4, 4, 9])).toBeCloseTo(0.7631578947368421);
     expect(rankCorrelation([1, 1, 1], [1, 2, 3])).toBeNull();
+  });
+});
+
+describe("the lens", () => {
+  const boxes = [0, 1, 2].flatMap((row) => [0, 1, 2].map((column) => [10 * column, 10 * row, 10 * column + 10, 10 * row + 10] as const));
+
+  it("finds the patch at a point, the smallest of several", () => {
+    expect(boxAt(boxes, [15, 25])).toBe(7);
+    expect(boxAt([[0, 0, 30, 30], ...boxes], [15, 25])).toBe(8);
+    expect(boxAt(boxes, [31, 5])).toBe(-1);
+  });
+
+  it("goes from patch to patch by arrow keys, and stays at the edge", () => {
+    expect([[1, 0], [0, 1], [-1, 0], [0, -1]].map((step) => boxBeside(boxes, 4, step as [number, number]))).toEqual([5, 7, 3, 1]);
+    expect(boxBeside(boxes, 2, [1, 0])).toBe(2);
   });
 });
 
@@ -231,5 +247,64 @@ describe("the panel", () => {
     expect(cell(0, 1).getAttribute("aria-label")).toContain("attention on question 0.20");
     await type(0, 0, "ArrowRight");
     expect(page.maybe("gate-editor")).toBeNull();
+  });
+
+  const CONTRIBUTION = { values: [[0, 0.5, -0.25], [2, 0, 0]], unit: "nats", help: "What each head does." };
+
+  it("measures the effect of heads at once in the embedded model, and shows it with both signs", async () => {
+    expect(page.model.last("heads")).toMatchObject({ trial: 1 });
+    page.model.kernel({ trials: [{ ...first(), inside: { contribution: CONTRIBUTION } }] });
+    page.model.answer("done", {}, [], page.model.last("heads")?.id);
+    await settle();
+    await page.click("inside-contribution");
+    expect(cell(0, 2).getAttribute("aria-label")).toBe("L0H2, contribution −0.25 nats, gate × 1.00");
+    expect(cell(0, 2).dataset.hue).toBe("minus");
+    expect(page.text("inside-legend")).toContain("+2.00 nats");
+    expect(page.text("inside-correlation")).toContain("Attention is not importance.");
+    expect(page.text("inside-correlation")).toContain("L1H0 has the most of both");
+    expect(page.find("inside-scatter").querySelectorAll("circle")).toHaveLength(6);
+  });
+
+  it("of another model asks first, and can be asked again when it failed", async () => {
+    page.model.kernel({ model: { ...MODEL, name: "org/seven", label: "org/seven", plain_label: "org/seven" }, trials: [{ ...first(), id: 3, view: { ...(first().view as object), model: "org/seven" } }], shown: 3 });
+    await settle();
+    const before = page.model.sent.filter(({ content }) => content.kind === "heads").length;
+    await page.click("inside-measure");
+    expect(page.model.sent.filter(({ content }) => content.kind === "heads")).toHaveLength(before + 1);
+    expect(page.maybe("inside-measure")).toBeNull();
+    page.model.answer("error", { message: "no", hint: "" }, [], page.model.last("heads")?.id);
+    await settle();
+    expect(page.maybe("inside-measure")).not.toBeNull();
+  });
+
+  it("traces between two pinned trials, in either direction; each cell is a sentence", async () => {
+    expect(page.find("trace").getAttribute("aria-disabled")).toBe("true");
+    page.model.kernel({ trials: [first(), { ...first(), id: 2, stimulus: "s1" }], pinned: [1, 2] });
+    await settle();
+    await page.click("trace");
+    expect(page.model.last("trace")).toMatchObject({ clean: 1, corrupt: 2 });
+    page.model.kernel({ traced: { title: "Trace from trial 1 to trial 2", help: "Share.", rows: ["L0", "L1"], columns: ["image", "last"], values: [[1, 0], [0.5, null]], sentences: [["All of it.", "Nothing."], ["Half.", "Not traced."]] } });
+    page.model.answer("done", {}, [], page.model.last("trace")?.id);
+    await settle();
+    const cells = page.find("trace-matrix").querySelectorAll("[role=gridcell]");
+    expect(Array.from(cells, (one) => one.getAttribute("aria-label"))).toEqual(["All of it.", "Nothing.", "Half.", "Not traced."]);
+    await page.click("trace-turn");
+    await page.click("trace");
+    expect(page.model.last("trace")).toMatchObject({ clean: 2, corrupt: 1 });
+  });
+
+  it("looks through the lens: by pointer, and by keys from patch to patch", async () => {
+    await page.click("lens");
+    const lens = { boxes: [[0, 0, 400, 600], [400, 0, 800, 600]], vocabulary: [" star", "sun"], words: [[[0, 1]], [[1, 0]], [[0, 1]]], probabilities: [[[0.75, 0.2]], [[0.5, 0.3]], [[1, 0]]], unplaced: "" };
+    expect(readLens(lens)).toEqual(lens);
+    page.model.answer("lens", lens, [], page.model.last("lens")?.id);
+    await settle();
+    expect(page.text("lens-words")).toContain("star 0.75");
+    page.find("lens-patch").dispatchEvent(new KeyboardEvent("keydown", { key: "ArrowRight", bubbles: true }));
+    await settle();
+    expect(page.text("lens-words")).toContain("sun 0.50");
+    expect(page.find("lens-patch").getAttribute("aria-label")).toContain("Layer 0: sun 0.50");
+    await page.click("lens");
+    expect(page.maybe("lens-patch")).toBeNull();
   });
 });

@@ -14,6 +14,7 @@ import { Pixel } from "../panels/viewbar";
 import { useView } from "../view";
 import { Divider } from "./divider";
 import { HeatLayer } from "./heat";
+import { LensLayer } from "./lens";
 import { closePolygon, corner, press, topmost, type Gesture, type Ground } from "./gesture";
 import { MaskBar, MaskOutline } from "./maskbar";
 import { Handles, Marks, outline, REACH } from "./outlines";
@@ -205,6 +206,7 @@ export const Stage = live(function Stage() {
         {selection && !drawing && !selection.locked && !selection.hidden && <Handles selection={selection} measure={measure} />}
       </svg>
       {screen.showing.value === "swipe" && image && <Divider />}
+      <LensLayer />
       <Pixel />
       <MaskBar />
       {screen.writing.value && <Writer measure={measure} />}

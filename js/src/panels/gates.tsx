@@ -1,17 +1,21 @@
 // The panel "Inside" with a kernel: gates of heads by pointer and keys, cuts of attention, and the trial under them beside the unmodified one.
 // Part of the editor. Not for the view without a kernel (inside.tsx).
 import type { ComponentChildren } from "preact";
+import { useEffect } from "preact/hooks";
 import { live, useSignal } from "../live";
 import { Bar } from "../charts/bars";
 import type { Cell } from "../charts/matrix";
 import { at, between, gateOf, GROUPS, summary, type Gate, type Head, type Reader } from "../inside";
 import { INPUTS, type Trial } from "../protocol";
 import { gatesOf, pairOf, runBeside } from "../state/inside";
+import { askHeads } from "../state/kernel";
 import { useView } from "../view";
 import { Mark } from "./answer";
 import { Map, recorded, Show, type Shown } from "./inside";
+import { Wait } from "./measure";
 import { NumberField } from "./number";
 import { Button, Tip, decimals, plural } from "./parts";
+import { AttentionAndEffect, LensButton, TraceBetween } from "./paths";
 
 const headOf = ([layer, head]: Cell): Head => ({ layer, head });
 const said = (gate: Gate): string => (typeof gate === "number" ? `× ${decimals(gate)}` : gate === "mean" ? "mean of the other heads" : gate);
@@ -62,7 +66,20 @@ export const Inside = live(function Inside() {
   const why = useRefusal();
   const all = [...recorded(trial), useGateMap()].filter(({ values }) => values.length > 0);
   const shown = all.find(({ name }) => name === screen.map.value) ?? all[0];
-  const missing = (name: string): string | false => !all.some((one) => one.name === name) && (name === "gates" ? why : name === "contribution" ? "not measured yet" : trial ? "this trial has no attention: run Attention" : "there is no trial yet");
+  // At once where it takes no time; elsewhere the button asks for it.
+  const measurable = !why && trial?.view.answer != null && !store.otherModel(trial);
+  const asked = useSignal({ id: -1, over: true });
+  const measure = (): void => {
+    if (!trial) return;
+    const { id } = trial;
+    asked.value = { id, over: false };
+    void askHeads(store, id).then(() => (asked.value = asked.value.id === id ? { id, over: true } : asked.value));
+  };
+  const needed = measurable && !trial.inside.contribution && (asked.value.over || asked.value.id !== trial.id);
+  useEffect(() => {
+    if (needed && asked.value.id !== trial.id && store.modelInfo.value.name === "embedded" && !store.running.value) measure();
+  });
+  const missing = (name: string): string | false => !all.some((one) => one.name === name) && (name === "gates" ? why : name === "contribution" ? why || (trial ? "measure it first" : "there is no trial yet") : trial ? "this trial has no attention: run Attention" : "there is no trial yet");
   const start = useSignal<Head>({ layer: 0, head: 0 });
   const gate = (cell: Cell): Gate => gateOf(gates.now.value, headOf(cell));
   const keys: Partial<Record<string, () => void>> = {
@@ -105,6 +122,8 @@ export const Inside = live(function Inside() {
       <div class="isi-insidemap">
         <div class="isi-toggles" role="group" aria-label="What the matrix shows">
           <Show name="contribution" title="contribution" why={missing("contribution")} />
+          {needed && <Button test="inside-measure" label="Measure what each head does to the shown answer: one run for each head, with progress" text="Measure" onClick={measure} />}
+          <Wait measure="heads" />
           <Show name="gates" title="gates" why={missing("gates")} />
           <span class="isi-muted">attention on</span>
           {INPUTS.map((name) => (
@@ -123,12 +142,15 @@ export const Inside = live(function Inside() {
         ) : (
           <p class="isi-teach">{why || "Run the model: then each layer and head has a number here."}</p>
         )}
+        {trial && <AttentionAndEffect trial={trial} />}
       </div>
       <div class="isi-insideside">
         <GateEditor why={why} />
         <CutEditor why={why} />
         <Beside why={why} />
+        <LensButton why={why} />
       </div>
+      <TraceBetween why={why} />
     </div>
   );
 });

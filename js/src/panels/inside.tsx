@@ -3,7 +3,7 @@
 import { Legend, Matrix, signed, type Cell, type Scale } from "../charts/matrix";
 import type { ComponentChildren } from "preact";
 import { live, useSignal } from "../live";
-import { INPUTS, type Trial } from "../protocol";
+import { INPUTS, type TraceView, type Trial } from "../protocol";
 import { useView } from "../view";
 import { Button, decimals } from "./parts";
 
@@ -16,8 +16,23 @@ export interface Shown {
   /** what a number is, in one sentence */
   help: string;
   /** a number in words */
-  say: (value: number) => string;
+  say: (value: number, cell: Cell) => string;
+  /** names of the lines and columns; absent: layers and heads */
+  rows?: string[];
+  columns?: string[];
 }
+
+/** The trace between two trials that was made last. */
+export const traceOf = (trace: TraceView): Shown => ({
+  name: "trace",
+  title: trace.title,
+  values: trace.values,
+  rows: trace.rows,
+  columns: trace.columns,
+  scale: { hue: "signed", top: 1, ends: ["−1", "+1"] },
+  help: trace.help,
+  say: (_, [row, column]) => trace.sentences[row]?.[column] ?? "",
+});
 
 /** The recorded matrices of a trial. */
 export function recorded(trial: Trial | null): Shown[] {
@@ -30,7 +45,7 @@ export function recorded(trial: Trial | null): Shown[] {
       : []),
     ...INPUTS.flatMap((name): Shown[] => {
       const values = name === "image" ? attention?.by_head : attention?.by_head_of[name];
-      return values?.length ? [{ name, title: name, values, scale: { hue: name, top: 1, ends: ["0", "1"] }, help: `Share of the ${name} in each head's attention, mean over answer tokens: where it looks, not what matters.`, say: (value) => `attention on ${name} ${decimals(value)}` }] : [];
+      return values?.length ? [{ name, title: name, values, scale: { hue: name, top: 1, ends: ["0", "1"] }, help: `Share of the ${name} in the attention of each head, mean over answer tokens. Attention does not prove influence.`, say: (value) => `attention on ${name} ${decimals(value)}` }] : [];
     }),
   ];
 }
@@ -50,17 +65,17 @@ export const Map = live(function Map({ shown, trial, more, ...edit }: MapProps) 
   const over = useSignal<Cell | null>(null);
   const say = ([row, column]: Cell): string => {
     const value = shown.values[row]?.[column];
-    return [`L${row}H${column}`, value == null ? "" : shown.say(value), more?.([row, column])].filter(Boolean).join(", ");
+    return [shown.columns ? "" : `L${row}H${column}`, value == null && !shown.columns ? "" : shown.say(value ?? 0, [row, column]), more?.([row, column])].filter(Boolean).join(", ");
   };
   const count = shown.values[0]?.length ?? 0;
   return (
     <div class="isi-map" data-segment={shown.scale.hue}>
       <Matrix
-        test="inside-matrix"
-        label={`${shown.title} by layer (rows) and head (columns)${trial ? `, trial ${trial.id}` : ""}`}
+        test={shown.columns ? "trace-matrix" : "inside-matrix"}
+        label={`${shown.title}, by layer${trial ? `, trial ${trial.id}` : ""}`}
         values={shown.values}
-        rows={shown.values.map((_, layer) => `L${layer}`)}
-        columns={Array.from({ length: count }, (_, head) => `H${head}`)}
+        rows={shown.rows ?? shown.values.map((_, layer) => `L${layer}`)}
+        columns={shown.columns ?? Array.from({ length: count }, (_, head) => `H${head}`)}
         scale={shown.scale}
         say={say}
         onPoint={(cell) => (over.value = cell)}
@@ -83,7 +98,8 @@ export const Show = live(function Show({ name, title, why }: { name: string; tit
 const Recorded = live(function Recorded() {
   const { screen, store } = useView();
   const trial = store.trial.value;
-  const all = recorded(trial);
+  const trace = store.trace.value;
+  const all = [...recorded(trial), ...(trace ? [traceOf(trace)] : [])];
   const shown = all.find(({ name }) => name === screen.map.value) ?? all[0];
   return (
     <>

@@ -3,6 +3,8 @@ import { computed, signal, type ReadonlySignal, type Signal } from "@preact/sign
 import { same } from "../document";
 import { at, readInside, withGate, writeInside, type Gate, type Head, type Inside } from "../inside";
 import type { Intervention, Trial } from "../protocol";
+import type { Lens } from "../answers";
+import { askLens } from "./kernel";
 import type { Screen } from "./screen";
 import type { Store } from "./store";
 
@@ -14,6 +16,10 @@ export class Gates {
   /** The gate as a slider shows it while it is dragged. */
   readonly live: Signal<number | null> = signal(null);
   readonly now: ReadonlySignal<Inside>;
+  /** The words of the layers of a trial; null: the lens is off. "asked": they are on their way. */
+  readonly lens: Signal<{ trial: number; lens: Lens | "asked" } | null> = signal(null);
+  /** The image token under the lens, by keys; the pointer goes first. */
+  readonly patch = signal(0);
   #last: { what: string; list: Intervention[]; when: number } | null = null;
 
   constructor(private readonly store: Store) {
@@ -36,6 +42,16 @@ export class Gates {
     if (heads.length === 0) return;
     const names = heads.length === 1 ? heads.map(({ layer, head }) => `L${layer}H${head}`).join() : `${heads.length} heads`;
     this.put(withGate(this.now.value, heads, gate), `gate ${heads.map(at).join(" ")}`, gate === 1 ? `${names} reset` : `${names}: ${typeof gate === "number" ? `times ${gate}` : gate}`);
+  }
+
+  /** Puts the lens on the picture of a trial, or takes it off. */
+  async look(trial: number | null): Promise<void> {
+    if (trial === null) this.lens.value = null;
+    else if (this.lens.value?.trial !== trial) {
+      this.lens.value = { trial, lens: "asked" };
+      const lens = await askLens(this.store, trial);
+      if (this.lens.value.trial === trial) this.lens.value = lens && { trial, lens };
+    }
   }
 
   reset(): void {

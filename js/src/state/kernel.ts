@@ -179,6 +179,24 @@ export function note(store: Store, trial: number, text: string): void {
   store.notes.value = { ...store.notes.value, [trial]: text };
 }
 
+/** Measures what each head does to the answer of a trial; it comes with the trial. */
+export function askHeads(store: Store, trial: number): Promise<unknown> {
+  store.dismiss();
+  return store.ask({ kind: "heads", trial }).catch(ignore);
+}
+
+/** Traces the difference between two trials; it comes as a trait. */
+export function askTrace(store: Store, clean: number, corrupt: number): Promise<unknown> {
+  store.dismiss();
+  return store.ask({ kind: "trace", clean, corrupt }).catch(ignore);
+}
+
+/** The words of each layer at each image token of a trial; null where they cannot be read. */
+export function askLens(store: Store, trial: number): Promise<answers.Lens | null> {
+  store.dismiss();
+  return store.ask({ kind: "lens", trial }, { read: answers.readLens }).catch(() => null);
+}
+
 /** A file with some trials in it. */
 export function exportTrials(store: Store, trials: number[], format: Format, then: (file: answers.ExportedFile) => void): void {
   store.dismiss();

@@ -39,6 +39,8 @@ export class Store extends Edits {
   readonly pinned: ReadonlySignal<number[]>;
   /** number of a trial -> what is noted of it */
   readonly notes;
+  /** the last trace between two trials */
+  readonly trace;
 
   readonly asked: Signal<Pending | null> = signal(null);
   /** Seconds that the present stage may still take; null while that cannot be known. */
@@ -75,6 +77,7 @@ export class Store extends Edits {
     this.runOnChange = this.trait("run_on_change", (x) => x === true);
     this.judge = this.trait("judge", (x) => (typeof x === "string" && x ? x : "auto"));
     this.notes = this.trait("notes", read.readNotes);
+    this.trace = this.trait("traced", read.readTrace);
     this.#pinned = this.trait("pinned", read.readNumbers);
     this.pinned = computed(() => this.#pinned.value.filter((id) => this.trials.value.some((trial) => trial.id === id)));
 

@@ -1,0 +1,115 @@
+// The lower part of the panel "Inside": attention beside the measured effect of each head, the trace between two pinned trials, and the lens.
+// Part of the editor.
+import { Scatter } from "../charts/scatter";
+import { signed } from "../charts/matrix";
+import { at, rankCorrelation } from "../inside";
+import { live, useSignal } from "../live";
+import { INPUTS, type Trial } from "../protocol";
+import { gatesOf } from "../state/inside";
+import { askTrace } from "../state/kernel";
+import { useView } from "../view";
+import { Map, recorded, traceOf } from "./inside";
+import { Wait } from "./measure";
+import { Button, Tip, decimals } from "./parts";
+
+/** A point per head: attention is not importance, on the user's own example. */
+export const AttentionAndEffect = live(function AttentionAndEffect({ trial }: { trial: Trial }) {
+  const { screen } = useView();
+  const gates = gatesOf(screen);
+  const all = recorded(trial);
+  const effect = all.find(({ name }) => name === "contribution");
+  const segment = INPUTS.find((name) => name === screen.map.value) ?? "image";
+  const attention = all.find(({ name }) => name === segment);
+  if (!effect || !attention) return null;
+  const heads = effect.values.flatMap((line, layer) => line.map((value, head) => ({ layer, head, effect: value ?? 0, share: attention.values[layer]?.[head] ?? 0 })));
+  const size = heads.map((head) => Math.abs(head.effect));
+  const r = rankCorrelation(heads.map(({ share }) => share), size);
+  const chosen = new Set(gates.chosen.value.map(at));
+  const most = heads.reduce((a, b) => (b.share > a.share ? b : a));
+  const strongest = heads.reduce((a, b) => (Math.abs(b.effect) > Math.abs(a.effect) ? b : a));
+  const name = (head: { layer: number; head: number }): string => `L${head.layer}H${head.head}`;
+  const told = r === null ? "There is no rank correlation: all heads are equal in one of the two." : `Rank correlation of attention on the ${segment} with the size of the effect: ${signed(r)}, ${heads.length} heads.`;
+  const example = at(most) === at(strongest) ? `Here ${name(most)} has the most of both.` : `${name(most)} looks at the ${segment} most (${decimals(most.share)}) and changes the answer by ${signed(most.effect)}; ${name(strongest)} changes it most (${signed(strongest.effect)}) and looks with ${decimals(strongest.share)}.`;
+  return (
+    <section class="isi-part" data-testid="inside-scatter">
+      <h4>Attention on the {segment} beside the effect of each head</h4>
+      <Scatter
+        dots={heads.map((head) => ({ x: head.share, y: head.effect, name: `${name(head)}: attention ${decimals(head.share)}, effect ${signed(head.effect)}`, chosen: chosen.has(at(head)) }))}
+        label={`${told} ${example}`}
+        x={{ name: `attention on the ${segment}`, top: 1 }}
+        y={{ name: "effect, nats", low: Math.min(0, ...heads.map((head) => head.effect)), top: Math.max(0, ...heads.map((head) => head.effect)) }}
+        onPress={(i) => {
+          const head = heads[i];
+          if (head) gates.chosen.value = [{ layer: head.layer, head: head.head }];
+        }}
+      />
+      <p data-testid="inside-correlation">
+        {told} <strong>Attention is not importance.</strong> {example}
+      </p>
+    </section>
+  );
+});
+
+/** Between the two pinned trials: which tokens in which layer carry their difference. */
+export const TraceBetween = live(function TraceBetween({ why }: { why: string }) {
+  const { store } = useView();
+  const asked = useSignal(false);
+  const turned = useSignal(false);
+  const pinned = store.pinned.value;
+  const [first = 0, second = 0] = turned.value ? [...pinned].reverse() : pinned;
+  const trace = store.trace.value;
+  const off = why || (pinned.length !== 2 && "pin two trials of different inputs, in the strip below") || (asked.value && "it is being made");
+  return (
+    <section class="isi-part" data-testid="inside-trace">
+      <div class="isi-row">
+        <h4>
+          <Tip test="trace-tip" term="Trace">
+            The states of some tokens, taken from the first trial at one layer, are put into the second one. 1: its answer becomes that of the first; 0: nothing changes. It shows where the difference of two inputs is carried, layer by layer. A low number does not prove that a place is not used: another path may carry the same.
+          </Tip>
+        </h4>
+        <Button
+          test="trace"
+          label={pinned.length === 2 ? `Trace how what differs between trials ${first} and ${second} reaches the answer` : "Trace between two pinned trials"}
+          text={pinned.length === 2 ? `Trace between them: ${first} into ${second}` : "Trace between them"}
+          why={off}
+          onClick={() => {
+            asked.value = true;
+            void askTrace(store, first, second).then(() => (asked.value = false));
+          }}
+        />
+        {pinned.length === 2 && <Button test="trace-turn" label="The other direction" text="Swap" kind="bare" pressed={turned.value} onClick={() => (turned.value = !turned.value)} />}
+        <Wait measure="trace" />
+      </div>
+      {trace ? (
+        <>
+          <p class="isi-muted">{trace.title}</p>
+          <Map shown={traceOf(trace)} trial={null} />
+        </>
+      ) : (
+        <p class="isi-teach">Pin two trials whose answers differ, for example of a picture with and without its object: layers × parts of the input show where that difference travels.</p>
+      )}
+    </section>
+  );
+});
+
+/** Puts the lens on the picture (canvas/lens.tsx). */
+export const LensButton = live(function LensButton({ why }: { why: string }) {
+  const { screen, store } = useView();
+  const gates = gatesOf(screen);
+  const trial = store.trial.value;
+  const on = gates.lens.value !== null;
+  const off = why || (!trial && "there is no trial yet") || (!store.current.value && "the input has changed since: run again");
+  return (
+    <section class="isi-part" data-testid="inside-lens">
+      <div class="isi-row">
+        <h4>
+          <Tip test="lens-tip" term="Lens">
+            The states of an image token after each layer, read with the model's own output words (logit lens). It reads them as if the model ended there: where it finds no word, information may be there in another form, and what it finds need not be used.
+          </Tip>
+        </h4>
+        <Button test="lens" label="Show the words of each layer at the patch under the pointer" text="Lens on the picture" pressed={on} why={!on && off} onClick={() => void gates.look(on || !trial ? null : trial.id)} />
+        <span class="isi-muted">{on ? "Point at the picture, or press Tab and move by arrow keys over it." : "Words that each layer would say, patch by patch."}</span>
+      </div>
+    </section>
+  );
+});

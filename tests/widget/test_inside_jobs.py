@@ -1,0 +1,158 @@
+"""What the panel "Inside" measures: contributions of heads, the trace between two trials, the lens; from a page and
+from Python.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from fake_page import Page, idle
+
+import isi_widget as isi
+from isi_widget.errors import Cancelled, InputError
+from isi_widget.vlm import VLM
+from isi_widget.widget import Probe
+
+FAST = {"max_new_tokens": 4}
+
+
+@pytest.fixture(scope="module")
+def differing(vlm: VLM) -> tuple[isi.Observation, isi.Stimulus]:
+    """An observation, and its picture painted over so that the answer differs."""
+    for scene in isi.datasets.scenes():
+        stimulus = scene.stimulus()
+        width, height = stimulus.image.size
+        covered = stimulus.box(0, 0, width, height, color="white")
+        first = [vlm.answer(item, 1).text for item in (stimulus, covered)]
+        if first[0] != first[1]:
+            return scene, covered
+    raise AssertionError("the model answers alike with and without a picture")
+
+
+@pytest.fixture
+def pair(vlm: VLM, differing: tuple[isi.Observation, isi.Stimulus]) -> Iterator[tuple[Probe, Page]]:
+    """A probe with two trials, of both stimuli."""
+    scene, covered = differing
+    probe = Probe(vlm, scene)
+    probe.run(["answer", "attention"], **FAST)
+    probe.stimulus = covered
+    probe.run("answer", **FAST)
+    yield probe, Page(probe)
+    probe.cancel()
+    probe.close()
+
+
+def test_contributions_of_heads_stand_beside_the_trial(pair: tuple[Probe, Page], vlm: VLM) -> None:
+    probe, page = pair
+    page.send({"kind": "heads", "id": "h", "trial": 1})
+    page.wait(lambda page: bool(page.of_kind("done")) and idle(page))
+    view = page.state["trials"][0]["inside"]["contribution"]
+    found = probe.contributions(1)
+    trial = probe.trials[0]
+    assert np.allclose(view["values"], found.signed, atol=1e-4)
+    # the definition, by hand: the head that helps most, replaced by the mean of the others
+    layer, head = np.unravel_index(found.signed.argmax(), found.signed.shape)
+    edited = vlm.intervene(isi.HeadReplace(int(layer), int(head)))
+
+    def log_p(model: VLM) -> float:
+        prefill = model.prefill(trial.stimulus)
+        return float(sum(model.teacher_force(prefill, trial.answer.token_ids)[0]))
+
+    assert log_p(vlm) - log_p(edited) == pytest.approx(found.signed[layer, head], abs=1e-3)
+    assert probe.contributions(1) is found and "inside" not in page.state["trials"][1]
+    # a page that is opened later has it, too
+    assert Page(probe).state["trials"][0]["inside"] == page.state["trials"][0]["inside"]
+    probe.delete(1)
+    with pytest.raises(InputError, match="no trial 1"):
+        probe.contributions(1)
+
+
+def test_contributions_are_those_under_the_gates_of_the_trial(pair: tuple[Probe, Page]) -> None:
+    probe, _ = pair
+    gate = isi.HeadScale(0, 0, 0.0)
+    probe.interventions = (gate,)
+    probe.restore(1)
+    probe.interventions = (gate,)
+    trial = probe.run("answer", **FAST)
+    probe.interventions = ()
+    plain = probe.contributions(1, target="logit_difference")
+    changed = probe.contributions(trial, target="logit_difference")
+    assert plain.signed.shape == changed.signed.shape
+    assert not np.allclose(plain.signed, changed.signed)
+
+
+def test_a_trace_between_two_trials(pair: tuple[Probe, Page], vlm: VLM) -> None:
+    probe, page = pair
+    page.send({"kind": "trace", "id": "t", "clean": 1, "corrupt": 2})
+    page.wait(lambda page: bool(page.of_kind("done")) and idle(page))
+    view = page.state["traced"]
+    assert view["title"] == "Trace from trial 1 to trial 2"
+    layers, groups = len(view["rows"]), len(view["columns"])
+    assert np.array(view["sentences"]).shape == (layers, groups) == np.array(view["values"], dtype=float).shape
+    again = isi.trace(vlm, probe.trials[0].stimulus, probe.trials[1].stimulus, sites=("residual",))
+    assert np.allclose(np.array(view["values"], dtype=float), again.recovery[0], atol=1e-4, equal_nan=True)
+    assert view["sentences"][0][0] == again.sentence(again.layers[0], again.groups[0])
+    twin = probe.trace_between(2, 1)
+    assert twin.clean == pytest.approx(-again.corrupt, abs=1e-3) or twin.clean != again.clean
+    assert page.state["traced"]["title"] == "Trace from trial 2 to trial 1"
+
+
+@pytest.mark.parametrize(
+    ("message", "expected"),
+    [
+        ({"kind": "trace", "clean": 1, "corrupt": 1}, "have the same input"),
+        ({"kind": "trace", "clean": 1, "corrupt": 9}, "no trial 9"),
+        ({"kind": "heads", "trial": 9}, "no trial 9"),
+        ({"kind": "lens", "trial": 9}, "no trial 9"),
+    ],
+)
+def test_what_cannot_be_measured_is_answered_with_the_reason(
+    pair: tuple[Probe, Page], message: dict[str, Any], expected: str
+) -> None:
+    _, page = pair
+    page.send({**message, "id": "m"})
+    page.wait(lambda page: any(item["id"] == "m" for item in page.of_kind("error")))
+    assert expected in page.of_kind("error")[-1]["message"]
+
+
+def test_the_lens_has_words_for_each_layer_at_each_image_token(pair: tuple[Probe, Page]) -> None:
+    probe, page = pair
+    page.send({"kind": "lens", "id": "l", "trial": 1})
+    page.wait(lambda page: bool(page.of_kind("lens")))
+    found = json.loads(json.dumps(page.of_kind("lens")[0]))
+    lens = probe.lens(1)
+    assert len(found["boxes"]) == len(found["words"]) - 1 == probe.trials[0].attention.token_counts["image"]
+    token = lens.at(*found["boxes"][5][:2])
+    layers = [[found["vocabulary"][word] for word in layer] for layer in found["words"][5]]
+    assert layers == [[word for word, _ in layer[:3]] for layer in token.words]
+    last = found["words"][-1][-1][0]
+    assert found["vocabulary"][last] == lens.answer.words[-1][0][0]
+
+
+def test_cancelling_drops_the_question(pair: tuple[Probe, Page], monkeypatch: pytest.MonkeyPatch) -> None:
+    probe, page = pair
+
+    def asked(*arguments: Any, progress: Any, cancel: Any, **options: Any) -> Any:
+        progress("heads", 1, 24)
+        page.send({"kind": "cancel", "run": "h"})
+        if cancel():
+            raise Cancelled("asked to")
+        raise AssertionError("not cancelled")
+
+    monkeypatch.setattr("isi_widget.mechanism.measuring_heads.measure_heads", asked)
+    page.send({"kind": "heads", "id": "h", "trial": 1})
+    page.wait(lambda page: bool(page.of_kind("dropped")) and idle(page))
+    assert page.of_kind("dropped")[0]["id"] == "h" and page.state["error"] is None
+    assert [item for item in page.of_kind("progress") if item["stage"] == "heads"]
+    assert "inside" not in page.state["trials"][0]
+
+
+def test_trials_of_a_different_model_are_refused(pair: tuple[Probe, Page], vlm: VLM) -> None:
+    probe, _ = pair
+    probe.vlm = vlm.intervene(isi.HeadScale(0, 0, 0.5))
+    with pytest.raises(InputError, match="other weights, precision or hooks|not loaded now"):
+        probe.contributions(1, method="gradient")
