@@ -177,8 +177,8 @@ class Controller:
         return self._submit(Job(id, work, ["entailment"], kind="entailment"))
 
     def measure(self, job: Job) -> Job | None:
-        """Queue a job that uses the model and reports by `progress`; returns the waiting one that it replaces.
-        Returns at once.
+        """Queue a job that uses the model and reports by `progress`; returns at once, with the waiting job
+        that it replaces.
         """
         replaced = self._worker.submit(job)
         self._on_status()

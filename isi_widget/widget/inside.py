@@ -12,6 +12,8 @@ import math
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from isi_widget.errors import Cancelled, InputError
 from isi_widget.trial import Trial
 from isi_widget.trial.labels import model_label, plain_label
@@ -27,9 +29,9 @@ if TYPE_CHECKING:
 #: Words that the page gets for a token and layer.
 _WORDS = 3
 _EFFECT = (
-    "How much lower the log-probability of the shown answer is when the mean of the layer's other heads stands "
-    "in the place of this head, at all tokens: above 0 the head helps the answer, below 0 it works against it. "
-    "Heads can stand in for each other."
+    "How much lower the log-probability of the shown answer is when the mean of the layer's other heads "
+    "stands in the place of this head, at all tokens: above 0 the head helps the answer, below 0 it works "
+    "against it. Heads can stand in for each other."
 )
 
 
@@ -147,14 +149,14 @@ class InsideJobs:
         info = vlm.info()
         if plain_label(trial.model) != plain_label(info):
             raise InputError(
-                f"This trial is of {model_label(trial.model)}, which is not loaded now. Load that model, or run "
-                "the input again."
+                f"This trial is of {model_label(trial.model)}, which is not loaded now. Load that model, or "
+                "run the input again."
             )
         seen = self._probe._runs.seen_as(trial)
         if trial.model.get("fingerprint") != seen.info().get("fingerprint"):
             raise InputError(
-                f"This trial is of {model_label(trial.model)} with other weights, precision or hooks than it has "
-                "now. Run the input again."
+                f"This trial is of {model_label(trial.model)} with other weights, precision or hooks than it "
+                "has now. Run the input again."
             )
         return seen
 
@@ -199,8 +201,8 @@ def trace_view(found: CausalTrace, title: str) -> dict[str, Any]:
     recovery = found.recovery[0].tolist()
     site = found.sites[0]
     help = (
-        "Share of the difference between the two answers that the states of these tokens, taken from the first "
-        "trial at the input of this layer and put into the second, carry over: 0 nothing, 1 all of it."
+        "Share of the difference between the two answers that the states of these tokens, taken from the "
+        "first trial at the input of this layer and put into the second, carry over: 0 nothing, 1 all of it."
     )
     return {
         "title": title,
@@ -208,7 +210,9 @@ def trace_view(found: CausalTrace, title: str) -> dict[str, Any]:
         "rows": [f"L{layer}" for layer in found.layers],
         "columns": list(found.groups),
         "values": [[_number(value) for value in layer] for layer in recovery],
-        "sentences": [[found.sentence(layer, group, site) for group in found.groups] for layer in found.layers],
+        "sentences": [
+            [found.sentence(layer, group, site) for group in found.groups] for layer in found.layers
+        ],
     }
 
 
@@ -228,7 +232,7 @@ def lens_view(found: LogitLens) -> dict[str, Any]:
         "boxes": [[round(edge, 2) for edge in found.boxes[at].tolist()] for at in places],
         "vocabulary": [found.vocabulary[word] for word in known],
         "words": [[[number[int(word)] for word in layer] for layer in token] for token in ids],
-        "probabilities": [[[round(float(p), 3) for p in layer] for layer in token] for token in probabilities],
+        "probabilities": np.round(probabilities.astype(np.float64), 3).tolist(),
         "unplaced": found.unplaced,
     }
 

@@ -311,4 +311,3 @@ def _checked_vlm(vlm: Any) -> VLM:
         )
     model: VLM = vlm
     return model
-

@@ -42,6 +42,13 @@ interface Props {
 
 const ARROWS: Record<string, Cell> = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] };
 
+/** A header, or the place of one that has no room. */
+const heading = (role: "rowheader" | "columnheader", name: string | undefined, there: boolean) => (
+  <span key={name} role={there ? role : undefined}>
+    {there && name}
+  </span>
+);
+
 export const Matrix = live(function Matrix({ test, label, values, rows, columns, scale, say, mark, chosen, onPoint, onAct }: Props) {
   const here = useSignal<Cell>([0, 0]);
   const wide = columns.length > ROOM;
@@ -85,16 +92,12 @@ export const Matrix = live(function Matrix({ test, label, values, rows, columns,
       }}
     >
       <div role="row">
-        <span role="columnheader" aria-label="layer" />
-        {columns.map((name, column) => (
-          <span role="columnheader" key={name}>
-            {named(column, columns.length) ? name : ""}
-          </span>
-        ))}
+        <span />
+        {columns.map((name, column) => heading("columnheader", name, named(column, columns.length)))}
       </div>
       {values.map((line, row) => (
         <div role="row" key={row}>
-          <span role="rowheader">{named(row, rows.length) ? rows[row] : ""}</span>
+          {heading("rowheader", rows[row], named(row, rows.length))}
           {line.map((value, column) => {
             const cell: Cell = [row, column];
             const step = value === null ? 0 : Math.round(STEPS * Math.min(1, Math.abs(value) / (scale.top || 1)));
