@@ -78,7 +78,7 @@ describe("traits", () => {
     expect(p.readInputs(t.inputs)).toEqual({ ...(t.inputs as object), edit: null, stimulus: "", inside: [], truth_holds: true, warning: "" });
     expect(p.readSettings(t.settings)).toEqual(t.settings);
     expect(p.readStatus(t.status)).toEqual(t.status);
-    expect(p.readModel(t.model)).toEqual(t.model);
+    expect(p.readModel(t.model)).toEqual({ ...(t.model as object), plain_label: "", layers: 0, heads: 0 });
     expect(p.readModel({ name: "old" })).toMatchObject({ name: "old", label: "", quantization: null, unavailable: {} });
     expect(p.readPreview(t.preview)).toMatchObject({ width: 400, image_width: 800 });
     expect(p.readPreview(t.preview)?.data).toBeInstanceOf(Uint8Array);

@@ -24,7 +24,7 @@ BOX = {
     "fill": True,
     "line_width": 3,
 }
-#: A message of each kind that is answered with data or "done"; runs and loads have tests of their own.
+#: A message of each kind that is answered with data or "done"; runs, loads and scans have their own tests.
 ASKED: dict[str, dict[str, Any]] = {
     "truth": {"text": "yes"},
     "thumbnails": {"indexes": [0]},
@@ -89,7 +89,8 @@ def test_every_request_is_answered_once_by_its_id(probe: Probe, page: Page, kind
 
 
 def test_all_kinds_are_tried_here() -> None:
-    assert set(messages.KINDS) == {*ASKED, "run", "cancel", "load", "judge", "upload", "segment"}
+    elsewhere = {"run", "cancel", "load", "judge", "upload", "segment", "heads", "trace", "lens"}
+    assert set(messages.KINDS) == {*ASKED, *elsewhere}
 
 
 def test_a_run_is_answered_when_it_is_taken_up(probe: Probe, page: Page) -> None:
