@@ -28,8 +28,8 @@ class ActivationPatch(Intervention):
     """Put activations of another stimulus in place.
 
     The model reads the source under its other interventions, without patches. Tokens of the two prompts
-    correspond by their rank within a segment, so a group must have the same number of tokens in both. Only the
-    prompt is patched; the answer follows from it.
+    correspond by their rank within a segment, so a group must have the same number of tokens in both. Only
+    the prompt is patched; the answer follows from it.
 
     Parameters
     ----------
