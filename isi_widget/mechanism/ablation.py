@@ -22,6 +22,7 @@ import numpy.typing as npt
 from isi_widget import checks
 from isi_widget.errors import InputError
 from isi_widget.files import records
+from isi_widget.mechanism.arguments import check_inside
 from isi_widget.mechanism.figures import new_figure
 from isi_widget.mechanism.gating import score, shape_of
 from isi_widget.mechanism.items import items_of
@@ -257,6 +258,7 @@ def head_ablation(
     Cancelled
         If `cancel` returned True.
     """
+    check_inside(vlm, "An ablation of heads")
     shape = shape_of(vlm)
     heads = shape[0] * shape[1]
     signed = matrix(contributions, "signed")

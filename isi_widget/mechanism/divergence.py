@@ -24,6 +24,7 @@ from isi_widget.datasets import Observation
 from isi_widget.errors import InputError
 from isi_widget.files import records
 from isi_widget.interventions import HeadGates
+from isi_widget.mechanism.arguments import check_inside
 from isi_widget.mechanism.figures import draw_matrix, new_figure
 from isi_widget.mechanism.gating import check_cancel
 from isi_widget.mechanism.packing import frozen
@@ -187,8 +188,7 @@ def vision_divergence(
     Cancelled
         If `cancel` returned True.
     """
-    if reason := vlm.unavailable.get("interventions", ""):
-        raise InputError(f"The heads of {vlm.model_id} cannot be seen: {reason}")
+    check_inside(vlm, "A divergence")
     found, items = _stimuli(stimuli), []
     if progress is not None:
         progress("stimuli", 0, len(found))

@@ -22,6 +22,7 @@ import numpy.typing as npt
 from isi_widget import checks
 from isi_widget.errors import InputError
 from isi_widget.interventions import HeadGates
+from isi_widget.mechanism.arguments import check_inside
 from isi_widget.mechanism.gate_fit import GateFit
 from isi_widget.mechanism.gating import (
     Scores,
@@ -108,6 +109,7 @@ def fit_gates(
     Cancelled
         If `cancel` returned True.
     """
+    check_inside(vlm, "A fit of gates")
     checks.one_of(method, "method", METHODS)
     seed = checks.integer(seed, "seed")
     draws = checks.integer(random, "random", low=1, high=1000)

@@ -17,13 +17,13 @@ import numpy.typing as npt
 from isi_widget import checks
 from isi_widget.errors import Cancelled, InputError
 from isi_widget.mechanism import head_methods as methods
+from isi_widget.mechanism.arguments import check_inside
 from isi_widget.mechanism.head_contributions import HeadContributions
 from isi_widget.mechanism.head_entropy import entropy_drops
 from isi_widget.mechanism.head_methods import METHODS, POSITIONS, REPLACEMENTS, Scan
 from isi_widget.mechanism.items import Aim, Item, aim_of, items_of
 from isi_widget.mechanism.scan_store import Store, stacked
 from isi_widget.mechanism.targets import target_of
-from isi_widget.vlm.protocol import check_vlm_like
 
 if TYPE_CHECKING:
     import torch
@@ -111,9 +111,7 @@ def measure_heads(
     Cancelled
         `cancel` returned True.
     """
-    check_vlm_like(vlm, "Heads are measured of")
-    if reason := vlm.unavailable.get("interventions", ""):
-        raise InputError(f"The inside of {vlm.model_id} is not available: {reason}")
+    check_inside(vlm, "A scan of heads")
     checks.one_of(replace, "measure_heads: replace", REPLACEMENTS)
     checks.one_of(positions, "measure_heads: positions", POSITIONS)
     checks.one_of(method, "measure_heads: method", METHODS)

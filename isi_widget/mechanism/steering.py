@@ -17,6 +17,7 @@ from isi_widget.concepts.pair import Pair
 from isi_widget.errors import InputError
 from isi_widget.interventions import SteeringDirection
 from isi_widget.interventions.tokens import Tokens, check_tokens, words
+from isi_widget.mechanism.arguments import check_inside
 from isi_widget.mechanism.gating import check_cancel, shape_of
 from isi_widget.stimulus import Stimulus
 
@@ -65,6 +66,7 @@ def steering_direction(
     """
     import torch
 
+    check_inside(vlm, "A direction")
     found = _pairs(pairs)
     group = check_tokens(tokens, "tokens")
     layers, _ = shape_of(vlm)
