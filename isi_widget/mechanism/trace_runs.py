@@ -36,6 +36,10 @@ class NoDifference(Exception):
     """A pair whose two runs do not differ."""
 
 
+class NoTokens(NoDifference):
+    """A pair in which no group has tokens that correspond."""
+
+
 @dataclass(frozen=True)
 class Plan:
     """The checked arguments of a trace."""
@@ -169,8 +173,8 @@ def trace_pair(vlm: VLM, plan: Plan, pair: Pair, number: int, step: Steps) -> Tr
 
     Raises
     ------
-    NoDifference
-        If its two runs do not differ.
+    NoDifference, NoTokens
+        If its two runs do not differ, or it has no tokens to trace.
     """
     import torch
 
@@ -271,7 +275,7 @@ def _rows(vlm: VLM, plan: Plan, pair: Pair, runs: Runs) -> tuple[dict[str, list[
             notes.append(f"{name!r} was not traced: the prompt has no such tokens.")
         found[name] = places
     if not any(found.values()):
-        raise InputError(f"No group of tokens can be traced. {' '.join(notes)}".strip())
+        raise NoTokens(f"No group of tokens can be traced. {' '.join(notes)}".strip())
     if any(added is not None for added in runs.base.added):
         notes.append(
             "This model adds features of the picture between its first layers, too: a patch below them does "
@@ -289,7 +293,8 @@ def _controls(
     for draw in range(plan.controls):
         found = {}
         for at, (name, own) in enumerate(rows.items()):
-            others = [row for row, partner in enumerate(partners) if partner >= 0 and row not in set(own)]
+            inside = set(own)
+            others = [row for row, partner in enumerate(partners) if partner >= 0 and row not in inside]
             kinds = {segments[row] for row in own} if segments else set()
             same = [row for row in others if segments and segments[row] in kinds]
             pool = same if len(same) >= len(own) else others

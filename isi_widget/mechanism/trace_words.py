@@ -44,8 +44,8 @@ def sentence(trace: CausalTrace, site: int, layer: int, group: int) -> str:
             f"No pair has tokens of the group {name!r} that correspond, so the {place} was not traced there."
         )
     counts = sorted({len(groups[group]) for groups in trace.positions if groups[group]})
-    number = str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
-    tokens = f"the {number} token{'s' * (counts != [1])} of {name!r}"
+    many = str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+    tokens = f"the {many} token{'s' * (counts != [1])} of {name!r}"
     verb = "carries over" if trace.direction == "denoise" else "destroys"
     title = target_of(trace.target).title
     difference = f"of the change in {title} (clean {trace.clean:.3g}, corrupt {trace.corrupt:.3g})"
@@ -84,7 +84,7 @@ def _flips(trace: CausalTrace, flipped: int, of: int) -> str:
         return f"the answer becomes that of the other run in {flipped} of {of} pairs"
     clean, corrupt = (word.strip() for word in trace.answers[0])
     one, two = (corrupt, clean) if trace.direction == "denoise" else (clean, corrupt)
-    return f"the answer flips from {one!r} to {two!r}" if flipped else f"the answer stays {one!r}"
+    return f"the answer flips from {one!r} to {two!r}" if flipped else f"the answer does not become {two!r}"
 
 
 def table(trace: CausalTrace) -> str:

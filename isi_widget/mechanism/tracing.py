@@ -29,7 +29,7 @@ from isi_widget.mechanism import token_groups
 from isi_widget.mechanism.arguments import Steps, check_inside, check_windows
 from isi_widget.mechanism.causal_trace import DIRECTIONS, METHODS, CausalTrace
 from isi_widget.mechanism.compared import LEAST, TARGETS
-from isi_widget.mechanism.trace_runs import NoDifference, Plan, Traced, trace_pair
+from isi_widget.mechanism.trace_runs import NoDifference, NoTokens, Plan, Traced, trace_pair
 
 if TYPE_CHECKING:
     from isi_widget.running.stages import Cancel, Progress
@@ -116,6 +116,7 @@ def trace(
     every = _pairs(clean, corrupt)
     found: list[Traced] = []
     skipped: list[str] = []
+    differs = False
     step = Steps("trace", "The trace", len(every) * plan.steps, progress, cancel)
     for number, pair in enumerate(every):
         step.to(number * plan.steps)
@@ -123,9 +124,11 @@ def trace(
             found.append(trace_pair(vlm, plan, pair, number, step))
         except NoDifference as error:
             skipped.append(f"Pair {number} was left out: {error}" if len(every) > 1 else str(error))
+            differs = differs or isinstance(error, NoTokens)
     step.to(step.total)
     if not found:
-        raise InputError(f"There is no difference to trace. {' '.join(skipped[:3])}")
+        beginning = "" if differs else "There is no difference to trace. "
+        raise InputError(f"{beginning}{' '.join(skipped[:3])}")
     return _together(vlm, plan, found, skipped)
 
 

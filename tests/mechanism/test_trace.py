@@ -237,8 +237,10 @@ def test_prompts_of_different_length_are_aligned_by_segment():
     logits = patched_by_hand(vlm, "residual", [1], rows, pair.clean, pair.corrupt, partners)
     expected = (difference(vlm, found, logits) - found.corrupt) / (found.clean - found.corrupt)
     assert found.recovery[0, 1, 1] == pytest.approx(expected, abs=1e-3)
-    with pytest.raises(InputError, match=r"No group of tokens can be traced.*context has \d+ tokens"):
+    with pytest.raises(InputError, match=r"^No group of tokens can be traced.*context has \d+ tokens"):
         isi.trace(vlm, pair, groups="context", least=0.0)
+    both = isi.trace(vlm, [pair, PAIR], groups="context", least=0.0)
+    assert both.pairs == (PAIR,) and "Pair 0 was left out: No group" in both.skipped[0]
 
 
 def test_groups_of_a_pair():
