@@ -265,6 +265,20 @@ describe("the panel", () => {
     expect(page.find("inside-scatter").querySelectorAll("circle")).toHaveLength(6);
   });
 
+  it("says that attention misleads where what is looked at is thrown away", async () => {
+    // tests/planted_models.py, "decoys": every idle head looks at the picture, those that make the answer do not.
+    const attention = [[0.01, 0.02, 0.03], [0, 0.5, 0.96], [0.2, 0, 0.8]];
+    const values = [[0, 0, 0], [0.62, 0, 0], [0, 0.69, 0]];
+    const { view, ...rest } = first() as { view: { attention: object } };
+    page.model.kernel({ trials: [{ ...rest, view: { ...view, attention: { ...view.attention, by_head: attention } }, inside: { contribution: { ...CONTRIBUTION, values } } }] });
+    await settle();
+    const told = page.text("inside-correlation");
+    // scipy.stats.spearmanr of both, flattened: -0.7219
+    expect(told).toContain("Rank correlation of attention on the image with the size of the effect: −0.72, 9 heads.");
+    expect(told).toContain("L1H2 looks at the image most (0.96) and changes the answer by +0.00; L2H1 changes it most (+0.69) and looks with 0.00.");
+    expect(page.find("inside-scatter").querySelector("svg")?.getAttribute("aria-label")).toContain("−0.72");
+  });
+
   it("of another model asks first, and can be asked again when it failed", async () => {
     page.model.kernel({ model: { ...MODEL, name: "org/seven", label: "org/seven", plain_label: "org/seven" }, trials: [{ ...first(), id: 3, view: { ...(first().view as object), model: "org/seven" } }], shown: 3 });
     await settle();
