@@ -35,7 +35,6 @@ VERSION = 1
 MAX_STEPS = 10_000  # more than anybody takes back
 _SHORT = 32  # steps, which travel whole
 _LIGHT = 4_000  # entries of their lists (points) and characters of their texts, all together
-_INSIDE = 16  # what an intervention counts among them
 _SHIFT = 64  # steps by which a past that is full may have moved
 
 
@@ -155,9 +154,8 @@ def is_short(document: Mapping[str, Any]) -> bool:
     steps = [*document["past"][: _SHORT + 1], *document["future"][: _SHORT + 1]]
     if len(steps) > _SHORT:
         return False
-    values = (value for step in steps for operation in step["insert"] for value in operation.values())
-    interventions = sum(len(step.get("inside", ())) for step in steps)
-    return sum(map(_weight, values)) + _INSIDE * interventions <= _LIGHT
+    items = (item for step in steps for item in [*step["insert"], *step.get("inside", ())])
+    return sum(_weight(value) for item in items for value in item.values()) <= _LIGHT
 
 
 def _weight(value: Any) -> int:

@@ -7,8 +7,6 @@ export const PAST_LIMIT = 10_000;
 /** Steps that travel whole, and entries of their lists and characters of their texts. */
 const SHORT = 32;
 const LIGHT = 4000;
-/** What an intervention counts among them. */
-const INSIDE = 16;
 
 export const EMPTY: Document = { version: 1, operations: [], past: [], future: [] };
 
@@ -79,10 +77,10 @@ export function redo(doc: Document): Document {
 
 /** Whether the whole history may travel with each gesture: few steps, and no long ones. */
 export function isShort({ past, future }: Document): boolean {
-  if (past.length + future.length > SHORT) return false;
   const steps = [...past, ...future];
-  const values = steps.flatMap((step) => step.insert.flatMap((op) => Object.values(op) as ({ mask?: Mask; length?: number } | null)[]));
-  return values.reduce((sum, value) => sum + (value?.mask?.runs.length ?? value?.length ?? 0), 0) + INSIDE * steps.reduce((sum, step) => sum + (step.inside?.length ?? 0), 0) <= LIGHT;
+  if (steps.length > SHORT) return false;
+  const values = steps.flatMap((step) => [...step.insert, ...(step.inside ?? [])].flatMap((op) => Object.values(op) as ({ mask?: Mask; length?: number } | null)[]));
+  return values.reduce((sum, value) => sum + (value?.mask?.runs.length ?? value?.length ?? 0), 0) <= LIGHT;
 }
 
 /** What makes `now` of `known`, which it was made from by gestures: its operations, and the steps that `known` does not have (see the kernel's document.py). */

@@ -96,7 +96,7 @@ describe("the document", () => {
     const { kept, ...part } = news(before, after);
     expect(patched(before, part, kept)).toEqual(after);
     expect(isShort(commit(EMPTY, [], false, Array.from({ length: 300 }, (_, i) => scale(0, i, 0))))).toBe(true);
-    const full = Array.from({ length: 300 }, (_, i) => scale(0, i, 0));
+    const full = Array.from({ length: 500 }, (_, i) => scale(0, i, 0));
     expect(isShort(commit(commit(EMPTY, [], false, full), [], false, []))).toBe(false);
   });
 });

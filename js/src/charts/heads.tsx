@@ -1,6 +1,6 @@
 // A share by layer (across, as in the chart of layers) and head (down), the darker the larger: from none to all, in every trial the same.
 // Hand-made SVG that fills its box.
-const STEPS = 12;
+import { ARROWS, STEPS } from "./matrix";
 
 export interface Place {
   layer: number;
@@ -32,7 +32,6 @@ export function Heads({ shares, label, over, onPoint }: Props) {
     const step = Math.round(STEPS * Math.min(1, Math.max(0, share)));
     paths[step] = `${paths[step] ?? ""}M${layer + 0.1} ${head + 0.04}h.8v.92h-.8z`;
   }));
-  const arrows: Record<string, [number, number]> = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
   return (
     <svg
       class="isi-heads"
@@ -52,9 +51,9 @@ export function Heads({ shares, label, over, onPoint }: Props) {
       onFocus={() => onPoint(over ?? largest(shares))}
       onBlur={() => onPoint(null)}
       onKeyDown={(event) => {
-        const step = arrows[event.key];
+        const step = ARROWS[event.key];
         if (!step || !over) return;
-        const next = { layer: over.layer + step[0], head: over.head + step[1] };
+        const next = { layer: over.layer + step[1], head: over.head + step[0] };
         if (shares[next.layer]?.[next.head] !== undefined) onPoint(next);
         event.preventDefault();
         event.stopPropagation();

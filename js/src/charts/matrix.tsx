@@ -15,9 +15,8 @@ export interface Scale {
   ends: [string, string];
 }
 
-const STEPS = 12;
-/** From which step on a number in the cell takes the other colour of text, by theme: each has a contrast of 4.5 at least. */
-const TURNS: Partial<Record<string, [light: number, dark: number]>> = { plus: [9, 8], minus: [10, 7], image: [12, 9], question: [13, 8] };
+/** Shades of a colour. */
+export const STEPS = 12;
 /** Wider matrices have no room for numbers, and for some names only. */
 const ROOM = 9;
 
@@ -40,7 +39,8 @@ interface Props {
   onAct?: ((cell: Cell, event: PointerEvent | KeyboardEvent) => void) | undefined;
 }
 
-const ARROWS: Record<string, Cell> = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] };
+/** Where the arrow keys lead: rows, columns. */
+export const ARROWS: Record<string, Cell> = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] };
 
 /** A header, or the place of one that has no room. */
 const heading = (role: "rowheader" | "columnheader", name: string | undefined, there: boolean) => (
@@ -67,9 +67,8 @@ export const Matrix = live(function Matrix({ test, label, values, rows, columns,
       class={wide ? "isi-matrix isi-tight" : "isi-matrix"}
       role="grid"
       aria-label={label}
-      aria-multiselectable={onAct ? true : undefined}
+      aria-multiselectable={!!onAct}
       data-testid={test}
-      data-hue={scale.hue}
       style={{ "--columns": columns.length }}
       onPointerDown={pointed}
       onPointerMove={pointed}
@@ -102,13 +101,13 @@ export const Matrix = live(function Matrix({ test, label, values, rows, columns,
             const cell: Cell = [row, column];
             const step = value === null ? 0 : Math.round(STEPS * Math.min(1, Math.abs(value) / (scale.top || 1)));
             const hue = scale.hue === "signed" ? ((value ?? 0) < 0 ? "minus" : "plus") : scale.hue;
-            const [light, dark] = TURNS[hue] ?? [13, 9];
             return (
               <span
                 key={column}
                 role="gridcell"
-                class={`isi-cell${step >= light ? " isi-turn-light" : ""}${step >= dark ? " isi-turn-dark" : ""}`}
+                class="isi-cell"
                 data-at={cell.join()}
+                data-step={step}
                 data-hue={hue}
                 tabIndex={cell.join() === here.value.join() ? 0 : -1}
                 aria-selected={chosen?.(cell)}

@@ -122,7 +122,7 @@ const ByHead = live(function ByHead({ shares }: { shares: number[][] }) {
       <Heads shares={shares} label={`Share of the image by layer and head. ${highest}`} over={over.value} onPoint={(place) => (over.value = place)} />
       <figcaption class="isi-muted">
         <Tip test="heads-tip" term="image by head">
-          Share of the image in the attention of each head, mean over answer tokens. Columns are layers, rows are heads; darker is more. Point at a head, or use the arrow keys, to read its number.
+          Share of the image in the attention of each head, mean over answer tokens. Columns are layers, rows are heads.
         </Tip>
         <span class="isi-scale">
           0 <i class="isi-ramp isi-shades" /> 1

@@ -1,7 +1,6 @@
 // The panel "Inside": a number for each layer and head of the shown trial. What changes them is the editor's (gates.tsx); without a kernel
 // the recorded numbers are shown, and why nothing can be changed.
 import { Legend, Matrix, signed, type Cell, type Scale } from "../charts/matrix";
-import type { ComponentChildren } from "preact";
 import { live, useSignal } from "../live";
 import { INPUTS, type TraceView, type Trial } from "../protocol";
 import { useView } from "../view";
@@ -67,15 +66,14 @@ export const Map = live(function Map({ shown, trial, more, ...edit }: MapProps) 
     const value = shown.values[row]?.[column];
     return [shown.columns ? "" : `L${row}H${column}`, value == null && !shown.columns ? "" : shown.say(value ?? 0, [row, column]), more?.([row, column])].filter(Boolean).join(", ");
   };
-  const count = shown.values[0]?.length ?? 0;
   return (
-    <div class="isi-map" data-segment={shown.scale.hue}>
+    <div class="isi-map">
       <Matrix
         test={shown.columns ? "trace-matrix" : "inside-matrix"}
         label={`${shown.title}, by layer${trial ? `, trial ${trial.id}` : ""}`}
         values={shown.values}
         rows={shown.rows ?? shown.values.map((_, layer) => `L${layer}`)}
-        columns={shown.columns ?? Array.from({ length: count }, (_, head) => `H${head}`)}
+        columns={shown.columns ?? (shown.values[0] ?? []).map((_, head) => `H${head}`)}
         scale={shown.scale}
         say={say}
         onPoint={(cell) => (over.value = cell)}
@@ -121,12 +119,11 @@ export const Inside = live(function Inside() {
   const { screen, store } = useView();
   const open = screen.inside.value;
   const editor = screen.editor.value;
-  const lines: ComponentChildren = store.trial.value?.view.intervention_lines.join(" · ");
   return (
     <section class="isi-inside" data-testid="inside" aria-label="Inside the model">
       <header class="isi-row">
         <Button test="inside-toggle" label="Layers and heads of the model (H)" icon={open ? "down" : "next"} text="Inside" kind="bare" expanded={open} onClick={() => (screen.inside.value = !open)} />
-        {editor ? <editor.InsideHead /> : <span class="isi-muted">{lines}</span>}
+        {editor ? <editor.InsideHead /> : <span class="isi-muted">{store.trial.value?.view.intervention_lines.join(" · ")}</span>}
       </header>
       {open && (editor ? <editor.Inside /> : <Recorded />)}
     </section>
