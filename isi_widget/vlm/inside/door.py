@@ -131,11 +131,8 @@ class Inside:
 
         def resumed(**arguments: Any) -> Any:
             keys = arguments["past_key_values"].get_seq_length() + arguments["input_ids"].shape[1]
-            with (
-                lock,
-                attention.inside(model, text_config, editing=editing, keys=keys),
-                hooked(*editing.hooks(keys)),
-            ):
+            twin = attention.inside(model, text_config, editing=editing, keys=keys)
+            with lock, twin if editing.attends else nullcontext(), hooked(*editing.hooks(keys)):
                 return plain(**arguments)
 
         return resumed
@@ -146,7 +143,7 @@ def reading(
     vlm: Loaded, prompt: Prompt, editing: Editing | None, observers: tuple[Observer, ...]
 ) -> Iterator[None]:
     """Within it, the forward pass over a prompt runs under interventions and is seen by observers."""
-    plain = editing is None and not observers
+    plain = (editing is None or not editing.attends) and not observers
     with (
         nullcontext()
         if plain

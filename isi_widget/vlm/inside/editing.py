@@ -360,6 +360,11 @@ class Editing:
         """Whether nothing is changed in this prompt."""
         return not self._layers and not self.streams
 
+    @property
+    def attends(self) -> bool:
+        """Whether attention or outputs of heads are changed, by the twin of the attention function."""
+        return bool(self._layers)
+
     def at(self, layer: int) -> LayerEdits | None:
         """Return the changes in a layer; None for none."""
         return self._layers.get(layer)
