@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,11 +25,12 @@ from isi_widget.errors import InputError
 from isi_widget.files import records
 from isi_widget.mechanism.arguments import check_inside
 from isi_widget.mechanism.figures import new_figure
-from isi_widget.mechanism.gating import score, shape_of
+from isi_widget.mechanism.gating import identity_of, score, shape_of
 from isi_widget.mechanism.items import items_of
 from isi_widget.mechanism.packing import frozen
-from isi_widget.mechanism.paired import mean_interval
+from isi_widget.mechanism.paired import interval
 from isi_widget.mechanism.recorded import equal, from_record, matrix, order_of, ranked, to_record
+from isi_widget.mechanism.scan_store import Store
 from isi_widget.readable import html_table
 
 if TYPE_CHECKING:
@@ -123,7 +125,7 @@ class HeadAblation:
         self, kind: str, measure: str = "p", *, level: float = 0.95
     ) -> tuple[tuple[float, float], ...]:
         """Return the bootstrap interval over items of each mean drop."""
-        return tuple(mean_interval(row, level=level, seed=self.seed) for row in self._items(kind, measure))
+        return tuple(interval(row, level=level, seed=self.seed) for row in self._items(kind, measure))
 
     def beyond_random(
         self, kind: str = "positive", measure: str = "p", *, level: float = 0.95
@@ -132,7 +134,7 @@ class HeadAblation:
         paired differences, low, high).
         """
         found = self._items(kind, measure) - self._items("random", measure)
-        return tuple((float(row.mean()), *mean_interval(row, level=level, seed=self.seed)) for row in found)
+        return tuple((float(row.mean()), *interval(row, level=level, seed=self.seed)) for row in found)
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -233,6 +235,7 @@ def head_ablation(
     seed: int = 0,
     progress: Progress | None = None,
     cancel: Cancel | None = None,
+    store: str | Path | None = None,
 ) -> HeadAblation:
     """Set the first k heads of a scan to zero, k growing, beside random heads of the same number.
 
@@ -250,6 +253,8 @@ def head_ablation(
         Seed of the draws; default 0.
     progress, cancel
         Called with ("items", done, total); polled between forward passes.
+    store
+        File (JSON lines) or folder with the results so far. The same call goes on from there.
 
     Raises
     ------
@@ -282,7 +287,9 @@ def head_ablation(
             zeroed = np.ones(shape)
             zeroed[tuple(np.array(order[:k]).T)] = 0.0
             sets.append(zeroed)
-    scores = score(vlm, items_of(stimuli), np.stack(sets), progress=progress, cancel=cancel)
+    items, every = items_of(stimuli), np.stack(sets)
+    kept = Store(store, identity_of(vlm, items, every))
+    scores = score(vlm, items, every, progress=progress, cancel=cancel, store=kept)
     split = (len(series), len(numbers), -1)
     return HeadAblation(
         ks=numbers,

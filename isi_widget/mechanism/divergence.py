@@ -28,7 +28,7 @@ from isi_widget.mechanism.arguments import check_inside
 from isi_widget.mechanism.figures import draw_matrix, new_figure
 from isi_widget.mechanism.gating import check_cancel
 from isi_widget.mechanism.packing import frozen
-from isi_widget.mechanism.paired import mean_interval
+from isi_widget.mechanism.paired import interval
 from isi_widget.mechanism.recorded import equal, from_record, ranked, to_record
 from isi_widget.stimulus import Stimulus
 
@@ -75,7 +75,7 @@ class HeadDivergence:
 
     def interval(self, layer: int, head: int, *, level: float = 0.95, seed: int = 0) -> tuple[float, float]:
         """Return the bootstrap interval of the mean of one head over stimuli."""
-        return mean_interval(self.items[:, layer, head], level=level, seed=seed)
+        return interval(self.items[:, layer, head], level=level, seed=seed)
 
     def top(self, k: int = 10) -> tuple[tuple[int, int], ...]:
         """Return (layer, head) of the k heads with the largest divergence, largest first."""

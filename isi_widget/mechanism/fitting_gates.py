@@ -13,7 +13,8 @@ The published code fits and tests on the same items, where any gates gain.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,13 +29,15 @@ from isi_widget.mechanism.gating import (
     Scores,
     check_gradient,
     gated_logits,
+    identity_of,
     passes,
     score,
     shape_of,
-    weights_frozen,
 )
 from isi_widget.mechanism.items import Item, items_of
+from isi_widget.mechanism.measuring_heads import measure_heads
 from isi_widget.mechanism.recorded import matrix
+from isi_widget.mechanism.scan_store import Store
 
 if TYPE_CHECKING:
     import torch
@@ -65,6 +68,7 @@ def fit_gates(
     seed: int = 0,
     progress: Progress | None = None,
     cancel: Cancel | None = None,
+    store: str | Path | None = None,
 ) -> GateFit:
     """Fit gates of all heads, and report their accuracy before and after on a held-out split.
 
@@ -94,6 +98,9 @@ def fit_gates(
         Seed of the split, of the order of items and of the random gates; default 0.
     progress, cancel
         Called with (stage, done, total); polled between forward passes.
+    store
+        File (JSON lines) or folder with the results so far. The same call goes on from there. Contributions
+        that are measured here are not in it: give them, with a store of their own.
 
     Returns
     -------
@@ -116,17 +123,22 @@ def fit_gates(
     fitted_on = items_of(train)
     chosen_on, held_out = _splits(validation, test, seed)
     common: dict[str, Any] = {"progress": progress, "cancel": cancel}
+    every = (*fitted_on, *chosen_on, *held_out)
     if method == "contributions":
         candidates, names = _by_rule(vlm, train, contributions, strengths, common)
+        kept = Store(store, {"method": method, "draws": [draws, seed], **identity_of(vlm, every, candidates)})
     else:
-        candidates, names = _by_gradient(vlm, fitted_on, epochs, penalty, seed, common)
-    found = score(vlm, chosen_on, candidates, stage="choosing", **common)
+        settings = np.array([checks.number(penalty, "penalty", low=0), draws, seed])
+        kept = Store(store, {"method": method, **identity_of(vlm, every, settings)})
+        candidates, names = _by_gradient(vlm, fitted_on, epochs, penalty, seed, common, kept)
+    common["store"] = kept
+    found = score(vlm, chosen_on, candidates, stage=f"choosing of {len(names)}", **common)
     best = _best(found)
     gates = candidates[best]
     stream = np.random.default_rng(seed)
     shuffled = [stream.permutation(gates.ravel()).reshape(gates.shape) for _ in range(draws)]
     sets = np.stack([np.ones_like(gates), gates, *shuffled])
-    result = score(vlm, held_out, sets, stage="testing", **common)
+    result = score(vlm, held_out, sets, stage=f"testing {names[best]}", **common)
     return GateFit(
         gates=HeadGates(tuple(map(tuple, gates.tolist()))),
         method=method,
@@ -185,7 +197,7 @@ def _by_rule(
         raise InputError(f"strengths must be a list of numbers, such as (0.5, 1, 2); got {strengths!r:.60}.")
     numbers = [checks.number(strength, "strengths", above=0) for strength in strengths]
     if contributions is None:
-        raise InputError('method="contributions" needs the contributions of the heads on the training items.')
+        contributions = measure_heads(vlm, train, **common)
     signed = matrix(contributions, "signed")
     if signed.shape != (shape := shape_of(vlm)):
         raise InputError(f"The contributions have the shape {signed.shape}; this model has {shape}.")
@@ -197,10 +209,18 @@ def _by_rule(
 
 
 def _by_gradient(
-    vlm: VLM, items: tuple[Item, ...], epochs: Any, penalty: Any, seed: int, common: dict[str, Any]
+    vlm: VLM,
+    items: tuple[Item, ...],
+    epochs: Any,
+    penalty: Any,
+    seed: int,
+    common: dict[str, Any],
+    store: Store,
 ) -> tuple[Floats, list[str]]:
-    """Return the gates before training and after each epoch."""
+    """Return the gates before training and after each epoch; finished epochs are taken from the store."""
     import torch
+
+    from isi_widget.vlm.inside.rerun import without_gradients
 
     epochs = checks.integer(epochs, "epochs", low=1, high=1000)
     penalty = checks.number(penalty, "penalty", low=0)
@@ -210,10 +230,12 @@ def _by_gradient(
     stream = np.random.default_rng(seed)
     for epoch in range(epochs):
         order = [items[place] for place in stream.permutation(len(items))]
-        with weights_frozen(vlm.model):
-            for index, (_, clean, aim) in enumerate(
-                passes(vlm, order, f"epoch {epoch + 1} of {epochs}", **common)
-            ):
+        if (state := store.get("epoch", epoch)) is not None:
+            _restore(optimizer, gates, state)
+            found.append(gates.detach().double().numpy().copy())
+            continue
+        with without_gradients(vlm.model):
+            for index, clean, aim in passes(vlm, order, f"epoch {epoch + 1} of {epochs}", **common):
                 if not epoch and not index:
                     check_gradient(clean, _loss_of(aim.right), gates.detach())
                 with torch.enable_grad():
@@ -227,8 +249,20 @@ def _by_gradient(
                     optimizer.zero_grad()
                     with torch.no_grad():
                         gates.clamp_(_LOW, _HIGH)
+        moments = {name: value.numpy() for name, value in optimizer.state[gates].items()}
+        store.keep("epoch", epoch, {"gates": gates.detach().numpy(), **moments})
         found.append(gates.detach().double().numpy().copy())
     return np.stack(found), ["no change", *(f"epoch {epoch + 1}" for epoch in range(epochs))]
+
+
+def _restore(optimizer: torch.optim.Adam, gates: torch.Tensor, state: Mapping[str, Any]) -> None:
+    """Set gates and the optimizer's moments to those after an epoch."""
+    import torch
+
+    values = {name: torch.from_numpy(np.array(value)) for name, value in state.items()}
+    with torch.no_grad():
+        gates.copy_(values.pop("gates"))
+    optimizer.state[gates] = values
 
 
 def _loss_of(right: int) -> Callable[[torch.Tensor], torch.Tensor]:

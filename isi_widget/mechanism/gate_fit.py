@@ -14,7 +14,7 @@ from isi_widget.files import records
 from isi_widget.interventions import HeadGates
 from isi_widget.mechanism.figures import draw_matrix, new_figure
 from isi_widget.mechanism.packing import frozen
-from isi_widget.mechanism.paired import mcnemar, mean_interval
+from isi_widget.mechanism.paired import interval, mcnemar
 from isi_widget.mechanism.recorded import equal, from_record, to_record
 from isi_widget.readable import html_table
 
@@ -98,7 +98,7 @@ class GateFit:
 
     def interval(self, *, level: float = 0.95) -> tuple[float, float]:
         """Return the paired bootstrap interval of the gain over the held-out items."""
-        return mean_interval(self.after.astype(float) - self.before, level=level, seed=self.seed)
+        return interval(self.after.astype(float) - self.before, level=level, seed=self.seed)
 
     @property
     def p_value(self) -> float:
@@ -113,7 +113,7 @@ class GateFit:
     def beyond_random(self, *, level: float = 0.95) -> tuple[float, float, float]:
         """Return (mean, low, high) of the paired difference: right with these gates - with random ones."""
         found = self.after.astype(float) - self.random.mean(axis=0)
-        return (float(found.mean()), *mean_interval(found, level=level, seed=self.seed))
+        return (float(found.mean()), *interval(found, level=level, seed=self.seed))
 
     @property
     def verdict(self) -> str:
@@ -124,13 +124,13 @@ class GateFit:
         if not self.gates.changed:
             return f"No gain: no gates were better than no change on the validation items ({numbers})."
         spread = f"95 % interval {low:+.1%} to {high:+.1%}, McNemar p = {self.p_value:.2g}"
-        if low <= 0 <= high:
+        if not (low > 0 or high < 0):  # nor with a single item, which has no interval
             return f"No gain is shown: {numbers}; difference {self.gain:+.1%} ({spread})."
         if self.gain < 0:
             return f"A loss: {numbers}; difference {self.gain:+.1%} ({spread})."
         mean, less, more = self.beyond_random()
         against = f"{mean:+.1%} ({less:+.1%} to {more:+.1%}) beyond random gates of the same size"
-        if less <= 0:
+        if not less > 0:
             return f"A gain ({numbers}; {self.gain:+.1%}; {spread}), but not shown to be {against}."
         return f"A gain: {numbers}; difference {self.gain:+.1%} ({spread}); {against}."
 

@@ -8,8 +8,8 @@ set of ones is the clean pass itself. Not for one answer under one set (`VLM.int
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+import hashlib
+from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from isi_widget.errors import Cancelled, InputError
 from isi_widget.mechanism.items import Aim, Item, aim_of
+from isi_widget.mechanism.scan_store import Store
 
 if TYPE_CHECKING:
     import torch
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 #: Step and number of directions of finite differences.
 _STEP, _DIRECTIONS = 0.02, 3
+_STORED = ("p", "difference", "right")
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 
@@ -59,6 +61,7 @@ def score(
     stage: str = "items",
     progress: Progress | None = None,
     cancel: Cancel | None = None,
+    store: Store | None = None,
 ) -> Scores:
     """Run items under sets of gates.
 
@@ -70,6 +73,8 @@ def score(
         Name of the stage in the progress.
     progress, cancel
         Called with (stage, items done, items); polled between forward passes.
+    store
+        Results so far, under the name of the stage; None: nothing is stored.
 
     Raises
     ------
@@ -80,15 +85,29 @@ def score(
     """
     import torch
 
-    found: list[list[Any]] = [[], [], []]
-    for _, clean, aim in passes(vlm, items, stage, progress, cancel):
+    kept = Store(None, {}) if store is None else store
+    found = {index: made for index in range(len(items)) if (made := kept.get(stage, index)) is not None}
+    for index, clean, aim in passes(vlm, items, stage, progress, cancel, done=found):
         with torch.no_grad():
             logits = gated_logits(clean, torch.from_numpy(np.asarray(sets, dtype=np.float32)))[:, 0]
-        found[0].append(logits.double().softmax(dim=-1)[:, aim.right].cpu().numpy())
-        found[1].append((logits[:, aim.right] - logits[:, aim.wrong]).double().cpu().numpy())
-        found[2].append((logits.argmax(dim=-1) == aim.right).cpu().numpy())
-    p, difference, right = (np.stack(values, axis=1) for values in found)
-    return Scores(p, difference, right)
+        found[index] = {
+            "p": logits.double().softmax(dim=-1)[:, aim.right].cpu().numpy(),
+            "difference": (logits[:, aim.right] - logits[:, aim.wrong]).double().cpu().numpy(),
+            "right": (logits.argmax(dim=-1) == aim.right).cpu().numpy(),
+        }
+        kept.keep(stage, index, found[index])
+    arrays = (np.stack([found[index][name] for index in range(len(items))], axis=1) for name in _STORED)
+    return Scores(*arrays)
+
+
+def identity_of(vlm: VLM, items: Sequence[Item], *arrays: Floats) -> dict[str, Any]:
+    """Return what a run is of, for a store: model, items, and a digest of arrays of numbers."""
+    digest = hashlib.sha256(b"".join(np.ascontiguousarray(array).tobytes() for array in arrays)).hexdigest()
+    return {
+        "model": str(vlm.info().get("fingerprint")),
+        "items": [[item.stimulus.key, item.answer, item.wrong] for item in items],
+        "numbers": digest,
+    }
 
 
 def passes(
@@ -97,18 +116,22 @@ def passes(
     stage: str,
     progress: Progress | None = None,
     cancel: Cancel | None = None,
-) -> Iterator[tuple[Item, Clean, Aim]]:
-    """Yield each item with its clean pass and the tokens of its answers; the model is locked meanwhile."""
+    done: Container[int] = (),
+) -> Iterator[tuple[int, Clean, Aim]]:
+    """Yield the number of each item that is not done, its clean pass and the tokens of its answers; the model
+    is locked meanwhile.
+    """
     from isi_widget.vlm.inside.rerun import capture
 
     if progress is not None:
         progress(stage, 0, len(items))
     for index, item in enumerate(items):
         check_cancel(cancel)
-        with vlm.lock, vlm.explained(f"running {stage}"):
-            clean = capture(vlm, vlm.encode(item.stimulus))
-            check_cancel(cancel)
-            yield item, clean, aim_of(vlm, item, clean.logits[0])
+        if index not in done:
+            with vlm.lock, vlm.explained(f"running {stage}"):
+                clean = capture(vlm, vlm.encode(item.stimulus))
+                check_cancel(cancel)
+                yield index, clean, aim_of(vlm, item, clean.logits[0])
         if progress is not None:
             progress(stage, index + 1, len(items))
 
@@ -181,19 +204,6 @@ def check_gradient(clean: Clean, value: Callable[[torch.Tensor], torch.Tensor], 
             f"give {expected.tolist()}. Some kernels of quantised weights lose them. Load the model with "
             'load_vlm, or without quantization, or use method="contributions".'
         )
-
-
-@contextmanager
-def weights_frozen(model: torch.nn.Module) -> Iterator[None]:
-    """Within it, no weight takes part in a gradient; what each was before is restored on leaving."""
-    on = [weight for weight in model.parameters() if weight.requires_grad]
-    try:
-        for weight in on:
-            weight.requires_grad_(False)
-        yield
-    finally:
-        for weight in on:
-            weight.requires_grad_(True)
 
 
 def shape_of(vlm: VLM) -> tuple[int, int]:

@@ -1,7 +1,7 @@
 """Before and after on the same items: intervals by resampling items, and McNemar's exact test.
 
-Pure NumPy. Sources: Efron, Annals of Statistics 7, 1979; McNemar, Psychometrika 12, 1947 (here the exact
-binomial form). Not for shares of single runs (`isi_widget.uncertainty.shares`).
+Pure NumPy. Source: McNemar, Psychometrika 12, 1947 (here the exact binomial form). Not for shares of single
+runs (`isi_widget.uncertainty.shares`).
 """
 
 from __future__ import annotations
@@ -11,16 +11,11 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from isi_widget.uncertainty.bootstrap import percentile_interval
-from isi_widget.uncertainty.shares import RESAMPLES
-
-Floats = npt.NDArray[np.floating]
+from isi_widget.mechanism.means import mean_interval
 
 
-def mean_interval(
-    values: npt.NDArray[np.generic], *, level: float = 0.95, seed: int = 0
-) -> tuple[float, float]:
-    """Return a percentile interval of the mean of values over items; (nan, nan) without items.
+def interval(values: npt.NDArray[np.generic], *, level: float = 0.95, seed: int = 0) -> tuple[float, float]:
+    """Return the bootstrap interval of the mean of [items] numbers; (nan, nan) for fewer than two.
 
     Parameters
     ----------
@@ -31,11 +26,8 @@ def mean_interval(
     seed
         Seed of the resampling; default 0.
     """
-    numbers = np.asarray(values, dtype=np.float64)
-    if not numbers.size:
-        return math.nan, math.nan
-    drawn = np.random.default_rng(seed).integers(numbers.size, size=(RESAMPLES, numbers.size))
-    return percentile_interval(numbers[drawn].mean(axis=1), level)
+    low, high = mean_interval(np.asarray(values, dtype=np.float64), level, seed)
+    return float(low), float(high)
 
 
 def mcnemar(before: npt.NDArray[np.bool_], after: npt.NDArray[np.bool_]) -> float:

@@ -19,11 +19,11 @@ from isi_widget.errors import Cancelled, InputError
 from isi_widget.mechanism.ablation import HeadAblation, head_ablation
 from isi_widget.mechanism.fitting_gates import fit_gates, rule
 from isi_widget.mechanism.gate_fit import GateFit
-from isi_widget.mechanism.gating import check_gradient, gated_logits, score, shape_of, weights_frozen
+from isi_widget.mechanism.gating import check_gradient, gated_logits, score, shape_of
 from isi_widget.mechanism.items import items_of
 from isi_widget.mechanism.overlap import HeadOverlap, head_overlap
-from isi_widget.mechanism.paired import mcnemar, mean_interval
-from isi_widget.vlm.inside.rerun import capture
+from isi_widget.mechanism.paired import interval, mcnemar
+from isi_widget.vlm.inside.rerun import capture, without_gradients
 
 FAMILIES, SHOWN = sorted(tiny_models.BUILDERS), tiny_models.Shown(size=(90, 40))
 SHAPE = (planted_models.LAYERS, planted_models.HEADS)
@@ -80,7 +80,7 @@ def test_a_batch_of_gates_is_one_intervention_each(name):
 def test_gates_have_a_gradient_and_weights_have_none():
     vlm = tiny_models.vlm()
     vlm.prefill(SHOWN)  # transformers adds hooks of its own to the vision tower, once
-    with untouched(vlm.model), vlm.lock, weights_frozen(vlm.model):
+    with untouched(vlm.model), vlm.lock, without_gradients(vlm.model):
         clean = capture(vlm, vlm.encode(SHOWN))
         gates = torch.full((1, *shape_of(vlm)), 0.9, requires_grad=True)
         target = int(clean.logits[0].argmax())
@@ -95,7 +95,7 @@ def test_gates_have_a_gradient_and_weights_have_none():
 
 def test_a_gradient_that_is_lost_is_refused(monkeypatch):
     vlm = tiny_models.vlm()
-    with vlm.lock, weights_frozen(vlm.model):
+    with vlm.lock, without_gradients(vlm.model):
         clean = capture(vlm, vlm.encode(SHOWN))
         token = int(clean.logits[0].argmax())
         gates = torch.ones(shape_of(vlm))
@@ -337,6 +337,56 @@ def test_gates_repair_a_model_with_a_head_against_it(spoilt, method):
     assert all(repaired.answer(seen.stimulus(), 1).text == seen.answer for seen in test)
 
 
+def test_contributions_are_measured_where_none_are_given(spoilt):
+    made, vlm, observations = spoilt
+    fit = fit_gates(vlm, observations[:4], observations[4:12], random=2)
+    assert fit.gain == 1 and fit.gates.factors[made.causal[1][0]][made.causal[1][1]] < 1
+    measured = isi.measure_heads(vlm, observations[:4])
+    assert fit == fit_gates(vlm, observations[:4], observations[4:12], contributions=measured, random=2)
+
+
+@pytest.mark.parametrize("method", ["contributions", "gradient"])
+def test_a_fit_that_was_stopped_goes_on(spoilt, method, tmp_path):
+    _, vlm, observations = spoilt
+    given = {"contributions": contributions_of(vlm, observations[:2])} if method == "contributions" else {}
+    given |= {"method": method, "epochs": 2, "random": 2}
+    parts = (observations[:4], observations[4:6], observations[6:8])
+    whole = fit_gates(vlm, *parts, **given)
+    for polls in (3, 9, 13):
+        left = iter([False] * polls)
+        with pytest.raises(Cancelled):
+            fit_gates(
+                vlm, *parts, **given, store=tmp_path / "a.jsonl", cancel=lambda left=left: next(left, True)
+            )
+        if method == "contributions":
+            break
+    steps = []
+    again = fit_gates(vlm, *parts, **given, store=tmp_path / "a.jsonl", progress=lambda *s: steps.append(s))
+    assert again == whole
+    read = []
+    plain = vlm.encode
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(vlm, "encode", lambda shown: read.append(shown) or plain(shown))
+        assert fit_gates(vlm, *parts, **given, store=tmp_path / "a.jsonl") == whole
+    assert not read  # all of it was there
+    with pytest.raises(InputError, match="another"):
+        fit_gates(vlm, *parts[::-1], **given, store=tmp_path / "a.jsonl")
+
+
+def test_an_ablation_that_was_stopped_goes_on(one_hop, tmp_path):
+    _, vlm, observations = one_hop
+    given = contributions_of(vlm, observations[:2])
+    whole = head_ablation(vlm, observations[:4], given, [1, 2], random=2)
+    polls = iter([False] * 5)
+    with pytest.raises(Cancelled):
+        head_ablation(
+            vlm, observations[:4], given, [1, 2], random=2, store=tmp_path, cancel=lambda: next(polls, True)
+        )
+    assert head_ablation(vlm, observations[:4], given, [1, 2], random=2, store=tmp_path) == whole
+    with pytest.raises(InputError, match="another numbers"):
+        head_ablation(vlm, observations[:4], given, [1, 3], random=2, store=tmp_path)
+
+
 def test_a_gain_that_is_not_there_is_reported_as_not_there(one_hop):
     _, vlm, observations = one_hop
     idle = SimpleNamespace(signed=np.random.default_rng(0).standard_normal(SHAPE) * 1e-3)
@@ -377,7 +427,7 @@ def test_fits_report_and_stop(spoilt):
         random=1,
         progress=lambda *step: seen.append(step),
     )
-    assert seen[0] == ("epoch 1 of 1", 0, 2) and seen[-1] == ("testing", 2, 2)
+    assert seen[0] == ("epoch 1 of 1", 0, 2) and seen[-1][0].startswith("testing") and seen[-1][1:] == (2, 2)
     polls = iter([False, True])
     with untouched(vlm.model), pytest.raises(Cancelled):
         fit_gates(vlm, observations[:4], observations, method="gradient", cancel=lambda: next(polls, True))
@@ -431,6 +481,6 @@ def test_the_interval_of_a_mean_is_that_of_scipy():
 
     values = np.random.default_rng(3).exponential(size=80)
     theirs = bootstrap((values,), np.mean, method="percentile", n_resamples=4000, rng=1).confidence_interval
-    ours = mean_interval(values)
+    ours = interval(values)
     assert ours == pytest.approx((theirs.low, theirs.high), abs=0.03)
-    assert all(map(math.isnan, mean_interval(np.array([]))))
+    assert all(map(math.isnan, interval(np.array([1.0]))))
