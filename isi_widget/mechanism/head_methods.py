@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from isi_widget.errors import InputError
+from isi_widget.mechanism.gating import weights_frozen
 
 if TYPE_CHECKING:
     import torch
@@ -157,9 +157,7 @@ def slopes(clean: Clean, scan: Scan, aim: Aim) -> Floats:
     """Return the first-order effects [layers, heads] from a pass captured with graph=True."""
     import torch
 
-    from isi_widget.vlm.inside.rerun import without_gradients
-
-    with torch.enable_grad(), without_gradients(clean.vlm.model):
+    with torch.enable_grad(), weights_frozen(clean.vlm.model):
         value = scan.value(clean.logits[None], aim).sum()
         gradients = torch.autograd.grad(value, clean.heads, allow_unused=True)
     first = scan.first(clean)
@@ -212,11 +210,9 @@ def gate_gradients(clean: Clean, scan: Scan, aim: Aim, gates: torch.Tensor) -> F
     """
     import torch
 
-    from isi_widget.vlm.inside.rerun import without_gradients
-
     gates = gates.to(clean.inputs[0].device)
     size, found = _rows_with_graph(clean, scan), []
-    with torch.enable_grad(), without_gradients(clean.vlm.model):
+    with torch.enable_grad(), weights_frozen(clean.vlm.model):
         for part in gates.split(size):
             given = part.clone().requires_grad_()
             value = scan.value(_gated(clean, scan, given), aim).sum()
@@ -254,36 +250,6 @@ def _rows_with_graph(clean: Clean, scan: Scan) -> int:
     states = clean.inputs[0]
     row = (clean.tokens - scan.first(clean)) * states.shape[-1] * states.element_size() * _KEPT * clean.layers
     return max(1, min(64, _GRAPH // row))
-
-
-def check_gradients(clean: Clean, scan: Scan, aim: Aim) -> None:
-    """Refuse gradients that are not those of what the model computes (quantised weights may lose them).
-
-    Compares the gradient by all gates at 1, in a random direction, with a central difference.
-
-    Raises
-    ------
-    InputError
-        If they differ by more than a tenth and by more than the rounding of the model's type.
-    """
-    import torch
-
-    generator = torch.Generator().manual_seed(0)
-    shape = (1, clean.layers, clean.sites.heads)
-    direction = torch.randint(0, 2, shape, generator=generator).float() * 2 - 1
-    gradient = float((gate_gradients(clean, scan, aim, torch.ones(shape)) * direction.numpy()).sum())
-    width = 0.05
-    both = torch.cat([1 + width * direction, 1 - width * direction]).to(clean.inputs[0].device)
-    with torch.no_grad():
-        up, down = scan.value(_gated(clean, scan, both), aim).double().tolist()
-    difference = (up - down) / (2 * width)
-    rounding = 4 * torch.finfo(clean.inputs[0].dtype).eps * (abs(up) + abs(down) + 1) / width
-    if abs(difference - gradient) > 0.1 * abs(difference) + rounding + 1e-3:
-        raise InputError(
-            f"Gradients of {clean.vlm.model_id} are not those of its outputs ({gradient:.3g}, by a "
-            f"difference of outputs {difference:.3g}): the kernels of its weights lose them. Use "
-            "method='exact', or load the model with isi.load_vlm, which turns such kernels off."
-        )
 
 
 def rank_correlation(one: Floats, other: Floats) -> float:

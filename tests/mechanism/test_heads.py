@@ -16,7 +16,7 @@ from untouched import untouched
 
 import isi_widget as isi
 from isi_widget.errors import Cancelled, InputError
-from isi_widget.mechanism import head_methods, measuring_heads
+from isi_widget.mechanism import gating, head_methods, measuring_heads
 from isi_widget.mechanism.head_contributions import HeadContributions
 from isi_widget.mechanism.items import aim_of, items_of
 from isi_widget.mechanism.targets import TARGETS
@@ -296,9 +296,10 @@ def test_wrong_gradients_of_a_quantised_model_are_refused(monkeypatch):
     monkeypatch.setattr(type(model), "quantization", "nf4", raising=False)
     monkeypatch.setattr(model, "quantization", "nf4")
     assert isi.measure_heads(model, planted.observations(1), method="gradient", check=0).n == 1
-    original = head_methods.gate_gradients
-    monkeypatch.setattr(head_methods, "gate_gradients", lambda *given: 0 * original(*given))
-    with pytest.raises(InputError, match="not those of its outputs"):
+    original = gating.gated_logits
+    lost = lambda clean, sets: original(clean, sets.detach()) + 0 * sets.sum()  # noqa: E731
+    monkeypatch.setattr(gating, "gated_logits", lost)
+    with pytest.raises(InputError, match="Gradients of this model are wrong"):
         isi.measure_heads(model, planted.observations(1), method="gradient", check=0)
 
 

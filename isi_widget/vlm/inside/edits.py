@@ -5,7 +5,8 @@ Not for running layers (see `rerun`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -71,3 +72,25 @@ def from_first(edit: Edit, first: int) -> Edit:
         return torch.cat([states[:, :first].expand(changed.shape[0], -1, -1), changed], dim=1)
 
     return Edit(edit.layer, edit.site, function)
+
+
+@contextmanager
+def attention_known(
+    attention: torch.nn.Module, projection: torch.nn.Module, heads: torch.Tensor
+) -> Iterator[None]:
+    """Within it, an attention module projects these outputs of its heads in place of computing them. Restored
+    on leaving, also after an exception.
+    """
+    own = vars(attention).get("forward")  # accelerate puts one there
+
+    def forward(*_: Any, **__: Any) -> tuple[Any, None]:
+        return projection(heads), None
+
+    attention.forward = forward
+    try:
+        yield
+    finally:
+        if own is None:
+            del attention.forward
+        else:
+            attention.forward = own

@@ -22,7 +22,7 @@ within `torch.no_grad()`. Not for what an edit means, nor for decoding answers.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +31,7 @@ import torch
 from isi_widget.errors import InputError
 from isi_widget.pretrained.out_of_memory import forget, is_out_of_memory
 from isi_widget.vlm.inside import attention
-from isi_widget.vlm.inside.edits import SITES, Edit, from_first, merged, on_states
+from isi_widget.vlm.inside.edits import SITES, Edit, attention_known, from_first, merged, on_states
 from isi_widget.vlm.inside.hooks import Hook, hooked
 from isi_widget.vlm.inside.seen import (
     QUERY_AXES,
@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     from isi_widget.vlm.inside.editing import Editing
     from isi_widget.vlm.prompts.prompt import Prompt
 
-__all__ = ["SITES", "Clean", "Edit", "capture", "without_gradients"]
+__all__ = ["SITES", "Clean", "Edit", "capture"]
 
 #: Bytes that the activations of one batch may take: on a CPU few, since what fits into its caches is fastest.
 _BYTES = {"cpu": 1 << 28}
@@ -98,7 +98,9 @@ class Clean:
     _kept: Mapping[int, tuple[torch.Tensor, torch.Tensor]]
     _editing: Editing | None
     _finish: Callable[[torch.Tensor], torch.Tensor]
+    _skips: bool = False
     _limit: dict[str, int] = field(default_factory=dict)
+    _buffers: dict[tuple[int, int], tuple[torch.Tensor, torch.Tensor]] = field(default_factory=dict)
 
     @property
     def layers(self) -> int:
@@ -127,7 +129,7 @@ class Clean:
 
     def under(self, editing: Editing | None) -> Clean:
         """Return the same pass for runs whose layers run under other interventions than it did."""
-        return replace(self, _editing=editing)
+        return replace(self, _editing=editing, _skips=False)
 
     def heads_of(self, layer: int) -> torch.Tensor:
         """Return the outputs of the heads of a layer, [1, T, heads, head_dim]."""
@@ -187,6 +189,9 @@ class Clean:
             unknown site or at a layer that is not run.
         """
         first = self._checked(layer, edits, first)
+        # Where a layer is given its clean input, its heads are known up to their edits
+        skips = hidden is None and self._skips and any(e.site == "heads" and e.layer == layer for e in edits)
+        skips = skips and not any(e.site == "residual" and e.layer == layer for e in edits)
         if hidden is None:
             hidden = self._input(layer)[:, first:]
         elif hidden.shape[1] != self.tokens - first:
@@ -208,7 +213,7 @@ class Clean:
             while start < count:
                 chunk = range(start, min(start + size, count))
                 try:
-                    found.append(self._run(layer, hidden, edits, chunk, first))
+                    found.append(self._run(layer, hidden, edits, chunk, first, skips))
                 except (RuntimeError, MemoryError) as error:
                     if len(chunk) == 1 or not is_out_of_memory(error):
                         raise
@@ -255,7 +260,7 @@ class Clean:
         return place
 
     def _run(
-        self, layer: int, hidden: torch.Tensor, edits: Sequence[Edit], chunk: range, first: int
+        self, layer: int, hidden: torch.Tensor, edits: Sequence[Edit], chunk: range, first: int, skips: bool
     ) -> torch.Tensor:
         """Return the logits [chunk, rows, vocabulary] of some batch rows."""
         if hidden.shape[0] > 1:
@@ -278,6 +283,11 @@ class Clean:
             if self._editing is not None:
                 stack.enter_context(hooked(*self._editing.hooks(self.tokens)))
             stack.enter_context(hooked(*self._hooks(layer, at, chunk, first)))
+            if skips:
+                known = self.heads[layer][:, first:]
+                stack.enter_context(
+                    attention_known(self.sites.attention(layer), self.sites.o_proj(layer), known)
+                )
             for index in range(layer, self.layers):
                 if (index, "residual") in at:
                     hidden = at[index, "residual"].function(hidden, chunk)
@@ -312,7 +322,8 @@ class Clean:
         run = self.tokens - first
         if not first:
             return given
-        given["past_key_values"] = Joined(self._kept, first)
+        room = _BYTES.get(self.inputs[0].device.type, _BYTES_ELSEWHERE)
+        given["past_key_values"] = Joined(self._kept, first, self._buffers, room)
         for name, axis in QUERY_AXES.items():
             if given.get(name) is not None:
                 given[name] = from_position(given[name], axis, first)
@@ -354,7 +365,7 @@ def capture(
     graph
         Whether gradients of `Clean.logits` by `Clean.heads` can be taken (default False). In the last layer
         only the rows are then computed whose logits are wanted, and `final` and its heads are of use there
-        alone. Parameters get no gradients: see `without_gradients`.
+        alone. Switch the gradients of parameters off around it.
 
     Raises
     ------
@@ -418,6 +429,7 @@ def capture(
         _added=added,
         _kept=seen.kept,
         _editing=editing,
+        _skips=seen.pairs,
         _finish=finish(vlm, found, seen.final[:, -rows:].detach(), logits.detach()),
     )
     return clean
@@ -428,18 +440,3 @@ def _narrowing(found: Sites, rows: int, run: int) -> Iterator[Hook]:
     for module in (found.o_proj(len(found.layers) - 1), found.mlp(len(found.layers) - 1)):
         yield module, "input", lambda _, x: x[:, -rows:]
         yield module, "output", lambda _, x: map_states(x, lambda y: padded(y, run))
-
-
-@contextmanager
-def without_gradients(model: Any) -> Iterator[None]:
-    """Within it, parameters take no gradients, so that those of activations cost neither time nor memory
-    for them. Restored on leaving.
-    """
-    taking = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    for parameter in taking:
-        parameter.requires_grad_(False)
-    try:
-        yield
-    finally:
-        for parameter in taking:
-            parameter.requires_grad_(True)

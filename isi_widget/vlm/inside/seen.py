@@ -43,6 +43,8 @@ class Seen:
         self.arguments: list[Mapping[str, Any]] = []
         self.kept: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
         self._final: list[torch.Tensor] = []
+        #: Whether attention returns (output, weights), as the layers of all known families take it.
+        self.pairs = True
 
     @property
     def final(self) -> torch.Tensor:
@@ -64,11 +66,15 @@ class Seen:
         for index, layer in enumerate(self._sites.layers):
             hooks.append((layer, "output", _into(self.outputs)))
             hooks.append((self._sites.o_proj(index), "input", self._head_outputs))
+            hooks.append((self._sites.attention(index), "output", self._shape))
             if self._parts:
                 hooks.append((self._sites.attention(index), "output", _into(self.attention)))
                 hooks.append((self._sites.mlp(index), "output", _into(self.mlp)))
         with hooked(*hooks):
             yield
+
+    def _shape(self, _: torch.nn.Module, output: Any) -> None:
+        self.pairs = self.pairs and isinstance(output, tuple) and len(output) == 2
 
     def _head_outputs(self, _: torch.nn.Module, states: torch.Tensor) -> torch.Tensor:
         if self._graph and not states.requires_grad:
@@ -102,19 +108,63 @@ class Keeper:
 
 
 class Joined:
-    """Stands in for a key-value cache: clean keys and values of the positions before `first`."""
+    """Stands in for a key-value cache: clean keys and values of the positions before `first`, then own ones.
 
-    def __init__(self, kept: Mapping[int, tuple[torch.Tensor, torch.Tensor]], first: int) -> None:
-        self._kept, self._first = kept, first
+    Parameters
+    ----------
+    kept : clean keys and values of each layer.
+    first : number of positions that they are taken of.
+    buffers : joined keys and values by layer, whose clean part is copied once for many runs; used without
+        gradients only.
+    room : bytes that the buffers may take.
+    """
+
+    def __init__(
+        self,
+        kept: Mapping[int, tuple[torch.Tensor, torch.Tensor]],
+        first: int,
+        buffers: dict[tuple[int, int], tuple[torch.Tensor, torch.Tensor]],
+        room: int,
+    ) -> None:
+        self._kept, self._first, self._buffers, self._room = kept, first, buffers, room
 
     def update(
         self, keys: torch.Tensor, values: torch.Tensor, layer: int, *_: Any, **__: Any
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Return clean keys and values followed by those of a layer."""
-        return tuple(  # type: ignore[return-value]
-            torch.cat([clean[:, :, : self._first].expand(len(own), -1, -1, -1), own], dim=2)
+        buffer = None if torch.is_grad_enabled() else self._buffer(keys, layer)
+        if buffer is None:
+            return self._joined(keys, values, layer)
+        for whole, own in zip(buffer, (keys, values), strict=True):
+            whole[: len(own), :, self._first :] = own
+        return buffer[0][: len(keys)], buffer[1][: len(keys)]
+
+    def _joined(
+        self, keys: torch.Tensor, values: torch.Tensor, layer: int
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        parts = (
+            (clean[:, :, : self._first].expand(len(own), -1, -1, -1), own)
             for clean, own in zip(self._kept[layer], (keys, values), strict=True)
         )
+        joined = [torch.cat(part, dim=2) for part in parts]
+        return joined[0], joined[1]
+
+    def _buffer(self, keys: torch.Tensor, layer: int) -> tuple[torch.Tensor, torch.Tensor] | None:
+        """Return what holds the clean keys and values of at least as many batch rows; None without room."""
+        if any(first != self._first for _, first in self._buffers):
+            self._buffers.clear()
+        found = self._buffers.get((layer, self._first))
+        if found is not None and len(found[0]) >= len(keys):
+            return found
+        wanted = sum(clean.numel() * clean.element_size() for clean in self._kept[layer]) * len(keys)
+        others = (pair for place, pair in self._buffers.items() if place[0] != layer)
+        taken = sum(part.numel() * part.element_size() for pair in others for part in pair)
+        if taken + wanted > self._room:
+            return None
+        made = self._kept[layer]
+        whole = [clean.repeat(len(keys), 1, 1, 1) for clean in made]
+        self._buffers[layer, self._first] = whole[0], whole[1]
+        return whole[0], whole[1]
 
 
 #: The arguments of layers that have an axis of queries, counted from the end.
