@@ -220,7 +220,7 @@ def _by_gradient(
     """Return the gates before training and after each epoch; finished epochs are taken from the store."""
     import torch
 
-    from isi_widget.vlm.inside.rerun import without_gradients
+    from isi_widget.vlm.inside.hooks import without_gradients
 
     epochs = checks.integer(epochs, "epochs", low=1, high=1000)
     penalty = checks.number(penalty, "penalty", low=0)

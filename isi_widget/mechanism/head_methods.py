@@ -25,8 +25,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from isi_widget.mechanism.gating import weights_frozen
-
 if TYPE_CHECKING:
     import torch
 
@@ -157,7 +155,9 @@ def slopes(clean: Clean, scan: Scan, aim: Aim) -> Floats:
     """Return the first-order effects [layers, heads] from a pass captured with graph=True."""
     import torch
 
-    with torch.enable_grad(), weights_frozen(clean.vlm.model):
+    from isi_widget.vlm.inside.hooks import without_gradients
+
+    with torch.enable_grad(), without_gradients(clean.vlm.model):
         value = scan.value(clean.logits[None], aim).sum()
         gradients = torch.autograd.grad(value, clean.heads, allow_unused=True)
     first = scan.first(clean)
@@ -210,9 +210,11 @@ def gate_gradients(clean: Clean, scan: Scan, aim: Aim, gates: torch.Tensor) -> F
     """
     import torch
 
+    from isi_widget.vlm.inside.hooks import without_gradients
+
     gates = gates.to(clean.inputs[0].device)
     size, found = _rows_with_graph(clean, scan), []
-    with torch.enable_grad(), weights_frozen(clean.vlm.model):
+    with torch.enable_grad(), without_gradients(clean.vlm.model):
         for part in gates.split(size):
             given = part.clone().requires_grad_()
             value = scan.value(_gated(clean, scan, given), aim).sum()

@@ -18,7 +18,7 @@ from isi_widget import checks
 from isi_widget.errors import Cancelled, InputError
 from isi_widget.mechanism import head_methods as methods
 from isi_widget.mechanism.arguments import check_inside
-from isi_widget.mechanism.gating import check_gradient, weights_frozen
+from isi_widget.mechanism.gating import check_gradient
 from isi_widget.mechanism.head_contributions import HeadContributions
 from isi_widget.mechanism.head_entropy import entropy_drops
 from isi_widget.mechanism.head_methods import METHODS, POSITIONS, REPLACEMENTS, Scan
@@ -319,14 +319,17 @@ class _Run:
         self._checked = True
         import torch
 
+        from isi_widget.vlm.inside.hooks import without_gradients
+
         if self.vlm.quantization or self.vlm.dtype != torch.float32:
-            with weights_frozen(self.vlm.model):
+            with without_gradients(self.vlm.model):
                 check_gradient(clean, lambda logits: self.scan.value(logits, aim), torch.ones(self.size))
 
     # Passes -------------------------------------------------------------------------------------------------
 
     def captured(self, index: int, graph: bool) -> tuple[Clean, Aim]:
         """Return the clean pass over an item, and its tokens."""
+        from isi_widget.vlm.inside.hooks import without_gradients
         from isi_widget.vlm.inside.rerun import capture
 
         if not graph and index in self._kept:
@@ -337,7 +340,7 @@ class _Run:
         if self.scan.target.whole_answer:
             aim = aim_of(self.vlm, item, self.vlm.read(prompt).logits)
             fed = aim.answer_ids
-        with weights_frozen(self.vlm.model):
+        with without_gradients(self.vlm.model):
             clean = capture(self.vlm, prompt, fed, graph=graph)
         return clean, aim or aim_of(self.vlm, item, clean.logits[0].detach())
 

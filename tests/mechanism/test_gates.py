@@ -23,7 +23,8 @@ from isi_widget.mechanism.gating import check_gradient, gated_logits, score, sha
 from isi_widget.mechanism.items import items_of
 from isi_widget.mechanism.overlap import HeadOverlap, head_overlap
 from isi_widget.mechanism.paired import interval, mcnemar
-from isi_widget.vlm.inside.rerun import capture, without_gradients
+from isi_widget.vlm.inside.hooks import without_gradients
+from isi_widget.vlm.inside.rerun import capture
 
 FAMILIES, SHOWN = sorted(tiny_models.BUILDERS), tiny_models.Shown(size=(90, 40))
 SHAPE = (planted_models.LAYERS, planted_models.HEADS)

@@ -1,4 +1,4 @@
-"""Module hooks that exist only inside a block, and only those of the caller.
+"""Module hooks, and switches of gradients, that exist only inside a block; only those of the caller.
 
 For what the attention twin does not see: inputs and outputs of single modules (see `sites`). Order of
 registration is order of execution.
@@ -65,3 +65,18 @@ def called(
         yield
     finally:
         handle.remove()
+
+
+@contextmanager
+def without_gradients(model: Any) -> Iterator[None]:
+    """Within it, parameters take no gradients, so that those of activations cost neither time nor memory
+    for them. Restored on leaving.
+    """
+    taking = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    try:
+        for parameter in taking:
+            parameter.requires_grad_(False)
+        yield
+    finally:
+        for parameter in taking:
+            parameter.requires_grad_(True)
