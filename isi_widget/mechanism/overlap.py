@@ -63,6 +63,9 @@ class HeadOverlap:
         [splits, names, names] number of shared heads among the k with the largest positive, negative
         contribution. Of levels: the diagonal compares two halves of the level. Of measurements: one split,
         and the diagonal is k.
+    by_sign
+        Whether the negative heads are those with the smallest signed contribution: the unchanged model
+        answered no item wrongly, and negative contributions are those to wrong answers.
     positive_null, negative_null
         [permutations] within - across (see `difference`) with random levels; empty without levels.
     """
@@ -74,6 +77,7 @@ class HeadOverlap:
     negative: Ints
     positive_null: npt.NDArray[np.float64]
     negative_null: npt.NDArray[np.float64]
+    by_sign: bool = False
 
     def __post_init__(self) -> None:
         for name, kind in _ARRAYS.items():
@@ -212,11 +216,14 @@ class HeadOverlap:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What the comparison of levels shows, one sentence for each kind of heads; empty without levels."""
-        if not self.of_levels or len(self.names) < 2:
-            return ()
+        """What the comparison of levels shows, one sentence for each kind of heads, and limits."""
         found = []
-        for kind in KINDS:
+        if self.by_sign:
+            found.append(
+                "The unchanged model answered no item wrongly, so there are no negative contributions: the "
+                "heads with the smallest signed contribution stand in their place."
+            )
+        for kind in KINDS if self.of_levels and len(self.names) > 1 else ():
             mean, low, high, p = self.difference(kind)
             found.append(
                 f"{kind.capitalize()} heads: share within a level - share across levels {mean:+.2f} "
@@ -278,7 +285,14 @@ def head_overlap(
     }
     none = np.zeros(0)
     return HeadOverlap(
-        tuple(map(str, contributions)), number, heads, found["positive"], found["negative"], none, none
+        tuple(map(str, contributions)),
+        number,
+        heads,
+        found["positive"],
+        found["negative"],
+        none,
+        none,
+        not any(matrix(each, "negative").any() for each in contributions.values()),
     )
 
 
@@ -307,7 +321,9 @@ def _of_levels(contributions: Any, k: Any, splits: Any, permutations: Any, seed:
         for kept, counts in zip(null, zip(*again, strict=True), strict=True):
             kept.append(float(_within_across(np.stack(counts), number).mean()))
     positive, negative = (np.stack(counts) for counts in zip(*found, strict=True))
-    return HeadOverlap(names, number, heads, positive, negative, np.array(null[0]), np.array(null[1]))
+    nulls = (np.array(null[0]), np.array(null[1]))
+    by_sign = not matrix(contributions, "negative").any()
+    return HeadOverlap(names, number, heads, positive, negative, *nulls, by_sign)
 
 
 def _number(contributions: Any, k: Any) -> tuple[int, int]:

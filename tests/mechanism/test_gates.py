@@ -278,6 +278,13 @@ def test_levels_share_negative_heads_and_differ_in_positive_ones():
     assert found == head_overlap(levelled(), k=3, splits=10, permutations=60)  # seeds
 
 
+def test_without_wrong_answers_negative_heads_are_those_of_the_sign():
+    found = head_overlap({"a": of(np.eye(4), np.zeros((4, 4))), "b": of(np.eye(4), np.zeros((4, 4)))})
+    assert found.by_sign and "answered no item wrongly" in found.notes[0]
+    assert HeadOverlap.from_dict(json.loads(json.dumps(found.to_dict()))) == found
+    assert not head_overlap(levelled(), k=3, splits=2, permutations=0).by_sign
+
+
 def test_levels_without_a_difference_show_none():
     """The same heads in both: noise alone; and halves of noise share what chance does."""
     stream = np.random.default_rng(1)
