@@ -32,7 +32,7 @@ from isi_widget.errors import InputError
 from isi_widget.pretrained.out_of_memory import forget, is_out_of_memory
 from isi_widget.vlm.inside import attention
 from isi_widget.vlm.inside.edits import SITES, Edit, attention_known, from_first, merged, on_states
-from isi_widget.vlm.inside.hooks import Hook, hooked
+from isi_widget.vlm.inside.hooks import Hook, hooked, without_gradients
 from isi_widget.vlm.inside.seen import (
     QUERY_AXES,
     Joined,
@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     from isi_widget.vlm.inside.editing import Editing
     from isi_widget.vlm.prompts.prompt import Prompt
 
-__all__ = ["SITES", "Clean", "Edit", "capture"]
+__all__ = ["SITES", "Clean", "Edit", "capture", "without_gradients"]
 
 #: Bytes that the activations of one batch may take: on a CPU few, since what fits into its caches is fastest.
 _BYTES = {"cpu": 1 << 28}
