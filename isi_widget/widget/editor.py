@@ -14,11 +14,9 @@ from typing import Any
 
 from isi_widget.datasets import Dataset, Observation
 from isi_widget.errors import InputError
-from isi_widget.interventions import Intervention, keyed
-from isi_widget.stimulus import CopiedPatch, Drawing, Picture, Presets, Stimulus, checks
+from isi_widget.stimulus import CopiedPatch, Picture, Presets, Stimulus, checks
 from isi_widget.stimulus.holes import HoleEdit
 from isi_widget.stimulus.operations import OPERATIONS
-from isi_widget.stimulus.rendering import unseen, unwritten_in
 from isi_widget.widget import document as doc
 from isi_widget.widget import preview as pictures
 
@@ -364,56 +362,6 @@ class Editor:
         base = stimulus.with_operations([])
         index = self.index if base == self.base else self._index_of(base)
         return self.data[index].code if 0 <= index < len(self.data) else None
-
-
-def inputs(
-    stimulus: Stimulus, interventions: Sequence[Intervention] = (), added: Sequence[Intervention] = ()
-) -> dict[str, Any]:
-    """Return the `inputs` trait: the resolved image, texts and truth of a stimulus.
-
-    Parameters
-    ----------
-    interventions : all interventions of the next run.
-    added : those among them that the probe adds to the model's own.
-    """
-    return {
-        "context": stimulus.current_context,
-        "question": stimulus.current_question,
-        "truth": stimulus.truth,
-        # null: what is drawn may have changed the right answer, the truth is that of the original picture
-        "truth_holds": stimulus.truth_holds,
-        "image_preset": stimulus.image_preset,
-        "context_preset": stimulus.context_preset or ("" if stimulus.current_context else "empty") or None,
-        "key": keyed(stimulus.key, interventions),
-        "stimulus": stimulus.key,
-        "inside": [item.label for item in added],
-        "warning": " ".join(filter(None, [_unwritten(stimulus), _outside(stimulus)])),
-    }
-
-
-def _unwritten(stimulus: Stimulus) -> str:
-    """Return a message about drawn texts that the font cannot write; "" if there is none."""
-    missing = unwritten_in(stimulus.drawings)
-    if not missing:
-        return ""
-    return f"The font has no letters for {missing[:40]}: the model is shown empty boxes in their place."
-
-
-def _outside(stimulus: Stimulus) -> str:
-    """Return a message about invisible drawings; "" if there are none."""
-    width, height = stimulus.current_image.size
-    lost = [
-        operation.op
-        for operation in stimulus.operations
-        if isinstance(operation, Drawing) and not operation.hidden and unseen(operation, (width, height))
-    ]
-    if not lost:
-        return ""
-    named = ", ".join(dict.fromkeys(lost))
-    return (
-        f"Paints nothing, since it lies outside the picture of {width} x {height} px, has no size or has a "
-        f"mask of another picture's size: {named}."
-    )
 
 
 def check_observation(observation: Any, data: Any) -> tuple[Observation, Dataset | None]:

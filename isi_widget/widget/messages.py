@@ -355,11 +355,8 @@ class Trace:
 
 
 @dataclass(frozen=True)
-class Lens:
+class Lens(Heads):
     """Asks for the words of each layer at the image tokens of a trial's input."""
-
-    id: str = _checked(_id)
-    trial: int = _checked(_trial)
 
 
 @dataclass(frozen=True)

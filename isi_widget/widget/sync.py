@@ -21,6 +21,7 @@ from isi_widget.widget import document as doc
 from isi_widget.widget import editor as ed
 from isi_widget.widget import preview as pictures
 from isi_widget.widget import protocol
+from isi_widget.widget.inputs import inputs
 from isi_widget.widget.jobs import Job, Worker
 from isi_widget.widget.traits import PageState
 
@@ -127,7 +128,7 @@ class Synced(PageState):
                 self.set_trait("observations", self._editor.rows())
             self.observation_index = self._editor.index
             self.set_trait("observation", self._editor.record())
-            found = ed.inputs(stimulus, self._runs.interventions, self._inside())
+            found = inputs(stimulus, self._runs.interventions, self._inside())
             self.set_trait("inputs", {**found, "edit": self.edit})
             drawings = [i for i, op in enumerate(self.document["operations"]) if protocol.is_drawing(op)]
             self.selected = [index for index in self.selected if index in drawings]

@@ -146,6 +146,7 @@ def test_a_saved_notebook_shows_it_without_a_kernel(open_notebook: Callable[...,
     notebook.probe().ready()
     notebook.save()
     notebook.load()
+    expect(notebook.probe().ready().part("inside-summary")).to_have_text("1 head changed")
     notebook.page.evaluate("() => window.jupyterapp.shell.currentWidget.sessionContext.shutdown()")
     probe = notebook.probe()
     probe.part("inside-toggle").click()
