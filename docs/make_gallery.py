@@ -103,7 +103,7 @@ def shots(notebook: Notebook, folder: Path, theme: str) -> None:
     shoot(probe.part("results"), "results")
     probe.part("answer").locator("[data-token]").first.click()
     shoot(left.locator(".isi-canvas"), "attention")
-    notebook.execute("probe.stimulus = obs.stimulus().box(140, 180, 190, 190)")
+    notebook.execute("probe.stimulus = obs.stimulus().box(48, 322, 140, 140)")
     probe.part("run").click()
     probe.finished(2)
     for trial in (1, 2):

@@ -20,7 +20,7 @@ from harness import Lab, Notebook, Probe, chromium, jupyterlab  # noqa: E402
 
 LIMIT = 300_000  # bytes of one picture
 CELLS = (
-    "import isi_widget as isi\n\nvlm = isi.load_vlm()\nobs = isi.datasets.scenes()[40]",
+    "import isi_widget as isi\n\nvlm = isi.load_vlm()\nobs = isi.datasets.things()[0]",
     "probe = isi.Probe(vlm, obs)\nprobe",
 )
 PANES = {"wide": (1400, 1400), "narrow": (640, 2700)}  # width of the probe, height of the window

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from isi_widget.trial import Trial
     from isi_widget.vlm import VLM
 
-#: Those of the embedded model on the built-in scenes, with the default settings.
+#: Those of the embedded model on the built-in scenes of things, with the default settings.
 SHIPPED = embedded.VLM.parent / "averages.json"
 
 _SAMPLING = ("temperature", "top_k", "top_p")
@@ -55,7 +55,7 @@ def averages_for(model: Mapping[str, Any] | VLM, settings: Settings | None = Non
     """Return the averages to show beside trials of a model; None if there are none for exactly this model.
 
     Those put in use (`Averages.use`) come first, of several those with the fewest settings that differ from
-    `settings`, then the latest; then the shipped ones, of the embedded model on the built-in scenes.
+    `settings`, then the latest; then the shipped ones, of the embedded model on the scenes of things.
 
     model is a `VLM`, or `VLM.info()` as a trial keeps it. The weights of a loaded model must be the same, by
     their fingerprint; an older record without one has no averages.

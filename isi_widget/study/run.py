@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from isi_widget.datasets import Observation, scenes
+from isi_widget.datasets import Observation, things
 from isi_widget.errors import Cancelled, InputError
 from isi_widget.running.stages import Cancel, Progress
 from isi_widget.stimulus import Stimulus, checks
@@ -52,7 +52,7 @@ def averages(
     Parameters
     ----------
     vlm : the model.
-    data : a data set or a list of observations; None: the built-in 100 scenes.
+    data : a data set or a list of observations; None: the 100 built-in scenes of things.
     condition : function from an observation to its stimulus, such as `lambda obs:
         obs.stimulus().with_context(preset="contradictory")`. None (default): the unchanged observation, with
         its natural image and its own context, which may be empty.
@@ -142,7 +142,7 @@ def _left_out(skipped: Sequence[Skipped], size: int) -> str:
 
 def _observations(data: Sequence[Observation] | None) -> Sequence[Observation]:
     """Return the observations; refuse an empty data set."""
-    found: Any = scenes() if data is None else data
+    found: Any = things() if data is None else data
     if not isinstance(found, Sequence) or isinstance(found, str):
         raise InputError(
             f"Averages need a data set or a list of observations; got {type(found).__name__}. Of an endless "

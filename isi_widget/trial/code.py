@@ -93,14 +93,15 @@ def _entailment(trial: Trial, planned: str) -> dict[str, str]:
 
 def _scene(stimulus: Stimulus) -> str | None:
     """Return an expression for the built-in scene of a stimulus."""
-    from isi_widget.datasets import scenes
+    from isi_widget.datasets import scenes, things
 
     texts = (stimulus.question, stimulus.context, stimulus.true_answer)
-    for number, scene in enumerate(scenes()):
-        if (scene.question, scene.context, scene.answer) != texts:
-            continue  # before its image, which would be rendered
-        if scene.stimulus() == stimulus.with_operations([]):
-            return f"isi.datasets.scenes()[{number}]"
+    for world in (things, scenes):
+        for number, scene in enumerate(world()):
+            if (scene.question, scene.context, scene.answer) != texts:
+                continue  # before its image, which would be rendered
+            if scene.stimulus() == stimulus.with_operations([]):
+                return f"isi.datasets.{world.__name__}()[{number}]"
     return None
 
 

@@ -70,7 +70,7 @@ class Judge:
     long : number of other pairs that were too long: the beginning of the question or the end of an answer was
         left out.
     longest : largest number of tokens of a pair.
-    foreign : whether the embedded model, which knows only rendered scenes, compared answers of another VLM.
+    foreign : whether the embedded model, which knows the built-in scenes only, judged another VLM's answers.
     other_script : whether the other pairs use a script of none of the model's languages.
     """
 
@@ -110,7 +110,9 @@ class Judge:
         if self.name == RULES:
             found.append("No entailment model compared the answers, only rules of wording.")
         if self.foreign:
-            found.append("The embedded entailment model compared the answers; it knows rendered scenes only.")
+            found.append(
+                "The embedded entailment model compared the answers; it knows the built-in scenes only."
+            )
         if self.unknown:
             found.append(f"The entailment model {self.name} does not know some words of question or answers.")
         if self.long:
@@ -135,7 +137,7 @@ class Judge:
             )
         if self.foreign:
             found.append(
-                "The embedded entailment model compared these answers, and it knows rendered scenes only: "
+                "The embedded entailment model compared these answers; it knows the built-in scenes only: "
                 f"its result for {of} is a guess. {_ADVICE}"
             )
         if self.unknown:

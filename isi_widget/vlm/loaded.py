@@ -31,7 +31,10 @@ from isi_widget.vlm.nan import NanLogits, nan_reason
 from isi_widget.vlm.prompts.encoder import PromptEncoder
 from isi_widget.vlm.prompts.turns import checked_history, checked_system
 
-_SCENES_ONLY = "The embedded model knows rendered 2-D scenes and the question grammar of isi_widget only."
+_SCENES_ONLY = (
+    "The embedded model knows the drawn scenes of isi_widget (shapes, everyday things) only, and questions "
+    "about them."
+)
 
 
 class LoadedModel:

@@ -64,7 +64,7 @@ class VLMLike(Protocol):
 
     @property
     def is_embedded(self) -> bool:
-        """Whether it is the embedded model, which knows rendered scenes only."""
+        """Whether it is the embedded model, which knows the built-in scenes only."""
 
     @property
     def lock(self) -> AbstractContextManager[Any]:

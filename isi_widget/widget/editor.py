@@ -365,20 +365,20 @@ class Editor:
 
 
 def check_observation(observation: Any, data: Any) -> tuple[Observation, Dataset | None]:
-    """Return the argument of `Probe`, or the first of the built-in scenes."""
+    """Return the argument of `Probe`, or the first of the built-in scenes of things."""
     if data is not None and not isinstance(data, Dataset):
         if not isinstance(data, Sequence) or not all(isinstance(item, Observation) for item in data):
             raise InputError(
-                "data must be a data set or a list of observations, for example isi.datasets.scenes()."
+                "data must be a data set or a list of observations, for example isi.datasets.things()."
             )
         data = Dataset(data, "data")
     if data is not None and not len(data):
         raise InputError("data is empty; a probe needs at least one observation.")
     if observation is None:
         if data is None:
-            from isi_widget.datasets import scenes
+            from isi_widget.datasets import things
 
-            data = scenes()
+            data = things()
         observation = data[0]
     if isinstance(observation, Dataset):
         raise InputError(
@@ -388,7 +388,7 @@ def check_observation(observation: Any, data: Any) -> tuple[Observation, Dataset
     if not isinstance(observation, Observation):
         raise InputError(
             f"observation must be an Observation, not {type(observation).__name__}: "
-            "isi.datasets.scenes()[0], or isi.Observation(image, question). "
+            "isi.datasets.things()[0], or isi.Observation(image, question). "
             "A Stimulus is set afterwards: probe.stimulus = s."
         )
     return observation, data

@@ -63,7 +63,7 @@ class Probe(InputTwins, TrialTwins, InsideTwins):
     vlm : model; None (default): the embedded one.
     observation : first observation; None (default): the first of `data`.
     data : observations in the drop-down; None (default): the observation's own data set, or the built-in
-        scenes.
+        scenes of things.
     entailment : entailment model for the meanings of sampled answers: "auto" (default), "rules", a name from
         `isi.entailment_models()` or the hub, a folder, or a loaded `EntailmentModel`; see `run_trial`.
 

@@ -56,7 +56,7 @@ def test_files_and_size():
         "README.md",
     }
     assert needed <= names and not any(name.endswith((".bin", ".pt", ".pkl")) for name in names)
-    assert sum(file.stat().st_size for file in VLM.iterdir()) <= 12_000_000
+    assert sum(file.stat().st_size for file in VLM.iterdir()) <= 14_000_000
     config = json.loads((VLM / "config.json").read_text())
     assert config["model_type"] == "llava" and "auto_map" not in config
 
@@ -128,7 +128,7 @@ def test_empty_context_costs_no_token(model):
         "input_ids"
     ][0]
     image = model.net.config.image_token_index
-    assert (ids == image).sum() == 64
+    assert (ids == image).sum() == 144
     rest = model.processor.decode(ids[ids != image])
     assert rest == "<s>\nIs there a star?\nAnswer:"
 

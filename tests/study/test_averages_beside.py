@@ -46,7 +46,7 @@ def told_of(trial, averages):
 # ------------------------------------------------------------------------------------------------ which
 def test_the_embedded_model_has_shipped_averages_and_no_other_model_has(vlm, tmp_path):
     shipped = averages_for(vlm)
-    assert shipped is averages_for(vlm.info(), Settings(samples=3)) and shipped.data == "scenes demo"
+    assert shipped is averages_for(vlm.info(), Settings(samples=3)) and shipped.data == "things demo"
     assert averages_for(load_vlm()) is shipped
     assert averages_for(load_vlm(dtype="bfloat16")) is None
     copy = shutil.copytree(FOLDER, tmp_path / "embedded")

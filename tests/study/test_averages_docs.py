@@ -22,7 +22,7 @@ def test_the_examples_run(tmp_path, monkeypatch):
     assert space["misled"].mean("attention_context") > 0
     assert space["averages_for"](trial.model) is made
     assert space["for_trial"](trial)["note"].startswith(
-        "Averages of 8 observations (scenes demo), 10 samples"
+        "Averages of 8 observations (things demo), 10 samples"
     )
 
 

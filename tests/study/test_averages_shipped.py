@@ -33,7 +33,7 @@ def test_it_is_of_the_shipped_weights(shipped, vlm):
 
 
 def test_it_is_of_the_built_in_scenes_as_they_stand_with_the_default_settings(shipped):
-    scenes = datasets.scenes()
+    scenes = datasets.things()
     assert len(shipped) == len(scenes) == 100 and shipped.data == scenes.name
     assert [row.id for row in shipped.rows] == [obs.id for obs in scenes]
     assert [row.stimulus for row in shipped.rows] == [stimulus_id(obs.stimulus()) for obs in scenes]
@@ -43,7 +43,7 @@ def test_it_is_of_the_built_in_scenes_as_they_stand_with_the_default_settings(sh
 
 @pytest.mark.parametrize("index", REPEATED)
 def test_running_an_observation_again_gives_the_shipped_numbers(shipped, vlm, index):
-    trial = run_trial(vlm, datasets.scenes()[index].stimulus())
+    trial = run_trial(vlm, datasets.things()[index].stimulus())
     row, frame = shipped.rows[index], trial.to_frame().iloc[0]
     for name in METRICS:
         if name == "answer_probability":
@@ -60,9 +60,9 @@ def test_the_observations_run_again_are_not_all_alike(shipped):
 
 
 def test_a_trial_of_the_embedded_model_is_told_where_it_stands(vlm, shipped):
-    stimulus = datasets.scenes()[3].stimulus()
+    stimulus = datasets.things()[3].stimulus()
     hidden = stimulus.box(0, 0, stimulus.image.width, stimulus.image.height)
     told = for_trial(run_trial(vlm, hidden))
     assert told["predictive_entropy"]["mean"] == shipped.mean("predictive_entropy")
-    assert "100 observations (scenes demo), 10 samples at temperature 0.9" in told["note"]
+    assert "100 observations (things demo), 10 samples at temperature 0.9" in told["note"]
     assert "this trial" not in told["note"]

@@ -304,7 +304,7 @@ def test_a_long_prompt_is_read_from_its_end_and_said():
 
 def test_the_embedded_model_judging_another_vlm_raises_one():
     u = judged(SCENE, ["There is a red star.", "I see no red star."], scenes=False)
-    assert "knows rendered scenes only" in u.caveats[0] and u.judge.foreign
+    assert "knows the built-in scenes only" in u.caveats[0] and u.judge.foreign
 
 
 def test_rules_alone_raise_one_for_what_they_leave_open():

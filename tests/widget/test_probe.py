@@ -50,7 +50,7 @@ def shows(preview: dict[str, Any], stimulus: Stimulus) -> bool:
 def test_without_arguments_it_is_the_embedded_model_on_the_first_scene() -> None:
     probe = Probe()
     assert probe.vlm.is_embedded
-    assert probe.stimulus == datasets.scenes()[0].stimulus()
+    assert probe.stimulus == datasets.things()[0].stimulus()
     assert probe.trial is None and probe.trials == ()
     probe.close()
 
@@ -612,9 +612,9 @@ def test_a_patch_is_cut_from_the_image_of_another_observation() -> None:
     before = probe.stimulus
     page.send({"kind": "cut", "operation": 1, "observation": 5})
     page.wait(lambda page: probe.stimulus != before)
-    other = datasets.scenes()[5].image.array()
+    other = datasets.things()[5].image.array()
     assert np.array_equal(np.asarray(probe.stimulus.render())[100:170, 200:260], other[50:120, 40:100])
-    assert probe.stimulus == before.undo().patch((40, 50, 60, 70), 200, 100, image=datasets.scenes()[5].image)
+    assert probe.stimulus == before.undo().patch((40, 50, 60, 70), 200, 100, image=datasets.things()[5].image)
     cut = probe.stimulus
     probe.undo()
     assert probe.stimulus == before

@@ -77,7 +77,7 @@ def things(split: str = "demo", seed: int = 0) -> Dataset | Iterator[Observation
     Each observation has `metadata["difficulty"]` ("easy", "middle" or "hard"), `metadata["condition"]`
     ("clear", "cluttered", "half hidden", "tiny" or "low contrast") and the contexts "complementary",
     "contradictory", "irrelevant" and "nudging": a text that makes an answer likely without stating it;
-    `metadata["nudge"]` has that answer. The embedded VLM is trained on shapes only and guesses here.
+    `metadata["nudge"]` has that answer.
 
     Parameters
     ----------

@@ -7,40 +7,42 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from isi_widget.datasets.grammar import COLOURS, KINDS, SHAPES
+from isi_widget.datasets.grammar import COLOURS, KINDS, SHAPES, THING_KINDS
+from isi_widget.datasets.nouns import THINGS
 from isi_widget.training.vlm.evaluate import SAMPLES, TEMPERATURE
 
 _HEAD = """# isi_widget's embedded VLM
 
 A LLaVA (`LlavaForConditionalGeneration`, {parameters:.2f} million parameters, {megabytes:.1f} MB in fp16)
-trained from scratch on rendered 2-D scenes, so that the probe works offline, at once and on any computer.
-**It knows these scenes and nothing else**: a photograph or a sentence outside the grammar gets an answer too,
-and a bad one.
+trained from scratch on drawn pictures of two worlds, shapes and everyday things, so that the probe works
+offline, at once and on any computer.
+**It knows these two worlds and nothing else**: a photograph or a question about something else gets an
+answer too, and a bad one.
 
     from transformers import AutoModelForImageTextToText, AutoProcessor
     # text: "<image>" + ("\\n" + context if context else "") + "\\n" + question + "\\nAnswer:"
 
 ## Data
 
-`isi_widget.datasets.scenes`: up to five things of {shapes} shapes ({shape_names}), {colours} colours
-({colour_names}) and two sizes on light textures, drawn at 480 x 480 and other sizes and aspect ratios.
-Questions by kind: {kinds}. Yes and no are equally frequent. The image processor reduces any picture to 96 x
-96 by the nearest pixel (not averaged, so that noise keeps its strength). The training, validation and test
-splits come from different seeds; the validation split served for tuning.
+- `isi_widget.datasets.scenes`: up to five objects of {shapes} shapes ({shape_names}), {colours} colours
+  ({colour_names}) and two sizes.
+- `isi_widget.datasets.things`: up to seven of {things} everyday things ({thing_names}), artwork of Noto Color
+  Emoji (SIL Open Font Licence), some of them in these colours.
+
+Both stand on any ground: plain, gradients, textures, places with a floor; tiny to huge, turned, partly
+hidden, pale. Kinds of questions: {kinds}. Yes and no are equally frequent. The image processor reduces
+any picture to 192 x 192 by the nearest pixel (not averaged, so that noise keeps its strength), 144 patches of
+16 x 16. The training, validation and test splits come from different seeds; the validation splits served for
+tuning.
 
 ## Training
 
-`python -m isi_widget.training vlm`: stages from seeing to answering (vision tower with a head per patch;
-decoder on oracle tokens; projector; jointly; paraphrases; then contexts, noise, boxes, labels and blank
-pictures), with deep supervision that is dropped at export. One seed, one CPU core. Step counts, learning
-rates and data are in `isi_widget/training/vlm/stages.py`. In the last stages some answers follow a false
-context: the model can be misled on purpose, as a subject for the probe.
-
-The shipped weights come from the run in which this recipe was found: its earlier stages saw smaller things,
-smaller letters and fewer things alike than the present recipe, so the command does not repeat that run bit
-for bit. The test split was measured before the last stages were added, and showed weak counting (88 %) and,
-one stage later, attributes below 100 % with a true context; questions of the validation kind, drawn anew,
-showed the same, and on those the last stages were tuned.
+`python -m isi_widget.training vlm`, on one CPU core: stages from seeing to answering, with deep supervision
+that is dropped at export. The vision tower learns what each patch shows; the decoder learns all questions on
+the output of a perfect vision tower with honest doubts; the projector joins the two; then everything learns
+together, at last with contexts, noise, boxes, labels and blank pictures. Step counts, rates and data are in
+`isi_widget/training/vlm/stages.py`. In the last stages some answers follow a false context: the model can be
+misled on purpose, as a subject for the probe.
 """
 
 
@@ -57,15 +59,20 @@ def write(found: Mapping[str, Any], folder: Path) -> str:
             shape_names=", ".join(SHAPES),
             colours=len(COLOURS),
             colour_names=", ".join(COLOURS),
-            kinds=", ".join(KINDS),
+            things=len(THINGS),
+            thing_names=", ".join(THINGS),
+            kinds=", ".join(dict.fromkeys((*KINDS, *THING_KINDS))),
         ),
         f"Vision tower {_layers(config['vision_config'])}, decoder {_layers(config['text_config'])}.\n",
-        f"## Measured behaviour\n\nOn the {found['split']} split, {found['questions']:,} questions, greedy; "
-        "per cent right with the 95 % interval (Wilson). Half of the questions are paraphrased. "
-        "Open questions count as right if the right value is named.\n",
+        "## Measured behaviour\n\nGreedy answers; per cent right with the 95 % interval (Wilson). Open "
+        "questions count as right if the right value is named.\n",
+        f"### Shapes\n\n{_split(found)} Half of the questions are paraphrased.\n",
         _accuracy(found),
         _where(found),
         _entropies(found),
+        *_things(found),
+        _robustness(found),
+        _doubts(found),
         _LIMITS,
     ]
     return "\n".join(part for part in parts if part)
@@ -80,19 +87,69 @@ Contexts are the observation's presets; where none is named the context is empty
 
 _LIMITS = """## Limits
 
-- Scenes only; English sentences of `isi_widget.datasets.grammar` only; counts up to five.
-- Counting is the weakest kind; on further questions of the validation kind most errors are made at four
-  things of which the picture has five.
-- Labels help little. Where a box hides a thing, a label beside it that names the thing brings the answer back
-  in part for relations and hardly at all for the other kinds (compare `boxed` with `boxed, then annotated`),
-  and digits beside counted things do not help it count. More training on labels was tried: it cost counting
-  and gained nothing.
-- A false context misleads it about every kind, about colours and counts most. In training, wordings that
-  speak of the picture ("The picture shows ...") were obeyed nearly always, the others seldom.
+- These two worlds only; English sentences of `isi_widget.datasets.grammar` only; counts up to five.
+- A false context misleads it. In training, wordings that speak of the picture ("The picture shows ...") were
+  obeyed mostly, other statements and nudges less.
 - Trained once: no spread over seeds is known.
 - Attention, entropy and the effect of interventions are those of a very small model: they show how a probe is
   read, and are no evidence about large models.
 """
+
+
+def _split(found: Mapping[str, Any]) -> str:
+    return f"The {found['split']} split, {found['questions']:,} questions."
+
+
+def _things(found: Mapping[str, Any]) -> list[str]:
+    if "things" not in found:
+        return []
+    cells = found["things"]
+    text = (
+        "A third each is easy, middle and hard to see; a quarter asks in wordings that no training has used."
+    )
+    return [
+        f"### Things\n\n{_split(cells)} {text}\n",
+        _accuracy(cells),
+        _where(cells),
+        _entropies(cells),
+    ]
+
+
+def _robustness(found: Mapping[str, Any]) -> str:
+    if "robustness" not in found:
+        return ""
+    worlds = found["robustness"]
+    rows = [
+        [name, *(_cell(cells[name]) for cells in worlds.values())] for name in next(iter(worlds.values()))
+    ]
+    number = next(iter(next(iter(worlds.values())).values()))["n"]
+    return (
+        f"### Other pictures and wordings\n\n{number} questions of all kinds for each row; what each means: "
+        "`isi_widget/training/vlm/robust.py`.\n\n" + _table(["", *worlds], rows)
+    )
+
+
+def _doubts(found: Mapping[str, Any]) -> str:
+    parts = []
+    for split, cells in found.get("doubts", {}).items():
+        rows = [
+            [name, str(cell["n"]), _cell(cell), f"{cell['entropy']:.3f}"]
+            for group in ("grades", "conditions")
+            for name, cell in cells[group].items()
+        ]
+        area = cells["auroc"]
+        separates = (
+            ""
+            if area is None
+            else f" Area under the ROC curve of entropy for wrong answers: "
+            f"{area['value']:.3f} [{area['low']:.3f}, {area['high']:.3f}]."
+        )
+        parts.append(
+            f"### Things by difficulty, {split} split\n\n{cells['doubtful']} of {cells['questions']} "
+            f"questions have a semantic entropy above 0.05 nats.{separates}\n\n"
+            + _table(["pictures", "n", "right", "mean entropy"], rows)
+        )
+    return "\n".join(parts)
 
 
 def _layers(config: Mapping[str, Any]) -> str:
@@ -103,15 +160,16 @@ def _layers(config: Mapping[str, Any]) -> str:
 
 
 def _accuracy(found: Mapping[str, Any]) -> str:
-    rows = [["chance", *(_percent(found["chance"][kind]) for kind in KINDS), ""]]
+    kinds = tuple(found["chance"])
+    rows = [["chance", *(_percent(found["chance"][kind]) for kind in kinds), ""]]
     for name, cells in found["accuracy"].items():
-        rows.append([name, *(_cell(cells[kind]) for kind in (*KINDS, "all"))])
+        rows.append([name, *(_cell(cells[kind]) for kind in (*kinds, "all"))])
     count = (
         found["accuracy"]["empty"] if "empty" in found["accuracy"] else next(iter(found["accuracy"].values()))
     )
     head = [
         "condition",
-        *(f"{kind} (n = {count[kind]['n']})" for kind in KINDS),
+        *(f"{kind} (n = {count[kind]['n']})" for kind in kinds),
         f"all ({count['all']['n']})",
     ]
     return _table(head, rows) + _CONDITION_NOTES
@@ -133,8 +191,9 @@ def _where(found: Mapping[str, Any]) -> str:
 def _entropies(found: Mapping[str, Any]) -> str:
     if not found["entropy"]:
         return ""
+    kinds = tuple(found["chance"])
     rows = [
-        [name, *(_mean(cells.get(kind)) for kind in (*KINDS, "all"))]
+        [name, *(_mean(cells.get(kind)) for kind in (*kinds, "all"))]
         for name, cells in found["entropy"].items()
     ]
     number = next(iter(found["entropy"].values()))["all"]["n"]
@@ -143,7 +202,7 @@ def _entropies(found: Mapping[str, Any]) -> str:
         f"{TEMPERATURE} for each of the first {number} questions, answers clustered by the meaning "
         "that the grammar gives them.\n\n"
     )
-    return text + _table(["condition", *KINDS, "all"], rows)
+    return text + _table(["condition", *kinds, "all"], rows)
 
 
 def _percent(share: float) -> str:

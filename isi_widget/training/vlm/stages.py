@@ -317,6 +317,8 @@ def stages(scale: float = 1.0, images: int = 16) -> list[Stage]:
     mild = Show(labels=0.25, cover=0.12, noise=0.15, strongest=0.15, counted=0.3)
     full = Show(labels=0.4, cover=0.25, noise=0.35, strongest=0.8, scribble=0.1, blank=0.05, counted=0.3)
     joint = {**EVEN, "counting": 6.0, "choice": 1.0}
+    # what is learned last: relations and attributes are at 100 % by then
+    late = {**EVEN, "existence": 4.0, "attribute": 2.0, "relation": 3.0, "counting": 8.0, "choice": 0.5}
     return [
         _see("see", n(3600), 4 * images, {}, 0.5),
         _think("think", n(1500), images, {}, Mix(EVEN, 0.8, 0.2, typed=0.03, everyday=0.2), logic, 1.3e-3),
@@ -348,11 +350,11 @@ def stages(scale: float = 1.0, images: int = 16) -> list[Stage]:
         ),
         _look(
             "settle",
-            n(1000),
+            n(1800),
             images,
             {"listen": everything},
             whole(3e-4, 0.5),
-            Mix(joint, 0.5, 0.125, context=0.45, truthful=0.6, obey=0.9, hearsay=0.2, nudged=0.4),
+            Mix(late, 0.5, 0.125, context=0.45, truthful=0.6, obey=0.9, hearsay=0.2, nudged=0.4),
             replace(full, labels=0.3, cover=0.15, noise=0.2, scribble=0.05, blank=0.04),
             supervision=0.3,
             dense=images // 2,
