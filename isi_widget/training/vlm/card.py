@@ -43,6 +43,11 @@ the output of a perfect vision tower with honest doubts; the projector joins the
 together, at last with contexts, noise, boxes, labels and blank pictures. Step counts, rates and data are in
 `isi_widget/training/vlm/stages.py`. In the last stages some answers follow a false context: the model can be
 misled on purpose, as a subject for the probe.
+
+The shipped weights come from the run in which lengths and mixtures of the stages were settled, by the
+validation of the stage before: `see` began with 400 steps of another optimiser, and short forms of questions
+("Number of stars?") came with the last stage. The command therefore gives a model like this one, not this one
+bit for bit.
 """
 
 
