@@ -23,7 +23,7 @@ CELLS = (
     "import isi_widget as isi\n\nvlm = isi.load_vlm()\nobs = isi.datasets.things()[0]",
     "probe = isi.Probe(vlm, obs)\nprobe",
 )
-PANES = {"wide": (1400, 1400), "narrow": (640, 2700)}  # width of the probe, height of the window
+PANES = {"wide": (1400, 1520), "narrow": (640, 2820)}  # width of the probe, height of the window
 _CHROME = (
     200  # pixels left and right of an output, in JupyterLab without its side bars; measured, then corrected
 )
@@ -101,6 +101,21 @@ def edit(notebook: Notebook, probe: Probe) -> None:
     probe.finished(3)
 
 
+def inside(notebook: Notebook, probe: Probe) -> bytes:
+    """Switch one head off and run: the panel "Inside" with the contribution of each head to the answer."""
+    notebook.execute("probe.stimulus = obs.stimulus()")
+    notebook.until("probe.stimulus.operations == ()")
+    probe.part("run").click()
+    probe.finished(4)
+    probe.part("inside-toggle").click()
+    probe.part("inside-contribution").click()
+    probe.part("inside-scatter").wait_for(state="attached")
+    probe.part("inside-matrix").locator("[data-at='1,0']").click()
+    notebook.page.mouse.move(2, 2)
+    probe.ready()
+    return probe.part("inside").screenshot()
+
+
 def shoot(lab: Lab, browser: Browser, folder: Path) -> None:
     """All pictures, from one notebook."""
     notebook = lab.open(browser, lab.notebook(CELLS), viewport={"width": 1600, "height": 1250})
@@ -126,6 +141,7 @@ def shoot(lab: Lab, browser: Browser, folder: Path) -> None:
     notebook.page.mouse.move(2, 2)
     save(probe.root.screenshot(), folder / "probe-edit-light.png")
     save(select(notebook, probe), folder / "selection-light.png")
+    save(inside(notebook, probe), folder / "inside-light.png")
     notebook.close()
 
 

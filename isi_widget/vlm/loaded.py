@@ -31,10 +31,7 @@ from isi_widget.vlm.nan import NanLogits, nan_reason
 from isi_widget.vlm.prompts.encoder import PromptEncoder
 from isi_widget.vlm.prompts.turns import checked_history, checked_system
 
-_SCENES_ONLY = (
-    "The embedded model knows the drawn scenes of isi_widget (shapes, everyday things) only, and questions "
-    "about them."
-)
+_SCENES_ONLY = "The embedded model knows drawn scenes of shapes and everyday things only."
 
 
 class LoadedModel:

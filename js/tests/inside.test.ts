@@ -275,7 +275,7 @@ describe("the panel", () => {
     const told = page.text("inside-correlation");
     // scipy.stats.spearmanr of both, flattened: -0.7219
     expect(told).toContain("Rank correlation of attention on the image with the size of the effect: −0.72, 9 heads.");
-    expect(told).toContain("L1H2 looks at the image most (0.96) and changes the answer by +0.00; L2H1 changes it most (+0.69) and looks with 0.00.");
+    expect(told).toContain("L1H2 looks at the image most (0.96) and changes the answer by 0.00; L2H1 changes it most (+0.69) and looks with 0.00.");
     expect(page.find("inside-scatter").querySelector("svg")?.getAttribute("aria-label")).toContain("−0.72");
   });
 

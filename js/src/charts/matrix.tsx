@@ -20,7 +20,10 @@ export const STEPS = 12;
 /** Wider matrices have no room for numbers, and for some names only. */
 const ROOM = 9;
 
-export const signed = (value: number): string => `${value < 0 ? "−" : "+"}${decimals(Math.abs(value))}`;
+export const signed = (value: number): string => {
+  const size = decimals(Math.abs(value));
+  return Number(size) === 0 ? size : `${value < 0 ? "−" : "+"}${size}`;
+};
 
 interface Props {
   test: string;
