@@ -8,12 +8,13 @@ untouched, with a penalty that keeps them near 1.
 
 The strength, or how long to train, is chosen on `validation`, no change among the choices. What is reported
 is measured on a third set, beside random gates of the same size: the fitted factors given to random heads.
-The published code fits and tests on the same items, where any gates gain.
+The published code fits and tests on the same items, where any gates gain; here no item may be in two sets.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,6 +48,8 @@ if TYPE_CHECKING:
 
 METHODS = ("contributions", "gradient")
 STRENGTHS = (0.25, 0.5, 1.0, 2.0, 4.0)
+#: What the two halves of `validation` are called where there is no test set.
+HALVES = ("the first half of validation", "its second half")
 _BATCH = 8
 _RATE = 0.05
 _LOW, _HIGH = 0.0, 2.0
@@ -111,8 +114,8 @@ def fit_gates(
     Raises
     ------
     InputError
-        For empty sets, too few validation items to split, settings without meaning, or a quantised model
-        whose gradients are wrong.
+        For empty sets, an item (equal stimulus and answer) in more than one of them, too few validation items
+        to split, settings without meaning, or a quantised model whose gradients are wrong.
     Cancelled
         If `cancel` returned True.
     """
@@ -122,6 +125,8 @@ def fit_gates(
     draws = checks.integer(random, "random", low=1, high=1000)
     fitted_on = items_of(train)
     chosen_on, held_out = _splits(validation, test, seed)
+    names_of = ("train", "validation", "test") if test is not None else ("train", *HALVES)
+    _check_disjoint(dict(zip(names_of, (fitted_on, chosen_on, held_out), strict=True)))
     common: dict[str, Any] = {"progress": progress, "cancel": cancel}
     every = (*fitted_on, *chosen_on, *held_out)
     if method == "contributions":
@@ -170,6 +175,25 @@ def _splits(validation: Any, test: Any, seed: int) -> tuple[tuple[Item, ...], tu
     half = len(items) // 2
     parts = [tuple(items[place] for place in sorted(part)) for part in (order[:half], order[half:])]
     return parts[0], parts[1]
+
+
+def _check_disjoint(sets: Mapping[str, tuple[Item, ...]]) -> None:
+    """Refuse items that stand in more than one of the named sets."""
+
+    def identity(item: Item) -> tuple[str, str]:
+        return item.stimulus.key, item.answer.casefold()
+
+    found = []
+    for (one, items), (other, others) in combinations(sets.items(), 2):
+        known = {identity(item) for item in items}
+        if shared := [item for item in others if identity(item) in known]:
+            number = "1 item" if len(shared) == 1 else f"{len(shared)} items"
+            found.append(f"{one} and {other} share {number} (such as {shared[0].name!r} of {other})")
+    if found:
+        raise InputError(
+            f"fit_gates: {', '.join(found)}: equal stimulus and answer. Any gates gain on the items that "
+            "they were fitted or chosen on, so give every item to one set only."
+        )
 
 
 def _best(found: Scores) -> int:

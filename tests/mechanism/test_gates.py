@@ -398,13 +398,13 @@ def test_an_ablation_that_was_stopped_goes_on(one_hop, tmp_path):
 def test_a_gain_that_is_not_there_is_reported_as_not_there(one_hop):
     _, vlm, observations = one_hop
     idle = SimpleNamespace(signed=np.random.default_rng(0).standard_normal(SHAPE) * 1e-3)
-    fit = fit_gates(vlm, observations[:2], observations, contributions=idle, strengths=[0.5], random=3)
-    assert fit.gain == 0 and fit.verdict.startswith("No gain") and fit.counts == (2, 4, 4)
+    fit = fit_gates(vlm, observations[:2], observations[2:], contributions=idle, strengths=[0.5], random=3)
+    assert fit.gain == 0 and fit.verdict.startswith("No gain") and fit.counts == (2, 3, 3)
     wrong = fit_gates(
         vlm,
         observations[:2],
-        [(seen, "No" if seen.answer == "Yes" else "Yes") for seen in observations[:4]],
-        observations,
+        [(seen, "No" if seen.answer == "Yes" else "Yes") for seen in observations[2:4]],
+        observations[4:],
         contributions=SimpleNamespace(signed=-contributions_of(vlm, observations[:2]).signed),
         random=3,
     )
@@ -438,7 +438,9 @@ def test_fits_report_and_stop(spoilt):
     assert seen[0] == ("epoch 1 of 1", 0, 2) and seen[-1][0].startswith("testing") and seen[-1][1:] == (2, 2)
     polls = iter([False, True])
     with untouched(vlm.model), pytest.raises(Cancelled):
-        fit_gates(vlm, observations[:4], observations, method="gradient", cancel=lambda: next(polls, True))
+        fit_gates(
+            vlm, observations[:4], observations[4:], method="gradient", cancel=lambda: next(polls, True)
+        )
 
 
 @pytest.mark.parametrize(
@@ -455,13 +457,42 @@ def test_fits_report_and_stop(spoilt):
 )
 def test_fits_refuse(one_hop, change, words):
     _, vlm, observations = one_hop
-    change = {"validation": observations[:4]} | change
+    change = {"validation": observations[2:6]} | change
     if change["validation"] == "two":
-        change["validation"] = observations[:2]
+        change["validation"] = observations[2:4]
     with pytest.raises(InputError, match=words):
         fit_gates(
             vlm, observations[:2], **({"contributions": SimpleNamespace(signed=np.ones(SHAPE))} | change)
         )
+
+
+@pytest.mark.parametrize("method", ["contributions", "gradient"])
+def test_no_item_may_be_in_two_sets(one_hop, method):
+    """Fitting and testing on the same items shows a gain of any gates."""
+    _, vlm, seen = one_hop
+    read = []
+
+    def refused(*sets):
+        with pytest.raises(InputError, match="give every item to one set only") as error:
+            fit_gates(vlm, *sets, method=method, random=1, progress=lambda *step: read.append(step))
+        return str(error.value)
+
+    text = refused(seen[:3], seen[3:5], [seen[6], *seen[:3]])
+    assert text.startswith("fit_gates: train and test share 3 items (such as ") and "validation" not in text
+    same = [(each.stimulus(), each.answer.lower()) for each in seen[2:4]]  # another way to give two of them
+    text = refused(seen[:3], same, seen[3:6])
+    assert "train and validation share 1 item (" in text and "validation and test share 1 item (" in text
+    assert "train and the first half of validation share" in refused(seen[:8], seen[:8])
+    halves = refused(seen[:1], [seen[1]] * 4)
+    assert "the first half of validation and its second half share 2 items" in halves
+    assert not read  # before anything is run
+
+
+def test_equal_stimuli_with_other_answers_are_other_items(one_hop):
+    _, vlm, seen = one_hop
+    other = [(each, "No" if each.answer == "Yes" else "Yes") for each in seen[:2]]
+    given = {"contributions": SimpleNamespace(signed=np.ones(SHAPE)), "random": 1, "strengths": [1]}
+    assert fit_gates(vlm, seen[:2], other, seen[2:4], **given).counts == (2, 2, 2)
 
 
 def test_contrastive_views_are_refused(one_hop):
