@@ -21,6 +21,8 @@ REPLACEMENTS = ("mean", "zero", "reference")
 _WIDEST = 65_536
 #: Largest factor: far from what overflows in half precision.
 LARGEST_FACTOR = 1e4
+#: Largest number that stands for an output: beyond, squares in the norm layers overflow to zeros.
+_LARGEST_VALUE = 1e12
 
 
 @dataclass(frozen=True)
@@ -87,7 +89,8 @@ class HeadReplace(_OneHead):
         `values`.
     values
         With "reference" only: the head's output to put in place, one number for each of its dimensions;
-        for example its mean over other stimuli (`isi_widget.vlm.inside.reference_head` measures it).
+        for example its mean over other stimuli (`isi_widget.vlm.inside.reference_head` measures it). Each is
+        at most 1e12 in size.
     """
 
     kind: ClassVar[str] = "head_replace"
@@ -112,7 +115,7 @@ class HeadReplace(_OneHead):
         items = list(values)
         if not 1 <= len(items) <= _WIDEST:
             raise InputError(f"{name} must have from 1 to {_WIDEST} numbers, got {len(items)}.")
-        return tuple(checks.number(item, name) for item in items)
+        return tuple(checks.number(item, name, low=-_LARGEST_VALUE, high=_LARGEST_VALUE) for item in items)
 
     @property
     def label(self) -> str:

@@ -32,6 +32,9 @@ _WIDEST = 262_144
 _LONGEST_NOTE = 2_000
 #: Largest factor of a direction.
 _LARGEST_SCALE = 1e6
+#: Largest norm of what is added: the square of a state must stay a float32 (below 3e38), else a norm layer
+#: makes zeros of it, and no error shows that.
+_LARGEST_ADDED = 1e18
 _FIELDS = ("values", "layer", "made", "digest")
 
 
@@ -151,7 +154,7 @@ class Steer(Intervention):
         The layer at whose output it is added, counted from 0. None: the direction's own.
     scale
         Factor of the direction; 0 changes nothing, a negative one steers the other way. With a difference of
-        means, 1 moves by that difference.
+        means, 1 moves by that difference. Scale times norm of the direction is at most 1e18.
     tokens
         Where it is added: a group of tokens, positions in the prompt, or `ImageTokens(region)`. "all": every
         token.
@@ -184,6 +187,11 @@ class Steer(Intervention):
             scale=checks.number(self.scale, self._name("scale"), low=-_LARGEST_SCALE, high=_LARGEST_SCALE),
             tokens=check_tokens(self.tokens, self._name("tokens")),
         )
+        if abs(self.scale) * direction.norm > _LARGEST_ADDED:
+            raise InputError(
+                f"{self._name('scale')} of {self.scale:g} times a direction of norm {direction.norm:.3g} is "
+                f"more than {_LARGEST_ADDED:g}: the model would compute zeros. Give a smaller scale."
+            )
         if not isinstance(self.keep_norm, bool):
             raise InputError(f"{self._name('keep_norm')} must be True or False, got {self.keep_norm!r:.60}.")
 

@@ -139,7 +139,11 @@ def _checked_cuts(cuts: Any) -> dict[str, tuple[Tokens, Tokens]]:
     if isinstance(given, tuple) and len(given) == 2 and isinstance(given[0], str):
         given = [given]
     if not isinstance(given, Sequence) or isinstance(given, str) or not given:
-        raise InputError('knockout_curve: cuts are pairs of groups, such as [("last", "image")]; got none.')
+        got = "none" if isinstance(given, Sequence) and not given else f"{given!r:.80}"
+        raise InputError(
+            "knockout_curve: cuts are pairs of groups (tokens that read, tokens no longer read), such as "
+            f'[("last", "image")]; got {got}.'
+        )
     found: dict[str, tuple[Tokens, Tokens]] = {}
     for at, cut in enumerate(given):
         if not isinstance(cut, Sequence) or isinstance(cut, str) or len(cut) != 2:

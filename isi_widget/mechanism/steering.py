@@ -13,7 +13,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from isi_widget import checks
-from isi_widget.concepts.pair import Pair
+from isi_widget.concepts.pair import Pair, stimulus_of
+from isi_widget.datasets import Observation
 from isi_widget.errors import InputError
 from isi_widget.interventions import SteeringDirection
 from isi_widget.interventions.tokens import Tokens, check_tokens, words
@@ -42,7 +43,7 @@ def steering_direction(
     Parameters
     ----------
     pairs
-        `isi.Pair` objects, or (stimulus, stimulus) tuples: the direction points to the first.
+        `isi.Pair` objects, or tuples of two stimuli or observations: the direction points to the first.
     layer
         The layer at whose output states are compared, counted from 0.
     tokens
@@ -109,7 +110,9 @@ def _state(vlm: VLM, stimulus: Stimulus, layer: int, group: Tokens) -> torch.Ten
 
 def _pairs(pairs: Any) -> list[tuple[Stimulus, Stimulus]]:
     one = isinstance(pairs, Pair) or (
-        isinstance(pairs, tuple) and len(pairs) == 2 and all(isinstance(side, Stimulus) for side in pairs)
+        isinstance(pairs, tuple)
+        and len(pairs) == 2
+        and all(isinstance(side, Stimulus | Observation) for side in pairs)
     )
     given = [pairs] if one else pairs
     if isinstance(given, str) or not isinstance(given, Sequence):
@@ -117,14 +120,13 @@ def _pairs(pairs: Any) -> list[tuple[Stimulus, Stimulus]]:
     found = []
     for index, pair in enumerate(given):
         sides = (pair.clean, pair.corrupt) if isinstance(pair, Pair) else pair
-        if (
-            not isinstance(sides, tuple | list)
-            or [isinstance(side, Stimulus) for side in sides] != [True] * 2
-        ):
+        if not isinstance(sides, tuple | list) or len(sides) != 2:
             raise InputError(
-                f"pairs[{index}] must be an isi.Pair or (stimulus, stimulus); got {type(pair).__name__}."
+                f"pairs[{index}] must be an isi.Pair or a tuple of two stimuli or observations; "
+                f"got {type(pair).__name__}."
             )
-        found.append((sides[0], sides[1]))
+        one_side, other = (stimulus_of(side, f"pairs[{index}][{at}]") for at, side in enumerate(sides))
+        found.append((one_side, other))
     if not found:
         raise InputError("A direction needs at least one pair; got none.")
     return found

@@ -70,6 +70,15 @@ def test_a_direction_of_a_group_and_of_one_pair():
     assert np.allclose(same.array, steering_direction(vlm, PAIRS, 1).array, atol=1e-5)
 
 
+def test_observations_may_stand_for_their_stimuli():
+    vlm = tiny_models.vlm()
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 40, 50, 3), dtype=np.uint8)
+    one, other = (isi.Observation(picture, "Is it red?") for picture in pixels)
+    expected = steering_direction(vlm, [(one.stimulus(), other.stimulus())], 1)
+    for pairs in ([(one, other)], (one, other), [(one, other.stimulus())], [isi.Pair(one, other)]):
+        assert steering_direction(vlm, pairs, 1) == expected
+
+
 def test_it_steers_where_the_answer_is_and_a_random_one_does_not():
     """In the planted model the answer is one direction at the last token after layer 2."""
     made = planted_models.planted("one_hop")
@@ -96,6 +105,8 @@ def test_it_steers_where_the_answer_is_and_a_random_one_does_not():
         (["a"], {}, r"pairs\[0\] must be an isi.Pair"),
         ([PAIRS[0][0]], {}, r"pairs\[0\] must be an isi.Pair"),
         (3, {}, "sequence of isi.Pair"),
+        ([PAIRS[0], (*PAIRS[0], PAIRS[0][0])], {}, r"pairs\[1\] must be an isi.Pair or a tuple of two"),
+        ([PAIRS[0], (PAIRS[0][0], "Yes")], {}, r"pairs\[1\]\[1\] must be a Stimulus or .*; got str"),
         (PAIRS, {"layer": 3}, "layer must be"),
         (PAIRS, {"layer": -1}, "layer must be"),
         (PAIRS, {"tokens": "context"}, "no token of the group context"),

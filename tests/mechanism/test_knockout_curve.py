@@ -116,7 +116,10 @@ def test_views_and_record(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ({"cuts": ()}, "pairs of groups"),
+        ({"cuts": ()}, "pairs of groups .* got none"),
+        ({"cuts": "image"}, "pairs of groups .*, such as .*; got 'image'"),
+        ({"cuts": 3}, "pairs of groups .* got 3"),
+        ({"cuts": ["last", "image"]}, "a cut is a pair"),
         ({"cuts": [("last",)]}, "a cut is a pair"),
         ({"cuts": [("last", "sky")]}, "edited region"),
         ({"cuts": [("last", "edited region")]}, "is a group of a pair"),

@@ -147,6 +147,23 @@ def test_directions_add_up_and_go_both_ways():
     assert largest(logits(isi.Steer(made)), logits(isi.Steer(made.random(0)))) > 1e-3
 
 
+@families
+@pytest.mark.parametrize("keep_norm", [False, True])
+def test_the_largest_steps_are_computed_and_larger_ones_refused(name, keep_norm):
+    """Beyond, squares in a norm layer overflow: all logits would be 0."""
+    vlm = tiny_models.vlm(name)
+    made = direction_of(vlm, norm=1e14)
+    steps = (isi.Steer(made, scale=scale, keep_norm=keep_norm) for scale in (9e3, -9e3))
+    up, down = (vlm.intervene(step).prefill(SHOWN).logits for step in steps)
+    assert bool(up.isfinite().all()) and up.std() > 1e-3 and down.std() > 1e-3
+    assert largest(up, down) > 1e-3  # not zeros times something
+    with pytest.raises(InputError, match="Give a smaller scale"):
+        isi.Steer(made, scale=1.1e4)
+    width = sites(vlm.model, vlm.family).o_proj(1).in_features // sites(vlm.model, vlm.family).heads
+    values = [1e12, *[-1e12] * (width - 1)]
+    assert vlm.intervene(isi.HeadReplace(1, 0, "reference", values)).prefill(SHOWN).logits.std() > 1e-3
+
+
 def test_steering_goes_with_heads_and_attention():
     """The order among kinds does not matter: each acts where it is, also with recorded attention."""
     vlm = tiny_models.vlm("gemma3")
