@@ -21,10 +21,15 @@ import isi_widget as isi
 from isi_widget.errors import Cancelled
 from isi_widget.vlm.inside import reference_head, sites
 
-QUICK = ("llava", "gemma3", "qwen3_vl")
-families = pytest.mark.parametrize(
-    "family", [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in FAMILIES]
-)
+
+def over_families(*quick):
+    """Every family, those that are not quick marked slow."""
+    return pytest.mark.parametrize(
+        "family", [pytest.param(name, marks=() if name in quick else pytest.mark.slow) for name in FAMILIES]
+    )
+
+
+families = over_families("llava", "gemma3", "qwen3_vl")
 
 
 def observation(seed, answer):
@@ -190,11 +195,12 @@ def test_the_model_is_as_it_was(family, tool):
     check(tiny_models.vlm(family), tool)
 
 
+@over_families("llava")
 @tools
-def test_the_model_is_as_it_was_under_4_bits(loaded, tool):
+def test_the_model_is_as_it_was_under_4_bits(loaded, family, tool):
     pytest.importorskip("bitsandbytes")
     pytest.importorskip("accelerate")
-    check(loaded("llava", "nf4"), tool)
+    check(loaded(family, "nf4"), tool)
 
 
 @families
