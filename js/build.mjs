@@ -5,9 +5,8 @@ import { createHash } from "node:crypto";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { gzipSync } from "node:zlib";
+import { sizeOf, tooLarge } from "./size.mjs";
 
-const LIMIT = 90 * 1000; // bytes of widget.js: it is saved with every notebook, once per widget
 const root = join(dirname(fileURLToPath(import.meta.url)), "..");
 const source = join(root, "js", "src");
 const out = join(root, "isi_widget", "static");
@@ -98,9 +97,10 @@ for (const { path, contents } of [...page.outputFiles, ...editor.outputFiles]) {
   } else {
     await writeFile(path, contents);
   }
-  console.log(`${file}  ${contents.length} bytes, ${gzipSync(contents, { level: 9 }).length} gzip`);
-  if (path.endsWith("widget.js") && contents.length > LIMIT) {
-    console.error(`${file} is over ${LIMIT} bytes`);
+  const size = sizeOf(contents);
+  console.log(`${file}  ${size.bytes} bytes, ${size.gzip} gzip`);
+  for (const reason of path.endsWith("widget.js") ? tooLarge(contents) : []) {
+    console.error(`${file} ${reason}`);
     failed = true;
   }
 }

@@ -1,0 +1,3 @@
+export const LIMIT: { bytes: number; gzip: number };
+export function sizeOf(contents: Uint8Array): { bytes: number; gzip: number };
+export function tooLarge(contents: Uint8Array): string[];
