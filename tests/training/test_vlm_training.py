@@ -306,7 +306,7 @@ def test_command_runs_every_stage_resumes_and_exports(tmp_path, capsys):
     )
     main(["card", "--model", str(exported)])
     card = (exported / "README.md").read_text()
-    assert "| noise 0.6 |" in card and "12 questions" in card and "nan" not in card
+    assert "| noise 0.6 |" in card and "12 questions" in card and " nan" not in card
 
 
 def test_a_resumed_stage_ends_like_an_uninterrupted_one(tmp_path):

@@ -94,7 +94,11 @@ def test_held_out_wordings_are_never_trained_on():
     trained, held = wordings("tidy", 400), wordings("held out", 200) | wordings("new", 200)
     # forms without a held-out variant: nothing at all, "Yes!!" but for its marks, "left of the ring"
     known = re.compile("|yes|no|(.* )?(left|right|above|below)( of)? the [a-z ]+")
-    assert not {text for text in trained & held if not known.fullmatch(text)}
+    # and a few words without content in a row, drawn by chance
+    draw = data.Draw(0)
+    empty = {noise.filler(draw).lower() for _ in range(4000)}
+    shared = {text for text in trained & held if not known.fullmatch(text)}
+    assert not {text for text in shared if not set(text.split()) <= empty}
     for phrase in (*phrases.HELD_OUT_LEADS, *phrases.HELD_OUT_IRRELEVANT, *phrases.NEW_IRRELEVANT):
         assert not any(phrase.lower().rstrip(".") in text for text in trained)
 

@@ -783,4 +783,4 @@ def test_the_embedded_models_boxes():
 
     shown = tiny_models.Shown(size=(240, 120))
     boxes = load_vlm().token_boxes(shown)
-    assert boxes.reshape(8, 8, 4)[2, 3].tolist() == [90, 30, 120, 45]
+    assert boxes.reshape(12, 12, 4)[2, 3].tolist() == [60, 20, 80, 30]

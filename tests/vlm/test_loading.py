@@ -512,7 +512,7 @@ class TestEmbedded:
         assert prompt.text == "<image>\nThe star is red.\nIs there a star?\nAnswer:"
         for name, text in {"context": "The star is red.", "question": "Is there a star?"}.items():
             assert vlm.tokenizer.decode(list(prompt.segment_token_ids(name))) == text
-        assert prompt.token_counts()["image"] == 64 and prompt.straddling == 0
+        assert prompt.token_counts()["image"] == 144 and prompt.straddling == 0
         assert vlm.encode(Shown("Is there a star?")).text == "<image>\nIs there a star?\nAnswer:"
 
     def test_it_loads_with_plain_transformers_to_the_same_answer(self):
