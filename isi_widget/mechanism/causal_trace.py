@@ -154,7 +154,6 @@ class CausalTrace:
         seed
             Seed of the resampling; default 0.
         """
-        checks.number(level, "interval: level", low=0.0, high=1.0)
         return mean_interval(self.each, level, seed)
 
     def top(self, k: int = 5) -> tuple[tuple[int, str, str, float], ...]:

@@ -125,7 +125,6 @@ class KnockoutCurve:
         seed
             Seed of the resampling; default 0.
         """
-        checks.number(level, "interval: level", low=0.0, high=1.0)
         return mean_interval(self.values, level, seed)
 
     @property

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from isi_widget import checks
 from isi_widget.uncertainty.shares import resampled_clusters
 
 Floats = npt.NDArray[np.float64]
@@ -18,10 +19,16 @@ def mean_interval(values: Floats, level: float = 0.95, seed: int = 0) -> tuple[F
     values
         [N, ...]; NaN: no value.
     level
-        Coverage; default 0.95.
+        Coverage, between 0 and 1; default 0.95.
     seed
         Seed of the 2000 resamples; default 0.
+
+    Raises
+    ------
+    InputError
+        For another level.
     """
+    checks.number(level, "interval: level", low=0.0, high=1.0)
     shape, flat = values.shape[1:], values.reshape(len(values), -1)
     low, high = (np.full(flat.shape[1], np.nan) for _ in range(2))
     known = np.isfinite(flat)

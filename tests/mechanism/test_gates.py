@@ -523,3 +523,6 @@ def test_the_interval_of_a_mean_is_that_of_scipy():
     ours = interval(values)
     assert ours == pytest.approx((theirs.low, theirs.high), abs=0.03)
     assert all(map(math.isnan, interval(np.array([1.0]))))
+    for level in (1.5, -0.1, "all"):
+        with pytest.raises(InputError, match="interval: level must be"):
+            interval(values, level=level)
