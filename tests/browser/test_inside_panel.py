@@ -147,8 +147,11 @@ def test_a_saved_notebook_shows_it_without_a_kernel(open_notebook: Callable[...,
     notebook.save()
     notebook.load()
     expect(notebook.probe().ready().part("inside-summary")).to_have_text("1 head changed")
+    notebook.save()
     notebook.page.evaluate("() => window.jupyterapp.shell.currentWidget.sessionContext.shutdown()")
+    notebook.load()  # without a kernel there is no editor, which is not saved
     probe = notebook.probe()
+    probe.finished(1)
     probe.part("inside-toggle").click()
     expect(probe.part("inside-off")).to_contain_text("needs the kernel")
     expect(probe.part("inside")).to_contain_text("L0H0 × 0")
