@@ -1,7 +1,8 @@
 // How large widget.js may be: every notebook saves it, once per widget, and every page is sent it. For js/build.mjs.
 import { gzipSync } from "node:zlib";
 
-export const LIMIT = { bytes: 90_000, gzip: 33_000 };
+// 33,000 gzipped, and 1 % for zlib: its versions do not all compress alike.
+export const LIMIT = { bytes: 90_000, gzip: 33_330 };
 
 export const sizeOf = (contents) => ({ bytes: contents.length, gzip: gzipSync(contents, { level: 9 }).length });
 
