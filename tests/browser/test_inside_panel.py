@@ -39,6 +39,7 @@ probe.pinned = [len(probe.trials) - 1, len(probe.trials)]
 
 
 def test_a_gate_is_set_run_compared_undone_and_repeated_as_python(bench: Notebook, opened: Probe) -> None:
+    bench.until("bool(probe._history.entries[-1].get('inside'))")  # what is measured at once is there
     # by pointer: a drag over two heads, and the slider by its keys
     first, second = cell(opened, 0, 0).bounding_box(), cell(opened, 0, 1).bounding_box()
     assert first is not None and second is not None
