@@ -53,6 +53,12 @@ def check_windows(vlm: VLM, layers: Any, window: Any, name: str) -> tuple[tuple[
     return chosen, wide
 
 
+def window_names(layers: tuple[int, ...], window: int) -> tuple[str, ...]:
+    """Return the names of windows by their first layers: "3", or "3 to 5"."""
+    last = window - 1
+    return tuple(str(layer) if not last else f"{layer} to {layer + last}" for layer in layers)
+
+
 class Steps:
     """Progress and cancelling of a measurement, step by step.
 

@@ -19,6 +19,7 @@ from isi_widget.errors import InputError
 from isi_widget.files import records
 from isi_widget.interventions import SITES, ActivationPatch
 from isi_widget.mechanism import trace_words
+from isi_widget.mechanism.arguments import window_names
 from isi_widget.mechanism.means import mean, mean_interval
 from isi_widget.mechanism.packing import frozen, packed, unpacked
 
@@ -266,10 +267,7 @@ class CausalTrace:
     @property
     def rows_named(self) -> tuple[str, ...]:
         """Names of the rows: "3", or "3 to 5" for a window."""
-        return tuple(
-            str(layer) if self.window == 1 else f"{layer} to {layer + self.window - 1}"
-            for layer in self.layers
-        )
+        return window_names(self.layers, self.window)
 
     def __str__(self) -> str:
         return trace_words.table(self)

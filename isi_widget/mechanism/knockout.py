@@ -22,6 +22,7 @@ import numpy.typing as npt
 from isi_widget import checks
 from isi_widget.errors import InputError
 from isi_widget.files import records
+from isi_widget.mechanism.arguments import window_names
 from isi_widget.mechanism.figures import number
 from isi_widget.mechanism.means import mean, mean_interval
 from isi_widget.mechanism.packing import frozen, packed, unpacked
@@ -130,8 +131,7 @@ class KnockoutCurve:
     @property
     def rows_named(self) -> tuple[str, ...]:
         """Names of the windows: "3", or "3 to 5"."""
-        last = self.window - 1
-        return tuple(str(layer) if not last else f"{layer} to {layer + last}" for layer in self.layers)
+        return window_names(self.layers, self.window)
 
     def to_frame(self) -> pd.DataFrame:
         """Return a table: one row per cut and window, with interval, flips and control."""
