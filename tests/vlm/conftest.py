@@ -1,6 +1,14 @@
-"""For tests of quantised models: tiny checkpoints in a folder, and models loaded from them once a file."""
+"""For tests of quantised models: tiny checkpoints in a folder, and models loaded from them once a file; and
+scripts of nnsight, in processes of their own.
+"""
 
 from __future__ import annotations
+
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from tiny_models import BUILDERS
@@ -37,3 +45,24 @@ def loaded(saved):
         return models[key]
 
     return load
+
+
+@pytest.fixture(scope="session")
+def run_with_nnsight(tmp_path_factory):
+    """Run a script of this folder in a process of its own; returns the folder that it wrote into."""
+
+    def run(script):
+        if importlib.util.find_spec("nnsight") is None:
+            pytest.skip("nnsight is not installed: pip install nnsight")
+        folder, here = tmp_path_factory.mktemp("nnsight"), Path(__file__).parent
+        done = subprocess.run(
+            [sys.executable, here / script, folder],
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(map(str, (here, *here.parents[:2])))},
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+        assert done.returncode == 0, done.stderr[-4000:]
+        return folder
+
+    return run

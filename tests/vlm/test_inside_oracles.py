@@ -4,12 +4,6 @@ its tool is not installed.
 
 from __future__ import annotations
 
-import importlib.util
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import knocked_out_by_nnsight as by_nnsight
 import pytest
 import tiny_models
@@ -46,21 +40,9 @@ def test_head_ablation_is_that_of_captum():
 
 
 @pytest.fixture(scope="module")
-def traced(tmp_path_factory):
-    """The folder with the logits of nnsight, from a process of its own."""
-    if importlib.util.find_spec("nnsight") is None:
-        pytest.skip("nnsight is not installed: pip install nnsight")
-    folder, here = tmp_path_factory.mktemp("nnsight"), Path(__file__).parent
-    paths = [str(here), str(here.parent), str(here.parents[1])]
-    done = subprocess.run(
-        [sys.executable, here / "knocked_out_by_nnsight.py", folder],
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)},
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert done.returncode == 0, done.stderr[-4000:]
-    return folder
+def traced(run_with_nnsight):
+    """The folder with the logits of nnsight."""
+    return run_with_nnsight("knocked_out_by_nnsight.py")
 
 
 @pytest.mark.parametrize("number", range(len(by_nnsight.CASES)))

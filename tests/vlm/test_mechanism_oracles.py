@@ -5,12 +5,6 @@ A test is left out where its tool is not installed. See `test_inside_oracles` fo
 
 from __future__ import annotations
 
-import importlib.util
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import by_captum
 import numpy as np
 import patched_by_nnsight as by_nnsight
@@ -22,8 +16,6 @@ from test_families import plain_inputs
 import isi_widget as isi
 from isi_widget.mechanism.head_methods import groups
 from isi_widget.mechanism.items import Item, aim_of
-
-HERE = Path(__file__).parent
 
 
 def observation(shown, answer=None):
@@ -50,20 +42,9 @@ def plain_model(vlm, shown):
 
 
 @pytest.fixture(scope="module")
-def traced(tmp_path_factory):
+def traced(run_with_nnsight):
     """{family: logits of each case}, from nnsight."""
-    if importlib.util.find_spec("nnsight") is None:
-        pytest.skip("nnsight is not installed: pip install nnsight")
-    folder = tmp_path_factory.mktemp("nnsight")
-    paths = [HERE, HERE.parent, HERE.parents[1]]
-    done = subprocess.run(
-        [sys.executable, HERE / "patched_by_nnsight.py", folder],
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(map(str, paths))},
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert done.returncode == 0, done.stderr[-4000:]
+    folder = run_with_nnsight("patched_by_nnsight.py")
     return {family: torch.load(folder / f"{family}.pt") for family in by_nnsight.FAMILIES}
 
 
