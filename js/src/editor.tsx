@@ -9,11 +9,12 @@ import { keep } from "./kept";
 import { inField, keyboard } from "./keyboard";
 import { PromptProblem } from "./panels/counts";
 import { Header } from "./panels/header";
-import { InsertCell, TrialButtons, TrialsButtons } from "./panels/history";
+import { InsertCell, askCode, TrialButtons, TrialsButtons } from "./panels/history";
 import { Inside, InsideHead } from "./panels/gates";
 import { Context, ImagePresets, Question, QuestionNeeded, RunButtons } from "./panels/inputs";
 import { Keys } from "./panels/keys";
 import { Layers } from "./panels/layers";
+import { Running, Samples, Wait } from "./panels/progress";
 import { Properties, Tools } from "./panels/toolbar";
 import "./panels/toolicons";
 import { ViewBar } from "./panels/viewbar";
@@ -104,5 +105,5 @@ function attach({ store, screen, root }: View, signal: AbortSignal): void {
   });
 }
 
-export const editor = { Top, Left, Inside, InsideHead, InsertCell, TrialButtons, TrialsButtons, attach };
+export const editor = { Top, Left, Inside, InsideHead, InsertCell, Running, Samples, TrialButtons, TrialsButtons, Wait, askCode, attach };
 export type Editor = typeof editor;

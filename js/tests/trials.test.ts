@@ -449,6 +449,15 @@ describe("without a kernel", () => {
     expect(model.sent).toHaveLength(0);
   });
 
+  it("saved during a run, it shows the last result: nothing runs any more", async () => {
+    const { widget } = await import("../src/widget");
+    const status = { state: "running", id: "r", measures: ["answer"], stage: "answer", note: "", done: 1, total: 4, queued: 0 };
+    page = await open(new FakeModel(traits({ trials: [trial(1)], shown: 1, status })), widget(() => Promise.resolve(null)));
+    expect(page.find("status").dataset.state).toBe("current");
+    expect(page.maybe("progress-answer")).toBeNull();
+    expect(page.maybe("cancel")).toBeNull();
+  });
+
   it("texts of notes, tokens and averages are texts", async () => {
     const EVIL = `<img src=x onerror="window.hit=1">`;
     const tokens = [told(EVIL, 0.5, [EVIL, 0.2])];

@@ -12,10 +12,10 @@ import { askHeads } from "../state/kernel";
 import { useView } from "../view";
 import { Mark } from "./answer";
 import { Map, recorded, Show, type Shown } from "./inside";
-import { Wait } from "./measure";
 import { NumberField } from "./number";
 import { Button, Tip, decimals, plural } from "./parts";
 import { AttentionAndEffect, LensButton, TraceBetween } from "./paths";
+import { Wait } from "./progress";
 
 const headOf = ([layer, head]: Cell): Head => ({ layer, head });
 const said = (gate: Gate): string => (typeof gate === "number" ? `× ${decimals(gate)}` : gate === "mean" ? "mean of the other heads" : gate);

@@ -6,10 +6,23 @@ import { useMemo, useRef } from "preact/hooks";
 import type { ExportedFile } from "../answers";
 import { cellBelow } from "../notebook";
 import { FORMATS, type Format, type Trial } from "../protocol";
+import { readCode } from "../read";
 import { exportTrials, forget, note, restore } from "../state/kernel";
+import { ignore } from "../state/requests";
+import { showCode, type Screen } from "../state/screen";
 import { useView } from "../view";
 import { Compare } from "./compare";
 import { Button, Popover, plural } from "./parts";
+
+/** Asks the kernel for the Python of the present input, or of a trial. */
+export function askCode(screen: Screen, trial?: number): void {
+  const { store } = screen;
+  if (trial === undefined) screen.flush();
+  const turn = ++screen.asked;
+  store.ask({ kind: "code", ...(trial !== undefined && { trial }) }, { read: readCode, silence: "The Python was not returned by the kernel." }).then((text) => {
+    if (text !== null && turn === screen.asked) showCode(screen, text);
+  }, ignore);
+}
 
 /** Characters that the kernel takes for a note. */
 const LONGEST = 2000;

@@ -1,4 +1,4 @@
-// What all measures of a trial have in common: their progress, a row with name, bar and number, and the drawing of a measure without a panel of its own.
+// What all measures of a trial have in common: a place for their progress (progress.tsx), a row with name, bar and number, and the drawing of a measure without a panel of its own.
 // Every number has its name, unit and interval, and its definition on hover or focus. The panels: answer.tsx, uncertainty.tsx, attention.tsx.
 import type { ComponentChildren } from "preact";
 import { Bar, type Interval } from "../charts/bars";
@@ -7,27 +7,10 @@ import type { MeasureView } from "../protocol";
 import { useView } from "../view";
 import { Section, Tip, decimals } from "./parts";
 
-// In the order in which the kernel runs them; those without a panel follow.
-const ORDER = ["answer", "attention", "uncertainty"];
-
-/** Which measure a stage of the kernel belongs to. */
-export const measureOf = (stage: string): string => (/samples|clusters|entailment/.test(stage) ? "uncertainty" : /^(prompt)?$/.test(stage) ? "answer" : stage);
-
-/** Where a result will be: how far it is, or that it waits for its turn. */
+/** Where a result will be: how far it is. */
 export const Wait = live(function Wait({ measure }: { measure: string }) {
-  const { store } = useView();
-  const { state, measures, stage, done, total } = store.status.value;
-  const running = state === "running" && measures.includes(measure);
-  if (!running && !store.asked.value?.measures.includes(measure)) return null;
-  const place = (name: string): number => (ORDER.includes(name) ? ORDER.indexOf(name) : ORDER.length + Math.max(0, measures.indexOf(name)));
-  const turn = running ? place(measure) - place(measureOf(stage)) : 1;
-  if (turn < 0) return null;
-  return (
-    <span class="isi-wait isi-muted" data-testid={`progress-${measure}`}>
-      {turn > 0 ? "waiting" : total > 1 ? `${done} of ${total}` : ""}
-      {turn === 0 && <progress aria-label={`Progress: ${measure}`} {...(total > 0 ? { value: done, max: total } : {})} />}
-    </span>
-  );
+  const editor = useView().screen.editor.value;
+  return editor && <editor.Wait measure={measure} />;
 });
 
 interface RowProps {

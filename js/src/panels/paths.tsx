@@ -9,8 +9,8 @@ import { gatesOf } from "../state/inside";
 import { askTrace } from "../state/kernel";
 import { useView } from "../view";
 import { Map, recorded, traceOf } from "./inside";
-import { Wait } from "./measure";
 import { Button, Tip, decimals } from "./parts";
+import { Wait } from "./progress";
 
 /** A point per head: attention is not importance, on the user's own example. */
 export const AttentionAndEffect = live(function AttentionAndEffect({ trial }: { trial: Trial }) {

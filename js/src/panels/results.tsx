@@ -4,15 +4,14 @@ import { isDrawing } from "../document";
 import { live } from "../live";
 import type { Trial } from "../protocol";
 import { NAMES } from "../state/screen";
-import { doing } from "../state/store";
+import { measureOf } from "../state/store";
 import { useView } from "../view";
 import { Icon } from "./icons";
 import { Answer } from "./answer";
 import { Attention } from "./attention";
-import { Generic, measureOf } from "./measure";
+import { Generic } from "./measure";
 import { Uncertainty } from "./uncertainty";
 import { Button, Section, decimals } from "./parts";
-import { TimeLeft } from "./progress";
 import { Thumbnail } from "./thumbnail";
 
 export const Results = live(function Results() {
@@ -44,29 +43,14 @@ export const Results = live(function Results() {
 /** One line of fixed height: what is going on, or which result this is. */
 const StatusLine = live(function StatusLine({ trial, stale }: { trial: Trial | null; stale: boolean }) {
   const { store, screen } = useView();
-  const { state, done, total, queued } = store.status.value;
+  const { state } = store.status.value;
   const line = (name: string, content: ComponentChildren, classes = "isi-muted") => (
     <div class={`isi-status ${classes}`} data-testid="status" data-state={name}>
       {content}
     </div>
   );
-  if (store.running.value) {
-    const running = state === "running";
-    return line(
-      store.asked.value && !running ? "asked" : state,
-      <>
-        <span class="isi-spin" />
-        <span class="isi-cut">
-          {running ? doing(store.status.value) : state === "cancelling" ? "Cancelling" : "Asking the kernel"}
-          {queued > 0 && <span data-testid="queued">{`, ${queued} more waiting`}</span>}
-        </span>
-        <TimeLeft />
-        <progress data-testid="progress" aria-label="Progress" {...(running && total > 0 ? { value: done, max: total } : {})} />
-        <Button test="cancel" label={`Cancel ${queued > 0 ? "this and what waits" : "it"} (Esc)`} text="Cancel" why={state === "cancelling" && "it stops at the next step"} onClick={() => store.cancel()} />
-      </>,
-      "",
-    );
-  }
+  const editor = screen.editor.value;
+  if (editor && store.running.value) return line(store.asked.value && state !== "running" ? "asked" : state, <editor.Running />, "");
   if (!trial) return line("empty", "Results appear here.");
   const { view } = trial;
   const rerun = (): void => {
@@ -74,7 +58,7 @@ const StatusLine = live(function StatusLine({ trial, stale }: { trial: Trial | n
     const ran = new Set([...Object.entries(view).flatMap(([name, found]) => (found ? name : [])), ...view.measures.map(({ name }) => name)]);
     store.run(store.measures.value.map(({ name }) => name).filter((name) => ran.has(name) && !store.unavailable(name)));
   };
-  const again = screen.editor.value && <Button test="rerun" label="Run the same measures on the current input and model" text={stale && trial.id !== store.trials.value.at(-1)?.id ? "Run current input" : "Run again"} onClick={rerun} />;
+  const again = editor && <Button test="rerun" label="Run the same measures on the current input and model" text={stale && trial.id !== store.trials.value.at(-1)?.id ? "Run current input" : "Run again"} onClick={rerun} />;
   if (stale) {
     return line(
       "stale",

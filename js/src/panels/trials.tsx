@@ -4,9 +4,7 @@ import { live } from "../live";
 import { useEffect, useRef } from "preact/hooks";
 import { isDrawing } from "../document";
 import type { Trial } from "../protocol";
-import { readCode } from "../read";
-import { ignore } from "../state/requests";
-import { NAMES, type Screen } from "../state/screen";
+import { NAMES, showCode } from "../state/screen";
 import { useView } from "../view";
 import { Icon } from "./icons";
 import { Mark } from "./answer";
@@ -38,7 +36,7 @@ export const Trials = live(function Trials() {
           </ol>
         )}
         <div class="isi-anchor">
-          <Button test="copy-code" label="Copy the Python that rebuilds the input as it is now" icon="code" text="Copy as Python" why={!editor && "the kernel is not there"} expanded={screen.popover.value === "code"} onClick={() => copyCode()} />
+          <Button test="copy-code" label="Copy the Python that rebuilds the input as it is now" icon="code" text="Copy as Python" why={!editor && "the kernel is not there"} expanded={screen.popover.value === "code"} onClick={() => editor?.askCode(screen)} />
           {screen.popover.value === "code" && <Code />}
         </div>
       </div>
@@ -56,22 +54,10 @@ export const Trials = live(function Trials() {
     </div>
   );
 
-  function copyCode(): void {
-    screen.flush();
-    askCode();
-  }
-
   /** As the kernel says now; without one what it sent with the result. */
   function copyTrial({ id, view }: Trial): void {
-    if (editor) askCode(id);
+    if (editor) editor.askCode(screen, id);
     else showCode(screen, view.code);
-  }
-
-  function askCode(trial?: number): void {
-    const turn = ++screen.asked;
-    store.ask({ kind: "code", ...(trial !== undefined && { trial }) }, { read: readCode, silence: "The Python was not returned by the kernel." }).then((text) => {
-      if (text !== null && turn === screen.asked) showCode(screen, text);
-    }, ignore);
   }
 });
 
@@ -137,18 +123,6 @@ function still(element: HTMLElement, change: () => void): void {
 function told({ id, view }: Trial, note: string | undefined): string {
   const drawn = view.operations.flatMap((op) => (isDrawing(op) ? [NAMES[op.op]?.toLowerCase()] : []));
   return [`Trial ${id}, ${view.model}: ${view.question}`, view.context && `Context: ${view.context}`, drawn.length > 0 && `Drawn: ${drawn.join(", ")}`, note].filter(Boolean).join("\n");
-}
-
-/** Puts code on the clipboard, and shows it: where the clipboard is refused it can be taken by hand. */
-function showCode(screen: Screen, text: string): void {
-  screen.code.value = text;
-  screen.copied.value = null;
-  screen.popover.value = "code";
-  const clipboard = navigator.clipboard as Clipboard | undefined;
-  void Promise.resolve(clipboard?.writeText(text)).then(
-    () => (screen.copied.value = clipboard !== undefined),
-    () => (screen.copied.value = false),
-  );
 }
 
 const Code = live(function Code() {

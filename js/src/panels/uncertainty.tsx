@@ -3,36 +3,10 @@ import { Bar, type Interval } from "../charts/bars";
 import { Curve } from "../charts/curve";
 import { live, useSignal } from "../live";
 import type { AveragesView, ClusterView, CurveView, EntropyView, UncertaintyView } from "../protocol";
+import { useView } from "../view";
 import { Icon } from "./icons";
 import { Row, Wait } from "./measure";
 import { Section, Tip, decimals, plural } from "./parts";
-
-/** Groups shown while samples come; the rest is counted. */
-const SHOWN = 8;
-
-/** The samples that have ended, equal ones together, in the order of their coming: a row never moves. */
-function Samples({ samples }: { samples: string[] }) {
-  const counts = new Map<string, number>();
-  for (const text of samples) counts.set(text, (counts.get(text) ?? 0) + 1);
-  return (
-    <div class="isi-wide" data-testid="samples-partial">
-      <p class="isi-later isi-muted">The entropies follow when the meanings of all samples have been compared.</p>
-      <h4>{plural(samples.length, "sample")} so far</h4>
-      <ul>
-        {[...counts].slice(0, SHOWN).map(([text, count], i) => (
-          <li key={text} class="isi-barrow" data-testid={`sample-${i}`}>
-            <span class="isi-cut" dir="auto">
-              {text}
-            </span>
-            <Bar value={count / samples.length} label={`${count} of ${samples.length}`} />
-            <span class="isi-figure isi-muted">{count}</span>
-          </li>
-        ))}
-      </ul>
-      {counts.size > SHOWN && <p class="isi-muted">and {plural(counts.size - SHOWN, "other wording")}</p>}
-    </div>
-  );
-}
 
 interface UncertaintyProps {
   uncertainty: UncertaintyView | null | undefined;
@@ -40,9 +14,10 @@ interface UncertaintyProps {
   partly: string[] | undefined;
 }
 
-export function Uncertainty({ uncertainty, averages, partly }: UncertaintyProps) {
+export const Uncertainty = live(function Uncertainty({ uncertainty, averages, partly }: UncertaintyProps) {
+  const editor = useView().screen.editor.value;
   const number = averages?.measures.clusters;
-  const coming = partly !== undefined && partly.length > 0;
+  const coming = editor !== null && partly !== undefined && partly.length > 0;
   return (
     <Section
       title="Uncertainty"
@@ -57,7 +32,7 @@ export function Uncertainty({ uncertainty, averages, partly }: UncertaintyProps)
       teach={!uncertainty && !coming && "Several sampled answers, grouped by meaning. One group: the model is sure. Many groups: it guesses."}
     >
       {coming ? (
-        <Samples samples={partly} />
+        <editor.Samples samples={partly} />
       ) : uncertainty && (
         <div class="isi-wide">
           {uncertainty.judge.doubts.map((doubt) => (
@@ -95,7 +70,7 @@ export function Uncertainty({ uncertainty, averages, partly }: UncertaintyProps)
       )}
     </Section>
   );
-}
+});
 
 /** Mid-rank: many answers have the same entropy, 0. */
 const place = (percentile: number): string => `${percentile.toFixed(0)} % of the observations, equal ones counted half`;

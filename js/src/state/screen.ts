@@ -244,3 +244,15 @@ export const NAMES: Record<string, string> = {
 };
 
 const titles = (operations: Operation[]): string => (operations.length === 1 ? (NAMES[operations[0]?.op ?? ""] ?? "Other") : `${operations.length} drawings`);
+
+/** Puts code on the clipboard, and shows it: where the clipboard is refused it can be taken by hand. */
+export function showCode(screen: Screen, text: string): void {
+  screen.code.value = text;
+  screen.copied.value = null;
+  screen.popover.value = "code";
+  const clipboard = navigator.clipboard as Clipboard | undefined;
+  void Promise.resolve(clipboard?.writeText(text)).then(
+    () => (screen.copied.value = clipboard !== undefined),
+    () => (screen.copied.value = false),
+  );
+}

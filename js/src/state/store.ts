@@ -6,7 +6,6 @@ import type { Incoming } from "../messages";
 import { PLACES, type Partly, type Settings, type Status, type Trial } from "../protocol";
 import * as read from "../read";
 import { Edits } from "./edits";
-import { Pace } from "./pace";
 import { identifier, ignore } from "./requests";
 import type { Model } from "./synced";
 
@@ -43,8 +42,6 @@ export class Store extends Edits {
   readonly trace;
 
   readonly asked: Signal<Pending | null> = signal(null);
-  /** Seconds that the present stage may still take; null while that cannot be known. */
-  readonly timeLeft: Signal<number | null> = signal(null);
   /** Tool and selection that Python has set; the page's own are each view's. */
   readonly wished: Signal<{ tool?: string; selected?: number[] }> = signal({});
   /** Number of the newest still that the kernel has made. */
@@ -107,8 +104,6 @@ export class Store extends Edits {
       this.#receive(read.readMessage(message));
       this.requests.receive(message, read.readBuffers(buffers));
     });
-    const pace = new Pace();
-    lifetime.addEventListener("abort", this.status.subscribe((status) => (this.timeLeft.value = pace.left(status, performance.now()))));
   }
 
   /** Whether a trial is of another model than the present one. */
@@ -246,6 +241,9 @@ export class Store extends Edits {
 
 /** The present activity, in words. */
 export const doing = ({ measures, stage, note }: Status): string => note || (measures[0] === "load" ? "Loading the model" : `Running${stage && `: ${stage}`}`);
+
+/** Which measure a stage of the kernel belongs to. */
+export const measureOf = (stage: string): string => (/samples|clusters|entailment/.test(stage) ? "uncertainty" : /^(prompt)?$/.test(stage) ? "answer" : stage);
 
 /** A seed for a random preset or for noise: an integer that every side can hold. */
 export function randomSeed(): number {
