@@ -1,4 +1,4 @@
-// What is shown while the model runs: the line above the results with the time left, how far each measure is, and the samples so far.
+// The parts that move while the model runs: the line above the results with the time left, how far each measure is, and the samples so far.
 // Part of the editor: without a kernel nothing runs. Not for what a trial has found (results.tsx).
 import { useEffect, useMemo, useReducer, useRef } from "preact/hooks";
 import { Bar } from "../charts/bars";
