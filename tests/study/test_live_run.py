@@ -2,6 +2,7 @@
 
 import re
 import threading
+from copy import deepcopy
 
 import pytest
 
@@ -49,7 +50,7 @@ def test_sums_are_the_means_of_the_rows():
     run.row(row(3, "noise", error="too long", error_type="InputError"))
     run.row(row(3, "noise", error="too long", error_type="InputError"))  # counted once
     run.row(row(4, "noise", error="too long", error_type="InputError"), old=True)
-    tally = run.sums()
+    tally = run.sums(deepcopy)
     plain, noise = tally.groups["m", "plain"], tally.groups["m", "noise"]
     assert (plain.mean("correct"), plain.count("correct"), plain.unjudged) == (0.5, 2, 1)
     assert (plain.mean("attention"), plain.count("attention")) == (0.5, 2)
@@ -64,7 +65,7 @@ def test_reasons_are_bounded():
     run = Run(lambda run: None, 1000)
     for number in range(1000):
         run.row(row(number, error=f"reason {number}" * 500, error_type="E"))
-    tally = run.sums()
+    tally = run.sums(deepcopy)
     assert len(tally.failures) == tally.MOST_REASONS and tally.other_reasons == 900
     assert all(len(failure.reason) <= 1000 for failure in tally.failures)
 

@@ -50,7 +50,7 @@ def attend(run: Run) -> None:
 def _show(run: Run) -> Any:
     from IPython.display import display
 
-    return display(_bundle(run), raw=True, display_id=True)
+    return display(_bundle(run), raw=True, display_id=True)  # type: ignore[no-untyped-call]
 
 
 def _update(handle: Any, run: Run) -> None:

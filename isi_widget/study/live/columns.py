@@ -47,7 +47,9 @@ def columns_of(names: Collection[str]) -> tuple[Column, ...]:
     found = [_ACCURACY] if "correct" in names else []
     entropy = next((entropy for entropy in ENTROPIES if entropy.name in names), None)
     if entropy is not None:
-        found.append(Column(entropy.name, entropy.label, entropy.unit, entropy.definition, entropy.scale))
+        found.append(
+            Column(entropy.name, entropy.label, entropy.unit, entropy.definition, entropy.scale or 1.0)
+        )
     if not entropy and not found and "answer_probability" in names:
         note = "Probability of the shown answer."
         found.append(Column("answer_probability", "Probability of the answer", "", note, 1.0))

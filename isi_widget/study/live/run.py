@@ -13,7 +13,6 @@ import time
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
-from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
@@ -191,7 +190,7 @@ class Run:
         """Wait until the run is over, at most `seconds` (None: for ever); return whether it is over."""
         return self._state == "waiting" or self._over.wait(seconds)
 
-    # ---- for whoever watches
+    # ---- for displays
     @property
     def version(self) -> tuple[int, State, str, bool]:
         """A value that changes with whatever `progress` and `sums` return, except for the time."""
@@ -222,8 +221,8 @@ class Run:
                 stopping,
             )
 
-    def sums(self, read: Callable[[Tally], T] = deepcopy) -> T:
-        """Return what `read` makes of the running sums, which do not change meanwhile; default: a copy."""
+    def sums(self, read: Callable[[Tally], T]) -> T:
+        """Return what `read` makes of the running sums, which do not change meanwhile."""
         with self._lock:
             return read(self._tally)
 
