@@ -69,6 +69,11 @@ class HeadGates(Intervention):
         )
         rows = [[1.0] * heads for _ in range(layers)]
         for place, factor in changed.items():
+            if not isinstance(place, tuple) or len(place) != 2:
+                raise InputError(
+                    f'head_gates: "changed" must name heads as (layer, head), such as {{(2, 5): 0}}; got '
+                    f"{place!r:.60}."
+                )
             layer, head = (check_index(number, 'head_gates: "changed"') for number in place)
             if layer >= layers or head >= heads:
                 raise InputError(

@@ -277,8 +277,8 @@ def head_ablation(
         named.append(int((matrix(contributions, kind) > 0).sum()))
         orders[kind] = [order_of(contributions, kind)]
     numbers = _numbers(ks, heads)
-    draws = checks.integer(random, "random", low=1, high=1000)
-    stream = np.random.default_rng(checks.integer(seed, "seed"))
+    draws = checks.integer(random, "head_ablation: random", low=1, high=1000)
+    stream = np.random.default_rng(checks.integer(seed, "head_ablation: seed", low=0))
     orders["random"] = [ranked(stream.random(shape)) for _ in range(draws)]
     series = tuple(kind for kind, found in orders.items() for _ in found)
     sets = [np.ones(shape)]
@@ -288,7 +288,7 @@ def head_ablation(
             zeroed[tuple(np.array(order[:k]).T)] = 0.0
             sets.append(zeroed)
     items, every = items_of(stimuli), np.stack(sets)
-    kept = Store(store, identity_of(vlm, items, every))
+    kept = Store(store, identity_of(vlm, items, every), "ablation")
     scores = score(vlm, items, every, progress=progress, cancel=cancel, store=kept)
     split = (len(series), len(numbers), -1)
     return HeadAblation(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from isi_widget import checks
@@ -25,6 +26,28 @@ def check_inside(vlm: VLM, title: str) -> None:
     check_vlm_like(vlm, f"{title} needs")
     if reason := vlm.unavailable.get("interventions", ""):
         raise InputError(f"The inside of {vlm.model_id} is not available: {reason}")
+
+
+def check_names(value: Any, name: str, choices: Sequence[str], *, empty: bool = False) -> tuple[str, ...]:
+    """Return one or several of the choices, each once, in the order given.
+
+    Parameters
+    ----------
+    value
+        A name or a sequence of names.
+    name
+        Name of the argument, for messages.
+    empty
+        Whether there may be none; None stands for none then.
+    """
+    given = (value,) if isinstance(value, str) else () if value is None and empty else value
+    if not isinstance(given, Sequence):
+        raise InputError(f"{name} must be of {', '.join(choices)}; got {value!r:.60}.")
+    for item in given:
+        checks.one_of(item, name, choices)
+    if not given and not empty:
+        raise InputError(f"{name} is empty; give at least one of {', '.join(choices)}.")
+    return tuple(dict.fromkeys(given))
 
 
 def check_windows(vlm: VLM, layers: Any, window: Any, name: str) -> tuple[tuple[int, ...], int]:

@@ -200,8 +200,7 @@ class CausalTrace:
         "noise".
         """
         _, _, at = self.index(layer, group, site)
-        if not 0 <= pair < self.n:
-            raise InputError(f"causal trace: pair is {pair!r}; expected 0 to {self.n - 1}.")
+        pair = checks.integer(pair, "causal trace: pair", low=0, high=self.n - 1)
         tokens = self.positions[pair][at]
         if not tokens:
             raise InputError(f"Pair {pair} has no tokens of the group {group!r} that correspond.")
@@ -246,8 +245,8 @@ class CausalTrace:
         """Return a figure: layers x groups, one panel per site."""
         from isi_widget.mechanism import figures
 
-        wide, high = 1.6 + 0.85 * len(self.groups), 1.6 + 0.32 * len(self.layers)
-        figure = figures.new_figure((wide * len(self.sites), high + 0.5))
+        wide, high = 1.6 + 0.85 * len(self.groups), 2.1 + figures.cells(len(self.layers), 1)[1]
+        figure = figures.new_figure((wide * len(self.sites), high), trace_words.heading(self))
         panels = figure.subplots(1, len(self.sites), squeeze=False)[0]
         for at, (axis, site) in enumerate(zip(panels, self.sites, strict=True)):
             figures.draw_matrix(
@@ -261,7 +260,6 @@ class CausalTrace:
             )
             axis.set_title(trace_words.SITE_TITLES[site], fontsize=9)
         panels[0].set_ylabel("layer", fontsize=8)
-        figure.suptitle(trace_words.heading(self), fontsize=9)
         return figure
 
     @property

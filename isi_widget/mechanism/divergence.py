@@ -19,13 +19,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from isi_widget import checks
 from isi_widget.concepts.pair import Pair
 from isi_widget.datasets import Observation
 from isi_widget.errors import InputError
 from isi_widget.files import records
 from isi_widget.interventions import HeadGates
 from isi_widget.mechanism.arguments import check_inside
-from isi_widget.mechanism.figures import draw_matrix, new_figure
+from isi_widget.mechanism.figures import cells, draw_matrix, new_figure
 from isi_widget.mechanism.gating import check_cancel
 from isi_widget.mechanism.packing import frozen
 from isi_widget.mechanism.paired import interval
@@ -74,12 +75,15 @@ class HeadDivergence:
         return len(self.items)
 
     def interval(self, layer: int, head: int, *, level: float = 0.95, seed: int = 0) -> tuple[float, float]:
-        """Return the bootstrap interval of the mean of one head over stimuli."""
+        """Return the bootstrap interval of the mean of one head over stimuli; NaN with fewer than two."""
+        _, layers, heads = self.items.shape
+        checks.integer(layer, "head divergence: layer", low=0, high=layers - 1)
+        checks.integer(head, "head divergence: head", low=0, high=heads - 1)
         return interval(self.items[:, layer, head], level=level, seed=seed)
 
     def top(self, k: int = 10) -> tuple[tuple[int, int], ...]:
         """Return (layer, head) of the k heads with the largest divergence, largest first."""
-        return ranked(self.values)[:k]
+        return ranked(self.values)[: checks.integer(k, "head divergence: k", low=1)]
 
     def gates(self, factor: float = 1.5) -> HeadGates:
         """Return gates that scale up the heads above the median of their layer (vision-aware head
@@ -90,9 +94,9 @@ class HeadDivergence:
         factor
             Factor of these heads; default 1.5. All others are 1.
         """
-        values = self.values
+        values, factor = self.values, checks.number(factor, "head divergence: factor")
         above = values > np.median(values, axis=1, keepdims=True)
-        return HeadGates(tuple(map(tuple, np.where(above, float(factor), 1.0).tolist())))
+        return HeadGates(tuple(map(tuple, np.where(above, factor, 1.0).tolist())))
 
     def to_frame(self) -> pd.DataFrame:
         """Return one row a head: layer, head, divergence, low and high of its 95 % interval."""
@@ -107,7 +111,10 @@ class HeadDivergence:
     def plot(self) -> Figure:
         """Return a figure of the matrix, layers by heads."""
         layers, heads = self.values.shape
-        figure = new_figure((2.5 + 0.45 * heads, 1.2 + 0.35 * layers))
+        wide, high = cells(layers, heads)
+        figure = new_figure(
+            (2.5 + wide, 1.2 + high), f"Output with and without the picture, {self.n} stimuli"
+        )
         axis = figure.add_subplot()
         draw_matrix(
             axis,
@@ -118,7 +125,6 @@ class HeadDivergence:
             label="divergence",
         )
         axis.set_xlabel("head")
-        axis.set_title(f"with and without the picture, {self.n} stimuli", fontsize=9)
         return figure
 
     def to_dict(self) -> dict[str, Any]:

@@ -5,6 +5,8 @@ matplotlib is imported on first use. Not for charts of trials (`isi_widget.repor
 
 from __future__ import annotations
 
+import math
+import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -21,15 +23,44 @@ SIGNED, POSITIVE = "PuOr_r", "viridis"
 _MISSING = "#DDDDDD"
 #: Cells up to which their numbers are written in them.
 _WRITTEN = 200
+#: Rows and columns up to which each has its name.
+_NAMED = 24
+#: Inches: least width of a figure with a title, most of a matrix, height of a line; characters in an inch.
+_NARROWEST, _WIDEST, _HIGHEST, _LINE, _CHARACTERS = 4.5, 9.6, 7.5, 0.17, 13
 
 
-def new_figure(size: tuple[float, float]) -> Figure:
-    """Return an empty figure of a size in inches, which pyplot does not keep open."""
+def new_figure(size: tuple[float, float], title: str = "") -> Figure:
+    """Return an empty figure, which pyplot does not keep open.
+
+    Parameters
+    ----------
+    size
+        Width and height in inches; both grow where the title needs it.
+    title
+        Title over all axes, broken into lines; "" for none.
+    """
     import matplotlib.pyplot as plt
 
-    figure = plt.figure(figsize=size, layout="constrained")
+    wide = max(size[0], _NARROWEST) if title else size[0]
+    lines = textwrap.wrap(title.replace("$", r"\$"), int(wide * _CHARACTERS))
+    figure = plt.figure(figsize=(wide, size[1] + _LINE * max(0, len(lines) - 1)), layout="constrained")
     plt.close(figure)  # else a notebook shows it twice
+    if lines:
+        figure.suptitle("\n".join(lines), fontsize=9)
     return figure
+
+
+def cells(rows: int, columns: int) -> tuple[float, float]:
+    """Return the width and height in inches of a matrix: cells get smaller where there are many."""
+    return min(0.5 * columns, _WIDEST), min(max(0.34 * rows, 0.7), _HIGHEST)
+
+
+def add_legend(figure: Any, shown: Any, axis: Axes, label: str = "") -> None:
+    """Add the legend of colours beside an axis, narrow in a large figure, too."""
+    high = figure.get_size_inches()[1]
+    bar = figure.colorbar(shown, ax=axis, aspect=max(20.0, 6 * high))
+    bar.set_label(label, fontsize=8)
+    bar.ax.tick_params(labelsize=7)
 
 
 def plain(text: str, longest: int = 40) -> str:
@@ -67,7 +98,7 @@ def draw_matrix(
     label
         Title of the legend.
     texts
-        Texts of the cells; default: the numbers, where there are few cells.
+        Texts of the cells, where there are few; default: the numbers.
     """
     from matplotlib import colormaps
 
@@ -77,14 +108,15 @@ def draw_matrix(
     shown = axis.imshow(
         np.ma.masked_invalid(values), cmap=colors, vmin=-end if signed else 0.0, vmax=end, aspect="auto"
     )
-    axis.set_xticks(range(len(columns)), [plain(name, 24) for name in columns], fontsize=8)
+    for at, names in ((axis.xaxis, columns), (axis.yaxis, rows)):
+        places = range(0, len(names), -(-len(names) // _NAMED))
+        at.set_ticks(places, [plain(names[place], 24) for place in places], fontsize=8)
     if any(len(name) > 8 for name in columns):
-        axis.tick_params(axis="x", rotation=30)
-    axis.set_yticks(range(len(rows)), [plain(name, 24) for name in rows], fontsize=8)
-    if texts is not None or values.size <= _WRITTEN:
+        for tick in axis.get_xticklabels():
+            tick.set(rotation=30, ha="right", rotation_mode="anchor")
+    if values.size <= _WRITTEN and max(values.shape) <= _NAMED:
         _write(axis, values, texts, end, signed)
-    bar = axis.figure.colorbar(shown, ax=axis, label=label)
-    bar.ax.tick_params(labelsize=7)
+    add_legend(axis.figure, shown, axis, label)
 
 
 def _write(
@@ -94,8 +126,9 @@ def _write(
     end: float,
     signed: bool,
 ) -> None:
+    digits = max(2, min(5, 1 - math.floor(math.log10(end))))  # two of the largest value
     for (row, column), value in np.ndenumerate(values):
-        text = number(float(value)) if texts is None else plain(texts[row][column], 12)
+        text = number(float(value), digits) if texts is None else plain(texts[row][column], 12)
         # Both ends of the diverging colours are dark, as is the low end of viridis.
         share = min(abs(value) / end, 1.0) if np.isfinite(value) else 0.5
         dark = share > 0.65 if signed else share < 0.5 and bool(np.isfinite(value))

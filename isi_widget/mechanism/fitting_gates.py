@@ -120,8 +120,10 @@ def fit_gates(
         If `cancel` returned True.
     """
     check_inside(vlm, "A fit of gates")
-    checks.one_of(method, "method", METHODS)
-    seed = checks.integer(seed, "seed")
+    checks.one_of(method, "fit_gates: method", METHODS)
+    if contributions is not None and method != "contributions":
+        raise InputError(f'fit_gates: contributions belong to method="contributions"; got method={method!r}.')
+    seed = checks.integer(seed, "fit_gates: seed", low=0)
     draws = checks.integer(random, "random", low=1, high=1000)
     fitted_on = items_of(train)
     chosen_on, held_out = _splits(validation, test, seed)
@@ -131,10 +133,12 @@ def fit_gates(
     every = (*fitted_on, *chosen_on, *held_out)
     if method == "contributions":
         candidates, names = _by_rule(vlm, train, contributions, strengths, common)
-        kept = Store(store, {"method": method, "draws": [draws, seed], **identity_of(vlm, every, candidates)})
+        kept = Store(
+            store, {"method": method, "draws": [draws, seed], **identity_of(vlm, every, candidates)}, "gates"
+        )
     else:
         settings = np.array([checks.number(penalty, "penalty", low=0), draws, seed])
-        kept = Store(store, {"method": method, **identity_of(vlm, every, settings)})
+        kept = Store(store, {"method": method, **identity_of(vlm, every, settings)}, "gates")
         candidates, names = _by_gradient(vlm, fitted_on, epochs, penalty, seed, common, kept)
     common["store"] = kept
     found = score(vlm, chosen_on, candidates, stage=f"choosing of {len(names)}", **common)

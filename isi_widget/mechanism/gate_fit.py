@@ -12,7 +12,7 @@ import numpy.typing as npt
 from isi_widget.errors import InputError
 from isi_widget.files import records
 from isi_widget.interventions import HeadGates
-from isi_widget.mechanism.figures import draw_matrix, new_figure
+from isi_widget.mechanism.figures import cells, draw_matrix, new_figure
 from isi_widget.mechanism.packing import frozen
 from isi_widget.mechanism.paired import interval, mcnemar
 from isi_widget.mechanism.recorded import equal, from_record, to_record
@@ -120,10 +120,15 @@ class GateFit:
         """What the held-out items show, in a sentence or two."""
         low, high = self.interval()
         n = len(self.before)
-        numbers = f"{self.accuracy_before:.1%} before, {self.accuracy_after:.1%} after, {n} held-out items"
+        numbers = (
+            f"{self.accuracy_before:.1%} before, {self.accuracy_after:.1%} after, {n} held-out "
+            f"item{'s' * (n != 1)}"
+        )
         if not self.gates.changed:
             return f"No gain: no gates were better than no change on the validation items ({numbers})."
-        spread = f"95 % interval {low:+.1%} to {high:+.1%}, McNemar p = {self.p_value:.2g}"
+        spread = f"McNemar p = {self.p_value:.2g}"
+        if n > 1:
+            spread = f"95 % interval {low:+.1%} to {high:+.1%}, {spread}"
         if not (low > 0 or high < 0):  # nor with a single item, which has no interval
             return f"No gain is shown: {numbers}; difference {self.gain:+.1%} ({spread})."
         if self.gain < 0:
@@ -151,7 +156,8 @@ class GateFit:
     def plot(self) -> Figure:
         """Return a figure: the gates, and the gain beside those of random gates."""
         layers, heads = self.gates.shape
-        figure = new_figure((5.5 + 0.4 * heads, max(2.6, 1.2 + 0.35 * layers)))
+        wide, high = cells(layers, heads)
+        figure = new_figure((5.5 + wide, max(2.6, 1.2 + high)))
         matrix, gains = figure.subplots(1, 2, width_ratios=(2, 1))
         draw_matrix(
             matrix,

@@ -24,7 +24,8 @@ import numpy.typing as npt
 from isi_widget import checks
 from isi_widget.errors import InputError
 from isi_widget.files import records
-from isi_widget.mechanism.head_methods import METHODS
+from isi_widget.mechanism.head_methods import METHODS, POSITIONS, REPLACEMENTS
+from isi_widget.mechanism.means import mean_interval
 from isi_widget.mechanism.packing import frozen, packed, unpacked
 from isi_widget.mechanism.targets import TARGETS
 from isi_widget.readable import html_table
@@ -91,7 +92,7 @@ class HeadContributions:
         For an estimate, measured on some items beside exact drops: "items", "rank_correlation" and "recall"
         of the heads with the largest drops among those of the estimate, with their number "k".
     notes
-        Limits of the result, one sentence each.
+        Limits of the scan, one sentence each; `remarks` adds those of these items.
     """
 
     drops: Floats
@@ -128,6 +129,9 @@ class HeadContributions:
                 raise InputError(f"{name} must have one entry for each of {items} items.")
         checks.one_of(self.method, "HeadContributions: method", METHODS)
         checks.one_of(self.target, "HeadContributions: target", tuple(TARGETS))
+        checks.one_of(self.replace, "HeadContributions: replace", REPLACEMENTS)
+        checks.one_of(self.positions, "HeadContributions: positions", POSITIONS)
+        checks.integer(self.seed, "HeadContributions: seed", low=0)
 
     # Matrices -----------------------------------------------------------------------------------------------
 
@@ -201,9 +205,17 @@ class HeadContributions:
             raise InputError(f"No item has the semantic level {name!r}; the levels are: {known}.")
         return self.only([index for index, level in enumerate(self.levels) if level == name])
 
-    def only(self, items: Sequence[int]) -> HeadContributions:
-        """Return the contributions over some items, by their numbers."""
-        chosen = list(items)
+    def only(self, items: Any) -> HeadContributions:
+        """Return the contributions over some items, by their numbers.
+
+        Raises
+        ------
+        InputError
+            Without a number, or for one that no item has.
+        """
+        if isinstance(items, str) or not isinstance(items, Sequence | np.ndarray) or not len(items):
+            raise InputError(f"items must be a list of their numbers, at least one; got {items!r:.60}.")
+        chosen = [checks.integer(item, "items", low=0, high=self.n - 1) for item in items]
         listed: dict[str, Any] = {
             name: tuple(getattr(self, name)[index] for index in chosen)
             for name in ("names", "answers", "wrong", "levels")
@@ -216,23 +228,19 @@ class HeadContributions:
 
     # Statistics ---------------------------------------------------------------------------------------------
 
-    def interval(
-        self, name: str = "signed", confidence: float = 0.95, draws: int = _DRAWS
-    ) -> tuple[Floats, Floats]:
-        """Return the bootstrap interval of a matrix over items: low and high, [layers, heads].
+    def interval(self, name: str = "signed", *, level: float = 0.95) -> tuple[Floats, Floats]:
+        """Return the interval of a matrix, two arrays [layers, heads]; NaN with fewer than two items.
 
-        Percentile method (Efron & Tibshirani, 1993). NaN with fewer than two items.
+        Percentiles of a bootstrap over items (2000 resamples, by `seed`).
+
+        Parameters
+        ----------
+        name
+            "signed" (default), "positive" or "negative".
+        level
+            Coverage, between 0 and 1; default 0.95.
         """
-        values = self.each(name)
-        if len(values) < 2:
-            unknown = np.full(values.shape[1:], np.nan)
-            return unknown, unknown.copy()
-        generator = np.random.default_rng(self.seed)
-        weights = generator.multinomial(len(values), np.full(len(values), 1 / len(values)), draws)
-        means = (weights @ values.reshape(len(values), -1)) / len(values)
-        outside = 50 * (1 - confidence)
-        low, high = np.percentile(means, [outside, 100 - outside], axis=0)
-        return low.reshape(values.shape[1:]), high.reshape(values.shape[1:])
+        return mean_interval(self.each(name), level, self.seed)
 
     def p_values(self, name: str = "signed", draws: int = _DRAWS) -> Floats:
         """Return how often random heads of the same layer reach a head's value, [layers, heads].
@@ -315,16 +323,16 @@ class HeadContributions:
         shown = name == "signed" and bool(np.isfinite(self.layer_totals).any())
         columns = [f"H{head}" for head in range(self.heads)]
         rows = [f"L{layer}" for layer in range(self.layers)]
-        size = (1.8 + 0.5 * self.heads + 1.6 * shown, 1.4 + 0.34 * self.layers)
-        figure = figures.new_figure(size)
-        ratios = {"width_ratios": [max(3.0, 0.6 * self.heads), 1.0]} if shown else {}
+        wide, high = figures.cells(self.layers, self.heads)
+        figure = figures.new_figure((1.8 + wide + 1.6 * shown, 1.4 + high), self._heading(name))
+        ratios = {"width_ratios": [max(3.0, 1.2 * wide), 1.0]} if shown else {}
         axes = figure.subplots(1, 1 + shown, squeeze=False, gridspec_kw=ratios)[0]
         title, unit = TARGETS[self.target].title, TARGETS[self.target].unit
         signed = name == "signed"
-        figures.draw_matrix(axes[0], values, rows, columns, signed=signed, label=f"drop of {title} ({unit})")
+        label = f"{'gain' if name == 'negative' else 'drop'} of {title} ({unit})"
+        figures.draw_matrix(axes[0], values, rows, columns, signed=signed, label=label)
         if shown:
             figures.draw_matrix(axes[1], self.layer_totals[:, None], rows, ["all"], signed=True)
-        figure.suptitle(figures.plain(self._heading(name), 120), fontsize=9)
         return figure
 
     def _heading(self, name: str = "signed") -> str:
@@ -343,17 +351,25 @@ class HeadContributions:
 
     @property
     def remarks(self) -> tuple[str, ...]:
-        """The measured agreement of an estimate, and the notes."""
+        """The measured agreement of an estimate, what the items cannot show, and the notes."""
         found = []
         if self.agreement:
             items = int(self.agreement["items"])
             found.append(
-                f"Beside exact drops of {items} item{'s' * (items != 1)}: rank correlation "
+                f"Beside exact drops of {items} scanned item{'s' * (items != 1)}: rank correlation "
                 f"{self.agreement['rank_correlation']:.2f}; {100 * self.agreement['recall']:.0f} % of the "
                 f"{int(self.agreement['k'])} heads with the largest drops are among as many of this result."
             )
         elif self.method in ("integrated", "gradient"):
             found.append("Agreement with exact drops was not measured (check=0).")
+        if len({answer.lower() for answer in self.answers}) == 1 < self.n:
+            found.append(
+                f"All true answers are {self.answers[0]!r}: a head that favours this word looks like one "
+                "that sees. Balance the answers, or use pairs."
+            )
+        if self.accuracy in (0, 1):
+            which, matrix = ("correctly", "negative") if self.accuracy else ("wrongly", "positive")
+            found.append(f"All items are answered {which}, so there is no {matrix} contribution.")
         return (*found, *self.notes)
 
     def _rows(self) -> list[tuple[str, ...]]:

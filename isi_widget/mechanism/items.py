@@ -213,11 +213,14 @@ def _best(vlm: VLM, item: Item | None, word: str, logits: torch.Tensor) -> tuple
 def _forms(tokenizer: Any, word: str) -> list[tuple[int, ...]]:
     """Return the token ids of a word with and without a space before it, with a capital or a small letter."""
     found: dict[tuple[int, ...], None] = {}
+    word = word.strip()
     for form in dict.fromkeys((word, word[:1].upper() + word[1:], word[:1].lower() + word[1:], word.lower())):
         for text in (f" {form}", form):
             ids = tuple(tokenizer(text, add_special_tokens=False)["input_ids"])
             begins = _text(tokenizer, ids[0]).strip() if ids else ""
-            if begins and form.startswith(begins):
+            # the first token may be a part of a character alone: then all of them must give the word
+            part = "\N{REPLACEMENT CHARACTER}" in begins and _text(tokenizer, *ids).strip() == form
+            if begins and (form.startswith(begins) or part):
                 found[ids] = None
     return list(found)
 
@@ -231,5 +234,5 @@ def _other(vlm: VLM, taken: set[int], logits: torch.Tensor) -> int:
     raise InputError("No other answer was found among the model's most probable tokens. Give a wrong answer.")
 
 
-def _text(tokenizer: Any, token: int) -> str:
-    return str(tokenizer.decode([token], clean_up_tokenization_spaces=False))
+def _text(tokenizer: Any, *tokens: int) -> str:
+    return str(tokenizer.decode(list(tokens), clean_up_tokenization_spaces=False))

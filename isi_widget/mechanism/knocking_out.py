@@ -98,7 +98,7 @@ def knockout_curve(
         for cut, (queries, read) in enumerate(wanted.values()):
             step.one()
             found = run.positions(queries), run.positions(read)
-            if not all(found):
+            if not all(found) or not run.reads(*found):
                 continue
             keys[at, cut] = len(found[1])
             random = np.random.default_rng([seed, at, cut])
@@ -110,7 +110,10 @@ def knockout_curve(
     step.one()
     missing = [name for cut, name in enumerate(wanted) if not np.isfinite(values[0, :, cut]).any()]
     if missing:
-        raise InputError(f"No item has tokens for the cut {missing[0]!r}: leave it out, or add a context.")
+        raise InputError(
+            f"There is nothing to cut for {missing[0]!r}: no item has tokens of which the first group reads "
+            "the second. Leave it out, or add a context."
+        )
     notes = [
         f"{name}: the prompts have too few other tokens for as many random keys."
         for cut, name in enumerate(wanted)
@@ -200,6 +203,12 @@ class _Uncut:
     def positions(self, group: Tokens) -> list[int]:
         """Return the positions of a group."""
         return token_groups.positions(self.vlm, self.clean.prompt, group, self.pair, self.other)
+
+    def reads(self, queries: list[int], keys: list[int]) -> bool:
+        """Return whether any of the queries may read any of the keys: tokens before it, but for prefixes in
+        which all read all.
+        """
+        return max(queries) >= min(keys) or not self.clean.alone(min(keys))
 
     def random_keys(self, cut: tuple[list[int], list[int]], random: np.random.Generator) -> list[int]:
         """Return as many random other keys that the queries may read; empty where there are too few."""

@@ -172,13 +172,16 @@ class KnockoutCurve:
             axis.set_xticks(places, self.rows_named, fontsize=8)
             axis.set_xlabel("layers", fontsize=8)
             axis.set_title(figures.plain(cut), fontsize=9)
+            axis.ticklabel_format(axis="y", useOffset=False)
         panels[0].set_ylabel(target_of(self.target).title, fontsize=8)
+        if self.target == "p":
+            panels[0].set_ylim(-0.03, 1.03)  # else a change of nothing would look like one
         compared = [at for at in range(len(self.cuts)) if np.isfinite(self.control[at]).any()]
         panels[compared[0] if compared else 0].legend(fontsize=7, frameon=False)
         return figure
 
     def __str__(self) -> str:
-        width = max(len(name) for name in self.cuts) + 2
+        width = max(len(name) for name, *_ in self._rows) + 2
         lines = [self._heading, "".ljust(width) + "".join(f"{name:>9}" for name in self.rows_named)]
         lines += [name.ljust(width) + "".join(f"{cell:>9}" for cell in cells) for name, *cells in self._rows]
         return "\n".join([*lines, *self.notes])

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 #: What is read: the residual stream after a layer; after its attention ("middle"); what its attention and
 #: what its MLP add to it.
 STREAMS = ("residual", "middle", "attention", "mlp")
+#: Most words of a layer in a figure.
+_DRAWN = 10
 
 
 @dataclass(frozen=True)
@@ -123,7 +125,7 @@ class LogitLens:
 
     # Words ----------------------------------------------------------------------------------------------
 
-    def token(self, position: int, stream: str = "residual") -> TokenLens:
+    def token(self, position: int, stream: str | None = None) -> TokenLens:
         """Return the words of a token.
 
         Parameters
@@ -131,7 +133,7 @@ class LogitLens:
         position
             Position in the prompt; negative ones count from its end, so -1 is the last.
         stream
-            One of `streams`; default "residual".
+            One of `streams`; default "residual", or the first one if that was not measured.
 
         Raises
         ------
@@ -163,7 +165,7 @@ class LogitLens:
         """The words at the last token of the prompt, where the model begins its answer."""
         return self.token(-1)
 
-    def at(self, x: float, y: float, stream: str = "residual") -> TokenLens:
+    def at(self, x: float, y: float, stream: str | None = None) -> TokenLens:
         """Return the words of the image token at a point of the picture.
 
         Where several tokens show the point (a model that also reads tiles), the smallest box is taken.
@@ -180,6 +182,7 @@ class LogitLens:
         InputError
             If no image token lies there, or it is not known where they lie.
         """
+        x, y = checks.number(x, "logit lens: x"), checks.number(y, "logit lens: y")
         if self.unplaced:
             raise InputError(f"Which image token lies at ({x:g}, {y:g}) is not known: {self.unplaced}")
         left, top, right, bottom = self.boxes.T
@@ -193,7 +196,7 @@ class LogitLens:
         areas = np.where(inside, (right - left) * (bottom - top), math.inf)
         return self.token(self.positions[int(areas.argmin())], stream)
 
-    def probability(self, word: str, stream: str = "residual") -> npt.NDArray[np.float32]:
+    def probability(self, word: str, stream: str | None = None) -> npt.NDArray[np.float32]:
         """Return the probability of a word, [layers, T].
 
         Parameters
@@ -219,7 +222,7 @@ class LogitLens:
         found: npt.NDArray[np.float32] = self.chosen[self._stream(stream), :, :, self.words.index(word)]
         return found
 
-    def heat(self, word: str, layer: int, stream: str = "residual") -> npt.NDArray[np.float64]:
+    def heat(self, word: str, layer: int, stream: str | None = None) -> npt.NDArray[np.float64]:
         """Return the probability of a word over the picture, [height, width]; NaN where no image token lies.
 
         Where several tokens show a pixel, their mean.
@@ -247,9 +250,13 @@ class LogitLens:
             )
         return self.positions.index(wanted)
 
-    def _stream(self, stream: str) -> int:
-        checks.one_of(stream, "logit lens: stream", self.streams)
-        return self.streams.index(stream)
+    @property
+    def _usual(self) -> str:
+        """The stream that is shown by default."""
+        return "residual" if "residual" in self.streams else self.streams[0]
+
+    def _stream(self, stream: str | None) -> int:
+        return self.streams.index(checks.one_of(stream or self._usual, "logit lens: stream", self.streams))
 
     def _layer(self, layer: int) -> int:
         if not isinstance(layer, int | np.integer) or not -self.layers <= layer < self.layers:
@@ -258,7 +265,7 @@ class LogitLens:
 
     # Views ----------------------------------------------------------------------------------------------
 
-    def to_frame(self, stream: str = "residual") -> pd.DataFrame:
+    def to_frame(self, stream: str | None = None) -> pd.DataFrame:
         """Return a table: one row per layer, token and word, with its rank, probability and the entropy."""
         import pandas as pd
 
@@ -268,7 +275,7 @@ class LogitLens:
         boxes = self.boxes[token]
         return pd.DataFrame(
             {
-                "stream": stream,
+                "stream": self.streams[row],
                 "layer": layer,
                 "position": np.array(self.positions)[token],
                 "token": np.array(self.tokens, dtype=object)[token],
@@ -281,9 +288,10 @@ class LogitLens:
         )
 
     def plot(
-        self, word: str | None = None, layer: int = -1, position: int = -1, stream: str = "residual"
+        self, word: str | None = None, layer: int = -1, position: int = -1, stream: str | None = None
     ) -> Figure:
-        """Return a figure: without a word, layers x words of one token; with one, its heat over the picture.
+        """Return a figure: without a word, layers x words of one token (at most 10); with one, its heat over
+        the picture.
 
         Parameters
         ----------
@@ -298,21 +306,23 @@ class LogitLens:
         """
         from isi_widget.mechanism import figures
 
+        stream = stream or self._usual
         if word is not None:
             return self._plot_heat(word, self._layer(layer), stream)
         found = self.token(position, stream)
-        ranks = len(found.words[0])
-        figure = figures.new_figure((1.6 + 1.0 * ranks, 1.4 + 0.35 * self.layers))
+        ranks = min(len(found.words[0]), _DRAWN)
+        high = figures.cells(self.layers, ranks)[1]
+        figure = figures.new_figure((2.6 + 1.0 * ranks, 1.4 + high))
         axis = figure.subplots()
         figures.draw_matrix(
             axis,
-            np.array([[probability for _, probability in words] for words in found.words]),
+            np.array([[probability for _, probability in words[:ranks]] for words in found.words]),
             [f"{at} ({entropy:.2f})" for at, entropy in enumerate(found.entropy)],
             [str(rank + 1) for rank in range(ranks)],
             signed=False,
             full=1.0,
             label="probability",
-            texts=[[text for text, _ in words] for words in found.words],
+            texts=[[text for text, _ in words[:ranks]] for words in found.words],
         )
         axis.set_ylabel("after layer (entropy, nats)", fontsize=8)
         axis.set_xlabel("rank", fontsize=8)
@@ -328,28 +338,28 @@ class LogitLens:
         axis = figure.subplots()
         axis.imshow(self.stimulus.render())
         shown = axis.imshow(heat, cmap=figures.POSITIVE, alpha=0.6, vmin=0.0)
-        figure.colorbar(shown, ax=axis, label="probability")
+        figures.add_legend(figure, shown, axis, "probability")
         axis.set_axis_off()
         axis.set_title(f"{figures.plain(repr(word))} after layer {layer} ({stream})", fontsize=9)
         return figure
 
     def __str__(self) -> str:
         first = f"LogitLens of {self.model}: {len(self.positions)} tokens, {self.layers} layers"
-        return f"{first}\n{self.answer}" if "residual" in self.streams else first
+        named = "" if self._usual == "residual" else f" ({self._usual})"
+        return f"{first}{named}\n{self.answer}"
 
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        if "residual" not in self.streams:
-            return html_table(f"Logit lens of {self.model}", (), ())
         found = self.answer
         rows = [
             (str(layer), *(f"{word!r} {value:.2f}" for word, value in words), f"{entropy:.2f}")
             for layer, (words, entropy) in enumerate(zip(found.words, found.entropy, strict=True))
         ]
         ranks = [str(rank + 1) for rank in range(len(found.words[0]))]
+        named = "" if self._usual == "residual" else f" ({self._usual})"
         return html_table(
-            f"Logit lens of {self.model}: words at the last token",
+            f"Logit lens of {self.model}{named}: words at the last token",
             ("after layer", *ranks, "entropy (nats)"),
             rows,
             (

@@ -26,9 +26,10 @@ def mean_interval(values: Floats, level: float = 0.95, seed: int = 0) -> tuple[F
     Raises
     ------
     InputError
-        For another level.
+        For a level that is not between 0 and 1, and a seed that is no whole number of at least 0.
     """
-    checks.number(level, "interval: level", low=0.0, high=1.0)
+    checks.number(level, "interval: level", above=0.0, high=1.0)
+    checks.integer(seed, "interval: seed", low=0)
     shape, flat = values.shape[1:], values.reshape(len(values), -1)
     low, high = (np.full(flat.shape[1], np.nan) for _ in range(2))
     known = np.isfinite(flat)

@@ -131,7 +131,7 @@ def measure_heads(
         method=method,
         k=min(checks.integer(k, "measure_heads: k", low=1), layers * heads),
         steps=min(checks.integer(steps, "measure_heads: steps", low=2), 1 + layers * heads),
-        totals=method == "exact" if totals is None else bool(totals),
+        totals=method == "exact" if totals is None else checks.flag(totals, "measure_heads: totals"),
         check=checks.integer(check, "measure_heads: check", low=0),
         seed=checks.integer(seed, "measure_heads: seed", low=0),
         size=(layers, heads),
@@ -409,22 +409,22 @@ class _Run:
             notes.append(
                 "One gradient is a shortlist of heads to look at, not a measurement of their effect."
             )
-        answers = {item.answer.lower() for item in self.items}
-        if len(answers) == 1 and len(self.items) > 1:
-            notes.append(
-                f"All true answers are {self.items[0].answer!r}: a head that favours this word looks like "
-                "one that sees. Balance the answers, or use pairs."
-            )
         open_items = sum(item.wrong is None for item in self.items)
         if open_items and self.scan.target.name == "logit_difference":
             notes.append(
-                f"The wrong answer of {open_items} of {len(self.items)} items is the model's own most "
-                "probable other first token."
+                f"Where no wrong answer is known ({open_items} of {len(self.items)} items of the scan), it "
+                "is the model's own most probable other first token."
             )
+        if self.scan.target.value is not None and not self.scan.target.whole_answer:
+            first = {
+                item.answer: self.text(int(of["ids"][0])) for item, of in zip(self.items, found, strict=True)
+            }
+            cut = [answer for answer, token in first.items() if token.lower() != answer.lower()]
+            if cut:
+                notes.append(
+                    f"Of answers of several tokens only the first one is compared ({first[cut[0]]!r} of "
+                    f'{cut[0]!r:.60}); target="log_p_answer" scores whole answers.'
+                )
         if own_reference:
             notes.append("The reference means are those of the scanned items themselves.")
-        correct = sum(bool(item["correct"]) for item in found)
-        if correct in (0, len(found)):
-            which, matrix = ("correctly", "negative") if correct else ("wrongly", "positive")
-            notes.append(f"All items are answered {which}, so there is no {matrix} contribution.")
         return tuple(notes)

@@ -24,7 +24,7 @@ import numpy.typing as npt
 from isi_widget import checks
 from isi_widget.errors import InputError
 from isi_widget.files import records
-from isi_widget.mechanism.figures import draw_matrix, new_figure
+from isi_widget.mechanism.figures import cells, draw_matrix, new_figure
 from isi_widget.mechanism.packing import frozen
 from isi_widget.mechanism.recorded import equal, from_record, matrix, order_of, to_record
 from isi_widget.readable import html_table
@@ -179,7 +179,8 @@ class HeadOverlap:
     def plot(self) -> Figure:
         """Return a figure: the shares of positive and of negative heads."""
         size = len(self.names)
-        figure = new_figure((2 * (2.2 + 0.6 * size), 1.6 + 0.5 * size))
+        wide, high = cells(size, size)
+        figure = new_figure((2 * (2.2 + 1.2 * wide), 1.6 + 1.5 * high))
         for axis, kind in zip(figure.subplots(1, 2), KINDS, strict=True):
             shares = self._counts(kind).mean(axis=0) / self.k
             draw_matrix(axis, shares, self.names, self.names, signed=False, full=1.0, label="share of heads")
@@ -310,7 +311,7 @@ def _of_levels(contributions: Any, k: Any, splits: Any, permutations: Any, seed:
         )
     splits = checks.integer(splits, "splits", low=2, high=10_000)
     permutations = checks.integer(permutations, "permutations", low=0, high=100_000)
-    stream = np.random.default_rng(checks.integer(seed, "seed"))
+    stream = np.random.default_rng(checks.integer(seed, "head_overlap: seed", low=0))
     found = [_split(contributions, members, number, stream) for _ in range(splits)]
     null: list[list[float]] = [[], []]
     pool = [place for places in members for place in places]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from isi_widget import checks
 from isi_widget.concepts.pair import stimulus_of
 from isi_widget.errors import InputError
 from isi_widget.interventions.tokens import Tokens, check_tokens
-from isi_widget.mechanism.arguments import Steps, check_inside
+from isi_widget.mechanism.arguments import Steps, check_inside, check_names
 from isi_widget.mechanism.compared import token_text
 from isi_widget.mechanism.items import first_token
 from isi_widget.mechanism.lens import STREAMS, LogitLens
@@ -81,11 +81,13 @@ def logit_lens(
     check_inside(vlm, "A logit lens")
     shown = stimulus_of(stimulus, "logit_lens: stimulus")
     wanted = check_tokens(tokens, "logit_lens: tokens")
-    kinds = tuple(dict.fromkeys((streams,) if isinstance(streams, str) else streams))
-    for kind in kinds:
-        checks.one_of(kind, "logit_lens: streams", STREAMS)
-    if not kinds:
-        raise InputError(f"logit_lens: streams is empty; give at least one of {', '.join(STREAMS)}.")
+    kinds = check_names(streams, "logit_lens: streams", STREAMS)
+    given = (words,) if isinstance(words, str) else words
+    if not isinstance(given, Sequence):
+        raise InputError(f"logit_lens: words must be a list of words; got {words!r:.60}.")
+    extra = [checks.text(word, "logit_lens: words").strip() for word in given]
+    if not all(extra):
+        raise InputError("logit_lens: a word is empty or blank; leave it out.")
     number = checks.integer(top, "logit_lens: top", low=1, high=_MOST_WORDS)
     with vlm.lock, torch.no_grad(), vlm.explained("reading words inside the model"):
         prompt = vlm.encode(shown)
@@ -93,7 +95,7 @@ def logit_lens(
         middles: list[torch.Tensor] = []
         with _middles(vlm, middles) if set(kinds) - {"residual"} else nullcontext():
             clean = capture(vlm, prompt)
-        kept = _kept_words(vlm, clean, shown, words)
+        kept = _kept_words(vlm, clean, shown, extra)
         reader = _Rows(clean, positions, list(kept.values()), number)
         found: dict[tuple[str, int], tuple[Any, ...]] = {}
         step = Steps("layers", "The lens", len(kinds) * clean.layers, progress, cancel)
@@ -214,10 +216,10 @@ def _kept_words(vlm: VLM, clean: Clean, stimulus: Stimulus, words: Sequence[str]
     logits = clean.logits[0]
     own = int(logits.argmax())
     found = {token_text(vlm, own): own}
-    truth = [stimulus.truth] if stimulus.truth else []
-    for word in (*truth, *((words,) if isinstance(words, str) else words)):
-        text = checks.text(word, "logit_lens: words")
-        token = first_token(vlm, text, logits)
-        if token not in found.values() or word in words:
-            found[text] = token
+    with suppress(InputError):  # no token of this vocabulary may begin the true answer
+        truth = stimulus.truth or ""
+        token = first_token(vlm, truth, logits)
+        if token != own:
+            found[truth] = token
+    found |= {word: first_token(vlm, word, logits) for word in words}
     return found

@@ -1,7 +1,7 @@
-"""A file with the results of a scan so far, so that it can be stopped and go on later.
+"""A file with the results of a measurement so far, so that it can be stopped and go on later.
 
-JSON lines: the first states what is scanned, each other line holds the arrays of one item and stage. A line
-that was cut off by a crash is measured again. Not for finished results (`HeadContributions.to_dict`).
+JSON lines: the first states what is measured, each other line holds the arrays of one item and stage. A line
+that was cut off by a crash is measured again. Not for finished results (`HeadContributions.save`).
 """
 
 from __future__ import annotations
@@ -19,7 +19,14 @@ from isi_widget.errors import InputError
 from isi_widget.mechanism.packing import packed, unpacked
 
 Arrays = Mapping[str, npt.NDArray[Any]]
-_KIND = "isi_widget scan of heads"
+#: Kind of measurement -> its name in the file. A folder holds one file of each kind, named by the kind.
+KINDS = {
+    "heads": "isi_widget scan of heads",
+    "ablation": "isi_widget ablation of heads",
+    "gates": "isi_widget fit of gates",
+    "trace": "isi_widget causal trace",
+    "knockout": "isi_widget knock-out curve",
+}
 
 
 class Store:
@@ -28,17 +35,19 @@ class Store:
     Parameters
     ----------
     path
-        File, or a folder that the file "heads.jsonl" goes into; None: nothing is stored.
+        File, or a folder that a file such as "heads.jsonl" goes into; None: nothing is stored.
     identity
-        What is scanned, JSON-ready; a file of anything else is refused.
+        What is measured, JSON-ready; a file of anything else is refused.
+    kind
+        One of `KINDS`; default "heads".
 
     Raises
     ------
     InputError
-        If the file is of another scan, is no such file, or cannot be written.
+        If the file is of another run, is no such file, or cannot be written.
     """
 
-    def __init__(self, path: str | Path | None, identity: Mapping[str, Any]) -> None:
+    def __init__(self, path: str | Path | None, identity: Mapping[str, Any], kind: str = "heads") -> None:
         self._found: dict[tuple[str, int], dict[str, Any]] = {}
         if path is not None and not isinstance(path, str | PathLike):
             raise InputError(f"store must be the path of a file or folder; got {type(path).__name__}.")
@@ -46,8 +55,8 @@ class Store:
         if self._path is None:
             return
         if self._path.is_dir() or not self._path.suffix:
-            self._path = self._path / "heads.jsonl"
-        header = json.loads(json.dumps({"kind": _KIND, **identity}))
+            self._path = self._path / f"{kind}.jsonl"
+        header = json.loads(json.dumps({"kind": KINDS[kind], **identity}))
         try:
             if self._path.exists() and self._path.stat().st_size:
                 self._read(header)
@@ -76,19 +85,23 @@ class Store:
 
     def _read(self, header: Mapping[str, Any]) -> None:
         assert self._path is not None
-        text = self._path.read_text(encoding="utf-8")
+        text = self._path.read_text(encoding="utf-8", errors="replace")
         first, *others = text.split("\n")
         try:
             stored = json.loads(first)
         except ValueError:
             stored = None
-        if not isinstance(stored, dict) or stored.get("kind") != _KIND:
-            raise InputError(f"{self._path} is no store of a scan of heads. Choose another file.")
-        differ = [name for name in {**stored, **header} if stored.get(name) != header.get(name)]
+        if not isinstance(stored, dict) or stored.get("kind") not in KINDS.values():
+            raise InputError(f"{self._path} is no store of a measurement. Choose another file.")
+        if stored["kind"] != header["kind"] or stored.keys() != header.keys():
+            raise InputError(
+                f"{self._path} is the store of another kind of measurement. Choose another file."
+            )
+        differ = sorted(name for name in header if stored[name] != header[name])
         if differ:
             raise InputError(
-                f"{self._path} holds a scan with another {', '.join(sorted(differ))}. Choose another file, "
-                "or delete this one to begin again."
+                f"{self._path} is the store of a different run (not the same {', '.join(differ)}). Choose "
+                "another file, or delete this one to begin again."
             )
         for line in others:
             try:
@@ -105,5 +118,14 @@ class Store:
 
 
 def stacked(found: list[dict[str, npt.NDArray[Any]]], name: str) -> npt.NDArray[np.float64]:
-    """Return the arrays of all items as one."""
-    return np.stack([np.asarray(item[name], dtype=np.float64) for item in found])
+    """Return the arrays of all items as one.
+
+    Raises
+    ------
+    InputError
+        If their shapes differ: a store was changed by hand.
+    """
+    arrays = [np.asarray(item[name], dtype=np.float64) for item in found]
+    if len({array.shape for array in arrays}) > 1:
+        raise InputError(f"The store holds values {name!r} of different shapes: delete it to begin again.")
+    return np.stack(arrays)

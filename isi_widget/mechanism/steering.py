@@ -85,6 +85,11 @@ def steering_direction(
             progress("pairs", index + 1, len(found))
     stacked = torch.stack(differences)
     mean = stacked.mean(dim=0)
+    if not bool(mean.any()):
+        raise InputError(
+            "The two sides of the pairs have the same states at these tokens, so there is no direction from "
+            "one to the other. Give pairs that differ there, or a later layer."
+        )
     agreement = float(torch.nn.functional.cosine_similarity(stacked, mean[None], dim=-1).mean())
     made = (
         f"mean of {len(found)} {'difference' if len(found) == 1 else 'differences'}, clean - corrupt, at "

@@ -26,7 +26,7 @@ from isi_widget.concepts.pair import Pair
 from isi_widget.errors import InputError
 from isi_widget.interventions import SITES
 from isi_widget.mechanism import token_groups
-from isi_widget.mechanism.arguments import Steps, check_inside, check_windows
+from isi_widget.mechanism.arguments import Steps, check_inside, check_names, check_windows
 from isi_widget.mechanism.causal_trace import DIRECTIONS, METHODS, CausalTrace
 from isi_widget.mechanism.compared import LEAST, TARGETS
 from isi_widget.mechanism.trace_runs import NoDifference, NoTokens, Plan, Traced, trace_pair
@@ -127,7 +127,7 @@ def trace(
             differs = differs or isinstance(error, NoTokens)
     step.to(step.total)
     if not found:
-        beginning = "" if differs else "There is no difference to trace. "
+        beginning = "" if differs else "There is no difference to trace: "
         raise InputError(f"{beginning}{' '.join(skipped[:3])}")
     return _together(vlm, plan, found, skipped)
 
@@ -146,16 +146,10 @@ def _plan(
     seed: Any,
     least: Any,
 ) -> Plan:
-    kinds = tuple(dict.fromkeys((sites,) if isinstance(sites, str) else sites))
-    others = tuple(dict.fromkeys((beside,) if isinstance(beside, str) else beside))
-    if not kinds:
-        raise InputError(f"trace: sites is empty; give at least one of {', '.join(SITES)}.")
-    for kind in kinds:
-        checks.one_of(kind, "trace: sites", SITES)
+    kinds = check_names(sites, "trace: sites", SITES)
+    others = check_names(beside, "trace: beside", METHODS[1:], empty=True)
     checks.one_of(direction, "trace: direction", DIRECTIONS)
     checks.one_of(method, "trace: method", METHODS)
-    for other in others:
-        checks.one_of(other, "trace: beside", METHODS[1:])
     checks.one_of(target, "trace: target", TARGETS)
     if others and method != "exact":
         raise InputError(f'trace: beside belongs to method="exact" only; got method={method!r}.')
@@ -187,9 +181,13 @@ def _pairs(clean: Any, corrupt: Any) -> tuple[Pair, ...]:
         return (clean,)
     if isinstance(clean, Sequence) and clean and all(isinstance(item, Pair) for item in clean):
         return tuple(clean)
+    got = f"{type(clean).__name__} alone"
+    if isinstance(clean, list | tuple):
+        kinds = ", ".join(dict.fromkeys(type(item).__name__ for item in clean)) or "nothing"
+        got = f"a {type(clean).__name__} of {kinds}"
     raise InputError(
-        "trace needs a clean and a corrupt stimulus, or one or several isi.Pair; got "
-        f"{type(clean).__name__} alone."
+        "trace needs a clean and a corrupt stimulus, one isi.Pair or a list of them "
+        f"([isi.Pair(clean, corrupt), ...]); got {got}."
     )
 
 

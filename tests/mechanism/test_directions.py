@@ -49,6 +49,10 @@ def test_a_direction_is_the_difference_of_means(name):
         expected = torch.stack(
             [outputs(vlm, one, layer)[-1] - outputs(vlm, other, layer)[-1] for one, other in PAIRS]
         ).mean(dim=0)
+        if not expected.any():  # the last token of the tiny Gemma 3 does not see the picture in layer 0
+            with pytest.raises(InputError, match="have the same states at these tokens"):
+                steering_direction(vlm, PAIRS, layer)
+            continue
         found = steering_direction(vlm, PAIRS, layer)
         assert float((torch.tensor(found.array) - expected).abs().max()) < 1e-5
         assert found.layer == layer and "mean of 2 differences" in found.made

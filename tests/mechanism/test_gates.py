@@ -391,7 +391,7 @@ def test_an_ablation_that_was_stopped_goes_on(one_hop, tmp_path):
             vlm, observations[:4], given, [1, 2], random=2, store=tmp_path, cancel=lambda: next(polls, True)
         )
     assert head_ablation(vlm, observations[:4], given, [1, 2], random=2, store=tmp_path) == whole
-    with pytest.raises(InputError, match="another numbers"):
+    with pytest.raises(InputError, match=r"different run \(not the same numbers\)"):
         head_ablation(vlm, observations[:4], given, [1, 3], random=2, store=tmp_path)
 
 
@@ -451,8 +451,10 @@ def test_fits_report_and_stop(spoilt):
         ({"strengths": []}, "strengths must be a list"),
         ({"strengths": [0]}, "strengths must be"),
         ({"contributions": SimpleNamespace(signed=np.ones((2, 2)))}, r"have the shape \(2, 2\)"),
-        ({"method": "gradient", "epochs": 0}, "epochs must be"),
-        ({"method": "gradient", "penalty": -1}, "penalty must be"),
+        ({"method": "gradient"}, 'contributions belong to method="contributions"'),
+        ({"method": "gradient", "contributions": None, "epochs": 0}, "epochs must be"),
+        ({"method": "gradient", "contributions": None, "penalty": -1}, "penalty must be"),
+        ({"seed": -1}, "seed must be a whole number of at least 0"),
     ],
 )
 def test_fits_refuse(one_hop, change, words):

@@ -123,7 +123,7 @@ def test_views_and_record(tmp_path):
         ({"cuts": [("last",)]}, "a cut is a pair"),
         ({"cuts": [("last", "sky")]}, "edited region"),
         ({"cuts": [("last", "edited region")]}, "is a group of a pair"),
-        ({"cuts": [("last", "system")]}, "No item has tokens for the cut"),
+        ({"cuts": [("last", "system")]}, "There is nothing to cut for"),
         ({"window": 4}, "window"),
         ({"window": 2, "layers": 2}, "begin at layers 0 to 1"),
         ({"target": "log_p_answer"}, "p, logit_difference"),

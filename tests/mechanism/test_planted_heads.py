@@ -78,4 +78,4 @@ def test_wrong_answers_are_explained_by_the_same_head():
     found = isi.measure_heads(made.vlm(), items, replace="zero")
     assert found.accuracy == 0 and np.isnan(found.positive).all()
     assert largest(found.negative, 1) == {made.causal[0]} and largest(-found.signed, 1) == {made.causal[0]}
-    assert any("All items are answered wrongly" in note for note in found.notes)
+    assert any("All items are answered wrongly" in note for note in found.remarks)

@@ -350,7 +350,7 @@ def test_without_a_difference_it_is_refused_with_the_reason():
         isi.trace(vlm, PAIR.clean, PAIR.clean)
     with pytest.raises(InputError, match="cannot be divided into shares"):
         isi.trace(vlm, PAIR, least=1e6)
-    with pytest.raises(InputError, match=r"or one or several isi\.Pair"):
+    with pytest.raises(InputError, match=r"one isi\.Pair or a list of them"):
         isi.trace(vlm, PAIR.clean)
 
 
