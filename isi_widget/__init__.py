@@ -61,7 +61,7 @@ if TYPE_CHECKING:
     from isi_widget.mechanism.reading_lens import logit_lens
     from isi_widget.mechanism.steering import steering_direction
     from isi_widget.mechanism.tracing import trace
-    from isi_widget.report.pdf import report
+    from isi_widget.report.making import report
     from isi_widget.stimulus import Inpainter, Mask, Stimulus, inpainters, register_inpainter
     from isi_widget.study import Averages, averages, conditions
     from isi_widget.study.before_after import Beaf, beaf

@@ -87,8 +87,11 @@ def comparison_html(comparison: Compared) -> str:
     )
 
 
-def caption(views: Sequence[dict[str, Any]]) -> str:
-    """Return what holds for all conditions, how the entropies were sampled, and what the marks mean."""
+def caption(views: Sequence[dict[str, Any]], baseline: str = "the first column") -> str:
+    """Return what holds for all conditions, how the entropies were sampled, and what the marks mean.
+
+    baseline : the name of what the others are compared with.
+    """
     first = views[0]
     if all(view["model"] == first["model"] and view["settings"] == first["settings"] for view in views):
         parts = [f"Same settings and seed ({first['settings']['seed']}) for all, model {first['model']}."]
@@ -102,7 +105,7 @@ def caption(views: Sequence[dict[str, Any]]) -> str:
     if doubts := doubts_of(views):
         parts.append(f"(!): {' '.join(doubts)}")
     parts.append(
-        "Marked are differences from the first column: texts; entropies whose intervals do not overlap; "
+        f"Marked are differences from {baseline}: texts; entropies whose intervals do not overlap; "
         f"probabilities and shares of attention that differ by {SHARE_DIFFERENCE} or more."
     )
     if runs:

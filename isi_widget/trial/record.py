@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, field, fields, replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from isi_widget import checks
 from isi_widget.errors import InputError
@@ -260,11 +260,19 @@ class Trial:
 
         return plot_trial(self)
 
-    def report(self, path: str | Path | None = None, *, title: str | None = None) -> bytes | Path:
-        """Write a PDF of this trial to `path`, or return its bytes; `isi.open_report` loads it."""
-        from isi_widget.report.pdf import report
+    def report(
+        self,
+        path: str | Path | None = None,
+        *,
+        title: str | None = None,
+        format: Literal["pdf", "html"] | None = None,
+    ) -> bytes | Path:
+        """Write a report of this trial to `path`, PDF or HTML by its ending, or return its bytes;
+        `isi.open_report` loads it.
+        """
+        from isi_widget.report.making import report
 
-        return report(self, path, title=title)
+        return report(self, path, title=title, format=format)
 
     def _repr_html_(self) -> str:
         from isi_widget.report.html import trial_html

@@ -124,6 +124,43 @@ class TrialTwins(Synced):
             ) from None
         return Path(path)
 
+    def report(
+        self,
+        path: str | Path | None = None,
+        *,
+        trials: int | Trial | Iterable[int | Trial] | None = None,
+        baseline: int | Trial | None = None,
+        title: str | None = None,
+        format: Literal["pdf", "html"] | None = None,
+    ) -> bytes | Path:
+        """Write a report of this session: every trial with its input, results, note, pin, settings and code.
+
+        Parameters
+        ----------
+        path : file to write, .pdf or .html, at once or not at all; None (default): the bytes are returned.
+        trials : trials to report, by number or as themselves; None (default): all.
+        baseline : trial that those of its observation are compared with; None (default): the first trial of
+            each observation.
+        title : title; None (default) is made from the question.
+        format : "pdf" or "html"; None (default): by the ending of `path`, without one PDF.
+
+        Raises
+        ------
+        InputError : no such trial, none at all, or a file that cannot be written.
+        """
+        from isi_widget.report.making import report_session
+
+        numbers = self._history.numbers(trials)
+        return report_session(
+            {number: self._trial(number) for number in numbers},
+            path,
+            title=title,
+            notes=self.notes,
+            pinned=self.pinned,
+            baseline=None if baseline is None else self._history.number(baseline),
+            format=format,
+        )
+
     def _trial(self, number: int) -> Trial:
         """Return the trial of a number that was valid a moment ago."""
         found = self._history.get(number)

@@ -145,7 +145,7 @@ def file_of(trials: Mapping[int, Trial], notes: Mapping[int, str], format: str) 
 
     json : {"schema", "trials": [{"id", "note", "trial"}]}, without loss: `Trial.from_dict(entry["trial"])`
     gives a trial back, its image inside. csv : one row per trial, its number and its note first, then as
-    `Trial.to_frame`; `isi_widget.tables.read_csv` reads it back. pdf : as `isi_widget.report.pdf.report`.
+    `Trial.to_frame`; `isi_widget.tables.read_csv` reads it back. pdf : as `isi_widget.report.making.report`.
     """
     if format == "json":
         entries = [
@@ -161,6 +161,6 @@ def file_of(trials: Mapping[int, Trial], notes: Mapping[int, str], format: str) 
         frame.insert(0, "trial", list(trials))
         frame.insert(1, "note", [notes.get(number, "") for number in trials])
         return to_csv(frame).encode()
-    from isi_widget.report.pdf import report
+    from isi_widget.report.making import report
 
     return report(list(trials.values()), notes=notes, numbers=list(trials))

@@ -26,8 +26,8 @@ from pypdf.generic import ContentStream
 import isi_widget as isi
 from isi_widget.errors import InputError
 from isi_widget.report import fonts
+from isi_widget.report.making import report
 from isi_widget.report.pdf import fonts as pdf_fonts
-from isi_widget.report.pdf import report
 from isi_widget.report.pdf.sheet import BOTTOM, MARGIN, MARK
 from isi_widget.report.style import SEGMENT_COLORS
 from isi_widget.setting import settings_of
@@ -453,7 +453,7 @@ def test_what_no_font_draws_is_said_on_its_page_and_only_there(no_other_fonts):
         text = squeezed(page.extract_text())
         assert ("\ufffd\ufffd" in text) == ("U+4E2D,U+6587,U+1F680.Theattachedfile" in text)
         said.append("standsforwhat" in text)
-    assert said[0] and said[1] and not any(said[-3:])
+    assert said[0] and said[1] and not any(said[-2:])  # trial 2 quotes it as a difference
     plain = make_trial(question="Ελλάδα Россия ✓ é \u2192")
     assert "\ufffd" not in text_of(report(plain))
     many = text_of(report(make_trial(question="".join(map(chr, range(0x4E00, 0x4E20))))))
@@ -583,7 +583,7 @@ def _attached(content):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: open_report(b"hello"), "These bytes are not a PDF"),
+        (lambda: open_report(b"hello"), "These bytes are neither a PDF nor HTML"),
         (lambda: open_report("/nowhere/x.pdf"), "/nowhere/x.pdf cannot be read: No such file"),
         (lambda: open_report(3), "takes a path or the bytes of a PDF; got int"),
         (lambda: open_report(_blank()), "a PDF without trials inside"),

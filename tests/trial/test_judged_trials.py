@@ -8,7 +8,7 @@ from huggingface_hub import constants
 from isi_widget import averages, compare, datasets, embedded, load_vlm, measure_uncertainty, run_trial
 from isi_widget.answer import Answer
 from isi_widget.errors import InputError
-from isi_widget.report.pdf import report
+from isi_widget.report.making import report
 from isi_widget.study import for_trial
 from isi_widget.trial import Trial
 from isi_widget.trial.view import trial_view

@@ -17,6 +17,7 @@ import pytest
 from fake_page import Page, idle
 from scripted_runs import Script
 
+import isi_widget as isi
 from isi_widget import InputError, Probe, Trial, datasets
 from isi_widget.trial.reports import open_report
 from isi_widget.uncertainty import entropy_curve
@@ -291,6 +292,30 @@ def test_the_report_has_the_numbers_and_notes_of_the_probe(measured: Probe) -> N
     several = PdfReader(io.BytesIO(probe.export(format="pdf")))
     assert list(several.attachments) == ["trial-02.json", "trial-03.json"]
     probe.close()
+
+
+@pytest.mark.parametrize("ending", ["pdf", "html"])
+def test_a_probe_reports_its_session(measured: Probe, tmp_path: Path, ending: str) -> None:
+    measured.pinned = [2]
+    path = measured.report(tmp_path / f"session.{ending}", title="My session")
+    assert path == tmp_path / f"session.{ending}" and open_report(path) == list(measured.trials)
+    assert (
+        isi.report(measured, tmp_path / f"same.{ending}", title="My session").read_bytes()
+        == path.read_bytes()
+    )
+    one = measured.report(trials=measured.trials[1], format=ending)
+    assert open_report(one) == measured.trials[1]
+    with pytest.raises(InputError, match="own numbers and notes"):
+        isi.report(measured, notes={1: "a"})
+    with pytest.raises(InputError, match="There is no trial 9"):
+        measured.report(baseline=9)
+
+
+def test_the_report_of_a_session_shows_notes_and_pins(measured: Probe) -> None:
+    measured.pinned = [2]
+    page = measured.report(format="html", baseline=2).decode()
+    assert "a &quot;quoted&quot;, note\nof two lines" in page and ">pinned</span>" in page
+    assert "Data" in page and "What the numbers mean" in page
 
 
 def test_pins_are_shared_kept_and_checked(probe: Probe, script: Script) -> None:

@@ -1,5 +1,1 @@
-"""PDF reports of trials and comparisons, and reading them back."""
-
-from isi_widget.report.pdf.document import report
-
-__all__ = ["report"]
+"""Reports as PDF. Not for HTML (`page`), nor for reading reports (`isi_widget.trial.reports`)."""

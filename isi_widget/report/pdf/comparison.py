@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from isi_widget.report.comparison import SHARE_DIFFERENCE, caption
+from isi_widget.report.entries import Entry, Group
 from isi_widget.report.html import verdict
 from isi_widget.report.pdf import charts as charts
 from isi_widget.report.pdf.sheet import (
@@ -25,7 +26,7 @@ from isi_widget.report.pdf.sheet import (
     Sheet,
     Style,
 )
-from isi_widget.report.pdf.trial import Entry
+from isi_widget.report.pdf.trial import draw_picture
 from isi_widget.report.phrases import doubts_of
 from isi_widget.report.style import INPUTS
 
@@ -38,9 +39,9 @@ _ATTENTION = _ENTROPY + 82 + _GAP
 _WIDTHS = (130.0, 86.0, 82.0)
 
 
-def write_comparison(sheet: Sheet, entries: Sequence[Entry]) -> None:
+def write_comparison(sheet: Sheet, group: Group) -> None:
     """Write the table, its key and the meaning of its marks."""
-    first = entries[0].view
+    entries, first = group.entries, group.baseline.view
     _head(sheet, entries)
     for entry in entries:
         if sheet.y + _ROW > sheet.page_break_trigger:
@@ -52,7 +53,7 @@ def write_comparison(sheet: Sheet, entries: Sequence[Entry]) -> None:
         sheet.need(14)
         charts.legend(sheet, MARGIN, sheet.y, INPUTS)
         sheet.y += 13
-    sheet.write_text(caption([entry.view for entry in entries]), SMALL)
+    sheet.write_text(caption([entry.view for entry in entries], f"trial {group.baseline.number}"), SMALL)
 
 
 def _head(sheet: Sheet, entries: Sequence[Entry]) -> None:
@@ -75,10 +76,12 @@ def _head(sheet: Sheet, entries: Sequence[Entry]) -> None:
 def _row(sheet: Sheet, entry: Entry, first: dict[str, Any]) -> None:
     top, view = sheet.y, entry.view
     begins = view is first
-    wide, high = entry.draw(sheet, MARGIN, top, _PICTURE, _PICTURE)
+    wide, high = draw_picture(sheet, entry, MARGIN, top, _PICTURE, _PICTURE)
     charts.outline(sheet, MARGIN, top, wide, high, "#BBBBBB")
     width = _WIDTHS[0]
-    _lines(sheet, f"{entry.number}  {entry.label}", _CONDITION, width, 2 if begins else 3, BOLD)
+    _lines(sheet, entry.heading, _CONDITION, width, 2 if begins or entry.pinned else 3, BOLD)
+    if entry.pinned:
+        _lines(sheet, "pinned", _CONDITION, width, 1, LABEL)
     if view["model"] != first["model"]:
         _lines(sheet, view["model"], _CONDITION, width, 1, LABEL, marked=True)
     if view["intervention_lines"] != first["intervention_lines"]:

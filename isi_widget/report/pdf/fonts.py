@@ -58,14 +58,20 @@ def readable() -> frozenset[int]:
     return frozenset().union(*(characters(face.path) for face in shipped()))
 
 
-def clean(text: str) -> str:
+def clean(text: str, *, selectors: bool = False) -> str:
     """Text in which every character has a shape or a use: what control characters would do, they do not.
 
     Control characters are written as in Python (\\x1b), lone surrogates and noncharacters become U+FFFD, tabs
-    four spaces; variation selectors, which choose between colour and outline, go.
+    four spaces; variation selectors, which choose between colour and outline, go unless `selectors`.
     """
     lines = text.replace("\r\n", "\n").replace("\r", "\n").replace("\t", "    ")
-    return "".join(_shown(character) for character in lines)
+    return "".join(
+        character if selectors and _is_selector(ord(character)) else _shown(character) for character in lines
+    )
+
+
+def _is_selector(code: int) -> bool:
+    return 0xFE00 <= code <= 0xFE0F or 0xE0100 <= code <= 0xE01EF
 
 
 def _shown(character: str) -> str:
@@ -78,7 +84,7 @@ def _shown(character: str) -> str:
         return "\n"
     if code <= 0x9F:
         return f"\\x{code:02x}"
-    if 0xFE00 <= code <= 0xFE0F or 0xE0100 <= code <= 0xE01EF or code == 0xFEFF:
+    if _is_selector(code) or code == 0xFEFF:
         return ""
     if unicodedata.category(character) == "Cs" or code & 0xFFFE == 0xFFFE or 0xFDD0 <= code <= 0xFDEF:
         return UNDRAWABLE

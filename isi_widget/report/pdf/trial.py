@@ -7,12 +7,10 @@ side (see `pdf_compare`).
 from __future__ import annotations
 
 import io
-import math
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
 
-from isi_widget.report.drawable import Drawable
+from isi_widget.report.differences import differences
+from isi_widget.report.entries import Entry, Group
 from isi_widget.report.html import verdict
 from isi_widget.report.pdf import charts as charts
 from isi_widget.report.pdf.results import write_answer, write_attention, write_measures, write_uncertainty
@@ -27,98 +25,46 @@ from isi_widget.report.pdf.sheet import (
     Sheet,
     Style,
 )
-from isi_widget.report.pdf.words import (
-    MODEL,
-    interventions,
-)
+from isi_widget.report.pdf.words import interventions
+from isi_widget.report.properties import model_rows, record_rows, settings_rows
 from isi_widget.report.style import (
     NEUTRAL,
     SEGMENT_COLORS,
 )
 
-if TYPE_CHECKING:
-    from PIL import Image
-
-#: Pictures of more pixels stand on the page reduced to `_LONGEST` and as JPEG.
-_LOSSLESS, _LONGEST, _QUALITY = 1_500_000, 1600, 90
 _PICTURE = 190.0
 _ANSWER = Style(11.0, 15.0)
 _VALUE = replace(LABEL, color=INK)
 _MANY = 600  # more characters are set below the picture, not beside it
 
 
-@dataclass(frozen=True)
-class Entry:
-    """A trial with its label and its views, which are costly enough to be made once.
-
-    Attributes
-    ----------
-    number : number of the trial.
-    note : the user's note on it; "" for none.
-    picture : encoded image on the page.
-    size : size of that image, pixels.
-    """
-
-    trial: Drawable
-    label: str
-    number: int
-    note: str
-    view: dict[str, Any]
-    picture: bytes
-    size: tuple[int, int]
-
-    @classmethod
-    def of(cls, trial: Drawable, label: str, number: int, note: str) -> Entry:
-        """Return the entry of a trial."""
-        return cls(trial, label, number, note, trial.view(details=True), *_encoded(trial.stimulus.render()))
-
-    def texts(self) -> list[str]:
-        """Return every text that may be printed, to find fonts."""
-        return [
-            self.label,
-            self.note,
-            _all_of(self.view),
-            _all_of(self.trial.model),
-            *interventions(self.trial.stimulus),
-        ]
-
-    def draw(self, sheet: Sheet, x: float, y: float, width: float, height: float) -> tuple[float, float]:
-        """Draw the image at the top left inside a box; returns its size on paper."""
-        scale = min(width / self.size[0], height / self.size[1])
-        wide, high = self.size[0] * scale, self.size[1] * scale
-        sheet.image(
-            io.BytesIO(self.picture), x, y, wide, high, alt_text="the image as the model was shown it"
-        )
-        return wide, high
-
-
-def _all_of(value: Any) -> str:
-    if isinstance(value, Mapping):
-        return "".join(_all_of(item) for pair in value.items() for item in pair)
-    if isinstance(value, list | tuple):
-        return "".join(map(_all_of, value))
-    return str(value)
-
-
-def _encoded(image: Image.Image) -> tuple[bytes, tuple[int, int]]:
-    """Return every pixel as PNG, or of a large image a reduced JPEG; and the size in pixels."""
-    buffer = io.BytesIO()
-    if image.width * image.height <= _LOSSLESS:
-        image.save(buffer, "PNG")
-    else:
-        image.thumbnail((_LONGEST, _LONGEST))
-        image.save(buffer, "JPEG", quality=_QUALITY)
-    return buffer.getvalue(), image.size
+def draw_picture(
+    sheet: Sheet, entry: Entry, x: float, y: float, width: float, height: float
+) -> tuple[float, float]:
+    """Draw the image of a trial at the top left inside a box; returns its size on paper."""
+    scale = min(width / entry.size[0], height / entry.size[1])
+    wide, high = entry.size[0] * scale, entry.size[1] * scale
+    sheet.image(io.BytesIO(entry.picture), x, y, wide, high, alt_text="the image as the model was shown it")
+    return wide, high
 
 
 def write_trial(
-    sheet: Sheet, entry: Entry, *, definitions: bool = True, model: bool = True, settings: bool = True
+    sheet: Sheet,
+    entry: Entry,
+    *,
+    group: Group | None = None,
+    definitions: bool = True,
+    model: bool = True,
+    settings: bool = True,
 ) -> None:
     """Write the whole trial from the current height.
 
+    group : the trials that it stands among, for its differences from the baseline; None for none.
     definitions, model, settings : False where they stand elsewhere in the document, once for all trials.
     """
     _inputs(sheet, entry, definitions)
+    if group is not None:
+        _differences(sheet, entry, group)
     write_answer(sheet, entry.view["answer"])
     write_uncertainty(sheet, entry.view["uncertainty"], definitions)
     write_attention(sheet, entry.view["attention"], definitions)
@@ -139,7 +85,7 @@ def write_trial(
 def _inputs(sheet: Sheet, entry: Entry, definitions: bool) -> None:
     """Write the picture on the left; question, truth and answer next to it; long texts continue below."""
     view, top = entry.view, sheet.y
-    wide, high = entry.draw(sheet, MARGIN, top, _PICTURE, _PICTURE)
+    wide, high = draw_picture(sheet, entry, MARGIN, top, _PICTURE, _PICTURE)
     charts.outline(sheet, MARGIN, top, wide, high, "#BBBBBB")
     below: list[tuple[str, str]] = []
     x = MARGIN + _PICTURE + 18
@@ -228,55 +174,34 @@ def _done(sheet: Sheet, entry: Entry) -> None:
         sheet.write_text(line, _VALUE, MARGIN + 28)
 
 
+def _differences(sheet: Sheet, entry: Entry, group: Group) -> None:
+    """Write what differs from the baseline trial, one line each."""
+    if entry is group.baseline:
+        return
+    sheet.heading(f"Differences from trial {group.baseline.number}", group.baseline.label, below=24)
+    for line in differences(entry.view, group.baseline.view):
+        sheet.write_text(line)
+
+
 # ------------------------------------------------------------------------------------------ how it was run
 def write_model(sheet: Sheet, entry: Entry) -> None:
     """Write the model and the entailment model."""
-    model, rows = entry.trial.model, []
-    for key, value in model.items():
-        if value in (None, "", [], {}, ()) and key != "quantization":
-            continue
-        name = MODEL.get(str(key), str(key))
-        rows.append((name, _model_value(str(key), value), ""))
-    if entry.view["uncertainty"] is not None:
-        judge = entry.view["uncertainty"]["judge"]
-        chosen = f" Chosen automatically. {judge['reason']}" if judge["reason"] else ""
-        rows.append(("entailment model", f"{judge['label'] or 'not recorded'}.{chosen}", ""))
+    rows = model_rows(entry)
     sheet.heading("Model", below=LABEL.leading * min(len(rows), 14))
     sheet.pairs(rows)
 
 
-def _model_value(key: str, value: Any) -> str:
-    if key == "quantization" and value is None:
-        return "none"
-    if key == "parameters" and isinstance(value, int):
-        return f"{value:,}"
-    if key == "history":
-        return "; ".join(" \N{RIGHTWARDS ARROW} ".join(map(str, turn)) for turn in value)
-    if isinstance(value, Mapping):
-        return ", ".join(f"{name}={item!r}" for name, item in value.items())
-    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
-
-
 def write_settings(sheet: Sheet, entry: Entry) -> None:
     """Write every setting with its value."""
-    rows = [(name, value, words) for name, value, words in entry.view["settings_in_words"]]
+    rows = settings_rows(entry)
     sheet.heading("Settings", below=LABEL.leading * (len(rows) + 2))
     sheet.pairs(rows, (100.0, 70.0))
 
 
 def _record(sheet: Sheet, entry: Entry) -> None:
     """Write date, times and versions."""
-    trial = entry.trial
-    seconds = ", ".join(
-        f"{name} {value:.3f}" for name, value in trial.seconds.items() if math.isfinite(value)
-    )
-    versions = ", ".join(f"{name} {version}" for name, version in trial.versions.items())
-    rows = [("ended", trial.created, ""), ("seconds", seconds, ""), ("versions", versions, "")]
-    rows.append(("stimulus", trial.stimulus.key, ""))
-    if trial.key != trial.stimulus.key:
-        rows.append(("stimulus and interventions", trial.key, ""))
     sheet.heading("Record")
-    sheet.pairs([row for row in rows if row[1]])
+    sheet.pairs([(name, value, "") for name, value in record_rows(entry)])
 
 
 def _code(sheet: Sheet, entry: Entry) -> None:
