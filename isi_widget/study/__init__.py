@@ -1,8 +1,13 @@
 """Many observations through one model: what is usual for it on a data set, to hold one trial against.
 
-`record` what is kept · `run` the run, which can go on later · `identity` whose numbers they are · `beside`
-which averages belong to a trial, and what they say of it · `page` how they look in a notebook ·
-`conditions` ready-made sets of conditions · `before_after` measures over minimal pairs.
+Studies: `condition` a named change, `steps` its parts as data · `running` the run, `arguments` what it is
+given, `header` what was run · `plan` which rows there are, `work` the unit of work, `engines/` what runs it ·
+`rows` the columns, `table` as Arrow, `store` the folder · `study` the result, `code` as Python · `live/` a
+run that is watched.
+Averages: `record` what is kept · `run` the run · `beside` which averages belong to a trial · `page` how they
+look in a notebook · `in_use` those in use.
+Both: `identity` whose numbers they are · `conditions` ready-made sets of conditions · `before_after` measures
+over minimal pairs.
 Not for one trial (`isi_widget.trial`) nor for a few side by side (`isi_widget.study.compare`).
 """
 

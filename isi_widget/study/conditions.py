@@ -1,6 +1,6 @@
 """Ready-made sets of conditions, and a small runner that turns them into curves: `isi.conditions`.
 
-A condition is a named function from a stimulus to a stimulus. The sets are those of the literature:
+The sets are those of the literature:
 
 - `degradation`: down-scaling, blur, JPEG and noise of growing strength, as curves and not as points;
 - `interference`: an irrelevant image beside a question whose answer is in the text, and an irrelevant text
@@ -9,8 +9,8 @@ A condition is a named function from a stimulus to a stimulus. The sets are thos
   dilution).
 
 Of the last two only abstracts were read: which images and texts are used here is stated at each. Every
-condition works in `isi.averages(vlm, data, condition=...)` and `isi.compare`, too. Not for large studies: it
-runs in this process and keeps nothing on disk.
+condition works in `isi.run_study`, `isi.averages(vlm, data, condition=...)` and `isi.compare`. `run` is for a
+quick look: it keeps nothing on disk; a study does (`isi_widget.study.running`).
 """
 
 from __future__ import annotations
@@ -18,8 +18,6 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,6 +26,7 @@ from isi_widget import checks
 from isi_widget.concepts.pair import stimulus_of
 from isi_widget.errors import Cancelled, InputError
 from isi_widget.stimulus import Blur, Downscale, GaussianNoise, Jpeg, Stimulus
+from isi_widget.study.condition import PLAIN, Condition, condition
 from isi_widget.text.correctness import is_correct
 from isi_widget.text.wording import normalised
 from isi_widget.trial import run_trial
@@ -40,7 +39,6 @@ if TYPE_CHECKING:
 
     from isi_widget.vlm.protocol import VLMLike
 
-PLAIN = "plain"
 #: Kinds of degradation with their levels, from weak to strong.
 DEGRADATIONS: dict[str, tuple[float, ...]] = {
     "downscale": (128, 96, 64, 48, 32),
@@ -69,55 +67,9 @@ SENTENCES = (
 )
 
 
-@dataclass(frozen=True)
-class Condition:
-    """One condition: a named function from a stimulus to a stimulus.
-
-    Attributes
-    ----------
-    name : name in tables.
-    apply : the function.
-    level : strength on the axis of a curve; None (default) for a condition that is no point of a curve.
-    group : curve or set that it belongs to; default "".
-    baseline : name of the condition that its answers are compared with; default "plain".
-    code : Python for it, with the stimulus as `s`; default "".
-    """
-
-    name: str
-    apply: Callable[[Stimulus], Stimulus]
-    level: float | None = None
-    group: str = ""
-    baseline: str = PLAIN
-    code: str = ""
-
-    def __post_init__(self) -> None:
-        checks.text(self.name, "Condition: name")
-        if not callable(self.apply):
-            raise InputError(
-                "Condition: apply must be a function from a stimulus to a stimulus, got "
-                f"{checks.shown(self.apply)}."
-            )
-
-    def __call__(self, item: Any) -> Stimulus:
-        """Return the stimulus of this condition, from a stimulus or an observation."""
-        made: Any = self.apply(stimulus_of(item, f"condition {self.name!r}: its argument"))
-        if not isinstance(made, Stimulus):
-            raise InputError(
-                f"The condition {self.name!r} must return a Stimulus; it returned {type(made).__name__}."
-            )
-        return made
-
-    @property
-    def __name__(self) -> str:
-        return self.name
-
-    def __repr__(self) -> str:
-        return f"Condition({self.name!r}, {self.code or self.apply!r})"
-
-
 def plain() -> Condition:
     """Return the condition that changes nothing."""
-    return Condition(PLAIN, _same, code="s")
+    return Condition(PLAIN)
 
 
 def degradation(
@@ -148,9 +100,8 @@ def degradation(
         for level in _several(levels[kind], f"degradation: {kind}"):
             values = {"sigma": level, "seed": seed} if kind == "noise" else {_FIELDS[kind]: level}
             _EFFECTS[kind](**values)  # refuses a wrong strength here, not in the middle of a run
-            written = ", ".join(f"{name}={value!r}" for name, value in values.items())
-            apply = partial(_called, kind, values)
-            found.append(Condition(f"{kind} {level:g}", apply, level, kind, code=f"s.{kind}({written})"))
+            begun = condition(f"{kind} {level:g}", level=level, group=kind, parameter=next(iter(values)))
+            found.append(getattr(begun, kind)(**values))
     return found
 
 
@@ -185,29 +136,16 @@ def interference(seed: int = 0) -> list[Condition]:
     text, image = "text question", "image question"
 
     def context(name: str, group: str, preset: str) -> Condition:
-        apply = partial(_called, "with_context", {"preset": preset})
-        return Condition(name, apply, None, group, group, f"s.with_context(preset={preset!r})")
+        return condition(name, group=group, baseline=group).with_context(preset=preset)
 
-    beside_text = Condition(
-        f"{text}, irrelevant image",
-        partial(_told_beside, seed=seed),
-        group=text,
-        baseline=text,
-        code=f"isi.conditions.random_image(s.with_context(preset='complementary'), seed={seed})",
-    )
-    beside_image = Condition(
-        f"{image}, context of another",
-        partial(random_context, seed=seed),
-        group=image,
-        baseline=image,
-        code=f"isi.conditions.random_context(s, seed={seed})",
-    )
+    beside_text = context(f"{text}, irrelevant image", text, "complementary").apply(random_image, seed=seed)
+    beside_image = condition(f"{image}, context of another", group=image, baseline=image)
     return [
         context(text, text, "complementary"),
         beside_text,
         context(image, image, "empty"),
         context(f"{image}, irrelevant context", image, "irrelevant"),
-        beside_image,
+        beside_image.apply(random_context, seed=seed),
     ]
 
 
@@ -227,12 +165,14 @@ def dilution(
     found = [plain()]
     for number in _several(sentences, "dilution: sentences"):
         count = checks.integer(number, "dilution: sentences", low=1, high=most)
-        code = f"isi.conditions.diluted(s, {count})"
-        if given != SENTENCES:
-            code = f"isi.conditions.diluted(s, {count}, {given[:count]!r})"
-        apply = partial(diluted, sentences=count, texts=given)
-        name = f"{count} sentence{'' if count == 1 else 's'}"
-        found.append(Condition(name, apply, count, "dilution", code=code))
+        begun = condition(
+            f"{count} sentence{'' if count == 1 else 's'}",
+            level=count,
+            group="dilution",
+            parameter="sentences",
+        )
+        texts_of_it = {} if given == SENTENCES else {"texts": given[:count]}
+        found.append(begun.apply(diluted, sentences=count, **texts_of_it))
     return found
 
 
@@ -255,19 +195,6 @@ def _own_seed(stimulus: Stimulus, seed: int) -> int:
     """Return a seed of this stimulus, so that not all observations get the same image."""
     text = f"{stimulus.image.sha256} {stimulus.question} {seed}"
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")
-
-
-def _same(stimulus: Stimulus) -> Stimulus:
-    return stimulus
-
-
-def _called(method: str, values: dict[str, Any], stimulus: Stimulus) -> Stimulus:
-    made: Stimulus = getattr(stimulus, method)(**values)
-    return made
-
-
-def _told_beside(stimulus: Stimulus, seed: int) -> Stimulus:
-    return random_image(stimulus.with_context(preset="complementary"), seed)
 
 
 # ---- running
@@ -309,10 +236,10 @@ def run(
 
     check_vlm_like(vlm, "conditions.run needs")
     every, chosen = [stimulus_of(item, "data: an item") for item in data], list(conditions)
-    for condition in chosen:
-        if not isinstance(condition, Condition):
-            raise InputError(f"conditions must be Condition objects; got {type(condition).__name__}.")
-    names = [condition.name for condition in chosen]
+    for item in chosen:
+        if not isinstance(item, Condition):
+            raise InputError(f"conditions must be Condition objects; got {type(item).__name__}.")
+    names = [item.name for item in chosen]
     if not every or not names or len(set(names)) != len(names):
         raise InputError(
             f"conditions.run needs observations, and conditions with different names; got {len(every)} "
@@ -320,25 +247,25 @@ def run(
         )
     rows: list[dict[str, Any]] = []
     for index, stimulus in enumerate(every):
-        for condition in chosen:
+        for shown_as in chosen:
             if cancel is not None and cancel():
                 raise Cancelled
             if progress is not None:
                 progress("trials", len(rows), len(every) * len(chosen))
             try:
-                shown = condition(stimulus)
+                shown = shown_as(stimulus)
                 trial = run_trial(vlm, shown, measures=("answer", "uncertainty"), cancel=cancel, **settings)
             except Exception as error:
-                error.add_note(f"at the condition {condition.name!r} of observation {index}")
+                error.add_note(f"at the condition {shown_as.name!r} of observation {index}")
                 raise
             assert trial.answer is not None
             uncertainty = trial.uncertainty  # None where the samples did not fit into memory
             rows.append(
                 {
-                    "condition": condition.name,
-                    "group": condition.group,
-                    "level": math.nan if condition.level is None else float(condition.level),
-                    "baseline": condition.baseline,
+                    "condition": shown_as.name,
+                    "group": shown_as.group,
+                    "level": math.nan if shown_as.level is None else float(shown_as.level),
+                    "baseline": shown_as.baseline,
                     "observation": index,
                     "question": shown.current_question,
                     "truth": stimulus.true_answer,

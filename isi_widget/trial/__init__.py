@@ -8,7 +8,7 @@ Not for many trials (`isi_widget.study`).
 
 from isi_widget.trial.measures import Measure, Term, register_measure
 from isi_widget.trial.record import Trial
-from isi_widget.trial.run import measure_uncertainty, run_trial
+from isi_widget.trial.run import measure_uncertainty, run_trial, run_trials
 from isi_widget.trial.settings import Settings
 from isi_widget.trial.shared import OnText, choose_judge
 
@@ -22,4 +22,5 @@ __all__ = [
     "measure_uncertainty",
     "register_measure",
     "run_trial",
+    "run_trials",
 ]

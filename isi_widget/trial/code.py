@@ -72,7 +72,7 @@ def trial_code(
             *([*imports, ""] if imports else []),
             "import isi_widget as isi",
             "",
-            *_load(trial, reuse),
+            *load_lines(trial.model, trial.received, reuse),
             *pictures.comments,
             *made,
             *edited,
@@ -105,11 +105,15 @@ def _scene(stimulus: Stimulus) -> str | None:
     return None
 
 
-def _load(trial: Trial, reuse: bool) -> list[str]:
-    """Write the code that loads or connects the model. Further requests of a received record
-    become comments.
+def load_lines(model: Mapping[str, Any], received: bool = False, reuse: bool = False) -> list[str]:
+    """Write the code that loads or connects a model as `vlm`.
+
+    Parameters
+    ----------
+    model : `VLM.info()` of it.
+    received : whether the record may be somebody else's: its further requests become comments.
+    reuse : take a model that is loaded already.
     """
-    model, received = trial.model, trial.received
     try:
         if "code" in model:  # a model that is not loaded here knows how it is reached
             return _connect(model["code"], received)

@@ -17,7 +17,7 @@ from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 from isi_widget import checks
-from isi_widget.errors import InputError, OutOfMemory
+from isi_widget.errors import Cancelled, InputError, OutOfMemory
 from isi_widget.running.stages import Cancel, Progress
 from isi_widget.stimulus import Stimulus
 from isi_widget.trial import measures as known
@@ -117,59 +117,136 @@ def run_trial(
     Cancelled
         `cancel` returned True.
     """
-    _check_inputs(vlm, stimulus)
-    asked = _asked(vlm, measures, {} if of_measures is None else of_measures)
-    own = {measure.name: measure.own_settings for measure in asked if measure.own_settings}
-    chosen = settings_from(run_trial, settings, [measure.name for measure in asked], own)
-    planned = _planned(asked)
-    shared = Shared(
+    run = _OneRun(
         vlm,
         stimulus,
-        chosen,
-        frozenset(need for measure in planned for need in measure.needs),
+        settings,
+        measures=measures,
+        of_measures=of_measures,
         entailment=entailment,
         progress=progress,
         on_text=on_text,
         cancel=cancel,
     )
-    for measure in planned:
-        measure.check(vlm, chosen)
-    for measure in planned:
-        measure.prepare(shared)
-    results: dict[str, Any] = {}
-    after: list[Measure] = []
-    with vlm.lock:  # some families keep state on the model between prefill and decoding
-        vlm.take_remarks()  # those of earlier runs
-        for measure in planned:
+    return run.trial()
+
+
+@takes_settings("seed")
+def run_trials(
+    vlm: VLMLike,
+    stimulus: Stimulus,
+    seeds: Sequence[int],
+    *,
+    measures: Sequence[str | Measure] | str | Measure | None = None,
+    of_measures: Mapping[str, Mapping[str, Any]] | None = None,
+    entailment: Chosen | Entailment | str | Path | None = AUTO,
+    cancel: Cancel | None = None,
+    **settings: Any,
+) -> list[Trial | Exception]:
+    """Run one trial per seed: the prompt is read once, and a greedy answer is made once.
+
+    The results are those of `run_trial` for each seed. A trial that fails is the exception it raised, in its
+    place; the others are run.
+
+    Parameters
+    ----------
+    seeds : seeds of the trials.
+    vlm, stimulus, measures, of_measures, entailment, cancel, settings : as for `run_trial`.
+
+    Raises
+    ------
+    Cancelled
+        `cancel` returned True.
+    """
+    found: list[Trial | Exception] = []
+    before: Shared | None = None
+    with vlm.lock:  # a prefill may be used only until the model reads another prompt
+        for seed in seeds:
             try:
-                for need in sorted(measure.needs, key=NEEDS.index):
-                    getattr(shared, _PARTS[need])
-                if measure.uses_model:
-                    results[measure.name] = _run(measure, shared)
-                else:
-                    after.append(measure)
-            except OutOfMemory as error:
-                if not shared.made("answer"):
-                    raise
-                shared.note(f"The {measure.title.lower()} was not measured: {error}")  # the rest is kept
-        model = vlm.info()
-        if measures is None:  # at the end: a server's capabilities are known only after it has answered
-            shared.notes[:0] = _missing(vlm)
-        shared.notes += vlm.take_remarks()
-    for measure in after:
-        results[measure.name] = _run(measure, shared)
-    shared.stages.check()
-    listed = [name for name in (*known.measures(), *results) if results.get(name) is not None]
-    return Trial(
-        stimulus,
-        {name: results[name] for name in dict.fromkeys(listed)},
-        model,
-        chosen,
-        seconds=shared.stages.total(),
-        versions=dict(_versions()),
-        created=datetime.now(UTC).isoformat(timespec="milliseconds"),
-        notes=tuple(shared.notes),
-    )
+                run = _OneRun(
+                    vlm,
+                    stimulus,
+                    {**settings, "seed": seed},
+                    measures=measures,
+                    of_measures=of_measures,
+                    entailment=entailment,
+                    cancel=cancel,
+                )
+                if before is not None:
+                    run.shared.take_over(before)
+                before = run.shared
+                found.append(run.trial())
+            except Cancelled:
+                raise
+            except Exception as error:
+                found.append(error)
+    return found
+
+
+class _OneRun:
+    """One run: what is measured, and what its measures share."""
+
+    def __init__(
+        self,
+        vlm: VLMLike,
+        stimulus: Stimulus,
+        settings: Mapping[str, Any],
+        *,
+        measures: Sequence[str | Measure] | str | Measure | None,
+        of_measures: Mapping[str, Mapping[str, Any]] | None,
+        **shared: Any,
+    ) -> None:
+        _check_inputs(vlm, stimulus)
+        self.by_default = measures is None
+        asked = _asked(vlm, measures, {} if of_measures is None else of_measures)
+        own = {measure.name: measure.own_settings for measure in asked if measure.own_settings}
+        chosen = settings_from(run_trial, settings, [measure.name for measure in asked], own)
+        self.planned = _planned(asked)
+        needs = frozenset(need for measure in self.planned for need in measure.needs)
+        self.shared = Shared(vlm, stimulus, chosen, needs, **shared)
+
+    def trial(self) -> Trial:
+        """Run every measure."""
+        shared, vlm, planned = self.shared, self.shared.vlm, self.planned
+        for measure in planned:
+            measure.check(vlm, shared.settings)
+        for measure in planned:
+            measure.prepare(shared)
+        results: dict[str, Any] = {}
+        after: list[Measure] = []
+        with vlm.lock:  # some families keep state on the model between prefill and decoding
+            vlm.take_remarks()  # those of earlier runs
+            for measure in planned:
+                try:
+                    for need in sorted(measure.needs, key=NEEDS.index):
+                        getattr(shared, _PARTS[need])
+                    if measure.uses_model:
+                        results[measure.name] = _run(measure, shared)
+                    else:
+                        after.append(measure)
+                except OutOfMemory as error:
+                    if not shared.made("answer"):
+                        raise
+                    # the rest is kept
+                    shared.note(f"The {measure.title.lower()} was not measured: {error}")
+            model = vlm.info()
+            if self.by_default:  # at the end: a server's capabilities are known only after it has answered
+                shared.notes[:0] = _missing(vlm)
+            shared.notes += vlm.take_remarks()
+        for measure in after:
+            results[measure.name] = _run(measure, shared)
+        shared.stages.check()
+        listed = [name for name in (*known.measures(), *results) if results.get(name) is not None]
+        return Trial(
+            shared.stimulus,
+            {name: results[name] for name in dict.fromkeys(listed)},
+            model,
+            shared.settings,
+            seconds=shared.stages.total(),
+            versions=dict(_versions()),
+            created=datetime.now(UTC).isoformat(timespec="milliseconds"),
+            notes=tuple(shared.notes),
+        )
 
 
 def _run(measure: Measure, shared: Shared) -> Any:

@@ -58,6 +58,12 @@ class Shared:
         self.stages = Stages(progress, cancel)
         self._entailment, self._progress, self._on_text = entailment, progress, on_text
 
+    def take_over(self, other: Shared) -> None:
+        """Take what does not depend on the seed from a run of the same stimulus with a different seed."""
+        given = vars(other)
+        same = ("judge", "prefill") if self.settings.do_sample else ("judge", "prefill", "answer")
+        vars(self).update({name: given[name] for name in same if name in given})
+
     def note(self, sentence: str) -> None:
         """Add a sentence to the trial's notes."""
         self.notes.append(sentence)

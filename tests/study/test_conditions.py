@@ -27,7 +27,7 @@ def test_the_code_is_the_condition(condition, data):
     for obs in data[:2]:
         s = obs.stimulus()
         made = condition(obs)
-        assert made == condition(s) == eval(condition.code, {"isi": isi, "s": s})
+        assert made == condition(s) == eval(condition.expression, {"isi": isi, "s": s})
         assert pickle.loads(pickle.dumps(condition))(s) == made
         assert (made == s) == (condition.name == "plain")
 
@@ -66,7 +66,7 @@ def test_dilution_grows(data):
     told = data[0].stimulus().with_context("A text.")
     assert isi.conditions.diluted(told, 1).current_context == f"A text. {SENTENCES[0]}"
     own = isi.conditions.dilution((2,), texts=("One.", "Two."))[1]
-    assert eval(own.code, {"isi": isi, "s": told}) == own(told)
+    assert eval(own.expression, {"isi": isi, "s": told}) == own(told)
     with pytest.raises(InputError, match="from 1 to 2"):
         isi.conditions.dilution((3,), texts=("One.", "Two."))
 

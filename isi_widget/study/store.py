@@ -1,0 +1,445 @@
+"""The store of a study: a folder that is readable by other tools, and complete after a kill or a crash.
+
+    study.json                  what was run: see `header`
+    parts/000001.parquet        finished rows, complete files only
+    open.jsonl                  rows that are in no part yet, one line each
+    images/<sha256>.png         original pictures and those of operations
+    lock                        held by the process that writes
+
+A row is a line of `open.jsonl` first; every 512 rows become a part. A killed process loses no written line; a
+line that is also in a part counts once. Schema: docs/studies.md. Not for what a row holds (`rows`).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+import filelock
+
+from isi_widget.errors import InputError
+from isi_widget.files import records
+from isi_widget.files.writing import write_file
+from isi_widget.stimulus import Picture, load_image
+from isi_widget.study.rows import FIRST, type_of
+from isi_widget.study.table import in_order, joined, parquet_of, schema_of, table_of
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+SCHEMA = 1
+FORMAT = "isi_widget.study"
+#: Rows of a part.
+PART = 512
+#: Seconds after which written rows are forced to the disk: a power loss costs at most these.
+_SYNC = 1.0
+_HEADER, _OPEN, _PARTS, _IMAGES, _LOCK = "study.json", "open.jsonl", "parts", "images", "lock"
+
+
+class Memory:
+    """Rows that are kept in this process only."""
+
+    path: Path | None = None
+
+    def __init__(self, columns: Mapping[str, str]) -> None:
+        self.columns = dict(columns)
+        self.header: dict[str, Any] = {}
+        self._tables: list[pa.Table] = []
+        self._rows: list[dict[str, Any]] = []
+
+    def write_header(self, header: Mapping[str, Any]) -> None:
+        """Keep what was run."""
+        self.header = dict(header)
+
+    def add(self, row: dict[str, Any]) -> None:
+        """Keep a row."""
+        self.columns = _grown(self.columns, row)
+        self._rows.append(row)
+        if len(self._rows) >= PART:
+            self._tables.append(table_of(self._rows, self.columns))
+            self._rows = []
+
+    def keep(self, pictures: Mapping[str, Picture]) -> None:
+        """Keep no picture: they are in the data."""
+
+    @property
+    def version(self) -> Any:
+        """A value that changes with the rows."""
+        return len(self._tables), len(self._rows)
+
+    def table(self, columns: Sequence[str] | None = None) -> pa.Table:
+        """Return the rows, or some of their columns, sorted by number."""
+        pending = list(self._rows)
+        return _together([*self._tables, table_of(pending, self.columns)], self.columns, columns)
+
+    def picture(self, digest: str) -> Picture | None:
+        """Return no picture."""
+        return None
+
+    def close(self) -> None:
+        """Do nothing."""
+
+
+class Store:
+    """Rows in a folder.
+
+    Parameters
+    ----------
+    path : the folder.
+    columns : columns of a new store.
+
+    Raises
+    ------
+    InputError
+        The folder holds something else, or a study of a newer schema.
+    """
+
+    def __init__(self, path: str | Path, columns: Mapping[str, str] | None = None) -> None:
+        self.path = Path(path)
+        self._lock: filelock.BaseFileLock | None = None
+        self._file: IO[bytes] | None = None
+        self._pending: list[dict[str, Any]] = []
+        self._kept: set[str] = set()
+        self._synced = 0.0
+        self.header: dict[str, Any] = {}
+        self.columns = dict(columns or {})
+        if (self.path / _HEADER).exists():
+            self.header = self._read_header()
+            self.columns = dict(self.header["columns"])
+        elif self.path.exists() and (not self.path.is_dir() or self._foreign()):
+            raise InputError(
+                f"{str(self.path)!r} holds no study, but something else. Name a new folder as store=."
+            )
+
+    @property
+    def is_new(self) -> bool:
+        """Whether there is nothing yet."""
+        return not self.header
+
+    def _foreign(self) -> list[str]:
+        """Return the names of files that are not of an unfinished store."""
+        known = {_OPEN, _PARTS, _IMAGES, _LOCK}
+        return [item.name for item in self.path.iterdir() if item.name not in known and item.name[0] != "."]
+
+    def _read_header(self) -> dict[str, Any]:
+        where = f"The file {str(self.path / _HEADER)!r}"
+        try:
+            found = records.parse_json((self.path / _HEADER).read_bytes(), where)
+        except OSError as error:
+            raise InputError(f"{where} cannot be read: {error.strerror}.") from None
+        if not isinstance(found, dict) or found.get("format") != FORMAT:
+            raise InputError(f"{where} is not that of a study.")
+        if found.get("schema") != SCHEMA:
+            raise InputError(
+                f"{where} has schema {found.get('schema')!r:.60}; this version of isi_widget reads schema "
+                f"{SCHEMA}. Upgrade to read it."
+            )
+        columns = found.get("columns")
+        kinds = ("int64", "float64", "bool", "str", "answers", "texts")
+        if not isinstance(columns, dict) or not set(FIRST) <= columns.keys():
+            raise InputError(f"{where} is damaged: it must list the columns.")
+        if wrong := [name for name, kind in columns.items() if kind not in kinds]:
+            raise InputError(f"{where} is damaged: the column {wrong[0]!r:.60} has no known type.")
+        return found
+
+    # ---- writing
+    def open(self) -> list[dict[str, Any]]:
+        """Prepare for writing; return the rows that are in no part.
+
+        Raises
+        ------
+        InputError
+            The folder cannot be made, or another process writes to it.
+        """
+        try:
+            (self.path / _PARTS).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(
+                f"The store {str(self.path)!r} cannot be made: {error.strerror}. Name a folder that can be "
+                "written to."
+            ) from None
+        lock = filelock.FileLock(self.path / _LOCK, thread_local=False)
+        try:
+            lock.acquire(timeout=0)
+        except filelock.Timeout:
+            raise InputError(
+                f"Another run writes to the store {str(self.path)!r}. Wait for its end or stop it, or name "
+                "another folder. isi.open_study reads its finished rows meanwhile."
+            ) from None
+        except OSError as error:
+            raise InputError(
+                f"The store {str(self.path)!r} cannot be written to: {error.strerror}."
+            ) from None
+        self._lock = lock
+        if (self.path / _HEADER).exists():  # written by another run since
+            self.header = self._read_header()
+            self.columns = dict(self.header["columns"])
+        self._pending = list(self._lines(set(self._stored())))
+        self._rewrite_open()
+        return self._pending
+
+    def write_header(self, header: Mapping[str, Any]) -> None:
+        """Write what was run, at once or not at all."""
+        self.header = {
+            "format": FORMAT,
+            "schema": SCHEMA,
+            **{name: item for name, item in header.items() if name not in ("format", "schema", "columns")},
+            "columns": self.columns,
+        }
+        text = json.dumps(self.header, ensure_ascii=False, indent=1, allow_nan=False)
+        with _writing(self.path):
+            write_file(self.path / _HEADER, text + "\n")
+
+    def add(self, row: dict[str, Any]) -> None:
+        """Write a row; it is there after a kill of this process from now on.
+
+        Raises
+        ------
+        InputError
+            It cannot be written; the rows before it are kept.
+        """
+        grown = _grown(self.columns, row)
+        if grown != self.columns:
+            self._change_columns(grown)
+        line = (json.dumps(row, ensure_ascii=False, default=str) + "\n").encode()
+        with _writing(self.path):
+            file = self._opened()
+            end = file.tell()
+            try:
+                file.write(line)
+                file.flush()
+                now = time.monotonic()
+                if now - self._synced > _SYNC:
+                    os.fsync(file.fileno())
+                    self._synced = now
+            except BaseException:  # half a line must not stand before the next one
+                self._cut(file, end)
+                raise
+        self._pending.append(row)
+        if len(self._pending) >= PART:
+            self._compact()
+
+    def _opened(self) -> IO[bytes]:
+        if self._file is None:
+            self._file = (self.path / _OPEN).open("ab", buffering=0)
+        return self._file
+
+    def _cut(self, file: IO[bytes], end: int) -> None:
+        try:
+            os.ftruncate(file.fileno(), end)
+        except OSError:
+            return
+
+    def keep(self, pictures: Mapping[str, Picture]) -> None:
+        """Write pictures that are not there yet."""
+        for digest, picture in pictures.items():
+            if digest in self._kept:
+                continue
+            path = self.path / _IMAGES / f"{digest}.png"
+            if not path.exists():
+                with _writing(self.path):
+                    path.parent.mkdir(exist_ok=True)
+                    write_file(path, picture.png())
+            self._kept.add(digest)
+
+    def _compact(self) -> None:
+        """Move the open rows into a part."""
+        if self._pending:
+            ordered = sorted(self._pending, key=lambda row: int(row["row"]))
+            number = max((int(path.stem) for path in self._part_files()), default=0) + 1
+            with _writing(self.path):
+                content = parquet_of(table_of(ordered, self.columns))
+                write_file(self.path / _PARTS / f"{number:06d}.parquet", content)
+            self._pending = []
+        self._rewrite_open()
+
+    def _rewrite_open(self) -> None:
+        """Write the open rows as a new file; none without any."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+        path = self.path / _OPEN
+        with _writing(self.path):
+            if self._pending:
+                lines = (json.dumps(row, ensure_ascii=False, default=str) + "\n" for row in self._pending)
+                write_file(path, "".join(lines))
+            else:
+                path.unlink(missing_ok=True)
+
+    def _change_columns(self, columns: dict[str, str]) -> None:
+        """Write every part again with more columns, or with texts where there were numbers."""
+        from pyarrow import parquet
+
+        self.columns = columns
+        for path in self._part_files():
+            rows = parquet.read_table(path).to_pylist()
+            with _writing(self.path):
+                write_file(path, parquet_of(table_of(rows, columns)))
+        self.write_header(self.header)
+
+    def drop_failed(self) -> None:
+        """Remove the rows that failed, so that they are run again."""
+        from pyarrow import compute, parquet
+
+        if any(row.get("error") is not None for row in self._pending):
+            self._pending = [row for row in self._pending if row.get("error") is None]
+            self._rewrite_open()
+        for path in self._part_files():
+            failed = parquet.read_table(path, columns=["error"]).column("error").is_valid()
+            if not compute.any(failed).as_py():
+                continue
+            kept = parquet.read_table(path).filter(compute.invert(failed))
+            with _writing(self.path):
+                if kept.num_rows:
+                    write_file(path, parquet_of(kept))
+                else:
+                    path.unlink()
+
+    def close(self) -> None:
+        """Move the open rows into a part and release the folder."""
+        if self._lock is None:
+            return
+        try:
+            self._compact()
+        finally:
+            if self._file is not None:
+                self._file.close()
+                self._file = None
+            self._lock.release()
+            self._lock = None
+
+    # ---- reading
+    def _part_files(self) -> list[Path]:
+        folder = self.path / _PARTS
+        return sorted(path for path in folder.glob("*.parquet") if path.stem.isdigit())
+
+    def _stored(self) -> list[int]:
+        """Return the numbers of the rows in parts."""
+        files = self._part_files()
+        if not files:
+            return []
+        found: list[int] = self._dataset(files).to_table(columns=["row"]).column("row").to_pylist()
+        return found
+
+    def _dataset(self, files: Sequence[Path]) -> Any:
+        from pyarrow import dataset
+
+        return dataset.dataset([str(path) for path in files], schema=schema_of(self.columns))
+
+    def _lines(self, stored: set[int]) -> Iterator[dict[str, Any]]:
+        """Yield the open rows that are in no part; half a line at the end is left out."""
+        try:
+            content = (self.path / _OPEN).read_bytes()
+        except FileNotFoundError:
+            return
+        for line in content.splitlines(keepends=True):
+            if not line.endswith(b"\n"):
+                return
+            try:
+                row = json.loads(line)
+            except ValueError:
+                continue
+            if isinstance(row, dict) and isinstance(row.get("row"), int) and row["row"] not in stored:
+                stored.add(row["row"])
+                yield row
+
+    def table(self, columns: Sequence[str] | None = None) -> pa.Table:
+        """Return the finished rows, or some of their columns, sorted by number; also during a run.
+
+        Raises
+        ------
+        InputError
+            A file of the store is damaged.
+        """
+        import pyarrow as pa
+
+        known = self.columns
+        wanted = None if columns is None else [n for n in dict.fromkeys(["row", *columns]) if n in known]
+        tables = []
+        open_before = list(self._lines(set()))  # first: a row moves from here into a part, never back
+        if files := self._part_files():
+            try:
+                tables.append(self._dataset(files).to_table(columns=wanted))
+            except (pa.ArrowException, OSError) as error:
+                raise InputError(
+                    f"A part of the store {str(self.path)!r} is damaged: {error!s:.300}. Remove that file, "
+                    "and run the study again with the same store: only its rows are made again."
+                ) from None
+        stored = set() if not tables or not open_before else set(tables[0].column("row").to_pylist())
+        pending = [row for row in open_before if row["row"] not in stored]
+        return _together([*tables, table_of(pending, self.columns)], self.columns, columns)
+
+    @property
+    def version(self) -> Any:
+        """A value that changes with the rows."""
+        try:
+            size = (self.path / _OPEN).stat().st_size
+        except OSError:
+            size = 0
+        return len(self._part_files()), size
+
+    def picture(self, digest: str) -> Picture | None:
+        """Return a picture by its hash; None where it is not kept or damaged."""
+        if not (len(digest) == 64 and set(digest) <= set("0123456789abcdef")):
+            return None
+        path = self.path / _IMAGES / f"{digest}.png"
+        if not path.exists():
+            return None
+        found = load_image(path)
+        return found if found.sha256 == digest else None
+
+
+def _grown(columns: dict[str, str], row: Mapping[str, Any]) -> dict[str, str]:
+    """Return the columns that a row needs: those of the table itself, as long as it fits."""
+    further = [
+        (name, type_of(value))
+        for name, value in row.items()
+        if name not in columns or (columns[name] == "float64" and isinstance(value, str))
+    ]
+    return joined(columns, further) if further else columns
+
+
+def _together(
+    tables: Sequence[pa.Table], known: Mapping[str, str], columns: Sequence[str] | None
+) -> pa.Table:
+    import pyarrow as pa
+
+    wanted = list(known) if columns is None else list(dict.fromkeys(columns))
+    picked = [name for name in dict.fromkeys(["row", *wanted]) if name in known]
+    schema = schema_of({name: known[name] for name in picked})
+    fitting = [_fitted(table, schema) for table in tables]
+    return in_order(pa.concat_tables(fitting)).select([name for name in wanted if name in known])
+
+
+def _fitted(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    """Return a table with exactly the columns of a schema; what it lacks is missing."""
+    import pyarrow as pa
+
+    arrays = [
+        table.column(field.name).cast(field.type)
+        if field.name in table.column_names
+        else pa.nulls(table.num_rows, field.type)
+        for field in schema
+    ]
+    return pa.table(arrays, schema=schema)
+
+
+class _writing:
+    """Turns a failed write into one clear error."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        if isinstance(error, OSError):
+            raise InputError(
+                f"The store {str(self._path)!r} cannot be written: {error.strerror or error}. The finished "
+                "rows before this are kept; make room on the disk, and the same call goes on from there."
+            ) from None

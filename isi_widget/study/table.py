@@ -1,0 +1,94 @@
+"""Rows of a study as Arrow tables: schema, Parquet files, data frames. Not for a folder of them (`store`)."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from isi_widget.study.rows import FIRST, LAST
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+
+
+def schema_of(columns: Mapping[str, str]) -> pa.Schema:
+    """Return the Arrow schema of columns, {name: type}."""
+    import pyarrow as pa
+
+    answer = pa.struct(
+        [
+            ("text", pa.string()),
+            ("cluster", pa.int64()),
+            ("log_likelihood", pa.float64()),
+            ("tokens", pa.int64()),
+        ]
+    )
+    types = {
+        "int64": pa.int64(),
+        "float64": pa.float64(),
+        "bool": pa.bool_(),
+        "str": pa.string(),
+        "answers": pa.list_(answer),
+        "texts": pa.list_(pa.string()),
+    }
+    return pa.schema([(name, types[kind]) for name, kind in columns.items()])
+
+
+def table_of(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str]) -> pa.Table:
+    """Return rows as a table with the given columns; what a row lacks is missing."""
+    import pyarrow as pa
+
+    made = {
+        name: pa.array([_typed(row.get(name), kind) for row in rows], type=field.type)
+        for (name, kind), field in zip(columns.items(), schema_of(columns), strict=True)
+    }
+    return pa.table(made)
+
+
+def _typed(value: Any, kind: str) -> Any:
+    """Return a value as the type of its column; numbers in a column of texts are written out."""
+    if value is None:
+        return [] if kind in ("answers", "texts") else None
+    if kind == "float64":
+        return float(value)
+    if kind == "str" and not isinstance(value, str):
+        return repr(value)
+    return int(value) if kind == "int64" else value
+
+
+def parquet_of(table: pa.Table) -> bytes:
+    """Return a table as a Parquet file (Zstandard)."""
+    from pyarrow import parquet
+
+    out = io.BytesIO()
+    parquet.write_table(table, out, compression="zstd")
+    return out.getvalue()
+
+
+def joined(known: Mapping[str, str], found: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Return columns with further ones before the last; one with numbers and texts becomes one of texts."""
+    middle = {name: kind for name, kind in known.items() if name not in FIRST and name not in LAST}
+    for name, kind in found:
+        if name in FIRST or name in LAST:
+            continue
+        before = middle.get(name, kind)
+        middle[name] = "str" if "str" in (before, kind) else before
+    return {**FIRST, **middle, **LAST}
+
+
+def in_order(table: pa.Table) -> pa.Table:
+    """Return a table sorted by the number of the row."""
+    import pyarrow.compute as pc
+
+    numbers = table.column("row").to_numpy()
+    if len(numbers) < 2 or bool((numbers[1:] > numbers[:-1]).all()):
+        return table
+    return table.take(pc.sort_indices(table, sort_keys=[("row", "ascending")]))
+
+
+def frame_of(table: pa.Table) -> pd.DataFrame:
+    """Return a table as a data frame. Numbers and texts that are missing are NaN, truth values None."""
+    frame: pd.DataFrame = table.to_pandas(split_blocks=True)
+    return frame
