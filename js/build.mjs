@@ -1,9 +1,10 @@
-// Builds js/src into isi_widget/static/: the module that anywidget loads, the editor that it fetches (js/src/fetch.ts), and one style sheet.
+// Builds js/src into isi_widget/static/: the module that anywidget loads for a probe, the editor that it fetches (js/src/fetch.ts), the module of a
+// study (js/src/study), and a style sheet for each of the two.
 // `--check` rebuilds to memory and compares bytes.
 import { build } from "esbuild";
 import { createHash } from "node:crypto";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { sizeOf, tooLarge } from "./size.mjs";
 
@@ -84,9 +85,18 @@ const page = await build({
   define: { EDITOR: JSON.stringify(version) },
 });
 
+const study = await build({
+  ...options,
+  entryPoints: [
+    { in: "js/src/study/main.ts", out: "study" },
+    { in: "js/src/study/study.css", out: "study" },
+  ],
+  format: "esm",
+});
+
 let failed = false;
 await mkdir(out, { recursive: true });
-for (const { path, contents } of [...page.outputFiles, ...editor.outputFiles]) {
+for (const { path, contents } of [...page.outputFiles, ...editor.outputFiles, ...study.outputFiles]) {
   const file = path.slice(root.length + 1);
   if (check) {
     const there = await readFile(path).catch(() => new Uint8Array());
@@ -99,7 +109,7 @@ for (const { path, contents } of [...page.outputFiles, ...editor.outputFiles]) {
   }
   const size = sizeOf(contents);
   console.log(`${file}  ${size.bytes} bytes, ${size.gzip} gzip`);
-  for (const reason of path.endsWith("widget.js") ? tooLarge(contents) : []) {
+  for (const reason of tooLarge(contents, basename(path))) {
     console.error(`${file} ${reason}`);
     failed = true;
   }

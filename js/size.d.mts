@@ -1,3 +1,3 @@
-export const LIMIT: { bytes: number; gzip: number };
+export const LIMITS: Record<"widget.js" | "study.js", { bytes: number; gzip: number }>;
 export function sizeOf(contents: Uint8Array): { bytes: number; gzip: number };
-export function tooLarge(contents: Uint8Array): string[];
+export function tooLarge(contents: Uint8Array, name: string): string[];

@@ -9,7 +9,7 @@ const SRC = "js/src";
 const LONGEST = 450;
 /** From the ground up; a module that is not named is of the top floor. */
 const FLOORS: [name: string, modules: RegExp][] = [
-  ["pure", /^(operations|protocol|messages|numbers|read|answers|document|geometry|masks|edges|regions|objects|shapes|inside|records|settings|keys|state\/(pace|requests))$/],
+  ["pure", /^(operations|protocol|messages|numbers|readers|read|study\/read|answers|document|geometry|masks|edges|regions|objects|shapes|inside|records|settings|keys|state\/(pace|requests))$/],
   ["state", /^state\/|^(live|canvas\/font)$/],
   ["view", /^(view|pointer|float|fetch|focus|theme|notebook|clipboard|upload|kept|jsx)$/],
   ["charts", /^charts\//],

@@ -1,7 +1,7 @@
 // The input panels: choosing an observation, presets, tokens, settings, runs that follow changes, time left, camera, files.
 import { readFileSync } from "node:fs";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { duration } from "../src/panels/progress";
+import { duration } from "../src/numbers";
 import { changed, complete, DEFAULTS, limits, SCHEMA, type Setting } from "../src/settings";
 import { Pace } from "../src/state/pace";
 import { TOOL_KEYS } from "../src/state/screen";

@@ -18,7 +18,7 @@ def test_the_page_has_the_groups_in_the_same_order():
 
 
 def test_the_page_has_the_colours():
-    style = (ROOT / "js" / "src" / "style.css").read_text()
+    style = (ROOT / "js" / "src" / "colors.css").read_text()
     for name in segments.GROUPS:
         assert f"--isi-{name}: {segments.COLORS[name].lower()};" in style
 

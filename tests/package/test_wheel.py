@@ -63,6 +63,8 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
         "isi_widget/static/widget.js",
         "isi_widget/static/widget.css",
         "isi_widget/static/editor.js",
+        "isi_widget/static/study.js",
+        "isi_widget/static/study.css",
         "isi_widget/stimulus/schema.json",
         "isi_widget/embedded/vlm/model.safetensors",
         "isi_widget/embedded/vlm/README.md",

@@ -3,6 +3,7 @@
 import { useEffect, useMemo, useReducer, useRef } from "preact/hooks";
 import { Bar } from "../charts/bars";
 import { live } from "../live";
+import { duration } from "../numbers";
 import type { Status } from "../protocol";
 import { Pace } from "../state/pace";
 import { doing, measureOf } from "../state/store";
@@ -57,14 +58,6 @@ const TimeLeft = live(function TimeLeft() {
     </span>
   );
 });
-
-/** Whole seconds, minutes or hours, never less than a second. */
-export function duration(seconds: number): string {
-  const whole = Math.max(1, Math.ceil(seconds));
-  if (whole < 100) return `${whole} s`;
-  const minutes = Math.ceil(whole / 60);
-  return minutes < 100 ? `${minutes} min` : `${Math.ceil(minutes / 60)} h`;
-}
 
 // In the order in which the kernel runs them; those without a panel follow.
 const ORDER = ["answer", "attention", "uncertainty"];
