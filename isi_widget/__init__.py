@@ -88,6 +88,7 @@ if TYPE_CHECKING:
         samples_needed,
     )
     from isi_widget.vlm import CheckReport, Family, check_vlm, load_vlm, models, register_family
+    from isi_widget.vlm.cluster import RayCluster
     from isi_widget.vlm.remote import connect
     from isi_widget.widget import AttentionPlayer, Probe
 
@@ -130,6 +131,7 @@ _HOMES: dict[str, str | None] = {
     "OutOfMemory": "isi_widget.errors",
     "Pair": "isi_widget.concepts",
     "Probe": "isi_widget.widget",
+    "RayCluster": "isi_widget.vlm.cluster.connecting",
     "Settings": "isi_widget.trial",
     "Steer": "isi_widget.interventions",
     "SteeringDirection": "isi_widget.interventions",
@@ -224,6 +226,7 @@ __all__ = [
     "OutOfMemory",
     "Pair",
     "Probe",
+    "RayCluster",
     "Settings",
     "Steer",
     "SteeringDirection",

@@ -12,6 +12,7 @@ from isi_widget.attribution.attention import check_answer
 from isi_widget.attribution.maps import AttentionMap, listed
 from isi_widget.checks import is_whole
 from isi_widget.errors import InputError
+from isi_widget.vlm.at_model import at_the_model
 from isi_widget.vlm.protocol import check_vlm_like
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ TEXTS = ("context", "question")
 _DECODED_AT_ONCE = 32
 
 
+@at_the_model
 def measure_attention_map(
     vlm: VLM,
     stimulus: StimulusLike,

@@ -32,6 +32,7 @@ from isi_widget.mechanism.paired import interval
 from isi_widget.mechanism.recorded import equal, from_record, matrix, order_of, ranked, to_record
 from isi_widget.mechanism.scan_store import Store
 from isi_widget.readable import html_table
+from isi_widget.vlm.at_model import at_the_model
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -225,6 +226,7 @@ class HeadAblation:
         return f"HeadAblation(n={self.n}, drop of p at {self.ks[-1]} heads: {', '.join(parts)})"
 
 
+@at_the_model
 def head_ablation(
     vlm: VLM,
     stimuli: Any,

@@ -32,6 +32,7 @@ from isi_widget.mechanism.packing import frozen
 from isi_widget.mechanism.paired import interval
 from isi_widget.mechanism.recorded import equal, from_record, ranked, to_record
 from isi_widget.stimulus import Stimulus
+from isi_widget.vlm.at_model import at_the_model
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -171,6 +172,7 @@ class _LastHeads:
         return torch.stack([self.layers[layer] for layer in sorted(self.layers)])
 
 
+@at_the_model
 def vision_divergence(
     vlm: VLM,
     stimuli: Any,

@@ -39,6 +39,7 @@ from isi_widget.mechanism.items import Item, items_of
 from isi_widget.mechanism.measuring_heads import measure_heads
 from isi_widget.mechanism.recorded import matrix
 from isi_widget.mechanism.scan_store import Store
+from isi_widget.vlm.at_model import at_the_model
 
 if TYPE_CHECKING:
     import torch
@@ -56,6 +57,7 @@ _LOW, _HIGH = 0.0, 2.0
 Floats = npt.NDArray[np.float64]
 
 
+@at_the_model
 def fit_gates(
     vlm: VLM,
     train: Any,

@@ -22,6 +22,7 @@ from isi_widget.mechanism.arguments import Steps, check_inside, check_windows
 from isi_widget.mechanism.items import Aim, Item, aim_of, items_of
 from isi_widget.mechanism.knockout import TARGETS, KnockoutCurve
 from isi_widget.mechanism.targets import Target, target_of
+from isi_widget.vlm.at_model import at_the_model
 
 if TYPE_CHECKING:
     from isi_widget.running.stages import Cancel, Progress
@@ -34,6 +35,7 @@ USUAL = (("question", "image"), ("last", "image"), ("last", "question"))
 _MOST_DRAWS = 100
 
 
+@at_the_model
 def knockout_curve(
     vlm: VLM,
     stimuli: Any,

@@ -25,6 +25,7 @@ from isi_widget.mechanism.head_methods import METHODS, POSITIONS, REPLACEMENTS, 
 from isi_widget.mechanism.items import Aim, Item, aim_of, items_of
 from isi_widget.mechanism.scan_store import Store, stacked
 from isi_widget.mechanism.targets import target_of
+from isi_widget.vlm.at_model import at_the_model
 
 if TYPE_CHECKING:
     import torch
@@ -42,6 +43,7 @@ _ENTROPY = (
 )
 
 
+@at_the_model
 def measure_heads(
     vlm: VLM,
     stimuli: Any,

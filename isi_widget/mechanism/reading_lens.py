@@ -17,6 +17,7 @@ from isi_widget.mechanism.arguments import Steps, check_inside, check_names
 from isi_widget.mechanism.compared import token_text
 from isi_widget.mechanism.items import first_token
 from isi_widget.mechanism.lens import STREAMS, LogitLens
+from isi_widget.vlm.at_model import at_the_model
 
 if TYPE_CHECKING:
     import torch
@@ -31,6 +32,7 @@ _AT_ONCE = 256
 _MOST_WORDS = 50
 
 
+@at_the_model
 def logit_lens(
     vlm: VLM,
     stimulus: Any,

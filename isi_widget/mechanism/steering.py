@@ -21,6 +21,7 @@ from isi_widget.interventions.tokens import Tokens, check_tokens, words
 from isi_widget.mechanism.arguments import check_inside
 from isi_widget.mechanism.gating import check_cancel, shape_of
 from isi_widget.stimulus import Stimulus
+from isi_widget.vlm.at_model import at_the_model
 
 if TYPE_CHECKING:
     import torch
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from isi_widget.vlm import VLM
 
 
+@at_the_model
 def steering_direction(
     vlm: VLM,
     pairs: Sequence[Any] | Pair,

@@ -30,6 +30,7 @@ from isi_widget.mechanism.arguments import Steps, check_inside, check_names, che
 from isi_widget.mechanism.causal_trace import DIRECTIONS, METHODS, CausalTrace
 from isi_widget.mechanism.compared import LEAST, TARGETS
 from isi_widget.mechanism.trace_runs import NoDifference, NoTokens, Plan, Traced, trace_pair
+from isi_widget.vlm.at_model import at_the_model
 
 if TYPE_CHECKING:
     from isi_widget.running.stages import Cancel, Progress
@@ -40,6 +41,7 @@ Floats = npt.NDArray[np.float64]
 _MOST_DRAWS = 100
 
 
+@at_the_model
 def trace(
     vlm: VLM,
     clean: Any,

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from isi_widget.trial import Trial
 
 #: Arguments of `load_vlm` that let a checkpoint run code, or take safety away.
-_DANGEROUS = frozenset({"trust_remote_code", "allow_pickle", "check_memory", "progress", "cancel", "name"})
+_DANGEROUS = frozenset(
+    {"trust_remote_code", "allow_pickle", "check_memory", "progress", "cancel", "name", "on"}
+)
 
 
 def trial_code(

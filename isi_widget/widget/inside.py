@@ -39,6 +39,8 @@ def shape(vlm: VLM) -> dict[str, int]:
     """Return the number of "layers" and "heads" of a model; empty where nothing inside can be changed."""
     if "interventions" in vlm.unavailable:
         return {}
+    if (there := getattr(vlm, "shape", None)) is not None:  # a model on a cluster
+        return dict(there)
     try:
         found = sites(vlm.model, vlm.family)
     except (InputError, AttributeError):  # a model behind a server has no modules, an unlisted one other ones

@@ -57,7 +57,9 @@ class Source:
 
     @property
     def devices(self) -> tuple[torch.device, ...]:
-        """Where `load_vlm` will put it, or its parts."""
+        """Where `load_vlm` will put it, or its parts; empty for a model that a cluster holds."""
+        if self.arguments.get("on") is not None:
+            return ()
         device_map = self.arguments.get("device_map")
         if device_map is None:
             return (self.device,)
@@ -77,6 +79,8 @@ class Source:
 
         None if unknown: loading it will report the reason.
         """
+        if self.arguments.get("on") is not None:
+            return None
         if self.title == EMBEDDED:
             return models()[0].memory(samples=1)
         said = {key: self.arguments[key] for key in _OF_ESTIMATE if self.arguments.get(key) is not None}
@@ -134,7 +138,8 @@ class ModelSlot:
         never is.
         """
         vlm = self._vlm
-        if vlm is None or Source.of(vlm) is None:
+        source = None if vlm is None else Source.of(vlm)
+        if vlm is None or source is None or not source.devices:
             return 0
         places = placement.devices_of(vlm.model)
         if device not in map(_indexed, places):

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from isi_widget.errors import Cancelled, InputError
+from isi_widget.vlm.at_model import at_the_model
 from isi_widget.vlm.check import interventions
 from isi_widget.vlm.check.report import FAILED, NOT_AVAILABLE, PASSED, CheckReport, CheckRow
 from isi_widget.vlm.inside.door import without_interventions
@@ -42,6 +43,7 @@ _TEXTS = (
 )
 
 
+@at_the_model
 def check_vlm(
     vlm: VLM, stimulus: StimulusLike | None = None, *, max_new_tokens: int = 8, seed: int = 0
 ) -> CheckReport:

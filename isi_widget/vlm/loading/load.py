@@ -13,7 +13,7 @@ import time
 import weakref
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 
@@ -31,6 +31,7 @@ from isi_widget.pretrained.quantization import (
     quantization_config,
 )
 from isi_widget.running.attended import Call, attended
+from isi_widget.vlm.cluster import RayCluster, load_on
 from isi_widget.vlm.families import family_of
 from isi_widget.vlm.loading import files, memory
 from isi_widget.vlm.loading.adapters import find_adapter, put_on
@@ -70,6 +71,7 @@ def load_vlm(
     allow_pickle: bool = False,
     check_memory: bool = True,
     reuse: bool = False,
+    on: str | RayCluster | None = None,
     progress: hub.Progress | None = None,
     cancel: hub.Cancel | None = None,
 ) -> VLM:
@@ -101,6 +103,9 @@ def load_vlm(
     check_memory : refuse, before the weights are read, a model that is too large for the memory that is free.
     reuse : take a model that was loaded in this process and is still there, if these arguments fit it,
         instead of loading it a second time: what code does that is copied from a probe.
+    on : place of the model. None (default): this process. "ray://host:port": on a Ray cluster, by Ray
+        Client; "ray": in a process of its own in this machine; an `isi.RayCluster` sets GPUs and cores, too.
+        The result is then a `ClusterVLM`, see docs/cluster.md; names and folders are those of the cluster.
     progress : called with a fraction between 0 and 1 and a text, in this thread.
     cancel : polled all the time; once it returns True, `Cancelled` is raised, whatever the load is at.
 
@@ -114,7 +119,7 @@ def load_vlm(
         After either, nothing stays allocated.
     """
     asked = dict(locals())
-    del asked["reuse"]
+    del asked["reuse"], asked["on"]
     given = {
         **asked,
         "device_map": checked_map(device_map, device),
@@ -122,10 +127,17 @@ def load_vlm(
         "system": checked_system(system),
         "history": checked_history(history),
     }
+    if on is not None:
+        if reuse and (there := _there(asked, on)) is not None:
+            return there
+        sent = {key: value for key, value in asked.items() if key not in ("progress", "cancel")}
+        connected = cast(VLM, load_on(on, sent, load_vlm, progress, cancel))
+        _loaded[id(connected)] = connected
+        return connected
     while not _loading.acquire(timeout=0.2):
         _poll(cancel, name)
     try:
-        if reuse and (there := _there(asked)) is not None:
+        if reuse and (there := _there(asked, None)) is not None:
             return there
         with out_of_memory_as_error(
             f"loading {name}",
@@ -178,12 +190,14 @@ def _load_attended(given: Mapping[str, Any]) -> VLM:
 _loaded: weakref.WeakValueDictionary[int, VLM] = weakref.WeakValueDictionary()
 
 
-def _there(asked: dict[str, Any]) -> VLM | None:
+def _there(asked: dict[str, Any], on: str | RayCluster | None) -> VLM | None:
     """Return a loaded model that fits these arguments of `load_vlm`: it was loaded by the same, or has
-    the given revision, precision and device.
+    the given revision, precision and device, in the same place.
     """
     for vlm in reversed(list(_loaded.values())):  # the latest is most likely the one that is meant
         info, given = vlm.info(), vlm.loaded_with or {}
+        if on not in (given.get("on"), info.get("on")):
+            continue
         same = all(
             _plain(value) in (_plain(given[key]), _plain(info.get(key)))
             for key, value in asked.items()
