@@ -91,6 +91,7 @@ if TYPE_CHECKING:
     from isi_widget.vlm.cluster import RayCluster
     from isi_widget.vlm.remote import connect
     from isi_widget.widget import AttentionPlayer, Probe
+    from isi_widget.widget.session.opening import open_probe
 
 # Public name -> the module that defines it. None: the name is itself a package.
 _HOMES: dict[str, str | None] = {
@@ -169,6 +170,7 @@ _HOMES: dict[str, str | None] = {
     "measure_heads": "isi_widget.mechanism.measuring_heads",
     "measure_uncertainty": "isi_widget.trial",
     "models": "isi_widget.vlm",
+    "open_probe": "isi_widget.widget.session.opening",
     "open_report": "isi_widget.trial.reports",
     "open_study": "isi_widget.study.study",
     "register_family": "isi_widget.vlm",
@@ -263,6 +265,7 @@ __all__ = [
     "measure_heads",
     "measure_uncertainty",
     "models",
+    "open_probe",
     "open_report",
     "open_study",
     "register_family",

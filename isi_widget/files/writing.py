@@ -14,6 +14,8 @@ import socket
 import stat
 from pathlib import Path
 
+from isi_widget.files.processes import is_running
+
 _LONGEST = 60  # characters of the old name in the temporary name: file systems allow 255 bytes
 _count = itertools.count()
 
@@ -68,17 +70,5 @@ def _remove_left_over(target: Path) -> None:
     with contextlib.suppress(OSError):
         for name in [path.name for path in target.parent.iterdir()]:
             found = re.fullmatch(r"(\d+)-\d+\.part", name[len(begin) :]) if name.startswith(begin) else None
-            if found and not _is_running(int(found[1])):
+            if found and not is_running(int(found[1])):
                 target.with_name(name).unlink(missing_ok=True)
-
-
-def _is_running(process: int) -> bool:
-    if os.name == "nt":
-        return True  # Windows: the check is less simple, and signal 0 would end the process
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True
-    return True

@@ -146,12 +146,13 @@ class Trial:
         return judge(self.answer.text, self.stimulus.truth, self.stimulus.current_question)
 
     # ---- as data
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self, *, embed: bool = True) -> dict[str, Any]:
         """Return it as a dict that `json.dumps(..., allow_nan=False)` takes, without loss.
 
-        The image is inside; "results" holds the record of each measure by its name.
+        "results" holds the record of each measure by its name. `embed` (default True) includes the pictures;
+        False names them by their SHA-256 only, for `from_dict(record, pictures)`.
         """
-        record: dict[str, Any] = {"schema": SCHEMA, "stimulus": self.stimulus.to_dict()}
+        record: dict[str, Any] = {"schema": SCHEMA, "stimulus": self.stimulus.to_dict(embed=embed)}
         record["results"] = {name: _as_data(name, item) for name, item in self.results.items()}
         for name in ("model", "seconds", "versions", "created", "notes"):
             record[name] = getattr(self, name)

@@ -51,6 +51,15 @@ def displayed(probe: Probe) -> None:
         shell.events.register("post_run_cell", ran)
 
 
+def is_run_again(probe: Probe) -> bool:
+    """Return whether the cell that runs now is the only one that shows a probe: it replaces its output."""
+    shell = get_ipython()
+    if shell is None:
+        return False
+    _, cell = _execution(shell)
+    return bool(cell) and set(_cells.get(probe, {})) == {cell}
+
+
 def ran(result: Any = None) -> None:
     """Free the probes that are shown nowhere any more and that nothing else holds, after a cell was run."""
     shell = get_ipython()

@@ -60,6 +60,11 @@ def empty() -> Document:
     return {"version": VERSION, "operations": [], "past": [], "future": []}
 
 
+def is_empty(document: Mapping[str, Any]) -> bool:
+    """Return whether nothing was drawn or changed, nor can be undone or redone."""
+    return not any(document.get(part) for part in ("operations", "past", "future", "inside"))
+
+
 def crossing(observation: int) -> Step:
     """Return the step that changes the observation."""
     return {"at": 0, "remove": 0, "insert": [], "observation": observation}

@@ -91,6 +91,34 @@ class Editor:
         texts = (doc.untyped(document, part) for part in ("context", "question"))
         return self.base.with_operations([operation for operation in texts if operation is not None])
 
+    @property
+    def pictures(self) -> Mapping[str, Picture]:
+        """The kept pictures, by SHA-256."""
+        return self._pictures
+
+    def documents(self, document: doc.Document) -> dict[int, doc.Document]:
+        """Return the documents by their observation: the current one, and others that are not empty. An own
+        picture always has one.
+        """
+        own = {len(self.data) + place: doc.empty() for place in range(len(self._own))}
+        left = {index: item for index, item in self._left.items() if not doc.is_empty(item)}
+        return {**own, **left, self.index: document}
+
+    def put_back(
+        self, own: Sequence[Observation], left: Mapping[int, doc.Document], pictures: Mapping[str, Picture]
+    ) -> None:
+        """Take over what another editor of the same data set held."""
+        self._own, self._left = list(own), dict(left)
+        self._pictures.update(pictures)
+
+    def show(self, base: Stimulus, name: str) -> None:
+        """Look at a stimulus that is of no observation."""
+        self.index, self.observation, self.base, self.name = OWN, None, base, name
+
+    def find(self, base: Stimulus) -> int:
+        """Return the index of the observation of a stimulus without operations; `OWN` if there is none."""
+        return self._index_of(base)
+
     def leave(self, document: doc.Document) -> None:
         """Store the document of the chosen observation until it is chosen again."""
         if self.index != OWN:

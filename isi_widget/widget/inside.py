@@ -189,6 +189,8 @@ class InsideJobs:
             place = probe._history.annotate(number, {"inside": found})
             if place is not None:
                 probe._set_entry(place)
+        if probe._keeper is not None:
+            probe._keeper.changed()
         probe._outputs.keep()
 
 

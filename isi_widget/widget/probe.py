@@ -10,9 +10,12 @@ use `editor.py` (observation, stimulus), `controller.py` (the model's thread), `
 
 from __future__ import annotations
 
+import os
 import uuid
+import warnings
 import weakref
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +41,10 @@ from isi_widget.widget.models import ModelSlot, Source
 from isi_widget.widget.outputs import Bundle, Outputs
 from isi_widget.widget.requests import Requests
 from isi_widget.widget.runs import Runs
+from isi_widget.widget.session.keeper import Keeper
+from isi_widget.widget.session.reading import Kept
+from isi_widget.widget.session.restoring import restore
+from isi_widget.widget.session.twins import SessionTwins
 from isi_widget.widget.shells import take_any_shell
 from isi_widget.widget.traits import Followed
 from isi_widget.widget.trial_twins import TrialTwins
@@ -50,7 +57,7 @@ _WORK = frozenset(
 _FOLLOWED = ("stimulus", "interventions", "trial", "selected", "tool", "busy")
 
 
-class Probe(InputTwins, TrialTwins, InsideTwins):
+class Probe(InputTwins, TrialTwins, InsideTwins, SessionTwins):
     """The interactive probe: change the input of a VLM and see the effect.
 
     Every click has a Python twin, and both change the same state: `probe.stimulus = s` redraws the page,
@@ -66,6 +73,10 @@ class Probe(InputTwins, TrialTwins, InsideTwins):
         scenes of things.
     entailment : entailment model for the meanings of sampled answers: "auto" (default), "rules", a name from
         `isi.entailment_models()` or the hub, a folder, or a loaded `EntailmentModel`; see `run_trial`.
+    session : folder in which all work is kept as it happens: drawings with their undo history, trials, notes,
+        pins, settings. What it holds comes back first, after a restart of the kernel, too; `observation`
+        begins a new session. None (default): the work lives as long as the kernel. Raises `InputError` if
+        another probe keeps it, or if it is damaged or of a newer version.
 
     Attributes
     ----------
@@ -103,10 +114,48 @@ class Probe(InputTwins, TrialTwins, InsideTwins):
         *,
         data: Dataset | Sequence[Observation] | None = None,
         entailment: Entailment | str | Path | None = AUTO,
+        session: str | Path | None = None,
     ) -> None:
-        first, choice = ed.check_observation(observation, data)
         judge = judges.checked(entailment)
-        model = load_vlm() if vlm is None else _checked_vlm(vlm)
+        if vlm is not None:
+            _checked_vlm(vlm)
+        if observation is not None or data is not None:
+            ed.check_observation(observation, data)
+        keeper, kept = _opened(session)
+        try:
+            self._make(vlm, observation, data, judge, keeper, kept)
+        except BaseException:
+            if keeper is not None:
+                keeper.give_up()
+            raise
+
+    @classmethod
+    def _received(
+        cls,
+        kept: Kept,
+        vlm: VLM | None,
+        *,
+        data: Dataset | Sequence[Observation] | None,
+        entailment: Entailment | str | Path | None,
+        session: str | Path | None,
+    ) -> Probe:
+        """Return a probe with the work of a file."""
+        received: Any = Received(kept, session)
+        return cls(vlm, data=data, entailment=entailment, session=received)
+
+    def _make(
+        self,
+        vlm: VLM | None,
+        observation: Observation | None,
+        data: Dataset | Sequence[Observation] | None,
+        judge: Entailment | str,
+        keeper: Keeper | None,
+        kept: Kept | None,
+    ) -> None:
+        if observation is None and data is None and kept is not None:
+            data = kept.data()
+        first, choice = ed.check_observation(observation, data)
+        model = load_vlm() if vlm is None else vlm
         self._prepare()
         self._prepare_editor(first, choice)
         self._runs = Runs(self, ModelSlot(model))
@@ -117,6 +166,7 @@ class Probe(InputTwins, TrialTwins, InsideTwins):
         self._outputs = Outputs(self)
         self._watched: weakref.WeakSet[Followed] = weakref.WeakSet()
         self._runs.show_model()
+        told = [] if kept is None else restore(self, kept)
         self._begin()
         self._follow_files()
         super().__init__()
@@ -126,6 +176,20 @@ class Probe(InputTwins, TrialTwins, InsideTwins):
         changes = ["stimulus", "interventions", "settings", "model", "judge", "run_on_change"]
         self._observe_inside(self._runs.input_changed, changes)
         self.on_msg(self._receive)
+        self._keep_in(keeper, kept, told)
+
+    def _keep_in(self, keeper: Keeper | None, kept: Kept | None, told: list[str]) -> None:
+        """Keep the work from now on, and state what is to be known about what was restored."""
+        if keeper is None:
+            notes = told
+        else:
+            self._keeper, keeper.notes = keeper, told
+            keeper.follow(self, fresh=kept is None or kept.is_empty or kept.received)
+            notes = [*([keeper.problem] if keeper.problem else []), *told]
+        if told and keeper is None:
+            self.set_trait("kept", {"folder": "", "problem": "", "note": " ".join(told)})
+        if notes:
+            warnings.warn(" ".join(notes), UserWarning, stacklevel=4)
 
     @property
     def vlm(self) -> VLM:
@@ -274,6 +338,8 @@ class Probe(InputTwins, TrialTwins, InsideTwins):
         if hasattr(self, "_outputs"):  # missing if `__init__` refused its arguments
             for part in (self._runs, self._requests, self._outputs, self._painter):
                 part.release()
+            if self._keeper is not None:
+                self._keeper.close()
             for followed in list(self._watched):
                 followed.close()
         layout = self.layout
@@ -285,6 +351,8 @@ class Probe(InputTwins, TrialTwins, InsideTwins):
         """End the threads that have no work now: they hold the probe."""
         for part in (self._runs.controller, self._requests, self._outputs, self._painter):
             part.rest()
+        if self._keeper is not None:
+            self._keeper.rest()
 
     def __repr__(self) -> str:
         done = f"operations: {len(self.stimulus.operations)}, trials: {len(self.trials)}"
@@ -301,6 +369,8 @@ class Probe(InputTwins, TrialTwins, InsideTwins):
             self.layout.open()
             self.open()
             take_any_shell(self.comm)
+            if self._keeper is not None:
+                self._keeper.reopen()
         self._outputs.show(super()._repr_mimebundle_())
 
 
@@ -311,3 +381,34 @@ def _checked_vlm(vlm: Any) -> VLM:
         )
     model: VLM = vlm
     return model
+
+
+@dataclass(frozen=True)
+class Received:
+    """The content of a file, and the folder in which the work goes on, or None."""
+
+    kept: Kept
+    session: str | Path | None
+
+
+def _opened(session: str | Path | Received | None) -> tuple[Keeper | None, Kept | None]:
+    """Return what keeps the work, and what was kept."""
+    received = session.kept if isinstance(session, Received) else None
+    folder = session.session if isinstance(session, Received) else session
+    if folder is None:
+        return None, received
+    if not isinstance(folder, str | os.PathLike) or not str(folder).strip():
+        raise InputError(f"session must be the path of a folder, not {protocol.short(folder)}.")
+    keeper = Keeper(Path(folder))
+    kept = keeper.open()
+    if received is None:
+        return keeper, kept
+    if not kept.is_empty:
+        keeper.give_up()
+        raise InputError(
+            f"{str(folder)!r} holds a session already. Give another folder for the work on the opened file, "
+            "or "
+            "open that session: isi.open_probe(folder)."
+        )
+    keeper.begin_with_nothing()
+    return keeper, received

@@ -216,7 +216,10 @@ class Runs:
     def _tell(self, id: str, answer: str | None, samples: list[str]) -> None:
         self._probe.send({"kind": "partial", "id": id, "answer": answer, "samples": samples})
 
-    def _add_trial(self, trial: Trial, id: str) -> None:
+    def entry(self, trial: Trial, contributions: Any = None) -> dict[str, Any]:
+        """Return what the page gets of a trial, and of the contributions of its heads (None: not
+        measured).
+        """
         view = trial.view(code=trial.code(self._probe._editor.expression(trial.stimulus), reuse=True))
         averages = for_trial(trial, view)
         entry = {
@@ -225,6 +228,12 @@ class Runs:
             "view": {**view, **({} if averages is None else {"averages": averages})},
             "thumbnail": pictures.thumbnail(pictures.shown(trial.stimulus)),
         }
+        if contributions is not None:
+            entry["inside"] = {"contribution": inside.contribution_view(contributions)}
+        return entry
+
+    def _add_trial(self, trial: Trial, id: str) -> None:
+        entry = self.entry(trial)
         # If the user has chosen another trial during the run, it stays on screen.
         number = self._probe._add_entry(trial, entry, show=not self._probe._looking)
         self._probe._looking = False

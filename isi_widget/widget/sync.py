@@ -61,6 +61,7 @@ class Synced(PageState):
         self.set_trait("observations", self._editor.rows())
         self.stimulus = self._editor.base
         self._refresh(wait=True)
+        self._follow()
 
     def _listen(self) -> None:
         """Follow what is set from now on."""

@@ -135,6 +135,8 @@ class PageState(anywidget.AnyWidget):
     traced = t.Dict(None, allow_none=True, read_only=True).tag(sync=True)
     # name of the entailment model; "auto" or "rules"
     judge = t.Unicode("auto", read_only=True).tag(sync=True)
+    # where the work is kept: "folder", "problem" (why it is not), "note" (about what was restored); or empty
+    kept = t.Dict(read_only=True).tag(sync=True)
     # id of the widget in a notebook's outputs
     widget_id = t.Unicode(read_only=True).tag(sync=True)
 
@@ -314,6 +316,15 @@ class PageState(anywidget.AnyWidget):
             if show:
                 self.shown = number
         return number
+
+    def _put_back_trials(
+        self, trials: Mapping[int, Trial], entries: Mapping[int, Mapping[str, Any]], last: int
+    ) -> None:
+        """Take over the trials of a session with their numbers."""
+        self._history.put_back(trials, entries, last)
+        for place in range(KEPT):
+            self._set_entry(place)
+        self.set_trait("trials", self._history.trials)
 
     def _remove_entry(self, number: int) -> Trial:
         """Remove a trial and its note; if it was shown, show a neighbour."""

@@ -68,6 +68,20 @@ class History:
         self._places[place] = {"id": self._last, **entry}
         return self._last, place
 
+    @property
+    def last(self) -> int:
+        """The highest number that was given."""
+        return self._last
+
+    def put_back(
+        self, trials: Mapping[int, Trial], entries: Mapping[int, Mapping[str, Any]], last: int
+    ) -> None:
+        """Take over trials by their numbers, the entries of the newest ones, and the highest number given."""
+        self._trials = dict(sorted(trials.items()))
+        self._last = max([last, *self._trials])
+        for place, (number, entry) in enumerate(sorted(entries.items())[-KEPT:]):
+            self._places[place] = {"id": number, **entry}
+
     def annotate(self, number: int, more: Mapping[str, Any]) -> int | None:
         """Add to the entry of a trial; returns its place, None if the page has no entry of it."""
         for place, entry in enumerate(self._places):
