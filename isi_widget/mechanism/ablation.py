@@ -29,16 +29,17 @@ from isi_widget.mechanism.gating import identity_of, score, shape_of
 from isi_widget.mechanism.items import items_of
 from isi_widget.mechanism.packing import frozen
 from isi_widget.mechanism.paired import interval
-from isi_widget.mechanism.recorded import equal, from_record, matrix, order_of, ranked, to_record
+from isi_widget.mechanism.recorded import Saved, equal, from_record, matrix, order_of, ranked, to_record
 from isi_widget.mechanism.scan_store import Store
 from isi_widget.readable import html_table
+from isi_widget.running.bar import Shown, called, with_bar
 from isi_widget.vlm.at_model import at_the_model
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-    from isi_widget.running.stages import Cancel, Progress
+    from isi_widget.running.stages import Cancel
     from isi_widget.vlm import VLM
 
 #: Which heads are zeroed.
@@ -51,7 +52,7 @@ _ARRAYS = ("p", "right", "plain_p", "plain_right")
 
 
 @dataclass(frozen=True, eq=False)
-class HeadAblation:
+class HeadAblation(Saved):
     """Answers with heads set to zero; made by `head_ablation`.
 
     Attributes
@@ -226,6 +227,7 @@ class HeadAblation:
         return f"HeadAblation(n={self.n}, drop of p at {self.ks[-1]} heads: {', '.join(parts)})"
 
 
+@with_bar
 @at_the_model
 def head_ablation(
     vlm: VLM,
@@ -235,7 +237,7 @@ def head_ablation(
     *,
     random: int = 5,
     seed: int = 0,
-    progress: Progress | None = None,
+    progress: Shown = True,
     cancel: Cancel | None = None,
     store: str | Path | None = None,
 ) -> HeadAblation:
@@ -254,7 +256,8 @@ def head_ablation(
     seed
         Seed of the draws; default 0.
     progress, cancel
-        Called with ("items", done, total); polled between forward passes.
+        True (default) shows the time left; or called with ("items", done, total). `cancel` is
+        polled between forward passes.
     store
         File (JSON lines) or folder with the results so far. The same call goes on from there.
 
@@ -291,7 +294,7 @@ def head_ablation(
             sets.append(zeroed)
     items, every = items_of(stimuli), np.stack(sets)
     kept = Store(store, identity_of(vlm, items, every), "ablation")
-    scores = score(vlm, items, every, progress=progress, cancel=cancel, store=kept)
+    scores = score(vlm, items, every, progress=called(progress), cancel=cancel, store=kept)
     split = (len(series), len(numbers), -1)
     return HeadAblation(
         ks=numbers,

@@ -90,18 +90,26 @@ class Steps:
     stage : name of its one stage.
     title : name of the measurement in the message of `Cancelled`.
     total : number of steps.
+    kept : a sentence about the results that stay after a cancel.
     """
 
     def __init__(
-        self, stage: str, title: str, total: int, progress: Progress | None, cancel: Cancel | None
+        self,
+        stage: str,
+        title: str,
+        total: int,
+        progress: Progress | None,
+        cancel: Cancel | None,
+        kept: str = "Nothing was kept.",
     ) -> None:
         self.stage, self.title, self.total = stage, title, total
+        self._kept = kept
         self._progress, self._cancel, self._done = progress, cancel, -1
 
     def to(self, done: int) -> None:
         """Report a number of steps done; raises `Cancelled` if the caller cancelled."""
         if self._cancel is not None and self._cancel():
-            raise Cancelled(f"{self.title} was cancelled; no result was kept.")
+            raise Cancelled(f"{self.title} was cancelled. {self._kept}")
         if self._progress is not None and done > self._done:
             self._progress(self.stage, done, self.total)
         self._done = max(self._done, done)

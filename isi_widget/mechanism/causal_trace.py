@@ -22,6 +22,7 @@ from isi_widget.mechanism import trace_words
 from isi_widget.mechanism.arguments import window_names
 from isi_widget.mechanism.means import mean, mean_interval
 from isi_widget.mechanism.packing import frozen, packed, unpacked
+from isi_widget.mechanism.recorded import Saved
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,7 +35,7 @@ METHODS = ("exact", "integrated", "gradient")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class CausalTrace:
+class CausalTrace(Saved):
     """Recovery of each cell: site x first layer x group of tokens.
 
     The recovery is the share of the difference between the two runs that a patch carries over,

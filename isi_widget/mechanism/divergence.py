@@ -30,7 +30,8 @@ from isi_widget.mechanism.figures import cells, draw_matrix, new_figure
 from isi_widget.mechanism.gating import check_cancel
 from isi_widget.mechanism.packing import frozen
 from isi_widget.mechanism.paired import interval
-from isi_widget.mechanism.recorded import equal, from_record, ranked, to_record
+from isi_widget.mechanism.recorded import Saved, equal, from_record, ranked, to_record
+from isi_widget.running.bar import Shown, called, with_bar
 from isi_widget.stimulus import Stimulus
 from isi_widget.vlm.at_model import at_the_model
 
@@ -39,13 +40,13 @@ if TYPE_CHECKING:
     import torch
     from matplotlib.figure import Figure
 
-    from isi_widget.running.stages import Cancel, Progress
+    from isi_widget.running.stages import Cancel
     from isi_widget.vlm import VLM
     from isi_widget.vlm.inside.attention import Weights
 
 
 @dataclass(frozen=True, eq=False)
-class HeadDivergence:
+class HeadDivergence(Saved):
     """Distance of each head's output with and without the picture; made by `vision_divergence`.
 
     Attributes
@@ -172,12 +173,13 @@ class _LastHeads:
         return torch.stack([self.layers[layer] for layer in sorted(self.layers)])
 
 
+@with_bar
 @at_the_model
 def vision_divergence(
     vlm: VLM,
     stimuli: Any,
     *,
-    progress: Progress | None = None,
+    progress: Shown = True,
     cancel: Cancel | None = None,
 ) -> HeadDivergence:
     """Return how much each head's output differs with and without the picture.
@@ -187,7 +189,8 @@ def vision_divergence(
     stimuli
         Stimuli, observations, pairs (their clean side), or one of these alone; no answers are needed.
     progress, cancel
-        Called with ("stimuli", done, total); polled between forward passes.
+        True (default) shows the time left; or called with ("stimuli", done, total). `cancel` is
+        polled between forward passes.
 
     Raises
     ------
@@ -198,8 +201,9 @@ def vision_divergence(
     """
     check_inside(vlm, "A divergence")
     found, items = _stimuli(stimuli), []
-    if progress is not None:
-        progress("stimuli", 0, len(found))
+    report = called(progress)
+    if report is not None:
+        report("stimuli", 0, len(found))
     for index, stimulus in enumerate(found):
         check_cancel(cancel)
         with_image, without = _LastHeads(), _LastHeads()
@@ -209,8 +213,8 @@ def vision_divergence(
             check_cancel(cancel)
             vlm.read_without_image(prompt, without)
         items.append((with_image.stacked() - without.stacked()).norm(dim=-1).numpy())
-        if progress is not None:
-            progress("stimuli", index + 1, len(found))
+        if report is not None:
+            report("stimuli", index + 1, len(found))
     return HeadDivergence(np.stack(items), vlm.model_id)
 
 

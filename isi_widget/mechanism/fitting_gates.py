@@ -39,12 +39,13 @@ from isi_widget.mechanism.items import Item, items_of
 from isi_widget.mechanism.measuring_heads import measure_heads
 from isi_widget.mechanism.recorded import matrix
 from isi_widget.mechanism.scan_store import Store
+from isi_widget.running.bar import Shown, called, with_bar
 from isi_widget.vlm.at_model import at_the_model
 
 if TYPE_CHECKING:
     import torch
 
-    from isi_widget.running.stages import Cancel, Progress
+    from isi_widget.running.stages import Cancel
     from isi_widget.vlm import VLM
 
 METHODS = ("contributions", "gradient")
@@ -57,6 +58,7 @@ _LOW, _HIGH = 0.0, 2.0
 Floats = npt.NDArray[np.float64]
 
 
+@with_bar
 @at_the_model
 def fit_gates(
     vlm: VLM,
@@ -71,7 +73,7 @@ def fit_gates(
     penalty: float = 0.1,
     random: int = 20,
     seed: int = 0,
-    progress: Progress | None = None,
+    progress: Shown = True,
     cancel: Cancel | None = None,
     store: str | Path | None = None,
 ) -> GateFit:
@@ -102,7 +104,8 @@ def fit_gates(
     seed
         Seed of the split, of the order of items and of the random gates; default 0.
     progress, cancel
-        Called with (stage, done, total); polled between forward passes.
+        True (default) shows the time left; or called with (stage, done, total). `cancel` is
+        polled between forward passes.
     store
         File (JSON lines) or folder with the results so far. The same call goes on from there. Contributions
         that are measured here are not in it: give them, with a store of their own.
@@ -131,7 +134,7 @@ def fit_gates(
     chosen_on, held_out = _splits(validation, test, seed)
     names_of = ("train", "validation", "test") if test is not None else ("train", *HALVES)
     _check_disjoint(dict(zip(names_of, (fitted_on, chosen_on, held_out), strict=True)))
-    common: dict[str, Any] = {"progress": progress, "cancel": cancel}
+    common: dict[str, Any] = {"progress": called(progress), "cancel": cancel}
     every = (*fitted_on, *chosen_on, *held_out)
     if method == "contributions":
         candidates, names = _by_rule(vlm, train, contributions, strengths, common)

@@ -15,7 +15,7 @@ from isi_widget.interventions import HeadGates
 from isi_widget.mechanism.figures import cells, draw_matrix, new_figure
 from isi_widget.mechanism.packing import frozen
 from isi_widget.mechanism.paired import interval, mcnemar
-from isi_widget.mechanism.recorded import equal, from_record, to_record
+from isi_widget.mechanism.recorded import Saved, equal, from_record, to_record
 from isi_widget.readable import html_table
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ _ARRAYS = {
 
 
 @dataclass(frozen=True, eq=False)
-class GateFit:
+class GateFit(Saved):
     """Fitted gates, and the accuracy with and without them on items that were not used to fit or choose.
 
     Attributes

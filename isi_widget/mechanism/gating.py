@@ -139,7 +139,7 @@ def passes(
 def check_cancel(cancel: Cancel | None) -> None:
     """Raise `Cancelled` if the caller asks for it."""
     if cancel is not None and cancel():
-        raise Cancelled("The run was cancelled; no result was kept.")
+        raise Cancelled("The run was cancelled. What is in its store, if it has one, stays.")
 
 
 def gated_logits(clean: Clean, sets: torch.Tensor) -> torch.Tensor:

@@ -27,6 +27,7 @@ from isi_widget.files import records
 from isi_widget.mechanism.head_methods import METHODS, POSITIONS, REPLACEMENTS
 from isi_widget.mechanism.means import mean_interval
 from isi_widget.mechanism.packing import frozen, packed, unpacked
+from isi_widget.mechanism.recorded import Saved
 from isi_widget.mechanism.targets import TARGETS
 from isi_widget.readable import html_table
 
@@ -62,7 +63,7 @@ class Head(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class HeadContributions:
+class HeadContributions(Saved):
     """Contributions of all attention heads.
 
     Attributes
@@ -90,7 +91,8 @@ class HeadContributions:
         Gradients an item, for "integrated"; heads measured, for "screened"; else 0.
     agreement
         For an estimate, measured on some items beside exact drops: "items", "rank_correlation" and "recall"
-        of the heads with the largest drops among those of the estimate, with their number "k".
+        of the heads with the largest drops among those of the estimate, with their number "k". None: unknown,
+        since all drops are equal.
     notes
         Limits of the scan, one sentence each; `remarks` adds those of these items.
     """
@@ -111,7 +113,7 @@ class HeadContributions:
     seed: int = 0
     steps: int = 0
     shortlist: Floats = field(default_factory=lambda: np.zeros((0, 0, 0)))
-    agreement: Mapping[str, float] = field(default_factory=dict)
+    agreement: Mapping[str, float | None] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -354,11 +356,12 @@ class HeadContributions:
         """The measured agreement of an estimate, what the items cannot show, and the notes."""
         found = []
         if self.agreement:
-            items = int(self.agreement["items"])
+            values = {name: value or 0.0 for name, value in self.agreement.items()}
+            items, rank = int(values["items"]), self.agreement["rank_correlation"]
             found.append(
                 f"Beside exact drops of {items} scanned item{'s' * (items != 1)}: rank correlation "
-                f"{self.agreement['rank_correlation']:.2f}; {100 * self.agreement['recall']:.0f} % of the "
-                f"{int(self.agreement['k'])} heads with the largest drops are among as many of this result."
+                f"{'unknown' if rank is None else f'{rank:.2f}'}; {100 * values['recall']:.0f} % of the "
+                f"{values['k']:.0f} heads with the largest drops are among as many of this result."
             )
         elif self.method in ("integrated", "gradient"):
             found.append("Agreement with exact drops was not measured (check=0).")

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from isi_widget import checks
 from isi_widget.concepts.pair import Pair
@@ -19,13 +21,16 @@ from isi_widget.interventions import Knockout
 from isi_widget.interventions.tokens import Tokens
 from isi_widget.mechanism import token_groups
 from isi_widget.mechanism.arguments import Steps, check_inside, check_windows
+from isi_widget.mechanism.gating import identity_of
 from isi_widget.mechanism.items import Aim, Item, aim_of, items_of
 from isi_widget.mechanism.knockout import TARGETS, KnockoutCurve
+from isi_widget.mechanism.scan_store import Store
 from isi_widget.mechanism.targets import Target, target_of
+from isi_widget.running.bar import Shown, called, with_bar
 from isi_widget.vlm.at_model import at_the_model
 
 if TYPE_CHECKING:
-    from isi_widget.running.stages import Cancel, Progress
+    from isi_widget.running.stages import Cancel
     from isi_widget.vlm import VLM
     from isi_widget.vlm.inside.rerun import Clean
     from isi_widget.vlm.prompts.prompt import Prompt
@@ -35,6 +40,7 @@ USUAL = (("question", "image"), ("last", "image"), ("last", "question"))
 _MOST_DRAWS = 100
 
 
+@with_bar
 @at_the_model
 def knockout_curve(
     vlm: VLM,
@@ -46,8 +52,9 @@ def knockout_curve(
     target: str = "p",
     controls: int = 1,
     seed: int = 0,
-    progress: Progress | None = None,
+    progress: Shown = True,
     cancel: Cancel | None = None,
+    store: str | Path | None = None,
 ) -> KnockoutCurve:
     """Cut attention between groups of tokens over sliding windows of layers.
 
@@ -73,9 +80,11 @@ def knockout_curve(
     seed
         Seed of the draws; default 0.
     progress
-        Called as progress("knockout", done, total).
+        True (default) shows the time left; or a function, called as progress("knockout", done, total).
     cancel
-        Polled between cuts; if it returns True, `Cancelled` is raised.
+        Polled between cuts; if it returns True, `Cancelled` is raised. What is in the store stays.
+    store
+        File (JSON lines) or folder with the results so far. The same call goes on from there.
 
     Raises
     ------
@@ -93,22 +102,32 @@ def knockout_curve(
     shape = (1 + draws, len(items), len(wanted), len(starts))
     values, flips = np.full(shape, np.nan), np.full(shape, np.nan)
     base, keys = np.zeros(len(items)), np.zeros((len(items), len(wanted)))
-    step = Steps("knockout", "The knock-out curve", len(items) * len(wanted), progress, cancel)
+    kept = Store(
+        store,
+        {
+            **identity_of(vlm, items),
+            "pairs": [None if pair is None else pair.corrupt.key for pair in pairs],
+            "cuts": {name: [repr(group) for group in cut] for name, cut in wanted.items()},
+            "layers": [list(starts), wide],
+            "target": target,
+            "controls": [draws, seed],
+        },
+        "knockout",
+    )
+    cells = len(items) * len(wanted)
+    step = Steps("knockout", "The knock-out curve", cells, called(progress), cancel, kept.kept)
     for at, (item, pair) in enumerate(zip(items, pairs, strict=True)):
-        run = _Uncut.of(vlm, item, pair, target_of(target))
-        base[at] = run.base
+        run = None
         for cut, (queries, read) in enumerate(wanted.values()):
             step.one()
-            found = run.positions(queries), run.positions(read)
-            if not all(found) or not run.reads(*found):
-                continue
-            keys[at, cut] = len(found[1])
-            random = np.random.default_rng([seed, at, cut])
-            every = [found[1], *(run.random_keys(found, random) for _ in range(draws))]
-            for draw, chosen in enumerate(every):
-                for row, start in enumerate(starts if chosen else ()):
-                    place = (draw, at, cut, row)
-                    values[place], flips[place] = run.cut(found[0], chosen, range(start, start + wide))
+            found = kept.get(f"cut {cut}", at)
+            if found is None:
+                run = run or _Uncut.of(vlm, item, pair, target_of(target))
+                random = np.random.default_rng([seed, at, cut])
+                found = _measured(run, (queries, read), draws, [range(s, s + wide) for s in starts], random)
+                kept.keep(f"cut {cut}", at, found)
+            base[at], keys[at, cut] = found["base"], found["keys"]
+            values[:, at, cut], flips[:, at, cut] = found["values"], found["flips"]
     step.one()
     missing = [name for cut, name in enumerate(wanted) if not np.isfinite(values[0, :, cut]).any()]
     if missing:
@@ -136,6 +155,27 @@ def knockout_curve(
         keys=tuple(float(counts[counts > 0].mean()) for counts in keys.T),
         notes=tuple(notes),
     )
+
+
+def _measured(
+    run: _Uncut,
+    cut: tuple[Tokens, Tokens],
+    draws: int,
+    windows: Sequence[range],
+    random: np.random.Generator,
+) -> dict[str, npt.NDArray[Any]]:
+    """Return the target and the flips of a cut of one item, [1 + draws, windows], the cut itself first; NaN
+    where there is nothing to cut. With the target of the uncut run, and the number of keys.
+    """
+    values, flips = (np.full((1 + draws, len(windows)), np.nan) for _ in range(2))
+    found = run.positions(cut[0]), run.positions(cut[1])
+    there = all(found) and run.reads(*found)
+    for draw in range(1 + draws if there else 0):
+        chosen = run.random_keys(found, random) if draw else found[1]
+        for row, window in enumerate(windows if chosen else ()):
+            values[draw, row], flips[draw, row] = run.cut(found[0], chosen, window)
+    keys = len(found[1]) if there else 0
+    return {"values": values, "flips": flips, "base": np.asarray(run.base), "keys": np.asarray(keys)}
 
 
 def _checked_cuts(cuts: Any) -> dict[str, tuple[Tokens, Tokens]]:

@@ -26,6 +26,7 @@ from isi_widget.mechanism.arguments import window_names
 from isi_widget.mechanism.figures import number
 from isi_widget.mechanism.means import mean, mean_interval
 from isi_widget.mechanism.packing import frozen, packed, unpacked
+from isi_widget.mechanism.recorded import Saved
 from isi_widget.mechanism.targets import target_of
 from isi_widget.readable import html_table
 
@@ -39,7 +40,7 @@ TARGETS = ("p", "logit_difference")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class KnockoutCurve:
+class KnockoutCurve(Saved):
     """The target of N items with attention cut, for each cut and each window of layers.
 
     Attributes

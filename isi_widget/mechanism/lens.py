@@ -25,6 +25,7 @@ from isi_widget.attribution.token_boxes import TokenBoxes
 from isi_widget.errors import InputError
 from isi_widget.files import records
 from isi_widget.mechanism.packing import frozen, packed, unpacked
+from isi_widget.mechanism.recorded import Saved
 from isi_widget.readable import html_table
 from isi_widget.stimulus import Stimulus
 
@@ -68,7 +69,7 @@ class TokenLens:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class LogitLens:
+class LogitLens(Saved):
     """The words of each layer at some tokens of one prompt.
 
     Attributes

@@ -7,7 +7,7 @@ One item after the other, in this process; it can be stopped and go on later. No
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +25,7 @@ from isi_widget.mechanism.head_methods import METHODS, POSITIONS, REPLACEMENTS, 
 from isi_widget.mechanism.items import Aim, Item, aim_of, items_of
 from isi_widget.mechanism.scan_store import Store, stacked
 from isi_widget.mechanism.targets import target_of
+from isi_widget.running.bar import Shown, called, with_bar
 from isi_widget.vlm.at_model import at_the_model
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ _ENTROPY = (
 )
 
 
+@with_bar
 @at_the_model
 def measure_heads(
     vlm: VLM,
@@ -58,7 +60,7 @@ def measure_heads(
     check: int = 3,
     reference: Any = None,
     seed: int = 0,
-    progress: Progress | None = None,
+    progress: Shown = True,
     cancel: Cancel | None = None,
     store: str | Path | None = None,
 ) -> HeadContributions:
@@ -100,7 +102,7 @@ def measure_heads(
     seed
         Seed of groups, intervals and p-values; default 0.
     progress
-        Called as progress("heads", done, total).
+        True (default) shows the time left; or a function, called as progress("heads", done, total).
     cancel
         Polled between layers; if it returns True, `Cancelled` is raised. What is in the store stays.
     store
@@ -137,7 +139,7 @@ def measure_heads(
         check=checks.integer(check, "measure_heads: check", low=0),
         seed=checks.integer(seed, "measure_heads: seed", low=0),
         size=(layers, heads),
-        progress=progress,
+        progress=called(progress),
         cancel=cancel,
     )
     if replace == "reference":
@@ -176,7 +178,7 @@ class _Run:
     size: tuple[int, int]
     progress: Progress | None
     cancel: Cancel | None
-    store: Store = None  # type: ignore[assignment]
+    store: Store = field(default_factory=lambda: Store(None, {}))
 
     def __post_init__(self) -> None:
         self._done, self._kept = 0, {}  # type: tuple[int, dict[int, tuple[Clean, Aim]]]
@@ -193,7 +195,7 @@ class _Run:
     def step(self, count: int = 1) -> None:
         """Count steps, and stop if the caller asks for it."""
         if self.cancel is not None and self.cancel():
-            raise Cancelled("The scan of heads was cancelled. What is in its store stays.")
+            raise Cancelled(f"The scan of heads was cancelled. {self.store.kept}")
         self._done += count
         if self.progress is not None:
             self.progress("heads", min(self._done, self._total), self._total)
@@ -384,7 +386,7 @@ class _Run:
 
     # Remarks ------------------------------------------------------------------------------------------------
 
-    def agreement(self, drops: methods.Floats, shortlist: methods.Floats) -> dict[str, float]:
+    def agreement(self, drops: methods.Floats, shortlist: methods.Floats) -> dict[str, float | None]:
         """Return how an estimate agrees with exact drops of some items."""
         if not self._gradients or not self.check:
             return {}
@@ -397,9 +399,10 @@ class _Run:
             among = set(np.flatnonzero(np.isfinite(drops[0])).tolist())
         else:
             among = set(np.argsort(-estimate, axis=None, kind="stable")[:k].tolist())
+        rank = methods.rank_correlation(estimate, exact)
         return {
             "items": float(len(chosen)),
-            "rank_correlation": methods.rank_correlation(estimate, exact),
+            "rank_correlation": rank if np.isfinite(rank) else None,
             "recall": len(largest & among) / k,
             "k": float(k),
         }

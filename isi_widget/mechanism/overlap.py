@@ -26,7 +26,7 @@ from isi_widget.errors import InputError
 from isi_widget.files import records
 from isi_widget.mechanism.figures import cells, draw_matrix, new_figure
 from isi_widget.mechanism.packing import frozen
-from isi_widget.mechanism.recorded import equal, from_record, matrix, order_of, to_record
+from isi_widget.mechanism.recorded import Saved, equal, from_record, matrix, order_of, to_record
 from isi_widget.readable import html_table
 from isi_widget.uncertainty.bootstrap import percentile_interval
 
@@ -48,7 +48,7 @@ Ints = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
-class HeadOverlap:
+class HeadOverlap(Saved):
     """How many of the top heads two measurements share; made by `head_overlap`.
 
     Attributes

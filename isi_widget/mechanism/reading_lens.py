@@ -17,12 +17,13 @@ from isi_widget.mechanism.arguments import Steps, check_inside, check_names
 from isi_widget.mechanism.compared import token_text
 from isi_widget.mechanism.items import first_token
 from isi_widget.mechanism.lens import STREAMS, LogitLens
+from isi_widget.running.bar import Shown, called, with_bar
 from isi_widget.vlm.at_model import at_the_model
 
 if TYPE_CHECKING:
     import torch
 
-    from isi_widget.running.stages import Cancel, Progress
+    from isi_widget.running.stages import Cancel
     from isi_widget.stimulus import Stimulus
     from isi_widget.vlm import VLM
     from isi_widget.vlm.inside.rerun import Clean
@@ -32,6 +33,7 @@ _AT_ONCE = 256
 _MOST_WORDS = 50
 
 
+@with_bar
 @at_the_model
 def logit_lens(
     vlm: VLM,
@@ -41,7 +43,7 @@ def logit_lens(
     streams: Sequence[str] = ("residual",),
     words: Sequence[str] = (),
     top: int = 5,
-    progress: Progress | None = None,
+    progress: Shown = True,
     cancel: Cancel | None = None,
 ) -> LogitLens:
     """Read the states of every layer through the model's own final norm and un-embedding.
@@ -67,7 +69,7 @@ def logit_lens(
     top
         Number of most probable words to keep, 1 to 50; default 5.
     progress
-        Called as progress("layers", done, total).
+        True (default) shows the time left; or a function, called as progress("layers", done, total).
     cancel
         Polled between layers; if it returns True, `Cancelled` is raised.
 
@@ -100,7 +102,7 @@ def logit_lens(
         kept = _kept_words(vlm, clean, shown, extra)
         reader = _Rows(clean, positions, list(kept.values()), number)
         found: dict[tuple[str, int], tuple[Any, ...]] = {}
-        step = Steps("layers", "The lens", len(kinds) * clean.layers, progress, cancel)
+        step = Steps("layers", "The lens", len(kinds) * clean.layers, called(progress), cancel)
         for layer in range(clean.layers):
             states = _states(clean, middles, layer)
             for kind in kinds:

@@ -1,16 +1,70 @@
-"""Small parts that results of this room share: records that hold arrays, equality, heads ranked by score."""
+"""Small parts that results of this room share: files, records that hold arrays, equality, heads by score."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Mapping
 from dataclasses import fields
-from typing import Any
+from pathlib import Path
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from isi_widget.errors import InputError
+from isi_widget.files import records
+from isi_widget.files.writing import write_file
 from isi_widget.mechanism.packing import packed, unpacked
+
+
+class Saved:
+    """A result with `to_dict` and `from_dict` that is written to a file and read back."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return a JSON-ready record."""
+        raise NotImplementedError
+
+    @classmethod
+    def from_dict(cls, record: Mapping[str, Any]) -> Self:
+        """Rebuild from the record of `to_dict`."""
+        raise NotImplementedError
+
+    def save(self, path: str | Path) -> Path:
+        """Write it to a JSON file, at once or not at all; returns the path.
+
+        Raises
+        ------
+        InputError
+            If the file cannot be written.
+        """
+        text = json.dumps(self.to_dict(), ensure_ascii=False, allow_nan=False) + "\n"
+        try:
+            return write_file(Path(path), text)
+        except OSError as error:
+            raise InputError(
+                f"{type(self).__name__} cannot be written to {str(path)!r}: {error.strerror}. Give a file "
+                "in a folder that exists and can be written to."
+            ) from None
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """Read what `save` wrote.
+
+        Raises
+        ------
+        InputError
+            If the file cannot be read, or holds something else.
+        """
+        title = f"The file {str(path)!r}"
+        try:
+            content = Path(path).read_bytes()
+        except OSError as error:
+            raise InputError(f"{title} cannot be read: {error.strerror}.") from None
+        record = records.parse_json(content, title)
+        try:
+            return cls.from_dict(record)
+        except InputError as error:
+            raise InputError(f"{title} holds no {cls.__name__}: {error}") from None
 
 
 def to_record(result: Any) -> dict[str, Any]:

@@ -66,6 +66,11 @@ class Store:
         except OSError as error:
             raise InputError(f"The store {self._path} cannot be used: {error}.") from None
 
+    @property
+    def kept(self) -> str:
+        """What stays of a measurement that is cancelled, as a sentence."""
+        return "Nothing was kept." if self._path is None else "What is in its store stays."
+
     def get(self, stage: str, item: int) -> dict[str, npt.NDArray[Any]] | None:
         """Return the arrays of an item; None if it was not measured yet."""
         found = self._found.get((stage, item))

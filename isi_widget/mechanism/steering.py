@@ -20,16 +20,18 @@ from isi_widget.interventions import SteeringDirection
 from isi_widget.interventions.tokens import Tokens, check_tokens, words
 from isi_widget.mechanism.arguments import check_inside
 from isi_widget.mechanism.gating import check_cancel, shape_of
+from isi_widget.running.bar import Shown, called, with_bar
 from isi_widget.stimulus import Stimulus
 from isi_widget.vlm.at_model import at_the_model
 
 if TYPE_CHECKING:
     import torch
 
-    from isi_widget.running.stages import Cancel, Progress
+    from isi_widget.running.stages import Cancel
     from isi_widget.vlm import VLM
 
 
+@with_bar
 @at_the_model
 def steering_direction(
     vlm: VLM,
@@ -37,7 +39,7 @@ def steering_direction(
     layer: int,
     *,
     tokens: Any = "last",
-    progress: Progress | None = None,
+    progress: Shown = True,
     cancel: Cancel | None = None,
 ) -> SteeringDirection:
     """Return the mean difference of the residual stream between the sides of pairs.
@@ -52,7 +54,8 @@ def steering_direction(
         Where: a group of tokens, positions in the prompt, or `ImageTokens(region)`; the mean over the group
         is taken. "last" (default): the token that predicts the first answer token.
     progress, cancel
-        Called with ("pairs", done, total); polled between forward passes.
+        True (default) shows the time left; or called with ("pairs", done, total). `cancel` is
+        polled between forward passes.
 
     Returns
     -------
@@ -75,16 +78,17 @@ def steering_direction(
     layers, _ = shape_of(vlm)
     checks.integer(layer, "layer", low=0, high=layers - 1, hint="Layers are counted from 0.")
     differences = []
-    if progress is not None:
-        progress("pairs", 0, len(found))
+    report = called(progress)
+    if report is not None:
+        report("pairs", 0, len(found))
     for index, (clean, corrupt) in enumerate(found):
         states = []
         for side in (clean, corrupt):
             check_cancel(cancel)
             states.append(_state(vlm, side, layer, group))
         differences.append(states[0] - states[1])
-        if progress is not None:
-            progress("pairs", index + 1, len(found))
+        if report is not None:
+            report("pairs", index + 1, len(found))
     stacked = torch.stack(differences)
     mean = stacked.mean(dim=0)
     if not bool(mean.any()):

@@ -18,6 +18,7 @@ from isi_widget.interventions.tokens import Tokens
 from isi_widget.mechanism import token_groups
 from isi_widget.mechanism.arguments import Steps
 from isi_widget.mechanism.compared import Compared, compared, token_text
+from isi_widget.mechanism.scan_store import Store
 from isi_widget.mechanism.trace_gradients import attributions
 
 if TYPE_CHECKING:
@@ -163,13 +164,15 @@ class Traced:
     notes: tuple[str, ...]
 
 
-def trace_pair(vlm: VLM, plan: Plan, pair: Pair, number: int, step: Steps) -> Traced:
+def trace_pair(vlm: VLM, plan: Plan, pair: Pair, number: int, step: Steps, store: Store) -> Traced:
     """Trace one pair.
 
     Parameters
     ----------
     number
         Number of the pair, a part of the seed of its draws.
+    store
+        Results so far.
 
     Raises
     ------
@@ -189,29 +192,29 @@ def trace_pair(vlm: VLM, plan: Plan, pair: Pair, number: int, step: Steps) -> Tr
         estimates: dict[str, Floats] = {}
         checked: list[tuple[str, float, float]] = []
         if plan.method == "exact":
-            cells = [(at, group) for at, group in enumerate(names) if rows[group]]
-            jobs = [rows[group] for _, group in cells]
-            drawn = [(draw, at, random[draw][group]) for draw in range(plan.controls) for at, group in cells]
-            drawn = [item for item in drawn if item[2]]
             for site, layer in np.ndindex(shape[:2]):
-                logits = runs.patched(
-                    plan.sites[site], plan.layers[layer], plan.window, [*jobs, *(job for _, _, job in drawn)]
-                )
-                values = runs.recovered(runs.compared.value(logits).double().cpu().numpy())
-                each[site, layer, [at for at, _ in cells]] = values[: len(cells)]
-                for value, (draw, at, _) in zip(values[len(cells) :], drawn, strict=True):
-                    controls[draw, site, layer, at] = value
-                flips[site, layer, [at for at, _ in cells]] = _flipped(runs, logits[: len(cells)])
+                place = plan.sites[site], plan.layers[layer]
+                stage = " ".join(map(str, place))
+                cells = store.get(stage, number)
+                if cells is None:
+                    cells = _cells(plan, runs, rows, random, *place)
+                    store.keep(stage, number, cells)
+                each[site, layer], flips[site, layer] = cells["each"], cells["flips"]
+                controls[:, site, layer] = cells["controls"]
                 step.one()
         for method in (plan.method, *plan.beside):
             if method == "exact":
                 continue
-            by_token = attributions(runs, plan.sites, plan.layers, method)
+            known = store.get(method, number)
+            if known is None:
+                known = {"tokens": attributions(runs, plan.sites, plan.layers, method)}
+                store.keep(method, number, known)
+            by_token = known["tokens"]
             estimate = _summed(by_token, [rows[name] for name in names])
             if plan.method == "exact":
                 estimates[method] = estimate
-                known = np.isfinite(each)
-                checked += [(method, a, b) for a, b in zip(estimate[known], each[known], strict=True)]
+                measured = np.isfinite(each)
+                checked += [(method, a, b) for a, b in zip(estimate[measured], each[measured], strict=True)]
                 continue
             each = estimate
             for draw in range(plan.controls):
@@ -231,6 +234,32 @@ def trace_pair(vlm: VLM, plan: Plan, pair: Pair, number: int, step: Steps) -> Tr
             checked=checked,
             notes=notes,
         )
+
+
+def _cells(
+    plan: Plan,
+    runs: Runs,
+    rows: Mapping[str, list[int]],
+    random: Sequence[Mapping[str, list[int]]],
+    site: str,
+    layer: int,
+) -> dict[str, Floats]:
+    """Return the recovery, the flips, [groups], and the recovery of the controls, [draws, groups], of a
+    layer at a site.
+    """
+    cells = [(at, group) for at, group in enumerate(rows) if rows[group]]
+    drawn = [(draw, at, random[draw][group]) for draw in range(plan.controls) for at, group in cells]
+    drawn = [item for item in drawn if item[2]]
+    jobs = [*(rows[group] for _, group in cells), *(job for _, _, job in drawn)]
+    logits = runs.patched(site, layer, plan.window, jobs)
+    values = runs.recovered(runs.compared.value(logits).double().cpu().numpy())
+    each, flips = np.full(len(rows), np.nan), np.full(len(rows), np.nan)
+    controls = np.full((plan.controls, len(rows)), np.nan)
+    places = [at for at, _ in cells]
+    each[places], flips[places] = values[: len(cells)], _flipped(runs, logits[: len(cells)])
+    for value, (draw, at, _) in zip(values[len(cells) :], drawn, strict=True):
+        controls[draw, at] = value
+    return {"each": each, "flips": flips, "controls": controls}
 
 
 def _runs(vlm: VLM, plan: Plan, pair: Pair) -> tuple[Runs, tuple[str, str]]:

@@ -16,6 +16,7 @@ itself.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,11 +30,13 @@ from isi_widget.mechanism import token_groups
 from isi_widget.mechanism.arguments import Steps, check_inside, check_names, check_windows
 from isi_widget.mechanism.causal_trace import DIRECTIONS, METHODS, CausalTrace
 from isi_widget.mechanism.compared import LEAST, TARGETS
+from isi_widget.mechanism.scan_store import Store
 from isi_widget.mechanism.trace_runs import NoDifference, NoTokens, Plan, Traced, trace_pair
+from isi_widget.running.bar import Shown, called, with_bar
 from isi_widget.vlm.at_model import at_the_model
 
 if TYPE_CHECKING:
-    from isi_widget.running.stages import Cancel, Progress
+    from isi_widget.running.stages import Cancel
     from isi_widget.vlm import VLM
 
 Floats = npt.NDArray[np.float64]
@@ -41,6 +44,7 @@ Floats = npt.NDArray[np.float64]
 _MOST_DRAWS = 100
 
 
+@with_bar
 @at_the_model
 def trace(
     vlm: VLM,
@@ -58,8 +62,9 @@ def trace(
     controls: int = 0,
     seed: int = 0,
     least: float | None = None,
-    progress: Progress | None = None,
+    progress: Shown = True,
     cancel: Cancel | None = None,
+    store: str | Path | None = None,
 ) -> CausalTrace:
     """Trace the difference between a clean and a corrupt input through a model.
 
@@ -103,9 +108,13 @@ def trace(
         Least difference of the target between the two runs; pairs below it are left out, since the recovery
         divides by it. Default 0.1, of probabilities 0.02.
     progress
-        Called as progress("trace", done, total).
+        True (default) shows the time left; or a function, called as progress("trace", done, total).
     cancel
-        Polled between the cells of two layers; if it returns True, `Cancelled` is raised.
+        Polled between the cells of two layers; if it returns True, `Cancelled` is raised. What is in the
+        store stays.
+    store
+        File (JSON lines) or folder with the results so far. The same call goes on from there, after reading
+        the two inputs of each pair again.
 
     Raises
     ------
@@ -119,11 +128,12 @@ def trace(
     found: list[Traced] = []
     skipped: list[str] = []
     differs = False
-    step = Steps("trace", "The trace", len(every) * plan.steps, progress, cancel)
+    kept = Store(store, _identity(vlm, plan, every), "trace")
+    step = Steps("trace", "The trace", len(every) * plan.steps, called(progress), cancel, kept.kept)
     for number, pair in enumerate(every):
         step.to(number * plan.steps)
         try:
-            found.append(trace_pair(vlm, plan, pair, number, step))
+            found.append(trace_pair(vlm, plan, pair, number, step, kept))
         except NoDifference as error:
             skipped.append(f"Pair {number} was left out: {error}" if len(every) > 1 else str(error))
             differs = differs or isinstance(error, NoTokens)
@@ -191,6 +201,21 @@ def _pairs(clean: Any, corrupt: Any) -> tuple[Pair, ...]:
         "trace needs a clean and a corrupt stimulus, one isi.Pair or a list of them "
         f"([isi.Pair(clean, corrupt), ...]); got {got}."
     )
+
+
+def _identity(vlm: VLM, plan: Plan, pairs: Sequence[Pair]) -> dict[str, Any]:
+    """Return what is traced, for a store."""
+    return {
+        "model": str(vlm.info().get("fingerprint")),
+        "pairs": [[pair.clean.key, pair.corrupt.key, *pair.truths] for pair in pairs],
+        "sites": plan.sites,
+        "groups": None if plan.groups is None else {key: repr(group) for key, group in plan.groups.items()},
+        "layers": plan.layers,
+        "window": plan.window,
+        "direction": plan.direction,
+        "target": plan.target,
+        "controls": [plan.controls, plan.seed],
+    }
 
 
 # All pairs --------------------------------------------------------------------------------------------------
