@@ -20,13 +20,19 @@ from isi_widget.datasets.files import ImageFolder
 from isi_widget.datasets.observation import Dataset, Observation
 from isi_widget.errors import InputError
 from isi_widget.stimulus import checks, load_image
-from isi_widget.text.correctness import is_yes_no_cell, truth_of_cell
+from isi_widget.text.correctness import asks_for_other
+from isi_widget.text.truths import (
+    NO_VALUE,
+    is_no_truth,
+    is_yes_no_cell,
+    listed,
+    number_in_one_form,
+    truth_of_cell,
+)
 
 NEEDED = ("image", "question")
 CONTEXTS = ("complementary", "contradictory", "irrelevant", "nudging")
 KNOWN = (*NEEDED, "annotated", "context", "answer", *CONTEXTS, "level", "id")
-#: Texts that programs write into empty cells, lower case.
-_NO_VALUE = frozenset({"", "nan", "na", "n/a", "#n/a", "<na>", "none", "null"})
 #: Number of row errors in a message; further errors are counted.
 MOST_ERRORS = 50
 
@@ -46,14 +52,18 @@ def from_csv(
     ``complementary``, ``contradictory``, ``irrelevant``, ``nudging``, ``level``, ``id`` and ``annotated``
     (file name in the folder `annotated`) are optional; an empty cell means no value. Other columns are kept
     as metadata.
-    Cells are read as text ("NA", "None" and "nan" too, except in a column of yes/no truths); surrounding
-    white space is stripped.
+    Cells are read as text ("NA", "None" and "nan" too, except in a column of truths that are yes/no or
+    numbers); surrounding white space is stripped.
 
-    An ``answer`` column with only yes / no, true / false, y / n, t / f and 1 / 0 (also 1.0 or 1,0, as
-    spreadsheets and pandas write them next to an empty cell) holds yes/no truths, except in rows whose
-    question asks for something else ("How many ...?"). In such a column "nan", "NA", "None" and "null" are
-    empty cells. In any other column "1" is the text "1"; see `isi_widget.text.correctness.judge` for its
+    An ``answer`` column with only yes / no, true / false (also in other languages), y / n, t / f and 1 / 0
+    (also 1.0 or 1,0, as spreadsheets and pandas write them next to an empty cell) holds yes/no truths, except
+    in rows whose question asks for something else ("How many ...?"). In such a column, and in one of numbers,
+    "nan", "NA", "n/a", "None" and "null" are empty cells; "unknown" and "?" stay, and answers to them are not
+    judged. In any other column "1" is the text "1"; see `isi_widget.text.correctness.judge` for its
     comparison.
+
+    Several accepted answers: "red | crimson", or a list as JSON or Python prints it ("['red', 'crimson']").
+    Ten answers of ten people, as in VQA, keep their repeats.
 
     Parameters
     ----------
@@ -87,14 +97,13 @@ def from_csv(
         raise InputError(
             f"{table}: there is a column 'annotated', so its folder is needed: from_csv(..., annotated=...)."
         )
-    answers = {cell for _, row in rows if (cell := row.get("answer", "")).casefold() not in _NO_VALUE}
-    binary = bool(answers) and all(map(is_yes_no_cell, answers))
+    kind = _kind({row.get("answer", "") for _, row in rows})
     seen: Counter[str] = Counter()
     observations: list[Observation] = []
     errors: list[str] = []
     for number, row in rows:
         found: list[str] = []
-        observation = _observation(row, folder, other, binary, seen, found)
+        observation = _observation(row, folder, other, kind, seen, found)
         errors += [f"row {number}, {message}" for message in found]
         if observation is not None:
             observations.append(observation)
@@ -123,7 +132,7 @@ def _observation(
     row: Mapping[str, str],
     images: ImageFolder,
     annotated: ImageFolder | None,
-    binary: bool,
+    kind: str,
     seen: Counter[str],
     errors: list[str],
 ) -> Observation | None:
@@ -151,14 +160,18 @@ def _observation(
         if row.get("id"):
             errors.append(f'column "id": {id!r} was given to an earlier row')
         id = f"{id} ({seen[id]})"  # several questions about one image
+    answer = None
+    try:
+        answer = _truth(row.get("answer", ""), row["question"], kind)
+    except InputError as error:
+        errors.append(f'column "answer": {error}')
     if errors:
         return None
-    answer = row.get("answer", "")
     return Observation(
         image=partial(load_image, files["image"]),
         question=row["question"],
         context=row.get("context", ""),
-        answer=_truth(answer, row["question"]) if binary else answer,
+        answer=answer,
         annotated=partial(load_image, files["annotated"]) if "annotated" in files else None,
         contexts={column: row[column] for column in CONTEXTS if row.get(column)},
         level=row.get("level") or None,
@@ -167,9 +180,23 @@ def _observation(
     )
 
 
-def _truth(cell: str, question: str) -> str | None:
-    """Return the truth of a cell in a column of yes/no truths."""
-    return None if cell.casefold() in _NO_VALUE else truth_of_cell(cell, question)
+def _kind(cells: set[str]) -> str:
+    """Return what a column of truths holds: "yes or no", "numbers" or "texts"."""
+    answers = [cell for cell in cells if cell.casefold() not in NO_VALUE and not is_no_truth(cell)]
+    if answers and all(map(is_yes_no_cell, answers)):
+        return "yes or no"
+    numbers = bool(answers) and all(number_in_one_form(cell) is not None for cell in answers)
+    return "numbers" if numbers else "texts"
+
+
+def _truth(cell: str, question: str, kind: str) -> str | None:
+    """Return the truth of a cell in a column of this kind."""
+    if kind == "yes or no":
+        return truth_of_cell(cell, asks_for_other(question))
+    if kind == "numbers" and cell.casefold() in NO_VALUE:
+        return None
+    several = listed(cell)
+    return cell if several is None else checks.truth(several)
 
 
 def _read(table: Path, delimiter: str) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:

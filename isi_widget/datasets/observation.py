@@ -56,8 +56,9 @@ class Observation:
         a function without arguments that returns one (lazy).
     question : question about the image.
     context : text beside the image; "" (default) is a valid condition.
-    answer : true answer: yes/no in any spelling, a bool, 0 / 1 (also from NumPy and pandas), other text, or
-        None (default).
+    answer : true answer: yes/no in any spelling, a bool, 0 / 1 (also from NumPy and pandas), other text, a
+        list of accepted answers (["red", "crimson"], kept as "red | crimson"; ten answers of ten people keep
+        their repeats, as in VQA), or None (default).
     annotated : the same image with annotations drawn on it, or a function that returns it; None (default) if
         there is none.
     contexts : {"complementary" | "contradictory" | "irrelevant" | "nudging": text}; a nudging text makes an
@@ -103,7 +104,7 @@ class Observation:
         image: LazyImage,
         question: str,
         context: str = "",
-        answer: str | bool | int | None = None,
+        answer: str | bool | int | Sequence[str] | None = None,
         annotated: LazyImage | None = None,
         contexts: Mapping[str, str] | None = None,
         level: str | None = None,

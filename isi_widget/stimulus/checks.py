@@ -15,6 +15,7 @@ from PIL import ImageColor
 from isi_widget import checks
 from isi_widget.checks import LONGEST_TEXT, flag, one_of, shown, text
 from isi_widget.errors import InputError
+from isi_widget.text.truths import joined
 
 __all__ = [
     "LARGEST",
@@ -108,7 +109,8 @@ def truth(value: Any, name: str = "answer") -> str | None:
     """Return the true answer: True, 1 and any spelling of "yes" become "Yes", False, 0 and "no" become "No";
     other text stays, stripped.
 
-    Values of NumPy and pandas count as those of Python. Empty text and a missing value (NaN, NA) are None.
+    Several accepted answers, as a list or an array, become one text with bars between them. Values of NumPy
+    and pandas count as those of Python. Empty text and a missing value (NaN, NA) are None.
     Other numbers are refused, since 0 and 1 already mean no and yes: pass a count as text.
     """
     if getattr(value, "ndim", None) == 0:  # a number of NumPy, or an array of one
@@ -121,5 +123,12 @@ def truth(value: Any, name: str = "answer") -> str | None:
         raise InputError(
             f'{name} as a number must be 1 (yes) or 0 (no); got {value}; pass a count as text, as in "3".'
         )
+    if isinstance(value, (list, tuple, set, frozenset)) or getattr(value, "ndim", None) == 1:
+        given = sorted(value) if isinstance(value, (set, frozenset)) else list(value)
+        each = [truth(item, f"{name}: an accepted answer") for item in given]
+        try:
+            return joined(item for item in each if item is not None)
+        except ValueError as error:
+            raise InputError(f"{name}: {error}") from None
     stripped = text(value, name).strip()
     return {"yes": "Yes", "no": "No", "": None}.get(stripped.casefold(), stripped)
