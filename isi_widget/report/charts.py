@@ -42,7 +42,7 @@ def plot_trial(trial: Drawable) -> Figure:
     figure.suptitle(_title(view), fontsize=10)
     if view["notes"]:
         figure.supxlabel("\n".join(_wrapped(plain(note, 400), 150) for note in view["notes"]), fontsize=7)
-    return _lettered(figure)
+    return lettered(figure)
 
 
 def new_figure(size: tuple[float, float]) -> Figure:
@@ -221,7 +221,7 @@ def plain(text: str, longest: int = _LONGEST_LABEL) -> str:
     return short.replace("$", r"\$")
 
 
-def _lettered(figure: Figure) -> Figure:
+def lettered(figure: Figure) -> Figure:
     """Return the figure with fonts for all of its letters: those of this computer where matplotlib's own have
     none. Control characters stand as Python writes them, as in the PDF.
 
@@ -308,7 +308,7 @@ def plot_comparison(trials: Sequence[Drawable], labels: Sequence[str]) -> Figure
             mark = view["answer"]["mark"]
             words = _wrapped(plain(view["answer"]["text"], 60), 26) + (f" ({mark})" if mark else "")
             axis.set_xlabel(words, fontsize=8)
-    return _lettered(figure)
+    return lettered(figure)
 
 
 def _draw_spread(axis: Axes, views: Sequence[dict[str, Any]], labels: Sequence[str]) -> None:

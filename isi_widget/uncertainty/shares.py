@@ -18,7 +18,7 @@ _Z = 1.959964  # two-sided 95 %
 RESAMPLES = 2000
 
 
-def wilson(right: int, number: int, z: float = _Z) -> tuple[float, float]:
+def wilson(right: float, number: float, z: float = _Z) -> tuple[float, float]:
     """Return Wilson's interval of a share of independent cases, 95 % by default; (nan, nan) without cases."""
     if not 0 <= right <= number:
         raise InputError(f"wilson needs 0 <= right <= number; got {right} of {number}.")
