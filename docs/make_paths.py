@@ -10,8 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
+import torch
 
 import isi_widget as isi
+from isi_widget.mechanism.compared import compared
+from isi_widget.vlm.inside.rerun import Edit, capture, without_gradients
 
 GROUPS = ("edited region", "other image", "question", "last")
 CUTS = [("question", "edited region"), ("question", "other image"), ("last", "image"), ("last", "question")]
@@ -61,11 +64,49 @@ def agreement(title: str, found: list[isi.Pair], vlm: isi.VLM) -> str:
     trace = isi.trace(vlm, found, groups=GROUPS, beside=("integrated", "gradient"))
     exact = trace.each.reshape(-1)
     parts = []
-    for name, values in trace.estimates.items():
+    embeddings = [between_embeddings(vlm, trace, number) for number in range(trace.n)]
+    for name, values in {**trace.estimates, "integrated between embeddings": np.stack(embeddings)}.items():
         both = np.isfinite(exact) & np.isfinite(values.reshape(-1))
         r = np.corrcoef(exact[both], values.reshape(-1)[both])[0, 1]
         parts.append(f"{name} {r:.2f}")
     return f"{title}: {trace.n} pairs, {np.isfinite(exact).sum()} cells: {', '.join(parts)}"
+
+
+def between_embeddings(vlm: isi.VLM, trace: isi.CausalTrace, number: int, steps: int = 8) -> np.ndarray:
+    """Return estimates [sites, layers, groups] from gradients at points on the way from the corrupt to the
+    clean input of the first layer, for all places in one backward pass a point (EAP-IG, Hanna et al., 2024).
+    """
+    pair, places = trace.pairs[number], [(site, layer) for site in trace.sites for layer in trace.layers]
+    clean, corrupt = (capture(vlm, vlm.encode(one), parts=True) for one in (pair.clean, pair.corrupt))
+    target = compared(vlm, pair, clean.logits[0], corrupt.logits[0], trace.target)
+    states: dict[tuple[str, int], torch.Tensor] = {}
+
+    def keeper(place: tuple[str, int]) -> Edit:
+        def keep(found: torch.Tensor, _: range) -> torch.Tensor:
+            states[place] = found
+            return found
+
+        return Edit(place[1], place[0], keep)
+
+    share = ((torch.arange(steps) + 0.5) / steps)[:, None, None]
+    with torch.enable_grad(), without_gradients(vlm.model):
+        start = (corrupt.inputs[0] + share * (clean.inputs[0] - corrupt.inputs[0])).requires_grad_()
+        logits = corrupt.run_from(0, start, edits=list(map(keeper, places)), at_once=steps)
+        value = target.value(logits).sum()
+        found = torch.autograd.grad(value, [states[place] for place in places], allow_unused=True)
+    sides = {"residual": "inputs", "attention": "attention", "mlp": "mlp"}
+    cells = np.zeros((len(places), len(trace.groups)))
+    for row, ((site, layer), gradient) in enumerate(zip(places, found, strict=True)):
+        change = (getattr(clean, sides[site])[layer] - getattr(corrupt, sides[site])[layer])[0]
+        if gradient is None:
+            continue
+        mean = torch.zeros_like(change)
+        mean[-gradient.shape[1] :] = gradient.mean(dim=0)
+        by_token = (mean * change).sum(dim=-1).detach()
+        for column, rows in enumerate(trace.positions[number]):
+            cells[row, column] = float(by_token[list(rows)].sum()) if rows else np.nan
+    whole = trace.clean_values[number] - trace.corrupt_values[number]
+    return cells.reshape(len(trace.sites), len(trace.layers), -1) / whole
 
 
 def seen(title: str, found: list[isi.Pair], vlm: isi.VLM) -> Iterator[str]:

@@ -8,11 +8,10 @@ The recovery of a token is estimated as (source state - base state) . gradient o
 - "integrated": the mean gradient at 8 points on the way from the base to the source states of a place
   (integrated gradients: Sundararajan et al., 2017; between activations: Marks et al., Sparse Feature
   Circuits, 2024). Over all tokens of a place it sums to what patching all of them does. Points on the way
-  between the embeddings alone (EAP-IG: Hanna et al., 2024) need fewer passes, and were less exact on former
-  weights of the embedded model (.86 in place of .98).
+  between the embeddings alone (EAP-IG: Hanna et al., 2024) need fewer passes and are less exact.
 
-Correlation with exact cells on the embedded model, four kinds of pairs: .93 to .98, of one gradient .56 to
-.64 (docs/make_paths.py).
+Correlation with exact cells on the embedded model, four kinds of pairs: .93 to .98, between embeddings .86 to
+.96, of one gradient .56 to .64 (docs/make_paths.py).
 
 Weights keep no gradients. Not for exact values (see `tracing`).
 """
