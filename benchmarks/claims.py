@@ -2,8 +2,9 @@
 
     python -m benchmarks.claims [FOLDER]
 
-About three minutes of processor time. Heads are measured on 100 hard scenes of things (validation split) and tested on
-the other 100; scans are kept in a folder that may be named: the command goes on where it was stopped.
+About three minutes of processor time. Heads are measured on 100 hard scenes of things (validation split) and
+tested on the other 100; scans are kept in a folder that may be named: the command goes on where it was
+stopped.
 Agreement of estimates with exact drops: over scenes that were used to choose the scheme, and others.
 Source of the claims: Wang, Hu & Jiang, V-SEAM, EMNLP 2025.
 """
