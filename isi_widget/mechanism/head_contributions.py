@@ -90,9 +90,8 @@ class HeadContributions(Saved):
     steps
         Gradients an item, for "integrated"; heads measured, for "screened"; else 0.
     agreement
-        For an estimate, measured on some items beside exact drops: "items", "rank_correlation" and "recall"
-        of the heads with the largest drops among those of the estimate, with their number "k". None: unknown,
-        since all drops are equal.
+        For an estimate, beside exact drops of some items: "items", "heads", "rank_correlation" (None: all
+        drops are equal), "largest_difference", and "recall" of the "k" largest heads among those estimated.
     notes
         Limits of the scan, one sentence each; `remarks` adds those of these items.
     """
@@ -358,8 +357,10 @@ class HeadContributions(Saved):
         if self.agreement:
             values = {name: value or 0.0 for name, value in self.agreement.items()}
             items, rank = int(values["items"]), self.agreement["rank_correlation"]
+            heads = int(values.get("heads", 0))
+            some = f", {heads} heads" if 0 < heads < self.drops[0].size else ""
             found.append(
-                f"Beside exact drops of {items} scanned item{'s' * (items != 1)}: rank correlation "
+                f"Beside exact drops of {items} scanned item{'s' * (items != 1)}{some}: rank correlation "
                 f"{'unknown' if rank is None else f'{rank:.2f}'}; {100 * values['recall']:.0f} % of the "
                 f"{values['k']:.0f} heads with the largest drops are among as many of this result."
             )

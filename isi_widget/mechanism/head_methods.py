@@ -173,7 +173,13 @@ def slopes(clean: Clean, scan: Scan, aim: Aim) -> Floats:
 
 
 def integrated(
-    clean: Clean, scan: Scan, aim: Aim, at_one: Floats, steps: int, seed: int | Sequence[int]
+    clean: Clean,
+    scan: Scan,
+    aim: Aim,
+    at_one: Floats,
+    steps: int,
+    seed: int | Sequence[int],
+    step: Callable[[int], None] = lambda count: None,
 ) -> Floats:
     """Return the effects [layers, heads] by integrated gradients, one group of heads at a time.
 
@@ -185,12 +191,14 @@ def integrated(
         Number of gradients, at least 2: that one, and one for each of steps - 1 groups.
     seed
         Seed of the groups.
+    step
+        Called with the number of gradients that are finished.
     """
     import torch
 
     member = groups(clean.layers, clean.sites.heads, steps - 1, seed)
     gates = 1 - (1 - _POINT) * torch.from_numpy(member).float()
-    found = gate_gradients(clean, scan, aim, gates)
+    found = gate_gradients(clean, scan, aim, gates, step)
     return (1 - _WEIGHT) * at_one + _WEIGHT * (found * member).sum(axis=0)
 
 
@@ -203,7 +211,13 @@ def groups(layers: int, heads: int, count: int, seed: int | Sequence[int]) -> np
     return member.reshape(count, layers, heads)
 
 
-def gate_gradients(clean: Clean, scan: Scan, aim: Aim, gates: torch.Tensor) -> Floats:
+def gate_gradients(
+    clean: Clean,
+    scan: Scan,
+    aim: Aim,
+    gates: torch.Tensor,
+    step: Callable[[int], None] = lambda count: None,
+) -> Floats:
     """Return the gradients of the target by gates, [B, layers, heads], at gates of the same shape.
 
     A gate g makes of a head's output g * output + (1 - g) * replacement.
@@ -219,6 +233,7 @@ def gate_gradients(clean: Clean, scan: Scan, aim: Aim, gates: torch.Tensor) -> F
             given = part.clone().requires_grad_()
             value = scan.value(_gated(clean, scan, given), aim).sum()
             found.append(torch.autograd.grad(value, given)[0])
+            step(len(part))
     return torch.cat(found).double().cpu().numpy()
 
 

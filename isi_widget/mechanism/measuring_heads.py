@@ -19,6 +19,7 @@ from isi_widget.errors import Cancelled, InputError
 from isi_widget.mechanism import head_methods as methods
 from isi_widget.mechanism.arguments import check_inside
 from isi_widget.mechanism.gating import check_gradient
+from isi_widget.mechanism.head_agreement import agreement, compared
 from isi_widget.mechanism.head_contributions import HeadContributions
 from isi_widget.mechanism.head_entropy import entropy_drops
 from isi_widget.mechanism.head_methods import METHODS, POSITIONS, REPLACEMENTS, Scan
@@ -58,6 +59,7 @@ def measure_heads(
     steps: int = 8,
     totals: bool | None = None,
     check: int = 3,
+    check_heads: int | None = None,
     reference: Any = None,
     seed: int = 0,
     progress: Shown = True,
@@ -97,6 +99,9 @@ def measure_heads(
         Whether to measure whole layers, too; default: with "exact" only.
     check
         Number of items on which an estimate is compared with exact drops; default 3, 0: none.
+    check_heads
+        Number of heads that are compared on these items: half with the largest estimate, half drawn at
+        random. Default None: all.
     reference
         Stimuli for replace="reference" only; default: those of the scan.
     seed
@@ -137,6 +142,9 @@ def measure_heads(
         steps=min(checks.integer(steps, "measure_heads: steps", low=2), 1 + layers * heads),
         totals=method == "exact" if totals is None else checks.flag(totals, "measure_heads: totals"),
         check=checks.integer(check, "measure_heads: check", low=0),
+        check_heads=(
+            None if check_heads is None else checks.integer(check_heads, "measure_heads: check_heads", low=2)
+        ),
         seed=checks.integer(seed, "measure_heads: seed", low=0),
         size=(layers, heads),
         progress=called(progress),
@@ -174,6 +182,7 @@ class _Run:
     steps: int
     totals: bool
     check: int
+    check_heads: int | None
     seed: int
     size: tuple[int, int]
     progress: Progress | None
@@ -185,7 +194,9 @@ class _Run:
         self._checked = False
         self._gradients = self.method != "exact"
         layers, checked = self.size[0], min(self.check, len(self.items)) if self._gradients else 0
-        again = {"exact": layers, "screened": 1 + layers, "integrated": 2, "gradient": 1}[self.method]
+        again = {"exact": layers, "screened": 1 + layers, "integrated": self.steps, "gradient": 1}[
+            self.method
+        ]
         if self._gradients and self.totals and self.method != "screened":
             again += layers
         self._total = len(self.items) * again + checked * layers
@@ -276,7 +287,9 @@ class _Run:
             with self.vlm.lock:
                 found = work(index)
             self.store.keep(stage, index, found)
-        self.step(2 if stage == "integrated" else 1)
+            self.step(0 if stage == "integrated" else 1)
+        else:
+            self.step(self.steps if stage == "integrated" else 1)
         return found
 
     def exact(self, index: int, heads: Sequence[tuple[int, int]] | None, totals: bool) -> Found:
@@ -312,8 +325,9 @@ class _Run:
         clean, aim = self.captured(index, graph=True)
         self.check_once(clean, aim)
         at_one = methods.slopes(clean, self.scan, aim)
+        self.step()
         seed = [self.seed, index]  # other groups for each item, so that what they share averages out
-        drops = methods.integrated(clean, self.scan, aim, at_one, self.steps, seed)
+        drops = methods.integrated(clean, self.scan, aim, at_one, self.steps, seed, self.step)
         return {"drops": drops, **self.facts(clean, aim)}
 
     def check_once(self, clean: Clean, aim: Aim) -> None:
@@ -391,21 +405,12 @@ class _Run:
         if not self._gradients or not self.check:
             return {}
         chosen = np.unique(np.linspace(0, len(self.items) - 1, min(self.check, len(self.items))).astype(int))
-        exact = stacked([self.exact(int(index), None, False) for index in chosen], "drops").mean(axis=0)
-        estimate = (shortlist if self.method == "screened" else drops)[chosen].mean(axis=0)
-        k = min(self.k, exact.size)
-        largest = set(np.argsort(-exact, axis=None, kind="stable")[:k].tolist())
-        if self.method == "screened":
-            among = set(np.flatnonzero(np.isfinite(drops[0])).tolist())
-        else:
-            among = set(np.argsort(-estimate, axis=None, kind="stable")[:k].tolist())
-        rank = methods.rank_correlation(estimate, exact)
-        return {
-            "items": float(len(chosen)),
-            "rank_correlation": rank if np.isfinite(rank) else None,
-            "recall": len(largest & among) / k,
-            "k": float(k),
-        }
+        screened = self.method == "screened"
+        estimate = (shortlist if screened else drops)[chosen].mean(axis=0)
+        heads = compared(estimate, self.check_heads, self.seed)
+        exact = stacked([self.exact(int(index), heads, False) for index in chosen], "drops").mean(axis=0)
+        found = agreement(estimate, exact, self.k, np.isfinite(drops[0]) if screened else None)
+        return {"items": float(len(chosen)), **found}
 
     def notes(self, found: Sequence[Found], own_reference: bool) -> tuple[str, ...]:
         """Return the limits of the result."""

@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from isi_widget.mechanism.lens import LogitLens
     from isi_widget.widget.probe import Probe
 
+#: Models with more heads are estimated first; EXACT_HEADS of js/src/panels/paths.tsx.
+EXACT_HEADS = 64
+#: Heads of these that are measured exactly, beside the estimate.
+_COMPARED = 16
 #: Words that the page gets for a token and layer.
 _WORDS = 3
 _EFFECT = (
@@ -60,23 +64,27 @@ class InsideJobs:
         self._probe = probe
         self.contributions: dict[int, Any] = {}
 
-    def heads(self, id: str, number: int, **options: Any) -> Job:
+    def heads(self, id: str, number: int, exact: bool = False, **options: Any) -> Job:
         """Queue the contributions of all heads to the answer of a trial; returns at once.
 
-        The job's result is a `HeadContributions`; the page gets it with the trial. `options` as for
-        `isi.measure_heads`.
+        The job's result is a `HeadContributions`; the page gets it with the trial. Without options a model
+        with more than `EXACT_HEADS` heads is estimated, and measured exactly only on some heads, unless
+        `exact`. `options` as for `isi.measure_heads`.
         """
         trial = self._trial(number)
         if trial.answer is None or not trial.answer.token_ids:
             raise InputError(f"Trial {number} has no answer whose heads could be measured: run Answer.")
         answer = trial.answer.text
         usual = {"target": "log_p_answer", "replace": "mean", "method": "exact"}
-        given = {**usual, **(options or {"totals": False})}
 
         def measure(job: Job, progress: Any) -> Any:
             from isi_widget.mechanism.measuring_heads import measure_heads
 
             vlm = self._vlm_of(trial)
+            given = {**usual, **(options or {"totals": False})}
+            size = shape(vlm)
+            if not options and not exact and size["layers"] * size["heads"] > EXACT_HEADS:
+                given |= {"method": "integrated", "check": 1, "check_heads": _COMPARED}
             found = measure_heads(
                 vlm, [(trial.stimulus, answer)], **given, progress=progress, cancel=job.cancelled
             )
@@ -177,7 +185,7 @@ class InsideJobs:
                 self._probe.send({"kind": "done", "id": id})
             return found
 
-        replaced = controller.measure(job := Job(id, work, [kind], kind="inside"))
+        replaced = controller.measure(job := Job(id, work, [kind], kind=f"inside {kind}"))
         if replaced is not None:
             self._probe.send({"kind": "dropped", "id": replaced.id})
         return job
@@ -197,7 +205,20 @@ class InsideJobs:
 def contribution_view(found: Any) -> dict[str, Any]:
     """Return the signed contributions of heads for the page."""
     values = [[_number(value) or 0.0 for value in layer] for layer in found.signed.tolist()]
-    return {"values": values, "unit": "nats", "help": _EFFECT}
+    return {"values": values, "unit": "nats", "help": _EFFECT, "estimate": _estimate(found)}
+
+
+def _estimate(found: Any) -> str:
+    """Return how an estimate agrees with exact drops; "" where the contributions are exact."""
+    if found.method == "exact":
+        return ""
+    agreement, rank = found.agreement, found.agreement["rank_correlation"]
+    same = "unknown" if rank is None else f"{rank:.2f}"
+    return (
+        f"Estimated from {found.steps} gradients, and measured on {agreement['heads']:.0f} heads, half of "
+        f"them drawn at random: rank correlation of the two {same}, largest "
+        f"difference {agreement['largest_difference']:.2g} nats."
+    )
 
 
 def trace_view(found: CausalTrace, title: str) -> dict[str, Any]:

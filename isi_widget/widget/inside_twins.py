@@ -40,15 +40,16 @@ class InsideTwins(Synced):
     _runs: Runs
 
     def contributions(self, trial: int | Trial | None = None, **options: Any) -> HeadContributions:
-        """Return what each head does to the answer of a trial (None: the shown one), exactly measured.
+        """Return what each head does to the answer of a trial (None: the shown one).
 
-        Without options it is the matrix of the page, measured once for each trial.
+        Without options it is the matrix of the page, measured once for each trial: exactly for models of up
+        to 64 heads, else an estimate beside the exact drops of 16 heads (see `agreement` of the result).
 
         Parameters
         ----------
         trial : number of the trial, or the trial.
-        **options : as for `isi.measure_heads`; default target="log_p_answer" of the shown answer,
-            replace="mean", method="exact".
+        **options : as for `isi.measure_heads`; with any, the default is target="log_p_answer" of the shown
+            answer, replace="mean", method="exact".
 
         Raises
         ------

@@ -338,11 +338,18 @@ class Judge:
 
 
 @dataclass(frozen=True)
-class Heads:
-    """Asks what each head does to the answer of a trial; recorded beside the trial."""
+class Lens:
+    """Asks for the words of each layer at the image tokens of a trial's input."""
 
     id: str = _checked(_id)
     trial: int = _checked(_trial)
+
+
+@dataclass(frozen=True)
+class Heads(Lens):
+    """Asks what each head does to a trial's answer; `exact`: by a run of its own, however many there are."""
+
+    exact: bool = _checked(lambda value: _flag(value, "exact"), False)
 
 
 @dataclass(frozen=True)
@@ -355,11 +362,6 @@ class Trace:
 
 
 @dataclass(frozen=True)
-class Lens(Heads):
-    """Asks for the words of each layer at the image tokens of a trial's input."""
-
-
-@dataclass(frozen=True)
 class Restore(Asked):
     """Make the input of a trial, named by its number, the present input."""
 
@@ -367,10 +369,8 @@ class Restore(Asked):
 
 
 @dataclass(frozen=True)
-class Delete(Asked):
+class Delete(Restore):
     """Forget a trial."""
-
-    trial: int = _checked(_trial)
 
 
 @dataclass(frozen=True)

@@ -335,7 +335,7 @@ class Requests:
         return Answer({"share": share, "peak": peak}, [layer])
 
     def _on_heads(self, asked: messages.Heads) -> Deferred:
-        self._probe._jobs.heads(asked.id, asked.trial)
+        self._probe._jobs.heads(asked.id, asked.trial, asked.exact)
         return DEFERRED
 
     def _on_trace(self, asked: messages.Trace) -> Deferred:

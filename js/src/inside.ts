@@ -22,6 +22,8 @@ export interface Cuts {
 export interface Inside {
   /** set in Python, of kinds that the panel does not make */
   others: Intervention[];
+  /** gates of all heads at once, [layers][heads] (`HeadGates`); null: none. A head with a factor other than 1 here has no gate of its own. */
+  matrix: readonly (readonly number[])[] | null;
   gates: ReadonlyMap<string, Intervention>;
   cuts: Cuts;
 }
@@ -46,50 +48,85 @@ function cutOf(item: Intervention): Cuts | null {
   return { groups: [group], reader, layers: layers && [first, last] };
 }
 
+const factorsOf = (item: Intervention): number[][] | null => (item.kind === "head_gates" && Array.isArray(item.factors) ? (item.factors as number[][]) : null);
+const headOf = (item: Intervention): Head | null => (item.kind === "head_scale" || item.kind === "head_replace" ? place(item) : null);
+
+/** Layers in which the order of the gates matters, and is not the one that the panel writes: the mean of the other heads sees what was changed before it. */
+function unordered(list: readonly Intervention[]): Set<number> {
+  const found = new Set<number>();
+  const last = new Map<number, number>();
+  const means = new Set<unknown>(list.flatMap((item) => (item.kind === "head_replace" ? [item.layer] : [])));
+  for (const item of list) {
+    const head = headOf(item);
+    const changed = head ? [head] : (factorsOf(item) ?? []).flatMap((row, layer) => (row.some((factor) => factor !== 1) ? [{ layer, head: -1 }] : []));
+    for (const one of changed) {
+      if (means.has(one.layer) && one.head < (last.get(one.layer) ?? -1)) found.add(one.layer);
+      last.set(one.layer, one.head);
+    }
+  }
+  return found;
+}
+
+/** Whether no head has both a gate of its own and a factor among those of all heads. */
+const apart = (factors: number[][], gates: ReadonlyMap<string, Intervention>): boolean =>
+  [...gates.values()].every((item) => {
+    const head = place(item);
+    return !head || (factors[head.layer]?.[head.head] ?? 1) === 1;
+  });
+
 export function readInside(list: readonly Intervention[]): Inside {
   const others: Intervention[] = [];
   const gates = new Map<string, Intervention>();
+  const odd = unordered(list);
+  let matrix: number[][] | null = null;
   let cuts: Cuts = { groups: [], reader: "all", layers: null };
   for (const item of list) {
-    const head = item.kind === "head_scale" || item.kind === "head_replace" ? place(item) : null;
+    const head = headOf(item);
     const cut = cutOf(item);
     const first = cuts.groups.length === 0;
-    if (head && !gates.has(at(head))) gates.set(at(head), item);
+    const factors = factorsOf(item);
+    if (factors && !matrix && apart(factors, gates)) matrix = factors;
+    else if (head && !odd.has(head.layer) && !gates.has(at(head)) && (matrix?.[head.layer]?.[head.head] ?? 1) === 1) gates.set(at(head), item);
     else if (cut && (first || (cut.reader === cuts.reader && alike(cut.layers, cuts.layers) && !cuts.groups.some((group) => cut.groups.includes(group))))) cuts = { ...cut, groups: [...cuts.groups, ...cut.groups] };
     else others.push(item);
   }
-  return { others, gates, cuts };
+  return { others, matrix, gates, cuts };
 }
 
 /** In one order, whatever the order of the clicks: equal changes are equal lists. */
-export function writeInside({ others, gates, cuts }: Inside): Intervention[] {
+export function writeInside({ others, matrix, gates, cuts }: Inside): Intervention[] {
   const sorted = [...gates.values()].sort((a, b) => Number(a.layer) - Number(b.layer) || Number(a.head) - Number(b.head));
   const layers = cuts.layers && Array.from({ length: cuts.layers[1] - cuts.layers[0] + 1 }, (_, i) => (cuts.layers?.[0] ?? 0) + i);
   const cut = GROUPS.filter((group) => cuts.groups.includes(group)).map((group) => ({ kind: "knockout", version: 1, queries: readersOf(group, cuts.reader), keys: group, ...(layers && { layers }) }));
-  return [...others, ...sorted, ...cut];
+  return [...others, ...(matrix ? [{ kind: "head_gates", version: 1, factors: matrix }] : []), ...sorted, ...cut];
 }
 
 /** The gate of a head; 1 where it is as it was. */
 export function gateOf(inside: Inside, head: Head): Gate {
   const item = inside.gates.get(at(head));
-  if (!item) return 1;
+  if (!item) return inside.matrix?.[head.layer]?.[head.head] ?? 1;
   return item.kind === "head_scale" ? Number(item.factor) : typeof item.by === "string" ? item.by : "mean";
 }
 
-/** Sets the gate of some heads; 1 takes it away. */
+/** Sets the gate of some heads; 1 takes it away. Gates of all heads at once stay one intervention, in which the factor is changed. */
 export function withGate(inside: Inside, heads: readonly Head[], gate: Gate): Inside {
   const gates = new Map(inside.gates);
+  const factors = inside.matrix?.map((row) => [...row]);
   for (const head of heads) {
-    if (gate === 1) gates.delete(at(head));
+    const row = factors?.[head.layer];
+    const within = row?.[head.head] !== undefined;
+    if (row && within) row[head.head] = typeof gate === "number" ? gate : 1;
+    if (gate === 1 || (within && typeof gate === "number")) gates.delete(at(head));
     else if (typeof gate === "number") gates.set(at(head), { kind: "head_scale", version: 1, ...head, factor: gate });
     else gates.set(at(head), { kind: "head_replace", version: 1, ...head, ...(gate !== "mean" && { by: gate }) });
   }
-  return { ...inside, gates };
+  return { ...inside, matrix: factors?.flat().some((factor) => factor !== 1) ? factors : null, gates };
 }
 
 /** In a few words, as the kernel calls them beside a trial; "": nothing is changed. */
-export function summary({ others, gates, cuts }: Inside): string {
-  return [gates.size > 0 && `${gates.size} head${gates.size > 1 ? "s" : ""} changed`, cuts.groups.length > 0 && "attention cut", others.length > 0 && `${others.length} set in Python`].filter(Boolean).join(", ");
+export function summary({ others, matrix, gates, cuts }: Inside): string {
+  const heads = gates.size + (matrix?.flat().filter((factor) => factor !== 1).length ?? 0);
+  return [heads > 0 && `${heads} head${heads > 1 ? "s" : ""} changed`, cuts.groups.length > 0 && "attention cut", others.length > 0 && `${others.length} set in Python`].filter(Boolean).join(", ");
 }
 
 /** All heads between two corners. */

@@ -31,7 +31,8 @@ export type Question =
   | ({ kind: "segment" } & Sought)
   | { kind: "load"; name: string; quantization: string | null }
   | { kind: "judge"; name: string }
-  | { kind: "restore" | "delete" | "heads" | "lens"; trial: number }
+  | { kind: "restore" | "delete" | "lens"; trial: number }
+  | { kind: "heads"; trial: number; exact?: boolean }
   | { kind: "trace"; clean: number; corrupt: number }
   | { kind: "note"; trial: number; text: string }
   | { kind: "export"; trials: number[]; format: Format };

@@ -317,6 +317,8 @@ export interface Contribution {
   unit: string;
   /** what the numbers are and how they were measured, in a sentence */
   help: string;
+  /** how an estimate agrees with what was measured; "": the numbers are measured */
+  estimate: string;
 }
 /** What was measured inside the model after the run. */
 export interface InsideView {

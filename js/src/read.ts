@@ -346,7 +346,7 @@ const readView = filled<TrialView>({
 });
 
 const readInside = filled<InsideView>({
-  contribution: shape<Contribution>({ values: heads, unit: text, help: text }, (x) => heads(x.values).length > 0),
+  contribution: shape<Contribution>({ values: heads, unit: text, help: text, estimate: text }, (x) => heads(x.values).length > 0),
 });
 
 export const readTrace = shape<TraceView>(

@@ -1,5 +1,5 @@
 // The panel "Inside": gates and cuts as interventions, one step each; the matrix by pointer and keys; the run beside the unmodified one.
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { commit, EMPTY, isShort, news, patched, redo, undo } from "../src/document";
 import { between, boxAt, boxBeside, gateOf, rankCorrelation, readInside, summary, withGate, writeInside, type Inside } from "../src/inside";
 import type { Intervention } from "../src/protocol";
@@ -39,6 +39,36 @@ describe("interventions", () => {
     expect(gateOf(one, { layer: 1, head: 2 })).toBe(0.5);
     expect(gateOf(one, { layer: 0, head: 3 })).toBe("mean");
     expect(writeInside(withGate(one, between({ layer: 0, head: 0 }, { layer: 1, head: 3 }), 1))).toEqual([]);
+  });
+
+  const gates = (...factors: number[][]): Intervention => ({ kind: "head_gates", version: 1, factors });
+
+  it("set for all heads at once in Python are gates like any other, and stay one intervention", () => {
+    const inside = readInside([gates([0.5, 1], [1, 2]), mean(0, 1)]);
+    expect([gateOf(inside, { layer: 0, head: 0 }), gateOf(inside, { layer: 0, head: 1 }), gateOf(inside, { layer: 1, head: 1 })]).toEqual([0.5, "mean", 2]);
+    expect(summary(inside)).toBe("3 heads changed");
+    expect(writeInside(inside)).toEqual([gates([0.5, 1], [1, 2]), mean(0, 1)]);
+    const changed = withGate(inside, [{ layer: 0, head: 1 }, { layer: 1, head: 0 }], 0);
+    expect(writeInside(changed)).toEqual([gates([0.5, 0], [0, 2])]);
+    expect(writeInside(withGate(changed, [{ layer: 1, head: 1 }], "mean"))).toEqual([gates([0.5, 0], [0, 1]), mean(1, 1)]);
+    expect(writeInside(withGate(changed, between({ layer: 0, head: 0 }, { layer: 1, head: 1 }), 1))).toEqual([]);
+  });
+
+  it("a second gate of a head that has a factor there is left alone, before or after it", () => {
+    for (const list of [[gates([0.5, 1]), scale(0, 0, 2)], [scale(0, 0, 2), gates([0.5, 1])], [gates([0.5, 1]), gates([1, 2])]]) {
+      const inside = readInside(list);
+      expect(inside.others).toEqual([list[1]]);
+      expect(new Set(writeInside(inside))).toEqual(new Set(list));
+    }
+  });
+
+  it("keep their order in a layer in which a mean sees what was changed before it", () => {
+    const list = [mean(0, 1), scale(0, 0, 0), scale(1, 1, 0), scale(1, 0, 0)];
+    const inside = readInside(list);
+    expect(inside.others).toEqual(list.slice(0, 2));
+    expect(writeInside(inside)).toEqual([mean(0, 1), scale(0, 0, 0), scale(1, 0, 0), scale(1, 1, 0)]);
+    expect(readInside([mean(0, 0), scale(0, 1, 0)]).others).toEqual([]);
+    expect(readInside([mean(0, 0), gates([1, 2])]).others).toEqual([mean(0, 0)]);
   });
 
   it("cut in all layers name none", () => {
@@ -140,6 +170,39 @@ describe("the panel", () => {
     await page.click("inside-question");
     expect(cell(0, 1).getAttribute("aria-label")).toContain("attention on question 0.20");
     expect(page.find("inside-context").getAttribute("aria-disabled")).toBe("true");
+  });
+
+  it("does not lose a drag over heads when contributions arrive on the way, nor move the matrix", async () => {
+    const view = { ...(first().view as object), attention: null };
+    page.model.kernel({ trials: [{ ...first(), view }] }); // nothing is recorded: what is shown are the gates
+    await settle();
+    const row = (): (string | undefined)[] => Array.from(page.find("inside-matrix").parentElement?.previousElementSibling?.children ?? [], (child) => (child as HTMLElement).dataset.testid);
+    const [before, kept] = [row(), cell(1, 2)];
+    await press(0, 1);
+    page.model.kernel({ trials: [{ ...first(), view, inside: { contribution: CONTRIBUTION } }] });
+    await settle();
+    expect(cell(1, 2)).toBe(kept); // the same element: a pointer that is pressed goes on
+    kept.dispatchEvent(new PointerEvent("pointermove", { bubbles: true, buttons: 1 }));
+    await settle();
+    expect(page.text("gate-heads").trim()).toBe("4 heads");
+    expect(row()).toEqual(before);
+  });
+
+  it("keeps the room of the text below it while a cell is pointed at: a click on what stands below is not lost", async () => {
+    const help = page.find("inside-cell").textContent;
+    cell(1, 1).dispatchEvent(new FocusEvent("focusin", { bubbles: true }));
+    await settle();
+    expect(page.text("inside-cell")).toBe(`${help}L1H1, attention on image 0.50, gate × 1.00`);
+    expect(page.find("inside-cell").querySelector("[aria-hidden=true]")?.className).toContain("isi-unseen");
+  });
+
+  it("presses the button of what is shown, also where the chosen one is not recorded", async () => {
+    expect(page.find("inside-image").getAttribute("aria-pressed")).toBe("true");
+    const view = { ...(first().view as object), attention: null };
+    page.model.kernel({ trials: [{ ...first(), view }] });
+    await settle();
+    expect(page.find("inside-image").getAttribute("aria-pressed")).toBe("false");
+    expect(page.find("inside-gates").getAttribute("aria-pressed")).toBe("true");
   });
 
   it("sets the gates of heads that are dragged over, in one step each, and takes them back", async () => {
@@ -265,6 +328,16 @@ describe("the panel", () => {
     expect(page.find("inside-scatter").querySelectorAll("circle")).toHaveLength(6);
   });
 
+  it("shows small effects with more decimals", async () => {
+    page.model.kernel({ trials: [{ ...first(), inside: { contribution: { ...CONTRIBUTION, values: [[0, 0.034, -0.002], [0.0305, 0, 0]] } } }] });
+    await settle();
+    await page.click("inside-contribution");
+    expect(cell(0, 1).textContent).toBe("+0.034");
+    expect(cell(0, 2).getAttribute("aria-label")).toContain("contribution −0.002 nats");
+    expect(page.text("inside-legend")).toContain("+0.034 nats");
+    expect(page.text("inside-correlation")).toContain("(+0.034)");
+  });
+
   it("says that attention misleads where what is looked at is thrown away", async () => {
     // tests/planted_models.py, "decoys": every idle head looks at the picture, those that make the answer do not.
     const attention = [[0.01, 0.02, 0.03], [0, 0.5, 0.96], [0.2, 0, 0.8]];
@@ -285,10 +358,54 @@ describe("the panel", () => {
     const before = page.model.sent.filter(({ content }) => content.kind === "heads").length;
     await page.click("inside-measure");
     expect(page.model.sent.filter(({ content }) => content.kind === "heads")).toHaveLength(before + 1);
+    expect(page.model.last("heads")).not.toHaveProperty("exact");
     expect(page.maybe("inside-measure")).toBeNull();
     page.model.answer("error", { message: "no", hint: "" }, [], page.model.last("heads")?.id);
     await settle();
     expect(page.maybe("inside-measure")).not.toBeNull();
+  });
+
+  it("of many heads is an estimate first, labelled, with its agreement; exact on request, with progress, time left and cancel", async () => {
+    const large = { ...MODEL, name: "org/seven", label: "org/seven", plain_label: "org/seven", layers: 32, heads: 32 };
+    const seven = { ...first(), id: 3, view: { ...(first().view as object), model: "org/seven" } };
+    page.model.kernel({ model: large, trials: [seven], shown: 3 });
+    await settle();
+    expect(page.text("inside-measure")).toBe("Estimate the effect of each head");
+    await page.click("inside-measure");
+    const asked = page.model.last("heads");
+    expect(page.text("working-heads")).toContain("waiting for its turn");
+    const clock = vi.spyOn(performance, "now").mockReturnValue(1000);
+    const status = { state: "running", id: asked?.id, measures: ["heads"], stage: "heads", note: "", done: 0, total: 40, queued: 0 };
+    page.model.kernel({ status });
+    await settle();
+    clock.mockReturnValue(11_000);
+    page.model.message({ kind: "progress", id: asked?.id, stage: "heads", done: 10, total: 40 });
+    await settle();
+    expect(page.text("working-heads")).toContain("10 of 40");
+    expect(page.find("working-heads").querySelector("[data-testid=time-left]")?.textContent).toBe("≤ 30 s left");
+    await page.click("cancel-heads");
+    expect(page.model.last("cancel")).toMatchObject({ run: asked?.id });
+    page.model.answer("dropped", {}, [], asked?.id);
+    page.model.kernel({ status: { ...status, state: "idle", id: null, measures: [] } });
+    await settle();
+    expect(page.maybe("working-heads")).toBeNull();
+    expect(page.maybe("inside-measure")).not.toBeNull();
+    const estimate = "Estimated from 8 gradients: rank correlation 0.93.";
+    page.model.kernel({ trials: [{ ...seven, inside: { contribution: { ...CONTRIBUTION, estimate } } }] });
+    await settle();
+    await page.click("inside-contribution");
+    expect(page.find("inside-matrix").getAttribute("aria-label")).toBe("contribution, estimated, by layer, trial 3");
+    expect(page.text("inside-legend")).toContain("nats, estimated");
+    expect(page.text("inside-scatter")).toContain("estimated effect of each head");
+    expect(page.text("inside-cell")).toContain(estimate);
+    await page.click("inside-exact");
+    expect(page.model.last("heads")).toMatchObject({ trial: 3, exact: true });
+    page.model.kernel({ trials: [{ ...seven, inside: { contribution: CONTRIBUTION } }] });
+    await settle();
+    expect(page.text("inside-legend")).not.toContain("estimated");
+    page.model.answer("done", {}, [], page.model.last("heads")?.id);
+    await settle();
+    expect(page.maybe("inside-exact")).toBeNull();
   });
 
   it("traces between two pinned trials, in either direction; each cell is a sentence", async () => {
@@ -318,6 +435,13 @@ describe("the panel", () => {
     await settle();
     expect(page.text("lens-words")).toContain("sun 0.50");
     expect(page.find("lens-patch").getAttribute("aria-label")).toContain("Layer 0: sun 0.50");
+    // it stays on for the next trial
+    page.model.kernel({ trials: [first(), { ...first(), id: 2 }], shown: 2 });
+    await settle();
+    expect(page.model.last("lens")).toMatchObject({ trial: 2 });
+    page.model.answer("lens", lens, [], page.model.last("lens")?.id);
+    await settle();
+    expect(page.find("lens-patch")).toBeTruthy();
     await page.click("lens");
     expect(page.maybe("lens-patch")).toBeNull();
   });

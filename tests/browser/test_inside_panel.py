@@ -26,6 +26,7 @@ def cell(probe: Probe, layer: int, head: int) -> Locator:
     return probe.part("inside-matrix").locator(f'[data-at="{layer},{head}"]')
 
 
+SHAPE = "(probe.model['layers'], probe.model['heads'])"
 DIFFERING = """
 for index in range(len(isi.datasets.scenes())):
     probe.choose(index)
@@ -112,7 +113,8 @@ def test_contributions_come_at_once_and_stand_beside_attention(bench: Notebook, 
         "signed = probe.contributions().signed; at = divmod(int(abs(signed).argmax()), signed.shape[1])"
     )
     largest, value = bench.value("list(at)"), bench.value("float(signed[at])")
-    expect(cell(opened, *largest)).to_have_text(f"{value:+.2f}".replace("-", "−"))
+    digits = 2 if abs(value) >= 0.1 else 3 if abs(value) >= 0.01 else 4
+    expect(cell(opened, *largest)).to_have_text(f"{round(value, 4):+.{digits}f}".replace("-", "−"))
     expect(opened.part("inside-correlation")).to_contain_text("Attention is not importance.")
     count = bench.value("probe.model['layers'] * probe.model['heads']")
     expect(opened.part("inside-scatter").locator("circle")).to_have_count(count)
@@ -128,6 +130,12 @@ def test_a_trace_between_two_pinned_trials_and_the_lens(bench: Notebook, opened:
     opened.page.keyboard.press("Escape")
     expect(opened.part("lens-words")).to_have_count(0)
     bench.execute(DIFFERING)
+    # The focus is in the matrix, and its cell in words below it: leaving it must not move the button.
+    cell(opened, 0, 0).focus()
+    expect(opened.part("trace")).to_contain_text(re.compile(r"\d into \d"))
+    bench.until("bool(probe._history.entries[-1].get('inside'))")
+    bench.until("probe.status['state'] == 'idle'")
+    settle(opened)
     opened.part("trace").click()
     expect(opened.part("trace-matrix")).to_be_visible()
     found = opened.part("trace-matrix").locator("[role=gridcell]").first
@@ -135,6 +143,16 @@ def test_a_trace_between_two_pinned_trials_and_the_lens(bench: Notebook, opened:
     expect(found).to_have_attribute("aria-label", sentence)
     found.hover()
     expect(opened.part("inside-trace")).to_contain_text(sentence)
+
+
+def test_gates_of_all_heads_set_in_python_are_in_the_matrix(bench: Notebook, opened: Probe) -> None:
+    bench.execute(f"probe.interventions = (isi.HeadGates.of({SHAPE}, {{(1, 2): 0}}),)")
+    expect(cell(opened, 1, 2)).to_have_text("×0")
+    expect(opened.part("inside-summary")).to_have_text("1 head changed")
+    cell(opened, 0, 1).click()
+    opened.page.keyboard.press("2")
+    bench.until(f"probe.interventions == (isi.HeadGates.of({SHAPE}, {{(1, 2): 0, (0, 1): 2}}),)")
+    expect(cell(opened, 0, 1)).to_have_text("×2")
 
 
 def test_a_saved_notebook_shows_it_without_a_kernel(open_notebook: Callable[..., Notebook]) -> None:

@@ -16,7 +16,7 @@ from untouched import untouched
 
 import isi_widget as isi
 from isi_widget.errors import Cancelled, InputError
-from isi_widget.mechanism import gating, head_methods, measuring_heads
+from isi_widget.mechanism import gating, head_agreement, head_methods, measuring_heads
 from isi_widget.mechanism.head_contributions import HeadContributions
 from isi_widget.mechanism.items import aim_of, items_of
 from isi_widget.mechanism.targets import TARGETS
@@ -281,6 +281,31 @@ def test_screened_heads_are_exact_and_the_others_unknown():
     assert set(np.flatnonzero(known).tolist()) == set(order[:3].tolist())
     assert "shortlist" in str(gradient) and "shortlist" in gradient._repr_html_()
     assert 0 <= found.agreement["recall"] <= 1
+
+
+def test_an_estimate_can_be_compared_on_some_heads():
+    vlm = tiny_models.vlm("llava")
+    data = [observation(0, "yes")]
+    exact = isi.measure_heads(vlm, data).drops[0]
+    steps = []
+    found = isi.measure_heads(
+        vlm, data, method="integrated", check_heads=4, progress=lambda *step: steps.append(step[1:])
+    )
+    estimate = found.drops[0]
+    heads = head_agreement.compared(estimate, 4, 0)
+    assert len(set(heads)) == 4 and head_agreement.compared(estimate, exact.size, 0) is None
+    largest = np.argsort(-np.abs(estimate), axis=None)[:2]
+    assert [divmod(int(place), estimate.shape[1]) for place in largest] == heads[:2]
+    some = tuple(np.array(heads).T)
+    assert found.agreement["heads"] == 4 and found.agreement["k"] == 2
+    near(found.agreement["rank_correlation"], head_methods.rank_correlation(estimate[some], exact[some]), 1)
+    near(found.agreement["largest_difference"], np.abs(estimate - exact)[some].max(), 1)
+    assert "exact drops of 1 scanned item, 4 heads" in str(found)
+    assert len(steps) > found.steps and steps[-1] == (found.steps + found.layers,) * 2
+    whole = isi.measure_heads(vlm, data, method="integrated")
+    assert whole.agreement["heads"] == exact.size
+    with pytest.raises(InputError, match="check_heads"):
+        isi.measure_heads(vlm, data, method="integrated", check_heads=1)
 
 
 def test_groups_hold_each_head_once_and_spread_layers():

@@ -5,6 +5,7 @@ page and from Python.
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,6 +17,7 @@ import isi_widget as isi
 from isi_widget.errors import Cancelled, InputError
 from isi_widget.vlm import VLM
 from isi_widget.widget import Probe
+from isi_widget.widget.jobs import Job
 
 FAST = {"max_new_tokens": 4}
 
@@ -69,6 +71,46 @@ def test_contributions_of_heads_stand_beside_the_trial(pair: tuple[Probe, Page],
     probe.delete(1)
     with pytest.raises(InputError, match="no trial 1"):
         probe.contributions(1)
+
+
+def test_a_large_model_is_estimated_first_and_exact_on_request(
+    pair: tuple[Probe, Page], vlm: VLM, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("isi_widget.widget.inside.EXACT_HEADS", 8)
+    probe, page = pair
+    exact = probe.contributions(1, totals=False)
+    page.send({"kind": "heads", "id": "h", "trial": 1})
+    page.wait(lambda page: "h" in {item["id"] for item in page.of_kind("done")} and idle(page))
+    view = page.state["trials"][0]["inside"]["contribution"]
+    found = probe.contributions(1)
+    assert found.method == "integrated" and np.allclose(view["values"], found.signed, atol=1e-4)
+    assert found.agreement["heads"] == 16 and found.agreement["rank_correlation"] > 0.5
+    assert "measured on 16 heads" in view["estimate"]
+    assert f"rank correlation of the two {found.agreement['rank_correlation']:.2f}" in view["estimate"]
+    steps = [(item["done"], item["total"]) for item in page.of_kind("progress") if item["stage"] == "heads"]
+    # the gradients, and the layers of the exact runs
+    assert steps[-1] == (found.steps + found.layers,) * 2
+    page.send({"kind": "heads", "id": "e", "trial": 1, "exact": True})
+    page.wait(lambda page: {"h", "e"} <= {item["id"] for item in page.of_kind("done")} and idle(page))
+    view = page.state["trials"][0]["inside"]["contribution"]
+    assert view["estimate"] == "" and np.allclose(view["values"], exact.signed, atol=1e-4)
+    assert probe.contributions(1).method == "exact"
+
+
+def test_measurements_of_different_kinds_wait_side_by_side(pair: tuple[Probe, Page]) -> None:
+    probe, page = pair
+    free = threading.Event()
+    blocked = Job("b", lambda job: free.wait(60), ["answer"])
+    probe._runs.controller.measure(blocked)
+    page.send({"kind": "lens", "id": "l", "trial": 1})
+    page.send({"kind": "trace", "id": "t", "clean": 1, "corrupt": 2})
+    page.send({"kind": "heads", "id": "h", "trial": 1})
+    page.send({"kind": "lens", "id": "m", "trial": 2})
+    free.set()
+    page.wait(lambda page: len(page.of_kind("done")) == 2 and bool(page.of_kind("lens")) and idle(page))
+    assert {item["id"] for item in page.of_kind("done")} == {"t", "h"}
+    assert [item["id"] for item in page.of_kind("lens")] == ["m"]
+    assert [item["id"] for item in page.of_kind("dropped")] == ["l"]  # a newer one of its kind came
 
 
 def test_contributions_are_those_under_the_gates_of_the_trial(pair: tuple[Probe, Page]) -> None:

@@ -1,5 +1,6 @@
 // The lens: the words of each layer at the image token under the pointer, or at the one that arrow keys have reached. Part of the editor.
 import { boxAt, boxBeside } from "../inside";
+import { useEffect } from "preact/hooks";
 import { live } from "../live";
 import { decimals } from "../panels/parts";
 import { gatesOf } from "../state/inside";
@@ -11,6 +12,12 @@ export const LensLayer = live(function LensLayer() {
   const { screen, store } = useView();
   const gates = gatesOf(screen);
   const found = gates.lens.value;
+  const { shown, current } = store;
+  // It stays on for the next trial: what is on the picture is what the words are of.
+  const next = found && found.lens !== "asked" && found.trial !== shown.value && current.value ? shown.value : null;
+  useEffect(() => {
+    if (next !== null) void gates.look(next);
+  }, [next]);
   if (!found || found.trial !== store.shown.value) return null;
   if (found.lens === "asked") return <div class="isi-legend" data-testid="lens-words">Reading the layers</div>;
   const { boxes, vocabulary, words, probabilities, unplaced } = found.lens;

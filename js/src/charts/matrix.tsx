@@ -11,6 +11,8 @@ export interface Scale {
   hue: string;
   /** the number of the full colour */
   top: number;
+  /** decimals of a number; absent: 2 */
+  digits?: number;
   /** what the ends of the legend say */
   ends: [string, string];
 }
@@ -20,8 +22,8 @@ export const STEPS = 12;
 /** Wider matrices have no room for numbers, and for some names only. */
 const ROOM = 9;
 
-export const signed = (value: number): string => {
-  const size = decimals(Math.abs(value));
+export const signed = (value: number, digits = 2): string => {
+  const size = decimals(Math.abs(value), digits);
   return Number(size) === 0 ? size : `${value < 0 ? "−" : "+"}${size}`;
 };
 
@@ -117,7 +119,7 @@ export const Matrix = live(function Matrix({ test, label, values, rows, columns,
                 aria-label={say(cell)}
                 style={{ "--t": `${Math.round((100 * step) / STEPS)}%` }}
               >
-                {mark?.(cell) || (wide || value === null ? "" : scale.hue === "signed" ? signed(value) : decimals(value))}
+                {mark?.(cell) || (wide || value === null ? "" : scale.hue === "signed" ? signed(value, scale.digits) : decimals(value))}
               </span>
             );
           })}

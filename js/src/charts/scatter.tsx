@@ -10,7 +10,7 @@ interface Props {
   dots: Dot[];
   label: string;
   x: { name: string; top: number };
-  y: { name: string; low: number; top: number };
+  y: { name: string; digits: number; low: number; top: number };
   onPress: (index: number) => void;
 }
 
@@ -22,13 +22,13 @@ export function Scatter({ dots, label, x, y, onPress }: Props) {
   const down = (value: number): number => 8 + ((HEIGHT - BOTTOM - 14) * (y.top - value)) / (y.top - y.low || 1);
   // Numbers on the axis that would touch one another are left out.
   const ticks = [0, ...[y.top, y.low].filter((value) => Math.abs(down(value) - down(0)) > 12)];
-  const tick = (value: number): string => (value < 0 ? `−${(-value).toFixed(2)}` : value === 0 ? "0" : value.toFixed(2));
+  const tick = (value: number, digits = 2): string => `${value < 0 ? "−" : ""}${value === 0 ? "0" : Math.abs(value).toFixed(digits)}`;
   return (
     <svg class="isi-scatter" role="img" aria-label={label} viewBox={`0 0 ${WIDTH} ${HEIGHT}`}>
       <path class="isi-axis" d={`M${LEFT} 8V${HEIGHT - BOTTOM}H${WIDTH - 8}M${LEFT} ${down(0)}H${WIDTH - 8}`} />
       {ticks.map((value) => (
         <text key={value} x={LEFT - 5} y={down(value) + 4} text-anchor="end">
-          {tick(value)}
+          {tick(value, y.digits)}
         </text>
       ))}
       {[0, x.top].map((value) => (

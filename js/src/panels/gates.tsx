@@ -8,16 +8,14 @@ import type { Cell } from "../charts/matrix";
 import { at, between, gateOf, GROUPS, summary, type Gate, type Head, type Reader } from "../inside";
 import { INPUTS, type Trial } from "../protocol";
 import { gatesOf, pairOf, runBeside } from "../state/inside";
-import { askHeads } from "../state/kernel";
 import { useView } from "../view";
 import { Mark } from "./answer";
 import { Map, recorded, Show, type Shown } from "./inside";
 import { NumberField } from "./number";
 import { Button, Tip, decimals, plural } from "./parts";
-import { AttentionAndEffect, LensButton, TraceBetween } from "./paths";
-import { Wait } from "./progress";
+import { Effects, LensButton, TraceBetween } from "./paths";
 
-const headOf = ([layer, head]: Cell): Head => ({ layer, head });
+const toHead = ([layer, head]: Cell): Head => ({ layer, head });
 const said = (gate: Gate): string => (typeof gate === "number" ? `× ${decimals(gate)}` : gate === "mean" ? "mean of the other heads" : gate);
 
 /** In the panel's head line, also while it is closed: what is changed now. */
@@ -66,22 +64,14 @@ export const Inside = live(function Inside() {
   const why = useRefusal();
   const all = [...recorded(trial), useGateMap()].filter(({ values }) => values.length > 0);
   const shown = all.find(({ name }) => name === screen.map.value) ?? all[0];
-  // At once where it takes no time; elsewhere the button asks for it.
+  // At once where it takes no time; elsewhere a button asks for it.
   const measurable = !why && trial?.view.answer != null && !store.otherModel(trial);
-  const asked = useSignal({ id: -1, over: true });
-  const measure = (): void => {
-    if (!trial) return;
-    const { id } = trial;
-    asked.value = { id, over: false };
-    void askHeads(store, id).then(() => (asked.value = asked.value.id === id ? { id, over: true } : asked.value));
-  };
-  const needed = measurable && !trial.inside.contribution && (asked.value.over || asked.value.id !== trial.id);
   useEffect(() => {
-    if (needed && asked.value.id !== trial.id && store.modelInfo.value.name === "embedded" && !store.running.value) measure();
+    if (measurable && !trial.inside.contribution && gates.heads.value.trial !== trial.id && store.modelInfo.value.name === "embedded" && !store.running.value) void gates.measure(trial.id);
   });
-  const missing = (name: string): string | false => !all.some((one) => one.name === name) && (name === "gates" ? why : name === "contribution" ? why || (trial ? "measure it first" : "there is no trial yet") : trial ? "this trial has no attention: run Attention" : "there is no trial yet");
+  const missing = (name: string): string | false => !all.some((one) => one.name === name) && (name === "gates" ? why : name === "contribution" ? why || (trial ? "it is not measured yet" : "there is no trial yet") : trial ? "this trial has no attention: run Attention" : "there is no trial yet");
   const start = useSignal<Head>({ layer: 0, head: 0 });
-  const gate = (cell: Cell): Gate => gateOf(gates.now.value, headOf(cell));
+  const gate = (cell: Cell): Gate => gateOf(gates.now.value, toHead(cell));
   const keys: Partial<Record<string, () => void>> = {
     "0": () => gates.gate(0),
     "1": () => gates.gate(1),
@@ -121,13 +111,11 @@ export const Inside = live(function Inside() {
     <div class="isi-insidebody" data-testid="inside-body">
       <div class="isi-insidemap">
         <div class="isi-toggles" role="group" aria-label="What the matrix shows">
-          <Show name="contribution" title="contribution" why={missing("contribution")} />
-          {needed && <Button test="inside-measure" label="Measure what each head does to the shown answer: one run for each head, with progress" text="Measure" onClick={measure} />}
-          <Wait measure="heads" />
-          <Show name="gates" title="gates" why={missing("gates")} />
+          <Show name="contribution" title="contribution" shown={shown} why={missing("contribution")} />
+          <Show name="gates" title="gates" shown={shown} why={missing("gates")} />
           <span class="isi-muted">attention on</span>
           {INPUTS.map((name) => (
-            <Show key={name} name={name} title={name} why={missing(name)} />
+            <Show key={name} name={name} title={name} shown={shown} why={missing(name)} />
           ))}
         </div>
         {shown ? (
@@ -136,13 +124,13 @@ export const Inside = live(function Inside() {
             trial={shown.name === "gates" ? null : trial}
             more={(cell) => `gate ${said(gate(cell))}`}
             mark={(cell) => marked(gate(cell), shown.name === "gates")}
-            chosen={(cell) => gates.chosen.value.some((head) => at(head) === at(headOf(cell)))}
-            {...(!why && { onAct: (cell: Cell, event: PointerEvent | KeyboardEvent) => act(headOf(cell), event) })}
+            chosen={(cell) => gates.chosen.value.some((head) => at(head) === at(toHead(cell)))}
+            {...(!why && { onAct: (cell: Cell, event: PointerEvent | KeyboardEvent) => act(toHead(cell), event) })}
           />
         ) : (
           <p class="isi-teach">{why || "Run the model: then each layer and head has a number here."}</p>
         )}
-        {trial && <AttentionAndEffect trial={trial} />}
+        {trial && <Effects trial={trial} why={why} measurable={measurable} />}
       </div>
       <div class="isi-insideside">
         <GateEditor why={why} />

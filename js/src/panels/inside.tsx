@@ -19,6 +19,8 @@ export interface Shown {
   /** names of the lines and columns; absent: layers and heads */
   rows?: string[];
   columns?: string[];
+  /** the longest text of a cell: room is kept for it */
+  longest?: string;
 }
 
 /** The trace between two trials that was made last. */
@@ -31,16 +33,22 @@ export const traceOf = (trace: TraceView): Shown => ({
   scale: { hue: "signed", top: 1, ends: ["−1", "+1"] },
   help: trace.help,
   say: (_, [row, column]) => trace.sentences[row]?.[column] ?? "",
+  longest: trace.sentences.flat().reduce((a, b) => (b.length > a.length ? b : a), ""),
 });
+
+/** Decimals in which the largest of some numbers has two digits. */
+export const digitsOf = (top: number): number => (top >= 0.1 || !(top > 0) ? 2 : top >= 0.01 ? 3 : 4);
 
 /** The recorded matrices of a trial. */
 export function recorded(trial: Trial | null): Shown[] {
   const found = trial?.inside.contribution;
   const attention = trial?.view.attention;
   const top = Math.max(...(found?.values.flat() ?? []).map(Math.abs));
+  const digits = digitsOf(top);
+  const [title, unit] = found?.estimate ? ["contribution, estimated", `${found.unit}, estimated`] : ["contribution", found?.unit];
   return [
     ...(found
-      ? [{ name: "contribution", title: "contribution", values: found.values, scale: { hue: "signed", top, ends: [signed(-top), `${signed(top)} ${found.unit}`] }, help: found.help, say: (value: number) => `contribution ${signed(value)} ${found.unit}` } satisfies Shown]
+      ? [{ name: "contribution", title, values: found.values, scale: { hue: "signed", top, digits, ends: [signed(-top, digits), `${signed(top, digits)} ${unit}`] }, help: [found.help, found.estimate].filter(Boolean).join(" "), say: (value: number) => `contribution ${signed(value, digits)} ${unit}` } satisfies Shown]
       : []),
     ...INPUTS.flatMap((name): Shown[] => {
       const values = name === "image" ? attention?.by_head : attention?.by_head_of[name];
@@ -80,17 +88,22 @@ export const Map = live(function Map({ shown, trial, more, ...edit }: MapProps) 
         {...edit}
       />
       <p class="isi-row">
-        <span class="isi-grow" data-testid="inside-cell">{over.value ? say(over.value) : <span class="isi-muted">{shown.help}</span>}</span>
+        {/* All of one height: what stands below must not move when a cell is pointed at, nor when the focus leaves it for a button. */}
+        <span class="isi-grow isi-oneplace" data-testid="inside-cell">
+          <span class={over.value ? "isi-muted isi-unseen" : "isi-muted"} aria-hidden={over.value !== null}>{shown.help}</span>
+          <span class="isi-unseen" aria-hidden="true">{shown.longest}</span>
+          {over.value && <span>{say(over.value)}</span>}
+        </span>
         <Legend scale={shown.scale} />
       </p>
     </div>
   );
 });
 
-/** The button that shows a matrix. */
-export const Show = live(function Show({ name, title, why }: { name: string; title: string; why?: string | false }) {
+/** The button that shows a matrix; pressed where it is the one that is shown. */
+export const Show = live(function Show({ name, title, shown, why }: { name: string; title: string; shown: Shown | undefined; why?: string | false }) {
   const { screen } = useView();
-  return <Button test={`inside-${name}`} label={`Show ${title} by layer and head`} text={title} pressed={screen.map.value === name} why={why} onClick={() => (screen.map.value = name)} />;
+  return <Button test={`inside-${name}`} label={`Show ${title} by layer and head`} text={title} pressed={shown?.name === name} why={why} onClick={() => (screen.map.value = name)} />;
 });
 
 const Recorded = live(function Recorded() {
@@ -103,7 +116,7 @@ const Recorded = live(function Recorded() {
     <>
       {shown ? (
         <>
-          <div class="isi-toggles">{all.map(({ name, title }) => <Show key={name} name={name} title={title} />)}</div>
+          <div class="isi-toggles">{all.map(({ name, title }) => <Show key={name} name={name} title={title} shown={shown} />)}</div>
           <Map shown={shown} trial={trial} />
         </>
       ) : (

@@ -6,18 +6,54 @@ import { at, rankCorrelation } from "../inside";
 import { live, useSignal } from "../live";
 import { INPUTS, type Trial } from "../protocol";
 import { gatesOf } from "../state/inside";
-import { askTrace } from "../state/kernel";
 import { useView } from "../view";
 import { Map, recorded, traceOf } from "./inside";
 import { Button, Tip, decimals } from "./parts";
-import { Wait } from "./progress";
+import { Working } from "./progress";
+
+/** More heads than this are estimated first: EXACT_HEADS of widget/inside.py. */
+const EXACT_HEADS = 64;
+
+/** What each head does to the shown answer: how it is measured, and beside it where the head looks. It keeps its place while that is measured. */
+export const Effects = live(function Effects({ trial, why, measurable }: { trial: Trial; why: string; measurable: boolean }) {
+  const { screen, store } = useView();
+  const gates = gatesOf(screen);
+  const found = trial.inside.contribution;
+  const { layers, heads } = store.modelInfo.value;
+  const many = layers * heads > EXACT_HEADS;
+  const { id, trial: of } = gates.heads.value;
+  const busy = of === trial.id ? id : "";
+  const attention = recorded(trial).some(({ name }) => (INPUTS as readonly string[]).includes(name));
+  return (
+    <section class="isi-part" data-testid="inside-effects">
+      {found && attention ? <AttentionAndEffect trial={trial} /> : <h4>Attention beside the effect of each head</h4>}
+      {(!found || found.estimate) && measurable && (
+        <div class="isi-row">
+          {!busy && !found && (
+            <Button
+              test="inside-measure"
+              label={many ? `Estimate what each of ${layers * heads} heads does to the shown answer, from a few gradients, and measure some heads beside it` : "Measure what each head does to the shown answer: a run for each head"}
+              text={many ? "Estimate the effect of each head" : "Measure the effect of each head"}
+              onClick={() => void gates.measure(trial.id)}
+            />
+          )}
+          {!busy && many && <Button test="inside-exact" label={`Measure each of ${layers * heads} heads by a run of its own; this takes long`} text="Measure exactly" kind="bare" onClick={() => void gates.measure(trial.id, true)} />}
+          <Working measure="heads" id={busy} />
+        </div>
+      )}
+      {!found && attention && busy && <div class="isi-scatter isi-tobe" />}
+      {!(found && attention) && <p class="isi-teach">{why || (!trial.view.answer ? "This trial has no answer: run Answer." : !attention ? "This trial has no attention to set beside it: run Attention." : store.otherModel(trial) ? "This trial is of a different model." : "Attention is not importance: the plot shows both for each head.")}</p>}
+    </section>
+  );
+});
 
 /** A point per head: attention is not importance, on the user's own example. */
-export const AttentionAndEffect = live(function AttentionAndEffect({ trial }: { trial: Trial }) {
+const AttentionAndEffect = live(function AttentionAndEffect({ trial }: { trial: Trial }) {
   const { screen } = useView();
   const gates = gatesOf(screen);
   const all = recorded(trial);
   const effect = all.find(({ name }) => name === "contribution");
+  const { digits = 2 } = effect?.scale ?? {};
   const segment = INPUTS.find((name) => name === screen.map.value) ?? "image";
   const attention = all.find(({ name }) => name === segment);
   if (!effect || !attention) return null;
@@ -29,15 +65,15 @@ export const AttentionAndEffect = live(function AttentionAndEffect({ trial }: { 
   const strongest = heads.reduce((a, b) => (Math.abs(b.effect) > Math.abs(a.effect) ? b : a));
   const name = (head: { layer: number; head: number }): string => `L${head.layer}H${head.head}`;
   const told = r === null ? "There is no rank correlation: all heads are equal in one of the two." : `Rank correlation of attention on the ${segment} with the size of the effect: ${signed(r)}, ${heads.length} heads.`;
-  const example = at(most) === at(strongest) ? `Here ${name(most)} has the most of both.` : `${name(most)} looks at the ${segment} most (${decimals(most.share)}) and changes the answer by ${signed(most.effect)}; ${name(strongest)} changes it most (${signed(strongest.effect)}) and looks with ${decimals(strongest.share)}.`;
+  const example = at(most) === at(strongest) ? `Here ${name(most)} has the most of both.` : `${name(most)} looks at the ${segment} most (${decimals(most.share)}) and changes the answer by ${signed(most.effect, digits)}; ${name(strongest)} changes it most (${signed(strongest.effect, digits)}) and looks with ${decimals(strongest.share)}.`;
   return (
-    <section class="isi-part" data-testid="inside-scatter">
-      <h4>Attention on the {segment} beside the effect of each head</h4>
+    <div class="isi-part" data-testid="inside-scatter">
+      <h4>Attention on the {segment} beside the {trial.inside.contribution?.estimate ? "estimated " : ""}effect of each head</h4>
       <Scatter
-        dots={heads.map((head) => ({ x: head.share, y: head.effect, name: `${name(head)}: attention ${decimals(head.share)}, effect ${signed(head.effect)}`, chosen: chosen.has(at(head)) }))}
+        dots={heads.map((head) => ({ x: head.share, y: head.effect, name: `${name(head)}: attention ${decimals(head.share)}, effect ${signed(head.effect, digits)}`, chosen: chosen.has(at(head)) }))}
         label={`${told} ${example}`}
         x={{ name: `attention on the ${segment}`, top: 1 }}
-        y={{ name: "effect, nats", low: Math.min(0, ...heads.map((head) => head.effect)), top: Math.max(0, ...heads.map((head) => head.effect)) }}
+        y={{ name: "effect, nats", digits, low: Math.min(0, ...heads.map((head) => head.effect)), top: Math.max(0, ...heads.map((head) => head.effect)) }}
         onPress={(i) => {
           const head = heads[i];
           if (head) gates.chosen.value = [{ layer: head.layer, head: head.head }];
@@ -46,19 +82,19 @@ export const AttentionAndEffect = live(function AttentionAndEffect({ trial }: { 
       <p data-testid="inside-correlation">
         {told} <strong>Attention is not importance.</strong> {example}
       </p>
-    </section>
+    </div>
   );
 });
 
 /** Between the two pinned trials: which tokens in which layer carry their difference. */
 export const TraceBetween = live(function TraceBetween({ why }: { why: string }) {
-  const { store } = useView();
-  const asked = useSignal(false);
+  const { screen, store } = useView();
+  const gates = gatesOf(screen);
   const turned = useSignal(false);
   const pinned = store.pinned.value;
   const [first = 0, second = 0] = turned.value ? [...pinned].reverse() : pinned;
   const trace = store.trace.value;
-  const off = why || (pinned.length !== 2 && "pin two trials of different inputs, in the strip below") || (asked.value && "it is being made");
+  const off = why || (pinned.length !== 2 && "pin two trials of different inputs, in the strip below") || (gates.tracing.value && "it is being made");
   return (
     <section class="isi-part" data-testid="inside-trace">
       <div class="isi-row">
@@ -72,13 +108,10 @@ export const TraceBetween = live(function TraceBetween({ why }: { why: string })
           label={pinned.length === 2 ? `Trace how what differs between trials ${first} and ${second} reaches the answer` : "Trace between two pinned trials"}
           text={pinned.length === 2 ? `Trace between them: ${first} into ${second}` : "Trace between them"}
           why={off}
-          onClick={() => {
-            asked.value = true;
-            void askTrace(store, first, second).then(() => (asked.value = false));
-          }}
+          onClick={() => void gates.trace(first, second)}
         />
         {pinned.length === 2 && <Button test="trace-turn" label="The other direction" text="Swap" kind="bare" pressed={turned.value} onClick={() => (turned.value = !turned.value)} />}
-        <Wait measure="trace" />
+        <Working measure="trace" id={gates.tracing.value} />
       </div>
       {trace ? (
         <>

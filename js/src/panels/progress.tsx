@@ -5,6 +5,7 @@ import { Bar } from "../charts/bars";
 import { live } from "../live";
 import { duration } from "../numbers";
 import type { Status } from "../protocol";
+import { takeBack } from "../state/kernel";
 import { Pace } from "../state/pace";
 import { doing, measureOf } from "../state/store";
 import { useView } from "../view";
@@ -75,6 +76,21 @@ export const Wait = live(function Wait({ measure }: { measure: string }) {
     <span class="isi-wait isi-muted" data-testid={`progress-${measure}`}>
       {turn > 0 ? "waiting" : total > 1 ? `${done} of ${total}` : ""}
       {turn === 0 && <progress aria-label={`Progress: ${measure}`} {...(total > 0 ? { value: done, max: total } : {})} />}
+    </span>
+  );
+});
+
+/** A request of this page that the model works at, or that waits for its turn: how far it is, how much longer, and the way to stop it. */
+export const Working = live(function Working({ measure, id }: { measure: string; id: string }) {
+  const { store } = useView();
+  if (!id) return null;
+  const status = store.status.value;
+  const running = status.id === id && status.state !== "idle";
+  return (
+    <span class="isi-row isi-muted" data-testid={`working-${measure}`}>
+      {running ? <Wait measure={measure} /> : "waiting for its turn"}
+      {running && <TimeLeft />}
+      <Button test={`cancel-${measure}`} label="Stop this measurement" text="Cancel" kind="bare" why={status.id === id && status.state === "cancelling" && "it stops at the next step"} onClick={() => takeBack(store, id)} />
     </span>
   );
 });

@@ -4,7 +4,8 @@ import { same } from "../document";
 import { at, readInside, withGate, writeInside, type Gate, type Head, type Inside } from "../inside";
 import type { Intervention, Trial } from "../protocol";
 import type { Lens } from "../answers";
-import { askLens } from "./kernel";
+import { askHeads, askLens, askTrace } from "./kernel";
+import { identifier } from "./requests";
 import type { Screen } from "./screen";
 import type { Store } from "./store";
 
@@ -20,6 +21,10 @@ export class Gates {
   readonly lens: Signal<{ trial: number; lens: Lens | "asked" } | null> = signal(null);
   /** The image token under the lens, by keys; the pointer goes first. */
   readonly patch = signal(0);
+  /** The last measurement of what heads do to the answer of a trial, under the id of its request; "": it is over. */
+  readonly heads: Signal<{ trial: number; id: string }> = signal({ trial: -1, id: "" });
+  /** The trace that is being made, by the id of its request; "": none. */
+  readonly tracing = signal("");
   #last: { what: string; list: Intervention[]; when: number } | null = null;
 
   constructor(private readonly store: Store) {
@@ -52,6 +57,21 @@ export class Gates {
       const lens = await askLens(this.store, trial);
       if (this.lens.value.trial === trial) this.lens.value = lens && { trial, lens };
     }
+  }
+
+  /** Measures what each head does to the answer of a trial; `exact`: each by a run of its own, however many there are. */
+  async measure(trial: number, exact = false): Promise<void> {
+    const id = identifier();
+    this.heads.value = { trial, id };
+    await askHeads(this.store, trial, exact, id);
+    if (this.heads.value.id === id) this.heads.value = { trial, id: "" };
+  }
+
+  async trace(clean: number, corrupt: number): Promise<void> {
+    const id = identifier();
+    this.tracing.value = id;
+    await askTrace(this.store, clean, corrupt, id);
+    if (this.tracing.value === id) this.tracing.value = "";
   }
 
   reset(): void {

@@ -180,15 +180,15 @@ export function note(store: Store, trial: number, text: string): void {
 }
 
 /** Measures what each head does to the answer of a trial; it comes with the trial. */
-export function askHeads(store: Store, trial: number): Promise<unknown> {
+export function askHeads(store: Store, trial: number, exact: boolean, id: string): Promise<unknown> {
   store.dismiss();
-  return store.ask({ kind: "heads", trial }).catch(ignore);
+  return store.ask({ kind: "heads", trial, ...(exact && { exact }) }, { id }).catch(ignore);
 }
 
 /** Traces the difference between two trials; it comes as a trait. */
-export function askTrace(store: Store, clean: number, corrupt: number): Promise<unknown> {
+export function askTrace(store: Store, clean: number, corrupt: number, id: string): Promise<unknown> {
   store.dismiss();
-  return store.ask({ kind: "trace", clean, corrupt }).catch(ignore);
+  return store.ask({ kind: "trace", clean, corrupt }, { id }).catch(ignore);
 }
 
 /** The words of each layer at each image token of a trial; null where they cannot be read. */
