@@ -301,7 +301,7 @@ class Condition:
             raise InputError(
                 f"This is no condition of schema {SCHEMA}: got schema {record.get('schema')!r:.60}."
             )
-        known = dict(pictures or {})
+        known = {} if pictures is None else pictures
         given = {key: value for key, value in record.items() if key in _DEFAULTS}
         steps = [step_from_dict(item, known) for item in record.get("steps", ())]
         changes = from_dicts(record.get("interventions", []))

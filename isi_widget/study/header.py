@@ -27,6 +27,7 @@ def header_of(given: Arguments, code: str) -> dict[str, Any]:
     """Return the header of a new study, JSON-ready; the models are added when they are ready."""
     return {
         "settings": given.settings.to_dict(),
+        "measures": None if given.how.measures is None else list(given.settings.measures),
         "entailment": entailment_name(given.how.entailment),
         "seeds": list(given.seeds),
         "conditions": [condition.to_dict() for condition in given.conditions],

@@ -123,6 +123,7 @@ class Plan:
     meet : called as meet(label, info of the model, label of the entailment model) before the first row of a
         model; raises `InputError` if it is not the model of the earlier rows.
     keep : called with the pictures of each stimulus before its rows are made.
+    observe : called as observe(observation, index) with each observation that has a stimulus.
     note : called with a few words on what is going on.
     cancel : polled between trials and tokens; None for never.
     """
@@ -136,6 +137,7 @@ class Plan:
     done: Any = None
     meet: Callable[[str, Mapping[str, Any], str], None] = lambda label, info, entailment: None
     keep: Callable[[Mapping[str, Picture]], None] = lambda pictures: None
+    observe: Callable[[Observation, int], None] = lambda observation, index: None
     note: Callable[[str], None] = lambda text: None
     cancel: Cancel | None = None
     _labels: dict[str, int] = field(default_factory=dict)
@@ -193,6 +195,8 @@ class Plan:
             "context": observation.context,
         }
         made = tuple(self._task(observation, self.conditions[at], rows) for at, rows in tasks)
+        if any(task.stimulus is not None for task in made):
+            self.observe(observation, index)
         return Unit(columns, made, self.how)
 
     def _task(

@@ -13,6 +13,7 @@ from isi_widget import checks
 from isi_widget.errors import Cancelled, InputError
 from isi_widget.running.stages import Cancel, Progress
 from isi_widget.study import arguments
+from isi_widget.study.again import record_of
 from isi_widget.study.code import study_code
 from isi_widget.study.engines import Engine, engine_of
 from isi_widget.study.header import OtherRun, continued, header_of, model_differences
@@ -158,6 +159,7 @@ class _Job:
                 self.plan.done[store.table(["row"]).column("row").to_numpy()] = True
                 if self._keep:
                     self.plan.keep = store.keep
+                self.plan.observe = lambda item, index: store.observe(record_of(item, index))
         except BaseException:
             self._close()
             raise

@@ -22,7 +22,13 @@ from isi_widget.errors import InputError
 from isi_widget.files import records
 from isi_widget.stimulus import Mask, Picture, Stimulus, load_image
 from isi_widget.stimulus.inpainting import Inpainter
-from isi_widget.stimulus.operations import Operation, operation_from_dict, plain
+from isi_widget.stimulus.operations import (
+    Operation,
+    operation_from_dict,
+    operation_kind,
+    picture_fields,
+    plain,
+)
 
 #: Name of the region that decides the true answer.
 ABOUT = "about"
@@ -337,11 +343,7 @@ def step_from_dict(record: Mapping[str, Any], pictures: Mapping[str, Picture]) -
     """
     with records.damaged("a condition"):
         if "operations" in record:
-            bare = Stimulus(next(iter(pictures.values())), "?") if pictures else None
-            found = record["operations"]
-            if bare is not None:
-                return Applied(bare.with_operations(found, pictures).operations)
-            return Applied(tuple(operation_from_dict(item) for item in found))
+            return Applied(tuple(_operation(item, pictures) for item in record["operations"]))
         arguments = {str(key): _unpacked(item, pictures) for key, item in record.get("arguments", {}).items()}
         if "function" in record:
             name = checks.text(record["function"], "function")
@@ -350,6 +352,20 @@ def step_from_dict(record: Mapping[str, Any], pictures: Mapping[str, Picture]) -
         method = checks.one_of(record["method"], "method", CHAIN)
         call = Call.of(method, (), arguments)
         return call
+
+
+def _operation(record: Mapping[str, Any], pictures: Mapping[str, Picture]) -> Operation:
+    """Return an operation from its JSON form, with its pictures."""
+    kind = operation_kind(record)
+    held = {
+        name: pictures[record[name]]
+        for name in picture_fields(kind)
+        if record.get(name) is not None and record[name] in pictures
+    }
+    if not held:
+        return operation_from_dict(record)
+    values = {name: value for name, value in record.items() if name != "op" and name not in held}
+    return kind(**values, **{picture_fields(kind)[name]: picture for name, picture in held.items()})
 
 
 def named_regions(name: str, stimulus: Stimulus, observation: Any) -> tuple[Any, ...]:

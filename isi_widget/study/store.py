@@ -3,6 +3,7 @@
     study.json                  what was run: see `header`
     parts/000001.parquet        finished rows, complete files only
     open.jsonl                  rows that are in no part yet, one line each
+    observations.jsonl          texts and truth of each observation, one line each
     images/<sha256>.png         original pictures and those of operations
     lock                        held by the process that writes
 
@@ -38,6 +39,7 @@ PART = 512
 #: Seconds after which written rows are forced to the disk: a power loss costs at most these.
 _SYNC = 1.0
 _HEADER, _OPEN, _PARTS, _IMAGES, _LOCK = "study.json", "open.jsonl", "parts", "images", "lock"
+_OBSERVATIONS = "observations.jsonl"
 
 
 class Memory:
@@ -76,8 +78,15 @@ class Memory:
         pending = list(self._rows)
         return _together([*self._tables, table_of(pending, self.columns)], self.columns, columns)
 
+    def observe(self, record: Mapping[str, Any]) -> None:
+        """Keep no observation: it is in the data."""
+
     def picture(self, digest: str) -> Picture | None:
         """Return no picture."""
+        return None
+
+    def observation(self, index: int) -> dict[str, Any] | None:
+        """Return no observation."""
         return None
 
     def close(self) -> None:
@@ -104,6 +113,7 @@ class Store:
         self._file: IO[bytes] | None = None
         self._pending: list[dict[str, Any]] = []
         self._kept: set[str] = set()
+        self._observed: set[int] | None = None
         self._synced = 0.0
         self.header: dict[str, Any] = {}
         self.columns = dict(columns or {})
@@ -122,7 +132,7 @@ class Store:
 
     def _foreign(self) -> list[str]:
         """Return the names of files that are not of an unfinished store."""
-        known = {_OPEN, _PARTS, _IMAGES, _LOCK}
+        known = {_OPEN, _PARTS, _IMAGES, _LOCK, _OBSERVATIONS}
         return [item.name for item in self.path.iterdir() if item.name not in known and item.name[0] != "."]
 
     def _read_header(self) -> dict[str, Any]:
@@ -245,6 +255,41 @@ class Store:
                     path.parent.mkdir(exist_ok=True)
                     write_file(path, picture.png())
             self._kept.add(digest)
+
+    def observe(self, record: Mapping[str, Any]) -> None:
+        """Write an observation that is not there yet."""
+        if self._observed is None:
+            self._observed = set(self._observations())
+        if record["index"] in self._observed:
+            return
+        line = json.dumps(record, ensure_ascii=False) + "\n"
+        path = self.path / _OBSERVATIONS
+        with _writing(self.path), path.open("ab") as file:
+            end = file.tell()
+            if end and not _ends_line(path):
+                line = "\n" + line  # half a line, of a killed run
+            file.write(line.encode())
+        self._observed.add(record["index"])
+
+    def _observations(self) -> dict[int, dict[str, Any]]:
+        """Return the observations by index; half a line is left out."""
+        try:
+            lines = (self.path / _OBSERVATIONS).read_bytes().splitlines()
+        except FileNotFoundError:
+            return {}
+        found = {}
+        for line in lines:
+            try:
+                record = json.loads(line)
+            except ValueError:
+                continue
+            if isinstance(record, dict) and isinstance(record.get("index"), int):
+                found[record["index"]] = record
+        return found
+
+    def observation(self, index: int) -> dict[str, Any] | None:
+        """Return an observation as it was written; None where it is not known."""
+        return self._observations().get(index)
 
     def _compact(self) -> None:
         """Move the open rows into a part."""
@@ -391,6 +436,12 @@ class Store:
             return None
         found = load_image(path)
         return found if found.sha256 == digest else None
+
+
+def _ends_line(path: Path) -> bool:
+    with path.open("rb") as file:
+        file.seek(-1, os.SEEK_END)
+        return file.read(1) == b"\n"
 
 
 def _grown(columns: dict[str, str], row: Mapping[str, Any]) -> dict[str, str]:

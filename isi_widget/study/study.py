@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from isi_widget.errors import InputError
 from isi_widget.files import records
 from isi_widget.interventions import Intervention
+from isi_widget.study import again
 from isi_widget.study.condition import Condition
 from isi_widget.study.live import Live
 from isi_widget.study.rows import NESTED
@@ -24,7 +25,12 @@ from isi_widget.trial import Settings
 if TYPE_CHECKING:
     import pandas as pd
 
+    from isi_widget.datasets import Observation
+    from isi_widget.stimulus import Picture, Stimulus
+    from isi_widget.study.again import Probe
     from isi_widget.study.arguments import Arguments
+    from isi_widget.trial import Trial
+    from isi_widget.vlm.protocol import VLMLike
 
 
 class Study(Live):
@@ -153,6 +159,57 @@ class Study(Live):
         }
         return {name: items for name, items in found.items() if items}
 
+    # ---- rows again
+    @property
+    def pictures(self) -> Mapping[str, Picture]:
+        """The pictures that the store keeps, by their hash; each is read when it is used."""
+        return _Pictures(self._store)
+
+    def observation(self, row: Any) -> Observation:
+        """Return the observation of a row, given by its number or as a row of `rows`."""
+        return again.observation_again(self, row)
+
+    def stimulus(self, row: Any) -> Stimulus:
+        """Return exactly what the model was shown in a row.
+
+        A study of this process makes it from its data, an opened one from the pictures of its store.
+
+        Parameters
+        ----------
+        row : number of the row, or a row of `rows`.
+
+        Raises
+        ------
+        InputError
+            There is no such row, or its stimulus cannot be made again.
+        """
+        return again.stimulus_again(self, row)
+
+    def trial(self, row: Any, vlm: VLMLike | None = None) -> Trial:
+        """Run a row again, with the same stimulus, interventions, settings and seed.
+
+        Parameters
+        ----------
+        row : number of the row, or a row of `rows`.
+        vlm : model of the row; None (default): that of the run, or loaded again by its name.
+
+        Raises
+        ------
+        InputError
+            There is no such row, it cannot be made again, or the model is not that of the row.
+        """
+        return again.trial_again(self, row, vlm)
+
+    def probe(self, row: Any, vlm: VLMLike | None = None, *, run: bool = False) -> Probe:
+        """Open a row in a probe: its input, interventions, settings and seed.
+
+        Parameters
+        ----------
+        row, vlm : as for `trial`.
+        run : True also runs the model; default False.
+        """
+        return again.probe_again(self, row, vlm, run)
+
     # ---- as text
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Study):
@@ -182,7 +239,7 @@ class _Pictures(dict[str, Any]):
         self._store = store
 
     def __missing__(self, digest: str) -> Any:
-        found = self._store.picture(digest)
+        found = self._store.picture(digest) if len(digest) == 64 else None
         if found is None:
             raise KeyError(digest)
         self[digest] = found
