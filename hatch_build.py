@@ -10,7 +10,9 @@ from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-BUNDLE = tuple(f"isi_widget/static/{name}" for name in ("widget.js", "widget.css", "editor.js", "study.js", "study.css"))
+BUNDLE = tuple(
+    f"isi_widget/static/{name}" for name in ("widget.js", "widget.css", "editor.js", "study.js", "study.css")
+)
 
 
 class BundleHook(BuildHookInterface):
