@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from isi_widget.errors import InputError
+from isi_widget.study.condition import PLAIN, Condition
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,7 +21,7 @@ Columns = Sequence[str] | str | None
 
 
 class Analysis:
-    """Statistics of a study. A class that inherits it has `frame(columns)`, `columns` and `baseline`."""
+    """Statistics of a study. A class that inherits it has `frame`, `columns`, `conditions`, `baseline`."""
 
     if TYPE_CHECKING:
 
@@ -30,13 +30,17 @@ class Analysis:
             """The names of all columns."""
 
         @property
-        def baseline(self) -> str | None:
+        def conditions(self) -> tuple[Condition, ...]:
+            """The conditions."""
+
+        @property
+        def baseline(self) -> str:
             """The name of the condition that others are compared with."""
 
         def frame(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
             """Return some columns of the rows."""
 
-    def _read(self, statistic: str, columns: Columns = None, more: Columns = ()) -> pd.DataFrame:
+    def _needed(self, statistic: str, columns: Columns = None, more: Columns = ()) -> pd.DataFrame:
         """Return the columns that a statistic needs."""
         from isi_widget.study.statistics import columns_for
 
@@ -62,7 +66,7 @@ class Analysis:
         """
         from isi_widget.study import statistics
 
-        return statistics.table(self._read("table", columns, by), columns, by, level=level)
+        return statistics.table(self._needed("table", columns, by), columns, by, level=level)
 
     def paired(
         self, baseline: str | None = None, columns: Columns = None, *, level: float = 0.95
@@ -88,9 +92,7 @@ class Analysis:
         from isi_widget.study import statistics
 
         chosen = self.baseline if baseline is None else baseline
-        if chosen is None:
-            raise InputError('This study has no baseline: name one, as in study.paired("plain").')
-        return statistics.paired(self._read("paired", columns), chosen, columns, level=level)
+        return statistics.paired(self._needed("paired", columns), chosen, columns, level=level)
 
     def baselines(self, by: str | Sequence[str] = "condition", *, level: float = 0.95) -> pd.DataFrame:
         """Return beside each accuracy that of always giving the most frequent answer, and the bias to yes.
@@ -102,13 +104,13 @@ class Analysis:
         """
         from isi_widget.study import statistics
 
-        return statistics.baselines(self._read("baselines", more=by), by, level=level)
+        return statistics.baselines(self._needed("baselines", more=by), by, level=level)
 
     def unjudged(self) -> pd.DataFrame:
         """Return why answers were not judged: reason and number of rows by model and condition."""
         from isi_widget.study import statistics
 
-        return statistics.unjudged(self._read("unjudged"))
+        return statistics.unjudged(self._needed("unjudged"))
 
     def auroc(
         self, columns: Columns = None, by: str | Sequence[str] = "condition", *, level: float = 0.95
@@ -127,7 +129,7 @@ class Analysis:
         """
         from isi_widget.study import statistics
 
-        return statistics.auroc(self._read("auroc", columns, by), columns, by, level=level)
+        return statistics.auroc(self._needed("auroc", columns, by), columns, by, level=level)
 
     def risk_coverage(
         self, columns: Columns = None, by: str | Sequence[str] = "condition", *, level: float = 0.95
@@ -138,7 +140,7 @@ class Analysis:
         """
         from isi_widget.study import statistics
 
-        frame = self._read("risk_coverage", columns, by)
+        frame = self._needed("risk_coverage", columns, by)
         return statistics.risk_coverage(frame, columns, by, level=level)
 
     def calibration(
@@ -160,7 +162,7 @@ class Analysis:
         """
         from isi_widget.study import statistics
 
-        frame = self._read("calibration", columns, by)
+        frame = self._needed("calibration", columns, by)
         return statistics.calibration(frame, columns, by, bins=bins, level=level)
 
     def curves(self, columns: Columns = None, *, level: float = 0.95) -> pd.DataFrame:
@@ -173,7 +175,7 @@ class Analysis:
         """
         from isi_widget.study import statistics
 
-        frame = self._read("curves", columns)
+        frame = self._needed("curves", columns)
         return statistics.curves(frame, columns, baseline=self.baseline, level=level)
 
     def modality(
@@ -202,8 +204,11 @@ class Analysis:
         """
         from isi_widget.study import statistics
 
+        if references is None:
+            names = {condition.name: condition.baseline for condition in self.conditions}
+            references = {name: other for name, other in names.items() if other in names and other != PLAIN}
         return statistics.modality(
-            self._read("modality"),
+            self._needed("modality"),
             self.baseline,
             both=both,
             image_only=image_only,

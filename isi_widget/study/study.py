@@ -1,6 +1,6 @@
 """`Study`: the rows of a study, what was run, and its trials again. `open_study` reads one from its store.
 
-Not for running (`running`), nor for statistics (`analysis`).
+Not for running (`running`), nor for statistics (`analysis`, which it inherits).
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from isi_widget.errors import InputError
 from isi_widget.files import records
 from isi_widget.interventions import Intervention
 from isi_widget.study import again
+from isi_widget.study.analysis import Analysis
 from isi_widget.study.condition import Condition
 from isi_widget.study.live import Live
 from isi_widget.study.rows import NESTED
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from isi_widget.vlm.protocol import VLMLike
 
 
-class Study(Live):
+class Study(Analysis, Live):
     """The rows of a study, made by `isi_widget.run_study` or read by `isi_widget.open_study`.
 
     Equal by content. During a run it has the rows that are finished.

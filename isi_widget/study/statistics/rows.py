@@ -47,7 +47,17 @@ MAIN = (
 )
 #: Columns of the measures of this package that are averaged only if they are named.
 ON_REQUEST = frozenset(
-    ["seconds", "rest", "order_changed", "semantic_sets", "lexical_similarity", "p_yes", "p_no", "p_rest"]
+    [
+        "seconds",
+        "cut",
+        "rest",
+        "order_changed",
+        "semantic_sets",
+        "lexical_similarity",
+        "p_yes",
+        "p_no",
+        "p_rest",
+    ]
     + ["answer_log_likelihood", "answer_tokens", "kernel_language_entropy_heat"]
     + ["kernel_language_entropy_matern", "laplacian_eigenvalues_entail", "laplacian_eigenvalues_contra"]
     + ["degree_matrix_entail", "degree_matrix_contra", "eccentricity_entail", "eccentricity_contra"]
