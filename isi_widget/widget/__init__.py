@@ -1,5 +1,5 @@
-"""The widgets: `Probe`, whose every click has a Python twin and which runs without a page as well, and
-`AttentionPlayer`, which plays an attention map.
+"""The widgets: `Probe`, whose every click has a Python twin and which runs without a page as well,
+`StudyView`, which shows a study while it runs and after, and `AttentionPlayer`, which plays an attention map.
 """
 
 from __future__ import annotations
@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from isi_widget.widget.player import AttentionPlayer
     from isi_widget.widget.probe import Probe
+    from isi_widget.widget.study import StudyView
 
-__all__ = ["AttentionPlayer", "Probe"]
+__all__ = ["AttentionPlayer", "Probe", "StudyView"]
 
 
 def __getattr__(name: str) -> Any:
@@ -23,4 +24,8 @@ def __getattr__(name: str) -> Any:
         from isi_widget.widget.probe import Probe
 
         return Probe
+    if name == "StudyView":
+        from isi_widget.widget.study import StudyView
+
+        return StudyView
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -18,6 +18,7 @@ const group = (condition: string, accuracy: number, over: Traits = {}): Traits =
   cells: [cell(accuracy, accuracy - 0.1, accuracy + 0.05), cell(0.6), null],
   majority: 0.5,
   yes: 0.45,
+  bias: 0.1,
   ...over,
 });
 
@@ -140,7 +141,7 @@ describe("the head of a study", () => {
     expect(view.model.last("resume")).toEqual({ kind: "resume" });
     await view.change({ progress: { ...PROGRESS, state: "finished", done: 80, seconds: 25 } });
     expect(view.maybe("resume")).toBeNull();
-    expect(view.text("facts")).toBe("80 rowsfinishedin 25 s2 failed");
+    expect(view.text("facts")).toBe("80 rowsfinished in 25 s2 failed");
   });
 
   it("offers no resume where the kernel cannot", async () => {
@@ -179,6 +180,9 @@ describe("the table of conditions", () => {
     expect(line.querySelector('[data-label="Accuracy"] .isi-muted')?.textContent).toBe("[0.50, 0.65]");
     expect(line.querySelector('[data-label="Semantic entropy"] .isi-value')?.getAttribute("width")).toBe("20%"); // 0.6 of 3
     expect(line.querySelector(".isi-usual")?.getAttribute("x1")).toBe("50%"); // the majority
+    expect((line.querySelector('[data-label="Accuracy"]') as HTMLElement).title).toBe(
+      "95% interval 0.50 to 0.65; 40 rows; the most frequent true answer alone 0.50; of the questions of yes or no, yes is true in 0.45; the model says it +0.10 more often",
+    );
     expect(line.textContent).toContain("2 failed");
     expect(line.querySelector(".isi-none")).not.toBeNull();
     expect(view.text("summary-note")).toContain("intervals come when the study is over");

@@ -1,35 +1,52 @@
-"""Progress and running means of a study as a static page fragment, for the cell that waits for it.
+"""Progress and table of a study as a static page fragment: for the cell that waits for it, and for notebooks
+that show no widgets.
 
-Every text is escaped. Not for the table of a finished study with its intervals.
+Every text is escaped. Not for the interactive view (`isi_widget.widget`).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from isi_widget.report.style import NEUTRAL, SEGMENT_COLORS
 from isi_widget.report.svg import HEADING, NO_FORMULAS, QUIET, TABLE, bar, escape, number
-from isi_widget.study.live.columns import Column, columns_of
-from isi_widget.study.live.tally import Group, Tally
+from isi_widget.study.live.columns import Column
+from isi_widget.study.live.table import Cell, Line, Table, running_table
+from isi_widget.study.live.tally import Failure
 
 if TYPE_CHECKING:
     from isi_widget.study.live.run import Progress, Run
 
 _CELL = "padding:1px 12px 1px 0;border:none;background:none;vertical-align:top;text-align:start"
 _BAR = 320  # pixels
+_LISTED = 10  # reasons
 
 
 def run_html(run: Run) -> str:
     """Return the page of a run: what runs, progress, means by condition so far."""
     progress = run.progress()
-    groups, failures = run.sums(lambda tally: (_copied(tally), _reasons(tally)))
-    title = f'<div style="{HEADING}">Study <span style="{QUIET}">{escape(run.about)}</span></div>'
+    table, failures = run.sums(lambda tally: (running_table(tally), tally.failures[:_LISTED]))
+    return study_html(run.about, progress, table, failures)
+
+
+def study_html(about: str, progress: Progress, table: Table, failures: Sequence[Failure] = ()) -> str:
+    """Return the page of a study.
+
+    Parameters
+    ----------
+    about : the study in one line.
+    progress : how far it is.
+    table : means by condition.
+    failures : reasons for which rows failed.
+    """
+    title = f'<div style="{HEADING}">Study <span style="{QUIET}">{escape(about)}</span></div>'
+    done = "" if progress.state == "finished" else _bar(progress)
     return (
         f'<div class="isi-study-run {NO_FORMULAS}" style="line-height:1.4;color:inherit">{title}'
-        f"{_bar(progress)}<div>{escape(sentence(progress))}</div>"
-        f"{_table(groups)}{failures}</div>"
+        f"{done}<div>{escape(sentence(progress))}</div>"
+        f"{_table(table)}{_listed(failures)}</div>"
     )
 
 
@@ -84,55 +101,51 @@ def _bar(progress: Progress) -> str:
     )
 
 
-def _copied(tally: Tally) -> list[Group]:
-    return [
-        Group(group.model, group.condition, group.rows, group.failed, group.unjudged, dict(group.sums))
-        for group in tally.groups.values()
-    ]
-
-
-def _table(groups: list[Group]) -> str:
-    columns = columns_of({name for group in groups for name in group.sums})
-    if not groups:
+def _table(table: Table) -> str:
+    if not table.groups:
         return ""
-    several = len({group.model for group in groups}) > 1
+    several = len({line.model for line in table.groups}) > 1
     heads = "".join(
         f'<th scope="col" style="{_CELL};font-weight:400" title="{escape(column.definition)}">'
         f'<span style="{QUIET}">{escape(column.label)}</span></th>'
-        for column in columns
+        for column in table.columns
     )
     rows = "".join(
         f'<tr style="background:none"><th scope="row" dir="auto" style="{_CELL};font-weight:400">'
-        f"{escape(f'{group.model}: {group.condition}' if several else group.condition)}</th>"
-        f'<td style="{_CELL}">{group.rows:,}</td>'
-        f"{''.join(_cell(group, column) for column in columns)}</tr>"
-        for group in groups
+        f"{escape(f'{line.model}: {line.condition}' if several else line.condition)}</th>"
+        f'<td style="{_CELL}">{line.rows:,}{_lacking(line)}</td>'
+        f"{''.join(_cell(*item) for item in zip(line.cells, table.columns, strict=True))}</tr>"
+        for line in table.groups
     )
+    note = f'<div style="{QUIET}">{escape(table.intervals)}</div>' if table.intervals else ""
     return (
         f'<table style="{TABLE}"><thead><tr style="background:none"><th scope="col" style="{_CELL}"></th>'
         f'<th scope="col" style="{_CELL};font-weight:400"><span style="{QUIET}">rows</span></th>{heads}</tr>'
-        f"</thead><tbody>{rows}</tbody></table>"
+        f"</thead><tbody>{rows}</tbody></table>{note}"
     )
 
 
-def _cell(group: Group, column: Column) -> str:
-    mean = group.mean(column.name)
-    if mean is None:
+def _lacking(line: Line) -> str:
+    counts = ((line.failed, "failed"), (line.unjudged, "not judged"))
+    words = ", ".join(f"{number:,} {name}" for number, name in counts if number)
+    return f'<div style="{QUIET}">{words}</div>' if words else ""
+
+
+def _cell(cell: Cell | None, column: Column) -> str:
+    if cell is None:
         return f'<td style="{_CELL}"></td>'
     color = SEGMENT_COLORS.get(column.segment, NEUTRAL)
-    return f'<td style="{_CELL}">{mean:.2f}{bar(mean, column.scale, color)}</td>'
+    interval = "" if cell.low is None or cell.high is None else f" [{cell.low:.2f}, {cell.high:.2f}]"
+    drawn = bar(cell.value, column.scale, color, cell.low, cell.high)
+    return f'<td style="{_CELL};white-space:nowrap">{cell.value:.2f}{interval}{drawn}</td>'
 
 
-def _reasons(tally: Tally) -> str:
-    if not tally.failed:
+def _listed(failures: Sequence[Failure]) -> str:
+    if not failures:
         return ""
-    return _listed((f.rows, f.kind, f.reason) for f in tally.failures[:10])
-
-
-def _listed(failures: Iterable[tuple[int, str, str]]) -> str:
     items = "".join(
-        f'<li dir="auto">{rows:,}: {escape(kind)}: {escape(reason[:300])}</li>'
-        for rows, kind, reason in failures
+        f'<li dir="auto">{failure.rows:,}: {escape(failure.kind)}: {escape(failure.reason[:300])}</li>'
+        for failure in failures
     )
     return (
         '<details style="color:inherit"><summary style="cursor:pointer">What failed, and why</summary>'

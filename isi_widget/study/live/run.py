@@ -1,7 +1,7 @@
 """`Run`: the computation of a study's rows, seen from outside: how far it is, and how to stop it.
 
-It can run in a thread of its own, be cancelled and resumed. Other threads look at it by `progress()`; nothing
-is called back, so watching costs the run nothing. Not for what a row is (`study/work.py`).
+It can run in a thread of its own, be cancelled and resumed. Other threads look at it by `progress()`; no row
+is reported to them, so watching costs the run nothing. Not for what a row is (`study/work.py`).
 """
 
 from __future__ import annotations
@@ -99,6 +99,7 @@ class Run:
         self._begun = 0.0
         self._pace: deque[tuple[float, int]] = deque()  # (time, rows done in this part)
         self._fresh = 0
+        self._at_start: list[weakref.WeakMethod[Callable[[], None]]] = []
         _runs.add(self)
 
     # ---- for the function that computes the rows
@@ -191,6 +192,11 @@ class Run:
         return self._state == "waiting" or self._over.wait(seconds)
 
     # ---- for displays
+    def at_start(self, method: Callable[[], None]) -> None:
+        """Call a bound method whenever the run starts or resumes; it does not keep its object alive."""
+        self._at_start = [other for other in self._at_start if other() is not None]
+        self._at_start.append(weakref.WeakMethod(method))
+
     @property
     def version(self) -> tuple[int, State, str, bool]:
         """A value that changes with whatever `progress` and `sums` return, except for the time."""
@@ -245,6 +251,9 @@ class Run:
         self._over.clear()
         self._pace.clear()
         self._fresh, self._seconds, self._begun = 0, 0.0, self._clock()
+        for reference in self._at_start:
+            if (method := reference()) is not None:
+                method()
 
     def _go(self) -> None:
         """Do the work; whatever it raises is kept in `error`."""

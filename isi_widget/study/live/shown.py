@@ -1,13 +1,17 @@
-"""`Live`: what a study offers while it runs."""
+"""`Live`: what a study offers while it runs, and how a notebook shows it.
+
+Its view is a widget, which lies above this room: it is imported when it is shown.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from isi_widget.errors import Cancelled, InputError
 
 if TYPE_CHECKING:
     from isi_widget.study.live.run import Run
+    from isi_widget.widget import StudyView
 
 _NOT_HERE = (
     "This study was opened from its store, so it cannot go on here: call isi.run_study with the same "
@@ -83,3 +87,15 @@ class Live:
                     "and call study.resume()."
                 )
             raise
+
+    # ---- in a notebook
+    def view(self) -> StudyView:
+        """Return a new view: the widget that a notebook shows for this study."""
+        from isi_widget.widget import StudyView
+
+        study: Any = self
+        return StudyView(study)
+
+    def _ipython_display_(self) -> None:
+        """Display the view and, for places without widgets, a static page."""
+        self.view().show()

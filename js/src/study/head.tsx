@@ -9,7 +9,7 @@ export const Head = live(function Head() {
   const store = useStudy();
   const title = store.title.value;
   const progress = store.progress.value;
-  const { done, total, failed, stopping } = progress;
+  const { state, done, total, failed, stopping } = progress;
   const gone = store.gone.value;
   const share = (n: number): string => `${total > 0 ? (100 * n) / total : 0}%`;
   return (
@@ -22,11 +22,11 @@ export const Head = live(function Head() {
         </p>
       </div>
       <div class="isi-progress">
-        <svg class="isi-bar" role="progressbar" aria-label="Finished rows" aria-valuemin={0} aria-valuemax={total} aria-valuenow={done} aria-valuetext={`${done} of ${total} rows`} data-testid="progress">
+        {state !== "finished" && <svg class="isi-bar" role="progressbar" aria-label="Finished rows" aria-valuemin={0} aria-valuemax={total} aria-valuenow={done} aria-valuetext={`${done} of ${total} rows`} data-testid="progress">
           <rect class="isi-track" width="100%" height="100%" rx="2" />
           <rect class="isi-done" width={share(done)} height="100%" rx="2" />
           {failed > 0 && <rect class="isi-lost" width={share(failed)} height="100%" rx="2" />}
-        </svg>
+        </svg>}
         <p class="isi-facts" data-testid="facts">
           {facts(progress, gone).map((fact) => (
             <span key={fact}>{fact}</span>
@@ -55,8 +55,7 @@ function facts({ state, done, total, failed, unjudged, seconds, rate, left, note
   const running = state === "running";
   return [
     done < total ? `${done.toLocaleString("en")} of ${plural(total, "row")}` : plural(total, "row"),
-    running && gone ? "was running when this was saved" : ENDS[state],
-    state === "finished" && seconds > 0 ? `in ${duration(seconds)}` : "",
+    running && gone ? "was running when this was saved" : state === "finished" && seconds > 0 ? `finished in ${duration(seconds)}` : ENDS[state],
     failed > 0 ? `${failed.toLocaleString("en")} failed` : "",
     unjudged > 0 ? `${unjudged.toLocaleString("en")} not judged` : "",
     running && rate !== null ? `${pace(rate)} rows/s` : "",

@@ -40,8 +40,8 @@ export interface Cell {
   value: number;
   low: number | null;
   high: number | null;
-  /** rows that have a value */
-  count: number;
+  /** rows that have a value; null: unknown */
+  count: number | null;
 }
 
 /** All rows of one model and one condition. */
@@ -52,9 +52,11 @@ export interface Group {
   failed: number;
   unjudged: number;
   cells: (Cell | null)[];
-  /** accuracy of the most frequent true answer, and of always answering yes */
+  /** accuracy of the most frequent true answer, always given */
   majority: number | null;
+  /** of the questions of yes or no: how often yes is true, and how much more often the model says it */
   yes: number | null;
+  bias: number | null;
 }
 
 export interface Table {
@@ -192,8 +194,8 @@ export const readProgress = filled<Progress>({
 });
 
 const readColumn = filled<Column>({ name: text, label: text, unit: text, definition: text, scale: num(1), segment: text });
-const readCell = shape<Cell>({ value: zero, low: number, high: number, count: zero }, ({ value }) => number(value) !== null);
-const readGroup = filled<Group>({ model: text, condition: text, rows: zero, failed: zero, unjudged: zero, cells: places(readCell), majority: number, yes: number });
+const readCell = shape<Cell>({ value: zero, low: number, high: number, count: number }, ({ value }) => number(value) !== null);
+const readGroup = filled<Group>({ model: text, condition: text, rows: zero, failed: zero, unjudged: zero, cells: places(readCell), majority: number, yes: number, bias: number });
 export const readTable = filled<Table>({ columns: many(readColumn), groups: many(readGroup), intervals: text });
 
 const readDifference = shape<Difference>({ model: text, condition: text, value: zero, low: number, high: number, p: number, pairs: zero }, ({ value }) => number(value) !== null);
@@ -223,5 +225,5 @@ const readRow = filled<Row>({
 const readCounts: Reader<Record<Verdict, number>> = (x) => Object.fromEntries(VERDICTS.map((verdict) => [verdict, zero(dict(x)[verdict])])) as Record<Verdict, number>;
 export const readPage = filled<Page>({ query: readQuery, rows: many(readRow), columns: many(readColumn), total: zero, start: zero, counts: readCounts, size: num(25) });
 export const readOpened = filled<Opened>({ row: num(-1), state: oneOf(["", "opening", "open", "error"] as const, ""), message: text });
-export const readProblem: Reader<Problem | null> = shape<Problem>({ message: text, hint: text });
+export const readProblem: Reader<Problem | null> = shape<Problem>({ message: text, hint: text }, ({ message }) => text(message) !== "");
 

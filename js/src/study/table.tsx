@@ -2,7 +2,7 @@
 import { Bar, type Interval } from "../charts/bars";
 import { live } from "../live";
 import { decimals, plural } from "../numbers";
-import { named } from "./parts";
+import { named, signed } from "./parts";
 import type { Cell, Column, Group, Table } from "./read";
 import { useStudy } from "./view";
 
@@ -87,8 +87,8 @@ function Number({ column, cell, group }: { column: Column; cell: Cell | null; gr
   if (!cell) return <td class="isi-none" data-label={column.label} />;
   const { value, low, high, count } = cell;
   const interval: Interval | null = low === null || high === null ? null : [low, high];
-  const baselines = column.name !== "correct" ? [] : [group.majority !== null && `the most frequent true answer alone ${decimals(group.majority)}`, group.yes !== null && `always "yes" ${decimals(group.yes)}`].filter(Boolean);
-  const words = [interval && `95% interval ${interval.map((x) => decimals(x)).join(" to ")}`, plural(count, "row"), ...baselines].filter(Boolean).join("; ");
+  const baselines = column.name !== "correct" ? [] : [group.majority !== null && `the most frequent true answer alone ${decimals(group.majority)}`, group.yes !== null && `of the questions of yes or no, yes is true in ${decimals(group.yes)}`, group.bias !== null && `the model says it ${signed(group.bias)} more often`].filter(Boolean);
+  const words = [interval && `95% interval ${interval.map((x) => decimals(x)).join(" to ")}`, count !== null && plural(count, "row"), ...baselines].filter(Boolean).join("; ");
   return (
     <td data-label={column.label} data-segment={column.segment || undefined} title={words}>
       <span class="isi-number">

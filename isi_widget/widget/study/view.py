@@ -1,0 +1,428 @@
+"""`StudyView`: the widget of a study. Progress, cancel, resume, table, plots, rows; a row opens in a probe.
+
+While a study runs, a thread of the view looks at it four times a second; nothing is called by the run, and
+what costs more than sums (intervals, pages of rows) is made in further threads for at most a fiftieth of the
+time. Not for what the numbers are (`tables`, `pages`), nor for running (`isi_widget.study`).
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+import weakref
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Any
+
+import anywidget
+import ipywidgets as widgets
+import traitlets as t
+from IPython.display import display
+
+from isi_widget.checks import is_whole
+from isi_widget.errors import InputError
+from isi_widget.report.svg import NO_FORMULAS, QUIET, escape
+from isi_widget.study.live import Progress, Run
+from isi_widget.study.live.page import study_html
+from isi_widget.study.live.table import Table, running_table
+from isi_widget.trial.measures import registered
+from isi_widget.widget.assets import source
+from isi_widget.widget.controller import explain
+from isi_widget.widget.jobs import Job, Worker
+from isi_widget.widget.shells import take_any_shell
+from isi_widget.widget.study import tables
+from isi_widget.widget.study.pages import Reader
+from isi_widget.widget.study.query import Query
+
+if TYPE_CHECKING:
+    from isi_widget.study.study import Study
+    from isi_widget.widget.probe import Probe
+
+#: Seconds between two looks at a run, and between two tables of running means.
+_PAUSE, _TABLE = 0.25, 1.0
+#: Seconds between two readings of the rows of a run at least; and how many times as long as one took.
+_READ, _STATISTICS, _SHARE = 1.0, 5.0, 50.0
+_NONE = {"row": -1, "state": "", "message": ""}
+_STYLE = """<style>
+body:has(.isi-study[data-study="{id}"]) .isi-kept[data-study="{id}"],
+.jp-OutputArea:has(.isi-study[data-study="{id}"]) > .jp-OutputArea-child:has(.isi-kept[data-study="{id}"]),
+.jp-OutputArea-child:not(:has(.isi-study)):has(+ .jp-OutputArea-child .isi-kept[data-study="{id}"]) {{
+  display: none;
+}}
+</style>"""
+_TO_GO_ON = "This is what the notebook keeps of the study. Run its cells again for the rows and the probe."
+
+
+class _Page(anywidget.AnyWidget):
+    """What the view shares with its page."""
+
+    _esm = source("study.js")
+    _css = source("study.css")
+
+    about = t.Dict().tag(sync=True)
+    progress = t.Dict().tag(sync=True)
+    table = t.Dict().tag(sync=True)
+    plots = t.Dict().tag(sync=True)
+    failures = t.Dict().tag(sync=True)
+    query = t.Dict().tag(sync=True)
+    page = t.Dict().tag(sync=True)
+    opened = t.Dict(dict(_NONE)).tag(sync=True)
+    error = t.Dict(default_value=None, allow_none=True).tag(sync=True)
+    # id of the widget in a notebook's outputs
+    widget_id = t.Unicode().tag(sync=True)
+
+    def __init__(self, query: Query, asked: Callable[[Query], None], **state: Any) -> None:
+        self._lock = threading.RLock()  # ipywidgets itself is not thread-safe
+        self._asked = asked
+        super().__init__(query=query.to_dict(), **state)
+        self.put(widget_id=self.model_id or "")
+        take_any_shell(self.comm)
+
+    def put(self, **state: Any) -> None:
+        """Set traits, from any thread, in one update."""
+        with self._lock, self.hold_sync():
+            for name, value in state.items():
+                setattr(self, name, value)
+
+    def set_state(self, sync_data: Mapping[str, Any]) -> None:
+        """Take what a page has changed: only the query for rows. What makes no sense is refused."""
+        own = {name: value for name, value in sync_data.items() if name not in _Page.__dict__}
+        with self._lock:
+            super().set_state(own)
+        for name in sync_data.keys() - own.keys():
+            try:
+                if name != "query":
+                    raise InputError(f"The page may not set {name!r:.60}.")
+                self._asked(Query.of(sync_data[name]))
+            except Exception as error:
+                self.fail(error)
+                self.send_state(name)
+
+    def fail(self, error: BaseException) -> None:
+        """Show what went wrong."""
+        message, hint = explain(error)
+        self.put(error={"message": message, "hint": hint})
+
+
+class StudyView(widgets.VBox):
+    """The view of a study: `study.view()`, or the study at the end of a cell.
+
+    Parameters
+    ----------
+    study : a study of `isi.run_study` or `isi.open_study`.
+
+    Attributes
+    ----------
+    study : the study.
+    query : the rows that are shown; set it to show others.
+    probe : the probe of the row that is open, or None.
+    """
+
+    def __init__(self, study: Study) -> None:
+        self.study = study
+        self.probe: Probe | None = None
+        self._query = Query()
+        # apart, since statistics of a large study, or the load of a model, take long
+        self._workers = {kind: Worker(f"isi-study-{kind}") for kind in ("rows", "slow", "open")}
+        self._reader = Reader(lambda: study.columns, study.frame)
+        # of what is made while it runs: the earliest time of the next one, and the state of the last one
+        self._allowed = {"table": 0.0, "page": 0.0, "statistics": 0.0}
+        self._made: dict[str, object] = {}
+        self._table = Table()
+        self._kept = f"isi-study-{id(self):x}-{time.time_ns():x}"
+        self._displayed = False
+        self._watching = False
+        self._state = threading.Lock()
+        self._page = _Page(self._query, self._show, about=self._about(), progress=self._progress_record())
+        self._page.on_msg(self._receive)
+        super().__init__([self._page])
+        run = study._run
+        if run is not None:
+            run.at_start(self._watch)
+        if run is not None and run.running:
+            self._watch()
+        else:
+            self._settle()
+
+    # ---- Python twins of the page
+    @property
+    def query(self) -> Query:
+        """The rows that are shown."""
+        return self._query
+
+    @query.setter
+    def query(self, query: Query) -> None:
+        self._show(query)
+
+    def open_row(self, row: int) -> Probe:
+        """Open a row in a probe below the table, run it again with its seed, and return the probe.
+
+        Parameters
+        ----------
+        row : number of the row.
+
+        Raises
+        ------
+        InputError : there is no such finished row, or its input or model cannot be made again. Errors of the
+            model are raised, too; they are also shown in the probe.
+        """
+        self._put(opened={"row": row, "state": "opening", "message": ""})
+        try:
+            probe = self.study.probe(row)
+        except BaseException as error:
+            self._put(opened={"row": row, "state": "error", "message": explain(error)[0]})
+            raise
+        self._replace(probe)
+        self._put(opened={"row": row, "state": "open", "message": ""})
+        measures = [name for name in self.study.settings.measures if name in registered()]
+        probe.run(measures or "everything")
+        return probe
+
+    def close_row(self) -> None:
+        """Close the probe of the open row."""
+        self._replace(None)
+        self._put(opened=dict(_NONE))
+
+    def close(self) -> None:
+        """Remove the view from the page; the study goes on."""
+        for worker in self._workers.values():
+            worker.release()
+        layouts = [self.layout, self._page.layout]
+        self._replace(None)
+        self._page.close()
+        super().close()
+        for layout in layouts:
+            layout.close()
+
+    def show(self) -> None:
+        """Display the view and, as a second output, what a notebook keeps for places without widgets."""
+        self._displayed = True
+        bundle = self._repr_mimebundle_()
+        data, metadata = bundle if isinstance(bundle, tuple) else (bundle or {}, {})
+        display({**data, "text/plain": repr(self.study)}, metadata=metadata, raw=True)
+        display(self._still(), display_id=self._kept, raw=True)
+
+    def _ipython_display_(self) -> None:
+        self.show()
+
+    # ---- watching a run
+    def _watch(self) -> None:
+        """Follow the run in a thread, until it is over."""
+        with self._state:
+            if self._watching:
+                return
+            self._watching = True
+        run, view = self.study._run, weakref.ref(self)
+        threading.Thread(target=_follow, args=(run, view), name="isi-study-watch", daemon=True).start()
+
+    def _tick(self, run: Run) -> None:
+        """Show how far the run is, and means, at most once a second."""
+        record = self._progress_record()
+        if record != self._page.progress:
+            self._put(progress=record)
+        if self._due("table", run):
+            self._allowed["table"] = time.monotonic() + _TABLE
+            self._sums(run)
+        if self._due("page", run):
+            self._later("page", self._read_page)
+        if self._due("statistics", run):
+            self._later("statistics", self._statistics)
+
+    def _due(self, kind: str, run: Run) -> bool:
+        """Return whether there are new rows since a kind of thing was made, and it may be made again."""
+        rows = run.progress().done
+        due = bool(rows) and rows != self._made.get(kind) and time.monotonic() >= self._allowed[kind]
+        if due:
+            self._made[kind] = rows
+            self._allowed[kind] = math.inf  # until it is made
+        return due
+
+    def _sums(self, run: Run) -> None:
+        table, failures, others = run.sums(
+            lambda tally: (running_table(tally), tally.failures, tally.other_reasons)
+        )
+        self._table = table
+        self._put(table=asdict(table), failures=_failures(failures, others))
+
+    def _over(self) -> None:
+        """Show the end of a run."""
+        with self._state:
+            self._watching = False
+        self._settle()
+
+    def _settle(self) -> None:
+        """Make everything that is shown of rows that do not change."""
+        run = self.study._run
+        self._put(progress=self._progress_record())
+        if run is not None and run.progress().done:
+            self._sums(run)
+        self._later("page", self._read_page)
+        self._later("statistics", self._statistics)
+        self._later("still", lambda: self._keep())
+
+    # ---- in the view's own threads
+    def _later(self, kind: str, work: Callable[[], None]) -> None:
+        """Do work in a thread of the view; a newer one of the same kind takes the place of one that waits."""
+
+        def do(job: Job) -> None:
+            begun = time.monotonic()
+            try:
+                work()
+            except BaseException as error:
+                self._page.fail(error)
+            took = time.monotonic() - begun
+            pause = max({"page": _READ, "statistics": _STATISTICS}.get(kind, 0.0), _SHARE * took)
+            self._allowed[kind] = time.monotonic() + pause
+
+        worker = {"page": "rows", "turn": "rows", "open": "open"}.get(kind, "slow")
+        self._workers[worker].submit(Job(kind, do, kind=kind))
+
+    def _read_page(self) -> None:
+        run = self.study._run
+        pages = self._reader.pages(None if run is None else run.progress().done)
+        self._turn(pages.page(self._query))
+
+    def _turn(self, page: dict[str, Any]) -> None:
+        self._put(page=page)
+
+    def _statistics(self) -> None:
+        study = self.study
+        frame = study.frame(tables.needed(study.columns))
+        if not len(frame):
+            return
+        table, plots = tables.tables(frame, study.baseline, self._order())
+        state: dict[str, Any] = {"plots": asdict(plots)}
+        if not study.running:
+            self._table = table
+            state["table"] = asdict(table)
+        if study._run is None:
+            state["progress"] = asdict(tables.counted(frame, study.size)) | {"resumable": False}
+            state["failures"] = _failures(*tables.failures_of(study.failed))
+        self._put(**state)
+
+    def _order(self) -> Sequence[str]:
+        return [str(item["name"]) for item in self.study.header["conditions"]]
+
+    # ---- what a page asks
+    def _show(self, query: Query) -> None:
+        """Show other rows: from what was read last, at once, else when it is read."""
+        self._query = query
+        self._put(query=query.to_dict())
+
+        def turn() -> None:
+            pages = self._reader.last
+            if pages is None:
+                self._read_page()
+            else:
+                self._turn(pages.page(query))
+
+        self._later("turn", turn)
+
+    def _receive(self, _: Any, content: Any, buffers: Sequence[Any]) -> None:
+        """Take one message of the page."""
+        try:
+            kind = content.get("kind") if isinstance(content, Mapping) else None
+            if kind == "cancel":
+                self.study.cancel()
+                self._put(progress=self._progress_record())
+            elif kind == "resume":
+                self.study.resume()
+            elif kind == "dismiss":
+                self._put(error=None)
+            elif kind == "open" and is_whole(content.get("row")):
+                self._ask_row(int(content["row"]))
+            else:
+                raise InputError(f"There is no message {content!r:.60} of a study's page.")
+        except Exception as error:
+            self._page.fail(error)
+
+    def _ask_row(self, row: int) -> None:
+        if row < 0:
+            self._later("open", self.close_row)
+            return
+        self._put(opened={"row": row, "state": "opening", "message": ""})
+
+        def work() -> None:
+            try:
+                self.open_row(row)
+            except Exception as error:
+                if self._page.opened["state"] != "error":
+                    raise error
+
+        self._later("open", work)
+
+    # ---- values for the page
+    def _put(self, **state: Any) -> None:
+        self._page.put(**state)
+
+    def _replace(self, probe: Probe | None) -> None:
+        """Put a probe below the table, in the place of the present one, which is closed."""
+        before, self.probe = self.probe, probe
+        self.children = [self._page] if probe is None else [self._page, probe]
+        if before is not None and before is not probe:
+            before.close()
+
+    def _about(self) -> dict[str, Any]:
+        header = self.study.header
+        return {
+            "conditions": len(header["conditions"]),
+            "observations": int(header["data"]["size"]),
+            "seeds": len(self.study.seeds),
+            "models": len(header["models"]),
+            "data": self.study.data,
+            "store": "" if self.study.store is None else str(self.study.store),
+        }
+
+    def _progress(self) -> Progress:
+        run = self.study._run
+        if run is not None:
+            return run.progress()
+        known = self._page.progress if hasattr(self, "_page") else {}
+        fields = {name: known[name] for name in Progress.__dataclass_fields__ if name in known}
+        return replace(Progress("waiting", 0, self.study.size), **fields)
+
+    def _progress_record(self) -> dict[str, Any]:
+        progress = self._progress()
+        # as people read them: a new value for each microsecond would be a message each
+        rounded = replace(
+            progress,
+            seconds=float(round(progress.seconds)),
+            left=None if progress.left is None else float(round(progress.left)),
+            rate=None if progress.rate is None else float(f"{progress.rate:.2g}"),
+        )
+        return asdict(rounded) | {"resumable": self.study._run is not None}
+
+    # ---- what a notebook keeps
+    def _still(self) -> dict[str, str]:
+        page = study_html(self.study.title, self._progress(), self._table)
+        style = _STYLE.format(id=escape(self._page.widget_id))
+        html = (
+            f'<div class="isi-kept {NO_FORMULAS}" data-study="{escape(self._page.widget_id)}">{style}{page}'
+            f'<div style="{QUIET};margin-top:4px">{escape(_TO_GO_ON)}</div></div>'
+        )
+        return {"text/html": html, "text/plain": repr(self.study)}
+
+    def _keep(self) -> None:
+        """Bring the kept page in the notebook's outputs up to date."""
+        if self._displayed:
+            display(self._still(), display_id=self._kept, update=True, raw=True)
+
+
+def _failures(reasons: Sequence[Any], others: int) -> dict[str, Any]:
+    return {"reasons": [asdict(reason) for reason in reasons], "others": others}
+
+
+def _follow(run: Run, view: weakref.ref[StudyView]) -> None:
+    """Look at a run until it is over, or until its view is closed."""
+    over = False
+    while not over:
+        over = run.wait(_PAUSE)
+        shown = view()
+        if shown is None:
+            return
+        try:
+            shown._tick(run) if not over else shown._over()
+        except Exception as error:
+            shown._page.fail(error)
+        del shown
