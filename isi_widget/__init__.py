@@ -61,6 +61,7 @@ if TYPE_CHECKING:
     from isi_widget.mechanism.reading_lens import logit_lens
     from isi_widget.mechanism.steering import steering_direction
     from isi_widget.mechanism.tracing import trace
+    from isi_widget.report.figures import save_figure
     from isi_widget.report.making import report
     from isi_widget.stimulus import Inpainter, Mask, Stimulus, inpainters, register_inpainter
     from isi_widget.study import Averages, averages, conditions
@@ -181,6 +182,7 @@ _HOMES: dict[str, str | None] = {
     "run_study": "isi_widget.study.running",
     "run_trial": "isi_widget.trial",
     "samples_needed": "isi_widget.uncertainty",
+    "save_figure": "isi_widget.report.figures",
     "segment": "isi_widget.concepts",
     "steering_direction": "isi_widget.mechanism.steering",
     "stimulus": None,
@@ -276,6 +278,7 @@ __all__ = [
     "run_study",
     "run_trial",
     "samples_needed",
+    "save_figure",
     "segment",
     "steering_direction",
     "token_replacements",

@@ -17,7 +17,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import cached_property
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +28,9 @@ from isi_widget.attribution.token_boxes import TokenBoxes
 from isi_widget.checks import is_whole
 from isi_widget.errors import InputError
 from isi_widget.files import records
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 #: One of several, some of them (their mean), or None: the mean of all.
 Choice = int | Sequence[int] | None
@@ -208,6 +211,51 @@ class AttentionMap:
         """
         check_opacity(opacity)
         return rgba_image(self.steps(token, layer, head, size, scale, full), opacity)
+
+    def overlay(
+        self,
+        picture: Any,
+        token: Choice = None,
+        layer: Choice = None,
+        head: Choice = None,
+        scale: Scale = "relative",
+        *,
+        full: float | None = None,
+        opacity: float = 0.8,
+    ) -> Image.Image:
+        """Return the picture with the heat map over it, RGB, in the picture's size.
+
+        Parameters
+        ----------
+        picture : stimulus that was measured, or its picture (PIL).
+        token, layer, head, scale, full : as `image`.
+        opacity : alpha of the full colour, 0 to 1; default 0.8.
+
+        Raises
+        ------
+        InputError
+            As `image`, and for a picture of a different size.
+        """
+        from isi_widget.attribution.map_figures import overlay
+
+        return overlay(picture, self.image(token, layer, head, None, scale, full=full, opacity=opacity))
+
+    def plot(
+        self,
+        picture: Any,
+        token: Choice = None,
+        layer: Choice = None,
+        head: Choice = None,
+        scale: Scale = "relative",
+    ) -> Figure:
+        """Return a figure: the picture with the heat map over it, and the scale of its colours.
+
+        picture, token, layer, head, scale : as for `overlay`. To a file:
+            `isi.save_figure(attention, "map.pdf", picture=s)`.
+        """
+        from isi_widget.attribution.map_figures import plot_map
+
+        return plot_map(self, picture, token, layer, head, scale)
 
     # ---- as data
     def to_dict(self) -> dict[str, Any]:

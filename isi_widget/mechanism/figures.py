@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 #: Colours of signed values, negative to positive, and of values from 0: both safe for colour-blind readers.
 SIGNED, POSITIVE = "PuOr_r", "viridis"
+#: Mark (gid) of texts that are as large as their boxes: they get larger and smaller with the figure only.
+IN_BOX = "isi in box"
 #: No value: hatched grey is drawn over it.
 _MISSING = "#DDDDDD"
 #: Cells up to which their numbers are written in them.

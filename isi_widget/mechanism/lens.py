@@ -32,12 +32,11 @@ from isi_widget.stimulus import Stimulus
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
+    from PIL import Image
 
 #: What is read: the residual stream after a layer; after its attention ("middle"); what its attention and
 #: what its MLP add to it.
 STREAMS = ("residual", "middle", "attention", "mlp")
-#: Most words of a layer in a figure.
-_DRAWN = 10
 
 
 @dataclass(frozen=True)
@@ -288,8 +287,52 @@ class LogitLens(Saved):
             }
         )
 
+    def overlay(
+        self,
+        word: str | None = None,
+        layer: int = -1,
+        stream: str | None = None,
+        *,
+        full: float | None = None,
+        opacity: float = 0.8,
+    ) -> Image.Image:
+        """Return the picture with the heat of a word over it; without a word, with the most probable word of
+        each image token in its box, enlarged so that it can be read.
+
+        Parameters
+        ----------
+        word
+            One of `words`; None (default): the most probable word of each token.
+        layer
+            Layer; default the last.
+        stream
+            One of `streams`.
+        full
+            Probability with full colour, of a word; default its largest over the picture.
+        opacity
+            Alpha of the full colour of a word, 0 to 1; default 0.8.
+
+        Raises
+        ------
+        InputError
+            If it is not known where the image tokens lie, or a word, layer or stream was not measured.
+        """
+        from isi_widget.mechanism import lens_figures
+
+        stream = stream or self._usual
+        self._stream(stream)
+        if word is None:
+            return lens_figures.words_over(self, self._layer(layer), stream)
+        return lens_figures.heat_over(self, word, self._layer(layer), stream, full, opacity)
+
     def plot(
-        self, word: str | None = None, layer: int = -1, position: int = -1, stream: str | None = None
+        self,
+        word: str | None = None,
+        layer: int = -1,
+        position: int = -1,
+        stream: str | None = None,
+        *,
+        words: bool = False,
     ) -> Figure:
         """Return a figure: without a word, layers x words of one token (at most 10); with one, its heat over
         the picture.
@@ -304,45 +347,18 @@ class LogitLens(Saved):
             Token of the table; default the last.
         stream
             One of `streams`.
+        words
+            Whether to draw the picture with the most probable word of each image token; default False.
         """
-        from isi_widget.mechanism import figures
+        from isi_widget.mechanism import lens_figures
 
         stream = stream or self._usual
+        self._stream(stream)
+        if words:
+            return lens_figures.plot_words(self, self._layer(layer), stream)
         if word is not None:
-            return self._plot_heat(word, self._layer(layer), stream)
-        found = self.token(position, stream)
-        ranks = min(len(found.words[0]), _DRAWN)
-        high = figures.cells(self.layers, ranks)[1]
-        figure = figures.new_figure((2.6 + 1.0 * ranks, 1.4 + high))
-        axis = figure.subplots()
-        figures.draw_matrix(
-            axis,
-            np.array([[probability for _, probability in words[:ranks]] for words in found.words]),
-            [f"{at} ({entropy:.2f})" for at, entropy in enumerate(found.entropy)],
-            [str(rank + 1) for rank in range(ranks)],
-            signed=False,
-            full=1.0,
-            label="probability",
-            texts=[[text for text, _ in words[:ranks]] for words in found.words],
-        )
-        axis.set_ylabel("after layer (entropy, nats)", fontsize=8)
-        axis.set_xlabel("rank", fontsize=8)
-        name = "last token" if found.position == self.positions[-1] else f"token {found.position}"
-        axis.set_title(f"{stream}: words at the {name}", fontsize=9)
-        return figure
-
-    def _plot_heat(self, word: str, layer: int, stream: str) -> Figure:
-        from isi_widget.mechanism import figures
-
-        heat = self.heat(word, layer, stream)
-        figure = figures.new_figure((4.6, 4.0))
-        axis = figure.subplots()
-        axis.imshow(self.stimulus.render())
-        shown = axis.imshow(heat, cmap=figures.POSITIVE, alpha=0.6, vmin=0.0)
-        figures.add_legend(figure, shown, axis, "probability")
-        axis.set_axis_off()
-        axis.set_title(f"{figures.plain(repr(word))} after layer {layer} ({stream})", fontsize=9)
-        return figure
+            return lens_figures.plot_heat(self, word, self._layer(layer), stream)
+        return lens_figures.plot_token(self, position, stream)
 
     def __str__(self) -> str:
         first = f"LogitLens of {self.model}: {len(self.positions)} tokens, {self.layers} layers"

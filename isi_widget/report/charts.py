@@ -1,7 +1,7 @@
 """Trials as matplotlib figures: for papers, slides and reports.
 
 matplotlib is imported on first use. The figures are not left open in pyplot: a notebook shows the returned
-figure once, a script saves it with `figure.savefig`. Not for the page (see `html.py` and the widget).
+figure once, `figures.save_figure` writes it to a file. Not for the page (see `html.py` and the widget).
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from isi_widget import checks
 from isi_widget.report import fonts
 from isi_widget.report.drawable import Drawable
 from isi_widget.report.pdf.fonts import clean
@@ -24,24 +25,31 @@ if TYPE_CHECKING:
 _LONGEST_LABEL = 40
 
 
-def plot_trial(trial: Drawable) -> Figure:
+def plot_trial(trial: Drawable, columns: int | None = None) -> Figure:
     """Return the stimulus beside one panel each for entropies, clusters and attention, as far as they were
     run.
+
+    columns : number of panels side by side; None (default): all.
     """
     view = trial.view()
     panels = [draw for key, draw in _PANELS if view[key]]
-    figure = new_figure((4.2 + 3.6 * max(1, len(panels)), 3.9))
-    axes = figure.subplots(
-        1, 1 + max(1, len(panels)), squeeze=False, width_ratios=[1.1] + [1.0] * max(1, len(panels))
-    )[0]
+    count = 1 + max(1, len(panels))
+    beside = count if columns is None else min(checks.integer(columns, "plot: columns", low=1), count)
+    rows = -(-count // beside)
+    width = 0.6 + 3.6 * beside
+    figure = new_figure((width, 3.9 if rows == 1 else 0.4 + 3.5 * rows))
+    grid = figure.subplots(rows, beside, squeeze=False, width_ratios=[1.1] + [1.0] * (beside - 1))
+    axes = list(grid.flat)
     draw_stimulus(axes[0], trial)
     for axis, draw in zip(axes[1:], panels, strict=False):
         draw(axis, view)
-    if not panels:
-        axes[1].set_axis_off()
-    figure.suptitle(_title(view), fontsize=10)
+    for axis in axes[1 + len(panels) :]:
+        axis.set_axis_off()
+    title = _title(view)
+    figure.suptitle(title if len(title) < 13 * width else _wrapped(title, int(13 * width)), fontsize=10)
     if view["notes"]:
-        figure.supxlabel("\n".join(_wrapped(plain(note, 400), 150) for note in view["notes"]), fontsize=7)
+        longest = min(150, int(13 * width))
+        figure.supxlabel("\n".join(_wrapped(plain(note, 400), longest) for note in view["notes"]), fontsize=7)
     return lettered(figure)
 
 
@@ -282,27 +290,38 @@ def _title(view: dict[str, Any]) -> str:
     return plain(parts[0], 60) + ("" if len(parts) == 1 else f": {parts[1]}")
 
 
-def plot_comparison(trials: Sequence[Drawable], labels: Sequence[str]) -> Figure:
+def plot_comparison(trials: Sequence[Drawable], labels: Sequence[str], columns: int | None = None) -> Figure:
     """Return thumbnails of all conditions above; semantic entropies with intervals and relative attention
     shares below.
+
+    columns : number of thumbnails side by side; None (default): all.
     """
+    count = len(trials)
+    beside = count if columns is None else min(checks.integer(columns, "plot: columns", low=1), count)
+    lines = -(-count // beside)
+    beside = -(-count // lines)  # lines of about the same length
     views = [trial.view() for trial in trials]
     shown = [
         draw
         for key, draw in (("uncertainty", _draw_spread), ("attention", _draw_inputs))
         if any(v[key] for v in views)
     ]
-    rows = 0.45 * len(trials) + 1.2
-    figure = new_figure((max(6.5, 2.4 * len(trials)), 3.0 + (rows if shown else 0.0)))
+    narrow = columns is not None and beside < 3  # else both charts stand side by side
+    rows = (0.45 * count + 1.2) * (len(shown) if narrow else 1)
+    wide = max(6.5, 2.4 * beside) if columns is None else max(4.0, 2.3 * beside)
+    high = 3.0 if lines == 1 else 2.7 * lines
+    figure = new_figure((wide, high + (rows if shown else 0.0)))
     top: Figure | SubFigure = figure
     if shown:
-        halves: Any = figure.subfigures(2, 1, height_ratios=[3.0, rows])
+        halves: Any = figure.subfigures(2, 1, height_ratios=[high, rows])
         top, bottom = halves
-        for axis, draw in zip(bottom.subplots(1, len(shown), squeeze=False)[0], shown, strict=True):
+        across = (len(shown), 1) if narrow else (1, len(shown))
+        for axis, draw in zip(bottom.subplots(*across, squeeze=False).flat, shown, strict=True):
             draw(axis, views, [_wrapped(plain(label), 24) for label in labels])
-    for axis, trial, view, label in zip(
-        top.subplots(1, len(trials), squeeze=False)[0], trials, views, labels, strict=True
-    ):
+    pictures = list(top.subplots(lines, beside, squeeze=False).flat)
+    for axis in pictures[count:]:
+        axis.set_axis_off()
+    for axis, trial, view, label in zip(pictures, trials, views, labels, strict=False):
         draw_stimulus(axis, trial, plain(label))
         if view["answer"] is not None:
             mark = view["answer"]["mark"]

@@ -20,31 +20,23 @@ FAMILY = "isi-embedded"
 _LAST_COMMON = 0x24F  # Latin letters with their accents
 
 
-def faces(texts: Iterable[str], *, every: bool = False, paths: Iterable[Path] | None = None) -> str:
+def faces(texts: Iterable[str]) -> str:
     """Return `@font-face` rules for the letters of texts; "" if none is needed.
 
-    Parameters
-    ----------
-    texts : all texts that are shown.
-    every : whether common Latin letters are embedded too; default False.
-    paths : font files to look through first; None (default): those shipped with matplotlib.
-
-    Characters that no font of this computer draws are left to the reader's.
+    texts : all texts that are shown. Characters that no font of this computer draws are left to the reader's.
     """
     letters = {ord(letter) for text in texts for letter in text if letter.isprintable()}
-    wanted = letters if every else {letter for letter in letters if letter > _LAST_COMMON}
+    wanted = {letter for letter in letters if letter > _LAST_COMMON}
     rules: list[str] = []
-    for path in (*(shipped() if paths is None else paths), None):
+    for path in (*shipped(), None):
         if not wanted:
             break
         for found in fonts.find(wanted) if path is None else [path]:
-            drawn = frozenset(wanted & fonts.characters(found))
-            if not drawn or (data := _subset(found, drawn)) is None:
-                continue
-            wanted -= drawn
-            rules.append(
-                f'@font-face{{font-family:"{family(len(rules))}";src:url(data:font/woff;base64,{data})}}'
-            )
+            data, drawn = subset(found, frozenset(wanted))
+            if data:
+                wanted -= drawn
+                source = f"url(data:font/woff;base64,{base64.b64encode(data).decode('ascii')})"
+                rules.append(f'@font-face{{font-family:"{family(len(rules))}";src:{source}}}')
     return "".join(rules)
 
 
@@ -66,9 +58,16 @@ def shipped() -> list[Path]:
     return [folder / "DejaVuSans.ttf"]
 
 
+def subset(path: Path, letters: frozenset[int]) -> tuple[bytes, frozenset[int]]:
+    """Return a font with those of the letters that it draws, as WOFF, and these letters; else nothing."""
+    drawn = letters & fonts.characters(path)
+    data = _subset(path, drawn) if drawn else b""
+    return (data, drawn) if data else (b"", frozenset())
+
+
 @lru_cache(maxsize=64)
-def _subset(path: Path, letters: frozenset[int]) -> str | None:
-    """Return a font with these letters as WOFF in base64; None for a font that cannot be cut."""
+def _subset(path: Path, letters: frozenset[int]) -> bytes:
+    """Return a font with these letters as WOFF; nothing for a font that cannot be cut."""
     from fontTools import subset
     from fontTools.ttLib import TTFont, TTLibError
 
@@ -84,5 +83,5 @@ def _subset(path: Path, letters: frozenset[int]) -> str | None:
             buffer = io.BytesIO()
             font.save(buffer, reorderTables=False)
     except (OSError, TTLibError, KeyError, AssertionError, ValueError, subset.Subsetter.SubsettingError):
-        return None
-    return base64.b64encode(buffer.getvalue()).decode("ascii")
+        return b""
+    return buffer.getvalue()

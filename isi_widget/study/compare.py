@@ -88,11 +88,15 @@ class Comparison:
             )
         return cls(tuple(map(Trial.from_dict, trials)), labels, skipped)
 
-    def plot(self) -> Figure:
-        """Return thumbnails above, semantic entropies with intervals and relative attention shares below."""
+    def plot(self, columns: int | None = None) -> Figure:
+        """Return thumbnails above, semantic entropies with intervals and relative attention shares below.
+
+        columns : number of thumbnails side by side; None (default): all. `isi.save_figure` writes it to a
+            file.
+        """
         from isi_widget.report.charts import plot_comparison
 
-        return plot_comparison(self.trials, self.labels)
+        return plot_comparison(self.trials, self.labels, columns)
 
     def __repr__(self) -> str:
         lines = [f"  {label}: {trial!r}\n" for label, trial in self._pairs()]

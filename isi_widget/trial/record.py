@@ -255,11 +255,14 @@ class Trial:
         return trial_code(self, observation, write_pictures=write_pictures, reuse=reuse)
 
     # ---- as pictures
-    def plot(self) -> Figure:
-        """Plot stimulus, entropies with intervals, clusters and attention as one matplotlib figure."""
+    def plot(self, columns: int | None = None) -> Figure:
+        """Plot stimulus, entropies with intervals, clusters and attention as one matplotlib figure.
+
+        columns : number of panels side by side; None (default): all. `isi.save_figure` writes it to a file.
+        """
         from isi_widget.report.charts import plot_trial
 
-        return plot_trial(self)
+        return plot_trial(self, columns)
 
     def report(
         self,

@@ -195,3 +195,35 @@ def test_progress_and_cancel():
     assert seen == [("layers", done, 3) for done in range(4)]
     with pytest.raises(Cancelled):
         isi.logit_lens(tiny_models.vlm(), SHOWN, cancel=lambda: True)
+
+
+def test_the_picture_with_its_lens_over_it(tmp_path):
+    from PIL import Image
+
+    vlm = isi.load_vlm()
+    shown = isi.datasets.scenes()[3].stimulus()
+    lens = isi.logit_lens(vlm, shown, words=["green"])
+    over = lens.overlay("green", layer=2)
+    assert over.mode == "RGB" and over.size == shown.render().size
+    heat = np.nan_to_num(lens.heat("green", 2))
+    warm, cold = (np.unravel_index(where, heat.shape) for where in (heat.argmax(), heat.argmin()))
+    change = np.abs(np.asarray(over, float) - np.asarray(shown.render(), float)).sum(axis=-1)
+    assert change[warm] > change[cold]
+    words = lens.overlay(layer=2)
+    assert words.mode == "RGB" and min(words.size) >= 1200
+    figure = lens.plot(words=True, layer=2)
+    placed = [place for place in range(len(lens.positions)) if not np.isnan(lens.boxes[place]).any()]
+    texts = [text.get_text().rstrip("…") for text in figure.get_axes()[0].texts]
+    assert len(texts) == len(placed)
+    for text, place in zip(texts, placed, strict=True):
+        assert lens.vocabulary[int(lens.ids[0, 2, place, 0])].strip().startswith(text) or text == "␣"
+    for ending in ("png", "svg", "pdf"):
+        path = isi.save_figure(lens, tmp_path / f"a.{ending}", width="column", dpi=60, words=True, layer=2)
+        assert path.exists()
+    assert Image.open(tmp_path / "a.png").width == pytest.approx(201, abs=1)
+    with pytest.raises(InputError, match="was not kept"):
+        lens.overlay("nothing")
+    with pytest.raises(InputError, match="opacity"):
+        lens.overlay("green", opacity=2)
+    with pytest.raises(InputError, match="no image tokens with a place"):
+        isi.logit_lens(vlm, shown, tokens="last").overlay()
