@@ -122,6 +122,7 @@ export function keyboard(screen: Screen): Keyboard {
       else store.runEverything();
       return true;
     }
+    if (wordless(event) && (key === "z" || key === "y")) return commanded && !alt && command(key, event.shiftKey);
     if (inField(event)) return editField(event);
     if (commanded) return !alt && command(key, event.shiftKey);
     if (alt) return false;
@@ -232,6 +233,12 @@ export function inField(event: Event): boolean {
   if (!(target instanceof Element)) return false;
   if (target instanceof HTMLInputElement) return !["checkbox", "button", "color", "file"].includes(target.type);
   return target.matches("textarea, select, [contenteditable]");
+}
+
+/** A slider or a list has no text whose changes it could take back itself: undo is that of the document. */
+function wordless(event: Event): boolean {
+  const target = event.composedPath()[0] ?? event.target;
+  return target instanceof HTMLSelectElement || (target instanceof HTMLInputElement && target.type === "range");
 }
 
 /**

@@ -221,6 +221,21 @@ describe("the panel", () => {
     expect(inside()).toHaveLength(4);
   });
 
+  it("is undone from the slider and from the list of readers, too: neither has a text of its own", async () => {
+    await press(0, 1);
+    await page.type("gate-slider", "0");
+    await page.key("z", { ctrlKey: true }, "gate-slider");
+    expect(inside()).toBeUndefined();
+    await page.key("z", { ctrlKey: true, shiftKey: true }, "gate-slider");
+    expect(inside()).toEqual([scale(0, 1, 0)]);
+    await page.key("z", { ctrlKey: true }, "cut-reader");
+    expect(inside()).toBeUndefined();
+    await page.key("y", { ctrlKey: true }, "cut-reader");
+    expect(inside()).toEqual([scale(0, 1, 0)]);
+    await page.key("z", {}, "gate-slider");
+    expect(inside()).toEqual([scale(0, 1, 0)]);
+  });
+
   it("works by keys alone: arrows choose, with Shift several; 0 1 2 M set the gate", async () => {
     await type(0, 0, "0");
     expect(inside()).toEqual([scale(0, 0, 0)]);

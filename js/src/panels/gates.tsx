@@ -130,7 +130,6 @@ export const Inside = live(function Inside() {
         ) : (
           <p class="isi-teach">{why || "Run the model: then each layer and head has a number here."}</p>
         )}
-        {trial && <Effects trial={trial} why={why} measurable={measurable} />}
       </div>
       <div class="isi-insideside">
         <GateEditor why={why} />
@@ -138,6 +137,7 @@ export const Inside = live(function Inside() {
         <Beside why={why} />
         <LensButton why={why} />
       </div>
+      {trial && <Effects trial={trial} why={why} measurable={measurable} />}
       <TraceBetween why={why} />
     </div>
   );

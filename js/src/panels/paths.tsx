@@ -25,7 +25,7 @@ export const Effects = live(function Effects({ trial, why, measurable }: { trial
   const busy = of === trial.id ? id : "";
   const attention = recorded(trial).some(({ name }) => (INPUTS as readonly string[]).includes(name));
   return (
-    <section class="isi-part" data-testid="inside-effects">
+    <section class="isi-part isi-effects" data-testid="inside-effects">
       {found && attention ? <AttentionAndEffect trial={trial} /> : <h4>Attention beside the effect of each head</h4>}
       {(!found || found.estimate) && measurable && (
         <div class="isi-row">
