@@ -434,6 +434,7 @@ describe("the panel", () => {
     await settle();
     const cells = page.find("trace-matrix").querySelectorAll("[role=gridcell]");
     expect(Array.from(cells, (one) => one.getAttribute("aria-label"))).toEqual(["All of it.", "Nothing.", "Half.", "Not traced."]);
+    expect(Array.from(cells, (one) => one.textContent)).toEqual(["+1.00", "0.00", "+0.50", "–"]);
     await page.click("trace-turn");
     await page.click("trace");
     expect(page.model.last("trace")).toMatchObject({ clean: 2, corrupt: 1 });

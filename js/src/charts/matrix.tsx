@@ -119,7 +119,7 @@ export const Matrix = live(function Matrix({ test, label, values, rows, columns,
                 aria-label={say(cell)}
                 style={{ "--t": `${Math.round((100 * step) / STEPS)}%` }}
               >
-                {mark?.(cell) || (wide || value === null ? "" : scale.hue === "signed" ? signed(value, scale.digits) : decimals(value))}
+                {mark?.(cell) || (wide ? "" : value === null ? "–" : scale.hue === "signed" ? signed(value, scale.digits) : decimals(value))}
               </span>
             );
           })}
