@@ -11,15 +11,16 @@ import csv
 import os
 import warnings
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
+from isi_widget.datasets.coco import read_boxes
 from isi_widget.datasets.files import ImageFolder
 from isi_widget.datasets.observation import Dataset, Observation
 from isi_widget.errors import InputError
-from isi_widget.stimulus import checks, load_image
+from isi_widget.stimulus import LabelledBox, checks, load_image
 from isi_widget.text.correctness import asks_for_other
 from isi_widget.text.truths import (
     NO_VALUE,
@@ -45,6 +46,7 @@ def from_csv(
     name: str | None = None,
     delimiter: str = ",",
     on_error: Literal["raise", "skip"] = "raise",
+    boxes: str | os.PathLike[str] | None = None,
 ) -> Dataset:
     """Load a data set from a CSV file (UTF-8, with a header) and one or two folders of images.
 
@@ -75,6 +77,7 @@ def from_csv(
     delimiter : character between cells; default ",".
     on_error : "raise" (default) refuses a table with invalid rows; "skip" leaves them out, with a warning,
         and lists them in `Dataset.skipped`.
+    boxes : COCO annotations with boxes of the images, by their file names; None (default) for none.
 
     Only the header of each image is read here. Damage after the header is detected when the image is loaded;
     `isi_widget.averages` has its own `on_error`.
@@ -97,13 +100,14 @@ def from_csv(
         raise InputError(
             f"{table}: there is a column 'annotated', so its folder is needed: from_csv(..., annotated=...)."
         )
+    labelled = {} if boxes is None else read_boxes(boxes)
     kind = _kind({row.get("answer", "") for _, row in rows})
     seen: Counter[str] = Counter()
     observations: list[Observation] = []
     errors: list[str] = []
     for number, row in rows:
         found: list[str] = []
-        observation = _observation(row, folder, other, kind, seen, found)
+        observation = _observation(row, folder, other, kind, seen, found, labelled)
         errors += [f"row {number}, {message}" for message in found]
         if observation is not None:
             observations.append(observation)
@@ -120,10 +124,11 @@ def from_csv(
             stacklevel=2,
         )
     given = {"name": name, "delimiter": delimiter, "on_error": on_error}
+    given |= {} if boxes is None else {"boxes": os.fspath(boxes)}
     usual = {"name": None, "delimiter": ",", "on_error": "raise"}
     folders = [folder for folder in (images, annotated) if folder is not None]
     arguments = [repr(os.fspath(argument)) for argument in (path, *folders)]
-    arguments += [f"{key}={value!r}" for key, value in given.items() if value != usual[key]]
+    arguments += [f"{key}={value!r}" for key, value in given.items() if value != usual.get(key)]
     code = f"isi.datasets.from_csv({', '.join(arguments)})"
     return Dataset(observations, table.stem if name is None else name, skipped=errors, code=code)
 
@@ -135,6 +140,7 @@ def _observation(
     kind: str,
     seen: Counter[str],
     errors: list[str],
+    boxes: Mapping[str, Sequence[LabelledBox]],
 ) -> Observation | None:
     """Build the observation of one row; None after adding its errors, each with its column, to `errors`."""
     files: dict[str, Path] = {}
@@ -177,6 +183,7 @@ def _observation(
         level=row.get("level") or None,
         id=id,
         metadata={"image": row["image"]} | {key: cell for key, cell in row.items() if key not in KNOWN},
+        boxes=boxes.get(row["image"], ()),
     )
 
 

@@ -18,6 +18,7 @@ from isi_widget.datasets.observation import Dataset
 from isi_widget.errors import InputError
 
 TABLE, IMAGES, ANNOTATED = "vlm_dataset.csv", "natural_images", "annotated_images"
+BOXES = "boxes_coco.json"  # of `save_observation`; the published data set has none
 MANIFEST = Path(__file__).parent / "isi_vqa_manifest.json"
 
 
@@ -31,7 +32,8 @@ def isi_vqa(
 
     Parameters
     ----------
-    path : folder with ``vlm_dataset.csv``, ``natural_images/`` and ``annotated_images/``. None (default):
+    path : folder with ``vlm_dataset.csv``, ``natural_images/`` and ``annotated_images/``, and with
+        ``boxes_coco.json`` if it has boxes; `save_observation` writes such a folder. None (default):
         download 33 MB into the cache folder (``ISI_WIDGET_CACHE``, else the system's), checked by SHA-256.
         Only missing files are downloaded; afterwards no network is needed.
     progress : True (default) shows a bar; or a function called with (bytes done, total bytes).
@@ -49,7 +51,14 @@ def isi_vqa(
             f"{str(folder)!r} does not have the ISI layout: {', '.join(missing)} is missing. Without a path, "
             "isi_vqa() downloads the data set."
         )
-    return from_csv(folder / TABLE, folder / IMAGES, folder / ANNOTATED, name="isi-vqa", on_error=on_error)
+    return from_csv(
+        folder / TABLE,
+        folder / IMAGES,
+        folder / ANNOTATED,
+        name="isi-vqa",
+        on_error=on_error,
+        boxes=folder / BOXES if (folder / BOXES).exists() else None,
+    )
 
 
 def _downloaded(progress: bool | Callable[[int, int], None]) -> Path:

@@ -16,7 +16,9 @@ import numpy as np
 from isi_widget.concepts import Pair
 from isi_widget.datasets.lazy import LazyImage, LazyPicture
 from isi_widget.errors import InputError
-from isi_widget.stimulus import Mask, Picture, Presets, Stimulus, checks
+from isi_widget.stimulus import LabelledBox, Mask, Picture, Presets, Stimulus, checks
+from isi_widget.stimulus.labelled_boxes import BoxLike
+from isi_widget.stimulus.labelled_boxes import checked as checked_boxes
 from isi_widget.stimulus.regions import Region
 from isi_widget.text import all_repaired
 
@@ -67,12 +69,16 @@ class Observation:
     id : name of the observation in its data set.
     metadata : further values, JSON-ready.
     graph : the scene graph behind the image, of a built-in world; None (default) for other images.
+    boxes : boxes around things of the image, with their names: `LabelledBox`, (x, y, width, height) or
+        (x, y, width, height, label) in pixels; default none. `from_coco` and `from_yolo` read them from
+        files.
 
     Values of empty table cells (NaN, NA) count as not given, except for image and question.
     """
 
     __slots__ = (
         "_annotated",
+        "_boxes",
         "_contexts",
         "_dataset",
         "_graph",
@@ -93,6 +99,7 @@ class Observation:
     id: str | None
     _image: LazyPicture
     _annotated: LazyPicture | None
+    _boxes: tuple[LabelledBox, ...]
     _contexts: dict[str, str]
     _metadata: Mapping[str, Any]
     _dataset: Dataset | None
@@ -111,6 +118,7 @@ class Observation:
         id: str | None = None,
         metadata: Mapping[str, Any] | None = None,
         graph: Graph | None = None,
+        boxes: Iterable[BoxLike] = (),
     ) -> None:
         if contexts is not None:
             contexts = {name: text for name, text in contexts.items() if not checks.missing(text)}
@@ -123,6 +131,7 @@ class Observation:
             "id": None if checks.missing(id) else checks.text(id, "id"),
             "_image": LazyPicture(image),
             "_annotated": None if annotated is None or checks.missing(annotated) else LazyPicture(annotated),
+            "_boxes": checked_boxes(boxes),
             "_contexts": presets.contexts,
             "_metadata": MappingProxyType(all_repaired(dict(metadata or {}))),
             "_dataset": None,
@@ -144,6 +153,24 @@ class Observation:
     def annotated(self) -> Picture | None:
         """The annotated image, or None."""
         return None if self._annotated is None else self._annotated.get()
+
+    @property
+    def boxes(self) -> tuple[LabelledBox, ...]:
+        """The boxes around things of the image, with their names. Of a built-in scene they are the boxes
+        around the exact masks of its objects. `obs.stimulus().with_boxes(obs.boxes)` draws them.
+        """
+        if self._boxes or self._graph is None:
+            return self._boxes
+        found = ((name, mask.bounds) for name, mask in self._graph.masks().items())
+        return tuple(
+            LabelledBox(left, top, right - left, bottom - top, name)
+            for name, (left, top, right, bottom) in found
+        )
+
+    @property
+    def is_scene(self) -> bool:
+        """Whether it is of a built-in world, whose scene graph is known."""
+        return self._graph is not None
 
     @property
     def contexts(self) -> dict[str, str]:
@@ -192,8 +219,8 @@ class Observation:
     ) -> Observation:
         """Return an observation of the same picture with different texts and truth, outside any data set."""
         make, arguments = self.__reduce__()
-        image, _, _, _, *rest, _ = arguments  # the graph answers the former question
-        made: Observation = make(image, question, context, answer, *rest)
+        image, _, _, _, *rest, _, boxes = arguments  # the graph answers the former question
+        made: Observation = make(image, question, context, answer, *rest, boxes=boxes)
         return made
 
     @property
@@ -341,6 +368,7 @@ class Observation:
         return (
             self._texts() == other._texts()
             and self._metadata == other._metadata
+            and self._boxes == other._boxes
             and self.image == other.image
             and self.annotated == other.annotated
         )
@@ -368,6 +396,7 @@ class Observation:
             self.id,
             dict(self._metadata),
             self._graph,
+            self._boxes,
         )
         return Observation, arguments
 

@@ -112,6 +112,23 @@ def _is_held(found: Mapping[str, Any]) -> bool:
 
 
 @contextmanager
+def alone(path: Path) -> Iterator[None]:
+    """Wait until no other process does the same work, for moments; `path` is a file that is made for it and
+    deleted afterwards. Where the system cannot lock files nothing is waited for.
+
+    Raises
+    ------
+    OSError : the file cannot be written.
+    """
+    with _opened(path):
+        try:
+            yield
+        finally:
+            with contextlib.suppress(OSError):
+                path.unlink(missing_ok=True)
+
+
+@contextmanager
 def _opened(path: Path, create: bool = True) -> Iterator[int]:
     """Open the lock file, alone where the system can lock files, so that reading and writing it are one."""
     flags = os.O_RDWR | (os.O_CREAT if create else 0) | getattr(os, "O_NOFOLLOW", 0)

@@ -29,6 +29,7 @@ from isi_widget.stimulus.drawing import (
     Text,
 )
 from isi_widget.stimulus.inpainting import Inpainter, inpainters, register_inpainter
+from isi_widget.stimulus.labelled_boxes import LabelledBox
 from isi_widget.stimulus.loading import ImageSource, load_image
 from isi_widget.stimulus.mask import Mask
 from isi_widget.stimulus.operations import (
@@ -56,6 +57,7 @@ __all__ = [
     "Inpainter",
     "Insert",
     "Jpeg",
+    "LabelledBox",
     "Line",
     "Mask",
     "Mirror",

@@ -38,6 +38,7 @@ from isi_widget.stimulus.drawing import (
     Text,
 )
 from isi_widget.stimulus.edit_methods import EditMethods
+from isi_widget.stimulus.labelled_boxes import BoxMethods
 from isi_widget.stimulus.loading import ImageSource, load_image
 from isi_widget.stimulus.operations import (
     CONTEXT_PRESETS,
@@ -64,7 +65,7 @@ _O = TypeVar("_O", bound=Operation)
 
 
 @dataclass(frozen=True)
-class Stimulus(EditMethods):
+class Stimulus(EditMethods, BoxMethods):
     """An image, a question and a context, with the operations that change them.
 
     Of several image, context or question operations the last one counts. Drawings are painted in order on the

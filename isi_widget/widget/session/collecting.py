@@ -121,12 +121,14 @@ class Collector:
         if known is not None and known[0] is source:
             return known[1], known[2]
         base = moment.base if observation is None or current else observation.stimulus()
-        record = {
+        record: dict[str, Any] = {
             "stimulus": base.with_operations([]).to_dict(embed=False),
             "id": moment.name if observation is None else observation.id,
             "level": None if observation is None else observation.level,
             "own": index >= moment.owned,
         }
+        if observation is not None and observation.boxes and not observation.is_scene:
+            record["boxes"] = [[*box.region, box.label] for box in observation.boxes]
         self._records[index] = (source, record, base)
         return record, base
 

@@ -261,7 +261,7 @@ def _numbers(value: Any, name: str) -> list[int]:
 def _seen(record: Any, pictures: _Pictures) -> Seen:
     if not isinstance(record, Mapping):
         raise InputError("an observation must be an object")
-    protocol.check_keys("an observation", record, {"stimulus", "id", "level", "own"}, set())
+    protocol.check_keys("an observation", record, {"stimulus", "id", "level", "own"}, {"boxes"})
     if not isinstance(record["own"], bool):
         raise InputError('"own" of an observation must be true or false')
     base = Stimulus.from_dict(record["stimulus"], pictures.named_in(record["stimulus"]))
@@ -277,6 +277,7 @@ def _seen(record: Any, pictures: _Pictures) -> Seen:
         contexts=base.presets.contexts,
         level=record["level"],
         id=record["id"],
+        boxes=record.get("boxes", ()),
     )
     return Seen(observation, base, record["own"])
 

@@ -1,13 +1,16 @@
-"""`SessionTwins`: the methods of a probe that keep its work: `save`, `keep`, `session`.
+"""`SessionTwins`: the methods of a probe that keep its work: `session`, `keep`, `save`, `save_observation`.
 
 Not for how it is kept (`keeper.py`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from types import EllipsisType
 from typing import overload
 
+from isi_widget.datasets import Observation, save_observation
 from isi_widget.errors import InputError
 from isi_widget.files.writing import write_file
 from isi_widget.widget.session.keeper import Keeper
@@ -43,6 +46,45 @@ class SessionTwins(Synced):
         if keeper.problem:
             raise InputError(keeper.problem)
         return keeper.folder
+
+    def save_observation(
+        self,
+        folder: str | Path,
+        *,
+        id: str | None = None,
+        answer: str | bool | int | EllipsisType | None = ...,
+        labels: str | Sequence[str] | None = None,
+    ) -> Observation:
+        """Append the current input to a data set of your own, with what was drawn; returns the observation.
+
+        `isi.datasets.isi_vqa(folder)` reads it back. The picture without drawings, the picture as the model
+        is shown it, the texts, the contexts of the presets, and the drawn boxes as COCO and YOLO; see
+        `isi.datasets.save_observation`.
+
+        Parameters
+        ----------
+        folder : folder of the data set; it is made if it does not exist.
+        id : name of the observation; None (default): that of the chosen one. A taken one gets a number.
+        answer : true answer; ... (default): the known truth of the current input, if any.
+        labels : name of the drawn boxes, or one for each; None (default): the texts written at them.
+
+        Raises
+        ------
+        InputError : the folder cannot be written, or holds a table of another kind.
+        """
+        with self._exclusive():
+            stimulus, chosen, name = self._current(), self._editor.observation, self._editor.name
+        boxes = stimulus.boxes or (() if chosen is None or chosen.is_scene else chosen.boxes)
+        return save_observation(
+            folder,
+            stimulus,
+            id=id or name,
+            answer=answer,
+            level=None if chosen is None else chosen.level,
+            boxes=boxes,
+            labels=labels,
+            metadata=None if chosen is None else chosen.metadata,
+        )
 
     @overload
     def save(self, path: None = None) -> bytes: ...
