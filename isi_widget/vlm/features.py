@@ -22,8 +22,8 @@ from isi_widget.vlm.families import Family
 from isi_widget.vlm.families.base import embeddings
 from isi_widget.vlm.prompts.prompt import Prompt
 
-#: Pictures whose features are kept.
-KEPT = 8
+#: Pictures whose features are kept in any case, and bytes that those of more pictures may take.
+KEPT, MOST_BYTES = 8, 1 << 26
 
 
 class ImageFeatures:
@@ -66,7 +66,7 @@ class ImageFeatures:
             encoded = self._family.encode_image(self._model, images)
             if made_by is not None:
                 self._kept[key] = encoded
-                while len(self._kept) > KEPT:
+                while len(self._kept) > KEPT and sum(map(_bytes, self._kept.values())) > MOST_BYTES:
                     self._kept.popitem(last=False)
         else:
             self._kept.move_to_end(key)
@@ -98,6 +98,13 @@ class ImageFeatures:
             name: value.to(device, dtype) if value.is_floating_point() else value.to(device)
             for name, value in tensors.items()
         }
+
+
+def _bytes(encoded: Any) -> int:
+    """Return the size of an image encoder's output."""
+    if isinstance(encoded, torch.Tensor):
+        return encoded.nbytes
+    return sum(map(_bytes, encoded.values() if isinstance(encoded, Mapping) else encoded or ()))
 
 
 def content_key(images: Mapping[str, torch.Tensor]) -> str:

@@ -15,6 +15,7 @@ import torch
 from tiny_models import VLM, Shown
 
 from isi_widget.pretrained import state
+from isi_widget.vlm import features
 
 SHOWN = Shown(size=(90, 40))
 
@@ -261,6 +262,21 @@ def test_an_unchanged_picture_is_encoded_once(name, monkeypatch):
     vlm.model.get_decoder().layers[0].register_forward_hook(lambda *_: None)  # the language side
     vlm.prefill(SHOWN)
     assert len(encoded) == 1
+
+
+@pytest.mark.parametrize(("most", "again"), [(1 << 26, 0), (0, 2)])
+def test_features_of_many_small_pictures_are_kept_and_of_large_ones_the_last(monkeypatch, most, again):
+    """Ten pictures: of large ones, only the last eight are kept."""
+    vlm, encoded = made("llava"), []
+    plain = type(vlm.family).encode_image
+    monkeypatch.setattr(type(vlm.family), "encode_image", lambda *given: encoded.append(1) or plain(*given))
+    monkeypatch.setattr(features, "MOST_BYTES", most)
+    shown = [Shown(size=(90, 40), seed=seed) for seed in range(10)]
+    for one in shown:
+        vlm.prefill(one)
+    for one in (*shown[2:], *shown[:2]):
+        vlm.prefill(one)
+    assert len(encoded) == 10 + again
 
 
 def test_an_end_token_that_is_set_later_ends_answers():
