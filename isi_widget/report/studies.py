@@ -237,11 +237,8 @@ KINDS: dict[str, Callable[[Any], Figure]] = {
 # ---- rows of dots
 def _rows(table: pd.DataFrame) -> tuple[list[str], list[str], dict[tuple[Any, ...], int]]:
     """Return the labels of the rows, the models, and the place of each row by its values."""
-    keys = list(dict.fromkeys(_keys(table)))[:MOST_ROWS]
-    models = list(dict.fromkeys(table["model"]))
-    labels = [_label(key) or "all rows" for key in keys]
-    every = {key: place for place, key in enumerate(dict.fromkeys(_keys(table)))}
-    return labels, models, every
+    place_of = {key: place for place, key in enumerate(dict.fromkeys(_keys(table)))}
+    return [_label(key) or "all rows" for key in place_of], list(dict.fromkeys(table["model"])), place_of
 
 
 def _keys(table: pd.DataFrame, models: bool = False) -> list[tuple[Any, ...]]:

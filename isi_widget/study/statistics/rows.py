@@ -88,6 +88,7 @@ class Rows:
                 "study.rows or study.frame(...)."
             )
         self.frame = frame
+        self._numbers: dict[str, Floats] = {}
 
     def __len__(self) -> int:
         return len(self.frame)
@@ -115,8 +116,10 @@ class Rows:
         """Return a column as float [rows]; NaN where a row failed, nothing was measured, or the value is
         infinite, which has no mean.
         """
-        values = as_numbers(self.column(name), name)
-        return np.where(self.failed | np.isinf(values), np.nan, values)
+        if name not in self._numbers:
+            values = as_numbers(self.column(name), name)
+            self._numbers[name] = np.where(self.failed | np.isinf(values), np.nan, values)
+        return self._numbers[name]
 
     def column(self, name: str) -> pd.Series[Any]:
         """Return a column. Raises `InputError` if there is none of this name."""
