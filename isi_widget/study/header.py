@@ -16,6 +16,8 @@ from isi_widget.errors import InputError
 from isi_widget.study.arguments import Arguments
 from isi_widget.study.identity import differences, identity
 from isi_widget.study.plan import Shape, data_digest
+from isi_widget.study.steps import Function
+from isi_widget.study.store import Store
 from isi_widget.trial.run import _versions
 
 
@@ -50,6 +52,7 @@ def data_of(data: Sequence[Observation]) -> dict[str, Any]:
     """Return name, size and digest of the texts of a data set."""
     return {
         "name": getattr(data, "name", None) or f"{len(data)} observations",
+        "named": bool(getattr(data, "name", None)),
         "size": len(data),
         "digest": _digest(data_digest(data)),
     }
@@ -85,12 +88,12 @@ def continued(header: Mapping[str, Any], given: Arguments, where: str, code: str
             "one to start again. A study may grow only at the end of its lists of models, observations, "
             "conditions and seeds."
         )
-    made = dict(header)
+    fresh = header_of(given, code)
+    made = dict(header) | {"versions": _together(header["versions"], fresh["versions"])}
     shapes = [list(shape) for shape in header["shapes"]]
     shape = list(shape_of(given))
     if shape == shapes[-1]:
         return made
-    fresh = header_of(given, code)
     models = {label: header["models"].get(label, {}) for label in fresh["models"]}
     changed = {name: fresh[name] for name in ("seeds", "conditions", "data", "code")}
     return made | changed | {"models": models, "shapes": [*shapes, shape]}
@@ -122,6 +125,63 @@ def _differences(header: Mapping[str, Any], given: Arguments) -> Iterator[str]:
         yield f"it has {size} observations, not {len(given.data)}"
     elif _digest(data_digest(given.data[:size])) != data["digest"]:
         yield "its data have other ids, questions, contexts or true answers"
+    name = getattr(given.data, "name", None)
+    if name and data.get("named") and name != data["name"]:
+        yield f"its data are {data['name']!r}, not {name!r}"
+
+
+def check_inputs(store: Store, given: Arguments) -> None:
+    """Refuse a store whose pictures, or stimuli made by functions, are different now.
+
+    Looks at the pictures of up to 200 observations with rows, spread over the data, and at the stimuli of 8
+    of them under each condition with a function. The texts of all observations are compared elsewhere.
+
+    Raises
+    ------
+    OtherRun
+        One is different.
+    """
+    rows = store.table(["row", "index", "condition", "image", "stimulus_key"])
+    if not rows.num_rows:
+        return
+    pictures = dict(zip(rows["index"].to_pylist(), rows["image"].to_pylist(), strict=True))
+    keys = {
+        (index, name): key
+        for index, name, key in zip(
+            rows["index"].to_pylist(),
+            rows["condition"].to_pylist(),
+            rows["stimulus_key"].to_pylist(),
+            strict=True,
+        )
+    }
+    known = sorted(index for index, digest in pictures.items() if digest)
+    functions = [item for item in given.conditions if any(isinstance(s, Function) for s in item.steps)]
+    for index in _spread(known, 200):
+        try:
+            digest = given.data[index].image.sha256
+        except InputError:
+            digest = ""
+        if digest != pictures[index]:
+            raise _other(store, f"the picture of observation {index} is different or cannot be read")
+    for index in _spread(known, 8):
+        for condition in functions:
+            before = keys.get((index, condition.name))
+            if before and condition(given.data[index]).key != before:
+                raise _other(store, f"observation {index} is different under {condition.name!r}")
+
+
+def _spread(places: Sequence[int], most: int) -> list[int]:
+    """Return at most `most` of the places, evenly spread."""
+    if len(places) <= most:
+        return list(places)
+    return [places[round(at * (len(places) - 1) / (most - 1))] for at in range(most)]
+
+
+def _other(store: Store, reason: str) -> OtherRun:
+    return OtherRun(
+        f"The store {str(store.path)!r} is of another run: {reason}. Name another folder, or delete this "
+        "one to start again."
+    )
 
 
 def _list(what: str, then: Sequence[Any], now: Sequence[Any]) -> Iterator[str]:
@@ -149,3 +209,12 @@ def model_differences(
     yield from (f"the {text} in the model {label!r}" for text in found)
     if entailment is not None and known.get("entailment", "") != entailment:
         yield f"its entailment model is {known.get('entailment')!r}, not {entailment!r}"
+
+
+def _together(before: Mapping[str, str], now: Mapping[str, str]) -> dict[str, str]:
+    """Return the versions of both, "1.0, 1.1" if they differ."""
+    both = {}
+    for name in dict.fromkeys([*before, *now]):
+        every = [*before.get(name, "").split(", "), now.get(name, "")]
+        both[name] = ", ".join(dict.fromkeys(version for version in every if version))
+    return both

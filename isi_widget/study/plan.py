@@ -194,13 +194,15 @@ class Plan:
             "question": observation.question,
             "context": observation.context,
         }
-        made = tuple(self._task(observation, self.conditions[at], rows) for at, rows in tasks)
+        data = getattr(self.data, "name", None) or f"{len(self.data)} observations"
+        place = f"at observation {index} ({columns['observation']!r}) of {data}"
+        made = tuple(self._task(observation, self.conditions[at], rows, place) for at, rows in tasks)
         if any(task.stimulus is not None for task in made):
             self.observe(observation, index)
-        return Unit(columns, made, self.how)
+        return Unit(columns, made, self.how, place)
 
     def _task(
-        self, observation: Observation, condition: Condition, rows: tuple[tuple[int, int], ...]
+        self, observation: Observation, condition: Condition, rows: tuple[tuple[int, int], ...], place: str
     ) -> Task:
         columns = {
             "condition": condition.name,
@@ -215,6 +217,9 @@ class Plan:
             try:
                 stimulus = condition(observation)
             except Exception as error:
+                if self.how.raising:
+                    error.add_note(place)
+                    raise
                 return Task(columns, rows, None, interventions, failure_of(error))
         self.keep(stimulus.pictures)
         notes = tuple(dict.fromkeys(str(item.message) for item in heard))

@@ -6,7 +6,6 @@ Plain data: numbers per observation, with a full description of their origin. No
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -24,7 +23,13 @@ from isi_widget.files import records
 from isi_widget.files.writing import write_file
 from isi_widget.segments import GROUPS as SEGMENTS
 from isi_widget.segments import INPUTS
+from isi_widget.study.averages_row import COLUMNS, NUMBERS
+from isi_widget.study.averages_row import Row as Row
+from isi_widget.study.averages_row import Skipped as Skipped
+from isi_widget.study.averages_row import stimulus_id as stimulus_id
+from isi_widget.study.from_study import parts_of
 from isi_widget.study.in_use import use
+from isi_widget.study.store import Store
 from isi_widget.text import all_repaired
 from isi_widget.trial.settings import Settings
 from isi_widget.uncertainty.bootstrap import LEADING, NAMES, Interval, check_level, percentile_interval
@@ -32,8 +37,6 @@ from isi_widget.uncertainty.bootstrap import LEADING, NAMES, Interval, check_lev
 if TYPE_CHECKING:
     import pandas as pd
 
-    from isi_widget.stimulus import Stimulus
-    from isi_widget.trial import Trial
 
 SCHEMA = 1
 #: The measures that have a mean, an interval and percentiles; the names are those of `Trial.to_frame`.
@@ -49,99 +52,6 @@ METRICS = (
 TIE = 1e-6
 _CELLS = 2_000_000  # resamples x observations held at once
 _TITLE = "averages"
-
-
-@dataclass(frozen=True)
-class Row:
-    """What is kept of one observation. Numbers have seven significant digits; NaN is not measured.
-
-    Attributes
-    ----------
-    id : id of the observation, or its index.
-    level : semantic level of the observation.
-    stimulus : digest of the stimulus and its truth, see `stimulus_id`.
-    correct : None without a truth.
-    answer_probability : exp of the shown answer's log-likelihood; NaN for an empty answer.
-    bayesian_semantic_entropy, ..., rao_quadratic_entropy : as in `Uncertainty`. clusters : their number.
-    attention_image, ..., attention_other : absolute shares of the shown answer, as in `AttentionShares`.
-    tokens : number of tokens of the longest answer, shown or sampled.
-    cut : number of answers that max_new_tokens cut off.
-    """
-
-    id: str
-    level: str | None
-    stimulus: str
-    correct: bool | None
-    answer_probability: float
-    bayesian_semantic_entropy: float
-    semantic_entropy: float
-    discrete_semantic_entropy: float
-    predictive_entropy: float
-    rao_quadratic_entropy: float
-    clusters: float
-    attention_image: float
-    attention_context: float
-    attention_question: float
-    attention_other: float
-    tokens: int
-    cut: int
-
-    @classmethod
-    def of(cls, trial: Trial, id: str, level: str | None) -> Row:
-        """Return the stored values of a trial."""
-        answer, uncertainty, attention = trial.answer, trial.uncertainty, trial.attention
-        sampled = () if uncertainty is None else uncertainty.answers
-        answers = [*(() if answer is None else (answer,)), *sampled]
-        told = answer is not None and bool(answer.tokens)
-        numbers: dict[str, float] = {
-            "answer_probability": math.exp(answer.log_likelihood) if answer and told else math.nan,
-            "clusters": math.nan if uncertainty is None else uncertainty.number_of_clusters,
-        }
-        for name in NAMES:
-            numbers[name] = math.nan if uncertainty is None else getattr(uncertainty, name)
-        shares = {} if attention is None else attention.absolute()
-        for name in SEGMENTS:
-            numbers[f"attention_{name}"] = shares.get(name, math.nan)
-        return cls(
-            id=id,
-            level=level,
-            stimulus=stimulus_id(trial.stimulus),
-            correct=trial.correct,
-            tokens=max((len(item.tokens) for item in answers), default=0),
-            cut=sum(not item.finished for item in answers),
-            **{name: float(f"{value:.7g}") + 0.0 for name, value in numbers.items()},  # no -0
-        )
-
-    def get(self, name: str) -> float:
-        """Return one of `METRICS` as a number, NaN if it was not measured."""
-        if name == "correct":
-            return math.nan if self.correct is None else float(self.correct)
-        if name.startswith("attention_relative_"):
-            total = math.fsum(getattr(self, f"attention_{part}") for part in INPUTS)
-            share: float = getattr(self, name.replace("relative_", ""))
-            return share / total if total > 0 else math.nan
-        return float(getattr(self, name))
-
-
-@dataclass(frozen=True)
-class Skipped:
-    """An observation that could not be run: its index in the data set, its id, and what was wrong."""
-
-    index: int
-    id: str
-    reason: str
-
-    def __str__(self) -> str:
-        return f"observation {self.index} ({self.id!r}): {self.reason}"
-
-
-_COLUMNS = tuple(item.name for item in fields(Row))
-_NUMBERS = tuple(item.name for item in fields(Row) if item.type == "float")
-
-
-def stimulus_id(stimulus: Stimulus) -> str:
-    """Return 16 hexadecimal digits that identify the content and the truth of a stimulus."""
-    return hashlib.sha256(f"{stimulus.key} {stimulus.truth}".encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -262,8 +172,8 @@ class Averages:
             "created": self.created,
             "versions": dict(self.versions),
             "notes": list(self.notes),
-            "columns": list(_COLUMNS),
-            "rows": [[_packed(getattr(row, name)) for name in _COLUMNS] for row in self.rows],
+            "columns": list(COLUMNS),
+            "rows": [[_packed(getattr(row, name)) for name in COLUMNS] for row in self.rows],
         }
         if self.skipped:
             record["skipped"] = [[item.index, item.id, item.reason] for item in self.skipped]
@@ -278,7 +188,7 @@ class Averages:
         if made.size != size:
             raise InputError(
                 f"These averages are of an unfinished run: {made.size} of {size} observations. Finish it "
-                "with isi.averages(..., store=...) and the same file."
+                "with isi.averages(..., store=...) and the same store."
             )
         return made
 
@@ -288,7 +198,9 @@ class Averages:
 
     @classmethod
     def load(cls, path: str | Path) -> Averages:
-        """Read what `save` wrote, or a finished `store`; `InputError` if it is nothing of that kind."""
+        """Read what `save` wrote, or the folder of a finished `store`; `InputError` if it is neither."""
+        if Path(path).is_dir():
+            return cls(**parts_of(Store(path), finished=True))
         return cls.from_dict(read_json(path))
 
     def to_frame(self) -> pd.DataFrame:
@@ -348,8 +260,8 @@ def _packed(value: Any) -> Any:
 
 
 def _row(values: Sequence[Any]) -> Row:
-    named = dict(zip(_COLUMNS, values, strict=True))
-    for name in _NUMBERS:
+    named = dict(zip(COLUMNS, values, strict=True))
+    for name in NUMBERS:
         named[name] = math.nan if named[name] is None else float(named[name])
     records.check_values(Row, _TITLE, named)
     return Row(**named)
@@ -373,9 +285,9 @@ def _read(record: Mapping[str, Any]) -> tuple[Averages, int]:
     own = {name: value for name, value in record.items() if name not in ("rows", "skipped")}
     records.check_values(Averages, _TITLE, own)
     records.check_model(_TITLE, record["model"])
-    if list(record["columns"]) != list(_COLUMNS):
+    if list(record["columns"]) != list(COLUMNS):
         raise InputError(
-            f"These averages have the columns {record['columns']}; expected {list(_COLUMNS)}. Make them "
+            f"These averages have the columns {record['columns']}; expected {list(COLUMNS)}. Make them "
             "again with isi.averages(...)."
         )
     try:

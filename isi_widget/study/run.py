@@ -1,14 +1,12 @@
-"""`averages`: a data set through one model, one observation after the other, in this process.
+"""`averages`: a data set through one model, as a study with one condition and one seed, in this process.
 
-It can be stopped and go on later. Not for several models or conditions at once, nor for more than one
-process.
+Not for several models or conditions at once, nor for more than one process: `run_study`.
 """
 
 from __future__ import annotations
 
-import os
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -17,21 +15,23 @@ from isi_widget.datasets import Observation, things
 from isi_widget.errors import Cancelled, InputError
 from isi_widget.running.stages import Cancel, Progress
 from isi_widget.stimulus import Stimulus, checks
-from isi_widget.study import record
+from isi_widget.study import arguments, record
+from isi_widget.study.condition import Condition
+from isi_widget.study.from_study import UNCHANGED, parts_of
 from isi_widget.study.identity import differences, identity
-from isi_widget.study.record import Averages, Row, Skipped
-from isi_widget.trial import Trial, choose_judge, run_trial
-from isi_widget.trial.settings import Settings, settings_from, takes_settings
+from isi_widget.study.record import Averages, Skipped
+from isi_widget.study.running import start
+from isi_widget.study.steps import Function
+from isi_widget.trial import choose_judge
+from isi_widget.trial.settings import settings_from, takes_settings
 from isi_widget.uncertainty.judges import AUTO
 from isi_widget.vlm.protocol import check_vlm_like
 
 if TYPE_CHECKING:
+    from isi_widget.study.study import Study
+    from isi_widget.trial.settings import Settings
     from isi_widget.uncertainty.judge import Entailment
     from isi_widget.vlm.protocol import VLMLike
-
-_LONGEST_REASON = 1000
-#: Function from an observation to the stimulus of the run.
-Condition = Callable[[Observation], Stimulus]
 
 
 @takes_settings("do_sample", "num_beams")
@@ -39,7 +39,7 @@ def averages(
     vlm: VLMLike,
     data: Sequence[Observation] | None = None,
     *,
-    condition: Condition | None = None,
+    condition: Condition | Callable[[Observation], Stimulus] | None = None,
     entailment: Entailment | str | Path | None = AUTO,
     store: str | Path | None = None,
     on_error: Literal["raise", "skip"] = "raise",
@@ -53,20 +53,21 @@ def averages(
     ----------
     vlm : the model.
     data : a data set or a list of observations; None: the 100 built-in scenes of things.
-    condition : function from an observation to its stimulus, such as `lambda obs:
+    condition : condition, or function from an observation to its stimulus, such as `lambda obs:
         obs.stimulus().with_context(preset="contradictory")`. None (default): the unchanged observation, with
         its natural image and its own context, which may be empty.
     entailment, settings : as in `run_trial`. The shown answer is greedy. Every observation has the same
         seed, as a trial of its own would have.
-    store : JSON file with the results so far, written after each observation. If it exists, the run resumes;
-        a complete one is loaded, and nothing is run. A file with different settings, model or data is
-        refused.
+    store : folder with the rows so far, each written at once: that of a study, which `isi.open_study` reads.
+        If it exists, the run resumes; of a complete one nothing is run. A folder with different settings,
+        model or data is refused; observations may be added at the end. A complete JSON file of an earlier
+        version is loaded, too.
     on_error : treatment of an observation that cannot be run (damaged picture, context too long, failing
         condition). "raise" (default) stops; "skip" continues without it, and lists it with the reason in
         `Averages.skipped`, in the store, on the page and in a warning. The same call with the same store
         tries what was skipped again.
-    progress : called as progress("observations", done, total), from 0 to total; before that as
-        progress("entailment", done, 100) where the entailment model has to be loaded.
+    progress : called as progress("observations", done, total), from the observations in the store to all;
+        before that as progress("entailment", done, 100) where the entailment model has to be loaded.
     cancel : polled between observations and tokens; once it returns True, `Cancelled` is raised.
 
     Returns
@@ -93,40 +94,21 @@ def averages(
     chosen = settings_from(averages, settings)
     check_vlm_like(vlm, "Averages need")
     observations = _observations(data)
+    shown = _condition(condition)
+    file = None if store is None or not Path(store).is_file() else record.read(record.read_json(store))
     judge = choose_judge(vlm, entailment, progress, cancel)  # one and the same for all of them
-    run = _Run(
-        identity(vlm.info()),
-        chosen,
-        getattr(observations, "name", None) or f"{len(observations)} observations",
-        len(observations),
-        "" if condition is None else str(getattr(condition, "__name__", type(condition).__name__)),
-        judge.label,
-        None if store is None else Path(store),
-    )
-    # the settings of the answer (greedy) and what to measure (all that can be had) are those of run_trial
-    _report(progress, 0, run.size)
-    for index, observation in enumerate(observations):
-        if cancel is not None and cancel():
-            raise run.cancelled()
-        name = observation.id or str(index)
-        trial = None
-        try:
-            stimulus = _shown(observation, condition)
-            if not run.has(index, stimulus, name):
-                trial = run_trial(vlm, stimulus, **settings, entailment=judge, cancel=cancel)
-        except Cancelled:
-            raise run.cancelled() from None
-        except _AnotherRun:
-            raise
-        except Exception as error:
-            if on_error == "raise":
-                error.add_note(f"at observation {index} ({name!r}) of {run.data}")
-                raise
-            run.skip(index, name, error)
-        if trial is not None:
-            run.keep(index, trial, name, observation.level)
-        _report(progress, index + 1, run.size)
-    made = run.result()
+    if file is not None:
+        return _of_file(file, str(store), vlm, observations, shown, chosen, judge.label)
+    rest = {name: value for name, value in settings.items() if name != "seed"}
+    given = arguments.checked(vlm, observations, shown, None, (chosen.seed,), None, None, judge, rest)
+    given = replace(given, how=replace(given.how, raising=on_error == "raise"))
+    try:
+        study = start(
+            given, store, max_failing=1.0, keep_images=False, progress=_reporting(progress), cancel=cancel
+        )
+    except Cancelled as error:
+        raise _cancelled(error, store, len(observations)) from None
+    made = Averages(**parts_of(study._store))
     if made.skipped:
         warnings.warn(_left_out(made.skipped, made.size), UserWarning, stacklevel=2)
     return made
@@ -156,168 +138,94 @@ def _observations(data: Sequence[Observation] | None) -> Sequence[Observation]:
     return found
 
 
-def _shown(observation: Observation, condition: Condition | None) -> Stimulus:
-    """Return the stimulus of an observation under the condition."""
+def _condition(condition: Condition | Callable[[Observation], Stimulus] | None) -> Condition:
+    """Return the one condition of the study."""
     if condition is None:
-        return observation.stimulus()
-    stimulus = condition(observation)
-    if not isinstance(stimulus, Stimulus):
-        raise InputError(f"condition must return a Stimulus; it returned {type(stimulus).__name__}.")
-    return stimulus
-
-
-def _report(progress: Progress | None, done: int, total: int) -> None:
-    if progress is not None:
-        progress("observations", done, total)
-
-
-class _AnotherRun(InputError):
-    """The store belongs to a different run; no single observation is at fault."""
-
-
-class _Run:
-    """The results so far, in memory and in the store."""
-
-    def __init__(
-        self,
-        model: dict[str, Any],
-        settings: Settings,
-        data: str,
-        size: int,
-        condition: str,
-        entailment: str,
-        path: Path | None,
-    ) -> None:
-        self.data, self.size, self._path = data, size, path
-        self._model, self._settings = model, settings
-        self._condition, self._entailment = condition, entailment
-        self._so_far: Averages | None = None
-        self._rows: dict[int, Row] = {}
-        self._skipped: dict[int, Skipped] = {}
-        if path is not None and path.exists():
-            self._so_far = self._read(path)
-        elif path is not None and not (path.parent.is_dir() and os.access(path.parent, os.W_OK)):
+        return Condition(UNCHANGED)
+    if isinstance(condition, Condition):
+        if condition.grids:
             raise InputError(
-                f"The store {str(path)!r} cannot be made: {str(path.parent)!r} is no folder that can be "
-                "written to. Make the folder, or name another file."
+                f"Averages have one condition; {condition.name!r} has a grid. Take one of its points(), or "
+                "run a study: isi.run_study."
             )
+        return condition
+    if not callable(condition):
+        raise InputError(
+            f"condition must be an isi.condition(...) or a function; got {type(condition).__name__}."
+        )
+    name = str(getattr(condition, "__name__", type(condition).__name__))
+    return Condition(name, steps=[Function.of(condition, takes="observation")])
 
-    def _read(self, path: Path) -> Averages:
-        """Return the results of an earlier run, after checking that they belong to this one."""
-        found, size = record.read(record.read_json(path))
-        mine = {"data": self.data, "size": self.size, "condition": self._condition}
-        theirs = {"data": found.data, "size": size, "condition": found.condition}
-        wrong = [f"its {text}" for text in differences(theirs, mine)]
-        of = {**found.settings.to_dict(), "entailment": found.entailment}
-        now = {**self._settings.to_dict(), "entailment": self._entailment}
-        wrong += [f"its {text}" for text in differences(of, now)]
-        wrong += [f"its model's {text}" for text in differences(found.model, self._model, early=True)]
-        if wrong:
-            raise self._refusal("; ".join(wrong))
-        self._skipped = {item.index: item for item in found.skipped}
-        done = (index for index in range(found.size) if index not in self._skipped)
-        self._rows = dict(zip(done, found.rows, strict=True))
-        return found
 
-    def _refusal(self, reason: str) -> _AnotherRun:
-        return _AnotherRun(
-            f"The store {str(self._path)!r} is of another run: {reason}. Name another file, or delete this "
+def _reporting(progress: Progress | None) -> Progress | None:
+    return None if progress is None else lambda _, done, total: progress("observations", done, total)
+
+
+def _cancelled(error: Cancelled, store: str | Path | None, size: int) -> Cancelled:
+    """Return the error with a note on the stored results."""
+    study: Study | None = getattr(error, "study", None)
+    done = 0 if study is None else len(study)
+    failed = 0 if study is None else len(study.failed)
+    kept = (
+        "Nothing is kept: give store='folder' to go on later."
+        if store is None
+        else f"They are kept in {str(store)!r}: the same call goes on from there."
+    )
+    skipped = f" {failed} of them were skipped." if failed else ""
+    return Cancelled(f"Cancelled after {done} of {size} observations.{skipped} {kept}")
+
+
+def _of_file(
+    found: tuple[Averages, int],
+    path: str,
+    vlm: VLMLike,
+    observations: Sequence[Observation],
+    condition: Condition,
+    settings: Settings,
+    entailment: str,
+) -> Averages:
+    """Return the averages of a JSON file, if it is complete and of this run.
+
+    Raises
+    ------
+    InputError
+        It is of another run, or was not finished by the version that wrote it.
+    """
+    made, size = found
+    name = getattr(observations, "name", None) or f"{len(observations)} observations"
+    shown = "" if condition.name == UNCHANGED else condition.name
+    now = {"data": name, "size": len(observations), "condition": shown}
+    then = {"data": made.data, "size": size, "condition": made.condition}
+    wrong = [f"its {text}" for text in differences(then, now)]
+    of: dict[str, Any] = {**made.settings.to_dict(), "entailment": made.entailment}
+    wrong += [f"its {text}" for text in differences(of, {**settings.to_dict(), "entailment": entailment})]
+    wrong += [f"its model's {text}" for text in differences(made.model, identity(vlm.info()), early=True)]
+    if wrong:
+        raise InputError(
+            f"The store {path!r} is of another run: {'; '.join(wrong)}. Name another folder, or delete this "
             "one to start again."
         )
-
-    def has(self, index: int, stimulus: Stimulus, name: str) -> bool:
-        """Return whether an observation is done; `InputError` if the stored result is for a
-        different input.
-        """
-        if index not in self._rows:
-            return False
-        row = self._rows[index]
-        if (row.id, row.stimulus) != (name, record.stimulus_id(stimulus)):
-            raise self._refusal(
-                f"observation {index} was a different one (id {row.id!r}), or had a different input"
-            )
-        return True
-
-    def skip(self, index: int, name: str, error: Exception) -> None:
-        """List an observation that cannot be run; one that was run before, from the store, stays."""
-        if index in self._rows:
-            return
-        reason = str(error) or type(error).__name__
-        self._skipped[index] = Skipped(index, name, reason[:_LONGEST_REASON])
-        if self._so_far is not None:
-            self._write(self._so_far)
-
-    def keep(self, index: int, trial: Trial, name: str, level: str | None) -> None:
-        """Add a trial, and write the store."""
-        model, before = identity(trial.model), self._so_far
-        if before is not None and (changed := list(differences(before.model, model))):
-            raise InputError(
-                f"The model has changed since the earlier observations: its {'; its '.join(changed)}. "
-                "Earlier results are kept; start again with a different store."
-            )
-        self._rows[index] = row = Row.of(trial, name, level)
-        self._skipped.pop(index, None)
-        notes = list(trial.notes)
-        if trial.judgement.reason:
-            notes.append("Some answers could not be judged by their truth; see `Trial.judgement`.")
-        if trial.correct is not None and trial.stimulus.truth_holds is None:
-            notes.append(
-                "Of pictures whose edits may change the true answer, a right answer is one that agrees with "
-                "the truth of the original picture."
-            )
-        if trial.uncertainty is not None and trial.uncertainty.judge is not None:
-            notes += trial.uncertainty.judge.doubts
-        if before is None:
-            made = Averages(
-                model,
-                self._settings,
-                self.data,
-                (row,),
-                self._condition,
-                self._entailment,
-                tuple(notes),
-                trial.versions,
-                trial.created,
-            )
-        else:
-            made = replace(
-                before,
-                notes=tuple(dict.fromkeys([*before.notes, *notes])),
-                versions=_together(before.versions, trial.versions),
-                created=trial.created,
-            )
-        self._write(made)
-
-    def _write(self, made: Averages) -> None:
-        rows = tuple(self._rows[index] for index in sorted(self._rows))
-        skipped = tuple(self._skipped[index] for index in sorted(self._skipped))
-        self._so_far = made = replace(made, rows=rows, skipped=skipped)
-        if self._path is not None:
-            record.write({**made.to_dict(), "size": self.size}, self._path)
-
-    def cancelled(self) -> Cancelled:
-        """Return the error with a note on the stored results."""
-        kept = (
-            "Nothing is kept: give store='file.json' to go on later."
-            if self._path is None
-            else f"They are kept in {str(self._path)!r}: the same call goes on from there."
+    _check_inputs(made, observations, condition, path)
+    if made.size != size:
+        raise InputError(
+            f"The file {path!r} was written by an earlier version and is unfinished: {made.size} of {size} "
+            "observations. Name a folder as store= to run them; the file stays as it is."
         )
-        skipped = f" {len(self._skipped)} of them were skipped." if self._skipped else ""
-        done = len(self._rows) + len(self._skipped)
-        return Cancelled(f"Cancelled after {done} of {self.size} observations.{skipped} {kept}")
-
-    def result(self) -> Averages:
-        """Return the averages of the complete run."""
-        if self._so_far is None:  # there is at least one observation
-            first = self._skipped[min(self._skipped)]
-            raise InputError(f"None of the {self.size} observations of {self.data} could be run. {first}")
-        return self._so_far
+    return made
 
 
-def _together(before: Mapping[str, str], now: Mapping[str, str]) -> dict[str, str]:
-    """Return the versions of both, "1.0, 1.1" if they differ."""
-    both = {}
-    for name in dict.fromkeys([*before, *now]):
-        every = [*before.get(name, "").split(", "), now.get(name, "")]
-        both[name] = ", ".join(dict.fromkeys(version for version in every if version))
-    return both
+def _check_inputs(
+    made: Averages, observations: Sequence[Observation], condition: Condition, path: str
+) -> None:
+    """Refuse a file whose rows are of different observations or inputs."""
+    left_out = {item.index for item in made.skipped}
+    places = [index for index in range(made.size) if index not in left_out]
+    for index, row in zip(places, made.rows, strict=True):
+        observation = observations[index]
+        same = row.id == (observation.id or str(index))
+        if not same or row.stimulus != record.stimulus_id(condition(observation)):
+            raise InputError(
+                f"The store {path!r} is of another run: observation {index} was a different one (id "
+                f"{row.id!r}), or had a different input. Name another folder, or delete this one to start "
+                "again."
+            )

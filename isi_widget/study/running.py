@@ -16,7 +16,7 @@ from isi_widget.study import arguments
 from isi_widget.study.again import record_of
 from isi_widget.study.code import study_code
 from isi_widget.study.engines import Engine, engine_of
-from isi_widget.study.header import OtherRun, continued, header_of, model_differences
+from isi_widget.study.header import OtherRun, check_inputs, continued, header_of, model_differences
 from isi_widget.study.identity import identity
 from isi_widget.study.live import Run
 from isi_widget.study.plan import Numbers, Plan
@@ -95,19 +95,41 @@ def run_study(
     given = arguments.checked(
         models, data, conditions, baseline, seeds, measures, of_measures, entailment, settings
     )
-    checks.number(max_failing, "max_failing", low=0, high=1)
+    return start(
+        given,
+        store,
+        engine=engine,
+        max_failing=checks.number(max_failing, "max_failing", low=0, high=1),
+        keep_images=checks.flag(keep_images, "keep_images"),
+        wait=checks.flag(wait, "wait"),
+        progress=progress,
+        cancel=cancel,
+    )
+
+
+def start(
+    given: Arguments,
+    store: str | Path | None,
+    *,
+    engine: str | Engine | None = None,
+    max_failing: float = 0.2,
+    keep_images: bool = True,
+    wait: bool = True,
+    progress: Progress | None = None,
+    cancel: Cancel | None = None,
+) -> Study:
+    """Run a study whose arguments are checked; as `run_study`."""
     chosen = engine_of(engine)
     columns = columns_of(given.measures)
-    code = study_code(given, store)
     kept: Memory | Store = Memory(columns) if store is None else Store(store, columns)
-    job = _Job(given, kept, chosen, float(max_failing), checks.flag(keep_images, "keep_images"), progress)
-    job.begin(code)
+    job = _Job(given, kept, chosen, float(max_failing), keep_images, progress)
+    job.begin(study_code(given, store))
     study = Study(kept, given=given)
     study._run = run = Run(job.work, len(job.plan), cancel, about=study.title)
     job.plan.cancel = run.stopping
     job.plan.note = run.note
     job.count_old(run)
-    study._compute(checks.flag(wait, "wait"))
+    study._compute(wait)
     return study
 
 
@@ -157,6 +179,7 @@ class _Job:
             self.plan.meet = self._meet
             if isinstance(store, Store):
                 self.plan.done[store.table(["row"]).column("row").to_numpy()] = True
+                check_inputs(store, given)
                 if self._keep:
                     self.plan.keep = store.keep
                 self.plan.observe = lambda item, index: store.observe(record_of(item, index))

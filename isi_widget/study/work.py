@@ -35,12 +35,14 @@ class How:
     of_measures : settings of registered measures; None for none.
     entailment : entailment model, as for `run_trial`.
     settings : the other settings by name.
+    raising : whether what fails raises its exception instead of becoming a row; default False.
     """
 
     measures: Any = None
     of_measures: Mapping[str, Mapping[str, Any]] | None = None
     entailment: Any = AUTO
     settings: Mapping[str, Any] = field(default_factory=dict)
+    raising: bool = False
 
 
 @dataclass(frozen=True)
@@ -75,11 +77,13 @@ class Unit:
         the unchanged observation, for rows that fail.
     tasks : its conditions.
     how : how the trials are run.
+    place : which observation it is, in words, for the notes of an exception.
     """
 
     columns: Mapping[str, Any]
     tasks: tuple[Task, ...]
     how: How = How()
+    place: str = ""
 
     @property
     def numbers(self) -> tuple[int, ...]:
@@ -139,6 +143,9 @@ def rows_of(
         if key not in made:
             made[key] = _trials(vlm, task, stimulus, seeds, unit.how, judge, cancel)
         for (number, seed), trial in zip(task.rows, made[key], strict=True):
+            if unit.how.raising and isinstance(trial, Exception):
+                trial.add_note(unit.place)
+                raise trial
             row = {**common, "row": number, "seed": seed}
             yield row | _content(trial, stimulus, task.notes)
 

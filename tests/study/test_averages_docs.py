@@ -18,7 +18,7 @@ def test_the_examples_run(tmp_path, monkeypatch):
         exec(block, space)
     made, trial = space["made"], space["trial"]
     assert isinstance(made, Averages) and len(made) == 8
-    assert Averages.load("averages.json").rows == Averages.load("study.json").rows == made.rows
+    assert Averages.load("averages.json").rows == Averages.load("runs/usual").rows == made.rows
     assert space["misled"].mean("attention_context") > 0
     assert space["averages_for"](trial.model) is made
     assert space["for_trial"](trial)["note"].startswith(

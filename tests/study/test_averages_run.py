@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-import os
 from importlib import metadata
 
 import numpy as np
@@ -13,10 +12,11 @@ import pytest
 import torch
 from made_averages import SameText
 
+import isi_widget
 from isi_widget import Cancelled, InputError, Observation, averages, datasets, load_vlm
 from isi_widget.datasets import Dataset
-from isi_widget.study import METRICS, Averages, run
-from isi_widget.trial import run_trial
+from isi_widget.study import METRICS, Averages, work
+from isi_widget.trial import run_trial, run_trials
 
 HOW = {"samples": 4, "max_new_tokens": 12, "entailment": SameText()}
 DATA = datasets.scenes()[4:9]
@@ -27,11 +27,11 @@ def runs(monkeypatch):
     """The stimuli that were run."""
     seen = []
 
-    def counted(vlm, stimulus, **settings):
+    def counted(vlm, stimulus, *given, **settings):
         seen.append(stimulus)
-        return run_trial(vlm, stimulus, **settings)
+        return run_trials(vlm, stimulus, *given, **settings)
 
-    monkeypatch.setattr(run, "run_trial", counted)
+    monkeypatch.setattr(work, "run_trials", counted)
     return seen
 
 
@@ -116,26 +116,26 @@ def test_without_data_it_is_the_built_in_scenes(vlm):
 # ---------------------------------------------------------------------------------------------- going on
 @pytest.mark.parametrize("done", [0, 1, 3, 5])
 def test_a_run_that_is_cancelled_goes_on_where_it_stopped(vlm, tmp_path, whole, runs, done):
-    path = tmp_path / "store.json"
+    path = tmp_path / "store"
     progress, cancel = stop_after(done)
     if done < 5:
         with pytest.raises(Cancelled, match=f"{done} of 5 observations.*{path.name}.*goes on"):
             averages(vlm, DATA, **HOW, store=path, progress=progress, cancel=cancel)
     else:
         averages(vlm, DATA, **HOW, store=path)
-    assert len(runs) == done and path.exists() == (done > 0)
-    if 0 < done < 5:
+    assert len(runs) == done and path.is_dir()
+    if done < 5:
         with pytest.raises(InputError, match=f"{done} of 5 observations"):
             Averages.load(path)
     told = []
     made = averages(vlm, DATA, **HOW, store=str(path), progress=lambda *step: told.append(step))
     assert len(runs) == 5 and same(made, whole) and Averages.load(path) == made
-    assert told == [("observations", number, 5) for number in range(6)]
-    assert [item.name for item in tmp_path.iterdir()] == ["store.json"]
+    assert told == [("observations", number, 5) for number in range(done, 6)]
+    assert [item.name for item in tmp_path.iterdir()] == ["store"]
 
 
 def test_cancel_is_heard_between_tokens(vlm, tmp_path, runs):
-    path, polls = tmp_path / "store.json", [0]
+    path, polls = tmp_path / "store", [0]
 
     def cancel():
         polls[0] += len(runs) == 2  # in the second trial, some steps after its beginning
@@ -143,7 +143,7 @@ def test_cancel_is_heard_between_tokens(vlm, tmp_path, runs):
 
     with pytest.raises(Cancelled, match="1 of 5"):
         averages(vlm, DATA, **HOW, store=path, cancel=cancel)
-    assert len(runs) == 2 and len(json.loads(path.read_text())["rows"]) == 1
+    assert len(runs) == 2 and len(isi_widget.open_study(path)) == 1
 
 
 def test_cancelled_without_a_store_nothing_is_kept_and_that_is_said(vlm):
@@ -156,7 +156,7 @@ def test_a_failure_names_its_observation_and_keeps_those_before(vlm, tmp_path, r
     def broken():
         raise InputError("The image is broken.")
 
-    path = tmp_path / "store.json"
+    path = tmp_path / "store"
     data = [*DATA[:2], Observation(broken, "Is there a star?", id="bad")]
     with pytest.raises(InputError, match="The image is broken") as caught:
         averages(vlm, data, **HOW, store=path)
@@ -166,13 +166,13 @@ def test_a_failure_names_its_observation_and_keeps_those_before(vlm, tmp_path, r
 
 
 def test_versions_of_both_parts_are_kept(vlm, tmp_path):
-    path = tmp_path / "store.json"
+    path = tmp_path / "store"
     progress, cancel = stop_after(1)
     with pytest.raises(Cancelled):
         averages(vlm, DATA[:2], **HOW, store=path, progress=progress, cancel=cancel)
-    kept = json.loads(path.read_text())
+    kept = json.loads((path / "study.json").read_text())
     kept["versions"]["torch"] = "1.0"
-    path.write_text(json.dumps(kept))
+    (path / "study.json").write_text(json.dumps(kept))
     made = averages(vlm, DATA[:2], **HOW, store=path)
     assert made.versions["torch"].startswith("1.0, 2.") and ", " not in made.versions["python"]
 
@@ -181,7 +181,7 @@ def test_versions_of_both_parts_are_kept(vlm, tmp_path):
 @pytest.fixture
 def started(vlm, tmp_path):
     """A store with two of three observations."""
-    path = tmp_path / "store.json"
+    path = tmp_path / "store"
     progress, cancel = stop_after(2)
     with pytest.raises(Cancelled):
         averages(vlm, DATA[:3], **HOW, store=path, progress=progress, cancel=cancel)
@@ -193,35 +193,36 @@ def started(vlm, tmp_path):
     [
         ({"samples": 5}, "samples is 4, not 5"),
         ({"temperature": 0.5}, "temperature is 0.9, not 0.5"),
-        ({"seed": 1}, "seed is 0, not 1"),
+        ({"seed": 1}, "its seeds are [0], not [1]"),
         ({"strict_entailment": True}, "strict_entailment is False, not True"),
         ({"max_new_tokens": 13}, "max_new_tokens is 12, not 13"),
         ({"entailment": None}, "entailment is 'same text', not 'embedded'"),
-        ({"condition": lambda obs: obs.stimulus()}, "condition is '', not '<lambda>'"),
-        ({"data": DATA}, "size is 3, not 5"),
-        ({"data": Dataset(list(DATA[:3]), "mine")}, "data is 'scenes demo', not 'mine'"),
-        ({"data": DATA[1:4]}, "observation 0 was a different one"),
+        ({"condition": lambda obs: obs.stimulus()}, "conditions are ['unchanged'], not ['<lambda>']"),
+        ({"data": DATA[:2]}, "it has 3 observations, not 2"),
+        ({"data": Dataset(list(DATA[:3]), "mine")}, "data are 'scenes demo', not 'mine'"),
+        ({"data": DATA[1:4]}, "its data have other ids, questions, contexts or true answers"),
     ],
 )
 def test_a_store_of_another_run_is_refused(vlm, started, runs, change, message):
-    before = started.read_bytes()
+    before = {path.name: path.read_bytes() for path in started.rglob("*") if path.is_file()}
     with pytest.raises(InputError, match="another run") as caught:
         averages(vlm, **{"data": DATA[:3], **HOW, **change}, store=started)
     assert message in str(caught.value) and "delete this one" in str(caught.value)
-    assert not runs and started.read_bytes() == before
+    assert not runs
+    assert before == {path.name: path.read_bytes() for path in started.rglob("*") if path.is_file()}
 
 
 def test_a_store_of_another_truth_is_refused(vlm, started, runs):
     first = DATA[0]
     turned = Observation(first.image, first.question, answer="purple", id=first.id)
     data = Dataset([turned, *DATA[1:3]], DATA.name)
-    with pytest.raises(InputError, match="observation 0 was a different one"):
+    with pytest.raises(InputError, match="its data have other ids, questions, contexts or true answers"):
         averages(vlm, data, **HOW, store=started)
     assert not runs
 
 
 def test_a_store_of_another_model_is_refused(started, runs):
-    with pytest.raises(InputError, match="its model's dtype is 'float32', not 'bfloat16'"):
+    with pytest.raises(InputError, match="the dtype is 'float32', not 'bfloat16' in the model"):
         averages(load_vlm(dtype="bfloat16"), DATA[:3], **HOW, store=started)
     assert not runs
 
@@ -230,22 +231,22 @@ def test_a_store_of_the_same_name_with_other_weights_is_refused(started, runs):
     other = load_vlm()
     with torch.no_grad():
         other.model.lm_head.weight[5, 7] += 0.25
-    with pytest.raises(InputError, match="its model's fingerprint is"):
+    with pytest.raises(InputError, match="the fingerprint is"):
         averages(other, DATA[:3], **HOW, store=started)
     assert not runs
 
 
 def test_weights_that_change_meanwhile_are_refused(runs, tmp_path):
-    path, other = tmp_path / "store.json", load_vlm()
+    path, other = tmp_path / "store", load_vlm()
 
     def change(stage, done, total):
         if done == 2:
             with torch.no_grad():
                 other.model.lm_head.weight[5, 7] += 0.25
 
-    with pytest.raises(InputError, match="has changed since the earlier observations: its fingerprint"):
+    with pytest.raises(InputError, match=r"has changed since the earlier rows of .*: the fingerprint"):
         averages(other, DATA, **HOW, store=path, progress=change)
-    assert len(json.loads(path.read_text())["rows"]) == 2
+    assert len(isi_widget.open_study(path)) == 2
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"schema": 7}'])
@@ -257,13 +258,47 @@ def test_a_store_that_is_none_is_refused_and_left(vlm, tmp_path, runs, text):
     assert path.read_text() == text and not runs
 
 
-def test_a_store_that_cannot_be_written_is_refused_before_anything_is_run(vlm, tmp_path, runs, monkeypatch):
-    with pytest.raises(InputError, match="no folder that can be written to"):
-        averages(vlm, DATA, **HOW, store=tmp_path / "none" / "store.json")
-    monkeypatch.setattr(os, "access", lambda *_: False)
-    with pytest.raises(InputError, match="no folder that can be written to"):
-        averages(vlm, DATA, **HOW, store=tmp_path / "store.json")
+def test_a_store_that_cannot_be_written_is_refused_before_anything_is_run(vlm, tmp_path, runs):
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(InputError, match="Name a folder that can be written to"):
+        averages(vlm, DATA, **HOW, store=tmp_path / "file" / "store")
     assert not runs
+
+
+# ------------------------------------------------------------------------------- files of earlier versions
+def test_a_complete_file_of_an_earlier_version_is_loaded(vlm, whole, runs, tmp_path):
+    path = whole.save(tmp_path / "old.json")
+    before = path.read_bytes()
+    assert averages(vlm, DATA, **HOW, store=path) == whole and not runs
+    with pytest.raises(InputError, match="another run: its samples is 4, not 5"):
+        averages(vlm, DATA, **{**HOW, "samples": 5}, store=path)
+    with pytest.raises(InputError, match="observation 0 was a different one"):
+        averages(vlm, Dataset(list(DATA[::-1]), DATA.name), **HOW, store=path)
+    assert not runs and path.read_bytes() == before
+
+
+def test_an_unfinished_file_of_an_earlier_version_is_left(vlm, whole, runs, tmp_path):
+    path = tmp_path / "old.json"
+    record = whole.to_dict()
+    path.write_text(json.dumps({**record, "rows": record["rows"][:3]}))
+    before = path.read_bytes()
+    with pytest.raises(InputError, match=r"unfinished: 3 of 5 observations. Name a folder"):
+        averages(vlm, DATA, **HOW, store=path)
+    assert not runs and path.read_bytes() == before
+
+
+def test_observations_may_be_added(vlm, whole, started, runs):
+    assert same(averages(vlm, DATA, **HOW, store=started), whole) and len(runs) == 3
+
+
+def test_a_study_with_one_condition_is_averages(vlm, whole, tmp_path):
+    folder = tmp_path / "study"
+    study = isi_widget.run_study(vlm, DATA, store=folder, **HOW)
+    made = Averages.load(folder)
+    assert made.rows == whole.rows and made.condition == "plain" and len(study) == 5
+    isi_widget.run_study(vlm, DATA, store=tmp_path / "two", seeds=(0, 1), measures="answer")
+    with pytest.raises(InputError, match="one model, one condition and one seed; this study has 1, 1 and 2"):
+        Averages.load(tmp_path / "two")
 
 
 @pytest.mark.parametrize(
@@ -275,7 +310,7 @@ def test_a_store_that_cannot_be_written_is_refused_before_anything_is_run(vlm, t
         ({"data": [3]}, "at least one Observation; got int"),
         ({"data": "photo.jpg"}, "a data set or a list of observations; got str"),
         ({"data": datasets.scenes("train")}, "islice"),
-        ({"condition": lambda obs: obs}, "condition must return a Stimulus; it returned Observation"),
+        ({"condition": lambda obs: obs}, "must return a Stimulus; it returned Observation"),
         ({"entailment": 3}, "entailment must be"),
     ],
 )
@@ -308,7 +343,7 @@ def read(folder):
 
 
 def test_a_truncated_picture_stops_the_run_unless_it_is_to_be_skipped(vlm, table, tmp_path):
-    store = tmp_path / "store.json"
+    store = tmp_path / "store"
     with pytest.raises(InputError, match="damaged or truncated") as caught:
         averages(vlm, read(table[0]), store=store, **HOW)
     assert caught.value.__notes__ == ["at observation 2 ('2.jpg') of my"]
@@ -323,7 +358,7 @@ def test_a_truncated_picture_stops_the_run_unless_it_is_to_be_skipped(vlm, table
 
 
 def test_what_was_skipped_is_tried_again_and_nothing_else(vlm, table, tmp_path, runs):
-    store = tmp_path / "store.json"
+    store = tmp_path / "store"
     with pytest.warns(UserWarning, match="skipped"):
         averages(vlm, read(table[0]), store=store, on_error="skip", **HOW)
     with pytest.warns(UserWarning, match="skipped"):
@@ -343,7 +378,7 @@ def test_any_error_of_one_observation_can_be_skipped_also_the_first(vlm, kind, t
             raise kind("of this one")
         return obs.stimulus()
 
-    store = tmp_path / "store.json"
+    store = tmp_path / "store"
     told, cancel = stop_after(3)
     with pytest.raises(Cancelled, match=r"3 of 5 observations\. 1 of them were skipped"):
         averages(
@@ -366,7 +401,7 @@ def test_if_nothing_can_be_run_the_first_reason_is_said(vlm):
 
 
 def test_a_store_of_another_run_is_refused_whatever_is_skipped(vlm, tmp_path):
-    store = tmp_path / "store.json"
+    store = tmp_path / "store"
     averages(vlm, DATA, store=store, **HOW)
     with pytest.raises(InputError, match="another run"):
         averages(vlm, DATA, condition=lambda obs: obs.stimulus().blur(3), store=store, on_error="skip", **HOW)

@@ -7,6 +7,7 @@ import math
 
 import pandas as pd
 import pytest
+from stub_vlm import StubVLM
 
 import isi_widget as isi
 from isi_widget.errors import Cancelled, InputError
@@ -236,3 +237,180 @@ def test_one_run_writes_at_a_time(vlm, data, tmp_path):
     assert len(isi.open_study(tmp_path / "g")) == 1
     other.close()
     isi.run_study(vlm, data[:1], measures="answer", store=tmp_path / "g")
+
+
+def test_a_store_of_other_pictures_or_functions_is_refused(data, tmp_path):
+    first = [isi.Observation(obs.image, "Is there a star?", id=str(i)) for i, obs in enumerate(data)]
+    other = [first[0], isi.Observation(data[0].image, "Is there a star?", id="1"), first[2]]
+    word = "a"
+
+    def marked(stimulus):
+        return stimulus.text(1, 1, word)
+
+    given = {"measures": "answer", "store": tmp_path / "a"}
+    isi.run_study(StubVLM(), first, marked, **given)
+    with pytest.raises(InputError, match="the picture of observation 1 is different"):
+        isi.run_study(StubVLM(), other, marked, **given)
+    word = "b"
+    with pytest.raises(InputError, match="another run"):
+        isi.run_study(StubVLM(), first, marked, **given)
+    word = "a"
+    assert len(isi.run_study(StubVLM(), first, marked, **given)) == 3
+
+
+def test_an_interrupt_keeps_the_rows(data, tmp_path):
+    def interrupted(stage, done, total):
+        if done == 2:
+            raise KeyboardInterrupt
+
+    given = {"measures": "answer", "store": tmp_path / "a", "seeds": (0, 1)}
+    with pytest.raises(KeyboardInterrupt) as caught:
+        isi.run_study(StubVLM(), data, progress=interrupted, **given)
+    assert any(
+        "after 2 of 6 rows" in note and "goes on from there" in note for note in caught.value.__notes__
+    )
+    assert len(caught.value.study) == 2 == len(isi.open_study(tmp_path / "a"))
+    assert len(isi.run_study(StubVLM(), data, **given)) == 6
+
+
+def test_a_study_in_a_thread_is_cancelled_and_resumed(data, tmp_path):
+    given = {"measures": "answer", "store": tmp_path / "a", "seeds": range(20), "do_sample": True}
+    study = isi.run_study(StubVLM(seconds=0.02), data, wait=False, **given)
+    while len(study) < 3:
+        study.wait(0.01)
+    study.cancel()
+    assert study.wait(30) and 3 <= len(study) < 60
+    study.resume()
+    assert study.wait(60) and len(study) == 60 and study.rows["row"].is_unique
+
+
+def test_models_take_their_turns_and_are_freed(data, tmp_path, monkeypatch):
+    import weakref
+
+    from isi_widget.study import plan
+
+    alive: dict = {}
+
+    def load(name, progress=None, cancel=None):
+        assert not [other for other, held in alive.items() if held() is not None]
+        model = StubVLM(name)
+        alive[name] = weakref.ref(model)
+        return model
+
+    monkeypatch.setattr("isi_widget.vlm.load_vlm", load)
+    assert plan.Source("a", None, {"name": "a"}).vlm is None
+    study = isi.run_study(["a", "b", StubVLM("c")], data, measures="answer", store=tmp_path / "a")
+    assert list(alive) == ["a", "b"] and set(study.rows["model"]) == {"a", "b", "c"}
+    assert study.models["b"]["fingerprint"] == "b-1"
+    alive.clear()
+    isi.run_study(["a", "b", StubVLM("c")], data, measures="answer", store=tmp_path / "a")
+    assert not alive  # nothing is loaded where nothing is missing
+
+
+def test_what_is_shared_is_computed_once(data):
+    stub = StubVLM()
+    conditions = [isi.condition("plain"), isi.condition("again").with_image(preset="natural")]
+    study = isi.run_study(stub, data[:1], conditions, seeds=(0, 1, 2), measures=["answer", "uncertainty"])
+    assert len(study) == 6
+    assert stub.calls.count("prefill") == 1 and stub.calls.count("answer") == 1
+    assert stub.calls.count("sample") == 3
+    assert len(set(study.rows["stimulus_key"])) == 1
+    expected = isi.run_trial(StubVLM(), data[0].stimulus(), seed=2, measures=["answer", "uncertainty"])
+    assert study.rows["discrete_semantic_entropy"][5] == expected.uncertainty.discrete_semantic_entropy
+
+
+def test_a_custom_measure_adds_its_columns(data, tmp_path):
+    class Words(isi.Measure):
+        name, title = "words", "Words"
+        terms = (isi.Term("words", "Words"), isi.Term("words_first", "First"))
+
+        def run(self, shared):
+            return {"count": len(shared.answer.text), "first": shared.answer.text[:1]}
+
+        def values(self, record):
+            return {"words": record["count"], "words_first": record["first"]}
+
+        def intervals(self, record):
+            return {"words": (0.0, 9.0)}
+
+    study = isi.run_study(StubVLM(), data, measures=["answer", Words()], store=tmp_path / "a")
+    assert set(study.rows["words"]) <= {2.0, 3.0} and set(study.rows["words_first"]) <= {"Y", "N"}
+    assert set(study.rows["words_high"]) == {9.0}
+    assert isi.open_study(tmp_path / "a") == study
+    assert set(pd.read_parquet(tmp_path / "a" / "parts")["words_first"]) <= {"Y", "N"}
+
+
+def test_parts_change_with_new_columns(tmp_path, data, monkeypatch):
+    from isi_widget.study import store as stores
+
+    monkeypatch.setattr(stores, "PART", 2)
+    count = 0
+
+    class Late(isi.Measure):
+        name, title = "late", "Late"
+        terms = (isi.Term("late", "Late"),)
+
+        def run(self, shared):
+            nonlocal count
+            count += 1
+            return {"value": "text" if count > 4 else float(count)}
+
+        def values(self, record):
+            return {"late": record["value"]}
+
+    study = isi.run_study(StubVLM(), data, seeds=(0, 1, 2), measures=["answer", Late()], store=tmp_path / "a")
+    found = pd.read_parquet(tmp_path / "a" / "parts").sort_values("row")["late"]
+    assert list(found) == ["1.0", "2.0", "3.0", "4.0", *["text"] * 5]
+    assert list(isi.open_study(tmp_path / "a").rows["late"]) == list(found) and len(study) == 9
+
+
+def test_pictures_of_any_size_and_regions_of_another_picture(data, tmp_path):
+    import numpy as np
+
+    sizes = [(3, 5), (700, 20), (64, 64)]
+    observations = [
+        isi.Observation(np.full((height, width, 3), 90, np.uint8), "Is there a star?")
+        for width, height in sizes
+    ]
+    mask = isi.Mask.from_array(np.ones((64, 64), dtype=bool))
+    conditions = [
+        isi.condition("plain"),
+        isi.condition("masked").noise(0.2, region=mask),
+        isi.condition("far").box(200, 2, 10, 10),
+    ]
+    study = isi.run_study(StubVLM(), observations, conditions, measures="answer", max_failing=1)
+    failed = study.failed
+    assert list(failed["index"]) == [0, 1] and set(failed["condition"]) == {"masked"}
+    notes = study.frame(["condition", "index", "notes"])
+    outside = notes[(notes["condition"] == "far") & (notes["index"] != 1)]["notes"]
+    assert all("paints nothing" in note[0] for note in outside)
+
+
+def test_a_running_study_holds_no_pictures(tmp_path):
+    import gc
+    import weakref
+
+    import numpy as np
+
+    from isi_widget.stimulus import Picture, load_image
+
+    alive: list = []
+    most = 0
+
+    def lazy(i):
+        def make():
+            picture = load_image(np.full((50, 60, 3), i % 251, np.uint8))
+            alive.append(weakref.ref(picture))
+            return picture
+
+        return make
+
+    def watch(stage, done, total):
+        nonlocal most
+        if done % 10 == 0:
+            gc.collect()
+            most = max(most, sum(1 for held in alive if held() is not None))
+
+    observations = [isi.Observation(lazy(i), "Is there a star?", id=str(i)) for i in range(60)]
+    isi.run_study(StubVLM(), observations, measures="answer", store=tmp_path / "a", progress=watch)
+    assert len(alive) == 60 and 0 < most < 12 and isinstance(alive, list) and Picture

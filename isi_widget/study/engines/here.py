@@ -25,6 +25,7 @@ class Here:
                 judge = judge_of(vlm, plan.how, plan.cancel)
                 plan.meet(source.label, vlm.info(), "" if judge is None else judge.label)
                 for unit in plan.units(source.label):
+                    plan.meet(source.label, vlm.info(), "" if judge is None else judge.label)
                     for row in rows_of(vlm, unit, plan.cancel, judge=judge):
                         take(row)
                 del vlm
