@@ -315,7 +315,8 @@ describe("the panel", () => {
     browser();
     const { widget } = await import("../src/widget");
     const alone = widget(() => Promise.resolve(null));
-    const model = new FakeModel(traits({ model: MODEL, trials: [first()], shown: 1 }));
+    const traced = { title: "Trace from trial 1 to trial 2", help: "Share.", rows: ["L0"], columns: ["image", "last"], values: [[1, null]], sentences: [["All of it.", "Not traced."]] };
+    const model = new FakeModel(traits({ model: MODEL, trials: [first()], shown: 1, traced }));
     await alone.initialize({ model: model as never, signal: new AbortController().signal, experimental: {} as never });
     page = await open(model, alone);
     await page.click("inside-toggle");
@@ -325,6 +326,10 @@ describe("the panel", () => {
     expect(cell(0, 1).getAttribute("aria-label")).toContain("attention on question 0.20");
     await type(0, 0, "ArrowRight");
     expect(page.maybe("gate-editor")).toBeNull();
+    await page.click("inside-trace");
+    expect(page.find("inside-trace").getAttribute("aria-pressed")).toBe("true");
+    expect(page.find("inside-question").getAttribute("aria-pressed")).toBe("false");
+    expect(page.find("trace-matrix").querySelector("[role=gridcell]")?.getAttribute("aria-label")).toBe("All of it.");
   });
 
   const CONTRIBUTION = { values: [[0, 0.5, -0.25], [2, 0, 0]], unit: "nats", help: "What each head does." };

@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,8 +18,10 @@ import isi_widget as isi
 from isi_widget.errors import Cancelled, InputError
 from isi_widget.vlm import VLM
 from isi_widget.widget import Probe
+from isi_widget.widget.inside import EXACT_HEADS
 from isi_widget.widget.jobs import Job
 
+ROOT = Path(__file__).resolve().parents[2]
 FAST = {"max_new_tokens": 4}
 
 
@@ -95,6 +98,11 @@ def test_a_large_model_is_estimated_first_and_exact_on_request(
     view = page.state["trials"][0]["inside"]["contribution"]
     assert view["estimate"] == "" and np.allclose(view["values"], exact.signed, atol=1e-4)
     assert probe.contributions(1).method == "exact"
+
+
+def test_page_and_kernel_agree_on_what_is_large() -> None:
+    source = (ROOT / "js" / "src" / "panels" / "paths.tsx").read_text("utf-8")
+    assert f"const EXACT_HEADS = {EXACT_HEADS};" in source
 
 
 def test_measurements_of_different_kinds_wait_side_by_side(pair: tuple[Probe, Page]) -> None:
