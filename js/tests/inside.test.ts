@@ -417,12 +417,13 @@ describe("the panel", () => {
     expect(page.find("inside-matrix").getAttribute("aria-label")).toBe("contribution, estimated, by layer, trial 3");
     expect(page.text("inside-legend")).toContain("nats, estimated");
     expect(page.text("inside-scatter")).toContain("estimated effect of each head");
-    expect(page.text("inside-cell")).toContain(estimate);
+    expect(page.text("inside-estimate")).toBe(estimate);
     await page.click("inside-exact");
     expect(page.model.last("heads")).toMatchObject({ trial: 3, exact: true });
     page.model.kernel({ trials: [{ ...seven, inside: { contribution: CONTRIBUTION } }] });
     await settle();
     expect(page.text("inside-legend")).not.toContain("estimated");
+    expect(page.maybe("inside-estimate")).toBeNull();
     page.model.answer("done", {}, [], page.model.last("heads")?.id);
     await settle();
     expect(page.maybe("inside-exact")).toBeNull();

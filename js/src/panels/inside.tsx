@@ -14,6 +14,8 @@ export interface Shown {
   scale: Scale;
   /** what a number is, in one sentence */
   help: string;
+  /** how far it can be trusted */
+  note?: string;
   /** a number in words */
   say: (value: number, cell: Cell) => string;
   /** names of the lines and columns; absent: layers and heads */
@@ -48,7 +50,7 @@ export function recorded(trial: Trial | null): Shown[] {
   const [title, unit] = found?.estimate ? ["contribution, estimated", `${found.unit}, estimated`] : ["contribution", found?.unit];
   return [
     ...(found
-      ? [{ name: "contribution", title, values: found.values, scale: { hue: "signed", top, digits, ends: [signed(-top, digits), `${signed(top, digits)} ${unit}`] }, help: [found.help, found.estimate].filter(Boolean).join(" "), say: (value: number) => `contribution ${signed(value, digits)} ${unit}` } satisfies Shown]
+      ? [{ name: "contribution", title, values: found.values, scale: { hue: "signed", top, digits, ends: [signed(-top, digits), `${signed(top, digits)} ${unit}`] }, help: found.help, note: found.estimate, say: (value: number) => `contribution ${signed(value, digits)} ${unit}` } satisfies Shown]
       : []),
     ...INPUTS.flatMap((name): Shown[] => {
       const values = name === "image" ? attention?.by_head : attention?.by_head_of[name];
@@ -96,6 +98,7 @@ export const Map = live(function Map({ shown, trial, more, ...edit }: MapProps) 
         </span>
         <Legend scale={shown.scale} />
       </p>
+      {shown.note && <p data-testid="inside-estimate">{shown.note}</p>}
     </div>
   );
 });
