@@ -271,7 +271,12 @@ describe("the rows", () => {
     expect(view.model.sent.filter(({ content }) => content.kind === "open")).toHaveLength(2);
     await view.change({ opened: { row: 2, state: "opening", message: "" } });
     expect(view.text("opened")).toContain("Row 2 is being opened");
+    const scroll = vi.spyOn(Element.prototype, "scrollIntoView");
     await view.change({ opened: { row: 2, state: "open", message: "" } });
+    expect(scroll).toHaveBeenCalledOnce();
+    await view.change({ opened: { row: 3, state: "open", message: "" } }); // opened by Python
+    await view.change({ opened: { row: 2, state: "open", message: "" } });
+    expect(scroll).toHaveBeenCalledOnce();
     expect(view.text("opened")).toContain("study.probe(2)");
     expect(view.find("row-2").className).toBe("isi-chosen");
     await view.click("close-row");

@@ -181,10 +181,27 @@ def test_a_waiting_cell_shows_the_rows_so_far(monkeypatch):
     work.step.clear()
     timer = threading.Timer(0.05, work.step.set)
     timer.start()
-    pages = attended(monkeypatch, Run(work, 10, about="2 conditions × 5 observations"))
+    run = Run(work, 10, about="2 conditions × 5 observations")
+    halfway = []
+    shown = cells._bundle
+    monkeypatch.setattr(cells, "_bundle", lambda run: halfway.append(run.progress().done) or shown(run))
+    pages = attended(monkeypatch, run)
     assert "0 of 10 rows" in pages[0] and "2 conditions × 5 observations" in pages[0]
-    assert "10 rows finished" in pages[-1] and "Accuracy" in pages[-1] and "noise" in pages[-1]
-    assert not re.search(r"<script|https?://(?!www.w3.org)", pages[-1])
+    assert "10 rows finished" in pages[-1] and halfway[0] == 0 and halfway[-1] == 10
+
+
+def test_while_it_runs_a_cell_shows_means_and_after_that_the_end_alone():
+    run = Run(lambda run: None, 3)
+    run._begin()
+    run.row(row(0, correct=True))
+    run.row(row(1, "noise", correct=False))
+    page = run_html(run)
+    assert "Accuracy" in page and "noise" in page and 'aria-valuenow="2"' in page
+    assert not re.search(r"<script|https?://(?!www.w3.org)", page)
+    run.row(row(2, error="too long", error_type="InputError"))
+    run._go()
+    page = run_html(run)
+    assert "3 rows finished" in page and "Accuracy" not in page and "too long" in page
 
 
 def test_an_interrupt_of_the_cell_cancels_between_rows(monkeypatch):

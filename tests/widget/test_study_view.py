@@ -138,7 +138,8 @@ def test_counts_and_means_are_those_of_the_statistics(opened, rows):
 def test_differences_and_curves_are_those_of_the_statistics(opened, rows):
     page = opened._page
     names = [plot["column"]["name"] for plot in page.plots["plots"]]
-    expected = paired(rows, "plain", names)
+    expected = pd.concat([paired(rows, "plain"), paired(rows, "plain", names[2:])])
+    assert names[2:] == [f"attention_relative_{name}" for name in ("image", "context", "question")]
     for plot in page.plots["plots"]:
         want = expected[expected["column"] == plot["column"]["name"]].set_index("condition")
         assert [item["condition"] for item in plot["differences"]] == [made.name for made in CONDITIONS[1:]]

@@ -25,10 +25,11 @@ _LISTED = 10  # reasons
 
 
 def run_html(run: Run) -> str:
-    """Return the page of a run: what runs, progress, means by condition so far."""
+    """Return the page of a run: what runs, progress, while it runs means by condition so far."""
     progress = run.progress()
     table, failures = run.sums(lambda tally: (running_table(tally), tally.failures[:_LISTED]))
-    return study_html(run.about, progress, table, failures)
+    # when it is over, the study itself shows its table, with intervals
+    return study_html(run.about, progress, Table() if progress.state == "finished" else table, failures)
 
 
 def study_html(about: str, progress: Progress, table: Table, failures: Sequence[Failure] = ()) -> str:

@@ -1,4 +1,5 @@
 // What failed and why; which row is open in the probe below; what went wrong.
+import { useEffect, useRef } from "preact/hooks";
 import { live } from "../live";
 import { plural } from "../numbers";
 import { Button } from "./parts";
@@ -51,9 +52,15 @@ export const Problem = live(function Problem() {
 export const Opened = live(function Opened() {
   const store = useStudy();
   const { row, state, message } = store.opened.value;
+  const bar = useRef<HTMLDivElement>(null);
+  useEffect(() => {
+    if (state !== "open" || !store.sought.peek()) return;
+    store.sought.value = false;
+    bar.current?.scrollIntoView({ block: "start", behavior: "smooth" });
+  }, [state, row]);
   if (state === "") return null;
   return (
-    <div class="isi-row isi-opened" data-testid="opened" data-state={state} data-row={row}>
+    <div ref={bar} class="isi-row isi-opened" data-testid="opened" data-state={state} data-row={row}>
       <p class="isi-grow" role={state === "error" ? "alert" : undefined}>
         {state === "opening" ? `Row ${row} is being opened.` : state === "open" ? <>Row {row} in a probe, below. {message}</> : `Row ${row} cannot be opened: ${message}`}
         {state === "open" && <code class="isi-muted">{` study.probe(${row})`}</code>}

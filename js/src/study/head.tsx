@@ -13,7 +13,7 @@ export const Head = live(function Head() {
   const gone = store.gone.value;
   const share = (n: number): string => `${total > 0 ? (100 * n) / total : 0}%`;
   return (
-    <header class="isi-head">
+    <div class="isi-head">
       <div class="isi-title">
         <h3>Study</h3>
         <p data-testid="title">{size(title)}</p>
@@ -41,7 +41,7 @@ export const Head = live(function Head() {
           done < total && <Button test="resume" label="Compute the rows that are missing" text={store.asked.value === "resume" ? "Starting" : "Resume"} primary why={gone && "there is no kernel"} onClick={() => store.resume()} />
         )}
       </div>
-    </header>
+    </div>
   );
 });
 

@@ -81,7 +81,7 @@ function Differences({ plot: { column, differences } }: { plot: Plot }) {
 const words = ({ condition, value, low, high, p, pairs }: Difference, { label }: Column): string =>
   [`${condition}: ${label} ${signed(value)}`, low !== null && high !== null && `95% interval ${signed(low)} to ${signed(high)}`, p !== null && pvalue(p), plural(pairs, "pair")].filter(Boolean).join(", ");
 
-const [WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM] = [420, 190, 40, 14, 10, 34];
+const [WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM] = [420, 196, 40, 14, 10, 40];
 /** Dashes distinguish curves without colours. */
 const DASHES = ["", "6 3", "2 3", "8 3 2 3"];
 
@@ -118,7 +118,7 @@ function Chart({ column, parameter, curves }: { column: Column; parameter: strin
           </text>
         ))}
         {levels.map((level) => (
-          <text key={level} x={x(level)} y={HEIGHT - BOTTOM + 15} text-anchor="middle">
+          <text key={level} x={x(level)} y={HEIGHT - BOTTOM + 20} text-anchor="middle">
             {Number(level.toPrecision(3))}
           </text>
         ))}

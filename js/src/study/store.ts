@@ -27,6 +27,8 @@ export class Store {
   readonly gone = signal(false);
   /** a press that waits for the kernel */
   readonly asked: Signal<"" | "cancel" | "resume"> = signal("");
+  /** the row is opened by a press in this page, which scrolls to it once it is open */
+  readonly sought = signal(false);
   /** said by the page itself */
   readonly notice: Signal<read.Problem | null> = signal(null);
   readonly problem: ReadonlySignal<read.Problem | null>;
@@ -95,6 +97,7 @@ export class Store {
 
   /** Opens a row in a probe; −1 closes it. */
   open(row: number): void {
+    this.sought.value = row >= 0;
     this.#ask("", { kind: "open", row });
   }
 
