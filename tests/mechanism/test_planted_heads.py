@@ -26,8 +26,14 @@ def largest(matrix, count):
     return {divmod(int(place), matrix.shape[1]) for place in order}
 
 
-@pytest.mark.parametrize("target", ["logit_difference", "p", "log_p_answer"])
-@pytest.mark.parametrize("replace", ["zero", "mean", "reference"])
+@pytest.mark.parametrize(
+    ("replace", "target"),
+    [
+        pytest.param(replace, target, marks=() if (one - other) % 3 == 0 else pytest.mark.slow)
+        for one, replace in enumerate(("zero", "mean", "reference"))
+        for other, target in enumerate(("logit_difference", "p", "log_p_answer"))
+    ],
+)
 @pytest.mark.parametrize("kind", ONE_PATH)
 def test_exact_finds_the_planted_heads(kind, replace, target):
     made, found = planted(kind), scanned(kind, target=target, replace=replace)
