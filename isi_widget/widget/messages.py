@@ -382,6 +382,11 @@ class Note(Asked):
 
 
 @dataclass(frozen=True)
+class Save(Asked):
+    """Asks for all work of the probe as one file."""
+
+
+@dataclass(frozen=True)
 class Export:
     """Asks for a file with some trials in it."""
 
@@ -423,6 +428,7 @@ Message = (
     | Restore
     | Delete
     | Note
+    | Save
     | Export
 )
 #: The messages by what a page calls them, which is their name.

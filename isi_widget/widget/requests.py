@@ -54,6 +54,7 @@ _SLOW = frozenset(
         "map",
         "code",
         "export",
+        "save",
         "still",
     }
 )
@@ -360,6 +361,16 @@ class Requests:
 
     def _on_note(self, asked: messages.Note) -> None:
         self._probe.note(asked.trial, asked.text)
+
+    def _on_save(self, _: messages.Save) -> Answer:
+        made, folder = self._probe.save(), self._probe.session
+        if len(made) > protocol.MAX_UPLOAD:
+            raise InputError(
+                f"The file has {len(made) >> 20} MB; at most {protocol.MAX_UPLOAD >> 20} MB travel to a "
+                'page. Write it from a cell: probe.save("probe.isi").'
+            )
+        name = "probe" if folder is None else folder.resolve().name or "probe"
+        return Answer({"name": f"{name}.isi", "type": "application/octet-stream"}, [made])
 
     def _on_export(self, asked: messages.Export) -> Answer:
         numbers = self._probe._history.numbers(asked.trials)

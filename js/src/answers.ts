@@ -54,6 +54,14 @@ export function readFile(x: unknown, [data]: Buffers): ExportedFile | null {
   return data ? { name: str("trials")(name), type: text(type), data } : null;
 }
 
+/** The folder in which the work is kept ("": none), why it is not, and what to know of what came back. */
+export interface Kept {
+  folder: string;
+  problem: string;
+  note: string;
+}
+export const readKept = (x: unknown): Kept => ({ folder: text(dict(x).folder), problem: text(dict(x).problem), note: text(dict(x).note) });
+
 export interface StillOutput {
   number: number;
   data: Record<string, unknown>;

@@ -15,6 +15,7 @@ import { Context, ImagePresets, Question, QuestionNeeded, RunButtons } from "./p
 import { Keys } from "./panels/keys";
 import { Layers } from "./panels/layers";
 import { Running, Samples, Wait } from "./panels/progress";
+import { SessionNote } from "./panels/saving";
 import { Properties, Tools } from "./panels/toolbar";
 import "./panels/toolicons";
 import { ViewBar } from "./panels/viewbar";
@@ -27,6 +28,7 @@ const Top = live(function Top() {
   return (
     <>
       <Header />
+      <SessionNote />
       {screen.popover.value === "keys" && <Keys />}
     </>
   );

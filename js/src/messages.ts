@@ -17,7 +17,7 @@ export type Question =
   | { kind: "cancel"; run: string }
   | { kind: "upload"; name: string; part: number; parts: number; keep?: true }
   | { kind: "picture"; observation: number | null }
-  | { kind: "inpainters" | "complete" }
+  | { kind: "inpainters" | "complete" | "save" }
   | { kind: "undo" | "redo" | "history" }
   | { kind: "truth"; text: string }
   | { kind: "code"; trial?: number }

@@ -472,3 +472,37 @@ describe("without a kernel", () => {
     expect(page.el.querySelectorAll("img[src=x]")).toHaveLength(0);
   });
 });
+
+describe("all work", () => {
+  it("is saved as one file by a button, and kept in a folder that is named", async () => {
+    await show();
+    expect(page.maybe("kept")).toBeNull();
+    page.model.kernel({ kept: { folder: "runs/my-session", problem: "", note: "" } });
+    await settle();
+    expect(page.text("kept")).toBe("kept in my-session");
+    expect(page.find("kept").title).toContain("runs/my-session");
+    expect(page.maybe("session-note")).toBeNull();
+    page.model.kernel({ kept: { folder: "s", problem: "The disk is full.", note: "Made with LLaVA." } });
+    await settle();
+    expect(page.text("kept")).toBe("not kept");
+    expect(page.find("kept").title).toBe("The disk is full.");
+    expect(page.text("session-note")).toBe("Made with LLaVA.");
+    const links: HTMLAnchorElement[] = [];
+    vi.spyOn(HTMLAnchorElement.prototype, "click").mockImplementation(function (this: HTMLAnchorElement) {
+      links.push(this);
+    });
+    await page.click("save");
+    page.model.answer("save", { name: "s.isi", type: "application/octet-stream" }, [new DataView(new ArrayBuffer(2))]);
+    await settle();
+    expect(links.map((link) => link.download)).toEqual(["s.isi"]);
+  });
+
+  it("takes anything for where it is kept", async () => {
+    for (const kept of [null, 3, "x", { folder: null, note: [] }]) {
+      page = await open(new FakeModel(traits({ kept })));
+      expect(page.maybe("kept")).toBeNull();
+      leave(page);
+    }
+    await show();
+  });
+});

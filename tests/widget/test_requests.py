@@ -43,6 +43,7 @@ ASKED: dict[str, dict[str, Any]] = {
     "restore": {"trial": 1},
     "note": {"trial": 1, "text": "seen"},
     "export": {"trials": [1], "format": "csv"},
+    "save": {},
     "delete": {"trial": 2},
     "cut": {"operation": 0, "observation": 1},
     "undo": {},

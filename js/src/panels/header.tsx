@@ -4,6 +4,7 @@ import { useView } from "../view";
 import { ModelButton } from "./models";
 import { Observations } from "./observations";
 import { Button } from "./parts";
+import { SaveButton } from "./saving";
 import { SettingsButton } from "./settings";
 
 export const Header = live(function Header() {
@@ -13,6 +14,7 @@ export const Header = live(function Header() {
       <Observations />
       <ModelButton />
       <SettingsButton />
+      <SaveButton />
       {typeof root.requestFullscreen === "function" && (
         <Button
           test="fullscreen"

@@ -3,7 +3,6 @@
 import { composing } from "../keys";
 import { live, useSignal } from "../live";
 import { useMemo, useRef } from "preact/hooks";
-import type { ExportedFile } from "../answers";
 import { cellBelow } from "../notebook";
 import { FORMATS, type Format, type Trial } from "../protocol";
 import { readCode } from "../read";
@@ -13,6 +12,7 @@ import { showCode, type Screen } from "../state/screen";
 import { useView } from "../view";
 import { Compare } from "./compare";
 import { Button, Popover, plural } from "./parts";
+import { download } from "./saving";
 
 /** Asks the kernel for the Python of the present input, or of a trial. */
 export function askCode(screen: Screen, trial?: number): void {
@@ -127,7 +127,7 @@ export const TrialsButtons = live(function TrialsButtons() {
                 text={format.toUpperCase()}
                 onClick={() => {
                   screen.popover.value = null;
-                  exportTrials(store, chosen, format, save);
+                  exportTrials(store, chosen, format, download);
                 }}
               />
             ))}
@@ -158,14 +158,3 @@ export const InsertCell = live(function InsertCell({ text }: { text: string }) {
     )
   );
 });
-
-/** A download, as a browser does it. */
-function save({ name, type, data }: ExportedFile): void {
-  const url = URL.createObjectURL(new Blob([data], { type }));
-  const link = document.createElement("a");
-  link.href = url;
-  link.download = name;
-  link.click();
-  // Not at once: the browser may still be opening it.
-  setTimeout(() => URL.revokeObjectURL(url), 10_000);
-}

@@ -204,6 +204,21 @@ export function exportTrials(store: Store, trials: number[], format: Format, the
   keep(store.ask({ kind: "export", trials, format }, { read: answers.readFile, silence: "The kernel did not return the file.", seconds: MAKING }), then);
 }
 
+/** All work of the probe as one file. */
+export function saveProbe(store: Store, then: (file: answers.ExportedFile) => void): void {
+  store.dismiss();
+  store.spoken.value = "The file is being made";
+  keep(store.ask({ kind: "save" }, { read: answers.readFile, silence: "The kernel did not return the file.", seconds: MAKING }), then);
+}
+
+/** Where the work is kept. */
+export function keptOf(store: Store): Signal<answers.Kept> {
+  let found = kept.get(store);
+  if (!found) kept.set(store, (found = store.trait("kept", answers.readKept)));
+  return found;
+}
+const kept = new WeakMap<Store, Signal<answers.Kept>>();
+
 /** What one token of a trial's answer attended to; null where that is taken back or cannot be. */
 export function askHeat(store: Store, trial: number, token: number, signal: AbortSignal): Promise<Heat | null> {
   return store.ask({ kind: "map", trial, token }, { read: answers.readHeat, signal }).catch((error: unknown) => {

@@ -85,7 +85,8 @@ export class Synced {
     });
   }
 
-  protected trait<T>(name: string, reader: (raw: unknown) => T): Signal<T> {
+  /** A trait as a signal, for as long as the widget lives. */
+  trait<T>(name: string, reader: (raw: unknown) => T): Signal<T> {
     const state = signal(reader(this.model.get(name)));
     this.on(`change:${name}`, () => {
       const next = reader(this.model.get(name));
