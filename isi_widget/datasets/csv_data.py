@@ -200,7 +200,7 @@ def _truth(cell: str, question: str, kind: str) -> str | None:
     """Return the truth of a cell in a column of this kind."""
     if kind == "yes or no":
         return truth_of_cell(cell, asks_for_other(question))
-    if kind == "numbers" and cell.casefold() in NO_VALUE:
+    if kind == "numbers" and cell.casefold() in NO_VALUE and cell != "none":  # which may be a count of 0
         return None
     several = listed(cell)
     return cell if several is None else checks.truth(several)

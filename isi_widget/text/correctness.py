@@ -11,6 +11,7 @@ import unicodedata
 from dataclasses import dataclass
 
 from isi_widget.text.truths import (
+    ALONE,
     BOOLEANS,
     FEWEST,
     MEANINGS,
@@ -20,7 +21,7 @@ from isi_widget.text.truths import (
     is_no_truth,
     number_in_one_form,
 )
-from isi_widget.text.wording import NUMBERS, verdict
+from isi_widget.text.wording import NUMBERS, VERDICTS, verdict
 from isi_widget.text.words import UNSPACED
 
 _NEGATIONS = frozenset({"not", "no", "never", "neither", "nor", "isnt", "arent", "without"})
@@ -115,8 +116,9 @@ def _judge(answer: str, truth: str, question: str) -> Judgement:
     """Judge by one truth that states an answer."""
     said, true = _words(answer, question), _words(truth, question)
     word = true[0] if len(true) == 1 else verdict(truth) or ""
-    if not _asks_how_many(question):
-        word = YES_NO.get(_only_word(truth), word)
+    alone = _only_word(truth)
+    if not _asks_how_many(question) and (alone in VERDICTS or not asks_for_other(question)):
+        word = YES_NO.get(alone, word)  # "Si" may be another word where a question asks what
     if word not in ("yes", "no") and (not true or UNSPACED.search(truth) or _has_marks(truth)):
         return _literally(answer, truth)
     first = _first(answer)
@@ -152,20 +154,22 @@ def said_yes(text: str) -> bool | None:
 
 def _first(text: str) -> str:
     """Return the word that a text begins with, or the one after "the answer is"."""
-    words = _words(text)
-    if words and words[0] in MEANINGS:
-        return words[0]
-    folded = _folded(text)
-    whole = _only_word(text)
+    words, folded, whole = _words(text), _folded(text), _only_word(text)
     if whole in YES_NO:
         return whole
+    first = words[0] if words else ""
+    if first in YES_NO and first not in VERDICTS and folded.startswith(f"{first}-"):
+        first = ""  # "non-metallic"
+    if first in MEANINGS:
+        return first
     for known in YES_NO:  # scripts without spaces, and vowels that `_plain` drops
         if not known.isascii() and folded.startswith(known):
             after = folded[len(known) :]
-            if UNSPACED.match(known) or not after or not (after[0].isalnum() or _is_mark(after[0])):
+            apart = not after or not (after[0].isalnum() or _is_mark(after[0]))
+            if apart or (UNSPACED.match(known) and known not in ALONE):
                 return known
     named = _ANSWER_IS.findall(folded)
-    return named[-1] if named else words[0] if words else ""
+    return named[-1] if named else first
 
 
 def _only_word(text: str) -> str:

@@ -30,6 +30,9 @@ _NO = (
     *("नहीं", "不是", "不对", "没有", "不", "否", "いいえ", "아니요", "아니오", "아니"),
 )
 
+#: Words that also begin other words of a script without spaces: they must stand alone.
+ALONE = frozenset({"不", "对"})
+
 
 def _folded(text: str) -> str:
     return unicodedata.normalize("NFKC", text).casefold().strip()

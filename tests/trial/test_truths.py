@@ -64,6 +64,19 @@ def test_an_answer_in_letters_without_a_known_yes_is_not_judged():
     assert judge("12", "Yes", IS).correct is False and judge("", "Yes", IS).correct is False
 
 
+@pytest.mark.parametrize("answer", ["Non-metallic ones.", "不锈钢", "对面", "네모", "예쁜 별"])
+def test_words_that_begin_like_a_yes_or_no_are_none(answer):
+    assert said_yes(answer) is None
+
+
+@pytest.mark.parametrize(
+    ("answer", "truth", "expected"),
+    [("It is Si.", "Si", True), ("The sign reads NON FUMEURS", "non", True), ("Silicon", "Si", False)],
+)
+def test_a_foreign_yes_is_a_word_like_any_other_where_the_question_asks_what(answer, truth, expected):
+    assert is_correct(answer, truth, "What does the sign read?") is expected
+
+
 @pytest.mark.parametrize("word", sorted(YES_NO))
 def test_every_word_means_the_same_as_a_truth_and_as_an_answer(word):
     same, other = YES_NO[word], {"yes": "No", "no": "Yes"}[YES_NO[word]]
@@ -248,6 +261,7 @@ def test_counts_beside_an_empty_cell(tmp_path):
     assert found == ["3.0", "0.0", None]
     assert [is_correct("three", truth, MANY) for truth in found] == [True, False, None]
     assert read(tmp_path, [3, 12, None], MANY, na_rep="nan")[2] is None
+    assert read(tmp_path, ["3", "none", "None"], MANY) == ["3", "none", None]
     assert read(tmp_path, ["red", "nan"], WHAT) == ["red", "nan"]  # texts stay as they are
 
 
