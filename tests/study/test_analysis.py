@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import itertools
 
+import duckdb
 import numpy as np
 import pandas as pd
+import polars
+import pyarrow as pa
 import pytest
 from matplotlib.figure import Figure
+from pyarrow import parquet
 from study.analysed import Analysed
 from study.made_studies import CONDITIONS, Made, made_rows
 
@@ -57,6 +61,48 @@ def test_the_statistics_of_a_real_study_in_memory_and_from_its_store(tmp_path):
         assert list(made.curves("correct")["level"]) == [0.3, 0.9]
         assert isinstance(made.plot(), Figure)
     assert set(study.auroc()["column"]) == {"answer_probability"}
+
+
+STATISTICS = {
+    "table": lambda rows: statistics.table(rows, "all"),
+    "table by level": lambda rows: statistics.table(rows, "correct", by=("condition", "semantic_level")),
+    "paired": lambda rows: statistics.paired(rows, "plain", "all"),
+    "baselines": statistics.baselines,
+    "unjudged": statistics.unjudged,
+    "auroc": statistics.auroc,
+    "risk_coverage": lambda rows: statistics.risk_coverage(rows).table,
+    "calibration": lambda rows: statistics.calibration(rows).bins,
+    "curves": lambda rows: statistics.curves(rows, baseline="plain"),
+    "modality": lambda rows: statistics.modality(rows, "plain"),
+}
+
+
+@pytest.fixture(scope="module")
+def read_by(tmp_path_factory):
+    """The same rows as several libraries read them."""
+    rows = made_rows(25, models=("a", "b"), failing=0.05, unjudged=0.05)
+    path = tmp_path_factory.mktemp("rows") / "rows.parquet"
+    parquet.write_table(pa.Table.from_pandas(rows), path)
+    categories = rows.copy()
+    for name in ("model", "condition", "answer", "truth", "semantic_level"):
+        categories[name] = categories[name].astype("category")
+    return rows, {
+        "pandas": pd.read_parquet(path),
+        "pandas, Arrow": pd.read_parquet(path, dtype_backend="pyarrow"),
+        "pandas, nullable": pd.read_parquet(path, dtype_backend="numpy_nullable"),
+        "polars": polars.read_parquet(path).to_pandas(),
+        "DuckDB": duckdb.sql(f"from '{path}'").df(),
+        "categories": categories,
+        "other index": rows.set_index(pd.Index(range(1000, 1000 + len(rows)))),
+    }
+
+
+@pytest.mark.parametrize("name", STATISTICS)
+def test_rows_may_be_read_by_any_library(read_by, name):
+    rows, forms = read_by
+    expected = STATISTICS[name](rows)
+    for form in forms.values():
+        pd.testing.assert_frame_equal(STATISTICS[name](form), expected, check_dtype=False)
 
 
 # ---- figures

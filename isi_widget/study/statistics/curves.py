@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from isi_widget.errors import InputError
-from isi_widget.study.statistics.rows import Rows
+from isi_widget.study.statistics.rows import Rows, first_of_conditions
 from isi_widget.study.statistics.table import ACCURACY, CORRECT, table
 from isi_widget.uncertainty.bootstrap import LEADING
 from isi_widget.uncertainty.shares import RESAMPLES
@@ -104,18 +104,16 @@ def _title(name: str) -> str:
 
 def _points(frame: pd.DataFrame) -> dict[str, dict[str, Any]]:
     """Return curve, parameter and level of each condition that is a point of a curve."""
-    wanted = [name for name in ("condition", "group", "parameter", "level", "parameters") if name in frame]
-    first = frame[wanted].drop_duplicates("condition").to_dict("records")
     points: dict[str, dict[str, Any]] = {}
-    for record in first:
-        row = {str(key): value for key, value in record.items()}
+    found = first_of_conditions(frame, ("group", "parameter", "level", "parameters"))
+    for condition, row in found.items():
         level, parameter = row.get("level"), row.get("parameter")
-        if level is None or level != level:
+        if level is None:
             continue
         name = parameter if isinstance(parameter, str) else None
         others = {key: value for key, value in _parameters(row).items() if key != name}
         curve = ", ".join([str(row.get("group") or ""), *(f"{key}={value}" for key, value in others.items())])
-        points[row["condition"]] = {"curve": curve, "parameter": name, "level": float(level)}
+        points[condition] = {"curve": curve, "parameter": name, "level": float(level)}
     counts: dict[str, int] = {}
     for point in points.values():
         counts[point["curve"]] = counts.get(point["curve"], 0) + 1

@@ -25,7 +25,7 @@ import numpy as np
 from isi_widget.segments import INPUTS
 from isi_widget.study.statistics.intervals import share_interval
 from isi_widget.study.statistics.paired import paired, pairs_of
-from isi_widget.study.statistics.rows import Rows, sums
+from isi_widget.study.statistics.rows import Rows, first_of_conditions, sums
 from isi_widget.study.statistics.table import table
 from isi_widget.text.correctness import is_correct
 from isi_widget.text.wording import normalised
@@ -47,6 +47,12 @@ _WANTED = {
     IMAGE_ONLY: "the natural image without a context (preset 'empty')",
     CONTEXT_ONLY: "an unrelated image (preset 'random') with the same context",
 }
+
+#: Columns whose values in the first row of a condition show what it is.
+_OF_CONDITION = (
+    *("group", "parameter", "level", "image_preset", "context_preset", "context", "stimulus"),
+    "interventions",
+)
 
 
 def modality(
@@ -86,7 +92,7 @@ def modality(
 
     check_level(level)
     rows = Rows(frame)
-    conditions = _conditions(frame)
+    conditions = first_of_conditions(frame, _OF_CONDITION)
     baseline = next(iter(conditions), None) if baseline is None else baseline
     roles = _roles(conditions, {BOTH: both, IMAGE_ONLY: image_only, CONTEXT_ONLY: context_only})
     named = _references(conditions, baseline, references or {})
@@ -103,18 +109,6 @@ def modality(
 
 
 # ---- which condition is what
-def _conditions(frame: pd.DataFrame) -> dict[str, dict[str, Any]]:
-    """Return the first row of each condition, by its name."""
-    wanted = [
-        *("condition", "group", "parameter", "level", "image_preset", "context_preset", "context"),
-        *("stimulus", "interventions"),
-    ]
-    first = frame[[name for name in wanted if name in frame]].drop_duplicates("condition")
-    return {
-        row["condition"]: {str(key): value for key, value in row.items()} for row in first.to_dict("records")
-    }
-
-
 def _is_clean(row: Mapping[str, Any]) -> bool:
     """Return whether a condition changes nothing but image and context, by presets."""
     operations = _listed(row.get("stimulus"))

@@ -190,8 +190,7 @@ def grouped(frame: pd.DataFrame, names: Sequence[str]) -> list[Group]:
     starts = np.searchsorted(code[order], np.arange(len(first) + 1))
     found = []
     for number in np.argsort(first, kind="stable"):
-        row = frame.iloc[int(first[number])]
-        key = {name: (row[name] if _known(row[name]) else None) for name in names}
+        key = {name: value_at(frame[name], int(first[number])) for name in names}
         found.append(Group(key, order[starts[number] : starts[number + 1]]))
     return found
 
@@ -221,8 +220,26 @@ def as_numbers(column: pd.Series[Any], name: str) -> Floats:
         ) from None
 
 
+def value_at(column: pd.Series[Any], place: int) -> Any:
+    """Return a value of a column by its place; None if it is missing."""
+    value = column.iloc[place]
+    return value if _known(value) else None
+
+
 def _known(value: Any) -> bool:
-    return value is not None and value == value
+    import pandas as pd
+
+    return not pd.isna(value)
+
+
+def first_of_conditions(frame: pd.DataFrame, wanted: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Return the values of some columns in the first row of each condition; None for missing ones."""
+    names = [name for name in ("condition", *wanted) if name in frame]
+    first = frame[names].drop_duplicates("condition").to_dict("records")
+    return {
+        record["condition"]: {str(key): value if _known(value) else None for key, value in record.items()}
+        for record in first
+    }
 
 
 def sums(values: Floats, case: Ints) -> tuple[Floats, Floats]:

@@ -19,7 +19,7 @@ from isi_widget.study.statistics.intervals import (
     resampled_sums,
     share_interval,
 )
-from isi_widget.study.statistics.rows import Floats, Group, Ints, Rows, codes, sums
+from isi_widget.study.statistics.rows import Floats, Group, Ints, Rows, codes, sums, value_at
 from isi_widget.text.correctness import said_yes
 from isi_widget.uncertainty.bootstrap import check_level
 from isi_widget.uncertainty.shares import RESAMPLES
@@ -132,7 +132,7 @@ def unjudged(frame: pd.DataFrame) -> pd.DataFrame:
     reason = reason.astype(object).where(reason.notna() & (reason != ""), NO_REASON)
     if "answer" in lost:
         reason = reason.where(lost["answer"].notna(), NO_ANSWER)
-    made = lost[["model", "condition"]].assign(reason=reason)
+    made = lost[["model", "condition"]].astype(object).assign(reason=reason)
     counts = made.groupby(["model", "condition", "reason"], sort=False).size().rename("rows").reset_index()
     found: pd.DataFrame = counts.sort_values("rows", ascending=False, kind="stable", ignore_index=True)
     return found
@@ -142,7 +142,9 @@ def _counts(rows: Rows, group: Group) -> dict[str, Any]:
     places = group.places
     row: dict[str, Any] = dict(group.key)
     if "condition" in row:
-        row |= {name: _same(rows, name, places) for name in OF_CONDITION if name in rows.frame}
+        row |= {
+            name: value_at(rows.frame[name], int(places[0])) for name in OF_CONDITION if name in rows.frame
+        }
     row["rows"] = len(places)
     row["failed"] = int(rows.failed[places].sum())
     row["unjudged"] = int(rows.unjudged[places].sum())
@@ -151,11 +153,6 @@ def _counts(rows: Rows, group: Group) -> dict[str, Any]:
         row["truth_may_change"] = int((judged & rows.frame["truth_holds"].isna().to_numpy()[places]).sum())
     row["observations"] = len(np.unique(rows.case[places]))
     return row
-
-
-def _same(rows: Rows, name: str, places: Ints) -> Any:
-    value = rows.frame[name].iloc[int(places[0])]
-    return None if value is None or value != value else value
 
 
 def _accuracy(rows: Rows, places: Ints, level: float) -> dict[str, float]:
