@@ -78,13 +78,7 @@ def save_figure(
     format = target.suffix.lower().removeprefix(".")
     if format not in _FORMATS:
         raise InputError(f"save_figure writes .svg, .pdf and .png; got {target}. Give one of these endings.")
-    checks.integer(dpi, "save_figure: dpi", low=30, high=2400)
-    inches, slide = _inches(width), width == "slide"
-    figure = _figure(what, inches / (_LARGER if slide else 1.0), arguments)
-    with _unchanged(figure):
-        lettered(figure)
-        _fit(figure, inches, slide)
-        made = _encoded(figure, format, dpi)
+    made = figure_bytes(what, format, width=width, dpi=dpi, **arguments)
     try:
         return write_file(target, made)
     except OSError as error:
@@ -92,6 +86,19 @@ def save_figure(
             f"The figure cannot be written to {target}: {error.strerror or error}. Give a file in a folder "
             "that exists and may be written to."
         ) from None
+
+
+def figure_bytes(
+    what: Any, format: str, *, width: str | float = "page", dpi: int = 300, **arguments: Any
+) -> bytes:
+    """Return a plot as "svg", "pdf" or "png"; the arguments are those of `save_figure`."""
+    checks.integer(dpi, "save_figure: dpi", low=30, high=2400)
+    inches, slide = _inches(width), width == "slide"
+    figure = _figure(what, inches / (_LARGER if slide else 1.0), arguments)
+    with _unchanged(figure):
+        lettered(figure)
+        _fit(figure, inches, slide)
+        return _encoded(figure, format, dpi)
 
 
 def _inches(width: Any) -> float:
@@ -259,9 +266,23 @@ def _stack(figure: Figure, inches: float) -> None:
     made = GridSpec(rows, columns, figure=figure)
     for place, axis in enumerate(axes):
         axis.set_subplotspec(made[place // columns, place % columns])
-        if place % columns == 0:
+        if place % columns == 0 and place:
             axis.tick_params(labelleft=True)
+            _share_names(axes[0], axis)
     figure.set_size_inches(wide * columns / len(axes), high * rows)
+
+
+def _share_names(first: Axes, axis: Axes) -> None:
+    """Give a panel the names at the vertical axis of the first one, if its own were left out there."""
+    from matplotlib.ticker import FixedFormatter, FuncFormatter
+
+    named, own = first.yaxis.get_major_formatter(), axis.yaxis.get_major_formatter()
+    same = first.get_ylim() == axis.get_ylim()
+    if same and isinstance(named, FixedFormatter | FuncFormatter) and named is not own:
+        labels = first.get_yticklabels()
+        axis.set_yticks(
+            first.get_yticks(), [label.get_text() for label in labels], fontsize=labels[0].get_fontsize()
+        )
 
 
 def _is_legend(axis: Axes) -> bool:

@@ -48,10 +48,9 @@ def row_of(study: Study, row: Any) -> dict[str, Any]:
     """
     number = row["row"] if isinstance(row, Mapping) or hasattr(row, "to_dict") else row
     number = checks.integer(checks.plain(number), "row", low=0)
-    frame = study.frame(_COLUMNS)
-    found = frame[frame["row"] == number]
+    found = study.frame(_COLUMNS, numbers=[number])
     if not len(found):
-        raise InputError(f"The study has no finished row {number}; study.rows has {len(frame)} of them.")
+        raise InputError(f"The study has no finished row {number}; study.rows has {len(study)} of them.")
     values = found.iloc[0].to_dict().items()
     return {
         str(name): None if value is None or value != value else checks.plain(value) for name, value in values

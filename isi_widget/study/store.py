@@ -73,10 +73,13 @@ class Memory:
         """A value that changes with the rows."""
         return len(self._tables), len(self._rows)
 
-    def table(self, columns: Sequence[str] | None = None) -> pa.Table:
-        """Return the rows, or some of their columns, sorted by number."""
-        pending = list(self._rows)
-        return _together([*self._tables, table_of(pending, self.columns)], self.columns, columns)
+    def table(self, columns: Sequence[str] | None = None, numbers: Sequence[int] | None = None) -> pa.Table:
+        """Return the rows, or some of their columns, or those with some numbers, sorted by number."""
+        pending, tables = list(self._rows), list(self._tables)
+        if numbers is not None:
+            pending = [row for row in pending if row["row"] in set(numbers)]
+            tables = [table.filter(_numbered(numbers)) for table in tables]
+        return _together([*tables, table_of(pending, self.columns)], self.columns, columns)
 
     def observe(self, record: Mapping[str, Any]) -> None:
         """Keep no observation: it is in the data."""
@@ -392,8 +395,9 @@ class Store:
                 stored.add(row["row"])
                 yield row
 
-    def table(self, columns: Sequence[str] | None = None) -> pa.Table:
-        """Return the finished rows, or some of their columns, sorted by number; also during a run.
+    def table(self, columns: Sequence[str] | None = None, numbers: Sequence[int] | None = None) -> pa.Table:
+        """Return the finished rows, or some of their columns, or those with some numbers, sorted by number;
+        also during a run.
 
         Raises
         ------
@@ -406,9 +410,12 @@ class Store:
         wanted = None if columns is None else [n for n in dict.fromkeys(["row", *columns]) if n in known]
         tables = []
         open_before = list(self._lines(set()))  # first: a row moves from here into a part, never back
+        if numbers is not None:
+            open_before = [row for row in open_before if row["row"] in set(numbers)]
         if files := self._part_files():
             try:
-                tables.append(self._dataset(files).to_table(columns=wanted))
+                only = None if numbers is None else _numbered(numbers)
+                tables.append(self._dataset(files).to_table(columns=wanted, filter=only))
             except (pa.ArrowException, OSError) as error:
                 raise InputError(
                     f"A part of the store {str(self.path)!r} is damaged: {error!s:.300}. Remove that file, "
@@ -436,6 +443,13 @@ class Store:
             return None
         found = load_image(path)
         return found if found.sha256 == digest else None
+
+
+def _numbered(numbers: Sequence[int]) -> Any:
+    """Return the expression that is true for the rows with these numbers."""
+    import pyarrow.compute as pc
+
+    return pc.field("row").isin([int(number) for number in numbers])
 
 
 def _ends_line(path: Path) -> bool:

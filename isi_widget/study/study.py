@@ -18,6 +18,7 @@ from isi_widget.study import again
 from isi_widget.study.analysis import Analysis
 from isi_widget.study.condition import Condition
 from isi_widget.study.live import Live
+from isi_widget.study.report import Reported
 from isi_widget.study.rows import NESTED
 from isi_widget.study.store import Memory, Store
 from isi_widget.study.table import frame_of
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from isi_widget.vlm.protocol import VLMLike
 
 
-class Study(Analysis, Live):
+class Study(Analysis, Live, Reported):
     """The rows of a study, made by `isi_widget.run_study` or read by `isi_widget.open_study`.
 
     Equal by content. During a run it has the rows that are finished.
@@ -129,16 +130,19 @@ class Study(Analysis, Live):
             self._read = (version, self.frame())
         return self._read[1]
 
-    def frame(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
+    def frame(
+        self, columns: Sequence[str] | None = None, *, numbers: Sequence[int] | None = None
+    ) -> pd.DataFrame:
         """Read some columns of the finished rows, sorted by the number of the row.
 
         Parameters
         ----------
         columns : names of columns, nested ones too; those that the study does not have are left out. None
             (default): all but the nested ones.
+        numbers : numbers of the rows to read; None (default): all.
         """
         wanted = [name for name in self.columns if name not in NESTED] if columns is None else columns
-        return frame_of(self._store.table(list(wanted)))
+        return frame_of(self._store.table(list(wanted), numbers))
 
     def __len__(self) -> int:
         return len(self.frame(["row"]))
