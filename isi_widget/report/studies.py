@@ -38,9 +38,9 @@ def plot_table(table: Any) -> Figure:
 
     Beside an accuracy a grey tick shows that of always giving the most frequent true answer.
     """
-    names = [name for name in table if f"{name}_low" in table]
+    names = [name for name in table if f"{name}_low" in table and table[name].notna().any()]
     if not names:
-        raise InputError("There is no measure in this table to plot; call table(columns=[...]).")
+        raise InputError("No measure of this table has a value to plot; call table(columns=[...]).")
     labels, models, place_of = _rows(table)
     figure, panels = _side_by_side(len(names), len(labels), len(models))
     for axis, name in zip(panels, names, strict=True):

@@ -16,6 +16,7 @@ Verdict = Literal["yes", "no"]
 
 YES = frozenset({"yes", "yeah", "yep", "yup"})
 NO = frozenset({"no", "nope", "nah"})
+HOW_MANY = "how many"
 #: Word for yes or no -> "yes" or "no".
 VERDICTS: dict[str, Verdict] = {**dict.fromkeys(YES, "yes"), **dict.fromkeys(NO, "no")}
 #: Words that withdraw or limit a preceding yes or no.
@@ -95,6 +96,11 @@ def verdict(text: str) -> Verdict | None:
     return None if any(word in against or word in _HEDGES for word in rest) else found
 
 
+def asks_how_many(question: str) -> bool:
+    """Return whether a question begins with "how many"."""
+    return re.match(rf"\W*{HOW_MANY}\b", question.lower()) is not None
+
+
 @lru_cache(maxsize=20_000)
 def normalised(text: str, question: str = "") -> tuple[str, ...]:
     """Normalise an answer to its words without parts that cannot change the meaning; equal for answers with
@@ -107,7 +113,7 @@ def normalised(text: str, question: str = "") -> tuple[str, ...]:
     "none" becomes 0.
     """
     tokens = _without_articles(_in_digits(_without_beginning(_tokens(text))), text)
-    if re.match(r"\W*how many\b", question.lower()) and tokens in (["none"], ["no"], ["nope"]):
+    if asks_how_many(question) and tokens in (["none"], ["no"], ["nope"]):
         return ("0",)
     if tokens and tokens[0] in VERDICTS:
         tail = _ELLIPSIS.fullmatch(" ".join(tokens[1:]))

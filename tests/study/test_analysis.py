@@ -184,6 +184,17 @@ def test_names_with_signs_of_formulas_are_drawn_as_they_are():
     assert next(t.get_text() for t in figure.axes[0].get_yticklabels()) == r"costs \$5 or \$6"
 
 
+def test_measures_without_any_value_have_no_panel():
+    rows = made_rows(10, CONDITIONS[:2]).assign(correct=None)
+    figure = drawn(Analysed(rows).plot())
+    assert [axis.get_title() for axis in figure.axes] == [
+        "bayesian semantic entropy",
+        "attention relative image",
+    ]
+    with pytest.raises(InputError, match="No measure"):
+        Analysed(rows).plot(columns="correct")
+
+
 def test_what_cannot_be_drawn_is_refused():
     rows = made_rows(5, CONDITIONS[:1]).assign(correct=None)
     with pytest.raises(InputError, match="reliability"):

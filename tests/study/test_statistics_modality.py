@@ -149,6 +149,16 @@ def test_the_wording_of_an_answer_is_no_change():
     assert own.loc["interference", "value"] == 0
 
 
+def test_none_is_zero_where_the_question_asks_how_many():
+    rows = made_rows(20, (CONDITIONS[0], BESIDE[0]))
+    rows["answer"] = np.where(rows["condition"] == "plain", "None", "0")
+    values = []
+    for question in ("How many stars?", "What is there?"):
+        own = modality(rows.assign(question=question), "plain").set_index("measure")
+        values.append(own.loc["interference", "value"])
+    assert values == [0, 1]
+
+
 def test_drawn_and_edited_conditions_are_not_taken_for_plain_ones():
     rows = made_rows(20, ALL)
     for column, text in (

@@ -95,6 +95,13 @@ def test_columns_of_a_measure_of_your_own_are_in_the_table_and_missing_ones_are_
         table(pd.DataFrame({"answer": ["Yes"]}))
 
 
+def test_accuracy_is_another_name_for_correct():
+    rows = made_rows(20, CONDITIONS[:2])
+    pd.testing.assert_frame_equal(table(rows, "accuracy"), table(rows, "correct"))
+    pd.testing.assert_frame_equal(paired(rows, "plain", ["accuracy"]), paired(rows, "plain", "correct"))
+    assert (table(rows.assign(accuracy=0.25), "accuracy")["accuracy"] == 0.25).all()  # a measure of your own
+
+
 def test_infinite_and_missing_numbers_have_no_mean():
     rows = made_rows(30, CONDITIONS[:1])
     rows.loc[0, "predictive_entropy"] = math.inf

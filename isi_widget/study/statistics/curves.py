@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from isi_widget.errors import InputError
-from isi_widget.study.statistics.rows import Rows, first_of_conditions
-from isi_widget.study.statistics.table import ACCURACY, CORRECT, table
+from isi_widget.study.statistics.rows import ACCURACY, CORRECT, Rows, first_of_conditions
+from isi_widget.study.statistics.table import table
 from isi_widget.uncertainty.bootstrap import LEADING
 from isi_widget.uncertainty.shares import RESAMPLES
 

@@ -25,10 +25,10 @@ import numpy as np
 from isi_widget.segments import INPUTS
 from isi_widget.study.statistics.intervals import share_interval
 from isi_widget.study.statistics.paired import paired, pairs_of
-from isi_widget.study.statistics.rows import Rows, first_of_conditions, sums
+from isi_widget.study.statistics.rows import Ints, Rows, codes, first_of_conditions, sums
 from isi_widget.study.statistics.table import table
 from isi_widget.text.correctness import is_correct
-from isi_widget.text.wording import normalised
+from isi_widget.text.wording import HOW_MANY, asks_how_many, normalised
 from isi_widget.uncertainty.bootstrap import check_level
 
 if TYPE_CHECKING:
@@ -361,18 +361,21 @@ _MISSING = {
 }
 
 
-def _wordings(frame: pd.DataFrame) -> np.ndarray[Any, np.dtype[np.int64]]:
+def _wordings(frame: pd.DataFrame) -> Ints:
     """Return a number for each answer, equal for answers with the same wording; -1 without an answer."""
-    known = frame["answer"].notna() & frame["error"].isna()
-    cases = frame.loc[known, ["answer", "question"]].drop_duplicates()
-    words = {
-        (answer, question): normalised(answer, question) for answer, question in cases.itertuples(index=False)
-    }
-    numbers = {wording: place for place, wording in enumerate(dict.fromkeys(words.values()))}
-    found = np.full(len(frame), -1, dtype=np.int64)
-    pairs = zip(frame.loc[known, "answer"], frame.loc[known, "question"], strict=True)
-    found[known.to_numpy()] = [numbers[words[pair]] for pair in pairs]
-    return found
+    answer, texts = codes(frame["answer"])
+    question, questions = codes(frame["question"])
+    # A wording depends on the question only in whether it asks how many: so few pairs are normalised
+    counts = np.array([isinstance(text, str) and asks_how_many(text) for text in questions])[question]
+    pairs, place = np.unique(2 * answer + counts, return_inverse=True)
+    numbers: dict[tuple[str, ...], int] = {}
+    found = np.full(len(pairs), -1, dtype=np.int64)
+    for number, pair in enumerate(pairs):
+        text = texts[pair // 2]
+        if isinstance(text, str):
+            words = normalised(text, HOW_MANY if pair % 2 else "")
+            found[number] = numbers.setdefault(words, len(numbers))
+    return np.where(frame["error"].notna().to_numpy(), -1, found[place])
 
 
 def _refused(measure: str, of: str, reason: str) -> dict[str, Any]:

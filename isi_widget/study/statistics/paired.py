@@ -20,15 +20,13 @@ from isi_widget.study.statistics.intervals import (
     ratio_interval,
     resampled_sums,
 )
-from isi_widget.study.statistics.rows import Floats, Ints, Rows, codes, grouped
+from isi_widget.study.statistics.rows import CORRECT, Floats, Ints, Rows, codes, grouped
 from isi_widget.study.statistics.testing import holm, sign_flip_test
 from isi_widget.uncertainty.bootstrap import LEADING, check_level
 from isi_widget.uncertainty.shares import RESAMPLES
 
 if TYPE_CHECKING:
     import pandas as pd
-
-CORRECT = "correct"
 
 
 def paired(

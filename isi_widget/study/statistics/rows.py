@@ -63,6 +63,8 @@ ON_REQUEST = frozenset(
     + ["degree_matrix_entail", "degree_matrix_contra", "eccentricity_entail", "eccentricity_contra"]
 )
 ALL = "all"
+#: The column of right and wrong answers, and its mean.
+CORRECT, ACCURACY = "correct", "accuracy"
 
 
 @dataclass(frozen=True)
@@ -136,11 +138,14 @@ class Rows:
         Parameters
         ----------
         columns : a name or names, which must exist; "all" for every column of numbers; None (default) for
-            `MAIN` and the columns of custom measures, as far as anything was measured.
+            `MAIN` and the columns of custom measures, as far as anything was measured. "accuracy" is
+            "correct".
         """
         if columns is None or columns == ALL:
             return [name for name in self._every if columns == ALL or name not in ON_REQUEST]
         names = [columns] if isinstance(columns, str) else list(columns)
+        if ACCURACY not in self.frame:
+            names = [CORRECT if name == ACCURACY else name for name in names]
         for name in names:
             checks.text(name, "columns: a name")
             if name in OF_ROWS:

@@ -19,7 +19,17 @@ from isi_widget.study.statistics.intervals import (
     resampled_sums,
     share_interval,
 )
-from isi_widget.study.statistics.rows import Floats, Group, Ints, Rows, codes, sums, value_at
+from isi_widget.study.statistics.rows import (
+    ACCURACY,
+    CORRECT,
+    Floats,
+    Group,
+    Ints,
+    Rows,
+    codes,
+    sums,
+    value_at,
+)
 from isi_widget.text.correctness import said_yes
 from isi_widget.uncertainty.bootstrap import check_level
 from isi_widget.uncertainty.shares import RESAMPLES
@@ -27,7 +37,6 @@ from isi_widget.uncertainty.shares import RESAMPLES
 if TYPE_CHECKING:
     import pandas as pd
 
-CORRECT, ACCURACY = "correct", "accuracy"
 NO_REASON = "There is no true answer for this input."
 NO_ANSWER = "No answer was measured."
 #: Columns of the rows that are the same in a whole condition, and stand in its row of a table.
