@@ -68,6 +68,7 @@ if TYPE_CHECKING:
     from isi_widget.study.before_after import Beaf, beaf
     from isi_widget.study.compare import Comparison, compare
     from isi_widget.study.condition import Condition, condition
+    from isi_widget.study.engines.ray_engine import RayEngine
     from isi_widget.study.running import run_study
     from isi_widget.study.steps import grid
     from isi_widget.study.study import Study, open_study
@@ -134,6 +135,7 @@ _HOMES: dict[str, str | None] = {
     "Pair": "isi_widget.concepts",
     "Probe": "isi_widget.widget",
     "RayCluster": "isi_widget.vlm.cluster.connecting",
+    "RayEngine": "isi_widget.study.engines.ray_engine",
     "Settings": "isi_widget.trial",
     "Steer": "isi_widget.interventions",
     "SteeringDirection": "isi_widget.interventions",
@@ -231,6 +233,7 @@ __all__ = [
     "Pair",
     "Probe",
     "RayCluster",
+    "RayEngine",
     "Settings",
     "Steer",
     "SteeringDirection",

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gc
 import hashlib
+import itertools
 import json
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -153,6 +154,10 @@ class Plan:
     def missing(self, label: str) -> bool:
         """Return whether a model has rows to make."""
         return next(self._open(label), None) is not None
+
+    def open_units(self, label: str, most: int) -> int:
+        """Return how many units of a model have missing rows, counted up to `most`."""
+        return sum(1 for _ in itertools.islice(self._open(label), most))
 
     def units(self, label: str) -> Iterator[Unit]:
         """Yield the units of a model that have missing rows; pictures are loaded one unit at a time.

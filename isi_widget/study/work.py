@@ -150,6 +150,16 @@ def rows_of(
             yield row | _content(trial, stimulus, task.notes)
 
 
+def failed_rows(unit: Unit, error: BaseException) -> Iterator[dict[str, Any]]:
+    """Yield a row with an error for each row of a unit that could not be run as a whole."""
+    for task in unit.tasks:
+        shown = {} if task.stimulus is None else input_of(task.stimulus)
+        failure = task.failure if task.stimulus is None else failure_of(error)
+        common = {**unit.columns, **task.columns, "interventions": interventions_of(task.interventions)}
+        for number, seed in task.rows:
+            yield {**common, "row": number, "seed": seed, **shown, **failure, "notes": list(task.notes)}
+
+
 def _trials(
     vlm: VLMLike,
     task: Task,

@@ -1,4 +1,4 @@
-"""Engines run the units of a study: `here` in this process.
+"""Engines run the units of a study: `here` in this process, `ray_engine` in the processes of a Ray cluster.
 
 An engine has one method, `run(plan, take)`. Not for what is in a unit (`isi_widget.study.plan`), nor for
 storing rows (`isi_widget.study.store`).
@@ -33,7 +33,7 @@ class Engine(Protocol):
 
 
 #: Names of the engines.
-NAMES = ("here",)
+NAMES = ("here", "ray")
 
 
 def engine_of(engine: Any) -> Engine:
@@ -44,7 +44,10 @@ def engine_of(engine: Any) -> Engine:
         given: Engine = engine
         return given
     name = checks.one_of("here" if engine is None else engine, "engine", NAMES)
-    assert name == "here"
+    if name == "ray":
+        from isi_widget.study.engines.ray_engine import RayEngine
+
+        return RayEngine()
     from isi_widget.study.engines.here import Here
 
     return Here()

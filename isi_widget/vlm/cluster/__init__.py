@@ -4,7 +4,12 @@ The model is held by an actor (`actor.py`); a `ClusterVLM` in this process has t
 them there (`link.py`) as plain records (`wire.py`). No Ray is imported before the first connection.
 """
 
-from isi_widget.vlm.cluster.connecting import ConnectionLost, RayCluster, Session, checked_cluster
+from isi_widget.vlm.cluster.connecting import (
+    ConnectionLost,
+    RayCluster,
+    Session,
+    checked_cluster,
+)
 from isi_widget.vlm.cluster.model import ClusterPrefill, ClusterVLM, load_on
 
 __all__ = [

@@ -105,7 +105,7 @@ class ModelActor:
         except Missing as missing:
             reply = {"missing": list(missing.digests)}
         except BaseException as error:  # an exception of a library may not be known where the caller is
-            reply = {"error": _failure(error)}
+            reply = {"error": failure_record(error)}
         finally:
             with self._lock:
                 self._jobs.pop(request["id"], None)
@@ -248,7 +248,7 @@ class ModelActor:
         return facts
 
 
-def _failure(error: BaseException) -> dict[str, Any]:
+def failure_record(error: BaseException) -> dict[str, Any]:
     """Return an exception as a record."""
     kind = next((base.__name__ for base in type(error).__mro__ if base.__name__ in _KNOWN), "")
     text = str(error)

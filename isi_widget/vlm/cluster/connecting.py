@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib.util
 import logging
 import os
+import socket
 import sys
 import threading
 from collections.abc import Iterator, Mapping
@@ -15,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from isi_widget import checks
 from isi_widget.errors import InputError
@@ -22,6 +24,8 @@ from isi_widget.errors import InputError
 #: Name of the Ray of this machine: that of this process, or a new one.
 LOCAL = "ray"
 _CLIENT = "ray://"
+#: Port of Ray Client where an address names none; seconds to reach it.
+_PORT, _REACH = 10001, 10.0
 _INSTALL = 'Ray is not installed. Install it with: pip install "isi-widget[ray]"'
 _TOKEN = (
     "If the cluster uses tokens (the default of new versions of Ray), set RAY_AUTH_MODE=token and put its "
@@ -77,19 +81,43 @@ class RayCluster:
         return self.address in (None, LOCAL, "local")
 
     @property
+    def is_client(self) -> bool:
+        """Whether it is reached by Ray Client, over a network."""
+        return self.address is not None and self.address.startswith(_CLIENT)
+
+    @property
     def title(self) -> str:
         """Its name in a sentence."""
         return "Ray in this machine" if self.is_local else str(self.address)
 
     def resources(self, session: Session, arguments: Mapping[str, Any]) -> dict[str, float]:
-        """Return the resources of a model that is loaded by these arguments of `load_vlm`."""
-        gpus = self.gpus
+        """Return the resources of a model that is loaded by these arguments of `load_vlm`.
+
+        Raises
+        ------
+        InputError
+            The cluster has less in all.
+        """
+        gpus, whole = self.gpus, session.resources()
         if gpus is None:
             embedded = arguments.get("name") is None or str(arguments["name"]) == "embedded"
             automatic = str(arguments.get("device", "auto")) == "auto"
             on_cpu = str(arguments.get("device", "auto")) == "cpu" or (embedded and automatic)
-            gpus = 1.0 if not on_cpu and session.resources().get("GPU", 0) >= 1 else 0.0
-        return {"num_cpus": self.cpus, "num_gpus": gpus}
+            gpus = 1.0 if not on_cpu and whole.get("GPU", 0) >= 1 else 0.0
+        wanted = {"num_cpus": self.cpus, "num_gpus": gpus}
+        has = {"num_cpus": whole.get("CPU", 0.0), "num_gpus": whole.get("GPU", 0.0)}
+        if any(wanted[name] > has[name] for name in wanted):
+            raise InputError(
+                f"Each model needs {listed(wanted)}, but {self.title} has {listed(has)} in all. Ask for "
+                f"less: isi.{type(self).__name__}(address, cpus=..., gpus=...)."
+            )
+        return wanted
+
+
+def listed(resources: Mapping[str, float]) -> str:
+    """Return resources in words."""
+    names = {"num_cpus": "CPU cores", "num_gpus": "GPUs"}
+    return " and ".join(f"{value:g} {names[name]}" for name, value in resources.items())
 
 
 def checked_cluster(on: Any) -> RayCluster:
@@ -196,7 +224,7 @@ class Session:
             given["runtime_env"] = dict(self.cluster.runtime_env)
         address = self.cluster.address
         try:
-            if address is not None and address.startswith(_CLIENT):
+            if address is not None and self.cluster.is_client:
                 self._client = _connect_client(self.ray, address, given)
             elif self.ray.is_initialized():
                 pass
@@ -234,6 +262,7 @@ def _connect_client(ray: Any, address: str, given: Mapping[str, Any]) -> Any:
     """Return the context of a new Ray Client connection."""
     from ray.util.client import ray as stub
 
+    _check_port(address)
     quiet = logging.getLogger("ray.client_builder")
     level = quiet.level
     quiet.setLevel(logging.WARNING)
@@ -243,6 +272,22 @@ def _connect_client(ray: Any, address: str, given: Mapping[str, Any]) -> Any:
         quiet.setLevel(level)
     with opened:
         return stub.get_context()
+
+
+def _check_port(address: str) -> None:
+    """Connect to the port of Ray Client once: Ray itself tries for half a minute before it gives up.
+
+    Raises
+    ------
+    ConnectionError
+        Nothing listens there.
+    """
+    parts = urlsplit(address.partition("?")[0])
+    try:
+        with socket.create_connection((parts.hostname or "", parts.port or _PORT), timeout=_REACH):
+            return
+    except (OSError, ValueError) as error:
+        raise ConnectionError(f"nothing listens there ({error})") from error
 
 
 def _import_ray() -> Any:

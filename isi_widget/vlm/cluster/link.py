@@ -20,7 +20,7 @@ from isi_widget.running.attended import Call, attended
 from isi_widget.stimulus import Picture
 from isi_widget.vlm.cluster import wire
 from isi_widget.vlm.cluster.actor import ModelActor, raised
-from isi_widget.vlm.cluster.connecting import ConnectionLost, RayCluster, Session
+from isi_widget.vlm.cluster.connecting import ConnectionLost, RayCluster, Session, listed
 from isi_widget.vlm.cluster.wire import Decoder, Encoder
 
 #: Seconds between two looks at the events of a request; longer where nobody listens.
@@ -125,14 +125,14 @@ class Link:
         session = Session.open(self.cluster)
         try:
             with session.entered() as ray:
-                self._check_resources(session, resources := self.cluster.resources(session, self.arguments))
+                resources = self.cluster.resources(session, self.arguments)
                 options = {**resources, "max_concurrency": _THREADS, "max_restarts": 0}
                 actor = ray.remote(ModelActor).options(**options).remote(self._load)
                 try:
                     there = ray.get(actor.hello.remote(), timeout=_START)
                 except TimeoutError:
                     raise InputError(
-                        f"{self.cluster.title} did not start a process with {_listed(resources)} within "
+                        f"{self.cluster.title} did not start a process with {listed(resources)} within "
                         f"{_START:.0f} s: others use them. Try again later, or ask for less "
                         "(isi.RayCluster(address, cpus=..., gpus=...))."
                     ) from None
@@ -152,15 +152,6 @@ class Link:
         self._session, self._actor = session, actor
         self._closing = weakref.finalize(self, _end, session, actor)
         self._closing.atexit = False
-
-    def _check_resources(self, session: Session, wanted: Mapping[str, float]) -> None:
-        whole = session.resources()
-        has = {"num_cpus": whole.get("CPU", 0.0), "num_gpus": whole.get("GPU", 0.0)}
-        if any(wanted[name] > has[name] for name in wanted):
-            raise InputError(
-                f"The model needs {_listed(wanted)}, but {self.cluster.title} has {_listed(has)} in all. Ask "
-                "for less: isi.RayCluster(address, cpus=..., gpus=...)."
-            )
 
     def _exchange(
         self,
@@ -270,8 +261,3 @@ def _end(session: Session, actor: Any) -> None:
     thread = threading.Thread(target=end, name="isi_widget: leaving a cluster", daemon=True)
     thread.start()
     thread.join(_LEAVING)
-
-
-def _listed(resources: Mapping[str, float]) -> str:
-    names = {"num_cpus": "CPU cores", "num_gpus": "GPUs"}
-    return " and ".join(f"{value:g} {names[name]}" for name, value in resources.items())
