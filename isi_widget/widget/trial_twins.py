@@ -15,6 +15,8 @@ from isi_widget.files.writing import write_file
 from isi_widget.interventions import to_dicts
 from isi_widget.stimulus import Stimulus
 from isi_widget.study.compare import Comparison
+from isi_widget.study.condition import Condition
+from isi_widget.study.drawn import condition_of
 from isi_widget.trial import Trial
 from isi_widget.widget import document as doc
 from isi_widget.widget import protocol
@@ -73,6 +75,30 @@ class TrialTwins(Synced):
         numbers = self._history.numbers(trials)
         found = tuple(self._trial(number) for number in numbers)
         return Comparison(found, tuple(f"trial {number}" for number in numbers))
+
+    def conditions(self, trials: int | Trial | Iterable[int | Trial] | None = None) -> tuple[Condition, ...]:
+        """Return the inputs of trials as conditions, for `isi.run_study`.
+
+        Each has the drawings and edits, the changed texts and presets, and the interventions of its trial,
+        and fits any observation; see `isi_widget.study.drawn`. Its name is the trial's note, or "trial 3".
+
+        Parameters
+        ----------
+        trials : the trials; None (default): the pinned ones, or all if none is pinned.
+
+        Raises
+        ------
+        InputError : there is no such trial, or none at all.
+        """
+        numbers = self._history.numbers(self.pinned or None if trials is None else trials)
+        notes = self.notes
+        names = [" ".join(str(notes.get(number, "")).split()) or f"trial {number}" for number in numbers]
+        found = []
+        for number, name in zip(numbers, names, strict=True):
+            trial = self._trial(number)
+            unique = name if names.count(name) == 1 else f"{name} (trial {number})"
+            found.append(condition_of(trial.stimulus, unique, self._runs.added_by(trial)))
+        return tuple(found)
 
     @overload
     def export(
