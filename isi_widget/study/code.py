@@ -18,7 +18,37 @@ from isi_widget.trial.literals import NoLiteral, call, literal
 if TYPE_CHECKING:
     from isi_widget.datasets import Observation
     from isi_widget.study.arguments import Arguments
+    from isi_widget.study.condition import Condition
     from isi_widget.study.plan import Source
+
+_RUN = "study = isi.run_study(vlm, data, conditions)"
+
+
+def conditions_code(conditions: Sequence[Condition], write_pictures: bool = False) -> str:
+    """Write Python for a list of conditions.
+
+    Parameters
+    ----------
+    conditions : the conditions.
+    write_pictures : True writes pictures that are too large for the code to the folder `isi_pictures`;
+        default False.
+    """
+    imports, lines = _conditions(conditions, PictureCode(write_pictures))
+    return "\n".join([*imports, "import isi_widget as isi", "", *lines, f"# {_RUN}"])
+
+
+def _conditions(conditions: Sequence[Condition], pictures: PictureCode) -> tuple[list[str], list[str]]:
+    """Return the imports that a list of conditions needs, and the lines that make it."""
+    held = {digest: item for condition in conditions for digest, item in condition.pictures.items()}
+    entries = ", ".join(f"{digest!r}: {pictures.of(picture)}" for digest, picture in held.items())
+    imports = [f"import {name}" for name in sorted(pictures.imports)]
+    made = [f"    {condition.code()}," for condition in conditions]
+    lines = [
+        *pictures.comments,
+        *([f"pictures = {{{entries}}}"] if held else []),
+        *("conditions = [", *made, "]"),
+    ]
+    return [*imports, ""] if imports else [], lines
 
 
 def study_code(given: Arguments, store: str | Path | None = None) -> str:
@@ -26,11 +56,8 @@ def study_code(given: Arguments, store: str | Path | None = None) -> str:
 
     Data that were made by hand and functions without source code are comments that say what to define.
     """
-    pictures = PictureCode(False)
-    held = {digest: item for condition in given.given for digest, item in condition.pictures.items()}
-    entries = ", ".join(f"{digest!r}: {pictures.of(picture)}" for digest, picture in held.items())
+    imports, conditions = _conditions(given.given, PictureCode(False))
     model, loading = _models(given.sources)
-    conditions = [f"    {condition.code()}," for condition in given.given]
     arguments = _settings(given)
     if given.baseline != _usual_baseline(given):
         arguments["baseline"] = given.baseline
@@ -39,20 +66,15 @@ def study_code(given: Arguments, store: str | Path | None = None) -> str:
     if store is not None:
         arguments["store"] = str(store)
     shown = "".join(f", {name}={literal(value)}" for name, value in arguments.items())
-    imports = [f"import {name}" for name in sorted(pictures.imports)]
     return "\n".join(
         [
-            *([*imports, ""] if imports else []),
+            *imports,
             "import isi_widget as isi",
             "",
             *loading,
             f"data = {_data(given.data)}",
             *_functions(given),
-            *pictures.comments,
-            *([f"pictures = {{{entries}}}"] if held else []),
-            "conditions = [",
             *conditions,
-            "]",
             f"study = isi.run_study({model}, data, conditions{shown})",
             "study",
         ]

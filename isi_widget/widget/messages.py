@@ -227,6 +227,11 @@ class Code:
 
 
 @dataclass(frozen=True)
+class Conditions(Asked):
+    """Asks for the Python that makes the pinned trials, or all, conditions of a study."""
+
+
+@dataclass(frozen=True)
 class Models(Asked):
     """Asks for the models that can be loaded."""
 
@@ -409,6 +414,7 @@ Message = (
     | Tokens
     | Reshuffle
     | Code
+    | Conditions
     | Models
     | Color
     | Font

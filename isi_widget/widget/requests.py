@@ -18,6 +18,7 @@ from isi_widget.stimulus import Picture, inpainters, load_image
 from isi_widget.stimulus.inpainting import DEFAULT
 from isi_widget.stimulus.lettering import FONT
 from isi_widget.stimulus.loading import noting
+from isi_widget.study.code import conditions_code
 from isi_widget.uncertainty.judge import EMBEDDED, RULES
 from isi_widget.uncertainty.judges import AUTO
 from isi_widget.widget import judges, messages, protocol
@@ -53,13 +54,16 @@ _SLOW = frozenset(
         "picture",
         "map",
         "code",
+        "conditions",
         "export",
         "save",
         "still",
     }
 )
 #: Kinds whose failure is shown in place of a run's result.
-_RESULTS = frozenset({"run", "load", "judge", "code", "map", "export", "heads", "trace", "lens"})
+_RESULTS = frozenset(
+    {"run", "load", "judge", "code", "conditions", "map", "export", "heads", "trace", "lens"}
+)
 
 
 @dataclass(frozen=True)
@@ -352,6 +356,9 @@ class Requests:
 
     def _on_code(self, asked: messages.Code) -> Answer:
         return Answer({"text": self._probe.code(asked.trial)})
+
+    def _on_conditions(self, _: messages.Conditions) -> Answer:
+        return Answer({"text": conditions_code(self._probe.conditions(), write_pictures=True)})
 
     def _on_restore(self, asked: messages.Restore) -> None:
         self._probe.restore(asked.trial)

@@ -21,7 +21,7 @@ export type Question =
   | { kind: "undo" | "redo" | "history" }
   | { kind: "truth"; text: string }
   | { kind: "code"; trial?: number }
-  | { kind: "models" | "judges" | "tokens" | "editor" | "font" | "still" }
+  | { kind: "conditions" | "models" | "judges" | "tokens" | "editor" | "font" | "still" }
   | { kind: "thumbnails"; indexes: number[] }
   | { kind: "reshuffle"; part: "image" | "context" }
   | { kind: "detail"; region: Rectangle; width: number }

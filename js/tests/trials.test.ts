@@ -305,6 +305,24 @@ describe("trials", () => {
     expect((page.find("code") as HTMLTextAreaElement).value).toBe("trial");
   });
 
+  it("are copied as conditions of a study: those that are pinned, else all", async () => {
+    const writeText = vi.fn(() => Promise.resolve());
+    Object.defineProperty(navigator, "clipboard", { configurable: true, value: { writeText } });
+    const label = (): string | null => page.find("as-conditions").getAttribute("title");
+    page.model.kernel({ pinned: [] });
+    await settle();
+    expect(label()).toContain("the inputs of all trials conditions");
+    page.model.kernel({ pinned: [5] });
+    await settle();
+    expect(label()).toContain("the inputs of trial 5 conditions");
+    await page.click("as-conditions");
+    page.model.answer("conditions", { text: "conditions = []" });
+    await settle();
+    expect(writeText).toHaveBeenCalledWith("conditions = []");
+    expect((page.find("code") as HTMLTextAreaElement).value).toBe("conditions = []");
+    page.model.kernel({ pinned: [] });
+  });
+
   it("are exported: those that are pinned, else the shown one; the file is saved by the view that asked", async () => {
     const saved: string[] = [];
     vi.spyOn(HTMLAnchorElement.prototype, "click").mockImplementation(function (this: HTMLAnchorElement) {

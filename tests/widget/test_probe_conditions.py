@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from fake_page import Page
 from stub_vlm import StubVLM
 
 import isi_widget as isi
@@ -88,4 +89,27 @@ def test_interventions_of_a_trial_come_with_it(vlm):
     probe.run("answer")
     (made,) = probe.conditions()
     assert made.interventions == (isi.HeadScale(2, 0, 0.0),)  # without those of the model itself
+    probe.close()
+
+
+def test_the_page_gets_their_code_which_makes_them_again(vlm, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    probe = isi.Probe(vlm, DATA[0])
+    probe.stimulus = DATA[0].stimulus().noise(0.2, seed=3)
+    probe.run("answer")
+    probe.stimulus = DATA[0].stimulus().insert(OTHER, (4, 5, 30, 30)).with_context("A text.")
+    probe.run("answer")
+    probe.note(2, "another thing")
+    page = Page(probe)
+    page.send({"kind": "conditions", "id": "c"})
+    page.wait(lambda page: page.of_kind("conditions"))
+    code = page.of_kind("conditions")[0]["text"]
+    place = {}
+    exec(code, place)
+    assert tuple(place["conditions"]) == probe.conditions()
+    assert [made.name for made in place["conditions"]] == ["trial 1", "another thing"]
+    probe.pinned = [2]
+    page.send({"kind": "conditions", "id": "d"})
+    page.wait(lambda page: len(page.of_kind("conditions")) == 2)
+    assert "trial 1" not in page.of_kind("conditions")[1]["text"]
     probe.close()

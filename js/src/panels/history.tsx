@@ -3,6 +3,7 @@
 import { composing } from "../keys";
 import { live, useSignal } from "../live";
 import { useMemo, useRef } from "preact/hooks";
+import type { Question } from "../messages";
 import { cellBelow } from "../notebook";
 import { FORMATS, type Format, type Trial } from "../protocol";
 import { readCode } from "../read";
@@ -16,10 +17,19 @@ import { download } from "./saving";
 
 /** Asks the kernel for the Python of the present input, or of a trial. */
 export function askCode(screen: Screen, trial?: number): void {
-  const { store } = screen;
   if (trial === undefined) screen.flush();
   const turn = ++screen.asked;
-  store.ask({ kind: "code", ...(trial !== undefined && { trial }) }, { read: readCode, silence: "The Python was not returned by the kernel." }).then((text) => {
+  show(screen, turn, { kind: "code", ...(trial !== undefined && { trial }) });
+}
+
+/** Asks for the Python of the pinned trials, or of all, as conditions of a study. */
+function askConditions(screen: Screen): void {
+  show(screen, ++screen.asked, { kind: "conditions" });
+}
+
+/** The newest question alone is shown. */
+function show(screen: Screen, turn: number, question: Question): void {
+  screen.store.ask(question, { read: readCode, silence: "The Python was not returned by the kernel." }).then((text) => {
     if (text !== null && turn === screen.asked) showCode(screen, text);
   }, ignore);
 }
@@ -134,6 +144,12 @@ export const TrialsButtons = live(function TrialsButtons() {
           </Popover>
         )}
       </div>
+      <Button
+        test="as-conditions"
+        label={`Copy Python that makes ${pinned.length > 0 ? `the inputs of ${pinned.length > 1 ? "trials" : "trial"} ${pinned.join(", ")}` : "the inputs of all trials"} conditions of a study over a data set`}
+        text="As conditions"
+        onClick={() => askConditions(screen)}
+      />
       {open === "compare" && pinned.length > 0 && <Compare />}
     </div>
   );
