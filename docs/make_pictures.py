@@ -116,6 +116,35 @@ def inside(notebook: Notebook, probe: Probe) -> bytes:
     return probe.part("inside").screenshot()
 
 
+STUDY = (
+    "import isi_widget as isi\n\nvlm = isi.load_vlm()\ndata = isi.datasets.things()",
+    "conditions = [\n    isi.condition('plain'),\n"
+    "    isi.condition('noise').noise(isi.grid(sigma=[.1, .3, .6])),\n"
+    "    isi.condition('contradictory context').with_context(preset='contradictory'),\n]\n"
+    "study = isi.run_study(vlm, data, conditions, samples=3, wait=False)\nstudy",
+)
+
+
+def study(lab: Lab, browser: Browser, folder: Path) -> None:
+    """Run a study in its live view: in the middle, and at the end with its wrong rows."""
+    notebook = lab.open(browser, lab.notebook(STUDY), viewport={"width": 1240, "height": 1600})
+    page = notebook.page
+    page.evaluate("() => window.jupyterapp.commands.execute('application:toggle-left-area')")
+    notebook.run_all()
+    view = page.get_by_test_id("isi-study")
+    notebook.until("study._run.progress().done > 150", seconds=300)
+    page.mouse.move(2, 2)
+    save(view.screenshot(), folder / "study-running-light.png")
+    notebook.until("study._run.state == 'finished'", seconds=600)
+    view.get_by_text("over 100 observations").wait_for()
+    view.get_by_test_id("plot").wait_for()
+    view.get_by_test_id("show-wrong").click()
+    page.wait_for_function("() => document.querySelector('[data-testid=rows]').dataset.waiting === 'false'")
+    page.mouse.move(2, 2)
+    save(view.screenshot(), folder / "study-light.png")
+    notebook.close()
+
+
 def shoot(lab: Lab, browser: Browser, folder: Path) -> None:
     """All pictures, from one notebook."""
     notebook = lab.open(browser, lab.notebook(CELLS), viewport={"width": 1600, "height": 1250})
@@ -143,6 +172,7 @@ def shoot(lab: Lab, browser: Browser, folder: Path) -> None:
     save(select(notebook, probe), folder / "selection-light.png")
     save(inside(notebook, probe), folder / "inside-light.png")
     notebook.close()
+    study(lab, browser, folder)
 
 
 def main() -> None:

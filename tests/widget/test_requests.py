@@ -31,6 +31,7 @@ ASKED: dict[str, dict[str, Any]] = {
     "tokens": {},
     "reshuffle": {"part": "context"},
     "code": {},
+    "conditions": {},
     "models": {},
     "judges": {},
     "color": {"x": 3, "y": 4},

@@ -127,7 +127,7 @@ class StudyView(widgets.VBox):
         self._workers = {kind: Worker(f"isi-study-{kind}") for kind in ("rows", "slow", "open")}
         self._reader = Reader(lambda: study.columns, study.frame)
         # of what is made while it runs: the earliest time of the next one, and the state of the last one
-        self._allowed = {"table": 0.0, "page": 0.0, "statistics": 0.0}
+        self._allowed = {"table": 0.0, "page": 0.0, "statistics": time.monotonic() + _STATISTICS}
         self._made: dict[str, object] = {}
         self._table = Table()
         self._kept = f"isi-study-{id(self):x}-{time.time_ns():x}"
@@ -266,12 +266,12 @@ class StudyView(widgets.VBox):
         """Do work in a thread of the view; a newer one of the same kind takes the place of one that waits."""
 
         def do(job: Job) -> None:
-            begun = time.monotonic()
+            begun = time.thread_time()  # of this thread: what the run loses, not what it waits for
             try:
                 work()
             except BaseException as error:
                 self._page.fail(error)
-            took = time.monotonic() - begun
+            took = time.thread_time() - begun
             pause = max({"page": _READ, "statistics": _STATISTICS}.get(kind, 0.0), _SHARE * took)
             self._allowed[kind] = time.monotonic() + pause
 

@@ -135,8 +135,7 @@ const Line = live(function Line({ row, several, seeds, page }: { row: Row; sever
         <bdi>{row.condition}</bdi>
       </td>
       <td data-label="Observation" class="isi-question" title={row.question}>
-        <bdi>{row.question || row.observation}</bdi>
-        <span class="isi-muted"> {row.observation}</span>
+        <bdi>{row.question || row.observation}</bdi> <span class="isi-muted">{row.observation}</span>
       </td>
       {seeds && (
         <td data-label="Seed" class="isi-end">
