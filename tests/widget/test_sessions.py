@@ -349,3 +349,30 @@ def test_a_long_journal_is_written_anew(made: Any, tmp_path: Path, monkeypatch: 
     document = probe.document
     probe.close()
     assert made(datasets.scenes()[0], session=tmp_path).document == document
+
+
+def test_an_observer_may_wait_for_the_disk(made: Any, tmp_path: Path) -> None:
+    """It is called while the probe changes traits; the writing thread must not wait for the same lock."""
+    probe = made(datasets.scenes()[0], session=tmp_path)
+    page, kept = Page(probe), []
+    for name in ("document", "pinned", "notes", "trial"):
+        probe.observe(lambda change: kept.append(probe.keep()), name)
+    for number in range(5):
+        page.draw({**BOX, "x": number})
+        probe.run("answer")
+        probe.note(number + 1, "seen")
+        page.set(pinned=[number + 1])
+    assert len(kept) >= 20 and probe.error is None
+
+
+def test_names_of_any_length(made: Any, tmp_path: Path) -> None:
+    long = "x" * 5000
+    data = datasets.Dataset(
+        [Observation(picture(n), f"{n}?", "c" * 30_000, id=f"{long}{n}") for n in range(3)], long
+    )
+    probe = made(data=data, session=tmp_path)
+    Page(probe).draw({"op": "context", "preset": "random", "seed": 0})
+    probe.stimulus = probe.stimulus.box(1, 2, 3, 4)
+    before = probe.document
+    probe.close()
+    assert made(data=data, session=tmp_path).document == before

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import io
 import time
+import warnings
 import zipfile
 from typing import TYPE_CHECKING
 
+from isi_widget.errors import InputError
 from isi_widget.stimulus import Picture
 from isi_widget.widget.session import layout
 from isi_widget.widget.session.collecting import Collector, Moment, as_json, trial_record
@@ -22,7 +24,11 @@ def pack(probe: Probe) -> bytes:
     pictures: dict[str, Picture] = dict(collector.pictures)
     files = {layout.STATE: state}
     for number, trial in moment.trials.items():
-        record, found = trial_record(trial, moment.contributions.get(number))
+        try:
+            record, found = trial_record(trial, moment.contributions.get(number))
+        except (InputError, TypeError, ValueError) as error:  # of a measure of the user's own
+            warnings.warn(f"Trial {number} cannot be saved: {error!s:.300}", UserWarning, stacklevel=3)
+            continue
         pictures |= found
         files[layout.trial_name(number)] = record
     named = {

@@ -6,6 +6,7 @@ works without it. Not for writing (`folder.py`, `archive.py`).
 
 from __future__ import annotations
 
+import itertools
 import json
 import sys
 from collections.abc import Mapping
@@ -16,11 +17,16 @@ from isi_widget.datasets import Observation
 from isi_widget.stimulus import Picture, Stimulus
 from isi_widget.trial import Trial
 from isi_widget.trial.labels import plain_label
+from isi_widget.uncertainty.judges import AUTO
 from isi_widget.widget import document as doc
+from isi_widget.widget.protocol import MAX_TEXT
 from isi_widget.widget.session import journal, layout
 
 if TYPE_CHECKING:
     from isi_widget.widget.probe import Probe
+
+
+_turns = itertools.count(1)
 
 
 @dataclass(frozen=True)
@@ -29,12 +35,14 @@ class Moment:
 
     Attributes
     ----------
+    turn : number of the moment; later ones have higher numbers.
     current : index of the current observation; -1 without one.
     base : its unchanged stimulus.
     documents : documents by the index of their observation.
     values : parts of the state that are plain data.
     """
 
+    turn: int
     current: int
     base: Stimulus
     name: str
@@ -55,7 +63,7 @@ class Moment:
             trials = {number: history.get(number) for number in history}
             last = history.last
             values = {
-                "judge": probe.judge,
+                "judge": _short(probe.judge) or AUTO,
                 "settings": dict(probe.settings),
                 "run_on_change": probe.run_on_change,
                 "pinned": list(probe.pinned),
@@ -63,14 +71,15 @@ class Moment:
                 "notes": {str(number): text for number, text in probe.notes.items()},
                 "last": last,
                 "deleted": sorted(set(range(1, last + 1)) - set(trials) - probe._unread),
-                "data": {"name": editor.data.name, "code": editor.data.code},
+                "data": {"name": _short(editor.data.name), "code": _short(editor.data.code)},
                 "model": {
-                    "name": str(probe.model.get("name", "")),
-                    "label": plain_label(probe.model),
+                    "name": _short(str(probe.model.get("name", ""))),
+                    "label": _short(plain_label(probe.model)),
                     "fingerprint": probe.model.get("fingerprint"),
                 },
             }
             return cls(
+                turn=next(_turns),
                 current=editor.index,
                 base=editor.base,
                 name=editor.name,
@@ -160,7 +169,8 @@ class Collector:
     def _filled_in(self, operation: doc.Operation, base: Stimulus) -> doc.Operation:
         seed = operation.get("seed") or 0
         if operation["op"] == "context":
-            return {**operation, "text": base.presets.context("random", seed)}
+            text = base.presets.context("random", seed)
+            return {**operation, "text": text} if len(text) <= MAX_TEXT else operation
         picture = base.presets.image("random", seed)
         self.pictures[picture.sha256] = picture
         return {**operation, "image": picture.sha256}
@@ -169,6 +179,11 @@ class Collector:
         for known in (self._records, self._filled):
             for index in set(known) - set(moment.documents):
                 del known[index]
+
+
+def _short(text: str | None) -> str | None:
+    """Return a name that is read back; a longer one is not needed to find what it names."""
+    return text if text is None or len(text) <= layout.LONGEST_NAME else None
 
 
 def _is_open(operation: Mapping[str, Any]) -> bool:

@@ -80,6 +80,7 @@ class Keeper:
         self._closed = False
         self._process = os.getpid()
         self._mark: tuple[int, int] | None = None
+        self._turn = 0  # of the moment that was written last
 
     def open(self) -> Kept:
         """Lock the folder and read what is in it. Where the disk cannot be written, `problem` says so.
@@ -112,7 +113,7 @@ class Keeper:
         self._damaged = any(layout.CHANGES in text for text in kept.problems)
         self._mark = self._files.mark
         _keepers[self._path] = self
-        weakref.finalize(self, self._lock.release)
+        weakref.finalize(self, self._lock.release).atexit = False
         return kept
 
     def begin_with_nothing(self) -> None:
@@ -159,17 +160,25 @@ class Keeper:
             self._write(probe)
 
     def _write(self, probe: Probe) -> None:
+        """Write a moment of the probe. The locks of the probe and of the writer are never held at once: an
+        observer of the probe may wait for the disk.
+        """
+        moment = Moment.of(probe)
+        error: Exception | None = None
         with self._writing:
-            if self._closed or os.getpid() != self._process:
+            if self._closed or os.getpid() != self._process or moment.turn < self._turn:
                 return
             try:
                 if not self._lock.held:
                     self._take_again()
-                self._write_moment(Moment.of(probe))
-            except Exception as error:  # whatever fails, the work goes on in memory
-                self._failed(probe, error)
-                return
-        if self.problem:
+                self._write_moment(moment)
+                self._turn = moment.turn
+            except Exception as failure:  # whatever fails, the work goes on in memory
+                error = failure
+                self._look_again()
+        if error is not None:
+            self._failed(probe, error)
+        elif self.problem:
             self._worked(probe)
 
     def _write_moment(self, moment: Moment) -> None:
@@ -212,14 +221,17 @@ class Keeper:
                 "its work there. Save it with probe.save(path), or make a new probe on the session."
             )
 
-    def _failed(self, probe: Probe, error: Exception) -> None:
-        first, self.problem = not self.problem, self._reason(error)
+    def _look_again(self) -> None:
+        """Write the whole state next, and all files that are not on the disk."""
         self._state = None
         with contextlib.suppress(OSError):
             self._files.forget()
             self._trials = {
                 number: heads for number, heads in self._trials.items() if self._files.has_trial(number)
             }
+
+    def _failed(self, probe: Probe, error: Exception) -> None:
+        first, self.problem = not self.problem, self._reason(error)
         self.show(probe)
         if first:
             _LOG.warning(self.problem)

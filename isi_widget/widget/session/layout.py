@@ -25,6 +25,7 @@ DIGEST = re.compile(r'"([0-9a-f]{64})"')
 #: The index of an observation that is not of the data set, and the indices of all.
 INDEX = re.compile(r"-1|0|[1-9]\d{0,8}")
 
+LONGEST_NAME = 1000  # characters of the name of a model, a data set, an entailment model
 MOST_FILES = 200_000
 MOST_OBSERVATIONS = 10_000
 MOST_BYTES = 2_000_000_000  # of all files of a zip file, unpacked

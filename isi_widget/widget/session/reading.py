@@ -213,7 +213,7 @@ def _checked(state: journal.State) -> journal.State:
         "notes": notes,
         "shown": shown,
         "last": protocol.check_whole("last", state["last"]),
-        "judge": protocol.check_text("judge", state["judge"], 1000),
+        "judge": protocol.check_text("judge", state["judge"], layout.LONGEST_NAME),
         "settings": protocol.check_settings(state["settings"]),
         "model": _texts(state, "model"),
         "data": _texts(state, "data"),
@@ -234,7 +234,7 @@ def _object(state: Mapping[str, Any], name: str) -> dict[str, Any]:
 
 def _texts(state: Mapping[str, Any], name: str) -> dict[str, str]:
     return {
-        key: protocol.check_text(f"{name}: {key}", value, 1000)
+        key: protocol.check_text(f"{name}: {key}", value, layout.LONGEST_NAME)
         for key, value in _object(state, name).items()
         if value is not None
     }
