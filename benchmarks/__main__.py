@@ -31,6 +31,7 @@ SUBJECTS = {
     "rendering": "Rendering",
     "segmentation": "Outlines of objects (GrabCut)",
     "tables": "Tables of data",
+    "studies": "Studies (processor time)",
     "studies_statistics": "Statistics of a study of 1,000,000 rows",
     "page": "The probe in JupyterLab and Chromium",
 }

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from isi_widget.answer import Answer
@@ -44,7 +45,8 @@ class AnswerMeasure(Measure):
         """Return the answer, without the attention that was recorded with it."""
         if shared.answer.missing:
             shared.note(f"The answer is not judged: {shared.answer.missing}")
-        return Answer.from_dict(shared.answer.to_dict())
+        given = shared.answer  # of a subclass, if attention was recorded with it
+        return Answer(**{item.name: getattr(given, item.name) for item in fields(Answer)})
 
     def from_dict(self, data: Any) -> Answer:
         """Read it."""
