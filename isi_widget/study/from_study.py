@@ -9,6 +9,7 @@ from typing import Any
 
 from isi_widget.errors import InputError
 from isi_widget.files import records
+from isi_widget.segments import GROUPS as SEGMENTS
 from isi_widget.study.averages_row import Row, Skipped, rounded
 from isi_widget.study.rows import NO_TRUTH
 from isi_widget.study.store import Memory, Store
@@ -18,8 +19,7 @@ from isi_widget.uncertainty.bootstrap import NAMES
 #: Name of the condition of a run without any.
 UNCHANGED = "unchanged"
 _LONGEST_REASON = 1000
-_SHARES = ("image", "context", "question", "other")
-_NUMBERS = ("answer_probability", *NAMES, "clusters", *(f"attention_{name}" for name in _SHARES))
+_NUMBERS = ("answer_probability", *NAMES, "clusters", *(f"attention_{name}" for name in SEGMENTS))
 _UNJUDGED = "Some answers could not be judged by their truth; see `Trial.judgement`."
 _ORIGINAL = (
     "Of pictures whose edits may change the true answer, a right answer is one that agrees with the truth of "
