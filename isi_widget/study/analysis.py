@@ -55,14 +55,16 @@ class Analysis:
 
         Parameters
         ----------
-        columns : measures; default the usual ones that were measured; "all" for every column of numbers.
+        columns : measures; default accuracy, the leading entropy, the attention shares of the inputs and
+            measures of your own; "all" for every column of numbers.
         by : column or columns to group by, beside the model; default "condition"; also "semantic_level".
         level : level of the intervals; default 0.95.
 
         Returns
         -------
         The frame of `isi_widget.study.statistics.table`: counts of rows, failed and unjudged ones; accuracy
-        with its interval beside majority and yes-bias; each measure with name_low and name_high.
+        with its interval beside majority and yes-bias; each measure with name_low and name_high. It is shown
+        with each interval beside its number (`.show()`); the columns hold plain numbers.
         """
         from isi_widget.study import statistics
 
@@ -119,7 +121,8 @@ class Analysis:
 
         Parameters
         ----------
-        columns : uncertainties; default those that were measured.
+        columns : uncertainties; default the leading entropy and the answer's probability; "all" for every
+            one that was measured.
         by : as for `table`; () puts all conditions together.
         level : level of the intervals; default 0.95.
 

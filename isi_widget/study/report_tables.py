@@ -107,7 +107,7 @@ def results(study: Study, level: float) -> list[Block]:
     """Return accuracy beside its baselines, uncertainty and attention by condition, and a plot."""
     from isi_widget.report import studies
 
-    table = study.table(level=level)
+    table = study.table("all", level=level)
     if not len(table):
         return []
     keys, heads = _named(table)
@@ -252,7 +252,7 @@ def ranking(study: Study, level: float) -> list[Block]:
     from isi_widget.report import studies
 
     found: list[Block] = []
-    table = _asked(lambda: study.auroc(level=level))
+    table = _asked(lambda: study.auroc("all", level=level))
     if isinstance(table, str):
         return [Words(f"Not available. {table}")]
     if len(table) and table["auroc"].notna().any():
@@ -271,7 +271,7 @@ def ranking(study: Study, level: float) -> list[Block]:
     elif len(table):
         reasons = " ".join(dict.fromkeys(map(str, table["note"].dropna())))
         found.append(Words(f"AUROC is undefined here. {reasons}"))
-    risk = _asked(lambda: study.risk_coverage(level=level))
+    risk = _asked(lambda: study.risk_coverage("all", level=level))
     if not isinstance(risk, str) and len(risk.curve):
         found += [
             Heading(

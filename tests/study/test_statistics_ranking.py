@@ -12,7 +12,7 @@ from study.made_studies import AUROC, CONDITIONS, Made, made_rows
 
 from isi_widget.errors import InputError
 from isi_widget.study.statistics import auroc, calibration, columns_for, risk_coverage
-from isi_widget.study.statistics.ranking import _risks, _score_interval
+from isi_widget.study.statistics.ranking import UNCERTAINTIES, _risks, _score_interval
 
 ENTROPY = "semantic_entropy"
 
@@ -31,11 +31,11 @@ def rows_of(wrong, values, index=None):
 # ---- AUROC
 def test_the_area_is_the_u_statistic_of_scipy():
     rows = made_rows(120, seeds=(0, 1), failing=0.1, unjudged=0.1, rng=1)
-    found = auroc(rows)
+    found = auroc(rows, "all")
     for row in found.to_dict("records"):
         own = rows[(rows["condition"] == row["condition"]) & rows["error"].isna() & rows["correct"].notna()]
         wrong = own["correct"] == False  # noqa: E712
-        values = own[row["column"]] * (-1 if row["column"] == "answer_probability" else 1)
+        values = own[row["column"]] * (-1 if row["column"].startswith("answer") else 1)
         u = stats.mannwhitneyu(values[wrong], values[~wrong]).statistic
         assert row["auroc"] == pytest.approx(u / (wrong.sum() * (~wrong).sum()))
         assert (row["wrong"], row["right"]) == (wrong.sum(), (~wrong).sum()) and row["note"] == ""
@@ -196,16 +196,17 @@ def test_nothing_to_rank():
     none = risk_coverage(rows.assign(correct=None), ENTROPY)
     assert none.table["note"].iloc[0] == "No answer was judged." and not len(none.curve)
     assert "RiskCoverage(1 curves)" in repr(none) and "<table" in none._repr_html_()
+    others = [name for name in rows if "entropy" not in name and name not in UNCERTAINTIES]
     with pytest.raises(InputError, match="No uncertainty was measured"):
-        auroc(
-            rows[
-                [
-                    name
-                    for name in rows
-                    if "entropy" not in name and name not in ("clusters", "answer_probability")
-                ]
-            ]
-        )
+        auroc(rows[others])
+
+
+def test_by_default_the_leading_entropy_and_the_probability_are_ranked():
+    rows = made_rows(30, CONDITIONS[:1])
+    assert list(auroc(rows)["column"]) == ["bayesian_semantic_entropy", "answer_probability"]
+    assert set(auroc(rows, "all")["column"]) == set(UNCERTAINTIES) & set(rows)
+    without = rows.drop(columns="answer_probability").assign(bayesian_semantic_entropy=np.nan)
+    assert list(auroc(without)["column"]) == ["discrete_semantic_entropy"]
 
 
 # ---- calibration

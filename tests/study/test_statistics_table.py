@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import pickle
 
 import numpy as np
 import pandas as pd
@@ -12,7 +13,7 @@ from statsmodels.stats.proportion import proportion_confint
 from study.made_studies import CONDITIONS, UNJUDGED, Made, made_rows
 
 from isi_widget.errors import InputError
-from isi_widget.study.statistics import baselines, columns_for, paired, table, unjudged
+from isi_widget.study.statistics import baselines, columns_for, curves, paired, table, unjudged
 from isi_widget.study.statistics.rows import Rows
 from isi_widget.study.statistics.table import NO_ANSWER, NO_REASON
 
@@ -48,7 +49,7 @@ def test_means_and_counts_are_those_of_pandas():
 
 def test_one_seed_has_the_interval_of_wilson_and_the_bootstrap_over_rows():
     rows = made_rows(80, CONDITIONS[:1], rng=5)
-    found = table(rows, level=0.9).iloc[0]
+    found = table(rows, "all", level=0.9).iloc[0]
     right = int(rows["correct"].sum())
     expected = proportion_confint(right, 80, alpha=0.1, method="wilson")
     assert (found["accuracy_low"], found["accuracy_high"]) == pytest.approx(expected)
@@ -296,3 +297,42 @@ def test_groups_keep_the_order_of_the_rows_and_missing_values_are_one_group():
     groups = Rows(rows).groups("semantic_level")
     assert [group.key["semantic_level"] for group in groups] == [None, "attribute", "relation", "object"]
     assert sorted(np.concatenate([group.places for group in groups])) == list(range(len(rows)))
+
+
+# ---- shown
+def test_a_table_is_shown_with_intervals_beside_their_numbers():
+    rows = made_rows(40, CONDITIONS[:3], unjudged=0.1, rng=1)
+    found = table(rows)
+    shown = found.show()
+    assert list(shown) == [
+        *("condition", "rows", "unjudged", "accuracy", "majority", "yes bias", "bayesian semantic entropy"),
+        *(f"attention relative {name}" for name in ("image", "context", "question")),
+    ]
+    row = found.iloc[0]
+    expected = f"{row['accuracy']:.3f} [{row['accuracy_low']:.3f}, {row['accuracy_high']:.3f}]"
+    assert shown["accuracy"][0] == expected and expected in repr(found) and expected in found._repr_html_()
+    two = table(pd.concat([rows, rows.assign(model="<b>")])).show()
+    assert "model" in two and "&lt;b&gt;" in table(rows.assign(condition="<b>"))._repr_html_()
+
+
+def test_small_p_values_and_signs_are_readable():
+    shown = paired(made_rows(400, rng=1), "plain").show()
+    assert "<0.001" in set(shown["p holm"]) and not shown["difference"].str.contains("-0.000").any()
+    assert list(shown) == ["condition", "column", "difference", "effect", "p", "p holm", "observations"]
+
+
+def test_levels_are_shown_in_full():
+    small = [Made(f"x{level}", 0.5, "x", "x", level) for level in (1e-5, 0.25, 12)]
+    assert list(curves(made_rows(5, small), "correct").show()["level"]) == ["1e-05", "0.25", "12"]
+
+
+def test_what_is_taken_from_a_table_is_an_ordinary_frame():
+    found = table(made_rows(10, CONDITIONS[:2]))
+    for taken in (found[["accuracy"]], found.copy(), found.query("rows > 0"), found.sort_values("accuracy")):
+        assert type(taken) is pd.DataFrame
+    back = pickle.loads(pickle.dumps(found))
+    pd.testing.assert_frame_equal(back, found)
+    assert repr(back) == repr(found) and type(back) is type(found)
+    long = table(made_rows(3, [Made(f"c{i}", 0.5) for i in range(230)]), "correct")
+    assert "30 more rows" in long._repr_html_() and "..." in repr(long)
+    assert repr(table(made_rows(3)[:0])) and table(made_rows(3)[:0])._repr_html_()

@@ -137,7 +137,7 @@ def test_the_tables_are_inside_with_all_columns(study, page, pdf):
     link = r'download="([\w]+)\.csv" href="data:text/csv;base64,([^"]+)"'
     files = dict(re.findall(link, page.decode()))
     table = pd.read_csv(io.BytesIO(base64.b64decode(files["table"])))
-    assert list(table.columns) == list(study.table().columns)
+    assert list(table.columns) == list(study.table("all").columns)
     np.testing.assert_allclose(table["accuracy"], study.table()["accuracy"])
     assert {"table", "paired", "failed"} <= files.keys()
     attached = pypdf.PdfReader(io.BytesIO(pdf)).attachments

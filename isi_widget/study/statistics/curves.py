@@ -52,7 +52,7 @@ def curves(
     InputError
         There is no curve, or no such baseline or column.
     """
-    import pandas as pd
+    from isi_widget.study.statistics.tables import Table
 
     rows = Rows(frame)
     if columns is None:
@@ -95,7 +95,7 @@ def curves(
         for key in ("model", "column", "curve")
     }
     found.sort(key=lambda row: (*(order[key][row[key]] for key in order), row["level"]))
-    return pd.DataFrame(found)
+    return Table(found, "Curves", ("condition", "rows"), [f"{level:.0%} intervals over observations."])
 
 
 def _title(name: str) -> str:

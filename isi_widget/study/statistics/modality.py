@@ -88,7 +88,7 @@ def modality(
 
     An answer under an unrelated image is compared with the true answer of the original picture.
     """
-    import pandas as pd
+    from isi_widget.study.statistics.tables import Table
 
     check_level(level)
     rows = Rows(frame)
@@ -105,7 +105,9 @@ def modality(
     ):
         found += [row | {"source": SOURCES[row["measure"]]} for row in part]
     columns = ["model", "measure", "of", "condition", "reference", "value", "low", "high", "rows"]
-    return pd.DataFrame(found).reindex(columns=[*columns, "source", "note"])
+    every = [{name: row.get(name) for name in (*columns, "source", "note")} for row in found]
+    sources = [f"{name}: {SOURCES[name]}" for name in dict.fromkeys(row["measure"] for row in found)]
+    return Table(every, "What image and context contribute", ("source",), sources)
 
 
 # ---- which condition is what

@@ -68,7 +68,7 @@ def paired(
     InputError
         There is no such baseline or column, no other condition, or two rows are of the same trial.
     """
-    import pandas as pd
+    from isi_widget.study.statistics.tables import Table
 
     check_level(level)
     rows = Rows(frame)
@@ -108,9 +108,23 @@ def paired(
             if name != CORRECT and row["observations"] > 1:
                 totals, numbers = drawn[:, number], drawn[:, len(chosen) + number]
                 row["low"], row["high"] = ratio_interval(totals, numbers, level)
-    made = pd.DataFrame(found)
-    made.insert(list(made).index("p") + 1, "p_holm", holm(made["p"].to_numpy(dtype=np.float64)))
-    return made
+    corrected = holm(np.array([row["p"] for row in found]))
+    found = [_with_holm(row, float(p)) for row, p in zip(found, corrected, strict=True)]
+    notes = [
+        f"{level:.0%} intervals over observations. Effect: Cohen's d of the differences.",
+        f"p holm: corrected for the {len(found)} comparisons of this table.",
+    ]
+    return Table(found, f"Differences to {baseline!r}", _HIDDEN, notes)
+
+
+_HIDDEN = ("baseline", "mean", "baseline_mean", "higher", "lower", "equal", "test", "pairs")
+
+
+def _with_holm(row: dict[str, Any], p: float) -> dict[str, Any]:
+    """Return a row with the corrected p-value beside the other one."""
+    place = list(row).index("p") + 1
+    items = list(row.items())
+    return dict([*items[:place], ("p_holm", p), *items[place:]])
 
 
 def _default(rows: Rows) -> list[str]:

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from isi_widget.errors import InputError
 from isi_widget.study.statistics.intervals import NONE, quantile_of
-from isi_widget.study.statistics.rows import Floats, Ints, Rows
+from isi_widget.study.statistics.rows import ALL, Floats, Ints, Rows
 from isi_widget.study.statistics.shown import frame_html
 from isi_widget.uncertainty.bootstrap import NAMES, Interval, check_level
 
@@ -25,8 +25,14 @@ if TYPE_CHECKING:
 
 #: Columns that are lower where the model is less certain; any other is higher.
 CERTAINTIES = frozenset({"answer_probability", "answer_log_likelihood", "lexical_similarity"})
-#: Columns that are ranked, as far as they were measured, unless others are named.
-UNCERTAINTIES = (*NAMES, "clusters", "answer_probability", "kernel_language_entropy_heat")
+#: Columns that "all" ranks, as far as they were measured; by default the first entropy and the probability.
+UNCERTAINTIES = (
+    *NAMES,
+    *("answer_probability", "clusters", "kernel_language_entropy_heat", "kernel_language_entropy_matern"),
+    *("laplacian_eigenvalues_entail", "laplacian_eigenvalues_contra", "degree_matrix_entail"),
+    *("degree_matrix_contra", "eccentricity_entail", "eccentricity_contra", "semantic_sets"),
+    *("lexical_similarity", "answer_log_likelihood"),
+)
 #: Points of a curve of risk and coverage.
 POINTS = 200
 
@@ -47,8 +53,8 @@ def auroc(
     Parameters
     ----------
     frame : rows of a study.
-    columns : uncertainties; default the entropies, the number of clusters and the answer's probability, as
-        far as measured.
+    columns : uncertainties; default the leading entropy and the answer's probability, as far as measured;
+        "all" for every one that was measured.
     by : as for `table`; () puts all conditions of a model together.
     level : level of the intervals; default 0.95.
 
@@ -62,7 +68,7 @@ def auroc(
     Sources: Mann & Whitney 1947; DeLong, DeLong & Clarke-Pearson, Biometrics 44, 1988; Obuchowski,
     Biometrics 53, 1997; Newcombe, Statistics in Medicine 25, 2006.
     """
-    import pandas as pd
+    from isi_widget.study.statistics.tables import Table
 
     check_level(level)
     rows = Rows(frame)
@@ -81,7 +87,10 @@ def auroc(
                 "note": note,
             }
         )
-    return pd.DataFrame(found)
+    notes = [
+        f"0.5: chance; 1: every wrong answer above every right one. {level:.0%} intervals over observations."
+    ]
+    return Table(found, "AUROC for “the answer is wrong”", (), notes)
 
 
 @dataclass(frozen=True, repr=False)
@@ -165,9 +174,12 @@ def _ranked(
     rows: Rows, columns: Sequence[str] | str | None, by: str | Sequence[str]
 ) -> list[tuple[dict[str, Any], str, Floats, npt.NDArray[np.bool_], Ints]]:
     """Return key, column, uncertainty, whether the answer is wrong, and case, of every group and column."""
-    if columns is None:
-        known = rows.measured("all")
+    if columns is None or columns == ALL:
+        known = rows.measured(ALL)
         names = [name for name in UNCERTAINTIES if name in known]
+        if columns is None:
+            usual = next((name for name in NAMES if name in names), None)
+            names = [name for name in names if name in (usual, "answer_probability")] or names[:1]
         if not names:
             raise InputError(
                 "No uncertainty was measured in these rows. Run the study with measures=('answer', "

@@ -8,6 +8,7 @@ from isi_widget import checks
 from isi_widget.study.statistics.calibration import PROBABILITIES
 from isi_widget.study.statistics.ranking import UNCERTAINTIES
 from isi_widget.study.statistics.rows import ALL, MAIN, NEEDED, OF_ROWS, ON_REQUEST
+from isi_widget.uncertainty.bootstrap import NAMES
 
 _KEYS = (*NEEDED, "group", "parameter", "level", "parameters", "semantic_level")
 _TRUTHS = ("truth", "truth_holds", "answer")
@@ -60,7 +61,7 @@ def columns_for(
             own = [name for name in measures if name in usual]
             measures = own or measures
         elif columns is None:
-            measures = [name for name in measures if name not in ON_REQUEST]
+            measures = [name for name in measures if name in NAMES or name not in ON_REQUEST]
         wanted += measures
     have = set(names)
     return [name for name in dict.fromkeys(wanted) if name in have]

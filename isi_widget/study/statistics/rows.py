@@ -35,7 +35,7 @@ OF_ROWS = frozenset(
     + ["stimulus", "stimulus_key", "interventions", "truth", "truth_holds", "answer", "unjudged", "error"]
     + ["error_type", "answers", "notes", "created"]
 )
-#: The columns of a table, where they were measured, unless others are named.
+#: The order of the columns.
 MAIN = (
     "correct",
     "answer_probability",
@@ -45,20 +45,12 @@ MAIN = (
     *(f"attention_relative_{name}" for name in INPUTS),
     "modality_dominance_index",
 )
-#: Columns of the measures of this package that are averaged only if they are named.
+#: Columns of the measures of this package that a table has only if they are named.
 ON_REQUEST = frozenset(
-    [
-        "seconds",
-        "cut",
-        "rest",
-        "order_changed",
-        "semantic_sets",
-        "lexical_similarity",
-        "p_yes",
-        "p_no",
-        "p_rest",
-    ]
-    + ["answer_log_likelihood", "answer_tokens", "kernel_language_entropy_heat"]
+    ["answer_probability", *NAMES, "clusters", "modality_dominance_index"]
+    + [f"attention_{name}" for name in GROUPS]
+    + ["seconds", "cut", "rest", "order_changed", "semantic_sets", "lexical_similarity", "p_yes", "p_no"]
+    + ["p_rest", "answer_log_likelihood", "answer_tokens", "kernel_language_entropy_heat"]
     + ["kernel_language_entropy_matern", "laplacian_eigenvalues_entail", "laplacian_eigenvalues_contra"]
     + ["degree_matrix_entail", "degree_matrix_contra", "eccentricity_entail", "eccentricity_contra"]
 )
@@ -137,12 +129,15 @@ class Rows:
 
         Parameters
         ----------
-        columns : a name or names, which must exist; "all" for every column of numbers; None (default) for
-            `MAIN` and the columns of custom measures, as far as anything was measured. "accuracy" is
-            "correct".
+        columns : a name or names, which must exist; "all" for every column of numbers that was measured; None
+            (default) for "correct", the first entropy, the attention shares of the inputs and the columns of
+            custom measures. "accuracy" is "correct".
         """
         if columns is None or columns == ALL:
-            return [name for name in self._every if columns == ALL or name not in ON_REQUEST]
+            leading = next((name for name in NAMES if name in self._every), None)
+            return [
+                name for name in self._every if columns == ALL or name == leading or name not in ON_REQUEST
+            ]
         names = [columns] if isinstance(columns, str) else list(columns)
         if ACCURACY not in self.frame:
             names = [CORRECT if name == ACCURACY else name for name in names]

@@ -13,13 +13,12 @@ if TYPE_CHECKING:
 
 def frame_html(title: str, frame: pd.DataFrame, notes: Iterable[str] = ()) -> str:
     """Return a frame as an HTML table; numbers with three digits, missing values empty."""
-    rows = [[_cell(value) for value in row] for row in frame.to_numpy(dtype=object).tolist()]
+    rows = [[cell(value) for value in row] for row in frame.to_numpy(dtype=object).tolist()]
     return html_table(title, [str(name).replace("_", " ") for name in frame], rows, notes)
 
 
-def _cell(value: Any) -> str:
+def cell(value: Any) -> str:
+    """Return a value as text: numbers with three digits, missing values empty."""
     if value is None or value != value:
         return ""
-    if isinstance(value, float) and not value.is_integer():
-        return f"{value:.3g}" if abs(value) < 0.001 else f"{value:.3f}"
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return f"{value + 0.0:.3f}".replace("-0.000", "0.000") if isinstance(value, float) else str(value)

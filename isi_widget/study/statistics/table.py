@@ -41,6 +41,11 @@ NO_REASON = "There is no true answer for this input."
 NO_ANSWER = "No answer was measured."
 #: Columns of the rows that are the same in a whole condition, and stand in its row of a table.
 OF_CONDITION = ("group", "parameter", "level")
+_HIDDEN = (*OF_CONDITION, "observations", "majority_truth", "above_majority", "truth_yes", "says_yes")
+_WORDS = (
+    "majority: accuracy of always giving the most frequent true answer; yes bias: share of yes among the "
+    "answers minus that among the truths."
+)
 
 
 def table(
@@ -57,8 +62,8 @@ def table(
     Parameters
     ----------
     frame : rows of a study.
-    columns : measures; default the usual ones that were measured, and those of measures of your own; "all"
-        for every column of numbers.
+    columns : measures; default accuracy, the leading entropy, the attention shares of the inputs and
+        measures of your own, as far as measured; "all" for every column of numbers.
     by : column or columns to group by, beside the model; default "condition"; also
         ("condition", "semantic_level") or () for all rows of a model.
     level : level of the intervals; default 0.95.
@@ -73,7 +78,7 @@ def table(
     the columns of `baselines`; for each measure its mean, name_low and name_high. NaN where nothing was
     measured, and for an interval from fewer than two observations.
     """
-    import pandas as pd
+    from isi_widget.study.statistics.tables import Table
 
     check_level(level)
     rows = Rows(frame)
@@ -93,7 +98,7 @@ def table(
     drawn = resampled_sums(tables, resamples=resamples, seed=seed)
     for row, sums_of, resampled in zip(found, tables, drawn, strict=False):  # no tables for accuracy alone
         row |= _means(others, sums_of, resampled, level)
-    return pd.DataFrame(found)
+    return Table(found, "Means by condition", _HIDDEN, [f"{level:.0%} intervals over observations.", _WORDS])
 
 
 def baselines(
@@ -117,7 +122,7 @@ def baselines(
     accuracy where the truth is yes, and where it is no; balanced_accuracy, their mean, which is 0.5 for a
     model that always gives the same answer.
     """
-    import pandas as pd
+    from isi_widget.study.statistics.tables import Table
 
     check_level(level)
     rows = Rows(frame)
@@ -128,7 +133,7 @@ def baselines(
         found.append(
             {**group.key, "judged": judged, **accuracy, **_baselines(rows, group.places, level, more=True)}
         )
-    return pd.DataFrame(found)
+    return Table(found, "Accuracy beside what needs no picture", (), [_WORDS])
 
 
 def unjudged(frame: pd.DataFrame) -> pd.DataFrame:
