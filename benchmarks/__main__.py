@@ -33,6 +33,7 @@ SUBJECTS = {
     "tables": "Tables of data",
     "studies": "Studies (processor time)",
     "studies_statistics": "Statistics of a study of 1,000,000 rows",
+    "sessions": "Sessions of a probe",
     "page": "The probe in JupyterLab and Chromium",
 }
 
