@@ -22,8 +22,9 @@ from isi_widget.vlm.at_model import named
 from isi_widget.vlm.cluster import wire
 from isi_widget.vlm.cluster.wire import Decoder, Encoder, Missing
 
-#: Pictures, prefills and views with interventions that are kept. A prefill holds a cache in the GPU.
-_PICTURES, _PREFILLS, _VIEWS = 64, 2, 8
+#: Pixels of the pictures that are kept, and how many prefills and views with interventions. A prefill holds a
+#: cache in the GPU.
+_PIXELS, _PREFILLS, _VIEWS = 150_000_000, 2, 8
 #: Requests that are remembered; many more than can run at a time.
 _JOBS = 100
 #: Methods of a VLM that can be called.
@@ -96,9 +97,10 @@ class ModelActor:
         """
         job = self._job(request["id"])
         try:
-            for digest, data in request.get("pictures", {}).items():
-                self._keep(digest, wire.picture_of(data))
-            arguments = Decoder(self._pictures.get).decode(request["arguments"])
+            sent = {digest: wire.picture_of(data) for digest, data in request.get("pictures", {}).items()}
+            known = {**self._pictures, **sent}  # all at hand, however few are kept after this
+            arguments = Decoder(known.get).decode(request["arguments"])
+            self._keep(sent)
             work: Callable[..., Any] = getattr(self, f"_do_{request['do']}")
             value = work(self._listening(job, request), request.get("interventions", ()), **arguments)
             reply = {"value": Encoder().encode(value)}
@@ -201,10 +203,11 @@ class ModelActor:
             callbacks["cancel"] = job.cancelled.is_set
         return callbacks
 
-    def _keep(self, digest: str, picture: Picture) -> None:
-        self._pictures[digest] = picture
-        while len(self._pictures) > _PICTURES:
-            self._pictures.popitem(last=False)
+    def _keep(self, pictures: Mapping[str, Picture]) -> None:
+        with self._lock:
+            self._pictures.update(pictures)
+            while sum(item.width * item.height for item in self._pictures.values()) > _PIXELS:
+                self._pictures.popitem(last=False)
 
     def _view(self, interventions: Sequence[Any]) -> Any:
         """Return the model, seen with interventions."""

@@ -237,6 +237,11 @@ class Session:
         except InputError:
             raise
         except Exception as error:
+            if self.cluster.is_local:
+                raise ConnectionLost(
+                    f"Ray did not start in this machine: {reason_of(error)} Close other programs that need "
+                    "its cores or memory, and try again."
+                ) from error
             raise ConnectionLost(
                 f"{self.cluster.title} cannot be reached: {reason_of(error)} Check the address, that Ray "
                 "runs there with the same version of Ray and Python as here, and that no firewall is in "

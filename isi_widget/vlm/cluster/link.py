@@ -138,7 +138,7 @@ class Link:
                     ) from None
         except ConnectionLost as error:
             session.close()
-            raise self._gone(str(error)) from error
+            raise ConnectionLost(f"{self.title} cannot be started: {error}") from error
         except BaseException:
             session.close()
             raise
@@ -176,7 +176,8 @@ class Link:
                 raise raised(reply["error"], self.cluster.title)
             if "missing" not in reply:
                 return Decoder(pictures.get).decode(reply["value"])
-            request["pictures"] = {digest: wire.png(pictures[digest]) for digest in reply["missing"]}
+            sent = {digest: wire.png(pictures[digest]) for digest in reply["missing"]}
+            request["pictures"] = {**request.get("pictures", {}), **sent}
 
     def _wait(
         self,

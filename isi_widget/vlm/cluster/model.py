@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from isi_widget.vlm.protocol import VLMLike
 
 #: Renders that are kept, so that the answer and the samples of a trial render once.
-_KEPT = 8
+_KEPT = 2
 
 
 @dataclass(frozen=True, eq=False)

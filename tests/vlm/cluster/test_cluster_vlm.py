@@ -212,6 +212,16 @@ def test_a_probe_runs_on_it(there: ClusterVLM) -> None:
     probe.close()
 
 
+def test_a_probe_loads_a_model_on_a_cluster(vlm: VLM, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cluster_model, "Link", DirectLink)
+    probe = isi.Probe(vlm, isi.datasets.scenes()[3])
+    loaded: Any = probe.load("embedded", on=ADDRESS)
+    assert isinstance(loaded, ClusterVLM) and probe.vlm is loaded
+    assert probe.run(measures="answer").model["on"] == ADDRESS
+    assert probe.load(None).info().get("on") is None
+    probe.close()
+
+
 def test_a_request_that_nobody_marked_is_refused(there: ClusterVLM) -> None:
     with pytest.raises(InputError, match="no function"):
         there.run_function(os.getenv, ["HOME"], {})
@@ -234,6 +244,19 @@ def test_pictures_are_sent_once(there: ClusterVLM) -> None:
     finally:
         del there._link._exchange
     assert sent[0] > 0 and not any(sent[1:])
+
+
+def test_more_pictures_than_are_kept_are_sent_all_the_same(
+    vlm: VLM, there: ClusterVLM, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from isi_widget.vlm.cluster import actor
+
+    monkeypatch.setattr(actor, "_PIXELS", 2 * 480 * 480)
+    scenes = list(isi.datasets.scenes()[10:14])
+    there.answer(scenes[0].stimulus())  # one of them is there, and dropped on the way
+    given = {"positions": "last", "method": "gradient", "check": 0}
+    found = isi.measure_heads(there, scenes, **given)
+    assert np.array_equal(found.signed, isi.measure_heads(vlm, scenes, **given).signed)
 
 
 def test_a_prefill_that_was_dropped_is_read_again(there: ClusterVLM, stimulus: isi.Stimulus) -> None:
