@@ -89,14 +89,25 @@ def save_figure(
 
 
 def figure_bytes(
-    what: Any, format: str, *, width: str | float = "page", dpi: int = 300, **arguments: Any
+    what: Any,
+    format: str,
+    *,
+    width: str | float = "page",
+    dpi: int = 300,
+    enlarge: bool = True,
+    **arguments: Any,
 ) -> bytes:
-    """Return a plot as "svg", "pdf" or "png"; the arguments are those of `save_figure`."""
+    """Return a plot as "svg", "pdf" or "png".
+
+    enlarge : False keeps a plot that is narrower than `width` as it is. Others as for `save_figure`.
+    """
     checks.integer(dpi, "save_figure: dpi", low=30, high=2400)
     inches, slide = _inches(width), width == "slide"
     figure = _figure(what, inches / (_LARGER if slide else 1.0), arguments)
     with _unchanged(figure):
         lettered(figure)
+        if not enlarge:
+            inches = min(inches, figure.get_figwidth())
         _fit(figure, inches, slide)
         return _encoded(figure, format, dpi)
 

@@ -241,9 +241,9 @@ def curves(study: Study, level: float) -> list[Block]:
     heads = [*(["model"] if several else []), "curve", "measure", "level", "value", "baseline"]
     words = frozenset(range(len(heads) - 3))
     return [
-        Plot(partial(studies.plot_curves, table), "Measures against the strength; dashed: the baseline."),
         Grid(heads, cells, words, name="curves", frame=table),
         *note,
+        Plot(partial(studies.plot_curves, table), "Measures against the strength; dashed: the baseline."),
     ]
 
 

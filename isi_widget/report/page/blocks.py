@@ -85,7 +85,7 @@ def _cell(cell: str, marked: bool, kind: str, head: str, first: bool) -> str:
 
 
 def _plot(plot: Plot) -> str:
-    data = base64.b64encode(figure_bytes(plot.figure(), "svg")).decode("ascii")
+    data = base64.b64encode(figure_bytes(plot.figure(), "svg", enlarge=False)).decode("ascii")
     caption = f"<figcaption>{text(plot.caption)}</figcaption>" if plot.caption else ""
     return (
         f'<figure><img class="plot" src="data:image/svg+xml;base64,{data}" alt="{text(plot.caption)}"/>'

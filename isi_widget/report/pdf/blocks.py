@@ -34,6 +34,8 @@ from isi_widget.tables import to_csv
 _CELL = Style(7.0, 9.6)
 _HEAD = replace(LABEL, size=7.0, leading=9.6)
 _PICTURE, _GAP = 120.0, 8.0
+#: Most of the height of a page for a plot, which has to fit below what is written.
+_OF_PAGE = 0.62
 
 
 @dataclass(frozen=True)
@@ -206,12 +208,12 @@ def _example(sheet: Sheet, example: Example) -> None:
 
 
 def _plot(sheet: Sheet, plot: Plot, placed: list[_Placed]) -> None:
-    """Leave room for a plot, as wide as the text or as high as a page."""
+    """Leave room for a plot, at most as wide as the text."""
     import pypdf
 
-    data = figure_bytes(plot.figure(), "pdf", width=sheet.epw / 72)
+    data = figure_bytes(plot.figure(), "pdf", width=sheet.epw / 72, enlarge=False)
     size = pypdf.PdfReader(io.BytesIO(data)).pages[0].mediabox
-    most = sheet.page_break_trigger - TOP - 30
+    most = (sheet.page_break_trigger - TOP) * _OF_PAGE
     scale = min(1.0, most / float(size.height))
     width, height = float(size.width) * scale, float(size.height) * scale
     sheet.need(height + 14)
