@@ -11,12 +11,11 @@ from typing import Any
 
 from isi_widget.report.drawable import Compared
 from isi_widget.report.html import picture_html, shares_of, verdict
+from isi_widget.report.marks import SHARE_DIFFERENCE, entropies_apart, shares_apart, yes_no_apart
 from isi_widget.report.phrases import doubts_of, is_bar, number_of
 from isi_widget.report.style import NEUTRAL, SEGMENT_COLORS, SEGMENTS
 from isi_widget.report.svg import NO_FORMULAS, QUIET, TABLE, bar, escape, stack
 
-#: A probability, or a share of attention, that differs by at least this much is marked.
-SHARE_DIFFERENCE = 0.05
 _CELL = (
     "padding:3px 12px 3px 0;border:none;background:none;vertical-align:top;text-align:start;max-width:22em;"
     "overflow-wrap:anywhere;white-space:normal"
@@ -149,8 +148,7 @@ def _yes_no(answer: dict[str, Any] | None, first: dict[str, Any] | None) -> str:
     shares, others = answer and answer["yes_no"], first and first["yes_no"]
     if not shares:
         return ""
-    away = max(abs(shares[name] - others[name]) for name in ("yes", "no")) if others else 0.0
-    return _mark(f"{shares['yes']:.2f}, {shares['no']:.2f}", away >= SHARE_DIFFERENCE)
+    return _mark(f"{shares['yes']:.2f}, {shares['no']:.2f}", yes_no_apart(shares, others))
 
 
 def _entropy(view: dict[str, Any], first: dict[str, Any], index: int) -> str:
@@ -164,11 +162,7 @@ def _entropy(view: dict[str, Any], first: dict[str, Any], index: int) -> str:
         doubted = " (!)" if doubts_of([view]) else ""
         return f"{value:.2f}{doubted}" + bar(value, entropy["scale"], NEUTRAL)
     other = first["uncertainty"]["entropies"][index] if first["uncertainty"] else entropy
-    apart = (
-        other["low"] is not None
-        and other["high"] is not None
-        and (low > other["high"] or high < other["low"])
-    )
+    apart = entropies_apart(entropy, other)
     doubted = " (!)" if doubts_of([view]) else ""
     shown = bar(value, entropy["scale"], NEUTRAL, low, high)
     return _mark(f"{value:.2f}", apart) + f"{doubted} [{low:.2f}, {high:.2f}]" + shown
@@ -230,6 +224,5 @@ def _attention(attention: dict[str, Any] | None, first: dict[str, Any] | None) -
     parts = []
     for name, share in relative.items():
         if share is not None:
-            apart = reference[name] is not None and abs(share - reference[name]) >= SHARE_DIFFERENCE
-            parts.append(_mark(f"{name} {share:.2f}", apart))
+            parts.append(_mark(f"{name} {share:.2f}", shares_apart(share, reference[name])))
     return stack(shares_of(relative)) + ", ".join(parts)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from isi_widget.report.comparison import SHARE_DIFFERENCE
+from isi_widget.report.marks import entropies_apart, shares_apart
 
 _LONGEST = 300
 
@@ -17,7 +17,7 @@ def differences(view: Mapping[str, Any], baseline: Mapping[str, Any]) -> list[st
     """Return one sentence for each difference; one that there is none, if there is none.
 
     Texts differ if they are not equal; entropies if their intervals do not overlap; probabilities and shares
-    of attention if they differ by `SHARE_DIFFERENCE` or more.
+    of attention by the rules of `marks`.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ def _answers(view: Mapping[str, Any], baseline: Mapping[str, Any]) -> Iterator[s
     if own["yes_no"] and other["yes_no"]:
         for name in ("yes", "no"):
             was, now = other["yes_no"][name], own["yes_no"][name]
-            if abs(now - was) >= SHARE_DIFFERENCE:
+            if shares_apart(now, was):
                 yield f"p({name}) is {now:.3f}, not {was:.3f} ({now - was:+.3f})."
 
 
@@ -65,12 +65,7 @@ def _entropies(view: Mapping[str, Any], baseline: Mapping[str, Any]) -> Iterator
     others = {entropy["name"]: entropy for entropy in baseline["uncertainty"]["entropies"]}
     for own in view["uncertainty"]["entropies"]:
         other = others.get(own["name"])
-        if other is None:
-            continue
-        ends = (own["low"], own["high"], other["low"], other["high"])
-        if None in (*ends, own["value"], other["value"]):
-            continue
-        if own["low"] > other["high"] or own["high"] < other["low"]:
+        if other is not None and None not in (own["value"], other["value"]) and entropies_apart(own, other):
             unit = f" {own['unit']}" if own["unit"] else ""
             yield (
                 f"{own['label']} is {_interval(own)}{unit}, not {_interval(other)} "
@@ -83,7 +78,7 @@ def _attention(view: Mapping[str, Any], baseline: Mapping[str, Any]) -> Iterator
         return
     for name, now in view["attention"]["relative"].items():
         was = baseline["attention"]["relative"].get(name)
-        if now is not None and was is not None and abs(now - was) >= SHARE_DIFFERENCE:
+        if shares_apart(now, was):
             yield f"Attention on {name}, of the inputs, is {now:.3f}, not {was:.3f} ({now - was:+.3f})."
 
 

@@ -216,6 +216,11 @@ def _listed(trials: Any) -> tuple[list[Drawable], list[str]]:
     single = isinstance(trials, Drawable | str | bytes) or not isinstance(trials, Iterable)
     listed = [trials] if single else list(trials)
     wrong = [type(item).__name__ for item in listed if not isinstance(item, Drawable)]
+    if isinstance(trials, str | Path):
+        raise InputError(
+            f"A report is made of what a path holds, not of the path {str(trials)!r:.200}: "
+            "isi.open_probe(path).report(...) for a session, isi.open_study(path).report(...) for a study."
+        )
     if wrong or not listed:
         raise InputError(
             "A report needs a Trial, or a list of at least one, a probe or a study; "

@@ -591,7 +591,7 @@ def _attached(content):
         (lambda: open_report(_attached(b"[]")), "must be a dict"),
         (lambda: open_report(b"%PDF-1.4 and then nothing"), "damaged PDF"),
         (lambda: report([]), "at least one, a probe or a study; got an empty list"),
-        (lambda: report("trial"), "got str"),
+        (lambda: report("trial"), "not of the path .trial.: isi.open_probe"),
         (lambda: report([make_trial(), 3]), "got int"),
         (lambda: report(None), "got NoneType"),
         (lambda: report(make_trial(), "/nowhere/at/all.pdf"), "cannot be written to /nowhere/at/all.pdf"),

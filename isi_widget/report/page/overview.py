@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from isi_widget.report.comparison import SHARE_DIFFERENCE, caption
+from isi_widget.report.comparison import caption
 from isi_widget.report.entries import Entry, Group
 from isi_widget.report.html import shares_of, verdict
+from isi_widget.report.marks import entropies_apart, shares_apart, yes_no_apart
 from isi_widget.report.page.skeleton import own_direction, paragraph, text
 from isi_widget.report.page.trial import legend
 from isi_widget.report.phrases import doubts_of
@@ -93,9 +94,8 @@ def _answer(answer: Mapping[str, Any] | None, first: Mapping[str, Any] | None) -
         parts.append(f"<div>{text(verdict(dict(answer), full=False))}</div>")
     if shares := answer["yes_no"]:
         others = first["yes_no"] if first is not None else None
-        away = max(abs(shares[name] - others[name]) for name in ("yes", "no")) if others else 0.0
         words = f"yes {shares['yes']:.2f}, no {shares['no']:.2f}"
-        parts.append(f"<div>{_mark(words, away >= SHARE_DIFFERENCE)}</div>")
+        parts.append(f"<div>{_mark(words, yes_no_apart(shares, others))}</div>")
     return "".join(parts)
 
 
@@ -107,8 +107,7 @@ def _entropy(view: Mapping[str, Any], first: Mapping[str, Any]) -> str:
     if value is None:
         return text(entropy["missing"])
     other = first["uncertainty"]["entropies"][0] if first["uncertainty"] else entropy
-    ends = (low, high, other["low"], other["high"])
-    apart = None not in ends and (low > other["high"] or high < other["low"])
+    apart = entropies_apart(entropy, other)
     doubted = " (!)" if doubts_of([view]) else ""
     interval = "" if low is None or high is None else f" [{low:.2f}, {high:.2f}]"
     count = len(view["uncertainty"]["clusters"])
@@ -127,6 +126,5 @@ def _attention(attention: Mapping[str, Any] | None, first: Mapping[str, Any] | N
     for name in INPUTS:
         share, other = relative.get(name), reference.get(name)
         if share is not None:
-            apart = other is not None and abs(share - other) >= SHARE_DIFFERENCE
-            parts.append(_mark(f"{name} {share:.2f}", apart))
+            parts.append(_mark(f"{name} {share:.2f}", shares_apart(share, other)))
     return stack(shares_of(relative)) + "<br/>".join(parts)

@@ -9,9 +9,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from isi_widget.report.comparison import SHARE_DIFFERENCE, caption
+from isi_widget.report.comparison import caption
 from isi_widget.report.entries import Entry, Group
 from isi_widget.report.html import verdict
+from isi_widget.report.marks import entropies_apart, shares_apart, yes_no_apart
 from isi_widget.report.pdf import charts as charts
 from isi_widget.report.pdf.sheet import (
     BODY,
@@ -128,9 +129,8 @@ def _answer_cell(sheet: Sheet, view: dict[str, Any], first: dict[str, Any]) -> N
     if answer["yes_no"] is not None:
         shares = answer["yes_no"]
         others = reference["yes_no"] if reference is not None else None
-        away = max(abs(shares[name] - others[name]) for name in ("yes", "no")) if others else 0.0
         words = f"yes {shares['yes']:.2f}, no {shares['no']:.2f}"
-        apart = away >= SHARE_DIFFERENCE
+        apart = yes_no_apart(shares, others)
         _lines(sheet, words, _ANSWER, _WIDTHS[1], 1, _VALUE if apart else LABEL, marked=apart)
 
 
@@ -143,8 +143,7 @@ def _entropy_cell(sheet: Sheet, view: dict[str, Any], first: dict[str, Any]) -> 
         sheet.write_text(entropy["missing"], LABEL, _ENTROPY, _WIDTHS[2])
         return
     other = first["uncertainty"]["entropies"][0] if first["uncertainty"] else entropy
-    ends = (low, high, other["low"], other["high"])
-    apart = None not in ends and (low > other["high"] or high < other["low"])
+    apart = entropies_apart(entropy, other)
     doubted = " (!)" if doubts_of([view]) else ""
     _lines(sheet, f"{value:.2f}{doubted}", _ENTROPY, _WIDTHS[2], 1, BODY, marked=apart)
     charts.interval_bar(sheet, _ENTROPY, sheet.y + 2, _WIDTHS[2], value, entropy["scale"], low, high)
@@ -165,7 +164,7 @@ def _attention_cell(sheet: Sheet, view: dict[str, Any], first: dict[str, Any]) -
     for name in INPUTS:
         share, other = relative[name], reference[name]
         if share is not None:
-            apart = other is not None and abs(share - other) >= SHARE_DIFFERENCE
+            apart = shares_apart(share, other)
             _lines(sheet, f"{name} {share:.2f}", _ATTENTION, 84.0, 1, _VALUE, marked=apart)
 
 
