@@ -5,7 +5,8 @@ BIN := $(VENV)/bin
 # So many processes share the tests (`make test JOBS=4` on a larger machine); each numerical library has one thread.
 JOBS ?= 2
 THREADS := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false
-PYTEST := $(THREADS) $(BIN)/python -m pytest
+# The notebook of the ISI protocol runs with so many observations here; `make test-all` has a test with all of them.
+PYTEST := $(THREADS) ISI_OBSERVATIONS=3 $(BIN)/python -m pytest
 
 .PHONY: help lab quick test test-all check check-python check-js test-js test-notebooks bench pictures format clean
 
