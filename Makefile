@@ -62,12 +62,15 @@ test-js: node_modules/.made
 test-notebooks: $(VENV)/.test
 	$(PYTEST) --nbmake notebooks
 
+# Tutorials whose cells a test runs, see tests/tutorials.py: not twice.
+RUN_BY_TESTS = 04_heads_and_gates 05_paths_and_lens
+
 # What is quick to fail comes first, side by side; the browser's tests share one process, see tests/conftest.py.
 quick: $(VENV)/.test node_modules/.made
 	$(MAKE) -j$(JOBS) check test-js
 
 test: quick
-	$(PYTEST) -n $(JOBS) -m "not slow" --nbmake tests notebooks
+	$(PYTEST) -n $(JOBS) -m "not slow" --nbmake $(RUN_BY_TESTS:%=--ignore=notebooks/%.ipynb) tests notebooks
 
 # New examples of the properties, too: `make test` tries the same ones every time.
 test-all: quick

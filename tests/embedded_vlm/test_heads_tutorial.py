@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
-
 import pytest
-
-NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "04_heads_and_gates.ipynb"
+from tutorials import variables_of
 
 
 @pytest.fixture(scope="module")
 def shown():
     """The variables after all cells of the tutorial."""
-    names: dict[str, object] = {}
-    for cell in json.loads(NOTEBOOK.read_text("utf-8"))["cells"]:
-        if cell["cell_type"] == "code":
-            exec("".join(cell["source"]), names)
-    return names
+    names = variables_of("04_heads_and_gates.ipynb")
+    yield names
+    names["probe"].close()
 
 
 def test_the_answer_rests_on_a_head_that_does_not_look_at_the_picture(shown):

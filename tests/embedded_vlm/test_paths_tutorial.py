@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
-
 import numpy as np
 import pytest
-
-NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "05_paths_and_lens.ipynb"
+from tutorials import variables_of
 
 
 @pytest.fixture(scope="module")
 def shown():
     """The variables after the cells of the tutorial."""
-    names = {}
-    for cell in json.loads(NOTEBOOK.read_text("utf-8"))["cells"]:
-        if cell["cell_type"] == "code":
-            exec("".join(cell["source"]), names)
+    names = variables_of("05_paths_and_lens.ipynb")
     yield names
     names["probe"].close()
 
