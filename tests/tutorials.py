@@ -1,4 +1,4 @@
-"""The cells of a tutorial, run in an IPython shell of this process, so that tests can look at its variables."""
+"""The cells of a tutorial, run in an IPython shell of this process: tests look at its variables."""
 
 from __future__ import annotations
 

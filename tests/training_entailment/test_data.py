@@ -25,7 +25,8 @@ def many(kind, forms, questions=60, seed=0):
 @pytest.mark.parametrize("kind", data.PAIR_KINDS)
 def test_pairs_are_seeded_and_labelled_by_logic(kind, forms):
     pairs = many(kind, forms)
-    assert pairs == many(kind, forms) != many(kind, forms, seed=1)
+    few = many(kind, forms, 5)
+    assert pairs[: len(few)] == few == many(kind, forms, 5) != many(kind, forms, 5, seed=1)
     for pair in pairs:
         assert pair.kind == kind and pair.premise.text != pair.hypothesis.text
         assert pair.label == grammar.compare(pair.premise.claim, pair.hypothesis.claim)
@@ -91,7 +92,7 @@ def test_held_out_wordings_are_never_trained_on():
             for text in texts(pair)
         }
 
-    trained, held = wordings("tidy", 400), wordings("held out", 200) | wordings("new", 200)
+    trained, held = wordings("tidy", 200), wordings("held out", 100) | wordings("new", 100)
     # forms without a held-out variant: nothing at all, "Yes!!" but for its marks, "left of the ring"
     known = re.compile("|yes|no|(.* )?(left|right|above|below)( of)? the [a-z ]+")
     # and a few words without content in a row, drawn by chance
@@ -107,10 +108,10 @@ def test_off_topic_sentences_are_of_unknown_words_and_none_is_like_an_evaluated_
     """A word known from irrelevant sentences alone would mark every sentence with it as irrelevant."""
     tokenizer = build_tokenizer(0)
     draw, made = data.Draw(5), set()
-    for _ in range(4000):
+    for _ in range(1500):
         draw.world = draw.choice(("scenes", "things"))
         made.add(" ".join(tokenizer.tokenize(noise.off_topic(draw))))
-    assert len(made) > 3000 and all("[UNK]" in text or " left " in f" {text} " for text in made)
+    assert len(made) > 1200 and all("[UNK]" in text or " left " in f" {text} " for text in made)
     kept = (
         *phrases.HELD_OUT_IRRELEVANT,
         *phrases.HELD_OUT_IRRELEVANT_OF_THINGS,

@@ -110,24 +110,24 @@ def small(monkeypatch):
 
 
 def test_an_interrupted_training_ends_like_an_uninterrupted_one(small, tmp_path, monkeypatch):
-    whole = entailment.train(tmp_path / "whole", 10, seed=3)
+    whole = entailment.train(tmp_path / "whole", 6, seed=3)
     real = entailment.batches
 
     def interrupted(seed, first, steps):
         for step, pairs in real(seed, first, steps):
-            if step == 6:  # after the checkpoint at 4
+            if step == 5:  # after the checkpoint at 4
                 raise KeyboardInterrupt
             yield step, pairs
 
     monkeypatch.setattr(entailment, "batches", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        entailment.train(tmp_path / "parts", 10, seed=3)
+        entailment.train(tmp_path / "parts", 6, seed=3)
     monkeypatch.setattr(entailment, "batches", real)
-    parts = entailment.train(tmp_path / "parts", 10, seed=3)
+    parts = entailment.train(tmp_path / "parts", 6, seed=3)
     one, two = (AutoModelForSequenceClassification.from_pretrained(f).state_dict() for f in (whole, parts))
     assert all(torch.equal(one[name], two[name]) for name in one)
     with pytest.raises(SystemExit, match="another run"):
-        entailment.train(tmp_path / "whole", 12, seed=3)
+        entailment.train(tmp_path / "whole", 8, seed=3)
 
 
 def test_export_is_a_plain_checkpoint_that_says_what_the_network_says(small, tmp_path, tokenizer):
