@@ -1,4 +1,5 @@
-"""Probes that a notebook no longer shows: a cell that is run again replaces its outputs.
+"""Probes, and views of studies, that a notebook no longer shows: a cell that is run again replaces its
+outputs.
 
 ipywidgets keeps every widget alive until it is closed, and IPython keeps every result in `Out`. So a cell
 that makes a probe would keep one more probe, with its pictures and trials, each time it is run. `ran` frees a
@@ -15,29 +16,45 @@ import gc
 import re
 import weakref
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from IPython import get_ipython
 from IPython.core.displaypub import CapturingDisplayPublisher
 from ipywidgets import Output
 from ipywidgets.widgets.widget import _instances
 
-if TYPE_CHECKING:
-    from isi_widget.widget.probe import Probe
+
+class Shown(Protocol):
+    """A widget that is freed once no cell shows it.
+
+    Attributes
+    ----------
+    parts : further widgets that are freed with it, such as its children.
+    worked_with : whether somebody has worked with it on its page.
+    """
+
+    comm: Any
+    parts: tuple[Any, ...]
+    worked_with: bool
+
+    def _rest(self) -> None: ...
+
+    def _handle_msg(self, message: Any) -> None: ...
+
 
 #: Names by which IPython keeps results: `_`, `__`, `___`, `_12`.
 _CACHES = re.compile(r"_{1,3}|_\d+")
 #: In the place of a cell: shown where no cell that is run again takes it away.
 _ELSEWHERE = ""
 #: Cells that show each probe, and the execution in which each did so last.
-_cells: weakref.WeakKeyDictionary[Probe, dict[str, str]] = weakref.WeakKeyDictionary()
+_cells: weakref.WeakKeyDictionary[Shown, dict[str, str]] = weakref.WeakKeyDictionary()
 #: Those that something else was found to hold, since a probe was displayed last.
-_held: weakref.WeakSet[Probe] = weakref.WeakSet()
+_held: weakref.WeakSet[Shown] = weakref.WeakSet()
 _listening: weakref.WeakSet[Any] = weakref.WeakSet()  # shells
 
 
-def displayed(probe: Probe) -> None:
-    """Remember in which cell a probe is displayed, if in any."""
+def displayed(probe: Shown) -> None:
+    """Remember in which cell a probe or view is displayed, if in any."""
     shell = get_ipython()
     if shell is None:
         return
@@ -51,7 +68,7 @@ def displayed(probe: Probe) -> None:
         shell.events.register("post_run_cell", ran)
 
 
-def is_run_again(probe: Probe) -> bool:
+def is_run_again(probe: Shown) -> bool:
     """Return whether the cell that runs now is the only one that shows a probe: it replaces its output."""
     shell = get_ipython()
     if shell is None:
@@ -71,15 +88,15 @@ def ran(result: Any = None) -> None:
     taken = [_let_go(probe, shell) for probe in unused]
     del unused
     gc.collect()  # it closes what is freed: see `ipywidgets.Widget.__del__`
-    for reference, number, give_back in taken:
+    for reference, numbers, give_back in taken:
         probe = reference()
         if probe is not None and probe.comm is not None:
-            _instances[number] = probe
+            _instances.update(zip(numbers, (probe, *probe.parts), strict=True))
             give_back(probe)
             _held.add(probe)
 
 
-def _unused(shell: Any) -> list[Probe]:
+def _unused(shell: Any) -> list[Shown]:
     """Return the open probes that are no longer shown and that no variable names."""
     execution, cell = _execution(shell)
     found = []
@@ -100,7 +117,7 @@ def _execution(shell: Any) -> tuple[str, str]:
     return str(header.get("msg_id", "")), str((parent.get("metadata") or {}).get("cellId") or "")
 
 
-def _is_named(probe: Probe, shell: Any) -> bool:
+def _is_named(probe: Shown, shell: Any) -> bool:
     """Return whether a variable of the notebook names the probe, or `Out` one that somebody worked with."""
     names = [name for name, value in list(shell.user_ns.items()) if value is probe]
     if not all(_CACHES.fullmatch(name) for name in names):
@@ -108,22 +125,29 @@ def _is_named(probe: Probe, shell: Any) -> bool:
     return probe.worked_with and any(value is probe for value in shell.user_ns.get("_oh", {}).values())
 
 
-def _let_go(probe: Probe, shell: Any) -> tuple[weakref.ref[Probe], str, Callable[[Probe], None]]:
+def _let_go(probe: Shown, shell: Any) -> tuple[weakref.ref[Shown], list[str], Callable[[Shown], None]]:
     """Take the probe out of what holds every widget and every result; return how to put it back."""
-    handler = weakref.WeakMethod(probe._handle_msg)
+    probe._rest()
+    numbers = []
+    for widget in (probe, *probe.parts):
+        numbers.append(widget.comm.comm_id)
+        widget.comm.on_msg(_weakly(widget._handle_msg))  # ipywidgets' own callback holds the widget
+        _instances.pop(numbers[-1], None)
+    return weakref.ref(probe), numbers, _forget(probe, shell)
+
+
+def _weakly(handle: Callable[[Any], None]) -> Callable[[Any], None]:
+    """Return a callback that calls a bound method without holding its object."""
+    handler = weakref.WeakMethod(handle)
 
     def receive(message: Any) -> None:
-        if (handle := handler()) is not None:
-            handle(message)
+        if (found := handler()) is not None:
+            found(message)
 
-    probe._rest()
-    number = probe.comm.comm_id
-    probe.comm.on_msg(receive)  # ipywidgets' own callback holds the widget
-    _instances.pop(number, None)
-    return weakref.ref(probe), number, _forget(probe, shell)
+    return receive
 
 
-def _forget(probe: Probe, shell: Any) -> Callable[[Probe], None]:
+def _forget(probe: Shown, shell: Any) -> Callable[[Shown], None]:
     """Take the probe out of IPython's caches of results, as `%xdel` does; return how to put it back."""
     results = shell.user_ns.get("_oh", {})
     numbers = [number for number, value in results.items() if value is probe]
@@ -143,7 +167,7 @@ def _forget(probe: Probe, shell: Any) -> Callable[[Probe], None]:
     for name in last:
         setattr(shell.displayhook, name, None)
 
-    def give_back(probe: Probe) -> None:
+    def give_back(probe: Shown) -> None:
         results.update(dict.fromkeys(numbers, probe))
         for names, name in places:
             names[name] = probe

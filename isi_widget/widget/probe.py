@@ -105,6 +105,7 @@ class Probe(InputTwins, TrialTwins, InsideTwins, SessionTwins):
 
     #: Whether somebody has worked with it on its page.
     worked_with = False
+    parts: tuple[Any, ...] = ()  # no further widgets are freed with it
     _segmenter: str | Segmenter = DEFAULT
 
     def __init__(

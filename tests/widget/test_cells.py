@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import threading
+import time
 import weakref
 from collections.abc import Iterator
 from typing import Any
@@ -14,10 +15,13 @@ import pytest
 from fake_page import Page
 from IPython.core.displaypub import CapturingDisplayPublisher
 from ipywidgets.widgets.widget import _instances
+from made_study import MadeStudy
+from study.made_studies import made_rows
 
 from isi_widget import Observation, Probe, datasets
 from isi_widget.vlm import VLM
 from isi_widget.widget import cells, outputs
+from isi_widget.widget.study import view as views
 
 
 class Notebook:
@@ -253,6 +257,47 @@ def test_a_closed_probe_is_opened_again_when_it_is_displayed(notebook: Notebook,
     assert [entry["id"] for entry in page.state["trials"]] == [1] and page.state["notes"] == {"1": "kept"}
     page.send({"kind": "run", "id": "r", "measures": ["answer"]})
     page.wait(lambda page: len(page.state["trials"]) == 2)
+
+
+def displayed(notebook: Notebook, shown: MadeStudy | None, cell: str, **variables: Any) -> None:
+    """Run a cell that displays a study in its middle."""
+    notebook.begin(cell)
+    notebook.user_ns.update(variables)
+    if shown is not None:
+        shown._ipython_display_()
+    for callback in notebook.callbacks:
+        callback(None)
+
+
+def test_the_view_of_a_study_goes_with_its_study(notebook: Notebook, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(views, "display", lambda *_, **__: None)
+    gc.collect()
+    before = set(_instances)
+    rows = made_rows(observations=4, answers=0)
+
+    def cell() -> None:
+        study = MadeStudy(rows)
+        displayed(notebook, study, "a", study=study)
+        displayed(notebook, study, "b")  # every cell shows the same view
+        for worker in study._view._workers.values():
+            while worker.running or worker.queued:
+                time.sleep(0.01)
+        references.append(weakref.ref(study._view))
+        parts.append(weakref.ref(study._view._page))
+
+    references: list[weakref.ref[Any]] = []
+    parts: list[weakref.ref[Any]] = []
+    for _ in range(4):
+        cell()
+    assert [reference() is None for reference in references] == [True] * 3 + [False]
+    assert [part() is None for part in parts] == [True] * 3 + [False]
+    view = references[-1]()
+    assert view.comm is not None and view.model_id in _instances and view._page.model_id in _instances
+    assert notebook.user_ns["study"]._view is view
+    del view
+    displayed(notebook, None, "a", study=None)
+    displayed(notebook, None, "b")
+    assert references[-1]() is None and set(_instances) <= before
 
 
 @pytest.mark.slow

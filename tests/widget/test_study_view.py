@@ -5,59 +5,21 @@ import json
 import threading
 import time
 import weakref
-from types import SimpleNamespace
 
-import ipywidgets
 import numpy as np
 import pandas as pd
 import pytest
 from fake_page import Page
+from made_study import MadeStudy
 from study.made_studies import CONDITIONS, FAILED, Made, made_rows
 
 from isi_widget.errors import Cancelled, InputError
-from isi_widget.study.live import Live, Run
+from isi_widget.study.live import Run
 from isi_widget.study.statistics import paired, table
 from isi_widget.widget import StudyView
 from isi_widget.widget.study import view as views
 from isi_widget.widget.study.pages import SIZE, Pages
 from isi_widget.widget.study.query import Query
-
-
-class MadeStudy(Live):
-    """Rows made by chance, with what a view asks of a study."""
-
-    data, baseline, store, seeds = "made", "plain", None, (0,)
-    settings = SimpleNamespace(measures=("answer",))
-
-    def __init__(self, frame: pd.DataFrame) -> None:
-        self.whole, self.finished = frame, len(frame)
-        self.size = len(frame)
-        self.title = "a made study"
-        names = list(dict.fromkeys(frame["condition"]))
-        self.header = {
-            "conditions": [{"name": name} for name in names],
-            "data": {"size": frame["index"].nunique()},
-            "models": dict.fromkeys(frame["model"]),
-        }
-        self.columns = tuple(frame)
-        self.opened: list[int] = []
-        self.read: list[tuple[str, ...]] = []
-
-    def frame(self, columns):
-        self.read.append(tuple(columns))
-        return self.whole.iloc[: self.finished][list(columns)].copy()
-
-    @property
-    def failed(self):
-        return self.whole[self.whole["error"].notna()]
-
-    def probe(self, row):
-        if row >= self.size:
-            raise InputError(f"The study has no finished row {row}.")
-        self.opened.append(row)
-        made = ipywidgets.HTML(str(row))
-        made.run = lambda measures: self.opened.append(measures)
-        return made
 
 
 class Work:

@@ -24,6 +24,7 @@ class Live:
 
     #: How its rows are computed; None for a study that was opened from a store.
     _run: Run | None = None
+    _view: StudyView | None = None  # the view that notebooks show
 
     @property
     def running(self) -> bool:
@@ -97,5 +98,7 @@ class Live:
         return StudyView(study)
 
     def _ipython_display_(self) -> None:
-        """Display the view and, for places without widgets, a static page."""
-        self.view().show()
+        """Display the view and, for places without widgets, a static page; every cell shows the same view."""
+        if self._view is None or self._view.comm is None:
+            self._view = self.view()
+        self._view.show()

@@ -27,6 +27,7 @@ from isi_widget.study.live import Progress, Run
 from isi_widget.study.live.page import study_html
 from isi_widget.study.live.table import Table, running_table
 from isi_widget.trial.measures import registered
+from isi_widget.widget import cells
 from isi_widget.widget.assets import source
 from isi_widget.widget.controller import explain
 from isi_widget.widget.jobs import Job, Worker
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
 #: Seconds between two looks at a run, and between two tables of running means.
 _PAUSE, _TABLE = 0.25, 1.0
 #: Seconds between two readings of the rows of a run at least; and how many times as long as one took.
-_READ, _STATISTICS, _SHARE = 1.0, 5.0, 50.0
+_READ, _STATISTICS, _SHARE = 1.0, 20.0, 50.0
 _NONE = {"row": -1, "state": "", "message": ""}
 _STYLE = """<style>
 body:has(.isi-study[data-study="{id}"]) .isi-kept[data-study="{id}"],
@@ -198,6 +199,7 @@ class StudyView(widgets.VBox):
     def show(self) -> None:
         """Display the view and, as a second output, what a notebook keeps for places without widgets."""
         self._displayed = True
+        cells.displayed(self)
         bundle = self._repr_mimebundle_()
         data, metadata = bundle if isinstance(bundle, tuple) else (bundle or {}, {})
         display({**data, "text/plain": repr(self.study)}, metadata=metadata, raw=True)
@@ -205,6 +207,21 @@ class StudyView(widgets.VBox):
 
     def _ipython_display_(self) -> None:
         self.show()
+
+    # ---- freed when no cell shows it: see `cells.py`
+    @property
+    def parts(self) -> tuple[Any, ...]:
+        """The widgets in it."""
+        return tuple(self.children)
+
+    @property
+    def worked_with(self) -> bool:
+        """Whether a row is open, so that somebody may have worked with its probe."""
+        return self.probe is not None
+
+    def _rest(self) -> None:
+        for worker in self._workers.values():
+            worker.rest()
 
     # ---- watching a run
     def _watch(self) -> None:
