@@ -51,7 +51,7 @@ def _conditions(conditions: Sequence[Condition], pictures: PictureCode) -> tuple
     return [*imports, ""] if imports else [], lines
 
 
-def study_code(given: Arguments, store: str | Path | None = None) -> str:
+def study_code(given: Arguments, store: str | Path | None = None, **others: Any) -> str:
     """Write Python that repeats a study and ends in it.
 
     Data that were made by hand and functions without source code are comments that say what to define.
@@ -65,6 +65,7 @@ def study_code(given: Arguments, store: str | Path | None = None) -> str:
         arguments["seeds"] = given.seeds
     if store is not None:
         arguments["store"] = str(store)
+    arguments |= others
     shown = "".join(f", {name}={literal(value)}" for name, value in arguments.items())
     return "\n".join(
         [

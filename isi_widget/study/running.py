@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 #: Finished rows after which too many failures stop a study.
 _AT_LEAST = 20
+_MAX_FAILING = 0.2
 
 
 @takes_settings("seed")
@@ -48,7 +49,7 @@ def run_study(
     entailment: Any = AUTO,
     store: str | Path | None = None,
     engine: str | Engine | None = None,
-    max_failing: float = 0.2,
+    max_failing: float = _MAX_FAILING,
     keep_images: bool = True,
     wait: bool = True,
     progress: Progress | None = None,
@@ -112,7 +113,7 @@ def start(
     store: str | Path | None,
     *,
     engine: str | Engine | None = None,
-    max_failing: float = 0.2,
+    max_failing: float = _MAX_FAILING,
     keep_images: bool = True,
     wait: bool = True,
     progress: Progress | None = None,
@@ -123,7 +124,10 @@ def start(
     columns = columns_of(given.measures)
     kept: Memory | Store = Memory(columns) if store is None else Store(store, columns)
     job = _Job(given, kept, chosen, float(max_failing), keep_images, progress)
-    job.begin(study_code(given, store))
+    others: dict[str, Any] = {} if max_failing == _MAX_FAILING else {"max_failing": max_failing}
+    others |= {} if keep_images else {"keep_images": False}
+    others |= {"engine": engine} if isinstance(engine, str) else {}
+    job.begin(study_code(given, store, **others))
     study = Study(kept, given=given)
     study._run = run = Run(job.work, len(job.plan), cancel, about=study.title)
     job.plan.cancel = run.stopping
