@@ -231,14 +231,16 @@ class Keeper:
             }
 
     def _failed(self, probe: Probe, error: Exception) -> None:
-        first, self.problem = not self.problem, self._reason(error)
+        message = self._reason(error)
+        first, self.problem = not self.problem, message
         self.show(probe)
-        if first:
-            _LOG.warning(self.problem)
-            hint = (
-                "Your work goes on in memory; each change tries again. probe.save(path) writes it elsewhere."
-            )
-            probe._fail(error, message=self.problem, hint=hint)
+        if not first:
+            return
+        _LOG.warning(message)
+        hint = "Your work goes on in memory; each change tries again. probe.save(path) writes it elsewhere."
+        probe._fail(error, message=message, hint=hint)
+        if not self.problem:  # written in another thread meanwhile
+            self._take_back(probe, message)
 
     def _reason(self, error: Exception) -> str:
         why = str(error) if isinstance(error, InputError) else getattr(error, "strerror", None) or str(error)
@@ -248,6 +250,10 @@ class Keeper:
     def _worked(self, probe: Probe) -> None:
         message, self.problem = self.problem, ""
         self.show(probe)
+        self._take_back(probe, message)
+
+    def _take_back(self, probe: Probe, message: str) -> None:
+        """Remove the message from the page, unless another one is shown."""
         with probe._exclusive():
             if probe.error is not None and probe.error.get("message") == message:
                 probe.error = None
