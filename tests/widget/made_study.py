@@ -42,5 +42,6 @@ class MadeStudy(Live):
             raise InputError(f"The study has no finished row {row}.")
         self.opened.append(row)
         made = ipywidgets.HTML(str(row))
+        made.worked_with = False
         made.run = lambda measures: self.opened.append(measures)
         return made

@@ -240,6 +240,35 @@ def test_a_row_opens_below_and_is_replaced_by_the_next(opened):
     assert opened.children == (opened._page,) and opened._page.opened["state"] == ""
 
 
+def test_a_probe_that_somebody_worked_with_comes_back_with_its_row(opened):
+    first = opened.open_row(7)
+    first.worked_with = True
+    second = opened.open_row(8)
+    assert first.comm is not None and opened.probes == {7: first} and opened.worked_with
+    assert opened.open_row(7) is first and second.comm is None
+    assert opened.study.opened == [7, ["answer"], 8, ["answer"]]  # it is not run again
+    opened.close()
+    assert first.comm is None
+
+
+def test_what_ends_the_run_of_an_opened_row_is_left_to_its_probe(opened, monkeypatch):
+    made = opened.study.probe
+
+    def probe(row):
+        found = made(row)
+
+        def run(measures):
+            raise Cancelled("The run was cancelled.")
+
+        found.run = run
+        return found
+
+    monkeypatch.setattr(opened.study, "probe", probe)
+    ask(opened, kind="open", row=7)
+    until(lambda: opened._page.opened["state"] == "open" and not opened._workers["open"].running)
+    assert opened._page.error is None
+
+
 def test_a_row_that_cannot_be_opened_says_why(opened):
     ask(opened, kind="open", row=999)
     until(lambda: opened._page.opened["state"] == "error")
@@ -282,6 +311,29 @@ def test_a_run_is_followed_cancelled_and_resumed(rows, quick):
     work.allow(1000)
     until(lambda: page.progress["state"] == "finished" and page.page["total"] == 210)
     until(lambda: page.table["intervals"] != "" and sum(g["rows"] for g in page.table["groups"]) == 210)
+    view.close()
+
+
+def test_a_run_that_is_resumed_at_once_is_still_followed(rows, quick, monkeypatch):
+    study = MadeStudy(rows)
+    work = Work(study)
+    study._compute(wait=False)
+    view = study.view()
+    waited = Run.wait
+
+    def wait(run, seconds=None):
+        """The view's thread learns of the end only when the run goes on again."""
+        over = waited(run, seconds)
+        if over and threading.current_thread().name == "isi-study-watch" and run.state == "cancelled":
+            run.start()
+        return over
+
+    monkeypatch.setattr(Run, "wait", wait)
+    work.allow(70)
+    until(lambda: study.finished == 70)
+    study.cancel()
+    work.allow(1000)
+    until(lambda: view._page.progress["state"] == "finished" and view._page.progress["done"] == 210)
     view.close()
 
 

@@ -120,9 +120,10 @@ def _table(table: Table) -> str:
     )
     note = f'<div style="{QUIET}">{escape(table.intervals)}</div>' if table.intervals else ""
     return (
-        f'<table style="{TABLE}"><thead><tr style="background:none"><th scope="col" style="{_CELL}"></th>'
+        f'<div style="overflow-x:auto"><table style="{TABLE}">'
+        f'<thead><tr style="background:none"><th scope="col" style="{_CELL}"></th>'
         f'<th scope="col" style="{_CELL};font-weight:400"><span style="{QUIET}">rows</span></th>{heads}</tr>'
-        f"</thead><tbody>{rows}</tbody></table>{note}"
+        f"</thead><tbody>{rows}</tbody></table></div>{note}"
     )
 
 

@@ -118,11 +118,14 @@ class StudyView(widgets.VBox):
     study : the study.
     query : the rows that are shown; set it to show others.
     probe : the probe of the row that is open, or None.
+    probes : probes that somebody worked with on the page, {row: probe}.
     """
 
     def __init__(self, study: Study) -> None:
         self.study = study
         self.probe: Probe | None = None
+        self.probes: dict[int, Probe] = {}
+        self._row = -1
         self._query = Query()
         # apart, since statistics of a large study, or the load of a model, take long
         self._workers = {kind: Worker(f"isi-study-{kind}") for kind in ("rows", "slow", "open")}
@@ -159,6 +162,9 @@ class StudyView(widgets.VBox):
     def open_row(self, row: int) -> Probe:
         """Open a row in a probe below the table, run it again with its seed, and return the probe.
 
+        A probe that was worked with on its page is kept when another row is opened, and comes back with its
+        row.
+
         Parameters
         ----------
         row : number of the row.
@@ -169,13 +175,17 @@ class StudyView(widgets.VBox):
             model are raised, too; they are also shown in the probe.
         """
         self._put(opened={"row": row, "state": "opening", "message": ""})
+        known = self.probes.get(row)
         try:
-            probe = self.study.probe(row)
+            probe = self.study.probe(row) if known is None else known
         except BaseException as error:
             self._put(opened={"row": row, "state": "error", "message": explain(error)[0]})
             raise
         self._replace(probe)
+        self._row = row
         self._put(opened={"row": row, "state": "open", "message": ""})
+        if known is not None:
+            return probe
         measures = [name for name in self.study.settings.measures if name in registered()]
         probe.run(measures or "everything")
         return probe
@@ -191,6 +201,8 @@ class StudyView(widgets.VBox):
             worker.release()
         layouts = [self.layout, self._page.layout]
         self._replace(None)
+        for probe in self.probes.values():
+            probe.close()
         self._page.close()
         super().close()
         for layout in layouts:
@@ -216,8 +228,8 @@ class StudyView(widgets.VBox):
 
     @property
     def worked_with(self) -> bool:
-        """Whether a row is open, so that somebody may have worked with its probe."""
-        return self.probe is not None
+        """Whether somebody has worked with the probe of a row."""
+        return bool(self.probes) or (self.probe is not None and self.probe.worked_with)
 
     def _rest(self) -> None:
         for worker in self._workers.values():
@@ -262,11 +274,14 @@ class StudyView(widgets.VBox):
         self._table = table
         self._put(table=asdict(table), failures=_failures(failures, others))
 
-    def _over(self) -> None:
-        """Show the end of a run."""
+    def _over(self, run: Run) -> bool:
+        """Show the end of a run; return False if it was resumed meanwhile."""
         with self._state:
+            if run.running:
+                return False
             self._watching = False
         self._settle()
+        return True
 
     def _settle(self) -> None:
         """Make everything that is shown of rows that do not change."""
@@ -363,9 +378,10 @@ class StudyView(widgets.VBox):
         def work() -> None:
             try:
                 self.open_row(row)
-            except Exception as error:
-                if self._page.opened["state"] != "error":
-                    raise error
+            except Exception:
+                # shown already: by the page where there is no probe, else by the probe
+                if self._page.opened["state"] == "opening":
+                    raise
 
         self._later("open", work)
 
@@ -374,10 +390,16 @@ class StudyView(widgets.VBox):
         self._page.put(**state)
 
     def _replace(self, probe: Probe | None) -> None:
-        """Put a probe below the table, in the place of the present one, which is closed."""
+        """Put a probe below the table, in the place of the present one, which is closed unless somebody
+        worked with it.
+        """
         before, self.probe = self.probe, probe
         self.children = [self._page] if probe is None else [self._page, probe]
-        if before is not None and before is not probe:
+        if before is None or before is probe:
+            return
+        if before.worked_with:
+            self.probes[self._row] = before
+        else:
             before.close()
 
     def _about(self) -> dict[str, Any]:
@@ -439,7 +461,10 @@ def _follow(run: Run, view: weakref.ref[StudyView]) -> None:
         if shown is None:
             return
         try:
-            shown._tick(run) if not over else shown._over()
+            if over:
+                over = shown._over(run)
+            else:
+                shown._tick(run)
         except Exception as error:
             shown._page.fail(error)
         del shown
