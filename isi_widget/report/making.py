@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Protocol, overload, runtime_checkable
 
+from isi_widget.checks import is_whole
 from isi_widget.errors import InputError
 from isi_widget.files.writing import write_file
 from isi_widget.report import fonts
@@ -104,8 +105,11 @@ def report(
         return trials.report(path, title=title, format=format)
     listed, labels = _listed(trials)
     known = list(range(1, len(listed) + 1)) if numbers is None else list(numbers)
-    if len(set(known)) != len(listed):
-        raise InputError(f"A report needs one number for each of {len(listed)} trials, all different.")
+    if len(set(known)) != len(listed) or not all(map(is_whole, known)):
+        raise InputError(
+            f"A report needs one whole number for each of {len(listed)} trials, all different; got "
+            f"{known!r:.100}."
+        )
     given = zip(listed, labels, known, strict=True)
     entries = [
         Entry.of(trial, label, number, (notes or {}).get(number, "")) for trial, label, number in given

@@ -19,7 +19,7 @@ from isi_widget.files import records
 from isi_widget.interventions import Intervention, checked, from_dicts, to_dicts
 from isi_widget.stimulus import Picture, Stimulus
 from isi_widget.stimulus.operations import Operation
-from isi_widget.study.steps import CHAIN, Applied, Call, Function, Grid, Step, digest, step_from_dict
+from isi_widget.study.steps import CHAIN, Applied, Call, Function, Grid, Step, step_from_dict
 
 PLAIN = "plain"
 SCHEMA = 1
@@ -318,13 +318,6 @@ class Condition:
                 held += [item for item in step.arguments.values() if isinstance(item, Picture)]
         return {picture.sha256: picture for picture in held}
 
-    @property
-    def digest(self) -> str:
-        """16 hexadecimal digits, equal for conditions that show and change the same."""
-        return digest(self.steps) + "".join(
-            f"-{item}" for item in [json.dumps(to_dicts(_plain_ones(self)), sort_keys=True)] if item != "[]"
-        )
-
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Condition):
             return NotImplemented
@@ -372,10 +365,6 @@ class Condition:
 
     def __repr__(self) -> str:
         return self.code()
-
-
-def _plain_ones(made: Condition) -> list[Intervention]:
-    return [item for item in made.interventions if isinstance(item, Intervention)]
 
 
 def _made(values: dict[str, Any]) -> Condition:

@@ -7,7 +7,7 @@ with the reason. Not for examples and rows (`report_rows`).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -413,8 +413,3 @@ def modality(study: Study, level: float) -> list[Block]:
 
 def _text(value: Any) -> str:
     return value if isinstance(value, str) else ""
-
-
-def shown(names: Sequence[str]) -> str:
-    """Return names as a list of words."""
-    return ", ".join(names)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import importlib
 import inspect
-import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -550,9 +549,3 @@ def _operation_code(operation: Operation) -> str:
         if not default and item.name not in ("pixels", "beneath"):
             given.append(f"{item.name}={_literal(value)}")
     return f"isi.stimulus.{type(operation).__name__}({', '.join(given)})"
-
-
-def digest(steps: Sequence[Step]) -> str:
-    """Return 16 hexadecimal digits, equal for equal steps."""
-    text = json.dumps([step.to_dict() for step in steps], sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -17,6 +17,8 @@ from isi_widget.running.stages import Cancel
 from isi_widget.stimulus import Stimulus
 from isi_widget.study.rows import failure_of, input_of, interventions_of, row_of
 from isi_widget.trial import choose_judge, run_trials
+from isi_widget.trial.measures import OWN
+from isi_widget.trial.run import available
 from isi_widget.uncertainty.judges import AUTO
 
 if TYPE_CHECKING:
@@ -94,16 +96,16 @@ class Unit:
 def judge_of(vlm: VLMLike, how: How, cancel: Cancel | None = None) -> Chosen | None:
     """Return the entailment model of a study, loaded; None if its measures need none.
 
-    A process calls it once for each model and passes the result to `rows_of`.
+    A process calls it once for each model, before its first row, and passes the result to `rows_of`.
+
+    Raises
+    ------
+    InputError
+        The model cannot give a measure that was named, or the entailment model cannot be loaded.
     """
-    from isi_widget.trial.settings import names_of
-
-    names = None if how.measures is None else [getattr(m, "name", m) for m in names_of(how.measures)]
-    if names is not None and "uncertainty" not in names and all(isinstance(n, str) for n in names):
-        from isi_widget.trial.measures import OWN
-
-        if all(name in [own.name for own in OWN] for name in names):
-            return None
+    measures = available(vlm, how.measures, how.of_measures or {})
+    if all(measure in OWN and measure.name != "uncertainty" for measure in measures):
+        return None
     return choose_judge(vlm, how.entailment, None, cancel)
 
 

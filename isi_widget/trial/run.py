@@ -198,7 +198,7 @@ class _OneRun:
     ) -> None:
         _check_inputs(vlm, stimulus)
         self.by_default = measures is None
-        asked = _asked(vlm, measures, {} if of_measures is None else of_measures)
+        asked = available(vlm, measures, {} if of_measures is None else of_measures)
         own = {measure.name: measure.own_settings for measure in asked if measure.own_settings}
         chosen = settings_from(run_trial, settings, [measure.name for measure in asked], own)
         self.planned = _planned(asked)
@@ -273,7 +273,7 @@ def _check_record(measure: Measure, record: Any) -> None:
         measure.describe(made)
 
 
-def _asked(
+def available(
     vlm: VLMLike,
     measures: Sequence[str | Measure] | str | Measure | None,
     own: Mapping[str, Mapping[str, Any]],

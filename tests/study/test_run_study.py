@@ -414,3 +414,22 @@ def test_a_running_study_holds_no_pictures(tmp_path):
     observations = [isi.Observation(lazy(i), "Is there a star?", id=str(i)) for i in range(60)]
     isi.run_study(StubVLM(), observations, measures="answer", store=tmp_path / "a", progress=watch)
     assert len(alive) == 60 and 0 < most < 12 and isinstance(alive, list) and Picture
+
+
+def test_a_server_is_a_model_like_any_other(data, tmp_path, monkeypatch):
+    pytest.importorskip("openai")
+    from scripted_server import Script, serving
+
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1,localhost")
+    with serving(Script(logprobs=False)) as address:
+        study = isi.run_study(
+            isi.connect(address, "seer"), data[:2], samples=2, store=tmp_path / "a", entailment="rules"
+        )
+        rows = study.frame(study.columns)
+        assert not len(study.failed) and set(rows["answer"]) == {"Yes, it is"}
+        assert rows["attention_image"].isna().all() and rows["answer_log_likelihood"].isna().all()
+        assert rows["discrete_semantic_entropy"].notna().all()
+        assert all(any("Not available" in note for note in notes) for notes in rows["notes"])
+        with pytest.raises(InputError, match="'attention' is not available"):
+            isi.run_study(isi.connect(address, "seer"), data[:2], measures=["answer", "attention"])
+    assert isi.open_study(tmp_path / "a") == study
