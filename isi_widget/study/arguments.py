@@ -95,8 +95,15 @@ def checked(
             f"of_measures has settings of {', '.join(unknown)}, but this study measures "
             f"{', '.join(measure.name for measure in asked)}."
         )
+    sources = sources_of(models)
+    labels = [source.label for source in sources]
+    if twice := sorted({label for label in labels if labels.count(label) > 1}):
+        raise InputError(
+            f"Models must have different labels; {', '.join(map(repr, twice[:5]))} stands there more than "
+            "once. Label them yourself: {label: model}."
+        )
     return Arguments(
-        sources_of(models),
+        sources,
         observations,
         given,
         points,

@@ -113,7 +113,8 @@ class Condition:
         steps: Iterable[Step] = (),
         interventions: Iterable[Intervention | Changes] = (),
     ) -> None:
-        if not checks.text(name, "Condition: name").strip():
+        name = checks.text(name, "Condition: name")
+        if not name.strip():
             raise InputError("Condition: name must not be empty.")
         if apply is not None and not callable(apply):
             raise InputError(

@@ -182,7 +182,14 @@ class _Job:
             self.plan = Plan(given.sources, given.data, given.conditions, given.seeds, given.how, numbers)
             self.plan.meet = self._meet
             if isinstance(store, Store):
-                self.plan.done[store.table(["row"]).column("row").to_numpy()] = True
+                there = store.table(["row"]).column("row").to_numpy()
+                if len(there) and not 0 <= there[0] <= there[-1] < len(self.plan):
+                    raise InputError(
+                        f"The store {str(store.path)!r} is damaged: it has the rows {there[0]} to "
+                        f"{there[-1]}, but its study has only {len(self.plan)}. Were files of another study "
+                        "copied into it?"
+                    )
+                self.plan.done[there] = True
                 check_inputs(store, given)
                 if self._keep:
                     self.plan.keep = store.keep

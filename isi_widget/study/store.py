@@ -26,8 +26,9 @@ from isi_widget.errors import InputError
 from isi_widget.files import records
 from isi_widget.files.writing import write_file
 from isi_widget.stimulus import Picture, load_image
-from isi_widget.study.rows import FIRST, type_of
-from isi_widget.study.table import in_order, joined, parquet_of, schema_of, table_of
+from isi_widget.study.rows import FIRST
+from isi_widget.study.table import grown, numbered, parquet_of, schema_of, table_of, together
+from isi_widget.text.halves import repaired
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -40,6 +41,12 @@ PART = 512
 _SYNC = 1.0
 _HEADER, _OPEN, _PARTS, _IMAGES, _LOCK = "study.json", "open.jsonl", "parts", "images", "lock"
 _OBSERVATIONS = "observations.jsonl"
+#: What a header must have, with its kind.
+_NEEDED: Mapping[str, type] = {
+    **dict.fromkeys(("settings", "models", "data", "versions"), dict),
+    **dict.fromkeys(("seeds", "conditions", "shapes"), list),
+    **dict.fromkeys(("baseline", "entailment", "created", "code"), str),
+}
 
 
 class Memory:
@@ -59,7 +66,7 @@ class Memory:
 
     def add(self, row: dict[str, Any]) -> None:
         """Keep a row."""
-        self.columns = _grown(self.columns, row)
+        self.columns = grown(self.columns, row)
         self._rows.append(row)
         if len(self._rows) >= PART:
             self._tables.append(table_of(self._rows, self.columns))
@@ -78,8 +85,8 @@ class Memory:
         pending, tables = list(self._rows), list(self._tables)
         if numbers is not None:
             pending = [row for row in pending if row["row"] in set(numbers)]
-            tables = [table.filter(_numbered(numbers)) for table in tables]
-        return _together([*tables, table_of(pending, self.columns)], self.columns, columns)
+            tables = [table.filter(numbered(numbers)) for table in tables]
+        return together([*tables, table_of(pending, self.columns)], self.columns, columns)
 
     def observe(self, record: Mapping[str, Any]) -> None:
         """Keep no observation: it is in the data."""
@@ -151,6 +158,8 @@ class Store:
                 f"{where} has schema {found.get('schema')!r:.60}; this version of isi_widget reads schema "
                 f"{SCHEMA}. Upgrade to read it."
             )
+        if missing := [name for name in _NEEDED if not isinstance(found.get(name), _NEEDED[name])]:
+            raise InputError(f"{where} is damaged: {missing[0]!r} is missing or of a wrong kind.")
         columns = found.get("columns")
         kinds = ("int64", "float64", "bool", "str", "answers", "texts")
         if not isinstance(columns, dict) or not set(FIRST) <= columns.keys():
@@ -187,12 +196,25 @@ class Store:
             raise InputError(
                 f"The store {str(self.path)!r} cannot be written to: {error.strerror}."
             ) from None
+        try:
+            if (self.path / _HEADER).exists():  # written by another run since
+                self.header = self._read_header()
+                self.columns = dict(self.header["columns"])
+            stored = set(self._stored())
+            pending = list(self._lines(stored))
+            if self.is_new and (pending or stored):
+                raise InputError(
+                    f"The store {str(self.path)!r} has rows, but its file {_HEADER} is missing, so it is not "
+                    "known what they are of. Put that file back, or name another folder."
+                )
+            self._rewrite_parts()
+            self._pending = pending
+            self._rewrite_open()
+        except BaseException:
+            self._pending = []
+            lock.release()
+            raise
         self._lock = lock
-        if (self.path / _HEADER).exists():  # written by another run since
-            self.header = self._read_header()
-            self.columns = dict(self.header["columns"])
-        self._pending = list(self._lines(set(self._stored())))
-        self._rewrite_open()
         return self._pending
 
     def write_header(self, header: Mapping[str, Any]) -> None:
@@ -203,7 +225,7 @@ class Store:
             **{name: item for name, item in header.items() if name not in ("format", "schema", "columns")},
             "columns": self.columns,
         }
-        text = json.dumps(self.header, ensure_ascii=False, indent=1, allow_nan=False)
+        text = repaired(json.dumps(self.header, ensure_ascii=False, indent=1, allow_nan=False))
         with _writing(self.path):
             write_file(self.path / _HEADER, text + "\n")
 
@@ -215,10 +237,10 @@ class Store:
         InputError
             It cannot be written; the rows before it are kept.
         """
-        grown = _grown(self.columns, row)
-        if grown != self.columns:
-            self._change_columns(grown)
-        line = (json.dumps(row, ensure_ascii=False, default=str) + "\n").encode()
+        columns = grown(self.columns, row)
+        if columns != self.columns:
+            self._change_columns(columns)
+        line = (repaired(json.dumps(row, ensure_ascii=False, default=str)) + "\n").encode()
         with _writing(self.path):
             file = self._opened()
             end = file.tell()
@@ -265,7 +287,7 @@ class Store:
             self._observed = set(self._observations())
         if record["index"] in self._observed:
             return
-        line = json.dumps(record, ensure_ascii=False) + "\n"
+        line = repaired(json.dumps(record, ensure_ascii=False)) + "\n"
         path = self.path / _OBSERVATIONS
         with _writing(self.path), path.open("ab") as file:
             end = file.tell()
@@ -314,20 +336,31 @@ class Store:
         with _writing(self.path):
             if self._pending:
                 lines = (json.dumps(row, ensure_ascii=False, default=str) + "\n" for row in self._pending)
-                write_file(path, "".join(lines))
+                write_file(path, repaired("".join(lines)))
             else:
                 path.unlink(missing_ok=True)
 
     def _change_columns(self, columns: dict[str, str]) -> None:
         """Write every part again with more columns, or with texts where there were numbers."""
+        before = self.columns
+        self.columns = columns
+        try:
+            self.write_header(self.header)  # first: old parts can be read by the new columns, not vice versa
+        except BaseException:
+            self.columns = before
+            raise
+        self._rewrite_parts()
+
+    def _rewrite_parts(self) -> None:
+        """Write each part whose columns are not those of the header again; a killed run may leave some."""
         from pyarrow import parquet
 
-        self.columns = columns
+        schema = schema_of(self.columns)
         for path in self._part_files():
-            rows = parquet.read_table(path).to_pylist()
-            with _writing(self.path):
-                write_file(path, parquet_of(table_of(rows, columns)))
-        self.write_header(self.header)
+            if not parquet.read_schema(path).equals(schema):
+                rows = parquet.read_table(path).to_pylist()
+                with _writing(self.path):
+                    write_file(path, parquet_of(table_of(rows, self.columns)))
 
     def drop_failed(self) -> None:
         """Remove the rows that failed, so that they are run again."""
@@ -370,8 +403,19 @@ class Store:
         files = self._part_files()
         if not files:
             return []
-        found: list[int] = self._dataset(files).to_table(columns=["row"]).column("row").to_pylist()
+        import pyarrow as pa
+
+        try:
+            found: list[int] = self._dataset(files).to_table(columns=["row"]).column("row").to_pylist()
+        except (pa.ArrowException, OSError) as error:
+            raise self._damaged(error) from None
         return found
+
+    def _damaged(self, error: Exception) -> InputError:
+        return InputError(
+            f"A part of the store {str(self.path)!r} is damaged: {error!s:.300}. Remove that file, and run "
+            "the study again with the same store: only its rows are made again."
+        )
 
     def _dataset(self, files: Sequence[Path]) -> Any:
         from pyarrow import dataset
@@ -404,6 +448,15 @@ class Store:
         InputError
             A file of the store is damaged.
         """
+        try:
+            return self._table(columns, numbers)
+        except (InputError, ValueError):  # a writing process may have changed the columns since
+            if self._lock is not None or self.columns == (columns_now := self._read_header()["columns"]):
+                raise
+            self.columns = dict(columns_now)
+            return self._table(columns, numbers)
+
+    def _table(self, columns: Sequence[str] | None, numbers: Sequence[int] | None) -> pa.Table:
         import pyarrow as pa
 
         known = self.columns
@@ -414,16 +467,13 @@ class Store:
             open_before = [row for row in open_before if row["row"] in set(numbers)]
         if files := self._part_files():
             try:
-                only = None if numbers is None else _numbered(numbers)
+                only = None if numbers is None else numbered(numbers)
                 tables.append(self._dataset(files).to_table(columns=wanted, filter=only))
             except (pa.ArrowException, OSError) as error:
-                raise InputError(
-                    f"A part of the store {str(self.path)!r} is damaged: {error!s:.300}. Remove that file, "
-                    "and run the study again with the same store: only its rows are made again."
-                ) from None
+                raise self._damaged(error) from None
         stored = set() if not tables or not open_before else set(tables[0].column("row").to_pylist())
         pending = [row for row in open_before if row["row"] not in stored]
-        return _together([*tables, table_of(pending, self.columns)], self.columns, columns)
+        return together([*tables, table_of(pending, self.columns)], self.columns, columns)
 
     @property
     def version(self) -> Any:
@@ -445,52 +495,10 @@ class Store:
         return found if found.sha256 == digest else None
 
 
-def _numbered(numbers: Sequence[int]) -> Any:
-    """Return the expression that is true for the rows with these numbers."""
-    import pyarrow.compute as pc
-
-    return pc.field("row").isin([int(number) for number in numbers])
-
-
 def _ends_line(path: Path) -> bool:
     with path.open("rb") as file:
         file.seek(-1, os.SEEK_END)
         return file.read(1) == b"\n"
-
-
-def _grown(columns: dict[str, str], row: Mapping[str, Any]) -> dict[str, str]:
-    """Return the columns that a row needs: those of the table itself, as long as it fits."""
-    further = [
-        (name, type_of(value))
-        for name, value in row.items()
-        if name not in columns or (columns[name] == "float64" and isinstance(value, str))
-    ]
-    return joined(columns, further) if further else columns
-
-
-def _together(
-    tables: Sequence[pa.Table], known: Mapping[str, str], columns: Sequence[str] | None
-) -> pa.Table:
-    import pyarrow as pa
-
-    wanted = list(known) if columns is None else list(dict.fromkeys(columns))
-    picked = [name for name in dict.fromkeys(["row", *wanted]) if name in known]
-    schema = schema_of({name: known[name] for name in picked})
-    fitting = [_fitted(table, schema) for table in tables]
-    return in_order(pa.concat_tables(fitting)).select([name for name in wanted if name in known])
-
-
-def _fitted(table: pa.Table, schema: pa.Schema) -> pa.Table:
-    """Return a table with exactly the columns of a schema; what it lacks is missing."""
-    import pyarrow as pa
-
-    arrays = [
-        table.column(field.name).cast(field.type)
-        if field.name in table.column_names
-        else pa.nulls(table.num_rows, field.type)
-        for field in schema
-    ]
-    return pa.table(arrays, schema=schema)
 
 
 class _writing:

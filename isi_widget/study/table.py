@@ -6,7 +6,10 @@ import io
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from isi_widget.study.rows import FIRST, LAST
+import numpy as np
+
+from isi_widget.study.rows import FIRST, LAST, type_of
+from isi_widget.text.halves import repaired
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -53,8 +56,8 @@ def _typed(value: Any, kind: str) -> Any:
         return [] if kind in ("answers", "texts") else None
     if kind == "float64":
         return float(value)
-    if kind == "str" and not isinstance(value, str):
-        return repr(value)
+    if kind == "str":
+        return repaired(value) if isinstance(value, str) else repr(value)
     return int(value) if kind == "int64" else value
 
 
@@ -74,7 +77,7 @@ def joined(known: Mapping[str, str], found: Iterable[tuple[str, str]]) -> dict[s
         if name in FIRST or name in LAST:
             continue
         before = middle.get(name, kind)
-        middle[name] = "str" if "str" in (before, kind) else before
+        middle[name] = before if before == kind else "str" if "str" in (before, kind) else "float64"
     return {**FIRST, **middle, **LAST}
 
 
@@ -86,6 +89,59 @@ def in_order(table: pa.Table) -> pa.Table:
     if len(numbers) < 2 or bool((numbers[1:] > numbers[:-1]).all()):
         return table
     return table.take(pc.sort_indices(table, sort_keys=[("row", "ascending")]))
+
+
+def once(table: pa.Table) -> pa.Table:
+    """Return a table, sorted by the number of the row, with the first row of each number: a file that was
+    copied within a store doubles nothing.
+    """
+    numbers = table.column("row").to_numpy()
+    first = np.ones(len(numbers), dtype=np.bool_)
+    first[1:] = numbers[1:] != numbers[:-1]
+    return table if first.all() else table.filter(first)
+
+
+def numbered(numbers: Sequence[int]) -> Any:
+    """Return the expression that is true for the rows with these numbers."""
+    import pyarrow.compute as pc
+
+    return pc.field("row").isin([int(number) for number in numbers])
+
+
+def grown(columns: dict[str, str], row: Mapping[str, Any]) -> dict[str, str]:
+    """Return the columns that a row needs: those of the table itself, as long as it fits."""
+    further = [
+        (name, type_of(value))
+        for name, value in row.items()
+        if name not in columns
+        or (columns[name] in ("int64", "float64") and isinstance(value, str))
+        or (columns[name] == "int64" and isinstance(value, float))
+    ]
+    return joined(columns, further) if further else columns
+
+
+def together(tables: Sequence[pa.Table], known: Mapping[str, str], columns: Sequence[str] | None) -> pa.Table:
+    """Return tables as one with some of the known columns, sorted by the number of the row, each row once."""
+    import pyarrow as pa
+
+    wanted = list(known) if columns is None else list(dict.fromkeys(columns))
+    picked = [name for name in dict.fromkeys(["row", *wanted]) if name in known]
+    schema = schema_of({name: known[name] for name in picked})
+    fitting = [_fitted(table, schema) for table in tables]
+    return once(in_order(pa.concat_tables(fitting))).select([name for name in wanted if name in known])
+
+
+def _fitted(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    """Return a table with exactly the columns of a schema; what it lacks is missing."""
+    import pyarrow as pa
+
+    arrays = [
+        table.column(field.name).cast(field.type)
+        if field.name in table.column_names
+        else pa.nulls(table.num_rows, field.type)
+        for field in schema
+    ]
+    return pa.table(arrays, schema=schema)
 
 
 def frame_of(table: pa.Table) -> pd.DataFrame:

@@ -17,10 +17,17 @@ OF_TRIAL = (
 BEGINNINGS = ("model_", "version_")
 #: Columns that stand beside those of a trial: in comparisons and exports.
 BESIDE = ("condition", "trial", "number", "note", "observation")
+#: Further columns of the rows of a study and of its tables.
+OF_STUDY = (
+    *("row", "group", "parameter", "level", "parameters", "index", "semantic_level", "seed", "image"),
+    *("stimulus", "answer", "unjudged", "error", "error_type", "answer_probability", "cut", "answers"),
+    *("accuracy", "rows", "failed", "observations", "truth_may_change", "baseline", "column"),
+)
 #: Names with a meaning of their own where measures are named.
 WORDS = ("everything",)
 
 
 def taken(name: str) -> bool:
     """Return whether a column of this name belongs to something else than a measure."""
-    return name in (*OF_TRIAL, *BESIDE, *WORDS, *settings_of(Settings)) or name.startswith(BEGINNINGS)
+    fixed = (*OF_TRIAL, *BESIDE, *OF_STUDY, *WORDS, *settings_of(Settings))
+    return name in fixed or name.startswith(BEGINNINGS)
