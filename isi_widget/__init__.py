@@ -70,7 +70,7 @@ if TYPE_CHECKING:
     from isi_widget.study.condition import Condition, condition
     from isi_widget.study.engines.ray_engine import RayEngine
     from isi_widget.study.running import run_study
-    from isi_widget.study.steps import grid
+    from isi_widget.study.step_values import grid
     from isi_widget.study.study import Study, open_study
     from isi_widget.trial import (
         Measure,
@@ -160,7 +160,7 @@ _HOMES: dict[str, str | None] = {
     "entropy_curve": "isi_widget.uncertainty",
     "inpainters": "isi_widget.stimulus",
     "fit_gates": "isi_widget.mechanism.fitting_gates",
-    "grid": "isi_widget.study.steps",
+    "grid": "isi_widget.study.step_values",
     "head_ablation": "isi_widget.mechanism.ablation",
     "head_overlap": "isi_widget.mechanism.overlap",
     "knockout_curve": "isi_widget.mechanism.knocking_out",

@@ -1,9 +1,10 @@
 """Many observations through one model: what is usual for it on a data set, to hold one trial against.
 
-Studies: `condition` a named change, `steps` its parts as data · `running` the run, `arguments` what it is
-given, `header` what was run · `plan` which rows there are, `work` the unit of work, `engines/` what runs it ·
-`rows` the columns, `table` as Arrow, `store` the folder · `study` the result, `code` as Python · `live/` a
-run that is watched.
+Studies: `condition` a named change, `steps` and `step_values` its parts as data, `drawn` one from a
+stimulus · `running` the run, `arguments` what it is given, `header` what was run · `plan` which rows there
+are, `work` the unit of work, `engines/` what runs it · `rows` the columns, `table` as Arrow, `store` the
+folder, `memory` without one · `study` the result, `again` a row once more, `code` as Python, `analysis` and
+`statistics/` its statistics, `report` as a document · `live/` a run that is watched.
 Averages: `record` what is kept · `run` the run · `beside` which averages belong to a trial · `page` how they
 look in a notebook · `in_use` those in use.
 Both: `identity` whose numbers they are · `conditions` ready-made sets of conditions · `before_after` measures

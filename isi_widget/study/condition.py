@@ -19,7 +19,8 @@ from isi_widget.files import records
 from isi_widget.interventions import Intervention, checked, from_dicts, to_dicts
 from isi_widget.stimulus import Picture, Stimulus
 from isi_widget.stimulus.operations import Operation
-from isi_widget.study.steps import CHAIN, Applied, Call, Function, Grid, Step, step_from_dict
+from isi_widget.study.step_values import Grid
+from isi_widget.study.steps import CHAIN, Applied, Call, Function, Step, step_from_dict
 
 PLAIN = "plain"
 SCHEMA = 1

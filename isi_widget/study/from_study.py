@@ -11,8 +11,9 @@ from isi_widget.errors import InputError
 from isi_widget.files import records
 from isi_widget.segments import GROUPS as SEGMENTS
 from isi_widget.study.averages_row import Row, Skipped, rounded
+from isi_widget.study.memory import Memory
 from isi_widget.study.rows import NO_TRUTH
-from isi_widget.study.store import Memory, Store
+from isi_widget.study.store import Store
 from isi_widget.trial.settings import Settings
 from isi_widget.uncertainty.bootstrap import NAMES
 

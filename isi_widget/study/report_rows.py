@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 #: Conditions with an example, rows of the sample, reasons of failures, and letters of a text in a cell.
 MOST_EXAMPLES, _SAMPLE, _REASONS, _LONGEST = 40, 20, 60, 300
 _PIXELS = 360
+#: Failed rows in the file of their table.
+_FILED = 1000
 _EXAMPLE = ("row", "question", "context", "answer", "truth", "correct")
 
 
@@ -146,9 +148,11 @@ def failed(study: Study, _: float) -> list[Block]:
                 cells,
                 frozenset({0, 1, 2}),
                 name="failed",
-                frame=rows.head(10_000),
+                frame=rows.head(_FILED),
             ),
         ]
+        if len(rows) > _FILED:
+            found.append(Words(f"The file of this table has the first {_FILED:,} of them.", True))
         if len(grouped) > _REASONS:
             found.append(Words(f"{len(grouped) - _REASONS:,} more reasons: study.failed lists all.", True))
     unjudged = study.unjudged()

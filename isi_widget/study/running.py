@@ -19,9 +19,10 @@ from isi_widget.study.engines import Engine, engine_of
 from isi_widget.study.header import OtherRun, check_inputs, continued, header_of, model_differences
 from isi_widget.study.identity import identity
 from isi_widget.study.live import Run
+from isi_widget.study.memory import Memory
 from isi_widget.study.plan import Numbers, Plan
 from isi_widget.study.rows import columns_of
-from isi_widget.study.store import Memory, Store
+from isi_widget.study.store import Store
 from isi_widget.study.study import Study
 from isi_widget.trial.settings import takes_settings
 from isi_widget.uncertainty.judges import AUTO

@@ -10,24 +10,21 @@ from __future__ import annotations
 import hashlib
 import importlib
 import inspect
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from isi_widget import checks
 from isi_widget.errors import InputError
 from isi_widget.files import records
 from isi_widget.stimulus import Mask, Picture, Stimulus, load_image
-from isi_widget.stimulus.inpainting import Inpainter
 from isi_widget.stimulus.operations import (
     Operation,
     operation_from_dict,
     operation_kind,
     picture_fields,
-    plain,
 )
+from isi_widget.study.step_values import Grid, filled, operation_code, packed, unpacked, written
 
 #: Name of the region that decides the true answer.
 ABOUT = "about"
@@ -46,46 +43,6 @@ CHAIN = (
     *("erase", "patch", "with_image", "with_context", "with_question", "replace_words"),
     *("remove", "insert", "recolor", "retexture", "resize", "move", "swap", "mirror"),
 )
-
-
-@dataclass(frozen=True)
-class Grid:
-    """Values of one or several parameters, each combination of which makes one condition; see `grid`."""
-
-    values: tuple[tuple[str, tuple[Any, ...]], ...]
-
-    def __repr__(self) -> str:
-        return f"isi.grid({', '.join(f'{name}={list(values)!r}' for name, values in self.values)})"
-
-
-def grid(**parameters: Sequence[Any]) -> Grid:
-    """Return values of parameters for a method of a condition: one condition for each combination.
-
-    `isi.condition("noise").noise(isi.grid(sigma=[0, 0.1, 0.3, 0.6]))` is a curve of four points.
-
-    Parameters
-    ----------
-    parameters : names of the method's parameters, each with its list of values, all different. The first is
-        the axis of the curve.
-
-    Raises
-    ------
-    InputError
-        No parameter, or a value that is no list or holds nothing.
-    """
-    if not parameters:
-        raise InputError("grid needs at least one parameter with its values, such as grid(sigma=[0, 0.3]).")
-    found = []
-    for name, values in parameters.items():
-        if isinstance(values, str | bytes) or not hasattr(values, "__iter__"):
-            raise InputError(
-                f"grid: {name} must be a list of values, such as [0, 0.1, 0.3]; got {checks.shown(values)}."
-            )
-        listed = tuple(checks.plain(value) for value in values)
-        if not listed or any(one == other for at, one in enumerate(listed) for other in listed[:at]):
-            raise InputError(f"grid: {name} needs values that are all different; got {list(listed)!r:.200}.")
-        found.append((name, listed))
-    return Grid(tuple(found))
 
 
 @dataclass(frozen=True)
@@ -174,7 +131,7 @@ class Call:
 
     def at(self, values: Mapping[str, Any]) -> Call:
         """Return the call with values in place of its grids."""
-        return Call(self.method, _filled(self.arguments, values))
+        return Call(self.method, filled(self.arguments, values))
 
     def expression(self, subject: str) -> str:
         """Return Python for what it makes of `subject`."""
@@ -182,7 +139,7 @@ class Call:
 
     def code(self, subject: str) -> str:
         """Return Python for the call on `subject`."""
-        return f"{subject}.{self.method}({_written(self.arguments, self._by_position())})"
+        return f"{subject}.{self.method}({written(self.arguments, self._by_position())})"
 
     def _by_position(self) -> int:
         """Return how many arguments code gives by position: the required ones, in a row from the first."""
@@ -199,7 +156,7 @@ class Call:
         """Return the JSON form; pictures by their hash."""
         return {
             "method": self.method,
-            "arguments": {key: _packed(item) for key, item in self.arguments.items()},
+            "arguments": {key: packed(item) for key, item in self.arguments.items()},
         }
 
 
@@ -224,7 +181,7 @@ class Applied:
 
     def code(self, subject: str) -> str:
         """Return Python for the step on `subject`."""
-        return f"{subject}.apply({', '.join(_operation_code(item) for item in self.operations)})"
+        return f"{subject}.apply({', '.join(operation_code(item) for item in self.operations)})"
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form; pictures by their hash."""
@@ -305,15 +262,15 @@ class Function:
 
     def at(self, values: Mapping[str, Any]) -> Function:
         """Return the step with values in place of its grids."""
-        return Function(self.name, self.function, _filled(self.arguments, values), self.takes, self.source)
+        return Function(self.name, self.function, filled(self.arguments, values), self.takes, self.source)
 
     def expression(self, subject: str) -> str:
         """Return Python for what it makes of `subject`."""
-        return f"{self.short}({', '.join(filter(None, [subject, _written(self.arguments, 0)]))})"
+        return f"{self.short}({', '.join(filter(None, [subject, written(self.arguments, 0)]))})"
 
     def code(self, subject: str) -> str:
         """Return Python for the step on the condition `subject`."""
-        return f"{subject}.apply({', '.join(filter(None, [self.short, _written(self.arguments, 0)]))})"
+        return f"{subject}.apply({', '.join(filter(None, [self.short, written(self.arguments, 0)]))})"
 
     @property
     def short(self) -> str:
@@ -325,7 +282,7 @@ class Function:
         """Return the JSON form: name and arguments; the function itself has none."""
         record: dict[str, Any] = {"function": self.name, "takes": self.takes}
         if self.arguments:
-            record["arguments"] = {key: _packed(item) for key, item in self.arguments.items()}
+            record["arguments"] = {key: packed(item) for key, item in self.arguments.items()}
         return record | ({"source": self.source} if self.source else {})
 
 
@@ -343,7 +300,7 @@ def step_from_dict(record: Mapping[str, Any], pictures: Mapping[str, Picture]) -
     with records.damaged("a condition"):
         if "operations" in record:
             return Applied(tuple(_operation(item, pictures) for item in record["operations"]))
-        arguments = {str(key): _unpacked(item, pictures) for key, item in record.get("arguments", {}).items()}
+        arguments = {str(key): unpacked(item, pictures) for key, item in record.get("arguments", {}).items()}
         if "function" in record:
             name = checks.text(record["function"], "function")
             takes = checks.one_of(record.get("takes", "stimulus"), "takes", ("stimulus", "observation"))
@@ -407,13 +364,6 @@ def _names_region(positional: Sequence[Any], named: Mapping[str, Any]) -> bool:
     return isinstance(positional[0] if positional else named.get("x"), str)
 
 
-def _filled(arguments: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        name: values[item.values[0][0]] if isinstance(item, Grid) else item
-        for name, item in arguments.items()
-    }
-
-
 def qualified(function: Callable[..., Any]) -> str:
     """Return the qualified name of a function."""
     name = getattr(function, "__qualname__", None) or getattr(function, "__name__", None)
@@ -460,92 +410,3 @@ def _taken_by(function: Any) -> str:
     if first.annotation is not first.empty:
         return "observation" if "Observation" in str(first.annotation) else "stimulus"
     return "observation" if first.name in ("obs", "observation") else "stimulus"
-
-
-# ---- values as JSON and as Python
-def _packed(value: Any) -> Any:
-    if isinstance(value, Grid):
-        return {"grid": [[name, [_packed(item) for item in values]] for name, values in value.values]}
-    if isinstance(value, Picture):
-        return {"picture": value.sha256}
-    if isinstance(value, Mask):
-        return {"mask": value.to_dict()}
-    if isinstance(value, Inpainter):
-        return value.name
-    if isinstance(value, tuple | list):
-        return [_packed(item) for item in value]
-    value = checks.plain(value)
-    if isinstance(value, float) and not math.isfinite(value):
-        raise InputError(f"A condition can hold finite numbers only; got {value!r}.")
-    if value is None or isinstance(value, str | bool | int | float):
-        return plain(value)
-    if isinstance(value, Mapping):
-        return {"dict": {str(key): _packed(item) for key, item in value.items()}}
-    if hasattr(value, "to_dict"):
-        return {"object": type(value).__name__, "value": value.to_dict()}
-    return {"object": type(value).__name__, "value": repr(value)[:200]}
-
-
-def _unpacked(value: Any, pictures: Mapping[str, Picture]) -> Any:
-    if isinstance(value, list):
-        return tuple(_unpacked(item, pictures) for item in value)
-    if not isinstance(value, Mapping):
-        return value
-    if "grid" in value:
-        return Grid(
-            tuple(
-                (str(name), tuple(_unpacked(item, pictures) for item in items))
-                for name, items in value["grid"]
-            )
-        )
-    if "mask" in value:
-        return Mask.from_dict(value["mask"])
-    if "picture" in value:
-        digest = str(value["picture"])
-        if digest not in pictures:
-            raise InputError(f"A condition needs the picture {digest[:12]}, which is not known here.")
-        return pictures[digest]
-    if "dict" in value:
-        return {str(key): _unpacked(item, pictures) for key, item in value["dict"].items()}
-    return value
-
-
-def _written(arguments: Mapping[str, Any], by_position: int) -> str:
-    found = []
-    for at, (name, value) in enumerate(arguments.items()):
-        if isinstance(value, Grid):
-            found.append((True, repr(value)))
-        elif at < by_position:
-            found.append((True, _literal(value)))
-        else:
-            found.append((False, f"{name}={_literal(value)}"))
-    return ", ".join(text for first in (True, False) for position, text in found if position == first)
-
-
-def _literal(value: Any) -> str:
-    if isinstance(value, Picture):
-        return f"pictures[{value.sha256!r}]"
-    if isinstance(value, Mask):
-        return value.code()
-    if isinstance(value, Path):
-        return repr(str(value))
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    if isinstance(value, tuple):
-        inner = ", ".join(map(_literal, value))
-        return f"({inner}{',' if len(value) == 1 else ''})"
-    if isinstance(value, Inpainter):
-        return repr(value.name)
-    return repr(value)
-
-
-def _operation_code(operation: Operation) -> str:
-    from dataclasses import MISSING, fields
-
-    given = []
-    for item in fields(operation):
-        value = getattr(operation, item.name)
-        default = item.default is not MISSING and value == item.default
-        if not default and item.name not in ("pixels", "beneath"):
-            given.append(f"{item.name}={_literal(value)}")
-    return f"isi.stimulus.{type(operation).__name__}({', '.join(given)})"

@@ -18,9 +18,10 @@ from isi_widget.study import again
 from isi_widget.study.analysis import Analysis
 from isi_widget.study.condition import Condition
 from isi_widget.study.live import Live
+from isi_widget.study.memory import Memory
 from isi_widget.study.report import Reported
 from isi_widget.study.rows import NESTED
-from isi_widget.study.store import Memory, Store
+from isi_widget.study.store import Store
 from isi_widget.study.table import frame_of
 from isi_widget.trial import Settings
 

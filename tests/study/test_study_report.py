@@ -90,7 +90,8 @@ class Made(Analysis, Reported):
 
     @property
     def failed(self):
-        return self._rows[self._rows["error"].notna()]
+        names = ["row", "model", "condition", "observation", "index", "seed", "error_type", "error"]
+        return self._rows.loc[self._rows["error"].notna(), names]
 
     def code(self):
         return "study = ..."
@@ -119,6 +120,7 @@ def test_both_formats_have_the_same_parts(study, page, pdf):
     assert "Mystudy" in printed and f"<title>Study of {study.title}</title>".encode() in page
 
 
+@pytest.mark.slow
 def test_the_same_study_gives_the_same_bytes_in_a_file(study, page, pdf, tmp_path):
     assert isi.report(study, tmp_path / "a.html").read_bytes() == page
     assert study.report(tmp_path / "a.pdf", title="My study").read_bytes() == pdf
