@@ -2,8 +2,8 @@
 page.
 
 Texts that repeat are kept once (categories), and an order is computed once for each filter and sorting: a
-million rows take about 1.5 s to index and 114 MB, and a turn of the page 20 ms. Not for what is open in a probe
-(`view`).
+million rows take about 1.5 s to index and 114 MB, and a turn of the page 20 ms. Not for what is open in a
+probe (`view`).
 """
 
 from __future__ import annotations
