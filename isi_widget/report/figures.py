@@ -146,7 +146,8 @@ def _figure(what: Any, inches: float, arguments: Mapping[str, Any]) -> Figure:
             f"{', '.join(names) or 'none'}."
         )
     figure = _checked(plot(**arguments), what)
-    if "columns" not in names or arguments.get("columns") is not None:
+    panels = names.get("columns")  # of a trial the number of panels side by side, of a study its measures
+    if panels is None or "int" not in str(panels.annotation) or arguments.get("columns") is not None:
         return figure
     columns = _MOST_BESIDE
     while columns > 1 and figure.get_figwidth() > _REDUCED * inches:

@@ -33,6 +33,28 @@ _KEYS = ("model", "condition", "semantic_level", "group", "seed")
 _SHARES = ("accuracy", "answer_probability", "attention_", "p_yes", "p_no", "p_rest")
 
 
+#: What people read in place of the names of columns.
+_WORDS = {
+    "correct": "accuracy",
+    "accuracy": "accuracy",
+    "majority": "most frequent answer",
+    "yes_bias": "bias to yes",
+    "answer_probability": "probability of the answer",
+    "bayesian_semantic_entropy": "semantic entropy, Bayesian",
+    "discrete_semantic_entropy": "semantic entropy, discrete",
+    "semantic_entropy": "semantic entropy, likelihood-weighted",
+    "rao_quadratic_entropy": "Rao's quadratic entropy",
+    "attention_relative_image": "image, of the inputs",
+    "attention_relative_context": "context, of the inputs",
+    "attention_relative_question": "question, of the inputs",
+    "attention_image": "image",
+    "attention_context": "context",
+    "attention_question": "question",
+    "modality_dominance_index": "modality dominance index",
+}
+_NATS = ("bayesian_semantic_entropy", "discrete_semantic_entropy", "semantic_entropy", "predictive_entropy")
+
+
 def plot_table(table: Any) -> Figure:
     """Plot means with intervals: a panel for each measure, a row for each condition, a colour for each model.
 
@@ -60,7 +82,7 @@ def plot_table(table: Any) -> Figure:
         if name.startswith(_SHARES) and not name.endswith("log_likelihood"):
             axis.set_xlim(-0.02, 1.02)
         majority = "\n(| most frequent answer)" if name == "accuracy" and "majority" in table else ""
-        axis.set_title(_words(name) + majority, fontsize=9)
+        axis.set_title(_with_unit(name) + majority, fontsize=9)
     _finish(panels, labels, models)
     return _titled(figure, "Means with intervals over observations")
 
@@ -77,7 +99,7 @@ def plot_paired(table: Any) -> Figure:
             places = [place_of[key] for key in _keys(own)]
             filled = (own["p_holm"] < 0.05).to_list()
             _dots(axis, own, "difference", "low", "high", places, number, len(models), filled)
-        axis.set_title(_words("accuracy" if column == "correct" else column), fontsize=9)
+        axis.set_title(_with_unit(column), fontsize=9)
     _finish(panels, labels, models)
     baseline = plain(str(table["baseline"].iloc[0]), _LABEL)
     return _titled(figure, f"Difference to “{baseline}”; filled: p < 0.05 (Holm)")
@@ -103,14 +125,13 @@ def plot_curves(table: Any) -> Figure:
                 axis.axhline(reference.iloc[0], color=color, linewidth=0.8, linestyle=(0, (4, 4)), alpha=0.7)
         parameter = table.loc[table["curve"] == curve, "parameter"].iloc[0]
         axis.set_xlabel(plain(str(parameter) if isinstance(parameter, str) else "level"), fontsize=8)
-        axis.set_title(
-            f"{_words('accuracy' if column == 'correct' else column)}\n{plain(str(curve), 30)}", fontsize=8
-        )
+        axis.set_title(f"{_with_unit(column)}\n{plain(str(curve), 30)}", fontsize=8)
         axis.tick_params(labelsize=7)
         if column == "correct":
             axis.set_ylim(-0.02, 1.02)
     _legend(panels[0], models)
-    return _titled(figure, "Curves with intervals over observations" + left)
+    dashed = "; dashed: baseline" if table["baseline_value"].notna().any() else ""
+    return _titled(figure, f"Curves with intervals over observations{dashed}{left}")
 
 
 def plot_auroc(table: Any) -> Figure:
@@ -390,5 +411,19 @@ def _titled(figure: Figure, title: str) -> Figure:
     return lettered(figure)
 
 
+def words_of(name: Any) -> str:
+    """Return what people read in place of the name of a column."""
+    return _WORDS.get(str(name), str(name).replace("_", " "))
+
+
 def _words(name: Any) -> str:
-    return plain(str(name).replace("_", " "))
+    """Return the name of a measure on a plot; shares of attention with that word."""
+    kind, _, part = str(name).partition("_")
+    if kind == "attention" and part:
+        absolute = "" if part.startswith("relative_") else " (absolute)"
+        return plain(f"attention, {part.removeprefix('relative_').replace('_', ' ')}{absolute}")
+    return plain(words_of(name))
+
+
+def _with_unit(name: Any) -> str:
+    return f"{_words(name)} (nats)" if name in _NATS else _words(name)

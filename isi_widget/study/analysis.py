@@ -7,8 +7,10 @@ Each method reads only the columns that it needs and calls the function of the s
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
+from isi_widget.errors import InputError
 from isi_widget.study.condition import PLAIN, Condition
 
 if TYPE_CHECKING:
@@ -44,6 +46,12 @@ class Analysis:
         """Return the columns that a statistic needs."""
         from isi_widget.study.statistics import columns_for
 
+        asked = [columns] if isinstance(columns, str) else list(columns or ())
+        for name in asked:
+            if name not in self.columns and name not in ("accuracy", "all"):
+                near = get_close_matches(str(name), [*self.columns, "accuracy"], n=1)
+                meant = f" Did you mean {near[0]!r}?" if near else ""
+                raise InputError(f"This study has no column {name!r}.{meant} `study.columns` names all.")
         wanted = columns_for(statistic, self.columns, columns)
         names = [more] if isinstance(more, str) else list(more or ())
         return self.frame(list(dict.fromkeys([*wanted, *(name for name in names if name in self.columns)])))

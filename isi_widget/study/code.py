@@ -34,7 +34,9 @@ def conditions_code(conditions: Sequence[Condition], write_pictures: bool = Fals
         default False.
     """
     imports, lines = _conditions(conditions, PictureCode(write_pictures))
-    return "\n".join([*imports, "import isi_widget as isi", "", *lines, f"# {_RUN}"])
+    plain = any(condition.changes_nothing for condition in conditions)
+    run = _RUN if plain else _RUN.replace("conditions", "[isi.condition('plain'), *conditions]")
+    return "\n".join([*imports, "import isi_widget as isi", "", *lines, f"# {run}"])
 
 
 def _conditions(conditions: Sequence[Condition], pictures: PictureCode) -> tuple[list[str], list[str]]:

@@ -13,7 +13,8 @@ from isi_widget.errors import InputError
 from isi_widget.report.blocks import Block, Example, Grid, Heading, Pairs, Words
 from isi_widget.report.pdf.words import interventions
 from isi_widget.report.pictures import thumbnail
-from isi_widget.study.report_tables import number, words_of
+from isi_widget.report.studies import words_of
+from isi_widget.study.report_tables import number
 from isi_widget.uncertainty.bootstrap import LEADING
 
 if TYPE_CHECKING:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from isi_widget.errors import InputError
 from isi_widget.report.blocks import Block, Grid, Heading, Plot, Words
+from isi_widget.report.studies import words_of
 from isi_widget.uncertainty.bootstrap import LEADING
 
 if TYPE_CHECKING:
@@ -23,24 +24,6 @@ if TYPE_CHECKING:
 
 #: Rows of a table in a report; its file has all.
 MOST = 150
-_WORDS = {
-    "correct": "accuracy",
-    "accuracy": "accuracy",
-    "majority": "most frequent answer",
-    "yes_bias": "bias to yes",
-    "answer_probability": "probability of the answer",
-    "bayesian_semantic_entropy": "semantic entropy, Bayesian",
-    "discrete_semantic_entropy": "semantic entropy, discrete",
-    "semantic_entropy": "semantic entropy, likelihood-weighted",
-    "rao_quadratic_entropy": "Rao's quadratic entropy",
-    "attention_relative_image": "image, of the inputs",
-    "attention_relative_context": "context, of the inputs",
-    "attention_relative_question": "question, of the inputs",
-    "attention_image": "image",
-    "attention_context": "context",
-    "attention_question": "question",
-    "modality_dominance_index": "modality dominance index",
-}
 _UNCERTAINTY = (
     "answer_probability", LEADING, "discrete_semantic_entropy", "semantic_entropy", "predictive_entropy",
     "rao_quadratic_entropy", "clusters",
@@ -57,11 +40,6 @@ _RANKED = (
     "answer_probability",
 )
 _PLOTTED = (LEADING, "predictive_entropy", "answer_probability")
-
-
-def words_of(name: Any) -> str:
-    """Return what people read in place of the name of a column."""
-    return _WORDS.get(str(name), str(name).replace("_", " "))
 
 
 def number(value: Any, digits: int = 3) -> str:

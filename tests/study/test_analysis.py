@@ -11,6 +11,7 @@ import polars
 import pyarrow as pa
 import pytest
 from matplotlib.figure import Figure
+from PIL import Image
 from pyarrow import parquet
 from study.analysed import Analysed
 from study.made_studies import CONDITIONS, Made, made_rows
@@ -18,7 +19,9 @@ from study.made_studies import CONDITIONS, Made, made_rows
 import isi_widget as isi
 from isi_widget.errors import InputError
 from isi_widget.report import studies
+from isi_widget.report.figures import WIDTHS, save_figure
 from isi_widget.study import statistics
+from isi_widget.uncertainty.bootstrap import LEADING
 
 MANY = [Made("plain", 0.8)]
 MANY += [Made(f"blur radius={i}", 0.8 - 0.02 * i, "blur", "radius", i) for i in range(1, 15)]
@@ -122,6 +125,25 @@ def test_every_kind_is_drawn(study, kind):
     assert isinstance(figure, Figure) and max(figure.get_size_inches()) < 25
 
 
+@pytest.mark.parametrize("kind", ["table", "paired", "curves"])
+def test_plots_that_are_wider_than_a_column_are_saved(study, kind, tmp_path):
+    path = tmp_path / "a.png"
+    save_figure(study, path, width="column", dpi=60, kind=kind)
+    with Image.open(path) as image:
+        assert image.width == round(WIDTHS["column"] * 60)
+
+
+def test_measures_have_the_same_name_on_each_plot_and_entropies_a_unit():
+    rows = made_rows(20, (CONDITIONS[0], *(Made(f"x{i}", 0.5, "x", "x", i) for i in (1, 2))), rng=1)
+    name = "semantic entropy, Bayesian"
+    for kind in ("table", "paired", "curves"):
+        titles = [axis.get_title() for axis in Analysed(rows).plot(kind, ["correct", LEADING]).axes]
+        assert any(title.startswith(f"{name} (nats)") for title in titles), titles
+        assert any(title.startswith("accuracy") for title in titles), titles
+    assert "dashed: baseline" in Analysed(rows).plot("curves").get_suptitle()
+    assert name in [text.get_text() for text in Analysed(rows).plot("auroc").legends[0].get_texts()]
+
+
 def test_a_kind_that_there_is_not_is_refused(study):
     with pytest.raises(InputError, match="risk_coverage"):
         study.plot("pie")
@@ -188,11 +210,19 @@ def test_measures_without_any_value_have_no_panel():
     rows = made_rows(10, CONDITIONS[:2]).assign(correct=None)
     figure = drawn(Analysed(rows).plot())
     assert [axis.get_title() for axis in figure.axes] == [
-        "bayesian semantic entropy",
-        "attention relative image",
+        "semantic entropy, Bayesian (nats)",
+        "attention, image",
     ]
     with pytest.raises(InputError, match="No measure"):
         Analysed(rows).plot(columns="correct")
+
+
+def test_a_measure_that_there_is_not_is_refused_with_the_one_that_was_meant():
+    rows = made_rows(5, CONDITIONS[:2])
+    with pytest.raises(InputError, match=r"no column 'acuracy'\. Did you mean 'accuracy'\?"):
+        Analysed(rows).table("acuracy")
+    with pytest.raises(InputError, match=r"study\.columns"):
+        Analysed(rows).paired(columns=["correct", "zzz"])
 
 
 def test_what_cannot_be_drawn_is_refused():

@@ -13,7 +13,17 @@ from statsmodels.stats.proportion import proportion_confint
 from study.made_studies import CONDITIONS, UNJUDGED, Made, made_rows
 
 from isi_widget.errors import InputError
-from isi_widget.study.statistics import baselines, columns_for, curves, paired, table, unjudged
+from isi_widget.study.statistics import (
+    baselines,
+    calibration,
+    columns_for,
+    curves,
+    modality,
+    paired,
+    risk_coverage,
+    table,
+    unjudged,
+)
 from isi_widget.study.statistics.rows import Rows
 from isi_widget.study.statistics.table import NO_ANSWER, NO_REASON
 
@@ -310,9 +320,23 @@ def test_a_table_is_shown_with_intervals_beside_their_numbers():
     ]
     row = found.iloc[0]
     expected = f"{row['accuracy']:.3f} [{row['accuracy_low']:.3f}, {row['accuracy_high']:.3f}]"
-    assert shown["accuracy"][0] == expected and expected in repr(found) and expected in found._repr_html_()
+    assert shown["accuracy"][0] == expected and expected in repr(found)
+    unbroken = expected.replace(", ", ",\N{NO-BREAK SPACE}")  # an interval stays on one line of its cell
+    assert unbroken in found._repr_html_()
     two = table(pd.concat([rows, rows.assign(model="<b>")])).show()
     assert "model" in two and "&lt;b&gt;" in table(rows.assign(condition="<b>"))._repr_html_()
+
+
+def test_of_one_model_no_table_names_it_and_columns_without_values_are_left_out():
+    rows = made_rows(60, CONDITIONS[:2], rng=1)
+    reliability, risk = calibration(rows), risk_coverage(rows)
+    for found in (reliability, risk):
+        shown = found._shown().show()
+        assert not {"model", "note", "brier low", "brier high", "low", "high"} & set(shown)
+        assert shown.to_string(index=False) in repr(found)
+    assert " [" in reliability._shown().show()["brier"][0] and " [" in risk._shown().show()["aurc"][0]
+    refused = modality(rows)
+    assert refused["model"].isna().any() and "model" not in refused.show()
 
 
 def test_small_p_values_and_signs_are_readable():

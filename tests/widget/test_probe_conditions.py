@@ -9,6 +9,7 @@ from stub_vlm import StubVLM
 
 import isi_widget as isi
 from isi_widget.errors import InputError
+from isi_widget.study.code import conditions_code
 from isi_widget.study.drawn import condition_of
 
 DATA = isi.datasets.scenes()
@@ -112,4 +113,11 @@ def test_the_page_gets_their_code_which_makes_them_again(vlm, tmp_path, monkeypa
     page.send({"kind": "conditions", "id": "d"})
     page.wait(lambda page: len(page.of_kind("conditions")) == 2)
     assert "trial 1" not in page.of_kind("conditions")[1]["text"]
+    # without an unchanged trial, the line that runs them adds one to compare with
+    run = page.of_kind("conditions")[1]["text"].splitlines()[-1]
+    assert run == "# study = isi.run_study(vlm, data, [isi.condition('plain'), *conditions])"
+    probe.stimulus = DATA[0].stimulus()
+    probe.run("answer")
+    probe.pinned = []
+    assert conditions_code(probe.conditions()).endswith("\n# study = isi.run_study(vlm, data, conditions)")
     probe.close()

@@ -19,13 +19,14 @@ from isi_widget import checks
 from isi_widget.errors import InputError
 from isi_widget.study.statistics.intervals import resampled_sums
 from isi_widget.study.statistics.rows import Floats, Ints, Rows, codes, sums
-from isi_widget.study.statistics.shown import frame_html
 from isi_widget.study.statistics.table import said
 from isi_widget.uncertainty.bootstrap import check_level
 from isi_widget.uncertainty.shares import RESAMPLES
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from isi_widget.study.statistics.tables import Table
 
 PROBABILITIES = ("answer_probability", "p_yes")
 EVENTS = {"answer_probability": "the answer is right", "p_yes": "the true answer is yes"}
@@ -50,14 +51,20 @@ class Calibration:
     bins: pd.DataFrame
 
     def __repr__(self) -> str:
-        return f"Calibration\n{self.table.to_string(index=False)}"
+        return f"Calibration\n{self._shown()!r}"
 
     def _repr_html_(self) -> str:
+        return self._shown()._repr_html_()
+
+    def _shown(self) -> Table:
+        from isi_widget.study.statistics.tables import Table
+
         notes = [
-            "ece: mean distance of frequency and probability; ece_if_calibrated, ..._high: its mean and its "
-            "upper bound for a perfectly calibrated model with as many answers."
+            "ece: mean distance of frequency and probability; ece if calibrated, and its upper end: the same "
+            "for a perfectly calibrated model with as many answers. The interval beside brier is over "
+            "observations."
         ]
-        return frame_html("Calibration", self.table, notes)
+        return Table(self.table, "Calibration", (), notes)
 
 
 def calibration(

@@ -17,11 +17,12 @@ import numpy.typing as npt
 from isi_widget.errors import InputError
 from isi_widget.study.statistics.intervals import NONE, quantile_of
 from isi_widget.study.statistics.rows import ALL, Floats, Ints, Rows
-from isi_widget.study.statistics.shown import frame_html
 from isi_widget.uncertainty.bootstrap import NAMES, Interval, check_level
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from isi_widget.study.statistics.tables import Table
 
 #: Columns that are lower where the model is less certain; any other is higher.
 CERTAINTIES = frozenset({"answer_probability", "answer_log_likelihood", "lexical_similarity"})
@@ -110,11 +111,19 @@ class RiskCoverage:
     curve: pd.DataFrame
 
     def __repr__(self) -> str:
-        return f"RiskCoverage({len(self.table)} curves)\n{self.table.to_string(index=False)}"
+        return f"RiskCoverage({len(self.table)} curves)\n{self._shown()!r}"
 
     def _repr_html_(self) -> str:
-        notes = ["aurc: mean risk over all coverages, lower is better; risk: that of a random order."]
-        return frame_html("Risk and coverage", self.table, notes)
+        return self._shown()._repr_html_()
+
+    def _shown(self) -> Table:
+        from isi_widget.study.statistics.tables import Table
+
+        notes = [
+            "aurc: mean risk over all coverages, lower is better; risk: that of a random order; best: that "
+            "of the best order; excess: aurc minus best."
+        ]
+        return Table(self.table, "Risk and coverage", (), notes)
 
 
 def risk_coverage(

@@ -42,6 +42,7 @@ NO_ANSWER = "No answer was measured."
 #: Columns of the rows that are the same in a whole condition, and stand in its row of a table.
 OF_CONDITION = ("group", "parameter", "level")
 _HIDDEN = (*OF_CONDITION, "observations", "majority_truth", "above_majority", "truth_yes", "says_yes")
+_UNITS = "Entropies in nats; attention relative: of what image, context and question get together."
 _WORDS = (
     "majority: accuracy of always giving the most frequent true answer; yes bias: share of yes among the "
     "answers minus that among the truths."
@@ -98,7 +99,8 @@ def table(
     drawn = resampled_sums(tables, resamples=resamples, seed=seed)
     for row, sums_of, resampled in zip(found, tables, drawn, strict=False):  # no tables for accuracy alone
         row |= _means(others, sums_of, resampled, level)
-    return Table(found, "Means by condition", _HIDDEN, [f"{level:.0%} intervals over observations.", _WORDS])
+    notes = [f"{level:.0%} intervals over observations. {_UNITS}", _WORDS]
+    return Table(found, "Means by condition", _HIDDEN, notes)
 
 
 def baselines(

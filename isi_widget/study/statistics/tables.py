@@ -36,7 +36,7 @@ class Table(pd.DataFrame):
 
     def __init__(
         self,
-        rows: Iterable[Mapping[str, Any]],
+        rows: Iterable[Mapping[str, Any]] | pd.DataFrame,
         title: str = "",
         hidden: Sequence[str] = (),
         notes: Sequence[str] = (),
@@ -81,7 +81,7 @@ class Table(pd.DataFrame):
     def _is_shown(self, name: str) -> bool:
         column = self[name]
         if name == "model":
-            return bool(column.nunique(dropna=False) > 1)
+            return bool(column.nunique() > 1)
         if name in _COUNTS:
             return bool(column.any())
         return not len(self) or bool((column.notna() & (column != "")).any())
