@@ -14,6 +14,8 @@ from pandas.testing import assert_frame_equal
 
 import isi_widget as isi
 from isi_widget.errors import Cancelled, InputError
+from isi_widget.study.engines.ray_engine import packed
+from isi_widget.study.work import Task, Unit
 from isi_widget.trial import measures
 from isi_widget.vlm.cluster import Session
 
@@ -63,6 +65,13 @@ def test_the_rows_are_those_of_this_process(fake: FakeRay, vlm: Any, data: Any, 
     study = isi.run_study(vlm, data, CONDITIONS, engine=engine, **GIVEN)
     assert same(study, here) and len(fake.actors) == 2
     assert study.models["embedded"]["fingerprint"] == here.models["embedded"]["fingerprint"]
+
+
+def test_pictures_go_over_a_network_as_png(data: Any) -> None:
+    unit = Unit({}, (Task({}, ((0, 0),), data[0].stimulus()),))
+    pixels, png = (packed(unit, png=png) for png in (False, True))
+    assert cloudpickle.loads(png) == cloudpickle.loads(pixels) == unit
+    assert len(png) < len(pixels) / 10
 
 
 def test_few_units_are_under_way(fake: FakeRay, data: Any) -> None:

@@ -261,15 +261,7 @@ class _Turn:
         return sent
 
     def _packed(self, unit: Unit) -> bytes:
-        """Return a unit as it is sent: its pictures as PNG through Ray Client, else as their pixels."""
-        from ray import cloudpickle
-
-        buffer = io.BytesIO()
-        pickler = cloudpickle.Pickler(buffer)
-        if self._engine.is_client:
-            pickler.dispatch_table = {**pickler.dispatch_table, Picture: _as_png}
-        pickler.dump(unit)
-        return buffer.getvalue()
+        return packed(unit, png=self._engine.is_client)
 
     # ---- taking results
     def _look(self, ray: Any) -> None:
@@ -382,8 +374,19 @@ def _kill(ray: Any, worker: _Worker) -> None:
         return
 
 
-def _as_png(picture: Picture) -> tuple[Any, ...]:
-    return picture_of, (picture.png(),)
+def packed(unit: Unit, *, png: bool) -> bytes:
+    """Return a pickled unit: its pictures as PNG (through Ray Client, over a network), or as their pixels."""
+    from ray import cloudpickle
+
+    class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
+        def reducer_override(self, value: Any) -> Any:
+            if png and isinstance(value, Picture):
+                return picture_of, (value.png(),)
+            return super().reducer_override(value)
+
+    buffer = io.BytesIO()
+    Pickler(buffer).dump(unit)
+    return buffer.getvalue()
 
 
 def _counted(workers: int) -> str:
