@@ -22,6 +22,7 @@ from pathlib import Path
 from types import EllipsisType
 from typing import Any
 
+from isi_widget.checks import text
 from isi_widget.datasets import box_files as bf
 from isi_widget.datasets import coco, yolo
 from isi_widget.datasets.csv_data import CONTEXTS
@@ -72,6 +73,12 @@ def save_observation(
     ------
     InputError : a table of another kind, wrong labels, or files that cannot be written.
     """
+    if not isinstance(stimulus, Stimulus):
+        raise InputError(
+            f"save_observation takes a folder and a stimulus; got {type(stimulus).__name__}. Of an "
+            "observation, give observation.stimulus()."
+        )
+    id = None if id is None else text(id, "save_observation: id")
     found = _labelled(stimulus.boxes if boxes is None else checked_boxes(boxes), labels)
     target = Path(folder).expanduser()
     with yolo.writing(target):

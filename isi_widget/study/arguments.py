@@ -13,8 +13,8 @@ from typing import Any
 from isi_widget import checks
 from isi_widget.datasets import Observation
 from isi_widget.errors import InputError
-from isi_widget.interventions import from_dicts, summary
 from isi_widget.study.condition import PLAIN, Condition
+from isi_widget.study.identity import label_of
 from isi_widget.study.plan import Source
 from isi_widget.study.steps import Function, qualified
 from isi_widget.study.work import How
@@ -157,8 +157,7 @@ def _source(model: Any, label: str) -> Source:
             )
         return Source(label, None, dict(model))
     check_vlm_like(model, "A study needs")
-    changed = summary(from_dicts(list(model.info().get("interventions", ()))))
-    return Source(label or (f"{model.model_id}, {changed}" if changed else model.model_id), model)
+    return Source(label or label_of(model), model)
 
 
 # ---- data and seeds

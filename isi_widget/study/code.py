@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from isi_widget.interventions import code as interventions_code
 from isi_widget.interventions import from_dicts
-from isi_widget.study.steps import Function
+from isi_widget.study.identity import label_of
+from isi_widget.study.steps import UNNAMED, Function
 from isi_widget.trial.code import load_lines
 from isi_widget.trial.code_pictures import PictureCode
 from isi_widget.trial.literals import NoLiteral, call, literal
@@ -108,7 +109,7 @@ def _as_data(value: Any) -> Any:
 
 def _models(sources: Sequence[Source]) -> tuple[str, list[str]]:
     """Return the expression of the models and the lines that make them."""
-    if len(sources) == 1 and sources[0].vlm is not None:
+    if len(sources) == 1 and sources[0].vlm is not None and sources[0].label == label_of(sources[0].vlm):
         made, lines = _model(sources[0])
         return ("vlm", [*lines, *([] if made == "vlm" else [f"vlm = {made}"])])
     lines = ["models = {}"]
@@ -173,5 +174,6 @@ def _functions(given: Arguments) -> list[str]:
         if source.startswith("def ") and not (getattr(function, "__closure__", None) or ()):
             lines += source.rstrip().split("\n")
         else:
+            name = name if name.isidentifier() else UNNAMED
             lines.append(f"# define the function {name!r} here, as it was in the study")
     return lines

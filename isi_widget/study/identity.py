@@ -6,7 +6,12 @@ Not for where a model runs (device) nor how it was loaded: these do not make it 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from isi_widget.interventions import from_dicts, summary
+
+if TYPE_CHECKING:
+    from isi_widget.vlm.protocol import VLMLike
 
 _LOADED = (
     "name",
@@ -52,3 +57,9 @@ def differences(one: Mapping[str, Any], other: Mapping[str, Any], *, early: bool
         if mine == theirs or (early and name in _LEARNED and not (mine and theirs)):
             continue
         yield f"{name} is {mine!r}, not {theirs!r}"
+
+
+def label_of(model: VLMLike) -> str:
+    """Return the label that a model has in a study which names none: its name and its interventions."""
+    changed = summary(from_dicts(list(model.info().get("interventions", ()))))
+    return f"{model.model_id}, {changed}" if changed else model.model_id

@@ -188,6 +188,10 @@ class Applied:
         return {"operations": [item.to_dict() for item in self.operations]}
 
 
+#: Stands in Python for a function without a name, such as a lambda.
+UNNAMED = "a_function"
+
+
 @dataclass(frozen=True)
 class Function:
     """A function from a stimulus or an observation to a stimulus.
@@ -276,7 +280,7 @@ class Function:
     def short(self) -> str:
         """The function as Python; a function of this package has a public name."""
         module, _, name = self.name.rpartition(".")
-        return f"isi.conditions.{name}" if module == _OWN else name
+        return f"isi.conditions.{name}" if module == _OWN else name if name.isidentifier() else UNNAMED
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form: name and arguments; the function itself has none."""
