@@ -97,16 +97,19 @@ def run_study(
     given = arguments.checked(
         models, data, conditions, baseline, seeds, measures, of_measures, entailment, settings
     )
-    return start(
-        given,
-        store,
-        engine=engine,
-        max_failing=checks.number(max_failing, "max_failing", low=0, high=1),
-        keep_images=checks.flag(keep_images, "keep_images"),
-        wait=checks.flag(wait, "wait"),
-        progress=progress,
-        cancel=cancel,
-    )
+    try:
+        return start(
+            given,
+            store,
+            engine=engine,
+            max_failing=checks.number(max_failing, "max_failing", low=0, high=1),
+            keep_images=checks.flag(keep_images, "keep_images"),
+            wait=checks.flag(wait, "wait"),
+            progress=progress,
+            cancel=cancel,
+        )
+    except Cancelled as error:
+        raise error.with_traceback(None) from None  # a person stopped it: where it was tells nothing
 
 
 def start(

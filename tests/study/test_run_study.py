@@ -103,6 +103,7 @@ def test_a_stopped_study_resumes(vlm, data, tmp_path):
     folder = tmp_path / "b"
     with pytest.raises(Cancelled, match=r"after \d+ of 12 rows.*goes on from there") as caught:
         isi.run_study(vlm, data, CONDITIONS[:3], store=folder, cancel=stop, **SAMPLES)
+    assert len(caught.traceback) == 2  # a cell shows no inner frames of what a person stopped
     partial = caught.value.study
     assert 0 < len(partial) < 12
     assert len(isi.open_study(folder)) == len(partial)

@@ -83,9 +83,8 @@ class Live:
             error.study = self  # type: ignore[attr-defined]
             if isinstance(error, (Cancelled, KeyboardInterrupt)):
                 error.add_note(
-                    "The finished rows are kept: call isi.run_study again with the same store, or without a "
-                    "store take the study from this exception (`import sys; study = sys.last_value.study`) "
-                    "and call study.resume()."
+                    "To go on: make the same call again with its store, or without a store "
+                    "`import sys; study = sys.last_value.study; study.resume()`."
                 )
             raise
 
