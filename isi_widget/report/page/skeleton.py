@@ -120,9 +120,8 @@ class Page:
 
     def _section(self, section: Section) -> str:
         note = f" <small>{text(section.note)}</small>" if section.note else ""
-        first = ' class="first"' if section is self.sections[0] else ""
         return (
-            f'<section id="{section.key}"{first}><h2 dir="auto">{text(section.title)}'
+            f'<section id="{section.key}"><h2 dir="auto">{text(section.title)}'
             f"{_badge(section.badge)}{note}</h2>{section.body}</section>"
         )
 
