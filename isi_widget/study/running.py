@@ -109,7 +109,7 @@ def run_study(
             cancel=cancel,
         )
     except Cancelled as error:
-        raise error.with_traceback(None) from None  # a person stopped it: where it was tells nothing
+        raise error.with_traceback(None) from None  # a person stopped it: the place does not matter
 
 
 def start(
