@@ -74,7 +74,7 @@ def save_figure(
     InputError : something that has no plot, a different ending, a width out of range, an argument that its
         `plot` does not have, or a file that cannot be written.
     """
-    target = Path(path)
+    target = Path(path).expanduser()
     format = target.suffix.lower().removeprefix(".")
     if format not in _FORMATS:
         raise InputError(f"save_figure writes .svg, .pdf and .png; got {target}. Give one of these endings.")

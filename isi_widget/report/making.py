@@ -203,7 +203,7 @@ def written(made: bytes, path: str | Path | None) -> bytes | Path:
     """
     if path is None:
         return made
-    target = Path(path)
+    target = Path(path).expanduser()
     try:
         write_file(target, made)
     except OSError as error:

@@ -23,6 +23,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 import filelock
 
+from isi_widget import checks
 from isi_widget.errors import InputError
 from isi_widget.files import records
 from isi_widget.files.writing import write_file
@@ -65,7 +66,9 @@ class Store:
     """
 
     def __init__(self, path: str | Path, columns: Mapping[str, str] | None = None) -> None:
-        self.path = Path(path)
+        if not isinstance(path, str | os.PathLike) or not str(path):
+            raise InputError(f"store must be the path of a folder; got {checks.shown(path)}.")
+        self.path = Path(path).expanduser()
         self._lock: filelock.BaseFileLock | None = None
         self._file: IO[bytes] | None = None
         self._pending: list[dict[str, Any]] = []

@@ -185,3 +185,20 @@ def test_halves_of_characters_stop_no_study(tmp_path):
     )
     assert set(study.rows["condition"]) == {"\ufffd", "b"} and not len(study.failed)
     assert set(isi.open_study(tmp_path / "c").rows["context"]) == set(study.rows["context"])
+
+
+def test_a_store_in_the_home_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    study = run("~/mine")
+    assert study.store == tmp_path / "mine" and isi.open_study("~/mine") == study
+    study.report("~/a.html")
+    isi.save_figure(study, "~/a.svg", kind="table")
+    assert (tmp_path / "a.html").exists() and (tmp_path / "a.svg").exists()
+
+
+@pytest.mark.parametrize("path", [3, "", b"a"])
+def test_a_store_is_a_path(path):
+    for use in (run, isi.open_study):
+        with pytest.raises(InputError, match="store must be the path of a folder"):
+            use(path)
