@@ -335,6 +335,7 @@ def test_of_one_model_no_table_names_it_and_columns_without_values_are_left_out(
         assert not {"model", "note", "brier low", "brier high", "low", "high"} & set(shown)
         assert shown.to_string(index=False) in repr(found)
     assert " [" in reliability._shown().show()["brier"][0] and " [" in risk._shown().show()["aurc"][0]
+    assert "`.table` and `.b" in reliability._repr_html_() and "`.curve`" in risk._repr_html_()
     refused = modality(rows)
     assert refused["model"].isna().any() and "model" not in refused.show()
 

@@ -54,7 +54,7 @@ class Calibration:
         return f"Calibration\n{self._shown()!r}"
 
     def _repr_html_(self) -> str:
-        return self._shown()._repr_html_()
+        return self._shown().page("`.table` and `.bins` have all numbers as columns.")
 
     def _shown(self) -> Table:
         from isi_widget.study.statistics.tables import Table

@@ -114,7 +114,7 @@ class RiskCoverage:
         return f"RiskCoverage({len(self.table)} curves)\n{self._shown()!r}"
 
     def _repr_html_(self) -> str:
-        return self._shown()._repr_html_()
+        return self._shown().page("`.table` and `.curve` have all numbers as columns.")
 
     def _shown(self) -> Table:
         from isi_widget.study.statistics.tables import Table

@@ -91,8 +91,12 @@ class Table(pd.DataFrame):
         return self.show().to_string(index=False, max_rows=most, max_colwidth=60)
 
     def _repr_html_(self) -> str:
+        return self.page("All numbers are columns of this frame; `list(frame)` names them.")
+
+    def page(self, where: str) -> str:
+        """Return the HTML of the table; `where` says where all numbers are."""
         shown, left = self.show().head(_MOST), len(self) - _MOST
-        notes = [*self._notes, "All numbers are columns of this frame; `list(frame)` names them."]
+        notes = [*self._notes, where]
         return frame_html(self._title, shown, [f"{left:,} more rows.", *notes] if left > 0 else notes)
 
 
