@@ -246,6 +246,17 @@ export function leave(page: Page): void {
   vi.unstubAllGlobals();
 }
 
+/** How a test finds what is in an element: `find` fails where it is missing. */
+export function within(el: HTMLElement): { find: (test: string) => HTMLElement; maybe: (test: string) => HTMLElement | null } {
+  const maybe = (test: string): HTMLElement | null => el.querySelector<HTMLElement>(`[data-testid="${test}"]`);
+  const find = (test: string): HTMLElement => {
+    const found = maybe(test);
+    if (!found) throw new Error(`no ${test} on the page`);
+    return found;
+  };
+  return { find, maybe };
+}
+
 /** One view; give the definition of another page to open a second view of the same model. */
 export async function open(model = new FakeModel(), definition?: Definition): Promise<Page & { definition: Definition }> {
   const abort = new AbortController();
@@ -258,12 +269,7 @@ export async function open(model = new FakeModel(), definition?: Definition): Pr
   document.body.append(el);
   await definition.render({ ...props, el });
   await settle();
-  const maybe = (test: string): HTMLElement | null => el.querySelector<HTMLElement>(`[data-testid="${test}"]`);
-  const find = (test: string): HTMLElement => {
-    const found = maybe(test);
-    if (!found) throw new Error(`no ${test} on the page`);
-    return found;
-  };
+  const { find, maybe } = within(el);
   const pointer = (type: string, [x, y]: [number, number], shift: boolean, kind: string): void => {
     find("overlay").dispatchEvent(
       new PointerEvent(type, { clientX: x, clientY: y, button: 0, pointerId: 1, pointerType: kind, shiftKey: shift, bubbles: true, cancelable: true }),

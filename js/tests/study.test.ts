@@ -1,7 +1,7 @@
 import type { AnyModel } from "@anywidget/types";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { study } from "../src/study/widget";
-import { FakeModel, browser, settle, type Traits } from "./fake";
+import { FakeModel, browser, settle, type Traits, within } from "./fake";
 
 const column = (name: string, label: string, over: Traits = {}): Traits => ({ name, label, unit: "", definition: `What ${label} is.`, scale: 1, segment: "", ...over });
 const ACCURACY = column("correct", "Accuracy");
@@ -85,12 +85,7 @@ async function open(over: Traits = {}, model = new FakeModel(state(over))) {
   document.body.append(el);
   await definition.render({ ...props, el });
   await settle();
-  const maybe = (test: string): HTMLElement | null => el.querySelector<HTMLElement>(`[data-testid="${test}"]`);
-  const find = (test: string): HTMLElement => {
-    const found = maybe(test);
-    if (!found) throw new Error(`no ${test} on the page`);
-    return found;
-  };
+  const { find, maybe } = within(el);
   return {
     model,
     el,

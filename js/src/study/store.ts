@@ -126,12 +126,15 @@ export class Store {
     });
   }
 
+  get id(): string {
+    return String(this.model.get("widget_id"));
+  }
+
   /** Asks the widget manager whether the kernel still has the widget. */
   async #look(): Promise<void> {
     const manager = this.model.widget_manager as unknown as { get_model?: (id: unknown) => Promise<{ comm_live?: boolean }> } | undefined;
-    const id = this.model.get("widget_id");
     // A manager that does not know it yet says nothing about the kernel.
-    const found = id ? await manager?.get_model?.(id).catch(() => undefined) : undefined;
+    const found = this.id ? await manager?.get_model?.(this.id).catch(() => undefined) : undefined;
     if (found?.comm_live === false) this.#lost();
   }
 

@@ -1,10 +1,8 @@
 // The view of a study: one store per model in initialize, one view per place where it is shown in render.
 import type { Initialize, Render } from "@anywidget/types";
-import { render as mount } from "preact";
 import { useEffect } from "preact/hooks";
-import { keepFocus } from "../focus";
+import { lifecycle } from "../lifecycle";
 import { live } from "../live";
-import { watchTheme } from "../theme";
 import { Failures, Opened, Problem } from "./below";
 import { Head } from "./head";
 import { Plots } from "./plot";
@@ -15,52 +13,20 @@ import { StudyContext } from "./view";
 
 /** A function, so that every model gets its own closure: nothing is shared between widgets. */
 export function study(): { initialize: Initialize; render: Render } {
-  let store: Store | null = null;
-  return {
-    initialize({ model, ...props }) {
-      const lifetime = new AbortController();
-      // Older hosts give no signal but call what is returned.
-      const signal = props.signal as AbortSignal | undefined;
-      signal?.addEventListener("abort", () => lifetime.abort());
-      store = new Store(model, lifetime.signal);
-      return () => lifetime.abort();
-    },
-    render({ model, el, ...props }) {
-      const signal = props.signal as AbortSignal | undefined;
-      const lifetime = new AbortController();
-      const end = (): void => {
-        lifetime.abort();
-        mount(null, el);
-      };
-      signal?.addEventListener("abort", end);
-      store ??= new Store(model, lifetime.signal);
-      const root = document.createElement("div");
-      prepare(root, String(model.get("widget_id")), lifetime.signal);
-      el.replaceChildren(root);
-      mount(
+  return lifecycle({
+    name: "isi-study",
+    label: "Study of vision-language models",
+    make: (model, signal) => new Store(model, signal),
+    show(store, root) {
+      // The still beside the widget, in the notebook's output, hides while this is there.
+      root.dataset.study = store.id;
+      return (
         <StudyContext.Provider value={store}>
           <View store={store} root={root} />
-        </StudyContext.Provider>,
-        root,
+        </StudyContext.Provider>
       );
-      return end;
     },
-  };
-}
-
-function prepare(root: HTMLElement, id: string, signal: AbortSignal): void {
-  root.className = "isi-study";
-  root.tabIndex = 0;
-  root.dataset.testid = "isi-study";
-  // The still beside the widget, in the notebook's output, hides while this is there.
-  root.dataset.study = id;
-  root.dataset.paints = "0";
-  root.setAttribute("role", "group");
-  root.setAttribute("aria-label", "Study of vision-language models");
-  // Lumino's own attribute: JupyterLab's shortcuts sleep while the focus is in here.
-  root.setAttribute("data-lm-suppress-shortcuts", "true");
-  watchTheme(root, signal);
-  keepFocus(root, signal);
+  });
 }
 
 const View = live(function View({ store, root }: { store: Store; root: HTMLElement }) {
