@@ -22,7 +22,7 @@ from isi_widget.datasets import box_files as bf
 from isi_widget.datasets.files import ImageFolder
 from isi_widget.datasets.observation import Dataset, Observation
 from isi_widget.errors import InputError
-from isi_widget.files.writing import write_file
+from isi_widget.files.writing import write_for_user
 from isi_widget.stimulus import LabelledBox, Stimulus
 
 
@@ -173,14 +173,8 @@ def add(
 
 def write(path: str | os.PathLike[str], record: Mapping[str, Any]) -> None:
     """Write COCO annotations, completely or not at all."""
-    try:
-        write_file(Path(path).expanduser(), json.dumps(record, ensure_ascii=False, allow_nan=False, indent=1))
-    except OSError as error:
-        raise InputError(
-            f"The boxes cannot be written to {os.fspath(path)!r}: {error.strerror or error}. Give a file in "
-            "a folder "
-            "that exists and may be written to."
-        ) from None
+    text = json.dumps(record, ensure_ascii=False, allow_nan=False, indent=1)
+    write_for_user("The file of boxes", os.fspath(path), text)
 
 
 def read_or_begin(path: Path) -> dict[str, Any]:

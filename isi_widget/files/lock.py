@@ -85,8 +85,7 @@ class FolderLock:
         if host != socket.gethostname():
             return (
                 f"{self._what} is in use by process {process} of the computer {host!r}. End it there; if it "
-                "no "
-                f"longer runs, delete the file {str(self.path)!r}.{self._more()}"
+                f"no longer runs, delete the file {str(self.path)!r}.{self._more()}"
             )
         if process == os.getpid():
             return f"{self._what} is in use in this process already.{self._more()}"

@@ -14,6 +14,7 @@ import socket
 import stat
 from pathlib import Path
 
+from isi_widget.errors import InputError
 from isi_widget.files.processes import is_running
 
 _LONGEST = 60  # characters of the old name in the temporary name: file systems allow 255 bytes
@@ -56,6 +57,29 @@ def write_file(path: str | Path, content: bytes | str) -> Path:
             part.unlink(missing_ok=True)
         raise
     return path
+
+
+def write_for_user(what: str, path: str | Path, content: bytes | str) -> Path:
+    """Write a file to a path that a person gave, as `write_file`; "~" is the home folder. Returns the path.
+
+    Parameters
+    ----------
+    what : name of the content in the message, such as "The report".
+    path : the file.
+    content : bytes, or text in UTF-8.
+
+    Raises
+    ------
+    InputError : the file cannot be written; the old file is unchanged.
+    """
+    target = Path(path).expanduser()
+    try:
+        return write_file(target, content)
+    except OSError as error:
+        raise InputError(
+            f"{what} cannot be written to {target}: {error.strerror or error}. Give a file in a folder that "
+            "exists and may be written to."
+        ) from None
 
 
 def _begin(target: Path) -> str:

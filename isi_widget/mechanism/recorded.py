@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from isi_widget.errors import InputError
 from isi_widget.files import records
-from isi_widget.files.writing import write_file
+from isi_widget.files.writing import write_for_user
 from isi_widget.mechanism.packing import packed, unpacked
 
 
@@ -38,13 +38,7 @@ class Saved:
             If the file cannot be written.
         """
         text = json.dumps(self.to_dict(), ensure_ascii=False, allow_nan=False) + "\n"
-        try:
-            return write_file(Path(path), text)
-        except OSError as error:
-            raise InputError(
-                f"{type(self).__name__} cannot be written to {str(path)!r}: {error.strerror}. Give a file "
-                "in a folder that exists and can be written to."
-            ) from None
+        return write_for_user(type(self).__name__, path, text)
 
     @classmethod
     def load(cls, path: str | Path) -> Self:

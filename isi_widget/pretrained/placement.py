@@ -48,8 +48,7 @@ def checked_map(device_map: object, device: object) -> DeviceMap | None:
         if device_map not in AUTOMATIC:
             raise InputError(
                 f"device_map is {device_map!r}; choose {', '.join(map(repr, AUTOMATIC))}, or give module -> "
-                f"device. "
-                "One device for all goes into device=."
+                f"device. One device for all goes into device=."
             )
         return device_map
     if (
@@ -119,8 +118,7 @@ def apart(device_map: dict[str, str], model: torch.nn.Module) -> dict[str, str]:
     if lost:
         raise InputError(
             f"device_map does not say where {lost[0]!r} goes ({len(lost)} weights in all). Add its module, "
-            f"or "
-            "'' for all that is not named."
+            f"or '' for all that is not named."
         )
     return spelled
 

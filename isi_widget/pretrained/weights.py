@@ -57,8 +57,7 @@ def check_names(files: Iterable[str], index: Path, *, allow_pickle: bool = False
         if _leads_out(file) or not _stays_inside(folder, file):
             raise InputError(
                 f"{str(index)!r} names {file!r}, which is outside the folder of the checkpoint. Nothing was "
-                f"read. "
-                "Use a checkpoint whose files are all in its folder."
+                f"read. Use a checkpoint whose files are all in its folder."
             )
         if not file.endswith(".safetensors") and not (allow_pickle and file.endswith(PICKLES)):
             what = (
@@ -66,8 +65,7 @@ def check_names(files: Iterable[str], index: Path, *, allow_pickle: bool = False
             )
             raise InputError(
                 f"{str(index)!r} names {file!r}, {what}. Nothing was read. Convert the weights to "
-                f"safetensors "
-                "(save_pretrained of transformers), or use a checkpoint that has them."
+                f"safetensors (save_pretrained of transformers), or use a checkpoint that has them."
             )
 
 

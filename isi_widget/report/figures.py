@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from isi_widget import checks
 from isi_widget.errors import InputError
-from isi_widget.files.writing import write_file
+from isi_widget.files.writing import write_for_user
 from isi_widget.mechanism.figures import IN_BOX
 from isi_widget.report import embedding
 from isi_widget.report.charts import lettered, new_figure
@@ -79,13 +79,7 @@ def save_figure(
     if format not in _FORMATS:
         raise InputError(f"save_figure writes .svg, .pdf and .png; got {target}. Give one of these endings.")
     made = figure_bytes(what, format, width=width, dpi=dpi, **arguments)
-    try:
-        return write_file(target, made)
-    except OSError as error:
-        raise InputError(
-            f"The figure cannot be written to {target}: {error.strerror or error}. Give a file in a folder "
-            "that exists and may be written to."
-        ) from None
+    return write_for_user("The figure", target, made)
 
 
 def figure_bytes(

@@ -12,7 +12,7 @@ from typing import Any, Literal, Protocol, overload, runtime_checkable
 
 from isi_widget.checks import is_whole
 from isi_widget.errors import InputError
-from isi_widget.files.writing import write_file
+from isi_widget.files.writing import write_for_user
 from isi_widget.report import fonts
 from isi_widget.report.drawable import Compared, Drawable
 from isi_widget.report.entries import Entry, Group, by_observation
@@ -203,15 +203,7 @@ def written(made: bytes, path: str | Path | None) -> bytes | Path:
     """
     if path is None:
         return made
-    target = Path(path).expanduser()
-    try:
-        write_file(target, made)
-    except OSError as error:
-        raise InputError(
-            f"The report cannot be written to {target}: {error.strerror or error}. Give a file in a folder "
-            "that exists and may be written to."
-        ) from None
-    return target
+    return write_for_user("The report", path, made)
 
 
 def _listed(trials: Any) -> tuple[list[Drawable], list[str]]:

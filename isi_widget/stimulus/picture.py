@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from isi_widget.errors import InputError
-from isi_widget.files.writing import write_file
+from isi_widget.files.writing import write_for_user
 
 
 class Picture:
@@ -125,13 +125,7 @@ class Picture:
         ------
         InputError : the file cannot be written.
         """
-        try:
-            return write_file(path, self.png())
-        except OSError as error:
-            raise InputError(
-                f"The picture cannot be written to {path}: {error.strerror or error}. Give a file in a "
-                "folder that exists and may be written to."
-            ) from None
+        return write_for_user("The picture", path, self.png())
 
     def __eq__(self, other: object) -> bool:
         if self is other:

@@ -20,7 +20,7 @@ import numpy.typing as npt
 from isi_widget import checks
 from isi_widget.errors import InputError
 from isi_widget.files import records
-from isi_widget.files.writing import write_file
+from isi_widget.files.writing import write_for_user
 from isi_widget.segments import GROUPS as SEGMENTS
 from isi_widget.segments import INPUTS
 from isi_widget.study.averages_row import COLUMNS, NUMBERS
@@ -327,11 +327,4 @@ def write(record: Mapping[str, Any], path: str | Path) -> Path:
     head = json.dumps({key: item for key, item in record.items() if key != "rows"}, ensure_ascii=False)
     dense = (json.dumps(row, ensure_ascii=False, separators=(",", ":")) for row in record["rows"])
     text = head[:-1] + ', "rows": [\n' + ",\n".join(dense) + "\n]}\n"
-    try:
-        write_file(path, text)
-    except OSError as error:
-        raise InputError(
-            f"The averages cannot be written to {str(path)!r}: {error.strerror}. Give a file in a folder "
-            "that exists and can be written to."
-        ) from None
-    return path
+    return write_for_user("The file of averages", path, text)

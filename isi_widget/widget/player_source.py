@@ -80,8 +80,7 @@ def _model_of(trial: Trial, vlm: VLM | None) -> VLM:
     if trial.model.get("server"):
         raise InputError(
             f"This trial is of {name}, which ran behind a server: a server shows only text. Load the model "
-            f"itself, "
-            "and play AttentionPlayer(vlm, trial.stimulus)."
+            f"itself, and play AttentionPlayer(vlm, trial.stimulus)."
         )
     if vlm is None:
         if trial.model.get("name") != "embedded":

@@ -408,8 +408,7 @@ def _opened(session: str | Path | Received | None) -> tuple[Keeper | None, Kept 
         keeper.give_up()
         raise InputError(
             f"{str(folder)!r} holds a session already. Give another folder for the work on the opened file, "
-            "or "
-            "open that session: isi.open_probe(folder)."
+            "or open that session: isi.open_probe(folder)."
         )
     keeper.begin_with_nothing()
     return keeper, received

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal, overload
 
 from isi_widget.errors import InputError
-from isi_widget.files.writing import write_file
+from isi_widget.files.writing import write_for_user
 from isi_widget.interventions import to_dicts
 from isi_widget.stimulus import Stimulus
 from isi_widget.study.compare import Comparison
@@ -141,14 +141,7 @@ class TrialTwins(Synced):
         made = self._file(numbers, protocol.check_export(format, path))
         if path is None:
             return made
-        try:
-            write_file(path, made)
-        except OSError as error:
-            raise InputError(
-                f"The trials cannot be written to {path}: {error.strerror or error}. Give a file in a folder "
-                "that exists and may be written to."
-            ) from None
-        return Path(path)
+        return write_for_user("The file of trials", path, made)
 
     def report(
         self,

@@ -116,7 +116,7 @@ def test_what_cannot_be_opened_or_saved(made: Any, opened: Any, tmp_path: Path) 
         (tmp_path / "a.isi").write_bytes(content)
         with pytest.raises(InputError, match=r"not a zip file.*probe\.save"):
             opened(tmp_path / "a.isi")
-    with pytest.raises(InputError, match=r"cannot be saved to .*folder that exists"):
+    with pytest.raises(InputError, match=r"cannot be written to .*folder that exists"):
         made(datasets.scenes()[0]).save(tmp_path / "no folder" / "a.isi")
 
 

@@ -68,8 +68,7 @@ def _located(name: str | Path, progress: hub.Progress | None, cancel: hub.Cancel
     if isinstance(name, Path) or repository.count("/") != 1 or repository.startswith((".", "/", "~")):
         raise InputError(
             f"There is no adapter folder {text!r}. Give an existing folder, or a name on the Hugging Face "
-            f"hub "
-            "('owner/name', 'owner/name@revision')."
+            f"hub ('owner/name', 'owner/name@revision')."
         )
     found = hub.find(repository, revision or None)
     if found.folder is not None:
@@ -141,10 +140,8 @@ def put_on(model: Any, adapter: Adapter, label: str) -> None:
         named = f": {sorted(map(str, lost))[0]}, ..." if lost else ""
         raise InputError(
             f"The adapter {adapter.name!r} does not fit {label}: {len(report.missing_keys)} of its matrices "
-            f"are "
-            f"missing, {len(report.unexpected_keys)} have no place, {len(report.mismatched_keys)} have "
-            f"another "
-            f"shape{named}. Use an adapter that was trained on this model."
+            f"are missing, {len(report.unexpected_keys)} have no place, {len(report.mismatched_keys)} have "
+            f"another shape{named}. Use an adapter that was trained on this model."
         )
     if any("lora_" in name and weight.is_meta for name, weight in model.named_parameters()):
         raise InputError(

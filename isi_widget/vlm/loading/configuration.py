@@ -174,14 +174,12 @@ def _check_folder(folder: Path) -> None:
         if (folder / "adapter_config.json").is_file():
             raise InputError(
                 f"The folder {str(folder)!r} holds an adapter, not a model. Load the model that it was "
-                f"trained "
-                f"on, with it: load_vlm(model, adapter={str(folder)!r})."
+                f"trained on, with it: load_vlm(model, adapter={str(folder)!r})."
             )
         if (folder / "params.json").is_file():
             raise InputError(
                 f"The folder {str(folder)!r} has params.json and no config.json: it is in its authors' "
-                f"original "
-                f"format. {_ANY_LISTED}"
+                f"original format. {_ANY_LISTED}"
             )
         raise InputError(
             f"The folder {str(folder)!r} has no config.json: it is not a Hugging Face checkpoint, or its "

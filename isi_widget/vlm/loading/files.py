@@ -107,8 +107,7 @@ def check_folder(folder: Path, label: str, allow_pickle: bool) -> None:
             f"The folder {str(folder)!r} holds a model and an adapter, which transformers would put on it "
             f"unasked. "
             "Move adapter_config.json and adapter_model.safetensors to a folder of their own, and load the "
-            "model "
-            "with adapter=<that folder>, or without it."
+            "model with adapter=<that folder>, or without it."
         )
     weights = _weights(folder, files, allow_pickle)
     if weights is None:

@@ -106,8 +106,7 @@ def _check_each(
         if free is not None and count > free:
             raise InputError(
                 f"What device_map puts of {name} on {place} needs about {size(count)}, but {size(free)} are "
-                f"free "
-                "there. Give it fewer modules, the others to another device or to 'disk', or pass "
+                f"free there. Give it fewer modules, the others to another device or to 'disk', or pass "
                 "check_memory=False to try all the same."
             )
 

@@ -127,8 +127,7 @@ def estimate(
     except Exception as error:  # a configuration may say anything
         raise InputError(
             f"What a model of type {model.config.model_type!r} needs is not clear from its configuration, "
-            f"whose "
-            f"sizes do not go together: {first_line(error)}."
+            f"whose sizes do not go together: {first_line(error)}."
         ) from error
 
 

@@ -76,6 +76,5 @@ def _check_folder(folder: Path) -> None:
     if not (folder / layout.STATE).exists() and not (folder / layout.TRIALS).is_dir():
         raise InputError(
             f"{str(folder)!r} is not the folder of a session: it holds no {layout.STATE}. isi.Probe(vlm, "
-            "obs, "
-            "session=folder) makes one."
+            "obs, session=folder) makes one."
         )

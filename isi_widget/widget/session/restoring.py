@@ -136,8 +136,7 @@ def _restore_settings(probe: Probe, state: Mapping[str, Any], told: list[str]) -
     elif model.get("fingerprint") and now.get("fingerprint") not in (None, model["fingerprint"]):
         told.append(
             f"This session was made with other weights or another precision of {label}. Its trials keep "
-            "their "
-            "fingerprints; new runs use the model here."
+            "their fingerprints; new runs use the model here."
         )
 
 

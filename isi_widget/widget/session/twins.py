@@ -12,7 +12,7 @@ from typing import overload
 
 from isi_widget.datasets import Observation, save_observation
 from isi_widget.errors import InputError
-from isi_widget.files.writing import write_file
+from isi_widget.files.writing import write_for_user
 from isi_widget.widget.session.keeper import Keeper
 from isi_widget.widget.sync import Synced
 
@@ -39,8 +39,7 @@ class SessionTwins(Synced):
         if keeper is None:
             raise InputError(
                 'This probe has no session. Make it as isi.Probe(vlm, obs, session="folder"), or write its '
-                "work "
-                "into one file with probe.save(path)."
+                "work into one file with probe.save(path)."
             )
         keeper.flush()
         if keeper.problem:
@@ -104,13 +103,4 @@ class SessionTwins(Synced):
         made = pack(self)
         if path is None:
             return made
-        target = Path(path).expanduser()
-        try:
-            write_file(target, made)
-        except OSError as error:
-            raise InputError(
-                f"The probe cannot be saved to {str(path)!r}: {error.strerror or error}. Give a file in a "
-                "folder "
-                "that exists and may be written to."
-            ) from None
-        return target
+        return write_for_user("The saved probe", path, made)
