@@ -77,7 +77,7 @@ class Store:
         self._synced = 0.0
         self.header: dict[str, Any] = {}
         self.columns = dict(columns or {})
-        if (self.path / _HEADER).exists():
+        if holds_study(self.path):
             self.header = self._read_header()
             self.columns = dict(self.header["columns"])
         elif self.path.exists() and (not self.path.is_dir() or self._foreign()):
@@ -443,6 +443,11 @@ class Store:
             return None
         found = load_image(path)
         return found if found.sha256 == digest else None
+
+
+def holds_study(path: Path) -> bool:
+    """Return whether a folder is the store of a study."""
+    return (path / _HEADER).exists()
 
 
 def _ends_line(path: Path) -> bool:

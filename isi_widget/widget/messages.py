@@ -1,7 +1,7 @@
 """The messages of a page: what it may ask for beside setting synced values, and the check of each field.
 
-Pure: an object in, a checked message (or one `InputError`) out. `requests.py` handles messages; `protocol.py`
-checks the synced values.
+Pure: an object in, a checked message (or one `InputError`) out. Longer than other modules because it holds
+one class per message. `requests.py` handles messages; `protocol.py` checks the synced values.
 
 Every message may carry an `id`, chosen by the page. It is answered once: by a message of the same kind with
 the requested values, by "done" if there is nothing to send, by "error", or by "dropped" if a newer message

@@ -124,12 +124,13 @@ def test_a_trial_that_has_no_form_on_the_disk_stops_nothing(made: Any, tmp_path:
 # ---- damaged, newer, other models
 @pytest.fixture
 def closed(made: Any, tmp_path: Path) -> Path:
-    """The folder of a session of three trials."""
+    """The folder of a session of three trials, each change on a line of its own."""
     probe = made(datasets.scenes()[0], session=tmp_path / "s")
     for number in range(3):
         probe.stimulus = probe.stimulus.box(number, 1, 2, 3)
+        probe.keep()
         probe.run("answer")
-    probe.keep()
+        probe.keep()
     probe.close()
     return tmp_path / "s"
 
@@ -149,6 +150,13 @@ def test_a_newer_session_is_left_alone(made: Any, closed: Path) -> None:
     with pytest.raises(InputError, match=r"newer isi-widget.*Upgrade"):
         made(datasets.scenes()[0], session=closed)
     assert content(closed) == before
+
+
+def test_the_store_of_a_study_is_no_session(made: Any, tmp_path: Path) -> None:
+    (tmp_path / "study.json").write_text("{}")
+    with pytest.raises(InputError, match=r"store of a study.*folder of its own.*open_study"):
+        made(datasets.scenes()[0], session=tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["study.json"]
 
 
 DAMAGE: dict[str, Any] = {

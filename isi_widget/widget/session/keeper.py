@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from isi_widget.errors import InputError
 from isi_widget.files.lock import FolderLock
+from isi_widget.study.store import holds_study
 from isi_widget.widget import cells
 from isi_widget.widget.jobs import Job, Worker
 from isi_widget.widget.session import journal, layout
@@ -87,8 +88,14 @@ class Keeper:
 
         Raises
         ------
-        InputError : another probe keeps this session, or it is damaged, or of a newer version.
+        InputError : another probe keeps this session, or it is damaged, or of a newer version, or the folder
+            is the store of a study.
         """
+        if holds_study(self._path):
+            raise InputError(
+                f"{str(self.folder)!r} is the store of a study. Give the session a folder of its own; "
+                "isi.open_study(folder) opens the study."
+            )
         self._make_way()
         try:
             self._path.mkdir(parents=True, exist_ok=True)

@@ -1,7 +1,7 @@
 """The layout of a session: names of files, their schema, and bounds on what is read.
 
-    session.json            the whole state: observation, documents with their undo history, settings, notes,
-    pins changes.jsonl           what changed since then, one line for each change, in order
+    session.json            the whole state: observation, documents with their undo history, settings, ...
+    changes.jsonl           what changed since then, one line for each change, in order
     trials/000001.json      one trial by its number; pictures are named by their SHA-256
     pictures/<sha256>.png   each picture once
     lock                    the process that writes

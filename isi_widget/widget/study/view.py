@@ -2,7 +2,8 @@
 
 While a study runs, a thread of the view looks at it four times a second; nothing is called by the run, and
 what costs more than sums (intervals, pages of rows) is made in further threads for at most a fiftieth of the
-time. Not for what the numbers are (`tables`, `pages`), nor for running (`isi_widget.study`).
+time. Not for what the numbers are (`tables`, `pages`), nor for running (`isi_widget.study`). Longer than
+other modules because its threads share the state of one widget.
 """
 
 from __future__ import annotations
