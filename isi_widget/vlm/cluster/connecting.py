@@ -272,7 +272,10 @@ def _connect_client(ray: Any, address: str, given: Mapping[str, Any]) -> Any:
     level = quiet.level
     quiet.setLevel(logging.WARNING)
     try:
-        opened = ray.init(address, allow_multiple=True, **given)
+        try:
+            opened = ray.init(address, allow_multiple=True, **given)
+        except ConnectionAbortedError:  # the server of a connection has 30 s to start there: once more
+            opened = ray.init(address, allow_multiple=True, **given)
     finally:
         quiet.setLevel(level)
     with opened:
