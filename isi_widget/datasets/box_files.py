@@ -51,8 +51,7 @@ class Errors:
             refuse(self.where, self.found)
         warnings.warn(
             f"{self.where}: {len(self.found)} entries were skipped; `skipped` of the data set lists why. The "
-            "first: "
-            f"{self.found[0]}",
+            f"first: {self.found[0]}",
             UserWarning,
             stacklevel=3,
         )

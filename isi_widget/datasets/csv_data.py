@@ -16,6 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
+from isi_widget.datasets.box_files import refuse
 from isi_widget.datasets.coco import read_boxes
 from isi_widget.datasets.files import ImageFolder
 from isi_widget.datasets.observation import Dataset, Observation
@@ -34,8 +35,6 @@ from isi_widget.text.truths import (
 NEEDED = ("image", "question")
 CONTEXTS = ("complementary", "contradictory", "irrelevant", "nudging")
 KNOWN = (*NEEDED, "annotated", "context", "answer", *CONTEXTS, "level", "id")
-#: Number of row errors in a message; further errors are counted.
-MOST_ERRORS = 50
 
 
 def from_csv(
@@ -112,7 +111,7 @@ def from_csv(
         if observation is not None:
             observations.append(observation)
     if errors and (on_error == "raise" or not observations):
-        _refuse(table, errors)
+        refuse(str(table), errors)
     if not observations:
         raise InputError(f"{table} has a header but no rows.")
     if errors:
@@ -240,7 +239,7 @@ def _read(table: Path, delimiter: str) -> tuple[list[str], list[tuple[int, dict[
         if any(cells[len(header) :])
     ]
     if long:
-        _refuse(table, long)
+        refuse(str(table), long)
     rows = [
         (number, {column: cells[i] if i < len(cells) else "" for i, column in enumerate(header) if column})
         for number, cells in lines[1:]
@@ -276,10 +275,3 @@ def _folder(path: str | os.PathLike[str], name: str) -> ImageFolder:
     if not folder.is_dir():
         raise InputError(f"{name}={str(folder)!r} is no folder (looked from {str(Path.cwd())!r}).")
     return ImageFolder(folder)
-
-
-def _refuse(table: Path, errors: list[str]) -> None:
-    more = len(errors) - MOST_ERRORS
-    shown = [*errors[:MOST_ERRORS], *([f"... and {more} more"] if more > 0 else [])]
-    count = "1 error" if len(errors) == 1 else f"{len(errors)} errors"
-    raise InputError(f"{table} has {count}:\n  " + "\n  ".join(shown))

@@ -14,6 +14,18 @@ from ipywidgets.widgets.widget import _put_buffers, _remove_buffers
 from isi_widget.widget import document as doc
 from isi_widget.widget.traits import ENTRIES
 
+#: A drawing, as a page sends it.
+BOX = {
+    "op": "box",
+    "x": 10,
+    "y": 20,
+    "width": 100,
+    "height": 50,
+    "color": "#ff0000",
+    "fill": True,
+    "line_width": 3,
+}
+
 
 class Page:
     """Keeps the state that a page would have, and every message it was sent, in order."""

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fake_page import Page, idle
+from fake_page import BOX, Page, idle
 from PIL import Image
 from scripted_runs import Script
 
@@ -19,17 +19,6 @@ from isi_widget import InputError, Mask, Observation, Probe, Stimulus, datasets
 from isi_widget.attribution import heat_layer, measure_attention_map
 from isi_widget.vlm import VLM
 from isi_widget.widget.assets import STATIC
-
-BOX = {
-    "op": "box",
-    "x": 10,
-    "y": 20,
-    "width": 100,
-    "height": 50,
-    "color": "#ff0000",
-    "fill": True,
-    "line_width": 3,
-}
 
 
 def picture(preview: dict[str, Any]) -> Any:

@@ -9,24 +9,13 @@ from typing import Any
 
 import pytest
 import torch
-from fake_page import Page, idle
+from fake_page import BOX, Page, idle
 from PIL import Image
 from scripted_runs import Script
 
 from isi_widget import Cancelled, InputError, Probe, datasets, run_trial
 from isi_widget.vlm import VLM
 from isi_widget.widget import protocol
-
-BOX = {
-    "op": "box",
-    "x": 10,
-    "y": 20,
-    "width": 100,
-    "height": 50,
-    "color": "#ff0000",
-    "fill": True,
-    "line_width": 3,
-}
 
 
 def run(page: Page, id: str, *what: str, **settings: Any) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fake_page import Page, idle
+from fake_page import BOX, Page, idle
 from scripted_runs import Script
 from test_cells import Notebook, notebook
 
@@ -27,17 +27,6 @@ from isi_widget.vlm import VLM
 from isi_widget.widget.session import folder as files
 
 __all__ = ["notebook"]
-
-BOX = {
-    "op": "box",
-    "x": 10,
-    "y": 20,
-    "width": 100,
-    "height": 50,
-    "color": "#ff0000",
-    "fill": True,
-    "line_width": 3,
-}
 
 
 @pytest.fixture

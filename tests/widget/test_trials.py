@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fake_page import Page, idle
+from fake_page import BOX, Page, idle
 from scripted_runs import Script
 
 import isi_widget as isi
@@ -26,17 +26,6 @@ from isi_widget.widget import messages, protocol
 from isi_widget.widget.notes import Notes
 from isi_widget.widget.traits import ENTRIES
 from isi_widget.widget.trials import KEPT, History, file_name
-
-BOX = {
-    "op": "box",
-    "x": 10,
-    "y": 20,
-    "width": 100,
-    "height": 50,
-    "color": "#ff0000",
-    "fill": True,
-    "line_width": 3,
-}
 
 
 @pytest.fixture
