@@ -340,7 +340,8 @@ def test_a_run_that_is_resumed_at_once_is_still_followed(rows, quick, monkeypatc
     until(lambda: study.finished == 70)
     study.cancel()
     work.allow(1000)
-    until(lambda: view._page.progress["state"] == "finished" and view._page.progress["done"] == 210)
+    until(lambda: study._run.state != "running" and view._page.progress["state"] == study._run.state)
+    assert study._run.error is None and view._page.progress["done"] == 210
     view.close()
 
 
