@@ -25,7 +25,7 @@ class Counting:
 
     def __call__(self, run):
         while self.rows < self.total:
-            self.step.wait(10)
+            self.step.wait(120)
             if self.rows == self.stop_at:
                 self.stop_at = None
                 run.cancel()
@@ -75,12 +75,45 @@ def test_a_run_is_cancelled_and_resumed():
     run = Run(work, 10)
     assert run.state == "waiting" and run.wait(0)
     run.start()
-    assert run.wait(10) and run.state == "cancelled" and run.progress().done == 4
+    assert run.wait(120) and run.state == "cancelled" and run.progress().done == 4
     assert isinstance(run.error, Cancelled)
     run.resume()
-    assert run.wait(10) and run.state == "finished" and run.progress().done == 10 and run.error is None
+    assert run.wait(120) and run.state == "finished" and run.progress().done == 10 and run.error is None
     run.resume()  # nothing is left
     assert run.state == "finished" and work.rows == 10
+
+
+def test_a_run_that_gets_no_thread_is_not_running(monkeypatch):
+    run = Run(Counting(), 10)
+
+    def refused(thread):
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refused)
+        with pytest.raises(RuntimeError, match="new thread"):
+            run.start()
+    assert run.state == "failed" and run.wait(0) and "new thread" in run.progress().error
+    run.resume()
+    assert run.wait(120) and run.state == "finished"
+
+
+def test_displays_are_called_when_it_starts_and_may_look_at_it():
+    """From a thread of their own, too: it is not locked meanwhile."""
+
+    class Display:
+        def look(self):
+            thread = threading.Thread(target=lambda: seen.append(run.progress().total))
+            thread.start()
+            thread.join(120)
+
+    seen, display = [], Display()
+    run = Run(Counting(), 10)
+    run.at_start(display.look)
+    run.start()
+    assert run.wait(120) and seen == [10]
+    run.here()
+    assert seen == [10, 10]
 
 
 def test_the_callers_cancel_stops_it():
@@ -102,7 +135,7 @@ def test_what_stops_it_is_kept_and_raised():
     study = Live()
     study._run = run
     with pytest.raises(InputError, match="20 %"):
-        study.wait(10)
+        study.wait(120)
 
 
 def test_time_left_is_rows_over_pace():
@@ -137,9 +170,9 @@ def test_a_study_waits_cancels_and_goes_on():
     study._compute(wait=False)
     assert study.running and not study.wait(0)
     work.step.set()
-    assert study.wait(10) and study._run.state == "cancelled"
+    assert study.wait(120) and study._run.state == "cancelled"
     study.resume()
-    study.wait(10)
+    study.wait(120)
     assert study._run.state == "finished"
 
 
@@ -179,12 +212,17 @@ def attended(monkeypatch, run, then=lambda handle: None):
 def test_a_waiting_cell_shows_the_rows_so_far(monkeypatch):
     work = Counting()
     work.step.clear()
-    timer = threading.Timer(0.05, work.step.set)
-    timer.start()
     run = Run(work, 10, about="2 conditions × 5 observations")
     halfway = []
     shown = cells._bundle
-    monkeypatch.setattr(cells, "_bundle", lambda run: halfway.append(run.progress().done) or shown(run))
+
+    def bundle(run):
+        halfway.append(run.progress().done)
+        page = shown(run)
+        work.step.set()  # rows come once the first page is made
+        return page
+
+    monkeypatch.setattr(cells, "_bundle", bundle)
     pages = attended(monkeypatch, run)
     assert "0 of 10 rows" in pages[0] and "2 conditions × 5 observations" in pages[0]
     assert "10 rows finished" in pages[-1] and halfway[0] == 0 and halfway[-1] == 10

@@ -47,7 +47,7 @@ class Work:
             run.row({name: None if value is None or value != value else value for name, value in row.items()})
 
 
-def until(condition, seconds=20.0):
+def until(condition, seconds=120.0):
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "it never came"
@@ -324,24 +324,90 @@ def test_a_run_is_followed_cancelled_and_resumed(rows, quick):
 def test_a_run_that_is_resumed_at_once_is_still_followed(rows, quick, monkeypatch):
     study = MadeStudy(rows)
     work = Work(study)
-    study._compute(wait=False)
-    view = study.view()
     waited = Run.wait
 
     def wait(run, seconds=None):
         """The view's thread learns of the end only when the run goes on again."""
         over = waited(run, seconds)
-        if over and threading.current_thread().name == "isi-study-watch" and run.state == "cancelled":
+        if run is study._run and over and run.state == "cancelled":
             run.start()
         return over
 
+    # before there is a view: its thread may never wait in the unchanged way
     monkeypatch.setattr(Run, "wait", wait)
+    study._compute(wait=False)
+    view = study.view()
     work.allow(70)
     until(lambda: study.finished == 70)
     study.cancel()
+    work.allow(140)
+    until(lambda: view._page.progress["state"] == "running" and view._page.progress["done"] == 140)
     work.allow(1000)
-    until(lambda: study._run.state != "running" and view._page.progress["state"] == study._run.state)
+    until(lambda: view._page.progress["state"] == "finished")
     assert study._run.error is None and view._page.progress["done"] == 210
+    view.close()
+
+
+def test_a_look_at_a_run_is_not_replaced_by_an_older_one(rows, quick, monkeypatch):
+    """The kernel's thread looks at a run that is stopping, and is slow to send it to the page."""
+    study, stop = MadeStudy(rows), threading.Event()
+
+    def work(run):
+        stop.wait(120)
+        raise Cancelled("cancelled")
+
+    study._run = Run(work, study.size)
+    study._compute(wait=False)
+    view = study.view()
+    record = view._progress_record
+
+    def slow():
+        found = record()
+        if threading.current_thread() is threading.main_thread():
+            stop.set()
+            assert found["stopping"] and study.wait(120)
+            time.sleep(0.1)  # enough for the view's thread, if it could send the end now
+        return found
+
+    monkeypatch.setattr(view, "_progress_record", slow)
+    ask(view, kind="cancel")
+    until(lambda: not view._watching and view._page.progress["state"] == "cancelled")
+    assert not view._page.progress["stopping"]
+    view.close()
+
+
+def test_a_closed_view_follows_no_run(rows, quick):
+    study = MadeStudy(rows)
+    work = Work(study)
+    study._compute(wait=False)
+    view = study.view()
+    assert view._watching
+    view.close()
+    until(lambda: not view._watching)
+    study.cancel()
+    assert study.wait(120)
+    study.resume()
+    until(lambda: not view._watching)
+    work.allow(1000)
+    assert study.wait(120) and study._run.state == "finished"
+
+
+def test_what_fails_in_a_look_is_shown_and_the_run_is_followed_further(rows, quick, monkeypatch):
+    study = MadeStudy(rows)
+    work = Work(study)
+    study._compute(wait=False)
+    view = study.view()
+
+    def broken(tally):
+        raise OSError("The table is broken.")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(views, "running_table", broken)
+        work.allow(70)
+        until(lambda: view._page.error is not None)
+    assert "table is broken" in view._page.error["message"] and view._watching
+    work.allow(1000)
+    until(lambda: view._page.progress["state"] == "finished" and view._page.table["groups"])
     view.close()
 
 
@@ -399,7 +465,7 @@ def test_a_forgotten_view_is_freed_while_its_study_runs(rows, quick):
     del view
     until(lambda: gc.collect() is not None and kept() is None)
     work.allow(1000)
-    assert study.wait(20)
+    assert study.wait(120)
 
 
 # ---- in a notebook

@@ -160,7 +160,12 @@ class Run:
             self._thread = threading.Thread(
                 target=context.run, args=(self._go,), name="isi-study", daemon=True
             )
-            self._thread.start()
+            try:
+                self._thread.start()
+            except RuntimeError as error:  # the system gives no thread
+                self._end("failed", error)
+                raise
+        self._show_start()
 
     def here(self) -> None:
         """Compute the rows and wait for them. Raises what stops the run.
@@ -173,6 +178,7 @@ class Run:
         else:
             with self._lock:
                 self._begin()
+            self._show_start()
             self._go()
         if self.error is not None:
             raise self.error
@@ -246,29 +252,33 @@ class Run:
 
     # ---- inside
     def _begin(self) -> None:
-        self._state, self.error = "running", None
+        self._over.clear()  # first: a wait for a run that is "running" lasts until its end
         self._stop.clear()
-        self._over.clear()
+        self._state, self.error = "running", None
         self._pace.clear()
         self._fresh, self._seconds, self._begun = 0, 0.0, self._clock()
+
+    def _show_start(self) -> None:
+        """Call the displays; not under the lock, since they have locks of their own."""
         for reference in self._at_start:
             if (method := reference()) is not None:
                 method()
 
     def _go(self) -> None:
         """Do the work; whatever it raises is kept in `error`."""
-        state: State = "finished"
         try:
             self._work(self)
-        except Cancelled as error:
-            state, self.error = "cancelled", error
-        except KeyboardInterrupt as error:
-            state, self.error = "cancelled", error
+        except (Cancelled, KeyboardInterrupt) as error:
+            self._end("cancelled", error)
         except BaseException as error:
-            state, self.error = "failed", error
+            self._end("failed", error)
+        else:
+            self._end("finished")
+
+    def _end(self, state: State, error: BaseException | None = None) -> None:
         with self._lock:
             self._seconds, self._note = self._clock() - self._begun, ""
-            self._state = state
+            self._state, self.error = state, error
             self._over.set()
 
 

@@ -87,6 +87,20 @@ class _Page(anywidget.AnyWidget):
             for name, value in state.items():
                 setattr(self, name, value)
 
+    def put_news(self, make: Callable[[], Mapping[str, Any]]) -> None:
+        """Set the traits that `make` returns, from any thread.
+
+        It is called under the lock: of two threads, the one that looks first puts first, so nothing old takes
+        the place of something newer.
+        """
+        with self._lock:
+            self.put(**make())
+
+    def close(self) -> None:
+        """Close it; not while another thread sends something."""
+        with self._lock:
+            super().close()
+
     def set_state(self, sync_data: Mapping[str, Any]) -> None:
         """Take what a page has changed: only the query for rows. What makes no sense is refused."""
         own = {name: value for name, value in sync_data.items() if name not in _Page.__dict__}
@@ -244,13 +258,30 @@ class StudyView(widgets.VBox):
                 return
             self._watching = True
         run, view = self.study._run, weakref.ref(self)
-        threading.Thread(target=_follow, args=(run, view), name="isi-study-watch", daemon=True).start()
+        try:
+            threading.Thread(target=_follow, args=(run, view), name="isi-study-watch", daemon=True).start()
+        except RuntimeError as error:  # the system gives no thread
+            self._watching = False
+            self._page.fail(error)
+
+    def _look(self, run: Run) -> bool:
+        """Show how far the run is; return whether it is followed further. What fails is shown on the page."""
+        with self._state:  # a run that is resumed from now on is followed by another thread
+            closed = self._page.comm is None
+            self._watching = run.running and not closed
+            further = self._watching
+        try:
+            if further:
+                self._tick(run)
+            elif not closed:
+                self._settle()
+        except Exception as error:
+            self._page.fail(error)
+        return further
 
     def _tick(self, run: Run) -> None:
         """Show how far the run is, and means, at most once a second."""
-        record = self._progress_record()
-        if record != self._page.progress:
-            self._put(progress=record)
+        self._put_progress()
         if self._due("table", run):
             self._allowed["table"] = time.monotonic() + _TABLE
             self._sums(run)
@@ -269,25 +300,19 @@ class StudyView(widgets.VBox):
         return due
 
     def _sums(self, run: Run) -> None:
-        table, failures, others = run.sums(
-            lambda tally: (running_table(tally), tally.failures, tally.other_reasons)
-        )
-        self._table = table
-        self._put(table=asdict(table), failures=_failures(failures, others))
+        def news() -> dict[str, Any]:
+            table, failures, others = run.sums(
+                lambda tally: (running_table(tally), tally.failures, tally.other_reasons)
+            )
+            self._table = table
+            return {"table": asdict(table), "failures": _failures(failures, others)}
 
-    def _over(self, run: Run) -> bool:
-        """Show the end of a run; return False if it was resumed meanwhile."""
-        with self._state:
-            if run.running:
-                return False
-            self._watching = False
-        self._settle()
-        return True
+        self._page.put_news(news)
 
     def _settle(self) -> None:
         """Make everything that is shown of rows that do not change."""
         run = self.study._run
-        self._put(progress=self._progress_record())
+        self._put_progress()
         if run is not None and run.progress().done:
             self._sums(run)
         self._later("page", self._read_page)
@@ -358,7 +383,7 @@ class StudyView(widgets.VBox):
             kind = content.get("kind") if isinstance(content, Mapping) else None
             if kind == "cancel":
                 self.study.cancel()
-                self._put(progress=self._progress_record())
+                self._put_progress()
             elif kind == "resume":
                 self.study.resume()
             elif kind == "dismiss":
@@ -389,6 +414,9 @@ class StudyView(widgets.VBox):
     # ---- values for the page
     def _put(self, **state: Any) -> None:
         self._page.put(**state)
+
+    def _put_progress(self) -> None:
+        self._page.put_news(lambda: {"progress": self._progress_record()})
 
     def _replace(self, probe: Probe | None) -> None:
         """Put a probe below the table, in the place of the present one, which is closed unless somebody
@@ -454,18 +482,10 @@ def _failures(reasons: Sequence[Any], others: int) -> dict[str, Any]:
 
 
 def _follow(run: Run, view: weakref.ref[StudyView]) -> None:
-    """Look at a run until it is over, or until its view is closed."""
-    over = False
-    while not over:
-        over = run.wait(_PAUSE)
+    """Look at a run until it is over, or until its view is closed or forgotten."""
+    further = True
+    while further:
+        run.wait(_PAUSE)
         shown = view()
-        if shown is None:
-            return
-        try:
-            if over:
-                over = shown._over(run)
-            else:
-                shown._tick(run)
-        except Exception as error:
-            shown._page.fail(error)
+        further = shown is not None and shown._look(run)
         del shown
