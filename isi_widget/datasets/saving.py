@@ -30,6 +30,7 @@ from isi_widget.datasets.isi_data import ANNOTATED, BOXES, IMAGES, TABLE
 from isi_widget.datasets.observation import Observation
 from isi_widget.errors import InputError
 from isi_widget.files.lock import alone
+from isi_widget.files.paths import path_of_user
 from isi_widget.stimulus import LabelledBox, Picture, Stimulus, checks, load_image
 from isi_widget.stimulus.labelled_boxes import BoxLike
 from isi_widget.stimulus.labelled_boxes import checked as checked_boxes
@@ -80,7 +81,7 @@ def save_observation(
         )
     id = None if id is None else text(id, "save_observation: id")
     found = _labelled(stimulus.boxes if boxes is None else checked_boxes(boxes), labels)
-    target = Path(folder).expanduser()
+    target = path_of_user(folder, "folder")
     with yolo.writing(target):
         target.mkdir(parents=True, exist_ok=True)
         with alone(target / ".lock"):

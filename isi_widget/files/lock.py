@@ -22,6 +22,9 @@ from isi_widget.errors import InputError
 from isi_widget.files.processes import is_running, started
 
 _LONGEST = 4096  # bytes of a lock
+_NAMED = 300  # characters of a notebook's name
+#: Tokens of the locks that this process holds.
+_tokens: set[str] = set()
 
 
 class FolderLock:
@@ -32,18 +35,31 @@ class FolderLock:
     path : path of the lock file, in the folder that it guards.
     what : name of what it guards, for messages, such as "The session 'my-session'".
     hint : further advice, for the message where the folder is in use; default none.
+    own_hint : advice before it, where this process itself holds the folder; default none.
     """
 
-    def __init__(self, path: Path, what: str, hint: str = "") -> None:
+    def __init__(self, path: Path, what: str, hint: str = "", own_hint: str = "") -> None:
         self.path = path
         self._what = what
         self._hint = hint
+        self._own_hint = own_hint
         self._token = ""
 
     @property
     def held(self) -> bool:
         """Whether this object holds the lock."""
         return bool(self._token)
+
+    @property
+    def is_in_place(self) -> bool:
+        """Whether the lock that this object holds is the one at its path: the folder may have been moved or
+        deleted meanwhile, and made anew by another process.
+        """
+        try:
+            found = json.loads(self.path.read_bytes()[:_LONGEST])
+        except (OSError, ValueError):
+            return False
+        return isinstance(found, dict) and found.get("token") == self._token
 
     def acquire(self) -> None:
         """Take the lock.
@@ -61,12 +77,16 @@ class FolderLock:
             "started": started(process),
             "token": token,
         }
+        notebook = os.environ.get("JPY_SESSION_NAME", "")  # its path, in JupyterLab and Notebook 7
+        if notebook:
+            mine["notebook"] = notebook[-_NAMED:]
         with _opened(self.path) as file:
             found = _read(file)
             if _is_held(found):
                 raise InputError(self._refusal(found))
             _write(file, json.dumps(mine).encode())
         self._token = token
+        _tokens.add(token)
 
     def release(self) -> None:
         """Give the lock back; nothing happens if this object does not hold it. A forked process leaves the
@@ -75,6 +95,7 @@ class FolderLock:
         token, self._token = self._token, ""
         if not token:
             return
+        _tokens.discard(token)
         with contextlib.suppress(OSError), _opened(self.path, create=False) as file:
             found = _read(file)
             if found.get("token") == token and found.get("process") == os.getpid():
@@ -88,11 +109,14 @@ class FolderLock:
                 f"no longer runs, delete the file {str(self.path)!r}.{self._more()}"
             )
         if process == os.getpid():
-            return f"{self._what} is in use in this process already.{self._more()}"
-        return (
-            f"{self._what} is in use by process {process} of this computer, such as the kernel of another "
-            f"notebook. Shut it down or close it there first.{self._more()}"
-        )
+            own = f" {self._own_hint}" if self._own_hint else ""
+            return f"{self._what} is in use in this process already.{own}{self._more()}"
+        notebook = found.get("notebook")
+        if isinstance(notebook, str) and notebook:
+            who = f"by the notebook {notebook[-_NAMED:]!r} (process {process} of this computer)"
+        else:
+            who = f"by process {process} of this computer, such as the kernel of another notebook"
+        return f"{self._what} is in use {who}. Shut down its kernel or close it there first.{self._more()}"
 
     def _more(self) -> str:
         return f" {self._hint}" if self._hint else ""
@@ -105,6 +129,8 @@ def _is_held(found: Mapping[str, Any]) -> bool:
         return False  # empty, or cut off when its process was killed
     if host != socket.gethostname():
         return True
+    if process == os.getpid() and found.get("token") not in _tokens:
+        return False  # of a folder that was moved: its holder has left it
     begun = started(process)
     same = not begun or not found.get("started") or begun == found["started"]
     return is_running(process) and same

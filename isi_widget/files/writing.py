@@ -15,6 +15,7 @@ import stat
 from pathlib import Path
 
 from isi_widget.errors import InputError
+from isi_widget.files.paths import path_of_user
 from isi_widget.files.processes import is_running
 
 _LONGEST = 60  # characters of the old name in the temporary name: file systems allow 255 bytes
@@ -72,7 +73,7 @@ def write_for_user(what: str, path: str | Path, content: bytes | str) -> Path:
     ------
     InputError : the file cannot be written; the old file is unchanged.
     """
-    target = Path(path).expanduser()
+    target = path_of_user(path, "path")
     try:
         return write_file(target, content)
     except OSError as error:

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from isi_widget import checks
 from isi_widget.errors import InputError
+from isi_widget.files.paths import path_of_user
 from isi_widget.files.writing import write_for_user
 from isi_widget.mechanism.figures import IN_BOX
 from isi_widget.report import embedding
@@ -74,7 +75,7 @@ def save_figure(
     InputError : something that has no plot, a different ending, a width out of range, an argument that its
         `plot` does not have, or a file that cannot be written.
     """
-    target = Path(path).expanduser()
+    target = path_of_user(path, "path")
     format = target.suffix.lower().removeprefix(".")
     if format not in _FORMATS:
         raise InputError(f"save_figure writes .svg, .pdf and .png; got {target}. Give one of these endings.")

@@ -26,6 +26,7 @@ import filelock
 from isi_widget import checks
 from isi_widget.errors import InputError
 from isi_widget.files import records
+from isi_widget.files.paths import path_of_user
 from isi_widget.files.writing import write_file
 from isi_widget.stimulus import Picture, load_image
 from isi_widget.study.rows import FIRST
@@ -68,7 +69,7 @@ class Store:
     def __init__(self, path: str | Path, columns: Mapping[str, str] | None = None) -> None:
         if not isinstance(path, str | os.PathLike) or not str(path):
             raise InputError(f"store must be the path of a folder; got {checks.shown(path)}.")
-        self.path = Path(path).expanduser()
+        self.path = path_of_user(path, "store")
         self._lock: filelock.BaseFileLock | None = None
         self._file: IO[bytes] | None = None
         self._pending: list[dict[str, Any]] = []

@@ -283,6 +283,8 @@ class Synced(PageState):
             if stray or "document" in refused:  # the page does not have what it should have
                 self._send_whole_document()
             known = [name for name in refused if name in self.keys and name != "document"]
+            if "selected" in accepted and accepted["selected"] != sync_data["selected"]:
+                known.append("selected")  # of an older document: the page does not have what it should have
             if known:
                 self.send_state(known)
         for reason in dict.fromkeys(refused.values()):
@@ -302,4 +304,6 @@ class Synced(PageState):
             raise InputError("The page may only dismiss an error, by setting it to null.")
         if name == "run_on_change" and not isinstance(value, bool):
             raise InputError(f"run_on_change must be true or false, not {value!r:.60}.")
+        if name == "selected":
+            value = protocol.still_selected(value, (document or self.document)["operations"])
         return self._checked(name, value, document)

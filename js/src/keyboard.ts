@@ -10,6 +10,7 @@ import { sameEdits } from "./objects";
 import type { Drawing, Operation } from "./protocol";
 import { bounds, shifted, stopped } from "./shapes";
 import { TOOL_KEYS, type Screen } from "./state/screen";
+import type { Store } from "./state/store";
 import { fitted, zoom } from "./state/zooming";
 import { giveUp } from "./state/second";
 import { selectionOf, type Mode } from "./state/selection";
@@ -118,7 +119,7 @@ export function keyboard(screen: Screen): Keyboard {
     if (key === "Escape") return escape();
     if (commanded && key === "Enter") {
       screen.flush();
-      if (store.question.value.trim() === "") store.fail("There is no question.", "The model needs one: type it into the field “Question”.");
+      if (store.question.value.trim() === "") askForQuestion(store);
       else store.runEverything();
       return true;
     }
@@ -239,6 +240,17 @@ export function inField(event: Event): boolean {
 function wordless(event: Event): boolean {
   const target = event.composedPath()[0] ?? event.target;
   return target instanceof HTMLSelectElement || (target instanceof HTMLInputElement && target.type === "range");
+}
+
+/** Says that a question is missing, until there is one: typed, undone or of another observation. */
+function askForQuestion(store: Store): void {
+  store.fail("There is no question.", "The model needs one: type it into the field “Question”.");
+  const shown = store.notice.peek();
+  const stop = store.question.subscribe((question) => {
+    if (question.trim() === "") return;
+    if (store.notice.peek() === shown) store.notice.value = null;
+    stop();
+  });
 }
 
 /**

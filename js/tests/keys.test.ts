@@ -183,8 +183,10 @@ describe("an emptied question", () => {
     await page.key("Enter", { ctrlKey: true }, "question");
     expect(page.model.last("run")).toBeUndefined();
     expect(page.text("error-message")).toBe("There is no question.");
+    expect(page.find("error").hidden).toBe(false);
     await page.click("question-reset");
     expect(page.model.operations()).toEqual([]);
     expect(page.find("question-needed").hidden).toBe(true);
+    expect(page.find("error").hidden).toBe(true);
   });
 });

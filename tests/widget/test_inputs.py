@@ -344,13 +344,22 @@ def test_tool_and_selection_go_both_ways(probe: Probe) -> None:
     page.set(tool="noise")
     page.set(selected=[2])
     assert (probe.tool, probe.selected) == ("noise", [2]) and seen == ["noise", [2]]
-    for state, words in (({"tool": "hammer"}, "tool must be"), ({"selected": [1]}, "is no drawing")):
+    for state, words in (({"tool": "hammer"}, "tool must be"), ({"selected": ["1"]}, "whole numbers")):
         page.set(**state)
         assert words in page.state["error"]["message"]
         assert (page.state["tool"], page.state["selected"]) == ("noise", [2])
     with pytest.raises(InputError, match="is no drawing"):
         probe.selected = [9]
     assert probe.selected == [2]
+
+
+def test_a_selection_of_an_older_document_is_no_error(probe: Probe) -> None:
+    page = Page(probe)
+    page.draw(BOX, {"op": "question", "text": "Is it?"}, BOX)
+    page.set(selected=[2])
+    probe.choose(1)  # while the next selection is on its way
+    page.set(selected=[0, 2])
+    assert page.state["error"] is None and probe.selected == [] == page.state["selected"]
 
 
 def test_a_selection_comes_with_its_document_and_goes_with_its_drawing(probe: Probe) -> None:

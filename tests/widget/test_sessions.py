@@ -199,7 +199,10 @@ def lock(folder: Path, **changed: Any) -> None:
 def test_a_process_that_runs_and_one_that_does_not(made: Any, tmp_path: Path) -> None:
     made(datasets.scenes()[0], session=tmp_path).close()
     lock(tmp_path)
-    with pytest.raises(InputError, match=f"process {os.getppid()} of this computer.*Shut it down"):
+    with pytest.raises(InputError, match=f"process {os.getppid()} of this computer.*Shut down its kernel"):
+        made(datasets.scenes()[0], session=tmp_path)
+    lock(tmp_path, notebook="/home/me/first.ipynb")
+    with pytest.raises(InputError, match=r"in use by the notebook '/home/me/first\.ipynb'"):
         made(datasets.scenes()[0], session=tmp_path)
     lock(tmp_path, host="elsewhere")
     with pytest.raises(InputError, match=r"computer 'elsewhere'.*delete the file .*lock"):

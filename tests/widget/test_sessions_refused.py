@@ -81,12 +81,59 @@ def test_a_folder_that_is_deleted_meanwhile(made: Any, tmp_path: Path) -> None:
     probe.keep()
     shutil.rmtree(tmp_path / "s")
     probe.stimulus = probe.stimulus.box(1, 2, 3, 4)
-    with pytest.raises(InputError):
-        probe.keep()
     probe.keep()
+    assert "was moved or deleted" in Page(probe).state["kept"]["note"]
     probe.close()
     again = made(datasets.scenes()[0], session=tmp_path / "s")
     assert len(again.trials) == 1 and len(again.stimulus.operations) == 1
+
+
+def test_a_folder_that_is_moved_meanwhile(made: Any, tmp_path: Path, caplog: Any) -> None:
+    probe = made(datasets.scenes()[0], session=tmp_path / "s")
+    probe.run("answer")
+    probe.keep()
+    (tmp_path / "s").rename(tmp_path / "moved")
+    for number in range(2):
+        probe.stimulus = probe.stimulus.box(number, 2, 3, 4)
+        probe.keep()
+    assert caplog.text.count("was moved or deleted") == 1
+    with pytest.raises(InputError, match="in use in this process"):
+        made(datasets.scenes()[0], session=tmp_path / "s")  # the new folder has a lock
+    moved = made(datasets.scenes()[0], session=tmp_path / "moved")  # the probe has left the old one
+    assert len(moved.trials) == 1 and moved.stimulus.operations == ()
+    probe.close()
+    again = made(datasets.scenes()[0], session=tmp_path / "s")
+    assert len(again.trials) == 1 and len(again.stimulus.operations) == 2
+
+
+def test_a_different_session_in_the_place_of_a_moved_one_is_left_alone(made: Any, tmp_path: Path) -> None:
+    probe = made(datasets.scenes()[0], session=tmp_path / "s")
+    probe.keep()
+    (tmp_path / "s").rename(tmp_path / "moved")
+    other = made(datasets.scenes()[3], session=tmp_path / "s")
+    other.run("answer")
+    other.keep()
+    probe.stimulus = probe.stimulus.box(1, 2, 3, 4)
+    with pytest.raises(InputError, match="in use in this process"):
+        probe.keep()
+    other.close()
+    with pytest.raises(InputError, match="Another probe has changed"):
+        probe.keep()
+    again = made(datasets.scenes()[3], session=tmp_path / "s")
+    assert len(again.trials) == 1 and again.stimulus.operations == ()
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "~nobody-of-this-name/s", "a\0b"])
+def test_names_that_no_folder_can_have(made: Any, tmp_path: Path, name: str) -> None:
+    for call in (
+        lambda: made(datasets.scenes()[0], session=name),
+        lambda: isi.open_probe(name),
+        lambda: made(datasets.scenes()[0]).save(name),
+        lambda: isi.open_study(name),
+        lambda: datasets.save_observation(name, datasets.scenes()[0].stimulus()),
+    ):
+        with pytest.raises(InputError, match=r"must be a path of this computer.*Use another name"):
+            call()
 
 
 @pytest.mark.parametrize("session", ["", 3, b"x", ["a"]])

@@ -16,6 +16,8 @@ from isi_widget.widget.session.collecting import as_json
 
 #: Changes are written into a new state when they are larger than this, and than the state: bytes.
 _LONG = 256 * 1024
+#: `SessionFolder.mark` of a folder without a session.
+NOTHING = (-1, -1)
 
 
 class SessionFolder:

@@ -19,12 +19,13 @@ from typing import TYPE_CHECKING, Any
 
 from isi_widget.errors import InputError
 from isi_widget.files.lock import FolderLock
+from isi_widget.files.paths import path_of_user
 from isi_widget.study.store import holds_study
 from isi_widget.widget import cells
 from isi_widget.widget.jobs import Job, Worker
 from isi_widget.widget.session import journal, layout
 from isi_widget.widget.session.collecting import Collector, Moment, as_json, trial_record
-from isi_widget.widget.session.folder import SessionFolder
+from isi_widget.widget.session.folder import NOTHING, SessionFolder
 from isi_widget.widget.session.reading import Kept, read
 from isi_widget.widget.session.sources import FolderSource
 
@@ -46,9 +47,11 @@ FOLLOWED = (
     "run_on_change",
     "model",
 )
-_HINT = (
-    "Close the probe that keeps it, probe.close(), or show that probe again. A second session needs another "
-    "folder."
+_HINT = "A second session needs another folder."
+_OWN_HINT = "Close the probe that keeps it, probe.close(), or show that probe again."
+_MOVED = (
+    "The folder {folder!r} was moved or deleted while this probe was open, so it was made anew, with all of "
+    "its work. isi.open_probe(folder) opens the moved one."
 )
 _LOG = logging.getLogger(__name__)
 _keepers: weakref.WeakValueDictionary[Path, Keeper] = weakref.WeakValueDictionary()
@@ -67,8 +70,8 @@ class Keeper:
         self.folder = folder
         self.problem = ""
         self.notes: list[str] = []
-        self._path = folder.expanduser().resolve()
-        self._lock = FolderLock(self._path / layout.LOCK, f"The session {str(folder)!r}", _HINT)
+        self._path = path_of_user(folder, "session").resolve()
+        self._lock = FolderLock(self._path / layout.LOCK, f"The session {str(folder)!r}", _HINT, _OWN_HINT)
         self._files = SessionFolder(self._path, 0, set())
         self._worker = Worker("isi-session")
         self._writing = threading.RLock()
@@ -176,6 +179,10 @@ class Keeper:
             if self._closed or os.getpid() != self._process or moment.turn < self._turn:
                 return
             try:
+                moved = self._lock.held and not self._lock.is_in_place
+                if moved:
+                    self._lock.release()
+                    self._look_again()
                 if not self._lock.held:
                     self._take_again()
                 self._write_moment(moment)
@@ -185,7 +192,12 @@ class Keeper:
                 self._look_again()
         if error is not None:
             self._failed(probe, error)
-        elif self.problem:
+            return
+        if moved:
+            self.notes = [*(note for note in self.notes if note != self._moved), self._moved]
+            _LOG.warning(self._moved)
+            self.show(probe)
+        if self.problem:
             self._worked(probe)
 
     def _write_moment(self, moment: Moment) -> None:
@@ -220,13 +232,17 @@ class Keeper:
         """Lock the folder again; refuse where another probe has gone on with the session meanwhile."""
         self._path.mkdir(parents=True, exist_ok=True)
         self._lock.acquire()
-        if self._mark is not None and self._files.mark != self._mark:
+        if self._mark is not None and self._files.mark not in (self._mark, NOTHING):
             self._lock.release()
             raise InputError(
                 f"Another probe has changed the session {str(self.folder)!r} meanwhile, so this one no "
                 "longer keeps "
                 "its work there. Save it with probe.save(path), or make a new probe on the session."
             )
+
+    @property
+    def _moved(self) -> str:
+        return _MOVED.format(folder=str(self.folder))
 
     def _look_again(self) -> None:
         """Write the whole state next, and all files that are not on the disk."""

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from isi_widget.datasets import Dataset, Observation
 from isi_widget.errors import InputError
+from isi_widget.files.paths import path_of_user
 from isi_widget.uncertainty.judge import Entailment
 from isi_widget.uncertainty.judges import AUTO
 from isi_widget.vlm import VLM
@@ -43,7 +44,7 @@ def open_probe(
     ------
     InputError : no such folder or file, or one that is damaged, in use, too large or of a newer version.
     """
-    given = Path(path).expanduser()
+    given = path_of_user(path, "path")
     if given.is_dir():
         if session is not None:
             raise InputError(
