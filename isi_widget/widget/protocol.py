@@ -128,12 +128,12 @@ def check_selected(value: Any, operations: Sequence[Mapping[str, Any]]) -> list[
 
 def still_selected(value: Any, operations: Sequence[Mapping[str, Any]]) -> Any:
     """Return what a page has selected without what is no drawing of the present document: a page sends its
-    selection a moment after the gesture, and the document may be a different one by then. What is no list of
-    whole numbers is returned as it is, for `check_selected`.
+    selection a moment after the gesture, and the document may be a different one by then. What can be of no
+    document is returned as it is, for `check_selected`.
     """
-    if not isinstance(value, list) or any(not is_whole(index) for index in value):
+    if not isinstance(value, list) or any(not is_whole(i) or not 0 <= i < MAX_OPERATIONS for i in value):
         return value
-    return [index for index in value if 0 <= index < len(operations) and is_drawing(operations[index])]
+    return [index for index in value if index < len(operations) and is_drawing(operations[index])]
 
 
 def is_drawing(operation: Mapping[str, Any]) -> bool:
