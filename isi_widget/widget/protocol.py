@@ -52,7 +52,12 @@ MAX_SEED = 2**63 - 1
 MAX_UPLOAD = 64 * 2**20
 MAX_NOTE = 2000  # characters
 #: Formats of exported trials -> what a browser calls them.
-FORMATS = {"json": "application/json", "csv": "text/csv", "pdf": "application/pdf"}
+FORMATS = {
+    "json": "application/json",
+    "csv": "text/csv",
+    "pdf": "application/pdf",
+    "html": "text/html",
+}
 
 
 def check_measures(measures: Any) -> tuple[str, ...]:

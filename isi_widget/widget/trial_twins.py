@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Literal, overload
+from typing import Literal, cast, overload
 
 from isi_widget.errors import InputError
 from isi_widget.files.writing import write_for_user
@@ -104,7 +104,7 @@ class TrialTwins(Synced):
     def export(
         self,
         trials: int | Trial | Iterable[int | Trial] | None = None,
-        format: Literal["json", "csv", "pdf"] | None = None,
+        format: Literal["json", "csv", "pdf", "html"] | None = None,
         path: None = None,
     ) -> bytes: ...
 
@@ -112,7 +112,7 @@ class TrialTwins(Synced):
     def export(
         self,
         trials: int | Trial | Iterable[int | Trial] | None = None,
-        format: Literal["json", "csv", "pdf"] | None = None,
+        format: Literal["json", "csv", "pdf", "html"] | None = None,
         *,
         path: str | Path,
     ) -> Path: ...
@@ -120,7 +120,7 @@ class TrialTwins(Synced):
     def export(
         self,
         trials: int | Trial | Iterable[int | Trial] | None = None,
-        format: Literal["json", "csv", "pdf"] | None = None,
+        format: Literal["json", "csv", "pdf", "html"] | None = None,
         path: str | Path | None = None,
     ) -> bytes | Path:
         """Export some trials (None: all) as one file, like the page's Export.
@@ -128,8 +128,8 @@ class TrialTwins(Synced):
         Parameters
         ----------
         format : "json": {"schema", "trials": [{"id", "note", "trial"}]}, without loss; `Trial.from_dict(
-            entry["trial"])` gives a trial back. "csv": a table, one row per trial. "pdf": a report. None
-            (default): from the ending of `path`; "json" without one.
+            entry["trial"])` gives a trial back. "csv": a table, one row per trial. "pdf", "html": as
+            `report`. None (default): from the ending of `path`; "json" without one.
         path : the file to write, at once or not at all; None: the bytes are returned.
 
         Raises
@@ -188,4 +188,7 @@ class TrialTwins(Synced):
         return found
 
     def _file(self, numbers: Sequence[int], format: str) -> bytes:
+        if format in ("pdf", "html"):
+            made = self.report(trials=numbers, format="html" if format == "html" else "pdf")
+            return cast(bytes, made)  # without a path
         return tr.file_of({number: self._trial(number) for number in numbers}, self.notes, format)

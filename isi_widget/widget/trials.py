@@ -159,7 +159,7 @@ def file_of(trials: Mapping[int, Trial], notes: Mapping[int, str], format: str) 
 
     json : {"schema", "trials": [{"id", "note", "trial"}]}, without loss: `Trial.from_dict(entry["trial"])`
     gives a trial back, its image inside. csv : one row per trial, its number and its note first, then as
-    `Trial.to_frame`; `isi_widget.tables.read_csv` reads it back. pdf : as `isi_widget.report.making.report`.
+    `Trial.to_frame`; `isi_widget.tables.read_csv` reads it back. Not for reports (`Probe.report`).
     """
     if format == "json":
         entries = [
@@ -168,13 +168,9 @@ def file_of(trials: Mapping[int, Trial], notes: Mapping[int, str], format: str) 
         ]
         record = {"schema": SCHEMA, "trials": entries}
         return json.dumps(record, allow_nan=False, ensure_ascii=False, indent=1).encode()
-    if format == "csv":
-        import pandas as pd
+    import pandas as pd
 
-        frame = pd.concat([trial.to_frame() for trial in trials.values()], ignore_index=True)
-        frame.insert(0, "trial", list(trials))
-        frame.insert(1, "note", [notes.get(number, "") for number in trials])
-        return to_csv(frame).encode()
-    from isi_widget.report.making import report
-
-    return report(list(trials.values()), notes=notes, numbers=list(trials))
+    frame = pd.concat([trial.to_frame() for trial in trials.values()], ignore_index=True)
+    frame.insert(0, "trial", list(trials))
+    frame.insert(1, "note", [notes.get(number, "") for number in trials])
+    return to_csv(frame).encode()

@@ -360,5 +360,5 @@ export interface MeasureInfo {
   unavailable: string;
 }
 
-export const FORMATS = ["json", "csv", "pdf"] as const;
+export const FORMATS = ["json", "csv", "pdf", "html"] as const;
 export type Format = (typeof FORMATS)[number];

@@ -346,6 +346,13 @@ describe("trials", () => {
     page.model.emit("msg:custom", file, [new DataView(new ArrayBuffer(2))]);
     await settle();
     expect(saved).toEqual(["trials-1-2.pdf blob:"]);
+    await page.click("export");
+    await page.click("export-html");
+    expect(page.model.last("export")).toMatchObject({ trials: [1, 2], format: "html" });
+    await page.click("export");
+    expect(page.text("export-panel")).toContain("The whole session: 3 trials");
+    await page.click("export-all-html");
+    expect(page.model.last("export")).toMatchObject({ trials: [1, 2, 5], format: "html" });
     second.end();
   });
 

@@ -80,7 +80,7 @@ def test_comparing_and_exporting(bench: Notebook, run: Probe, tmp_path: Path) ->
     run.page.keyboard.press("Escape")
     expect(run.part("compare-panel")).to_have_count(0)
     files: dict[str, bytes] = {}
-    for kind in ("json", "csv", "pdf"):
+    for kind in ("json", "csv", "pdf", "html"):
         run.part("export").click()
         with run.page.expect_download() as download:
             run.part(f"export-{kind}").click()
@@ -92,8 +92,9 @@ def test_comparing_and_exporting(bench: Notebook, run: Probe, tmp_path: Path) ->
     entries = json.loads(files["json"])["trials"]
     assert [Trial.from_dict(entry["trial"]).stimulus.key for entry in entries] == keys
     assert [row["stimulus_key"] for row in csv.DictReader(io.StringIO(files["csv"].decode()))] == keys
-    reported = open_report(files["pdf"])
-    assert isinstance(reported, list) and [trial.stimulus.key for trial in reported] == keys
+    for kind in ("pdf", "html"):
+        reported = open_report(files[kind])
+        assert isinstance(reported, list) and [trial.stimulus.key for trial in reported] == keys
 
 
 @pytest.mark.parametrize("theme", ["Light", "Dark"])

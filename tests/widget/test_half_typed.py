@@ -23,7 +23,7 @@ def test_notes(probe):
     note = messages.parse_message({"kind": "note", "trial": 1, "text": f"c{OTHER}"})
     assert note.text == f"c{GONE}"
     sent(probe)
-    for format in ("json", "csv", "pdf"):
+    for format in ("json", "csv", "pdf", "html"):
         assert probe.export([1], format=format)
 
 

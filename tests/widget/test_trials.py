@@ -242,7 +242,7 @@ def test_pdf_holds_the_trials(measured: Probe, tmp_path: Path) -> None:
     assert path == tmp_path / "both.pdf" and open_report(path) == list(measured.trials)
 
 
-@pytest.mark.parametrize("format", ["json", "csv", "pdf"])
+@pytest.mark.parametrize("format", ["json", "csv", "pdf", "html"])
 def test_the_page_gets_the_same_file(measured: Probe, format: Any) -> None:
     page = Page(measured)
     page.send({"kind": "export", "id": "e7", "trials": [2], "format": format})
@@ -252,7 +252,12 @@ def test_the_page_gets_the_same_file(measured: Probe, format: Any) -> None:
         "kind": "export",
         "id": "e7",
         "name": f"trial-2.{format}",
-        "type": {"json": "application/json", "csv": "text/csv", "pdf": "application/pdf"}[format],
+        "type": {
+            "json": "application/json",
+            "csv": "text/csv",
+            "pdf": "application/pdf",
+            "html": "text/html",
+        }[format],
     }
     assert page.attached[place] == [measured.export(2, format)]
 
@@ -261,6 +266,7 @@ def test_the_format_is_that_of_the_files_name(measured: Probe, tmp_path: Path) -
     assert measured.export([1], path=tmp_path / "one.PDF").read_bytes()[:5] == b"%PDF-"
     assert measured.export([1], path=tmp_path / "one.csv").read_text().startswith("trial,note,")
     assert json.loads(measured.export([1], path=tmp_path / "one.json").read_text())["schema"] == 1
+    assert measured.export([1], path=tmp_path / "one.html").read_text().startswith("<!DOCTYPE html>")
     assert measured.export([1], "csv", path=tmp_path / "one.txt").read_text().startswith("trial,note,")
     for path, format in (("one.csv", "pdf"), ("one.pdf", "json"), ("one.xyz", None)):
         with pytest.raises(InputError, match=r"named as csv|named as pdf|format must be one of"):

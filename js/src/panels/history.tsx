@@ -107,12 +107,35 @@ const WHAT: Record<Format, string> = {
   json: "Everything, without loss: Trial.from_dict reads it back",
   csv: "A table, one row for each trial",
   pdf: "A report to read and print; the trials are in it as data, too",
+  html: "The same report as one page for a browser, with nothing to load",
 };
+
+/** One button for each format of a file with these trials. */
+const Files = live(function Files({ trials, test }: { trials: number[]; test: string }) {
+  const { screen, store } = useView();
+  return (
+    <>
+      {FORMATS.map((format) => (
+        <Button
+          key={format}
+          test={`${test}-${format}`}
+          label={WHAT[format]}
+          text={format.toUpperCase()}
+          onClick={() => {
+            screen.popover.value = null;
+            exportTrials(store, trials, format, download);
+          }}
+        />
+      ))}
+    </>
+  );
+});
 
 export const TrialsButtons = live(function TrialsButtons() {
   const { screen, store } = useView();
   const pinned = store.pinned.value;
   const open = screen.popover.value;
+  const all = store.trials.value.map((trial) => trial.id);
   const chosen = pinned.length > 0 ? [...pinned] : store.trial.value ? [store.trial.value.id] : [];
   return (
     <div class="isi-push isi-pinned">
@@ -129,18 +152,13 @@ export const TrialsButtons = live(function TrialsButtons() {
         {open === "export" && (
           <Popover test="export-panel" label="Export" classes="isi-export">
             <p>{pinned.length > 0 ? `${plural(pinned.length, "pinned trial")}: ${pinned.join(", ")}` : `Trial ${chosen[0]}. Pin others to export them, too.`}</p>
-            {FORMATS.map((format) => (
-              <Button
-                key={format}
-                test={`export-${format}`}
-                label={WHAT[format]}
-                text={format.toUpperCase()}
-                onClick={() => {
-                  screen.popover.value = null;
-                  exportTrials(store, chosen, format, download);
-                }}
-              />
-            ))}
+            <Files trials={chosen} test="export" />
+            {all.length > chosen.length && (
+              <>
+                <p>{`The whole session: ${plural(all.length, "trial")}`}</p>
+                <Files trials={all} test="export-all" />
+              </>
+            )}
           </Popover>
         )}
       </div>
