@@ -90,7 +90,8 @@ def row_of(trial: Trial) -> dict[str, Any]:
     sampled = () if uncertainty is None else uncertainty.answers
     every = [*(() if answer is None else (answer,)), *sampled]
     judgement = trial.judgement
-    reason = judgement.reason or (NO_TRUTH if answer is not None and judgement.correct is None else "")
+    unjudged = answer is not None and judgement.correct is None
+    reason = (judgement.reason or NO_TRUTH) if unjudged else ""
     return row | {
         "answer": None if answer is None else answer.text,
         "answer_probability": plain(math.exp(answer.log_likelihood)) if answer and answer.tokens else None,

@@ -10,6 +10,7 @@ import re
 import unicodedata
 from dataclasses import dataclass
 
+from isi_widget.text.hedging import leaves_open, says_both
 from isi_widget.text.truths import (
     ALONE,
     BOOLEANS,
@@ -37,6 +38,13 @@ _THOUSANDS = r"\d{1,3}(?:,\d{3})+(?:\.\d+)?"
 _NONE = frozenset({"none", "no", "nope", "nothing"})
 #: "The answer is yes.", at the beginning or at the end of a longer answer.
 _ANSWER_IS = re.compile(r"\banswer\s*(?:is|would be|:)\W*(\w+)")
+#: Answers to a yes/no question that decide nothing.
+_DOUBT = re.compile(
+    r"\W*(maybe|perhaps|possibly|probably|likely|partly|sometimes|both|either|neither|unsure|unclear|uncertain"
+    r"|unknown|(it|that) depends|depends|hard to|(i ?(am|'m) )?not (sure|clear|certain)"
+    r"|i (cannot|can't|can not|do not|don't))\b"
+)
+_ALTERNATIVES = re.compile(r"\bor\b|[,/|]|\beither\b", re.IGNORECASE)
 #: A number in a text (where a comma may end a clause), or a word.
 _TOKEN = re.compile(rf"(?<![\w.,])[+-]?(?:{_THOUSANDS}|\d+(?:\.\d+)?)(?!\w)|[^\W_]+")
 
@@ -45,7 +53,8 @@ _TOKEN = re.compile(rf"(?<![\w.,])[+-]?(?:{_THOUSANDS}|\d+(?:\.\d+)?)(?!\w)|[^\W
 class Judgement:
     """Whether an answer is right; None, with the reason, if it cannot be judged.
 
-    reason : one or two sentences; empty if the answer was judged or there is no truth.
+    reason : one or two sentences on why the answer cannot be judged, or why it is wrong though it names the
+        truth; else empty.
     """
 
     correct: bool | None
@@ -68,6 +77,12 @@ def judge(answer: str, truth: str | None, question: str = "") -> Judgement:
     - any other truth: right if the answer equals it, or contains its words in a row and not directly after a
       negation ("It is red." for "red"; not "It is not red."). Where the question asks how many, "none" and
       "no" are 0.
+
+    An answer that leaves several answers open is wrong, with a reason, whichever it names: "two or three", "2
+    to 3", "at least 3", "either red or blue", "I cannot say whether it is red", "Yes and no". This follows
+    the exact match of VQA (Antol et al., 2015), where such an answer agrees with nobody's. Doubt about one
+    answer ("Probably red.") does not count against it. Where all alternatives are accepted ("red or crimson"
+    for "red | crimson"), the answer is right.
 
     Not judged, with a reason: a truth that is none ("n/a", "unknown"); "yes" or "no" if the truth is 1, 0 or
     a letter and the question is not clearly a yes/no question; an answer that one or two of ten people gave;
@@ -101,20 +116,27 @@ def _of_several(answer: str, truths: tuple[str, ...], question: str) -> Judgemen
     found = [judge(answer, truth, question) for truth in dict.fromkeys(truths)]
     agreeing = [truth for truth, one in zip(dict.fromkeys(truths), found, strict=True) if one.correct]
     votes = sum(truths.count(truth) for truth in agreeing)
-    if len(truths) >= FEWEST and len(set(truths)) < len(truths) and 0 < votes < 3:
+    of_people = len(truths) >= FEWEST and len(set(truths)) < len(truths)
+    if of_people and 0 < votes < 3:
         return Judgement(
             None,
             f"Not judged: {votes} of {len(truths)} people gave this answer, which is neither right nor "
             f"wrong: a VQA score of {votes}/3.",
         )
-    if agreeing:
+    alternatives = [part for part in _ALTERNATIVES.split(answer) if _plain(part)]
+    if agreeing or (
+        len(alternatives) > 1
+        and not of_people
+        and all(any(is_correct(part, truth, question) for truth in truths) for part in alternatives)
+    ):
         return Judgement(True)
-    return next((one for one in found if one.correct is None), Judgement(False))
+    unclear = [one for one in found if one.correct is None]
+    return next((one for one in (*unclear, *found) if one.reason), Judgement(False))
 
 
 def _judge(answer: str, truth: str, question: str) -> Judgement:
     """Judge by one truth that states an answer."""
-    said, true = _words(answer, question), _words(truth, question)
+    true = _words(truth, question)
     word = true[0] if len(true) == 1 else verdict(truth) or ""
     alone = _only_word(truth)
     if not _asks_how_many(question) and (alone in VERDICTS or not asks_for_other(question)):
@@ -127,7 +149,7 @@ def _judge(answer: str, truth: str, question: str) -> Judgement:
     if asks_yes_no(question) and word in MEANINGS:
         return _of_yes_no(answer, MEANINGS.get(first, ""), MEANINGS[word])
     if word in BOOLEANS and (first in YES_NO or first in BOOLEANS):
-        return Judgement(MEANINGS[first] == MEANINGS[word])
+        return _of_yes_no(answer, MEANINGS[first], MEANINGS[word])
     if word in SHORT and first in YES_NO and not asks_for_other(question):
         meaning = SHORT[word].capitalize()
         return Judgement(
@@ -135,20 +157,44 @@ def _judge(answer: str, truth: str, question: str) -> Judgement:
             f"Not judged: the truth {truth!r} may mean {meaning.lower()} or stand for itself, and the "
             f'question does not show which. Write "{meaning}" in the data if that is meant.',
         )
+    return _of_words(_pieces(answer, question), true)
+
+
+def _of_words(given: list[tuple[str, str]], true: list[str]) -> Judgement:
+    """Judge by the words of a truth: right where the answer states them at least once."""
+    said = [word for _, word in given]
+    if said == true:
+        return Judgement(True)
     starts = (i for i in range(len(said) - len(true) + 1) if said[i : i + len(true)] == true)
-    return Judgement(said == true or any(i == 0 or said[i - 1] not in _NEGATIONS for i in starts))
+    stated = [i for i in starts if i == 0 or said[i - 1] not in _NEGATIONS]
+    reasons = [leaves_open(given, i, i + len(true)) for i in stated]
+    return Judgement("" in reasons, "" if "" in reasons else next(iter(reasons), ""))
 
 
 def _of_yes_no(answer: str, said: str, true: str) -> Judgement:
     """Judge what an answer begins with ("yes", "no" or "" for neither) against a yes or no."""
     if not said and re.search(r"[^\W\d_]", answer) and not re.search(r"[a-z]", answer, re.IGNORECASE):
         return Judgement(None, "Not judged: the answer is in letters without a known yes or no.")
+    if said and _says_both(answer):
+        return Judgement(False, "Counted as wrong: the answer is a yes as well as a no.")
+    if not said and _DOUBT.match(_folded(answer)):
+        return Judgement(False, "Counted as wrong: the answer is neither a yes nor a no.")
     return Judgement(said == true)
+
+
+def _says_both(text: str) -> bool:
+    """Return whether a text is a yes as well as a no, as a whole or after "the answer is"."""
+    tail = [match.start(1) for match in _ANSWER_IS.finditer(_folded(text))][-1:]
+    return any(
+        says_both(_plain(part), YES_NO | BOOLEANS) for part in (text, *(_folded(text)[at:] for at in tail))
+    )
 
 
 def said_yes(text: str) -> bool | None:
     """Return whether an answer or a truth is a yes, by the rule of `judge`; None for neither yes nor no."""
     word = YES_NO.get(_only_word(text), "") or YES_NO.get(_first(text), "")
+    if word and _says_both(text):
+        return None
     return {"yes": True, "no": False}.get(word)
 
 
@@ -229,6 +275,11 @@ def asks_for_other(question: str) -> bool:
 
 def _plain(text: str) -> list[str]:
     """Return lower-case words without punctuation or apostrophes; numbers in one form."""
+    return [word for _, word in _spaced(text)]
+
+
+def _spaced(text: str) -> list[tuple[str, str]]:
+    """Return the words of `_plain`, each with what stands before it."""
     plain = (
         unicodedata.normalize("NFKC", text)
         .casefold()
@@ -236,25 +287,37 @@ def _plain(text: str) -> list[str]:
         .replace("\N{RIGHT SINGLE QUOTATION MARK}", "")
     )
     whole = number_in_one_form(plain.strip())
-    found = _TOKEN.findall(plain)
-    return [number_in_one_form(word) or word for word in found] if whole is None else [whole]
+    if whole is not None:
+        return [("", whole)]
+    found, end = [], 0
+    for match in _TOKEN.finditer(plain):
+        found.append((plain[end : match.start()], number_in_one_form(match.group()) or match.group()))
+        end = match.end()
+    return found
 
 
 def _words(text: str, question: str = "") -> list[str]:
     """Return the words of `_plain` without articles; number words as digits, and none as 0 where the question
     asks how many.
     """
-    words = [word for word in _plain(text) if word not in _ARTICLES]
-    found: list[str] = []
-    for place, word in enumerate(words):
+    return [word for _, word in _pieces(text, question)]
+
+
+def _pieces(text: str, question: str = "") -> list[tuple[str, str]]:
+    """Return the words of `_words`, each with the punctuation before it."""
+    found: list[tuple[str, str]] = []
+    none = _NONE if _asks_how_many(question) else ()
+    gap, before = "", 0
+    for spaces, word in _spaced(text):
+        gap += spaces
+        if word in _ARTICLES:
+            continue
         number = NUMBERS.get(word)
-        before = NUMBERS.get(words[place - 1], 0) if place else 0
         if number is not None and 0 < number < 10 and before in range(20, 100, 10):
-            found[-1] = str(before + number)  # "twenty-one", in two words
+            found[-1] = found[-1][0], str(before + number)  # "twenty-one", in two words
         else:
-            found.append(word if number is None else str(number))
-    if _asks_how_many(question):
-        found = ["0" if word in _NONE else word for word in found]
+            found.append((gap, "0" if word in none else word if number is None else str(number)))
+        gap, before = "", number or 0
     return found
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from isi_widget.text.correctness import asks_yes_no, is_correct, judge
+from isi_widget.text.correctness import asks_yes_no, is_correct, judge, said_yes
 
 
 @pytest.mark.parametrize(
@@ -51,8 +51,12 @@ def test_a_truth_that_is_repeated_word_for_word_is_right_unless_it_has_no_words(
 
 @given(st.sampled_from(["Yes", "No"]), st.text())
 def test_yes_and_no_are_never_both_right(first, rest):
-    answer = f"{first}, {rest}"
-    assert (is_correct(answer, "Yes"), is_correct(answer, "No")) == (first == "Yes", first == "No")
+    right = tuple(is_correct(f"{first}, {rest}", truth) for truth in ("Yes", "No"))
+    assert right == (first == "Yes", first == "No") or (right == (False, False) and _both(first, rest))
+
+
+def _both(first: str, rest: str) -> bool:
+    return said_yes(f"{first}, {rest}") is None
 
 
 IS, MANY, SHORT = "Is there a star?", "How many stars are there?", "Star?"
@@ -91,7 +95,7 @@ def test_true_and_false_mean_yes_and_no_whatever_the_question(truth: str, yes: b
         ("3.5", "3", False),
         ("It is 1234 m.", "1,234", True),
         ("I see 1,234 of them", "1234.0", True),
-        ("There are 2, 3 or 4", "3", True),
+        ("There are 2, 3 and 4", "3", True),
         ("It is -1.", "-1", True),
         ("It is 1.", "-1", False),
         ("the 3rd", "3", False),
@@ -139,3 +143,78 @@ def test_what_can_be_seen_to_ask_for_yes_or_no(question: str, expected: bool) ->
 def test_every_answer_is_judged_or_says_why_not(answer, truth, question):
     found = judge(answer, truth, question)
     assert (found.correct is None) == (bool(found.reason) or not truth.strip())
+
+
+@pytest.mark.parametrize(
+    ("answer", "truths"),
+    [
+        ("two or three", "23"),
+        ("2-3", "23"),
+        ("2 to 3 stars", "23"),
+        ("between two and three", "23"),
+        ("at least 3", "3"),
+        ("3 or more", "3"),
+        ("more than 3", "3"),
+        ("Two, three or four.", "234"),
+    ],
+)
+def test_a_range_of_numbers_is_no_number(answer: str, truths: str) -> None:
+    for truth in truths:
+        found = judge(answer, truth, MANY)
+        assert found.correct is False and found.reason.startswith("Counted as wrong: the answer "), truth
+
+
+@pytest.mark.parametrize(
+    "answer",
+    ["either red or blue", "Red or blue.", "It is red/blue", "a red star or a blue one", "red, blue or green"]
+    + ["It could be blue or red", "I cannot say whether it is red or blue", "dark red or dark blue"],
+)
+def test_several_answers_are_no_answer(answer: str) -> None:
+    for truth in ("red", "blue"):
+        if truth != "blue" or "blue" in answer:
+            found = judge(answer, truth)
+            assert found.correct is False and "Counted as wrong" in found.reason
+
+
+@pytest.mark.parametrize(
+    ("answer", "truth"),
+    [
+        ("three or so", "3"),
+        ("twenty-one", "21"),
+        ("Probably red.", "red"),
+        ("About 3.", "3"),
+        ("There are 3 stars, one or two of them red", "3"),
+        ("One or two red stars", "red"),
+        ("Red or blue? Red.", "red"),
+        ("red or blue", "Red or blue"),
+        ("3 to the left", "3"),
+        ("It is red. I cannot tell whether it is large.", "red"),
+        ("red or crimson", "red | crimson"),
+        ("2 or 3", "2 | 3 | 4"),
+        ("black and white", "white"),
+    ],
+)
+def test_one_answer_is_right_though_another_word_is_open(answer: str, truth: str) -> None:
+    assert judge(answer, truth, "What is it?") == judge(truth, truth)
+
+
+def test_alternatives_are_right_only_if_all_are_accepted() -> None:
+    assert is_correct("red or blue", "red | crimson") is False
+    people = " | ".join(["red"] * 5 + ["blue"] * 5)  # VQA compares whole answers
+    assert is_correct("red or blue", people) is False and is_correct("red", people)
+
+
+@pytest.mark.parametrize(
+    "answer", ["Yes and no.", "yes/no", "No. Yes.", "Yes or no", "Yes, but maybe no", "ja und nein"]
+)
+def test_a_yes_as_well_as_a_no_is_wrong_for_both(answer: str) -> None:
+    for truth in ("Yes", "No"):
+        assert judge(answer, truth, IS).reason == "Counted as wrong: the answer is a yes as well as a no."
+    assert said_yes(answer) is None
+
+
+@pytest.mark.parametrize("answer", ["maybe", "It depends.", "I don't know", "Not sure", "Perhaps yes"])
+def test_doubt_alone_is_neither_yes_nor_no(answer: str) -> None:
+    for truth in ("Yes", "No"):
+        found = judge(answer, truth, IS)
+        assert found.correct is False and found.reason.endswith("neither a yes nor a no.")
