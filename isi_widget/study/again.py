@@ -23,6 +23,8 @@ from isi_widget.study.identity import differences, identity
 from isi_widget.trial import Trial, run_trial
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from isi_widget.study.study import Study
     from isi_widget.vlm.protocol import VLMLike
     from isi_widget.widget import Probe as Probe
@@ -51,7 +53,12 @@ def row_of(study: Study, row: Any) -> dict[str, Any]:
     found = study.frame(_COLUMNS, numbers=[number])
     if not len(found):
         raise InputError(f"The study has no finished row {number}; study.rows has {len(study)} of them.")
-    values = found.iloc[0].to_dict().items()
+    return plain_row(found)
+
+
+def plain_row(frame: pd.DataFrame) -> dict[str, Any]:
+    """Return the first row of a frame without nested columns as a dict; missing values are None."""
+    values = frame.iloc[0].to_dict().items()
     return {
         str(name): None if value is None or value != value else checks.plain(value) for name, value in values
     }

@@ -22,6 +22,7 @@ from isi_widget.study.memory import Memory
 from isi_widget.study.report import Reported
 from isi_widget.study.rows import NESTED
 from isi_widget.study.store import Store
+from isi_widget.study.stored import differences_of
 from isi_widget.study.table import frame_of
 from isi_widget.trial import Settings
 
@@ -215,6 +216,36 @@ class Study(Analysis, Live, Reported):
         run : True also runs the model; default False.
         """
         return again.probe_again(self, row, vlm, run)
+
+    def differences(self, row: Any, trial: Trial) -> dict[str, tuple[Any, Any]]:
+        """Compare a trial of a row's input, such as `trial(row)`, with what the row stores.
+
+        Parameters
+        ----------
+        row : number of the row, or a row of `rows`.
+        trial : the trial.
+
+        Returns
+        -------
+        {column: (stored, now)} of the columns of measures that differ by more than 1e-4, relative or
+        absolute; empty if all agree.
+        """
+        return differences_of(self.stored(row), trial)
+
+    def stored(self, row: Any) -> dict[str, Any]:
+        """Return one finished row as a dict, read alone; missing values are None.
+
+        Parameters
+        ----------
+        row : number of the row, or a row of `rows`.
+
+        Raises
+        ------
+        InputError
+            There is no such finished row.
+        """
+        number = again.row_of(self, row)["row"]
+        return again.plain_row(self.frame(numbers=[number]))
 
     # ---- as text
     def __eq__(self, other: object) -> bool:

@@ -167,3 +167,21 @@ def test_the_code_of_several_models(vlm):
     exec(study.code(), place)
     assert list(place["study"].rows["answer"]) == list(study.rows["answer"])
     assert again.model_of(study, "c", None).model_id == "embedded"
+
+
+def test_a_second_run_is_compared_with_what_is_stored(study, opened, vlm):
+    from isi_widget.study.stored import again_words, stored_words
+
+    number = int(worked(study).iloc[3]["row"])
+    row, trial = opened.stored(number), study.trial(number)
+    assert row["row"] == number and study.differences(number, trial) == {} == opened.differences(row, trial)
+    assert trial.answer.text in stored_words(row)
+    other = isi.run_trial(vlm, study.stimulus(number).noise(0.9, seed=1), samples=3, seed=3)
+    found = opened.differences(number, other)
+    assert found["semantic_entropy"] == (row["semantic_entropy"], other.uncertainty.semantic_entropy)
+    assert "it gives other results" in again_words(row, found)
+    failed = {"row": 1, "error": "no such region", "error_type": "InputError"}
+    assert stored_words(failed) == "Stored: failed. InputError: no such region"
+    assert again_words(failed, {}) == "Run again with its seed, it does not fail."
+    with pytest.raises(InputError, match="no finished row 999"):
+        study.stored(999)

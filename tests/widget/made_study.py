@@ -27,15 +27,24 @@ class MadeStudy(Live):
         }
         self.columns = tuple(frame)
         self.opened: list[int] = []
+        self.differ: dict[str, tuple[object, object]] = {}
         self.read: list[tuple[str, ...]] = []
 
     def frame(self, columns):
         self.read.append(tuple(columns))
         return self.whole.iloc[: self.finished][list(columns)].copy()
 
+    def stored(self, row):
+        if row >= self.size:
+            raise InputError(f"The study has no finished row {row}.")
+        return self.whole.iloc[row].to_dict()
+
     @property
     def failed(self):
         return self.whole[self.whole["error"].notna()]
+
+    def differences(self, row, trial):
+        return self.differ
 
     def probe(self, row):
         if row >= self.size:

@@ -237,7 +237,19 @@ def ask(view, **content):
 def test_a_row_opens_below_and_is_replaced_by_the_next(opened):
     ask(opened, kind="open", row=7)
     until(lambda: opened.study.opened == [7, ["answer"]])
-    assert opened._page.opened == {"row": 7, "state": "open", "message": ""}
+    assert opened._page.opened["state"] == "open" and opened._page.opened["row"] == 7
+    stored = opened.study.stored(7)
+    message = opened._page.opened["message"]
+    assert message.startswith("Stored: ") and stored["answer"] in message
+    assert f"{stored['bayesian_semantic_entropy']:.3f} nats" in message
+    until(lambda: opened._page.opened["message"].endswith("all stored results agree."))
+    opened.study.differ = {"answer": ("Yes", "No"), "semantic_entropy": (0.25, 0.75)}
+    opened.open_row(9)
+    message = opened._page.opened["message"]
+    assert "it gives other results: answer No (stored Yes); " in message and "0.75 (stored 0.25)" in message
+    opened.study.differ = {}
+    opened.open_row(7)
+    opened.study.opened[:] = [7, ["answer"]]
     first = opened.probe
     assert opened.children == (opened._page, first)
     assert opened.open_row(8) is opened.probe is not first

@@ -27,6 +27,7 @@ from isi_widget.report.svg import NO_FORMULAS, QUIET, escape
 from isi_widget.study.live import Progress, Run
 from isi_widget.study.live.page import study_html
 from isi_widget.study.live.table import Table, running_table
+from isi_widget.study.stored import again_words, stored_words
 from isi_widget.trial.measures import registered
 from isi_widget.widget import cells
 from isi_widget.widget.assets import source
@@ -177,6 +178,8 @@ class StudyView(widgets.VBox):
     def open_row(self, row: int) -> Probe:
         """Open a row in a probe below the table, run it again with its seed, and return the probe.
 
+        The stored results are shown at once; after the run the page also shows whether they agree with it.
+
         A probe that was worked with on its page is kept when another row is opened, and comes back with its
         row.
 
@@ -192,17 +195,22 @@ class StudyView(widgets.VBox):
         self._put(opened={"row": row, "state": "opening", "message": ""})
         known = self.probes.get(row)
         try:
+            stored = self.study.stored(row)
             probe = self.study.probe(row) if known is None else known
         except BaseException as error:
             self._put(opened={"row": row, "state": "error", "message": explain(error)[0]})
             raise
         self._replace(probe)
         self._row = row
-        self._put(opened={"row": row, "state": "open", "message": ""})
+        words = stored_words(stored)
+        self._put(opened={"row": row, "state": "open", "message": words})
         if known is not None:
             return probe
         measures = [name for name in self.study.settings.measures if name in registered()]
-        probe.run(measures or "everything")
+        trial = probe.run(measures or "everything")
+        if self._row == row and self.probe is probe:
+            message = " ".join(filter(None, [words, again_words(stored, self.study.differences(row, trial))]))
+            self._put(opened={"row": row, "state": "open", "message": message})
         return probe
 
     def close_row(self) -> None:
