@@ -51,7 +51,7 @@ def conditions(study: Study, _: float) -> list[Block]:
 def _examples(study: Study) -> dict[str, int]:
     """Return the number of a finished row of each condition, of the observation that most of them have."""
     frame = study.frame(["row", "condition", "index", "error"])
-    frame = frame[frame["error"].isna()]
+    frame = frame[frame["error"].isna() & frame["index"].notna()]
     if not len(frame):
         return {}
     counts = frame.groupby("index")["condition"].nunique()

@@ -131,8 +131,9 @@ def start(
     others: dict[str, Any] = {} if max_failing == _MAX_FAILING else {"max_failing": max_failing}
     others |= {} if keep_images else {"keep_images": False}
     others |= {"engine": engine} if isinstance(engine, str) else {}
-    job.begin(study_code(given, store, **others))
-    study = Study(kept, given=given)
+    code = study_code(given, store, **others)
+    job.begin(code)
+    study = Study(kept, given=given, code=code)
     study._run = run = Run(job.work, len(job.plan), cancel, about=study.title)
     job.plan.cancel = run.stopping
     job.plan.note = run.note

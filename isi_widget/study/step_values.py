@@ -16,6 +16,7 @@ from isi_widget.errors import InputError
 from isi_widget.stimulus import Mask, Picture
 from isi_widget.stimulus.inpainting import Inpainter
 from isi_widget.stimulus.operations import Operation, plain
+from isi_widget.trial.literals import is_name
 
 
 @dataclass(frozen=True)
@@ -94,9 +95,13 @@ def unpacked(value: Any, pictures: Mapping[str, Picture]) -> Any:
     """Return a value from its JSON form."""
     if isinstance(value, list):
         return tuple(unpacked(item, pictures) for item in value)
+    if isinstance(value, float) and not math.isfinite(value):  # 1e999 in JSON
+        raise InputError(f"A condition can hold finite numbers only; got {value!r}.")
     if not isinstance(value, Mapping):
         return value
     if "grid" in value:
+        if wrong := [name for name, _ in value["grid"] if not is_name(name)]:
+            raise InputError(f"A grid has a parameter {wrong[0]!r:.60}, which is no name in Python.")
         return Grid(
             tuple(
                 (str(name), tuple(unpacked(item, pictures) for item in items))

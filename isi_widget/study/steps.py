@@ -25,6 +25,7 @@ from isi_widget.stimulus.operations import (
     picture_fields,
 )
 from isi_widget.study.step_values import Grid, filled, operation_code, packed, unpacked, written
+from isi_widget.trial.literals import is_name
 
 #: Name of the region that decides the true answer.
 ABOUT = "about"
@@ -36,6 +37,7 @@ _BOXES = ("box", "ellipse")
 _PICTURES = ("image", "picture", "pixels")
 #: Functions of this package that are called again when a condition is read; others are known by name only.
 _OWN = "isi_widget.study.conditions"
+OWN_FUNCTIONS = ("random_image", "random_context", "diluted")
 
 #: Methods of `Stimulus` that change it: the methods of a condition.
 CHAIN = (
@@ -280,7 +282,9 @@ class Function:
     def short(self) -> str:
         """The function as Python; a function of this package has a public name."""
         module, _, name = self.name.rpartition(".")
-        return f"isi.conditions.{name}" if module == _OWN else name if name.isidentifier() else UNNAMED
+        if module == _OWN and is_name(name):
+            return f"isi.conditions.{name}"
+        return name if is_name(name) else UNNAMED
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form: name and arguments; the function itself has none."""
@@ -302,6 +306,8 @@ def step_from_dict(record: Mapping[str, Any], pictures: Mapping[str, Picture]) -
         It is no such form, or names a picture that is not known.
     """
     with records.damaged("a condition"):
+        if wrong := [name for name in record.get("arguments", {}) if not is_name(name)]:
+            raise InputError(f"A condition has an argument {wrong[0]!r:.60}, which is no name in Python.")
         if "operations" in record:
             return Applied(tuple(_operation(item, pictures) for item in record["operations"]))
         arguments = {str(key): unpacked(item, pictures) for key, item in record.get("arguments", {}).items()}
@@ -397,7 +403,7 @@ def _source_of(function: Callable[..., Any]) -> str:
 def _own(name: str) -> Callable[..., Any] | None:
     """Return a public function of the ready-made conditions by its qualified name; None for any other."""
     module, _, plain_name = name.rpartition(".")
-    if module != _OWN or plain_name not in ("random_image", "random_context", "diluted"):
+    if module != _OWN or plain_name not in OWN_FUNCTIONS:
         return None
     found: Callable[..., Any] = getattr(importlib.import_module(_OWN), plain_name)
     return found

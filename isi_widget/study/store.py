@@ -15,6 +15,7 @@ than other modules because reading and writing share the folder's state.
 from __future__ import annotations
 
 import json
+import math
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,32 +25,39 @@ from typing import IO, TYPE_CHECKING, Any
 import filelock
 
 from isi_widget import checks
+from isi_widget.checks import is_whole
 from isi_widget.errors import InputError
-from isi_widget.files import records
 from isi_widget.files.paths import path_of_user
 from isi_widget.files.writing import write_file
 from isi_widget.stimulus import Picture, load_image
-from isi_widget.study.rows import FIRST
+from isi_widget.study.store_reading import (
+    FORMAT,
+    HEADER,
+    IMAGES,
+    LOCK,
+    OBSERVATIONS,
+    OPEN,
+    PARTS,
+    SCHEMA,
+    fits,
+    lines,
+    read_header,
+    refuse_links,
+)
 from isi_widget.study.table import grown, numbered, parquet_of, schema_of, table_of, together
 from isi_widget.text.halves import repaired
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-SCHEMA = 1
-FORMAT = "isi_widget.study"
 #: Rows of a part.
 PART = 512
+#: Columns that every row has a value of.
+_ALWAYS = ("row", "model", "condition", "observation", "index", "seed")
+#: Most rows of a store that is read, for each row of its study, and most bytes: of each row, and beside them.
+_COPIES, _BYTES_OF_ROW, _BYTES = 4, 1_000_000, 100_000_000
 #: Seconds after which written rows are forced to the disk: a power loss costs at most these.
 _SYNC = 1.0
-_HEADER, _OPEN, _PARTS, _IMAGES, _LOCK = "study.json", "open.jsonl", "parts", "images", "lock"
-_OBSERVATIONS = "observations.jsonl"
-#: What a header must have, with its kind.
-_NEEDED: Mapping[str, type] = {
-    **dict.fromkeys(("settings", "models", "data", "versions"), dict),
-    **dict.fromkeys(("seeds", "conditions", "shapes"), list),
-    **dict.fromkeys(("baseline", "entailment", "created", "code"), str),
-}
 
 
 class Store:
@@ -93,31 +101,15 @@ class Store:
 
     def _foreign(self) -> list[str]:
         """Return the names of files that are not of an unfinished store."""
-        known = {_OPEN, _PARTS, _IMAGES, _LOCK, _OBSERVATIONS}
+        known = {OPEN, PARTS, IMAGES, LOCK, OBSERVATIONS}
         return [item.name for item in self.path.iterdir() if item.name not in known and item.name[0] != "."]
 
     def _read_header(self) -> dict[str, Any]:
-        where = f"The file {str(self.path / _HEADER)!r}"
+        refuse_links(self.path)
         try:
-            found = records.parse_json((self.path / _HEADER).read_bytes(), where)
-        except OSError as error:
-            raise InputError(f"{where} cannot be read: {error.strerror}.") from None
-        if not isinstance(found, dict) or found.get("format") != FORMAT:
-            raise InputError(f"{where} is not that of a study.")
-        if found.get("schema") != SCHEMA:
-            raise InputError(
-                f"{where} has schema {found.get('schema')!r:.60}; this version of isi_widget reads schema "
-                f"{SCHEMA}. Upgrade to read it."
-            )
-        if missing := [name for name in _NEEDED if not isinstance(found.get(name), _NEEDED[name])]:
-            raise InputError(f"{where} is damaged: {missing[0]!r} is missing or of a wrong kind.")
-        columns = found.get("columns")
-        kinds = ("int64", "float64", "bool", "str", "answers", "texts")
-        if not isinstance(columns, dict) or not set(FIRST) <= columns.keys():
-            raise InputError(f"{where} is damaged: it must list the columns.")
-        if wrong := [name for name, kind in columns.items() if kind not in kinds]:
-            raise InputError(f"{where} is damaged: the column {wrong[0]!r:.60} has no known type.")
-        return found
+            return read_header(self.path)
+        except FileNotFoundError as error:  # deleted meanwhile
+            raise InputError(f"The store {str(self.path)!r} cannot be read: {error.strerror}.") from None
 
     # ---- writing
     def open(self) -> list[dict[str, Any]]:
@@ -129,13 +121,14 @@ class Store:
             The folder cannot be made, or another process writes to it.
         """
         try:
-            (self.path / _PARTS).mkdir(parents=True, exist_ok=True)
+            (self.path / PARTS).mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise InputError(
                 f"The store {str(self.path)!r} cannot be made: {error.strerror}. Name a folder that can be "
                 "written to."
             ) from None
-        lock = filelock.FileLock(self.path / _LOCK, thread_local=False)
+        refuse_links(self.path)
+        lock = filelock.FileLock(self.path / LOCK, thread_local=False)
         try:
             lock.acquire(timeout=0)
         except filelock.Timeout:
@@ -148,14 +141,14 @@ class Store:
                 f"The store {str(self.path)!r} cannot be written to: {error.strerror}."
             ) from None
         try:
-            if (self.path / _HEADER).exists():  # written by another run since
+            if (self.path / HEADER).exists():  # written by another run since
                 self.header = self._read_header()
                 self.columns = dict(self.header["columns"])
             stored = set(self._stored())
             pending = list(self._lines(stored))
             if self.is_new and (pending or stored):
                 raise InputError(
-                    f"The store {str(self.path)!r} has rows, but its file {_HEADER} is missing, so it is not "
+                    f"The store {str(self.path)!r} has rows, but its file {HEADER} is missing, so it is not "
                     "known what they are of. Put that file back, or name another folder."
                 )
             self._rewrite_parts()
@@ -178,7 +171,7 @@ class Store:
         }
         text = repaired(json.dumps(self.header, ensure_ascii=False, indent=1, allow_nan=False))
         with _writing(self.path):
-            write_file(self.path / _HEADER, text + "\n")
+            write_file(self.path / HEADER, text + "\n")
 
     def add(self, row: dict[str, Any]) -> None:
         """Write a row; it is there after a kill of this process from now on.
@@ -211,7 +204,7 @@ class Store:
 
     def _opened(self) -> IO[bytes]:
         if self._file is None:
-            self._file = (self.path / _OPEN).open("ab", buffering=0)
+            self._file = (self.path / OPEN).open("ab", buffering=0)
         return self._file
 
     def _cut(self, file: IO[bytes], end: int) -> None:
@@ -225,7 +218,7 @@ class Store:
         for digest, picture in pictures.items():
             if digest in self._kept:
                 continue
-            path = self.path / _IMAGES / f"{digest}.png"
+            path = self.path / IMAGES / f"{digest}.png"
             if not path.exists():
                 with _writing(self.path):
                     path.parent.mkdir(exist_ok=True)
@@ -239,7 +232,7 @@ class Store:
         if record["index"] in self._observed:
             return
         line = repaired(json.dumps(record, ensure_ascii=False)) + "\n"
-        path = self.path / _OBSERVATIONS
+        path = self.path / OBSERVATIONS
         with _writing(self.path), path.open("ab") as file:
             end = file.tell()
             if end and not _ends_line(path):
@@ -249,19 +242,8 @@ class Store:
 
     def _observations(self) -> dict[int, dict[str, Any]]:
         """Return the observations by index; half a line is left out."""
-        try:
-            lines = (self.path / _OBSERVATIONS).read_bytes().splitlines()
-        except FileNotFoundError:
-            return {}
-        found = {}
-        for line in lines:
-            try:
-                record = json.loads(line)
-            except ValueError:
-                continue
-            if isinstance(record, dict) and isinstance(record.get("index"), int):
-                found[record["index"]] = record
-        return found
+        found = lines(self.path / OBSERVATIONS, whole=False)
+        return {record["index"]: record for record in found if is_whole(record.get("index"))}
 
     def observation(self, index: int) -> dict[str, Any] | None:
         """Return an observation as it was written; None where it is not known."""
@@ -274,7 +256,7 @@ class Store:
             number = max((int(path.stem) for path in self._part_files()), default=0) + 1
             with _writing(self.path):
                 content = parquet_of(table_of(ordered, self.columns))
-                write_file(self.path / _PARTS / f"{number:06d}.parquet", content)
+                write_file(self.path / PARTS / f"{number:06d}.parquet", content)
             self._pending = []
         self._rewrite_open()
 
@@ -283,7 +265,7 @@ class Store:
         if self._file is not None:
             self._file.close()
             self._file = None
-        path = self.path / _OPEN
+        path = self.path / OPEN
         with _writing(self.path):
             if self._pending:
                 lines = (json.dumps(row, ensure_ascii=False, default=str) + "\n" for row in self._pending)
@@ -346,8 +328,8 @@ class Store:
 
     # ---- reading
     def _part_files(self) -> list[Path]:
-        folder = self.path / _PARTS
-        return sorted(path for path in folder.glob("*.parquet") if path.stem.isdigit())
+        found = (self.path / PARTS).glob("*.parquet")
+        return sorted(path for path in found if path.stem.isascii() and path.stem.isdigit())
 
     def _stored(self) -> list[int]:
         """Return the numbers of the rows in parts."""
@@ -375,18 +357,8 @@ class Store:
 
     def _lines(self, stored: set[int]) -> Iterator[dict[str, Any]]:
         """Yield the open rows that are in no part; half a line at the end is left out."""
-        try:
-            content = (self.path / _OPEN).read_bytes()
-        except FileNotFoundError:
-            return
-        for line in content.splitlines(keepends=True):
-            if not line.endswith(b"\n"):
-                return
-            try:
-                row = json.loads(line)
-            except ValueError:
-                continue
-            if isinstance(row, dict) and isinstance(row.get("row"), int) and row["row"] not in stored:
+        for row in lines(self.path / OPEN, whole=True):
+            if fits(row, self.columns) and row["row"] not in stored:
                 stored.add(row["row"])
                 yield row
 
@@ -419,18 +391,44 @@ class Store:
         if files := self._part_files():
             try:
                 only = None if numbers is None else numbered(numbers)
-                tables.append(self._dataset(files).to_table(columns=wanted, filter=only))
+                parts = self._dataset(files)
+                self._check_size(parts)
+                tables.append(parts.to_table(columns=wanted, filter=only))
             except (pa.ArrowException, OSError) as error:
                 raise self._damaged(error) from None
+            self._check_whole(tables[0])
         stored = set() if not tables or not open_before else set(tables[0].column("row").to_pylist())
         pending = [row for row in open_before if row["row"] not in stored]
         return together([*tables, table_of(pending, self.columns)], self.columns, columns)
+
+    def _check_size(self, parts: Any) -> None:
+        """Refuse parts with far more rows or bytes than the study can have, before they are in memory."""
+        if self._lock is not None or self.is_new:
+            return  # they were written here
+        groups = [group for part in parts.get_fragments() for group in part.row_groups]
+        found = sum(group.num_rows for group in groups)
+        size = sum(group.total_byte_size for group in groups)
+        rows = math.prod(self.header["shapes"][-1])
+        if found > _COPIES * rows:  # or the study has grown since
+            self.header = self._read_header()
+            rows = math.prod(self.header["shapes"][-1])
+        if found > _COPIES * rows or size > _BYTES + _BYTES_OF_ROW * found:
+            raise InputError(
+                f"The store {str(self.path)!r} is damaged: its parts have {found:,} rows and "
+                f"{size >> 20:,} MB, its study has {rows:,} rows."
+            )
+
+    def _check_whole(self, table: pa.Table) -> None:
+        """Refuse parts with rows that do not state what they are of."""
+        for name in _ALWAYS:
+            if name in table.column_names and table.column(name).null_count:
+                raise self._damaged(ValueError(f"rows without a {name!r}"))
 
     @property
     def version(self) -> Any:
         """A value that changes with the rows."""
         try:
-            size = (self.path / _OPEN).stat().st_size
+            size = (self.path / OPEN).stat().st_size
         except OSError:
             size = 0
         return len(self._part_files()), size
@@ -439,7 +437,7 @@ class Store:
         """Return a picture by its hash; None where it is not kept or damaged."""
         if not (len(digest) == 64 and set(digest) <= set("0123456789abcdef")):
             return None
-        path = self.path / _IMAGES / f"{digest}.png"
+        path = self.path / IMAGES / f"{digest}.png"
         if not path.exists():
             return None
         found = load_image(path)
@@ -448,7 +446,7 @@ class Store:
 
 def holds_study(path: Path) -> bool:
     """Return whether a folder is the store of a study."""
-    return (path / _HEADER).exists()
+    return (path / HEADER).exists()
 
 
 def _ends_line(path: Path) -> bool:

@@ -19,6 +19,7 @@ from isi_widget.study.analysis import Analysis
 from isi_widget.study.condition import Condition
 from isi_widget.study.live import Live
 from isi_widget.study.memory import Memory
+from isi_widget.study.received_code import received_code
 from isi_widget.study.report import Reported
 from isi_widget.study.rows import NESTED
 from isi_widget.study.store import Store
@@ -43,9 +44,12 @@ class Study(Analysis, Live, Reported):
     Equal by content. During a run it has the rows that are finished.
     """
 
-    def __init__(self, store: Memory | Store, *, given: Arguments | None = None) -> None:
+    def __init__(
+        self, store: Memory | Store, *, given: Arguments | None = None, code: str | None = None
+    ) -> None:
         self._store = store
         self._given = given
+        self._code = code
         self._read: tuple[Any, pd.DataFrame] | None = None
 
     # ---- what was run
@@ -112,9 +116,10 @@ class Study(Analysis, Live, Reported):
 
     def code(self) -> str:
         """Return Python that repeats the study. Data made by hand and functions without source code are
-        comments in it.
+        comments in it. Of a study that was read from a folder, whatever is not plain data is a comment, too:
+        the folder may be from somebody else.
         """
-        return str(self.header["code"])
+        return received_code(str(self.header["code"])) if self._code is None else self._code
 
     # ---- rows
     @property

@@ -44,13 +44,13 @@ def table_of(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str]) -> p
     import pyarrow as pa
 
     made = {
-        name: pa.array([_typed(row.get(name), kind) for row in rows], type=field.type)
+        name: pa.array([typed(row.get(name), kind) for row in rows], type=field.type)
         for (name, kind), field in zip(columns.items(), schema_of(columns), strict=True)
     }
     return pa.table(made)
 
 
-def _typed(value: Any, kind: str) -> Any:
+def typed(value: Any, kind: str) -> Any:
     """Return a value as the type of its column; numbers in a column of texts are written out."""
     if value is None:
         return [] if kind in ("answers", "texts") else None

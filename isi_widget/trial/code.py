@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from isi_widget.trial import Trial
 
 #: Arguments of `load_vlm` that let a checkpoint run code, or take safety away.
-_DANGEROUS = frozenset(
+DANGEROUS = frozenset(
     {"trust_remote_code", "allow_pickle", "check_memory", "progress", "cancel", "name", "on"}
 )
 
@@ -178,7 +178,7 @@ def _harmless(name: Any) -> bool:
     """Return whether an argument of `load_vlm` is safe to use from a foreign record."""
     from isi_widget.vlm import load_vlm
 
-    return name in inspect.signature(load_vlm).parameters and name not in _DANGEROUS
+    return name in inspect.signature(load_vlm).parameters and name not in DANGEROUS
 
 
 def _pictures(stimulus: Stimulus, pictures: PictureCode) -> list[str]:

@@ -121,9 +121,9 @@ def test_a_trial_knows_where_it_comes_from() -> None:
 def test_every_dangerous_argument_is_one_of_load_vlm() -> None:
     import inspect
 
-    from isi_widget.trial.code import _DANGEROUS
+    from isi_widget.trial.code import DANGEROUS
 
-    assert set(inspect.signature(load_vlm).parameters) > _DANGEROUS
+    assert set(inspect.signature(load_vlm).parameters) > DANGEROUS
 
 
 # ---- literals

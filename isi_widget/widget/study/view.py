@@ -220,6 +220,8 @@ class StudyView(widgets.VBox):
 
     def close(self) -> None:
         """Remove the view from the page; the study goes on."""
+        if not hasattr(self, "_page"):  # it could not be made
+            return
         for worker in self._workers.values():
             worker.release()
         layouts = [self.layout, self._page.layout]
