@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import logging
 import struct
+import threading
 import time
 import zlib
 from collections.abc import Iterator
@@ -53,13 +54,14 @@ class Victim:
 
     def _send(self, content: dict[str, Any], buffers: Any = None) -> None:
         if content["kind"] == "error":
-            self.told.append(content)
+            self.told.append({**content, "at once": threading.current_thread() is threading.main_thread()})
 
     def receive(self, data: dict[str, Any], *buffers: bytes) -> list[str]:
         """One comm message of the page; returns the errors that were told at once."""
         self.told.clear()
         self.probe._handle_msg({"content": {"data": data}, "buffers": list(buffers)})
-        return [str(message["message"]) for message in self.told]
+        # what a worker of an earlier message has to say may come at any time
+        return [str(message["message"]) for message in self.told if message["at once"]]
 
     def message(self, content: Any, *buffers: bytes) -> list[str]:
         return self.receive({"method": "custom", "content": content}, *buffers)
