@@ -16,4 +16,11 @@ class OutOfMemory(InputError):
 
 
 class Cancelled(RuntimeError):
-    """A running computation was cancelled by the caller."""
+    """A running computation was cancelled by the caller.
+
+    Attributes
+    ----------
+    partial : result of the part that was finished; None where there is none.
+    """
+
+    partial: object = None

@@ -70,7 +70,8 @@ class HeadContributions(Saved):
     ----------
     drops
         Drop of the target when a head is replaced, float64 [items, layers, heads]; above 0: the head helps.
-        NaN for heads that method="screened" did not measure.
+        NaN for heads that method="screened" did not measure, or that a scan did not reach before it was
+        cancelled (`Cancelled.partial`).
     totals
         Drop when all heads of a layer are replaced together, [items, layers]; NaN where not measured.
     baseline
@@ -78,7 +79,8 @@ class HeadContributions(Saved):
     correct
         Whether the unchanged model's most probable first token is the true answer's, bool [items].
     shortlist
-        With "screened": the gradients that chose the heads, [items, layers, heads]; else empty.
+        With "screened": the gradients that chose the heads, [items, layers, heads]; of an exact scan of a
+        probe that was cancelled: the estimate before it; else empty.
     names, answers, wrong, levels
         Name, true answer, wrong answer it is compared with and semantic level ("" if unknown) of each item.
     target, method, replace, positions
@@ -170,6 +172,11 @@ class HeadContributions(Saved):
     def layer_totals(self) -> Floats:
         """Mean drop when all heads of a layer are replaced together, [layers]; NaN if not measured."""
         return _mean(self.totals)
+
+    @property
+    def measured(self) -> int:
+        """Number of heads with a value; fewer than all with "screened", and in a scan that was cancelled."""
+        return int(np.isfinite(self.signed).sum())
 
     @property
     def accuracy(self) -> float:
@@ -354,6 +361,11 @@ class HeadContributions(Saved):
     def remarks(self) -> tuple[str, ...]:
         """The measured agreement of an estimate, what the items cannot show, and the notes."""
         found = []
+        if self.method == "exact" and self.measured < self.layers * self.heads:
+            found.append(
+                f"{self.measured} of {self.layers * self.heads} heads are measured: the scan was cancelled "
+                "before the others."
+            )
         if self.agreement:
             values = {name: value or 0.0 for name, value in self.agreement.items()}
             items, rank = int(values["items"]), self.agreement["rank_correlation"]

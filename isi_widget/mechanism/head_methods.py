@@ -13,7 +13,7 @@ is replaced: above 0, the head helps.
   with exact effects no better than one gradient. So the heads are dealt out to steps - 1 groups, and each
   group closes alone.
 
-Not for several items, nor for statistics (`measuring_heads`, `head_contributions`).
+Not for several items, nor for statistics (`head_scan`, `head_contributions`).
 """
 
 from __future__ import annotations
@@ -96,6 +96,9 @@ def replaced_one_by_one(
     heads: Sequence[tuple[int, int]] | None = None,
     totals: bool = True,
     step: Callable[[], None] = lambda: None,
+    *,
+    found: tuple[Floats, Floats] | None = None,
+    pause: Callable[[], None] = lambda: None,
 ) -> tuple[Floats, Floats]:
     """Return the exact effects of heads, [layers, heads], and of all heads of a layer together, [layers].
 
@@ -107,32 +110,54 @@ def replaced_one_by_one(
         Whether to measure whole layers, too; else they are NaN.
     step
         Called after each layer.
+    found
+        The two arrays with what was measured before, which is not measured again; filled in place. None
+        (default): nothing was.
+    pause
+        Called after each batch of heads of a layer.
     """
     import torch
 
     number, count = clean.layers, clean.sites.heads
-    effects, together = np.full((number, count), np.nan), np.full(number, np.nan)
+    if found is None:
+        found = np.full((number, count), np.nan), np.full(number, np.nan)
+    effects, together = found
     with torch.no_grad():
         baseline = float(scan.value(clean.logits[None], aim))
         for layer in range(number):
             chosen = [head for head in range(count) if heads is None or (layer, head) in heads]
-            if chosen or totals:
-                rows = [[head] for head in chosen] + ([list(range(count))] if totals else [])
-                found = baseline - _runs(clean, scan, aim, layer, rows)
-                effects[layer, chosen] = found[: len(chosen)]
-                if totals:
-                    together[layer] = found[-1]
+            left: list[int | None] = [head for head in chosen if np.isnan(effects[layer, head])]
+            if totals and np.isnan(together[layer]):
+                left.append(None)  # all heads of the layer
+            first = _first(clean, scan, layer)
+            while left:
+                size = clean.at_once(first)
+                now, left = left[:size], left[size:]
+                rows = [list(range(count)) if head is None else [head] for head in now]
+                drops = baseline - _runs(clean, scan, aim, layer, rows, first)
+                for head, drop in zip(now, drops, strict=True):
+                    if head is None:
+                        together[layer] = drop
+                    else:
+                        effects[layer, head] = drop
+                pause()
             step()
-    return effects, together
+    return found
 
 
-def _runs(clean: Clean, scan: Scan, aim: Aim, layer: int, rows: Sequence[Sequence[int]]) -> Floats:
-    """Return the target of one run for each list of heads of a layer that are replaced together."""
-    from isi_widget.vlm.inside.rerun import Edit
-
+def _first(clean: Clean, scan: Scan, layer: int) -> int:
+    """Return the first position at which heads of a layer are replaced."""
     first = scan.first(clean)
     if layer == clean.layers - 1:  # nothing but the wanted rows matters in the last layer
         first = max(first, clean.tokens - clean.rows)
+    return first
+
+
+def _runs(
+    clean: Clean, scan: Scan, aim: Aim, layer: int, rows: Sequence[Sequence[int]], first: int
+) -> Floats:
+    """Return the target of one run for each list of heads of a layer that are replaced together."""
+    from isi_widget.vlm.inside.rerun import Edit
 
     def function(states: torch.Tensor, chunk: range) -> torch.Tensor:
         own = states.unflatten(-1, (clean.sites.heads, -1))

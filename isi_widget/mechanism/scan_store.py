@@ -66,6 +66,10 @@ class Store:
         except OSError as error:
             raise InputError(f"The store {self._path} cannot be used: {error}.") from None
 
+    def begin(self, stage: str, item: int, arrays: Arrays) -> None:
+        """Hold the arrays of an item as if they had been measured before; nothing is written."""
+        self._found[stage, item] = {name: packed(np.asarray(value)) for name, value in arrays.items()}
+
     @property
     def kept(self) -> str:
         """What stays of a measurement that is cancelled, as a sentence."""

@@ -9,7 +9,8 @@ themselves (`inside_twins.py`). Not for what an intervention does (`isi_widget.v
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,6 +24,7 @@ from isi_widget.widget.jobs import Job
 
 if TYPE_CHECKING:
     from isi_widget.mechanism.causal_trace import CausalTrace
+    from isi_widget.mechanism.head_contributions import HeadContributions
     from isi_widget.mechanism.lens import LogitLens
     from isi_widget.widget.probe import Probe
 
@@ -62,14 +64,16 @@ class InsideJobs:
 
     def __init__(self, probe: Probe) -> None:
         self._probe = probe
-        self.contributions: dict[int, Any] = {}
+        self.contributions: dict[int, HeadContributions] = {}
 
     def heads(self, id: str, number: int, exact: bool = False, **options: Any) -> Job:
         """Queue the contributions of all heads to the answer of a trial; returns at once.
 
         The job's result is a `HeadContributions`; the page gets it with the trial. Without options a model
         with more than `EXACT_HEADS` heads is estimated, and measured exactly only on some heads, unless
-        `exact`. `options` as for `isi.measure_heads`.
+        `exact`. What an exact run has measured when it is cancelled is kept, beside the estimate of the other
+        heads, and the next one goes on from there. With `options`, as for `isi.measure_heads`, nothing is
+        kept.
         """
         trial = self._trial(number)
         if trial.answer is None or not trial.answer.token_ids:
@@ -78,19 +82,28 @@ class InsideJobs:
         usual = {"target": "log_p_answer", "replace": "mean", "method": "exact"}
 
         def measure(job: Job, progress: Any) -> Any:
+            from isi_widget.mechanism.head_contributions import HeadContributions
+            from isi_widget.mechanism.head_scan import begun
             from isi_widget.mechanism.measuring_heads import measure_heads
 
             vlm = self._vlm_of(trial)
             given = {**usual, **(options or {"totals": False})}
             size = shape(vlm)
+            before = None if options else self.contributions.get(number)
             if not options and not exact and size["layers"] * size["heads"] > EXACT_HEADS:
                 given |= {"method": "integrated", "check": 1, "check_heads": _COMPARED}
-            found = measure_heads(
-                vlm, [(trial.stimulus, answer)], **given, progress=progress, cancel=job.cancelled
-            )
-            self.contributions[number] = found
+            elif before is not None and is_partial(before):
+                given["store"] = begun(before)
+            try:
+                found = measure_heads(
+                    vlm, [(trial.stimulus, answer)], **given, progress=progress, cancel=job.cancelled
+                )
+            except Cancelled as stop:
+                if not options and isinstance(stop.partial, HeadContributions):
+                    self._keep(number, with_estimate(stop.partial, before))
+                raise
             if not options:
-                self._record(number, {"contribution": contribution_view(found)})
+                self._keep(number, found)
             return found
 
         return self._submit("heads", id, measure)
@@ -190,11 +203,13 @@ class InsideJobs:
             self._probe.send({"kind": "dropped", "id": replaced.id})
         return job
 
-    def _record(self, number: int, found: Mapping[str, Any]) -> None:
-        """Put what was measured into the entry of a trial."""
+    def _keep(self, number: int, found: HeadContributions) -> None:
+        """Keep the contributions of a trial, and put them into its entry."""
+        self.contributions[number] = found
         probe = self._probe
         with probe._exclusive(), probe.hold_sync():
-            place = probe._history.annotate(number, {"inside": found})
+            view = {"contribution": contribution_view(found)}
+            place = probe._history.annotate(number, {"inside": view})
             if place is not None:
                 probe._set_entry(place)
         if probe._keeper is not None:
@@ -202,22 +217,55 @@ class InsideJobs:
         probe._outputs.keep()
 
 
-def contribution_view(found: Any) -> dict[str, Any]:
-    """Return the signed contributions of heads for the page."""
-    values = [[_number(value) or 0.0 for value in layer] for layer in found.signed.tolist()]
-    return {"values": values, "unit": "nats", "help": _EFFECT, "estimate": _estimate(found)}
+def is_partial(found: HeadContributions) -> bool:
+    """Whether contributions are those of an exact run that was cancelled."""
+    return found.method == "exact" and found.measured < found.layers * found.heads
 
 
-def _estimate(found: Any) -> str:
-    """Return how an estimate agrees with exact drops; "" where the contributions are exact."""
-    if found.method == "exact":
+def with_estimate(partial: HeadContributions, before: HeadContributions | None) -> HeadContributions:
+    """Return the contributions of a cancelled run with those of a run before it, where that was an estimate.
+
+    The estimate is the `shortlist` of the result; its number of gradients and its agreement go with it.
+    """
+    if before is None or not (before.agreement and (before.method == "integrated" or is_partial(before))):
+        return partial
+    estimate = before.drops if before.method == "integrated" else before.shortlist
+    return replace(partial, shortlist=estimate, steps=before.steps, agreement=before.agreement)
+
+
+def contribution_view(found: HeadContributions) -> dict[str, Any]:
+    """Return the signed contributions of heads for the page; null where a head has none.
+
+    "measured" is the number of heads in an exact run that was cancelled; 0 where all are measured, or all are
+    estimated.
+    """
+    values = found.signed
+    if is_partial(found) and found.shortlist.size:
+        values = np.where(np.isfinite(values), values, found.shortlist.mean(axis=0))
+    return {
+        "values": [[_number(value) for value in layer] for layer in values.tolist()],
+        "unit": "nats",
+        "help": _EFFECT,
+        "estimate": _estimate(found),
+        "measured": found.measured if is_partial(found) else 0,
+    }
+
+
+def _estimate(found: HeadContributions) -> str:
+    """Return what is not measured of contributions; "" where they are exact."""
+    partial = is_partial(found)
+    if found.method == "exact" and not partial:
         return ""
+    measured = f"Measured: {found.measured} of {found.layers * found.heads} heads, until it was cancelled. "
+    if partial and not found.shortlist.size:
+        return f"{measured}The others are blank."
     agreement, rank = found.agreement, found.agreement["rank_correlation"]
     same = "unknown" if rank is None else f"{rank:.2f}"
+    begin = f"{measured}The others are estimated" if partial else "Estimated"
     return (
-        f"Estimated from {found.steps} gradients, and measured on {agreement['heads']:.0f} heads, half of "
+        f"{begin} from {found.steps} gradients, and measured on {agreement['heads']:.0f} heads, half of "
         f"them drawn at random: rank correlation of the two {same}, largest "
-        f"difference {agreement['largest_difference']:.2g} nats."
+        f"difference {agreement['largest_difference'] or 0.0:.2g} nats."
     )
 
 

@@ -9,6 +9,7 @@ import uuid
 from typing import TYPE_CHECKING, Any
 
 from isi_widget.trial import Trial
+from isi_widget.widget.inside import is_partial
 from isi_widget.widget.jobs import Job
 from isi_widget.widget.sync import Synced
 
@@ -44,6 +45,8 @@ class InsideTwins(Synced):
 
         Without options it is the matrix of the page, measured once for each trial: exactly for models of up
         to 64 heads, else an estimate beside the exact drops of 16 heads (see `agreement` of the result).
+        Where "Measure exactly" was cancelled on the page, heads that it did not reach are NaN, and the
+        estimate is the result's `shortlist`.
 
         Parameters
         ----------
@@ -57,8 +60,9 @@ class InsideTwins(Synced):
             available.
         """
         number = self._number(trial)
-        if not options and number in self._jobs.contributions:
-            known: HeadContributions = self._jobs.contributions[number]
+        known = None if options else self._jobs.contributions.get(number)
+        # what was cancelled goes on, unless it would take long
+        if known is not None and (known.shortlist.size or not is_partial(known)):
             return known
         self._may_wait("contributions")
         found: HeadContributions = awaited(self._jobs.heads(uuid.uuid4().hex, number, **options))

@@ -313,12 +313,15 @@ export interface TrialView {
 }
 /** What each head does to the shown answer, [layers][heads]. */
 export interface Contribution {
-  values: number[][];
+  /** null: the head was not reached before the run was cancelled */
+  values: (number | null)[][];
   unit: string;
   /** what the numbers are and how they were measured, in a sentence */
   help: string;
-  /** how an estimate agrees with what was measured; "": the numbers are measured */
+  /** what is not measured, and how an estimate agrees with what is; "": all numbers are measured */
   estimate: string;
+  /** heads measured by an exact run that was cancelled; 0: no run was */
+  measured: number;
 }
 /** What was measured inside the model after the run. */
 export interface InsideView {

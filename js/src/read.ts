@@ -345,12 +345,15 @@ const readView = filled<TrialView>({
   measures: many(readMeasure),
 });
 
+/** [rows][columns] */
+const numbersOrNone = many((x) => (Array.isArray(x) ? x.map(number) : null));
+
 const readInside = filled<InsideView>({
-  contribution: shape<Contribution>({ values: heads, unit: text, help: text, estimate: text }, (x) => heads(x.values).length > 0),
+  contribution: shape<Contribution>({ values: numbersOrNone, unit: text, help: text, estimate: text, measured: zero }, (x) => numbersOrNone(x.values).some((line) => line.length > 0)),
 });
 
 export const readTrace = shape<TraceView>(
-  { title: text, help: text, rows: strings, columns: strings, values: many((x) => (Array.isArray(x) ? x.map(number) : null)), sentences: many(strings) },
+  { title: text, help: text, rows: strings, columns: strings, values: numbersOrNone, sentences: many(strings) },
   (x) => Array.isArray(x.values),
 );
 

@@ -429,6 +429,25 @@ describe("the panel", () => {
     expect(page.maybe("inside-exact")).toBeNull();
   });
 
+  it("shows what a cancelled run has measured, and goes on from there", async () => {
+    const { view, ...rest } = first() as { view: Record<string, Record<string, unknown>> };
+    const attention = [[0.9, 0.5, 0.1], [0.2, 0.3, 0.4]];
+    page.model.answer("dropped", {}, [], page.model.last("heads")?.id);
+    const trial = { ...rest, view: { ...view, attention: { ...view.attention, by_head: attention } } };
+    const measured = 4;
+    page.model.kernel({ trials: [{ ...trial, inside: { contribution: { ...CONTRIBUTION, values: [[0, 0.5, -0.25], [2, null, null]], estimate: "Measured: 4 of 6 heads.", measured } } }] });
+    await settle();
+    await page.click("inside-contribution");
+    expect(page.find("inside-matrix").getAttribute("aria-label")).toBe("contribution, partly measured, by layer, trial 1");
+    expect(cell(1, 1).textContent).toBe("–");
+    expect(cell(1, 1).getAttribute("aria-label")).toBe("L1H1, gate × 1.00");
+    expect(page.text("inside-estimate")).toBe("Measured: 4 of 6 heads.");
+    expect(page.text("inside-correlation")).toContain("4 heads");
+    expect(page.text("inside-exact")).toContain("Measure the other 2 heads");
+    await page.click("inside-exact");
+    expect(page.model.last("heads")).toMatchObject({ trial: 1, exact: true });
+  });
+
   it("traces between two pinned trials, in either direction; each cell is a sentence", async () => {
     expect(page.find("trace").getAttribute("aria-disabled")).toBe("true");
     page.model.kernel({ trials: [first(), { ...first(), id: 2, stimulus: "s1" }], pinned: [1, 2] });

@@ -16,7 +16,7 @@ from untouched import untouched
 
 import isi_widget as isi
 from isi_widget.errors import Cancelled, InputError
-from isi_widget.mechanism import gating, head_agreement, head_methods, measuring_heads
+from isi_widget.mechanism import gating, head_agreement, head_methods, head_scan
 from isi_widget.mechanism.head_contributions import HeadContributions
 from isi_widget.mechanism.items import aim_of, items_of
 from isi_widget.mechanism.targets import TARGETS
@@ -454,9 +454,9 @@ def test_a_cancelled_scan_goes_on_where_it_stopped(method, tmp_path, monkeypatch
             cancel=lambda: bool(done) and done[-1][1] > done[-1][2] // 2,
         )
     captured = []
-    original = measuring_heads._Run.captured
+    original = head_scan.HeadScan.captured
     monkeypatch.setattr(
-        measuring_heads._Run,
+        head_scan.HeadScan,
         "captured",
         lambda *given, **named: (captured.append(1), original(*given, **named))[1],
     )
@@ -470,6 +470,51 @@ def test_a_cancelled_scan_goes_on_where_it_stopped(method, tmp_path, monkeypatch
     assert len(captured) == first  # nothing was run again
     assert steps[0][0] == "heads" and steps[-1][1] == steps[-1][2]
     assert all(one[1] <= two[1] <= two[2] for one, two in pairwise(steps))
+
+
+def test_what_was_finished_of_a_cancelled_scan_stays(tmp_path, monkeypatch):
+    vlm = tiny_models.vlm("llava")
+    data = [observation(seed, answer) for seed, answer in ((0, "yes"), (1, "no"), (2, "yes"))]
+    whole = isi.measure_heads(vlm, data, totals=False)
+    done = []
+
+    def stopped_after(steps, items, **more):
+        done.clear()
+        with untouched(vlm.model), pytest.raises(Cancelled) as stop:
+            isi.measure_heads(
+                vlm,
+                items,
+                totals=False,
+                progress=lambda *step: done.append(step),
+                cancel=lambda: not steps or (bool(done) and done[-1][1] >= steps),
+                **more,
+            )
+        return stop.value.partial
+
+    # the items that were finished
+    some = stopped_after(2 * whole.layers, data)
+    assert np.array_equal(some.drops, whole.drops[:2]) and some.names == whole.names[:2]
+    assert "stopped after 2 of 3 items" in some.notes[-1]
+    assert stopped_after(0, data) is None
+    # the heads of the first one that were measured
+    monkeypatch.setattr("isi_widget.vlm.inside.rerun.Clean.at_once", lambda *_: 2)
+    part = stopped_after(1, data[:1], store=tmp_path)
+    near(part.drops[0, 0], whole.drops[0, 0])
+    assert np.isnan(part.drops[0, 2:]).all()
+    assert 0 < part.measured < whole.layers * whole.heads
+    assert f"{part.measured} of {whole.layers * whole.heads} heads are measured" in str(part)
+    assert HeadContributions.from_dict(part.to_dict()) == part
+    # and the same call goes on from them, from a file or from memory
+    again = []
+    original = head_methods._runs
+    monkeypatch.setattr(
+        head_methods, "_runs", lambda *given: (again.append(len(given[4])), original(*given))[1]
+    )
+    for store in (tmp_path, head_scan.begun(part)):
+        again.clear()
+        found = isi.measure_heads(vlm, data[:1], totals=False, store=store)
+        near(found.drops, whole.drops[:1])
+        assert sum(again) == whole.layers * whole.heads - part.measured
 
 
 def test_a_store_of_something_else_is_refused(tmp_path):

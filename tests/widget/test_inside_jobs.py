@@ -100,6 +100,62 @@ def test_a_large_model_is_estimated_first_and_exact_on_request(
     assert probe.contributions(1).method == "exact"
 
 
+@pytest.mark.parametrize("large", [False, True])
+def test_an_exact_run_that_is_cancelled_keeps_what_it_has_measured(
+    pair: tuple[Probe, Page], monkeypatch: pytest.MonkeyPatch, large: bool
+) -> None:
+    from isi_widget.mechanism import head_methods
+
+    monkeypatch.setattr("isi_widget.widget.inside.EXACT_HEADS", 8 if large else 64)
+    monkeypatch.setattr("isi_widget.vlm.inside.rerun.Clean.at_once", lambda *_: 2)
+    probe, page = pair
+    exact = probe.contributions(1, totals=False)
+    if large:
+        page.send({"kind": "heads", "id": "h", "trial": 1})
+        page.wait(lambda page: bool(page.of_kind("done")) and idle(page))
+    estimate = probe.contributions(1) if large else None
+    runs, original = [], head_methods._runs
+
+    def run(*given: Any) -> Any:
+        if len(runs) == 5:
+            page.send({"kind": "cancel", "run": "e"})
+        runs.append(given[4])
+        return original(*given)
+
+    monkeypatch.setattr(head_methods, "_runs", run)
+    page.send({"kind": "heads", "id": "e", "trial": 1, "exact": True})
+    page.wait(lambda page: "e" in {item["id"] for item in page.of_kind("dropped")} and idle(page))
+    view = page.state["trials"][0]["inside"]["contribution"]
+    assert view["measured"] == 12 and view["estimate"].startswith("Measured: 12 of 24 heads, until it was")
+    values = np.array(view["values"], dtype=float)
+    assert np.allclose(values[:2], exact.signed[:2], atol=1e-3)
+    if estimate is None:
+        assert np.isnan(values[2:]).all() and "The others are blank." in view["estimate"]
+    else:
+        assert np.allclose(values[2:], estimate.signed[2:], atol=1e-4)
+        assert "The others are estimated from 8 gradients" in view["estimate"]
+        assert probe.contributions(1).measured == 12  # the page's matrix, without a long run
+    # a page that is opened later has it, too
+    page = Page(probe)
+    assert page.state["trials"][0]["inside"]["contribution"] == view
+    # the next click measures the others only
+    runs.clear()
+    if large:
+        page.send({"kind": "heads", "id": "f", "trial": 1, "exact": True})
+        page.wait(lambda page: "f" in {item["id"] for item in page.of_kind("done")} and idle(page))
+    found = probe.contributions(1)
+    assert np.allclose(found.signed, exact.signed, atol=1e-4) and sum(map(len, runs)) == 12
+    view = Page(probe).state["trials"][0]["inside"]["contribution"]
+    assert view["measured"] == 0 and view["estimate"] == ""
+
+
+def test_options_of_python_change_nothing_on_the_page(pair: tuple[Probe, Page]) -> None:
+    probe, page = pair
+    other = probe.contributions(1, target="p", replace="zero", totals=False)
+    assert "inside" not in page.state["trials"][0]
+    assert probe.contributions(1).target == "log_p_answer" and other.target == "p"
+
+
 def test_page_and_kernel_agree_on_what_is_large() -> None:
     source = (ROOT / "js" / "src" / "panels" / "paths.tsx").read_text("utf-8")
     assert f"const EXACT_HEADS = {EXACT_HEADS};" in source

@@ -45,9 +45,10 @@ export const digitsOf = (top: number): number => (top >= 0.1 || !(top > 0) ? 2 :
 export function recorded(trial: Trial | null): Shown[] {
   const found = trial?.inside.contribution;
   const attention = trial?.view.attention;
-  const top = Math.max(...(found?.values.flat() ?? []).map(Math.abs));
+  const top = Math.max(...(found?.values.flat() ?? []).map((value) => Math.abs(value ?? 0)));
   const digits = digitsOf(top);
-  const [title, unit] = found?.estimate ? ["contribution, estimated", `${found.unit}, estimated`] : ["contribution", found?.unit];
+  const how = !found?.estimate ? "" : found.measured > 0 ? ", partly measured" : ", estimated";
+  const [title, unit] = [`contribution${how}`, `${found?.unit}${how}`];
   return [
     ...(found
       ? [{ name: "contribution", title, values: found.values, scale: { hue: "signed", top, digits, ends: [signed(-top, digits), `${signed(top, digits)} ${unit}`] }, help: found.help, note: found.estimate, say: (value: number) => `contribution ${signed(value, digits)} ${unit}` } satisfies Shown]

@@ -20,7 +20,9 @@ export const Effects = live(function Effects({ trial, why, measurable }: { trial
   const gates = gatesOf(screen);
   const found = trial.inside.contribution;
   const { layers, heads } = store.modelInfo.value;
-  const many = layers * heads > EXACT_HEADS;
+  const all = layers * heads;
+  const many = all > EXACT_HEADS;
+  const left = found?.measured ? all - found.measured : 0;
   const { id, trial: of } = gates.heads.value;
   const busy = of === trial.id ? id : "";
   const attention = recorded(trial).some(({ name }) => (INPUTS as readonly string[]).includes(name));
@@ -32,12 +34,12 @@ export const Effects = live(function Effects({ trial, why, measurable }: { trial
           {!busy && !found && (
             <Button
               test="inside-measure"
-              label={many ? `Estimate what each of ${layers * heads} heads does to the shown answer, from a few gradients, and measure some heads beside it` : "Measure what each head does to the shown answer: a run for each head"}
+              label={many ? `Estimate what each of ${all} heads does to the shown answer, from a few gradients, and measure some heads beside it` : "Measure what each head does to the shown answer: a run for each head"}
               text={many ? "Estimate the effect of each head" : "Measure the effect of each head"}
               onClick={() => void gates.measure(trial.id)}
             />
           )}
-          {!busy && many && <Button test="inside-exact" label={`Measure each of ${layers * heads} heads by a run of its own; this takes long`} text="Measure exactly" kind="bare" onClick={() => void gates.measure(trial.id, true)} />}
+          {!busy && (many || left > 0) && <Button test="inside-exact" label={left > 0 ? `Go on: measure each of the ${left} heads that were not reached, by a run of its own` : `Measure each of ${all} heads by a run of its own; this takes long`} text={left > 0 ? `Measure the other ${left} heads` : "Measure exactly"} kind="bare" onClick={() => void gates.measure(trial.id, true)} />}
           <Working measure="heads" id={busy} />
         </div>
       )}
@@ -57,7 +59,8 @@ const AttentionAndEffect = live(function AttentionAndEffect({ trial }: { trial: 
   const segment = INPUTS.find((name) => name === screen.map.value) ?? "image";
   const attention = all.find(({ name }) => name === segment);
   if (!effect || !attention) return null;
-  const heads = effect.values.flatMap((line, layer) => line.map((value, head) => ({ layer, head, effect: value ?? 0, share: attention.values[layer]?.[head] ?? 0 })));
+  const heads = effect.values.flatMap((line, layer) => line.flatMap((value, head) => (value === null ? [] : [{ layer, head, effect: value, share: attention.values[layer]?.[head] ?? 0 }])));
+  if (heads.length === 0) return null;
   const size = heads.map((head) => Math.abs(head.effect));
   const r = rankCorrelation(heads.map(({ share }) => share), size);
   const chosen = new Set(gates.chosen.value.map(at));
@@ -68,7 +71,7 @@ const AttentionAndEffect = live(function AttentionAndEffect({ trial }: { trial: 
   const example = at(most) === at(strongest) ? `Here ${name(most)} has the most of both.` : `${name(most)} looks at the ${segment} most (${decimals(most.share)}) and changes the answer by ${signed(most.effect, digits)}; ${name(strongest)} changes it most (${signed(strongest.effect, digits)}) and looks with ${decimals(strongest.share)}.`;
   return (
     <div class="isi-part" data-testid="inside-scatter">
-      <h4>Attention on the {segment} beside the {trial.inside.contribution?.estimate ? "estimated " : ""}effect of each head</h4>
+      <h4>Attention on the {segment} beside the {trial.inside.contribution?.estimate && !trial.inside.contribution.measured ? "estimated " : ""}effect of each head</h4>
       <Scatter
         dots={heads.map((head) => ({ x: head.share, y: head.effect, name: `${name(head)}: attention ${decimals(head.share)}, effect ${signed(head.effect, digits)}`, chosen: chosen.has(at(head)) }))}
         label={`${told} ${example}`}
