@@ -65,6 +65,7 @@ class InsideJobs:
     def __init__(self, probe: Probe) -> None:
         self._probe = probe
         self.contributions: dict[int, HeadContributions] = {}
+        self._seen: tuple[int, LogitLens] | None = None  # the last lens of a page, by the number of its trial
 
     def heads(self, id: str, number: int, exact: bool = False, **options: Any) -> Job:
         """Queue the contributions of all heads to the answer of a trial; returns at once.
@@ -150,9 +151,13 @@ class InsideJobs:
         def measure(job: Job, progress: Any) -> Any:
             from isi_widget.mechanism.reading_lens import logit_lens
 
-            found = logit_lens(
-                self._vlm_of(trial), trial.stimulus, **options, progress=progress, cancel=job.cancelled
-            )
+            vlm, known = self._vlm_of(trial), None if options else self._seen
+            if known is not None and known[0] == number:
+                found = known[1]  # a page that is opened again asks again
+            else:
+                found = logit_lens(vlm, trial.stimulus, **options, progress=progress, cancel=job.cancelled)
+            if not options:
+                self._seen = number, found
             then(found)
             return found
 

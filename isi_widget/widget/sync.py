@@ -37,6 +37,7 @@ _FROM_PAGE = frozenset(
         "tool",
         "selected",
         "run_on_change",
+        "lens_on",
     }
 )
 
@@ -302,8 +303,8 @@ class Synced(PageState):
             raise InputError(f"The page may not set {name!r}.")
         if name == "error" and value is not None:
             raise InputError("The page may only dismiss an error, by setting it to null.")
-        if name == "run_on_change" and not isinstance(value, bool):
-            raise InputError(f"run_on_change must be true or false, not {value!r:.60}.")
+        if name in ("run_on_change", "lens_on") and not isinstance(value, bool):
+            raise InputError(f"{name} must be true or false, not {value!r:.60}.")
         if name == "selected":
             value = protocol.still_selected(value, (document or self.document)["operations"])
         return self._checked(name, value, document)

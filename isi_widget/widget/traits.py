@@ -133,6 +133,8 @@ class PageState(anywidget.AnyWidget):
     measures = t.List(read_only=True).tag(sync=True)
     # the last trace between two trials
     traced = t.Dict(None, allow_none=True, read_only=True).tag(sync=True)
+    # whether the lens is on the picture; a page that is opened later begins with it
+    lens_on = t.Bool(False).tag(sync=True)
     # name of the entailment model; "auto" or "rules"
     judge = t.Unicode("auto", read_only=True).tag(sync=True)
     # where the work is kept: "folder", "problem" (why it is not), "note" (about what was restored); or empty

@@ -483,7 +483,24 @@ describe("the panel", () => {
     page.model.answer("lens", lens, [], page.model.last("lens")?.id);
     await settle();
     expect(page.find("lens-patch")).toBeTruthy();
+    expect(page.model.get("lens_on")).toBe(true);
     await page.click("lens");
     expect(page.maybe("lens-patch")).toBeNull();
+    expect(page.model.get("lens_on")).toBe(false);
+  });
+
+  it("has the lens on after a reload, once the trial is of the input; what cannot be read turns it off", async () => {
+    leave(page);
+    const inputs = { context: "", question: "Is there a star?", truth: "Yes", image_preset: "natural", context_preset: "empty", stimulus: "s0" };
+    page = await open(new FakeModel(traits({ model: MODEL, trials: [first()], shown: 1, lens_on: true, inputs: { ...inputs, key: "other" } })));
+    expect(page.model.last("lens")).toBeUndefined();
+    page.model.kernel({ inputs: { ...inputs, key: "k0" } });
+    await settle();
+    const asked = page.model.last("lens");
+    expect(asked).toMatchObject({ trial: 1 });
+    page.model.answer("dropped", {}, [], asked?.id);
+    await settle();
+    expect(page.model.get("lens_on")).toBe(false);
+    expect(page.model.last("lens")).toBe(asked);
   });
 });

@@ -181,6 +181,25 @@ def test_contributions_of_heads(vlm: VLM, tmp_path: Path) -> None:
     probe.close()
 
 
+def test_the_last_trace_and_the_lens(vlm: VLM, tmp_path: Path) -> None:
+    scene = datasets.scenes()[0]
+    probe = Probe(vlm, scene, session=tmp_path)
+    probe.run("answer", max_new_tokens=2)
+    width, height = probe.stimulus.image.size
+    probe.stimulus = probe.stimulus.box(0, 0, width, height, color="white")
+    probe.run("answer", max_new_tokens=2)
+    probe.trace_between(1, 2)
+    Page(probe).set(lens_on=True)
+    traced = dict(probe.traced)
+    saved = tmp_path / "saved.isi"
+    probe.save(saved)
+    probe.close()
+    for again in (Probe(vlm, scene, session=tmp_path), isi.open_probe(saved, vlm)):
+        assert again.traced == traced and Page(again).state["traced"] == traced
+        assert again.lens_on and Page(again).state["lens_on"]
+        again.close()
+
+
 # ---- one at a time
 def test_two_probes_are_refused(made: Any, tmp_path: Path) -> None:
     first = made(datasets.scenes()[0], session=tmp_path)

@@ -237,6 +237,30 @@ def test_a_damaged_state_is_refused_and_left_alone(made: Any, closed: Path, kind
     assert list(probe._history) == [1, 2, 3] and not probe.stimulus.operations
 
 
+TRACE = {
+    "title": "Trace from trial 1 to trial 2",
+    "help": "Share.",
+    "rows": ["L0", "L1"],
+    "columns": ["image"],
+    "values": [[0.5], [None]],
+    "sentences": [["Half."], [""]],
+}
+
+
+def test_a_damaged_trace_is_left_out(made: Any, closed: Path) -> None:
+    for damage in (
+        {},
+        {"rows": ["L0"]},
+        {"values": [[0.5], ["1"]]},
+    ):
+        changed_state(closed, traced={**TRACE, **damage})
+        probe = made(datasets.scenes()[0], session=closed)
+        assert len(probe.trials) == 3 and probe.traced == ({} if damage else TRACE)
+        told = "The last trace cannot be read and is left out" in probe.kept["note"]
+        assert told == bool(damage)
+        probe.close()
+
+
 @pytest.mark.parametrize("damage", ["cut", "another", "missing", "newer"])
 def test_one_damaged_trial_does_not_lose_the_rest(made: Any, closed: Path, damage: str) -> None:
     path = closed / "trials" / "000002.json"

@@ -66,6 +66,8 @@ class Moment:
                 "judge": _short(probe.judge) or AUTO,
                 "settings": dict(probe.settings),
                 "run_on_change": probe.run_on_change,
+                "traced": probe.traced or None,
+                "lens_on": probe.lens_on,
                 "pinned": list(probe.pinned),
                 "shown": probe.shown,
                 "notes": {str(number): text for number, text in probe.notes.items()},

@@ -46,6 +46,8 @@ FOLLOWED = (
     "judge",
     "run_on_change",
     "model",
+    "traced",
+    "lens_on",
 )
 _HINT = "A second session needs another folder."
 _OWN_HINT = "Close the probe that keeps it, probe.close(), or show that probe again."

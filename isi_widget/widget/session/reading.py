@@ -24,6 +24,7 @@ from isi_widget.trial import Trial
 from isi_widget.widget import protocol
 from isi_widget.widget.session import journal, layout
 from isi_widget.widget.session.sources import Source
+from isi_widget.widget.session.traces import check_trace
 from isi_widget.widget.uploads import ImageFile
 
 _PNG = b"\x89PNG\r\n\x1a\n"
@@ -46,6 +47,8 @@ _STATE = {
     "observations",
     "documents",
 }
+#: Those that sessions of before do not have.
+_LATER = {"traced", "lens_on"}
 
 
 @dataclass(frozen=True)
@@ -172,7 +175,7 @@ def _state(source: Source, problems: list[str]) -> tuple[journal.State, int]:
             )
         generation = protocol.check_whole("generation", found.get("generation"))
         state = _changed(source, found, generation, problems)
-        return _checked(all_repaired(state)), generation
+        return _checked(all_repaired(state), problems), generation
 
 
 def _changed(source: Source, state: journal.State, generation: int, problems: list[str]) -> journal.State:
@@ -196,13 +199,14 @@ def _changed(source: Source, state: journal.State, generation: int, problems: li
     return state
 
 
-def _checked(state: journal.State) -> journal.State:
+def _checked(state: journal.State, problems: list[str]) -> journal.State:
     """Return the state with every part checked as if a page had sent it."""
-    protocol.check_keys("the state", state, _STATE, set())
+    protocol.check_keys("the state", state, _STATE, _LATER)
     notes = {_number(key): protocol.check_note(text) for key, text in _object(state, "notes").items()}
     numbers = {name: _numbers(state[name], name) for name in ("pinned", "deleted")}
-    if not isinstance(state["run_on_change"], bool):
-        raise InputError('"run_on_change" must be true or false')
+    for name in ("run_on_change", "lens_on"):
+        if not isinstance(state.get(name, False), bool):
+            raise InputError(f'"{name}" must be true or false')
     shown = -1 if state["shown"] == -1 else protocol.check_whole("shown", state["shown"])
     documents = _object(state, "documents")
     if set(documents) - set(_object(state, "observations")):
@@ -218,8 +222,17 @@ def _checked(state: journal.State) -> journal.State:
         "model": _texts(state, "model"),
         "data": _texts(state, "data"),
         "current": _index(str(state["current"])),
+        "traced": _trace(state.get("traced"), problems),
         "documents": {key: protocol.check_document(value) for key, value in documents.items()},
     }
+
+
+def _trace(value: Any, problems: list[str]) -> dict[str, Any] | None:
+    try:
+        return check_trace(value)
+    except InputError as error:  # nothing else depends on it
+        problems.append(f"The last trace cannot be read and is left out: {error}")
+        return None
 
 
 def _object(state: Mapping[str, Any], name: str) -> dict[str, Any]:

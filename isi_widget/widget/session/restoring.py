@@ -115,6 +115,9 @@ def _reachable(steps: Iterable[doc.Step], places: Mapping[int, int]) -> list[doc
 def _restore_settings(probe: Probe, state: Mapping[str, Any], told: list[str]) -> None:
     probe.settings = state["settings"]
     probe.run_on_change = state["run_on_change"]
+    if state["traced"] is not None:
+        probe.set_trait("traced", state["traced"])
+    probe.lens_on = state.get("lens_on", False)
     judge = state["judge"]
     if probe.judge == AUTO and judge != AUTO:
         if judge in (RULES, EMBEDDED) or judge in {known.name for known in entailment_models()}:

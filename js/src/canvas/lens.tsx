@@ -13,11 +13,17 @@ export const LensLayer = live(function LensLayer() {
   const gates = gatesOf(screen);
   const found = gates.lens.value;
   const { shown, current } = store;
-  // It stays on for the next trial: what is on the picture is what the words are of.
-  const next = found && found.lens !== "asked" && found.trial !== shown.value && current.value ? shown.value : null;
+  // It stays on for the next trial, and after a reload: what is on the picture is what the words are of.
+  const left = found ? found.lens !== "asked" && found.trial !== shown.value : store.lensOn.value;
+  const trial = store.trial.value;
+  const readable = !store.modelInfo.value.unavailable.interventions && trial && !store.otherModel(trial);
+  const next = left && current.value && readable ? shown.value : null;
   useEffect(() => {
     if (next !== null) void gates.look(next);
   }, [next]);
+  useEffect(() => {
+    if (!store.lensOn.value) void gates.look(null);
+  }, [store.lensOn.value]);
   if (!found || found.trial !== store.shown.value) return null;
   if (found.lens === "asked") return <div class="isi-legend" data-testid="lens-words">Reading the layers</div>;
   const { boxes, vocabulary, words, probabilities, unplaced } = found.lens;

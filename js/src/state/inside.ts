@@ -51,11 +51,14 @@ export class Gates {
 
   /** Puts the lens on the picture of a trial, or takes it off. */
   async look(trial: number | null): Promise<void> {
+    this.store.keepLens(trial !== null);
     if (trial === null) this.lens.value = null;
     else if (this.lens.value?.trial !== trial) {
       this.lens.value = { trial, lens: "asked" };
       const lens = await askLens(this.store, trial);
-      if (this.lens.value.trial === trial) this.lens.value = lens && { trial, lens };
+      if (this.lens.value.trial !== trial) return;
+      this.lens.value = lens && { trial, lens };
+      if (!lens) this.store.keepLens(false);
     }
   }
 

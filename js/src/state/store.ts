@@ -40,6 +40,8 @@ export class Store extends Edits {
   readonly notes;
   /** the last trace between two trials */
   readonly trace;
+  /** the lens is on the picture, on every page */
+  readonly lensOn;
 
   readonly asked: Signal<Pending | null> = signal(null);
   /** Tool and selection that Python has set; the page's own are each view's. */
@@ -75,6 +77,7 @@ export class Store extends Edits {
     this.judge = this.trait("judge", (x) => (typeof x === "string" && x ? x : "auto"));
     this.notes = this.trait("notes", read.readNotes);
     this.trace = this.trait("traced", read.readTrace);
+    this.lensOn = this.trait("lens_on", (x) => x === true);
     this.#pinned = this.trait("pinned", read.readNumbers);
     this.pinned = computed(() => this.#pinned.value.filter((id) => this.trials.value.some((trial) => trial.id === id)));
 
@@ -121,6 +124,11 @@ export class Store extends Edits {
     this.#away = this.status.value.id;
     this.#heardOf.value = null;
     this.set("shown", id);
+  }
+
+  /** Whether the lens is on the picture, also after a reload. */
+  keepLens(on: boolean): void {
+    if (on !== this.lensOn.value) this.set("lens_on", on);
   }
 
   /** Pins a trial, or takes its pin away. */
