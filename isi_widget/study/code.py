@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from isi_widget.interventions import code as interventions_code
 from isi_widget.interventions import from_dicts
+from isi_widget.study.data_code import data_code
 from isi_widget.study.identity import label_of
 from isi_widget.study.steps import UNNAMED, Function
 from isi_widget.trial.code import load_lines
@@ -17,7 +18,6 @@ from isi_widget.trial.code_pictures import PictureCode
 from isi_widget.trial.literals import NoLiteral, call, literal
 
 if TYPE_CHECKING:
-    from isi_widget.datasets import Observation
     from isi_widget.study.arguments import Arguments
     from isi_widget.study.condition import Condition
     from isi_widget.study.plan import Source
@@ -57,9 +57,13 @@ def _conditions(conditions: Sequence[Condition], pictures: PictureCode) -> tuple
 def study_code(given: Arguments, store: str | Path | None = None, **others: Any) -> str:
     """Write Python that repeats a study and ends in it.
 
-    Data that were made by hand and functions without source code are comments that say what to define.
+    Data made by hand whose pictures have no file, and functions without source code, are comments that state
+    what to define.
     """
-    imports, conditions = _conditions(given.given, PictureCode(False))
+    pictures = PictureCode(False)
+    keeps = store is not None and others.get("keep_images", True)
+    data = data_code(given.data, pictures, Path(str(store)) / "images" if keeps else None)
+    imports, conditions = _conditions(given.given, pictures)
     model, loading = _models(given.sources)
     arguments = _settings(given)
     if given.baseline != _usual_baseline(given):
@@ -76,7 +80,7 @@ def study_code(given: Arguments, store: str | Path | None = None, **others: Any)
             "import isi_widget as isi",
             "",
             *loading,
-            f"data = {_data(given.data)}",
+            *data,
             *_functions(given),
             *conditions,
             f"study = isi.run_study({model}, data, conditions{shown})",
@@ -139,23 +143,6 @@ def _text(value: Any) -> Any:
     return (
         value if value is None or isinstance(value, bool | int | float | str | list | tuple) else str(value)
     )
-
-
-def _data(data: Sequence[Observation]) -> str:
-    """Write Python for the data: their own code, or that of the data set they are members of."""
-    whole = getattr(data, "code", None)
-    if whole is not None:
-        return str(whole)
-    sets = {id(item.dataset): item.dataset for item in data}
-    code = next(iter(sets.values())).code if len(sets) == 1 and None not in sets.values() else None  # type: ignore[union-attr]
-    if code is None:
-        name = getattr(data, "name", None)
-        named = f" of {name!r}" if name else ""
-        return f"...  # {len(data)} observations{named}, made by hand: put them here"
-    places = [item.index for item in data]
-    if places == list(range(places[0], places[0] + len(places))):
-        return f"{code}[{places[0]}:{places[-1] + 1}]"
-    return f"[{code}[i] for i in {places!r}]"
 
 
 def _functions(given: Arguments) -> list[str]:

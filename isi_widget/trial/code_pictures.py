@@ -45,13 +45,20 @@ class PictureCode:
 
     def of(self, picture: Picture) -> str:
         """Write Python for an image, in any form that `load_image` accepts."""
+        made = self.without_file(picture)
+        if made is not None:
+            return made
+        return literal(self._file(f"image-{picture.sha256[:12]}.png", picture.png))
+
+    def without_file(self, picture: Picture) -> str | None:
+        """Write Python for an image that is small, or in the file that it was read from; None for others."""
         if picture.path is not None and _holds(picture.path, picture):
             return literal(picture.path)
         small = _small(picture)
         if small is not None:
             self.imports.add("base64")
             return f'base64.b64decode("{base64.b64encode(small).decode("ascii")}")'
-        return literal(self._file(f"image-{picture.sha256[:12]}.png", picture.png))
+        return None
 
     def of_stimulus(self, stimulus: Stimulus) -> str:
         """Write Python for the whole stimulus."""

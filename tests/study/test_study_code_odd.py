@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
+from PIL import Image
 from stub_vlm import StubVLM
 
 import isi_widget as isi
@@ -27,6 +29,50 @@ def test_code_keeps_the_label_of_a_single_model(vlm):
         exec(study.code(), made)
         assert made["study"].rows[COLUMNS].equals(study.rows[COLUMNS])
         assert set(study.rows["model"]) == {label}
+
+
+def by_hand(tmp_path):
+    """Observations made by hand: of a file, of a small picture, of a scene, of a large picture."""
+    noise = np.random.default_rng(0).integers(0, 256, (200, 200, 3), dtype=np.uint8)
+    Image.fromarray(noise[:64, :64]).save(tmp_path / "file.png")
+    small = Image.new("RGB", (64, 48), "red")
+    annotated = Image.new("RGB", (64, 48), "blue")
+    boxes = [(1, 2, 30, 20, "red thing")]
+    return [
+        isi.Observation(tmp_path / "file.png", "Is there a star?", 'A "note"\n', answer="No", id="a"),
+        isi.Observation(
+            small, "Is it red?", answer=True, annotated=annotated, level="attribute", boxes=boxes
+        ),
+        isi.datasets.scenes()[3],
+        isi.Observation(noise, "Is it noise?", contexts={"contradictory": "It is flat."}, metadata={"n": 1}),
+    ]
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_code_of_data_made_by_hand_repeats_the_study(tmp_path, named):
+    data = by_hand(tmp_path)
+    data = isi.datasets.Dataset(data, name='my "own"') if named else data
+    vlm, store = isi.load_vlm(), tmp_path / "store"
+    conditions = [isi.condition("plain"), isi.condition("box").box(0, 0, 20, 20)]
+    study = isi.run_study(vlm, data, conditions, measures="answer", store=store)
+    made = {}
+    exec(study.code(), made)
+    assert made["study"].store == store and made["study"].data == study.data
+    assert made["study"].rows[COLUMNS].equals(study.rows[COLUMNS])  # the same store goes on
+    exec(study.code().replace(f", store={str(store)!r}", ""), made)
+    again = made["study"]
+    assert again.store is None and again.rows[COLUMNS].equals(study.rows[COLUMNS])
+    assert [item.boxes for item in made["data"]] == [item.boxes for item in data]
+    assert made["data"][1].annotated == data[1].annotated and made["data"][3].contexts == data[3].contexts
+
+
+def test_code_of_data_that_cannot_be_written_says_why(tmp_path):
+    study = isi.run_study(StubVLM(), by_hand(tmp_path), measures="answer")  # no store for the large picture
+    compile(study.code(), "code", "exec")
+    assert "data = ...  # 4 observations, made by hand: put them here (a picture is too large" in study.code()
+    many = by_hand(tmp_path)[:1] * 201
+    study = isi.run_study(StubVLM(), many, measures="answer")
+    assert "more than 200 are not written out" in study.code()
 
 
 @pytest.mark.parametrize("width", ["column", "page", "slide", 2])
