@@ -40,6 +40,10 @@ class Memory:
             self._tables.append(table_of(self._rows, self.columns))
             self._rows = []
 
+    def size_of(self, columns: Sequence[str]) -> tuple[int, int]:
+        """Return no rows and no bytes: what is in memory fits."""
+        return 0, 0
+
     def keep(self, pictures: Mapping[str, Picture]) -> None:
         """Keep no picture: they are in the data."""
 

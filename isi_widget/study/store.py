@@ -52,6 +52,8 @@ if TYPE_CHECKING:
 
 #: Rows of a part.
 PART = 512
+#: Parts from which on the memory that reading needs is estimated first.
+_MANY = 100
 #: Columns that every row has a value of.
 _ALWAYS = ("row", "model", "condition", "observation", "index", "seed")
 #: Most rows of a store that is read, for each row of its study, and most bytes: of each row, and beside them.
@@ -423,6 +425,23 @@ class Store:
         for name in _ALWAYS:
             if name in table.column_names and table.column(name).null_count:
                 raise self._damaged(ValueError(f"rows without a {name!r}"))
+
+    def size_of(self, columns: Sequence[str]) -> tuple[int, int]:
+        """Return about how many rows are finished, and the bytes of some of their columns in memory.
+
+        A store of less than 100 parts counts as none: it fits.
+        """
+        files = self._part_files()
+        if len(files) < _MANY:
+            return 0, 0
+        import pyarrow as pa
+
+        wanted = [name for name in columns if name in self.columns]
+        try:
+            first = self._dataset(files[:1]).to_table(columns=wanted)
+        except (pa.ArrowException, OSError) as error:
+            raise self._damaged(error) from None
+        return len(files) * PART, first.nbytes * len(files) * PART // max(1, first.num_rows)
 
     @property
     def version(self) -> Any:

@@ -24,7 +24,7 @@ from isi_widget.study.report import Reported
 from isi_widget.study.rows import NESTED
 from isi_widget.study.store import Store
 from isi_widget.study.stored import differences_of
-from isi_widget.study.table import frame_of
+from isi_widget.study.table import frame_of, refuse_too_large
 from isi_widget.trial import Settings
 
 if TYPE_CHECKING:
@@ -134,6 +134,11 @@ class Study(Analysis, Live, Reported):
     def rows(self) -> pd.DataFrame:
         """The finished rows, sorted by number, without the nested columns `answers` and `notes`, which
         `frame` reads.
+
+        Raises
+        ------
+        InputError
+            They do not fit into the free memory.
         """
         version = self._store.version
         if self._read is None or self._read[0] != version:
@@ -150,8 +155,15 @@ class Study(Analysis, Live, Reported):
         columns : names of columns, nested ones too; those that the study does not have are left out. None
             (default): all but the nested ones.
         numbers : numbers of the rows to read; None (default): all.
+
+        Raises
+        ------
+        InputError
+            They do not fit into the free memory.
         """
         wanted = [name for name in self.columns if name not in NESTED] if columns is None else columns
+        if numbers is None:
+            refuse_too_large(*self._store.size_of(list(wanted)), self.store)
         return frame_of(self._store.table(list(wanted), numbers))
 
     def __len__(self) -> int:

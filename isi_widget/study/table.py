@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from isi_widget.errors import InputError
 from isi_widget.study.rows import FIRST, LAST, type_of
 from isi_widget.text.halves import repaired
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import pandas as pd
     import pyarrow as pa
 
@@ -148,3 +151,35 @@ def frame_of(table: pa.Table) -> pd.DataFrame:
     """Return a table as a data frame. Numbers and texts that are missing are NaN, truth values None."""
     frame: pd.DataFrame = table.to_pandas(split_blocks=True)
     return frame
+
+
+#: Memory that reading takes at most, in sizes of the table that is read: measured on a million rows.
+_PEAK = 3
+
+
+def refuse_too_large(rows: int, size: int, store: Path | None) -> None:
+    """Refuse to read more than fits into the free memory of this machine.
+
+    Parameters
+    ----------
+    rows, size : number of rows, and bytes of the wanted columns in memory; 0 for a small store.
+    store : its folder, for the message.
+
+    Raises
+    ------
+    InputError
+        Reading would need more than is free.
+    """
+    if not rows:
+        return
+    from isi_widget.pretrained.machine import free_memory  # loads torch
+
+    free = free_memory("cpu")
+    if free is not None and _PEAK * size > free:
+        needed, there = (f"{number / 2**30:.1f} GiB" for number in (_PEAK * size, free))
+        raise InputError(
+            f"About {rows:,} rows need {needed} of memory with these columns, and {there} are free. Read "
+            'fewer columns, such as study.frame(["condition", "observation", "correct"]), some rows, '
+            f"study.frame(numbers=range(100_000)), or {store}/parts/*.parquet with Polars or DuckDB, "
+            "which read what they need. study.table(), paired() and the other statistics do that, too."
+        )

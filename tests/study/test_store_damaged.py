@@ -202,3 +202,16 @@ def test_a_store_is_a_path(path):
     for use in (run, isi.open_study):
         with pytest.raises(InputError, match="store must be the path of a folder"):
             use(path)
+
+
+def test_more_rows_than_memory_are_refused_with_what_to_read(folder, monkeypatch):
+    study = isi.open_study(folder)
+    assert len(study.frame(["row"])) == ROWS
+    monkeypatch.setattr(stores, "_MANY", 1)
+    assert len(study.frame(["row"])) == ROWS  # estimated, and it fits
+    monkeypatch.setattr("isi_widget.pretrained.machine.free_memory", lambda device: 1000)
+    with pytest.raises(InputError, match=r"GiB are free\. Read fewer columns[\s\S]*parts/\*\.parquet"):
+        _ = study.rows
+    assert study.stored(3)["row"] == 3 and len(study.frame(numbers=[1, 2])) == 2
+    monkeypatch.setattr("isi_widget.pretrained.machine.free_memory", lambda device: None)
+    assert len(study.rows) == ROWS
