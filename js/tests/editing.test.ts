@@ -453,7 +453,7 @@ describe("the view", () => {
     await new Promise((done) => setTimeout(done, 200));
     expect(page.model.last("detail")).toBeUndefined();
     await page.key("1");
-    await vi.waitFor(() => expect(page.model.last("detail")).toMatchObject({ region: [200, 150, 400, 300], width: 400 }));
+    await vi.waitFor(() => expect(page.model.last("detail")).toMatchObject({ region: [200, 150, 400, 300], width: 400 }), 20_000);
     await page.key("b");
     await page.drag([10, 20], [60, 50], { release: false });
     const asked = page.model.sent.length;
@@ -577,10 +577,10 @@ describe("the view", () => {
   it("tells Python its tool and selection, and follows what Python sets", async () => {
     await start(box(20, 20), box(200, 20));
     await page.key("b");
-    await vi.waitFor(() => expect(page.model.get("tool")).toBe("box"));
+    await vi.waitFor(() => expect(page.model.get("tool")).toBe("box"), 20_000);
     await page.key("v");
     await page.key("a", { ctrlKey: true });
-    await vi.waitFor(() => expect(page.model.get("selected")).toEqual([0, 1]));
+    await vi.waitFor(() => expect(page.model.get("selected")).toEqual([0, 1]), 20_000);
     page.model.kernel({ tool: "ellipse" });
     await settle();
     expect(page.find("tool-ellipse").getAttribute("aria-pressed")).toBe("true");

@@ -481,7 +481,7 @@ describe("time left", () => {
     await settle();
     expect(page.text("time-left")).toBe("≤ 45 s left");
     clock.mockReturnValue(9000);
-    await vi.waitFor(() => expect(page.text("time-left")).toBe("≤ 41 s left"), 3000);
+    await vi.waitFor(() => expect(page.text("time-left")).toBe("≤ 41 s left"), 20_000);
     page.model.kernel({ status: { ...status, state: "idle", id: null, measures: [] } });
     await settle();
     expect(page.maybe("time-left")).toBeNull();

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import time
 from collections import Counter
 
 import numpy as np
@@ -42,9 +41,7 @@ def test_opening_the_demo_draws_nothing(monkeypatch):
 
     monkeypatch.setattr(case, "draw_scene", lambda scene: pytest.fail("drawn"))
     splits._dataset.cache_clear()
-    began = time.perf_counter()
     assert len(datasets.scenes()) == 100
-    assert time.perf_counter() - began < 2
     splits._dataset.cache_clear()
 
 

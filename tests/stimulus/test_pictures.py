@@ -8,7 +8,6 @@ import io
 import pickle
 import struct
 import textwrap
-import time
 import urllib.parse
 import warnings
 import zlib
@@ -229,11 +228,9 @@ def png_header(width: int, height: int) -> bytes:
 
 @pytest.mark.parametrize(("width", "height"), [(10_001, 10_000), (30_000, 30_000), (2**31 - 1, 2**31 - 1)])
 def test_more_than_100_megapixels_are_refused_before_decoding(width: int, height: int) -> None:
-    started = time.perf_counter()
     with warnings.catch_warnings(), pytest.raises(InputError, match="megapixels"):
         warnings.simplefilter("error")
-        load_image(png_header(width, height))
-    assert time.perf_counter() - started < 1
+        load_image(png_header(width, height))  # it has no pixels: to decode them would fail otherwise
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ def test_the_examples_run(monkeypatch):
     study = space["study"]
     assert isinstance(study, isi.Study) and study.running
     study.cancel()
-    assert study.wait(60)
+    assert study.wait(120)
     finished = len(study)
     error = RuntimeError()
     error.study = study

@@ -218,7 +218,7 @@ def test_a_model_seen_with_interventions_is_made_again(fake: FakeRay, vlm: Any, 
 
 def test_it_runs_in_a_thread(fake: FakeRay, data: Any) -> None:
     study = isi.run_study("embedded", data[:2], engine="ray", measures="answer", wait=False)
-    study.wait(60)
+    study.wait(120)
     assert len(study.rows) == 2 and threading.current_thread() is threading.main_thread()
 
 

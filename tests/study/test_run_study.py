@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import threading
 
 import pandas as pd
 import pytest
@@ -276,13 +277,23 @@ def test_an_interrupt_keeps_the_rows(data, tmp_path):
 
 def test_a_study_in_a_thread_is_cancelled_and_resumed(data, tmp_path):
     given = {"measures": "answer", "store": tmp_path / "a", "seeds": range(20), "do_sample": True}
-    study = isi.run_study(StubVLM(seconds=0.02), data, wait=False, **given)
+    go_on = threading.Event()
+
+    class Held(StubVLM):
+        def answer(self, *given, cancel=None, **named):
+            while self.calls.count("answer") > 25 and not go_on.wait(0.01):  # the first 20 rows are stored
+                if cancel():
+                    raise isi.Cancelled("cancelled between tokens")
+            return super().answer(*given, **named)
+
+    study = isi.run_study(Held(), data, wait=False, **given)
     while len(study) < 3:
         study.wait(0.01)
     study.cancel()
-    assert study.wait(30) and 3 <= len(study) < 60
+    assert study.wait(120) and 3 <= len(study) < 60
+    go_on.set()
     study.resume()
-    assert study.wait(60) and len(study) == 60 and study.rows["row"].is_unique
+    assert study.wait(120) and len(study) == 60 and study.rows["row"].is_unique
 
 
 def test_models_take_their_turns_and_are_freed(data, tmp_path, monkeypatch):

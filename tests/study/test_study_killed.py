@@ -73,7 +73,7 @@ def killed_at_random(server, tmp_path: Path, undisturbed: pd.DataFrame, points: 
         log.touch()
         child = server.Process(target=in_a_process, args=(folder, log, 0.004))
         child.start()
-        wanted, until = chance.randrange(0, 14), time.monotonic() + 60
+        wanted, until = chance.randrange(0, 14), time.monotonic() + 120
         while child.is_alive() and len(log.read_bytes().splitlines()) <= wanted and time.monotonic() < until:
             time.sleep(0.001)
         time.sleep(chance.random() * 0.012)
@@ -212,7 +212,7 @@ def test_two_processes_do_not_write_to_one_store(server, tmp_path):
     child = server.Process(target=in_a_process, args=(folder, log, 0.05))
     child.start()
     try:
-        until = time.monotonic() + 60
+        until = time.monotonic() + 120
         while len(log.read_bytes().splitlines()) < 4 and time.monotonic() < until:
             time.sleep(0.01)
         with pytest.raises(InputError, match="Another run writes to the store"):

@@ -401,7 +401,7 @@ def test_a_download_can_be_cancelled_within_a_file(hub, checkpoint, monkeypatch,
     def stop_at_the_weights(name):
         if name == "model.safetensors":
             half.set()
-            go_on.wait(20)
+            go_on.wait(120)
 
     answers.halfway = staticmethod(stop_at_the_weights)
 

@@ -370,7 +370,7 @@ def hasty(monkeypatch):
     monkeypatch.setattr(loading, "_PATIENCE", 0.1)
 
 
-def ended(name, seconds=30.0):
+def ended(name, seconds=120.0):
     """Whether all threads of that name end."""
     until = time.monotonic() + seconds
     while any(name in thread.name for thread in threading.enumerate()) and time.monotonic() < until:

@@ -98,7 +98,7 @@ class Page:
         }
         self.probe._handle_msg({"content": {"data": data}, "buffers": [memoryview(b) for b in buffers]})
 
-    def wait(self, what: Any, seconds: float = 20) -> None:
+    def wait(self, what: Any, seconds: float = 120) -> None:
         """Until `what(page)` holds."""
         with self.changed:
             assert self.changed.wait_for(lambda: what(self), seconds), (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +11,26 @@ from isi_widget import Answer, Stimulus, Trial
 from isi_widget.errors import Cancelled
 from isi_widget.trial.settings import MEASURES, Settings
 from isi_widget.vlm import VLM
+
+
+def until(condition: Callable[[], object]) -> None:
+    """Wait until something holds, long enough for any machine."""
+    end = time.monotonic() + 120
+    while not condition():
+        assert time.monotonic() < end, "it never came"
+        time.sleep(0.005)
+
+
+def once(condition: Callable[[], object], act: Callable[[], object]) -> threading.Thread:
+    """Do something in another thread as soon as something holds."""
+
+    def work() -> None:
+        until(condition)
+        act()
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    return thread
 
 
 class Script:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 from fake_page import Page, idle
-from scripted_runs import Script
+from scripted_runs import Script, until
 
 from isi_widget import Observation, Probe, datasets
 from isi_widget.vlm import VLM
@@ -47,8 +47,10 @@ def test_several_changes_are_one_run_of_the_last_input(live: tuple[Probe, Page, 
     script.free = True
     page.set(run_on_change=True)
     page.wait(trials(1))  # switched on: what is shown becomes the result of what there is
+    script.free = False  # a run of the first change alone, on a slow machine, does not end
     page.draw(BOX)
     page.draw(CIRCLE)
+    script.free = True
     page.wait(trials(2))
     assert [len(stimulus.operations) for stimulus in script.begun][-1] == 2
     assert probe.trials[-1].stimulus == probe.stimulus and probe.run_on_change
@@ -78,6 +80,7 @@ def test_a_run_that_was_asked_for_is_not_cancelled_and_keeps_its_place(
     page.send({"kind": "run", "id": "second", "measures": ["answer"]})
     probe.run_on_change = True
     page.draw(BOX)
+    until(lambda: probe._runs.automatic._job is not None)  # that of the drawing: no other is kept
     page.wait(lambda page: page.state["status"]["queued"] == 2)
     script.go(9)
     page.wait(trials(3))
@@ -113,10 +116,10 @@ def test_nothing_runs_for_what_is_shown_already_nor_without_a_question(
     probe._runs.automatic._run = told
     probe.run("answer")
     probe.run_on_change = True
-    assert fired.wait(20) and asked == [frozenset({"run_on_change"})]
+    assert fired.wait(120) and asked == [frozenset({"run_on_change"})]
     fired.clear()
     page.draw({"op": "question", "text": " "})
-    assert fired.wait(20)
+    assert fired.wait(120)
     assert len(script.begun) == 1 and page.state["error"] is None
 
 
@@ -175,7 +178,7 @@ def test_a_change_at_the_moment_of_the_run_drops_that_run() -> None:
 
     def run(changed: frozenset[str]) -> Job:
         begin.set()
-        assert go.wait(20)
+        assert go.wait(120)
         job = Job(f"{len(started)}", lambda job: job.wait(0.01))
         started.append(job)
         worker.submit(job)
@@ -183,16 +186,13 @@ def test_a_change_at_the_moment_of_the_run_drops_that_run() -> None:
 
     made = automatic.Automatic(run, cancelled.append, 0.01)
     made.changed("a")
-    assert begin.wait(20)
+    assert begin.wait(120)
     begin.clear()
     made.changed("b")  # while the first is being started
     go.set()
-    assert begin.wait(20)
-    for _ in range(2000):
-        if len(started) == 2 and made._job is started[1]:
-            break
-        threading.Event().wait(0.01)
-    assert made._job is started[1] and "1" not in cancelled
+    assert begin.wait(120)
+    until(lambda: len(started) == 2 and made._job is started[1])
+    assert "1" not in cancelled
     assert cancelled in ([], ["0"])  # not if it was over already
     made.stop()
     assert made._job is None and made._timer is None

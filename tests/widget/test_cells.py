@@ -173,7 +173,7 @@ def test_a_run_that_goes_on_keeps_its_probe(notebook: Notebook, vlm: VLM) -> Non
     go_on, trials = threading.Event(), []
 
     def observe(change: Any) -> None:
-        go_on.wait(30)
+        go_on.wait(120)
         trials.append(change["new"])
 
     first().observe(observe, "trial")  # type: ignore[union-attr]

@@ -164,7 +164,7 @@ def test_page_and_kernel_agree_on_what_is_large() -> None:
 def test_measurements_of_different_kinds_wait_side_by_side(pair: tuple[Probe, Page]) -> None:
     probe, page = pair
     free = threading.Event()
-    blocked = Job("b", lambda job: free.wait(60), ["answer"])
+    blocked = Job("b", lambda job: free.wait(120), ["answer"])
     probe._runs.controller.measure(blocked)
     page.send({"kind": "lens", "id": "l", "trial": 1})
     page.send({"kind": "trace", "id": "t", "clean": 1, "corrupt": 2})

@@ -16,7 +16,7 @@ import pytest
 import tiny_models
 import torch
 from fake_page import Page, idle
-from scripted_runs import Script
+from scripted_runs import Script, once
 
 from isi_widget import Cancelled, HeadScale, InputError, Knockout, Probe, datasets, load_vlm
 from isi_widget import models as known_models
@@ -226,11 +226,10 @@ def test_loading_can_be_cancelled(probe: Probe, loader: Loader, folder: Path) ->
     page.send({"kind": "cancel", "run": ""})
     page.wait(idle)
     assert page.of_kind("error") == [] and probe.vlm is old
-    timer = threading.Timer(0.3, probe.cancel)
-    timer.start()
+    canceller = once(lambda: len(loader.calls) == 2, probe.cancel)
     with pytest.raises(Cancelled):
         probe.load(folder)
-    timer.join()
+    canceller.join()
     assert probe.vlm is old
 
 
@@ -253,7 +252,7 @@ def test_a_load_that_hangs_is_cancelled_and_everything_goes_on(
     with monkeypatch.context() as patch:
         patch.setattr(f"transformers.{where}", hang)
         page.send({"kind": "load", "id": "l1", "name": str(folder)})
-        assert hanging.wait(60)
+        assert hanging.wait(120)
         page.send({"kind": "cancel", "run": ""})
         page.wait(idle, 60)
     assert page.of_kind("error") == [] and probe.vlm is old

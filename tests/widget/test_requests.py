@@ -139,12 +139,12 @@ def test_of_several_that_wait_the_newest_is_answered_and_the_others_are_dropped(
 
     def slow(_: Any) -> Any:
         began.set()
-        assert free.wait(20)
+        assert free.wait(120)
         return None
 
     monkeypatch.setattr(probe._requests, "_on_tokens", slow)
     page.send({"kind": "tokens", "id": "first"})
-    assert began.wait(20)
+    assert began.wait(120)
     page.send({"kind": "models", "id": "second"})
     page.send({"kind": "models", "id": "third"})
     free.set()

@@ -11,7 +11,7 @@ import pytest
 import torch
 from fake_page import BOX, Page, idle
 from PIL import Image
-from scripted_runs import Script
+from scripted_runs import Script, once
 
 from isi_widget import Cancelled, InputError, Probe, datasets, run_trial
 from isi_widget.vlm import VLM
@@ -191,11 +191,10 @@ def test_what_a_model_cannot_give_is_told_and_left_out(vlm: VLM) -> None:
 
 
 def test_a_cancelled_python_run_raises(probe: Probe, script: Script) -> None:
-    timer = threading.Timer(0.2, probe.cancel)
-    timer.start()
+    canceller = once(lambda: script.begun, probe.cancel)
     with pytest.raises(Cancelled):
         probe.run("answer")
-    timer.join()
+    canceller.join()
     assert probe.status["state"] == "idle" and probe.trials == ()
 
 
@@ -331,7 +330,7 @@ def test_messages_may_come_on_any_thread(probe: Probe, script: Script) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(60)
+        thread.join(120)
         assert not thread.is_alive()
     assert failures == []
     page.wait(idle)
@@ -349,7 +348,7 @@ def test_a_closed_probe_stops_its_run_and_keeps_its_results(vlm: VLM, script: Sc
     job = probe._runs.controller._worker.running
     assert job is not None
     probe.close()
-    assert job.wait(10) and isinstance(job.error, Cancelled)
+    assert job.wait(120) and isinstance(job.error, Cancelled)
     script.free = True
     assert probe.run("answer") is probe.trials[-1]
 

@@ -115,7 +115,7 @@ class Slow(Segmenter):
 
     def find(self, pixels: Any, prompt: Any, **options: Any) -> Found:
         self.begun.release()
-        assert self.go.acquire(timeout=20)
+        assert self.go.acquire(timeout=120)
         return Found(np.ones(pixels.shape[:2], np.bool_))
 
 
@@ -129,7 +129,7 @@ def slow(probe: Probe) -> Iterator[Slow]:
 
 def test_a_newer_request_takes_the_place_of_older_ones(page: Page, slow: Slow) -> None:
     page.send({"kind": "segment", "id": "one", "box": [0, 0, 9, 9]})
-    assert slow.begun.acquire(timeout=20)
+    assert slow.begun.acquire(timeout=120)
     page.send({"kind": "segment", "id": "two", "box": [0, 0, 9, 9]})
     page.send({"kind": "segment", "id": "three", "box": [0, 0, 9, 9]})
     assert answer(page, "two")["kind"] == "dropped"
@@ -140,7 +140,7 @@ def test_a_newer_request_takes_the_place_of_older_ones(page: Page, slow: Slow) -
 
 def test_a_cancelled_request_is_dropped_and_others_go_on(page: Page, slow: Slow) -> None:
     page.send({"kind": "segment", "id": "one", "box": [0, 0, 9, 9]})
-    assert slow.begun.acquire(timeout=20)
+    assert slow.begun.acquire(timeout=120)
     page.send({"kind": "cancel", "run": "nothing of this name"})
     page.send({"kind": "cancel", "run": "one"})
     slow.go.release(2)
@@ -150,7 +150,7 @@ def test_a_cancelled_request_is_dropped_and_others_go_on(page: Page, slow: Slow)
 
 def test_neither_runs_nor_previews_wait_for_a_segmenter(probe: Probe, page: Page, slow: Slow) -> None:
     page.send({"kind": "segment", "id": "one", "box": [0, 0, 9, 9]})
-    assert slow.begun.acquire(timeout=20)
+    assert slow.begun.acquire(timeout=120)
     page.send({"kind": "color", "id": "c", "x": 31, "y": 21})
     assert answer(page, "c")["color"] == "#c8281e"
     assert probe.run("answer").answer is not None

@@ -339,12 +339,12 @@ def test_a_gesture_does_not_wait_for_the_disk(made: Any, tmp_path: Path, monkeyp
 
     def slow(self: Any, changes: Any) -> None:
         waiting.set()
-        assert go_on.wait(60)
+        assert go_on.wait(120)
         append(self, changes)
 
     monkeypatch.setattr(files.SessionFolder, "append", slow)
     probe.stimulus = probe.stimulus.box(1, 2, 3, 4)
-    assert waiting.wait(60)
+    assert waiting.wait(120)
     probe.stimulus = probe.stimulus.noise(0.1)
     trial = probe.run("answer")
     assert probe.trial is trial and len(trial.stimulus.operations) == 2

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import pairwise
+from types import SimpleNamespace
 
 import pytest
 from fake_page import Page, idle
@@ -30,6 +31,32 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clock]:
     made = Clock()
     monkeypatch.setattr(streaming, "time", made)
     yield made
+
+
+class Later:
+    """A timer that goes off when a test says so."""
+
+    def __init__(self, seconds: float, act: Callable[[], None]) -> None:
+        self.seconds, self.act, self.waits = seconds, act, True
+
+    def start(self) -> None:
+        pass
+
+    def cancel(self) -> None:
+        self.waits = False
+
+
+@pytest.fixture
+def timers(monkeypatch: pytest.MonkeyPatch, clock: Clock) -> list[Later]:
+    """Every timer that is made."""
+    made: list[Later] = []
+
+    def timer(seconds: float, act: Callable[[], None]) -> Later:
+        made.append(Later(seconds, act))
+        return made[-1]
+
+    monkeypatch.setattr(streaming, "threading", SimpleNamespace(Timer=timer, Lock=threading.Lock))
+    return made
 
 
 def told() -> tuple[Stream, list[tuple[str | None, list[str]]]]:
@@ -64,10 +91,22 @@ def test_what_was_held_back_comes_in_time_even_if_nothing_follows() -> None:
     stream = Stream(tell)
     stream.text("sample", 3, "c")
     stream.text("sample", 0, "a")
-    assert heard == [["c"]]
-    assert both.wait(10) and heard == [["c"], ["c", "a"]]
+    assert both.wait(120) and heard == [["c"], ["c", "a"]]
     stream.flush()
     assert len(heard) == 2  # nothing new, nothing told
+
+
+def test_what_comes_early_is_held_back(timers: list[Later]) -> None:
+    stream, heard = told()
+    for number in range(1, 4):
+        stream.text("answer", 0, "x" * number)
+    assert heard == [("x", [])]
+    [later] = timers
+    assert later.seconds == pytest.approx(streaming._SECONDS) and later.waits
+    later.act()
+    assert heard == [("x", []), ("xxx", [])]
+    stream.flush()
+    assert len(heard) == 2
 
 
 def test_the_space_before_the_first_word_is_none_of_the_answer() -> None:
@@ -77,16 +116,16 @@ def test_the_space_before_the_first_word_is_none_of_the_answer() -> None:
     assert heard == [("Yes", [])]
 
 
-def test_nothing_is_told_after_the_end() -> None:
+def test_nothing_is_told_after_the_end(timers: list[Later]) -> None:
     stream, heard = told()
     stream.text("answer", 0, "a")
     stream.text("answer", 0, "ab")
-    assert stream._timer is not None
-    timer = stream._timer
+    [later] = timers
     stream.close()
+    assert not later.waits
     stream.text("answer", 0, "abc")
     stream.flush()
-    timer.join(10)
+    later.act()  # it went off just before it was stopped
     assert heard == [("a", [])]
 
 

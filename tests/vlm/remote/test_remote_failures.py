@@ -45,17 +45,17 @@ both = pytest.mark.parametrize("stream", [True, False])
 
 
 def test_cancel_stops_between_chunks(script, url):
-    script.pause, script.said = 0.05, lambda body, index: [("a", -0.1)] * 60
+    script.pause, script.said = 0.05, lambda body, index: [("a", -0.1)] * 600
     told = []
     vlm = quiet(url)
     with pytest.raises(Cancelled):
-        vlm.answer(SHOWN, on_token=lambda *event: told.append(event), cancel=lambda: len(told) >= 2)
+        vlm.answer(SHOWN, 600, on_token=lambda *event: told.append(event), cancel=lambda: len(told) >= 2)
     assert 2 <= len(told) <= 6
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 120
     while script.together and time.monotonic() < deadline:
         time.sleep(0.02)
     assert script.together == 0, "the request is still under way"
-    assert script.sent < 60, "the server sent everything although nobody listened"
+    assert script.sent < 600, "the server sent everything although nobody listened"
     script.pause, script.said = 0.0, SAID
     assert vlm.answer(SHOWN).text == "Yes, it is"
 
@@ -63,11 +63,11 @@ def test_cancel_stops_between_chunks(script, url):
 @pytest.mark.parametrize("ask", ["answer", "sample", "yes_no"])
 def test_cancel_does_not_wait_for_a_silent_server(script, url, ask):
     release = threading.Event()
-    script.broken = [lambda handler, body: release.wait(20)]
+    script.broken = [lambda handler, body: release.wait(120)]
     start = time.monotonic()
     with pytest.raises(Cancelled):
         getattr(quiet(url), ask)(SHOWN, cancel=lambda: time.monotonic() - start > 0.2)
-    assert time.monotonic() - start < 10
+    assert time.monotonic() - start < 60
     release.set()
 
 
@@ -76,7 +76,7 @@ def test_cancel_does_not_wait_for_a_pause_between_tries(script, url):
     start = time.monotonic()
     with pytest.raises(Cancelled):
         quiet(url).answer(SHOWN, cancel=lambda: time.monotonic() - start > 0.2)
-    assert time.monotonic() - start < 10
+    assert time.monotonic() - start < 50
 
 
 # What goes wrong ------------------------------------------------------------------------------------------
@@ -99,12 +99,15 @@ def test_pauses_double(script, url, monkeypatch):
 
 @pytest.mark.parametrize("form", ["seconds", "milliseconds", "date"])
 def test_retry_after_is_kept(script, url, form):
-    headers = {
-        "seconds": {"Retry_After": "0.6"},
-        "milliseconds": {"Retry_After_Ms": "600"},
-        "date": {"Retry_After": formatdate(math.floor(time.time()) + 2, usegmt=True)},
-    }[form]
-    script.broken = [lambda handler, body: handler.error(429, "Slow down", **headers)]
+    def refuse(handler, body):
+        headers = {
+            "seconds": {"Retry_After": "0.6"},
+            "milliseconds": {"Retry_After_Ms": "600"},
+            "date": {"Retry_After": formatdate(math.floor(time.time()) + 2, usegmt=True)},  # from now on
+        }[form]
+        handler.error(429, "Slow down", **headers)
+
+    script.broken = [refuse]
     quiet(url).answer(SHOWN)
     assert script.times[1] - script.times[0] >= 0.55
 
@@ -146,7 +149,7 @@ def test_nothing_listens_there():
     start = time.monotonic()
     with pytest.raises(Unreachable, match=r"No connection to http://127.*refused.*Check that the"):
         vlm.answer(SHOWN)
-    assert time.monotonic() - start < 10
+    assert time.monotonic() - start < 60
     with pytest.raises(Unreachable):
         connect(url, "seer")
 
@@ -167,11 +170,12 @@ def test_a_broken_connection_is_tried_again(script, url):
 @both
 def test_a_silent_server_times_out(script, url, stream):
     release = threading.Event()
-    script.broken = [lambda handler, body: release.wait(20)]
+    script.broken = [lambda handler, body: release.wait(120)]
     vlm = quiet(url, timeout=0.3, stream=stream)
     with pytest.raises(RemoteTimeout, match=r"kept silent for 0\.3 s.*timeout="):
         vlm.answer(SHOWN)
     release.set()
+    vlm.server.timeout = 120  # for the next question, however slow this machine is
     assert usable(script, vlm)
 
 
@@ -181,7 +185,7 @@ def test_a_stall_in_the_middle_of_a_stream_times_out(script, url):
     def stall(handler, body):
         handler.begin_stream()
         handler.chunk({"index": 0, "delta": {"content": "Yes"}, "finish_reason": None})
-        release.wait(20)
+        release.wait(120)
 
     script.broken = [stall]
     vlm, told = quiet(url, timeout=0.3), []
@@ -190,6 +194,7 @@ def test_a_stall_in_the_middle_of_a_stream_times_out(script, url):
     release.set()
     assert [text for _, text, _ in told] == ["Yes"]
     assert len(script.bodies) == 1, "text was shown already: it must not come twice"
+    vlm.server.timeout = 120
     assert usable(script, vlm)
 
 
