@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import functools
 import json
+import math
+import re
 import types
 import typing
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -19,6 +21,7 @@ import numpy as np
 
 from isi_widget.checks import is_whole
 from isi_widget.errors import InputError
+from isi_widget.text import all_repaired
 
 MOST_BYTES = 300_000_000  # largest size of one record as JSON text
 MOST_VALUES = 20_000_000  # largest number of numbers, texts, lists and objects in one record
@@ -39,6 +42,9 @@ _SAID = (
     "served",
     "fingerprint",
 )
+#: What may be a number that is read as infinite; half a character, which only an escape can write.
+_LARGE = re.compile(rb"[eE]\+?[1-9]\d\d|\d{300}")
+_HALF = re.compile(rb"\\u[dD][89a-fA-F]")
 _MESSAGE = 1000  # most characters of an error message
 _FLOATS = ("nan", "inf", "-inf")  # JSON has no such numbers
 _DAMAGED = (
@@ -273,7 +279,7 @@ def parse_json(content: bytes | str, title: str, most: int = MOST_BYTES) -> Any:
 
     Raises
     ------
-    InputError : not JSON (NaN and Infinity are not JSON), or too large.
+    InputError : not JSON (NaN and Infinity are not JSON, nor numbers that are read as such), or too large.
     """
     data = content.encode("utf-8", "surrogatepass") if isinstance(content, str) else content
     if len(data) > most:
@@ -281,9 +287,20 @@ def parse_json(content: bytes | str, title: str, most: int = MOST_BYTES) -> Any:
     if (values := data.count(b",") + data.count(b"[") + data.count(b"{")) > MOST_VALUES:
         raise InputError(f"{title} holds {values:,} values; at most {MOST_VALUES:,} are read.")
     try:
-        return json.loads(data.decode("utf-8"), parse_constant=_no_constant)
+        found = json.loads(
+            data.decode("utf-8"),
+            parse_constant=_no_constant,
+            parse_float=_finite if _LARGE.search(data) else None,
+        )
+        return all_repaired(found) if _HALF.search(data) else found
     except (ValueError, RecursionError) as error:
         raise InputError(f"{title} is no valid JSON: {error!s:.200}.") from None
+
+
+def _finite(text: str) -> float:
+    if math.isinf(number := float(text)):
+        raise ValueError(f"the number {text[:20]} is too large")
+    return number
 
 
 def _no_constant(name: str) -> float:

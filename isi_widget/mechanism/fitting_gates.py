@@ -260,10 +260,11 @@ def _by_gradient(
     gates = torch.ones(shape_of(vlm), requires_grad=True)
     optimizer = torch.optim.Adam([gates], lr=_RATE)
     found = [np.ones(gates.shape)]
+    stored = {"step": (), **{name: tuple(gates.shape) for name in ("gates", "exp_avg", "exp_avg_sq")}}
     stream = np.random.default_rng(seed)
     for epoch in range(epochs):
         order = [items[place] for place in stream.permutation(len(items))]
-        if (state := store.get("epoch", epoch)) is not None:
+        if (state := store.get("epoch", epoch, stored)) is not None:
             _restore(optimizer, gates, state)
             found.append(gates.detach().double().numpy().copy())
             continue

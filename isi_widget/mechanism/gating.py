@@ -86,7 +86,9 @@ def score(
     import torch
 
     kept = Store(None, {}) if store is None else store
-    found = {index: made for index in range(len(items)) if (made := kept.get(stage, index)) is not None}
+    shapes = {name: (len(sets),) for name in _STORED}
+    known = {index: kept.get(stage, index, shapes) for index in range(len(items))}
+    found = {index: made for index, made in known.items() if made is not None}
     for index, clean, aim in passes(vlm, items, stage, progress, cancel, done=found):
         with torch.no_grad():
             logits = gated_logits(clean, torch.from_numpy(np.asarray(sets, dtype=np.float32)))[:, 0]

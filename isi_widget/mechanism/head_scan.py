@@ -199,9 +199,14 @@ class HeadScan:
             return ""
         return str(self.vlm.tokenizer.decode([token], clean_up_tokenization_spaces=False)).strip()
 
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """The shapes of what is stored of an item."""
+        return {"drops": self.size, "baseline": (), "correct": (), "ids": (2,)}
+
     def stored(self, stage: str, index: int, work: Any) -> Found:
         """Return what the store has of an item, or measure and keep it."""
-        found: Found | None = self.store.get(stage, index)
+        found: Found | None = self.store.get(stage, index, self.shapes)
         if found is None:
             self.step(0)
             with self.vlm.lock:
@@ -215,7 +220,7 @@ class HeadScan:
     def exact(self, index: int, heads: Sequence[tuple[int, int]] | None, totals: bool) -> Found:
         """Return the exact drops of an item; heads None: of all."""
         stage = _exact_stage(heads, totals)
-        found: Found | None = self.store.get(stage, index)
+        found: Found | None = self.store.get(stage, index, {**self.shapes, "totals": self.size[:1]})
         if found is not None:
             self.step(self.size[0])
             return found
@@ -231,8 +236,8 @@ class HeadScan:
     def exactly(self, index: int, heads: Sequence[tuple[int, int]] | None, totals: bool, stage: str) -> Found:
         """Measure the exact drops of an item; what a run before has measured of it is in the store."""
         drops, together = np.full(self.size, np.nan), np.full(self.size[0], np.nan)
-        before = self.store.get(stage, index)
-        if before is not None and before["drops"].shape == drops.shape:
+        before = self.store.get(stage, index, {"drops": self.size, "totals": self.size[:1]})
+        if before is not None:
             drops[:], together[:] = before["drops"], before["totals"]
 
         def pause() -> None:

@@ -114,13 +114,14 @@ def knockout_curve(
         },
         "knockout",
     )
+    shapes = {"base": (), "keys": (), "values": values[:, 0, 0].shape, "flips": flips[:, 0, 0].shape}
     cells = len(items) * len(wanted)
     step = Steps("knockout", "The knock-out curve", cells, called(progress), cancel, kept.kept)
     for at, (item, pair) in enumerate(zip(items, pairs, strict=True)):
         run = None
         for cut, (queries, read) in enumerate(wanted.values()):
             step.one()
-            found = kept.get(f"cut {cut}", at)
+            found = kept.get(f"cut {cut}", at, shapes)
             if found is None:
                 run = run or _Uncut.of(vlm, item, pair, target_of(target))
                 random = np.random.default_rng([seed, at, cut])

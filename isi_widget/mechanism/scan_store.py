@@ -75,10 +75,18 @@ class Store:
         """What stays of a measurement that is cancelled, as a sentence."""
         return "Nothing was kept." if self._path is None else "What is in its store stays."
 
-    def get(self, stage: str, item: int) -> dict[str, npt.NDArray[Any]] | None:
-        """Return the arrays of an item; None if it was not measured yet."""
-        found = self._found.get((stage, item))
-        return None if found is None else {name: unpacked(value, name) for name, value in found.items()}
+    def get(
+        self, stage: str, item: int, shapes: Mapping[str, tuple[int | None, ...]]
+    ) -> dict[str, npt.NDArray[Any]] | None:
+        """Return the arrays of an item; None if it was not measured yet, or its line was changed.
+
+        shapes : names that the arrays must have, with the shape of each; None for a size that is not known.
+        """
+        record = self._found.get((stage, item))
+        if record is None:
+            return None
+        found = {name: unpacked(value, name) for name, value in record.items()}
+        return found if all(_fits(found.get(name), shape) for name, shape in shapes.items()) else None
 
     def keep(self, stage: str, item: int, arrays: Arrays) -> None:
         """Keep the arrays of an item."""
@@ -98,7 +106,7 @@ class Store:
         first, *others = text.split("\n")
         try:
             stored = json.loads(first)
-        except ValueError:
+        except (ValueError, RecursionError):
             stored = None
         if not isinstance(stored, dict) or stored.get("kind") not in KINDS.values():
             raise InputError(f"{self._path} is no store of a measurement. Choose another file.")
@@ -118,12 +126,18 @@ class Store:
                 place = str(record["stage"]), int(record["item"])
                 for name, value in record["arrays"].items():
                     unpacked(value, name)
-            except (ValueError, KeyError, TypeError, AttributeError):
+            except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
                 continue  # cut off, or damaged: measured again
             self._found[place] = record["arrays"]
         if not text.endswith("\n"):  # what a crash left must not swallow the next line
             with self._path.open("a", encoding="utf-8") as file:
                 file.write("\n")
+
+
+def _fits(array: npt.NDArray[Any] | None, shape: tuple[int | None, ...]) -> bool:
+    if array is None or array.ndim != len(shape):
+        return False
+    return all(wanted in (None, size) for size, wanted in zip(array.shape, shape, strict=True))
 
 
 def stacked(found: list[dict[str, npt.NDArray[Any]]], name: str) -> npt.NDArray[np.float64]:

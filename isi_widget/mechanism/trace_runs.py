@@ -189,13 +189,14 @@ def trace_pair(vlm: VLM, plan: Plan, pair: Pair, number: int, step: Steps, store
         shape = (len(plan.sites), len(plan.layers), len(names))
         each, flips = np.full(shape, np.nan), np.full(shape, np.nan)
         controls = np.full((plan.controls, *shape), np.nan)
+        stored = {"each": shape[2:], "flips": shape[2:], "controls": (plan.controls, *shape[2:])}
         estimates: dict[str, Floats] = {}
         checked: list[tuple[str, float, float]] = []
         if plan.method == "exact":
             for site, layer in np.ndindex(shape[:2]):
                 place = plan.sites[site], plan.layers[layer]
                 stage = " ".join(map(str, place))
-                cells = store.get(stage, number)
+                cells = store.get(stage, number, stored)
                 if cells is None:
                     cells = _cells(plan, runs, rows, random, *place)
                     store.keep(stage, number, cells)
@@ -205,7 +206,7 @@ def trace_pair(vlm: VLM, plan: Plan, pair: Pair, number: int, step: Steps, store
         for method in (plan.method, *plan.beside):
             if method == "exact":
                 continue
-            known = store.get(method, number)
+            known = store.get(method, number, {"tokens": (*shape[:2], None)})
             if known is None:
                 known = {"tokens": attributions(runs, plan.sites, plan.layers, method)}
                 store.keep(method, number, known)

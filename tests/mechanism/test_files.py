@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import re
 import sys
 from types import SimpleNamespace
 
@@ -107,16 +106,43 @@ def test_a_stopped_measurement_goes_on_from_its_store(
         isi.measure_heads(VLM, DATA, store=tmp_path / file)
 
 
-def test_a_store_that_is_no_text_or_was_changed_is_refused(tmp_path):
+def test_a_store_that_is_no_text_is_refused(tmp_path):
     path = tmp_path / "store.bin"
     path.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(InputError, match="no store of a measurement"):
         isi.measure_heads(VLM, DATA, store=path)
-    path.unlink()
-    isi.measure_heads(VLM, DATA[:2], store=path)
-    path.write_text(re.sub(r'"shape": \[4, 4\]', '"shape": [2, 8]', path.read_text(), count=1))
-    with pytest.raises(InputError, match="values 'drops' of different shapes"):
-        isi.measure_heads(VLM, DATA[:2], store=path)
+    path.write_text("[" * 100_000)
+    with pytest.raises(InputError, match="no store of a measurement"):
+        isi.measure_heads(VLM, DATA, store=path)
+
+
+CHANGES = {
+    "a shape": lambda line: {**line, "arrays": {**line["arrays"], "drops": line["arrays"]["baseline"]}},
+    "a name": lambda line: {**line, "arrays": {}},
+    "the depth": lambda line: "[" * 100_000,
+    "the number": lambda line: json.dumps({**line, "item": 0}).replace('"item": 0', '"item": 1e999'),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_line_that_was_changed_is_measured_again(change, tmp_path):
+    path = tmp_path / "heads.jsonl"
+    whole = isi.measure_heads(VLM, DATA[:2], store=path)
+    first, line, *others = path.read_text().splitlines()
+    made = CHANGES[change](json.loads(line))
+    path.write_text("\n".join([first, made if isinstance(made, str) else json.dumps(made), *others, ""]))
+    assert isi.measure_heads(VLM, DATA[:2], store=path) == whole
+
+
+@pytest.mark.parametrize(("kind", "measure"), [("trace", lambda **a: isi.trace(VLM, PAIR, **a))])
+def test_arrays_of_a_trace_that_were_changed_are_measured_again(kind, measure, tmp_path):
+    whole = measure(store=tmp_path)
+    path = tmp_path / f"{kind}.jsonl"
+    lines = path.read_text().splitlines()
+    record = json.loads(lines[1])
+    record["arrays"]["each"] = {"shape": [0], "type": "float64", "bytes": ""}
+    path.write_text("\n".join([lines[0], json.dumps(record), *lines[2:], ""]))
+    assert measure(store=tmp_path) == whole
 
 
 # The line ---------------------------------------------------------------------------------------------------

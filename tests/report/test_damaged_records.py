@@ -19,6 +19,7 @@ import isi_widget as isi
 from isi_widget import InputError, Stimulus, Trial
 from isi_widget.answer import Answer
 from isi_widget.attribution import AttentionShares
+from isi_widget.files.records import parse_json
 from isi_widget.study.compare import Comparison
 from isi_widget.study.record import Averages, Row
 from isi_widget.trial.settings import Settings
@@ -353,6 +354,19 @@ def test_halves_of_characters_are_repaired() -> None:
     show_averages(found, True)
     labelled = {**Comparison((trial,), ("a",)).to_dict(), "labels": ["a\ud800"]}
     show_comparison(Comparison.from_dict(labelled), True)
+
+
+@pytest.mark.parametrize("number", ["1e999", "-1E+400", f"{'9' * 400}.0"])
+def test_numbers_that_are_read_as_infinite_are_refused(number: str) -> None:
+    with pytest.raises(InputError, match="too large"):
+        parse_json(f'{{"a": [{number}]}}', "The file")
+    assert parse_json('{"a": [1e299, 1.5e-400]}', "The file") == {"a": [1e299, 0.0]}
+
+
+def test_halves_of_characters_in_a_text_of_json_are_repaired() -> None:
+    assert parse_json('{"a\\udc00": ["\\ud83d\\ude00", "\\ud83d"]}', "The file") == {
+        "a\ufffd": ["\U0001f600", "\ufffd"]
+    }
 
 
 def test_a_new_field_is_covered_by_its_annotation() -> None:
