@@ -8,10 +8,11 @@ from __future__ import annotations
 import importlib.util
 import logging
 import os
+import re
 import socket
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -242,6 +243,13 @@ class Session:
                     f"Ray did not start in this machine: {reason_of(error)} Close other programs that need "
                     "its cores or memory, and try again."
                 ) from error
+            if isinstance(error, ConnectionAbortedError):
+                raise ConnectionLost(
+                    f"{self.cluster.title} answers, but opened no connection: {reason_of(error)} Its head "
+                    "node may be too busy to start a server for a new connection within the 30 s that Ray "
+                    "allows, or short of memory: try again later, or look into ray_client_server*.err in the "
+                    f"folder /tmp/ray/session_latest/logs there. {_TOKEN}"
+                ) from error
             raise ConnectionLost(
                 f"{self.cluster.title} cannot be reached: {reason_of(error)} Check the address, that Ray "
                 "runs there with the same version of Ray and Python as here, and that no firewall is in "
@@ -339,6 +347,15 @@ def reason_of(error: BaseException) -> str:
         return "The process there ran out of memory."
     if isinstance(error, exceptions.RayActorError):
         return "The process there that held the model has ended."
-    first = next((line.strip() for line in text.splitlines() if line.strip()), "")
-    short = (first or type(error).__name__)[:300].rstrip(".")
-    return f"{short}."
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    short = (lines[0] if lines else type(error).__name__)[:300]
+    if short.endswith(":") and len(lines) > 1:  # the cause follows: a sentence, or a traceback
+        short = f"{short} {_cause_of(lines[1:])}"
+    return f"{short.rstrip('.')}."
+
+
+def _cause_of(lines: Sequence[str]) -> str:
+    """Return the cause in a message of Ray: the exception at the end of a traceback, else its lines."""
+    traced = any(line.startswith("Traceback (most recent call last)") for line in lines)
+    causes = [line for line in lines if re.match(r"[\w.]+(Error|Exception|Timeout\w*)\b", line)]
+    return (causes[-1] if traced and causes else lines[-1] if traced else " ".join(lines[:4]))[:500]

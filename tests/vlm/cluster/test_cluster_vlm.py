@@ -21,7 +21,7 @@ import pytest
 import isi_widget as isi
 from isi_widget import Cancelled, InputError
 from isi_widget.vlm import VLM
-from isi_widget.vlm.cluster import ClusterVLM, ConnectionLost, RayCluster, checked_cluster
+from isi_widget.vlm.cluster import ClusterVLM, ConnectionLost, RayCluster, checked_cluster, connecting
 from isi_widget.vlm.cluster import model as cluster_model
 from isi_widget.vlm.cluster.actor import ModelActor
 from isi_widget.vlm.cluster.link import Link
@@ -357,3 +357,34 @@ def test_without_ray_the_message_names_the_extra(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(InputError, match=r'pip install "isi-widget\[ray\]"'):
         isi.load_vlm(on=ADDRESS)
+
+
+TRACE = """Initialization failure from server:
+Traceback (most recent call last):
+  File "proxier.py", line 746, in Datapath
+    raise RuntimeError(
+RuntimeError: Starting Ray client server failed. See ray_client_server_23000.err for detailed logs.
+"""
+
+
+@pytest.mark.parametrize(
+    ("message", "cause"),
+    [
+        (TRACE, "server: RuntimeError: Starting Ray client server failed. See ray_client_server_23000.err"),
+        ("Initialization failure from server:\nNo free ports for a client.\n", "server: No free ports for a"),
+        ("Initialization failure from server:\n", "Initialization failure from server:."),
+    ],
+)
+def test_a_connection_that_the_cluster_refuses_gives_its_cause(
+    monkeypatch: pytest.MonkeyPatch, message: str, cause: str
+) -> None:
+    pytest.importorskip("ray")
+
+    def refused(*_: Any) -> None:
+        raise ConnectionAbortedError(message)
+
+    monkeypatch.setattr(connecting, "_connect_client", refused)
+    with pytest.raises(ConnectionLost) as found:
+        connecting.Session.open(RayCluster(ADDRESS))
+    text = str(found.value)
+    assert cause in text and "answers, but opened no connection" in text and "ray_client_server*.err" in text
