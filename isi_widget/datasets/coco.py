@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import os
+import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -37,7 +38,7 @@ def from_coco(
 ) -> Dataset:
     """Load a data set from COCO annotations: one observation for each image, with its `boxes`.
 
-    Boxes of crowds (`iscrowd`) are left out: each is around many things.
+    Boxes of crowds (`iscrowd`) are left out, with a warning that counts them: each is around many things.
 
     Parameters
     ----------
@@ -56,7 +57,7 @@ def from_coco(
 
     Warns
     -----
-    UserWarning : entries were skipped.
+    UserWarning : entries were skipped, or boxes of crowds left out.
     """
     record, where, given = _read(annotations)
     folder = ImageFolder(bf.folder_of(images, "images"))
@@ -81,6 +82,7 @@ def from_coco(
         errors.add(f"annotations of image {image!r:.40}: there is no such image")
     _refuse_twice(record, errors)
     errors.settle(len(observations))
+    _note_crowds(record, where)
     if not observations:
         raise InputError(f"{where} has no images.")
     code = bf.code(
@@ -109,6 +111,7 @@ def read_boxes(path: str | os.PathLike[str]) -> dict[str, tuple[LabelledBox, ...
     errors = bf.Errors(where, "raise")
     boxes = _boxes(record, _categories(record, errors), errors)
     errors.settle(0)
+    _note_crowds(record, where)
     images = ((entry.get("file_name"), entry.get("id")) for entry in _list(record, "images"))
     return {str(file): tuple(boxes.get(id, ())) for file, id in images}
 
@@ -280,6 +283,17 @@ def _boxes(
                 continue
             found.setdefault(image, []).append(made)
     return found
+
+
+def _note_crowds(record: Mapping[str, Any], where: str) -> None:
+    crowds = sum(bool(entry.get("iscrowd")) for entry in _list(record, "annotations"))
+    if crowds:
+        warnings.warn(
+            f"{where}: {crowds} {'box' if crowds == 1 else 'boxes'} of crowds (iscrowd) left out: such a box "
+            "is around many things.",
+            UserWarning,
+            stacklevel=3,
+        )
 
 
 def _check_size(path: Path, entry: Mapping[str, Any]) -> None:

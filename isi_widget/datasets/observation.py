@@ -8,6 +8,8 @@ Not for loading data sets (`csv_data`, `isi_vqa`, `scenes`), nor for changing th
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import reduce
+from operator import or_
 from types import MappingProxyType
 from typing import Any, Protocol, overload
 
@@ -225,25 +227,46 @@ class Observation:
 
     @property
     def masks(self) -> dict[str, Mask]:
-        """The exact mask of each object of a built-in scene, by its name, such as "red star": the pixels that
-        it covers by half or more, less those that others hide. Empty for an image without a scene graph.
+        """The mask of each object by its name, such as "red star"; further ones of a name are "cat 2", ...
+
+        Of a built-in scene they are exact: the pixels that an object covers by half or more, less those that
+        others hide. For another image they are those of its `boxes` with an outline, as in files of segments.
         """
-        return {} if self._graph is None else self._graph.masks()
+        if self._graph is not None:
+            return self._graph.masks()
+        found: dict[str, Mask] = {}
+        for box in (box for box in self._boxes if box.outline):
+            name, number = box.label, 1
+            while name in found:
+                number += 1
+                name = f"{box.label} {number}"
+            found[name] = box.mask(self.image.size)
+        return found
 
     def mask(self, name: str | None = None) -> Mask:
-        """Return the exact mask of objects of a built-in scene, as a region for effects and edits.
+        """Return the mask of objects by their name, as a region for effects and edits.
 
         Parameters
         ----------
-        name : name of one object, as in `masks`, or words that describe several: "stars", "red objects",
-            "animals". None (default): the objects that the question is about.
+        name : name of one object, as in `masks`, or, of a built-in scene, words that describe several:
+            "stars", "red objects", "animals"; of another image the label of its boxes: what is inside their
+            outlines, or the boxes themselves. None (default): the objects that the question is about, of a
+            built-in scene.
 
         Raises
         ------
         InputError
-            No object has the name, the question is about no object of the picture, or there is no scene
-            graph: then use `isi.segment`.
+            No object has the name, the question is about no object of the picture, or no object is known:
+            then use `isi.segment`.
         """
+        if self._graph is None and self._boxes and name is not None:
+            every = [box.mask(self.image.size) for box in self._boxes if box.label == name]
+            if every:
+                return reduce(or_, every)
+            if name in self.masks:
+                return self.masks[name]
+            known = dict.fromkeys([*(box.label for box in self._boxes), *self.masks])
+            raise InputError(f"There is no object {name!r:.80} here; expected one of {', '.join(known)}.")
         if self._graph is None:
             raise InputError(
                 "This observation has no scene graph, so the masks of its objects are not known. Find an "

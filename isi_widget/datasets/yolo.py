@@ -1,11 +1,12 @@
-"""Boxes in the YOLO format (docs.ultralytics.com/datasets/detect): a text file for each image, a line for
-each box.
+"""Boxes in the YOLO format (docs.ultralytics.com/datasets/detect and segment): a text file for each image, a
+line for each box or segment.
 
     class x_center y_center width height
+    class x1 y1 x2 y2 x3 y3 ...
 
 Classes are numbers from 0; the rest are shares of the width and height of the image, from 0 to 1, origin top
-left. `labels/a/1.txt` belongs to `images/a/1.png`; an image without a file has no boxes. Segments and key
-points are not read.
+left. `labels/a/1.txt` belongs to `images/a/1.png`; an image without a file has no boxes. A segment is a
+closed polygon; its box is around it. Key points are not read.
 """
 
 from __future__ import annotations
@@ -55,7 +56,8 @@ def from_yolo(
     on_error: Literal["raise", "skip"] = "raise",
 ) -> Dataset:
     """Load a data set from YOLO labels: one observation for each image, in the order of their names, with its
-    `boxes`. A sixth number of a line, the confidence of a detector, is not read.
+    `boxes`. A sixth number of a line, the confidence of a detector, is not read. A segment (a polygon of at
+    least three points) gives the box around it and a mask, in `masks`.
 
     Parameters
     ----------
@@ -219,6 +221,8 @@ def _names_of_yaml(path: Path) -> Any:
     names = found.get("names") if isinstance(found, dict) else None
     if not isinstance(names, list | dict):
         raise InputError(f"{path} has no list of class names: it needs the key 'names'.")
+    if found.get("kpt_shape"):
+        raise InputError(f"{path} is of labels with key points, which are not read: only boxes and segments.")
     return names
 
 
@@ -250,20 +254,29 @@ def _read(
 
 
 def _box(cells: Sequence[str], size: tuple[int, int], names: Mapping[int, str]) -> LabelledBox:
-    if len(cells) not in (5, 6):
-        hint = " It looks like a segment, which is no box." if len(cells) > 6 else ""
-        raise InputError(f"expected 'class x_center y_center width height', got {len(cells)} values.{hint}")
+    if len(cells) not in (5, 6) and (len(cells) < 7 or len(cells) % 2 == 0):
+        raise InputError(
+            "expected 'class x_center y_center width height', or a segment 'class x1 y1 x2 y2 x3 y3 ...'; "
+            f"got {len(cells)} values"
+        )
     try:
-        number, shares = float(cells[0]), [float(cell) for cell in cells[1:5]]
+        number, shares = float(cells[0]), [float(cell) for cell in cells[1 : 5 if len(cells) < 7 else None]]
     except ValueError:
-        raise InputError(f"expected five numbers, got {' '.join(cells)!r:.80}") from None
+        raise InputError(f"expected numbers only, got {' '.join(cells)!r:.80}") from None
     if not number.is_integer() or int(number) not in names:
         raise InputError(
             f"there is no class {cells[0]}; the names are of {sorted(names)[:1]} to {max(names)}"
         )
     if not all(math.isfinite(share) and -_SLACK <= share <= 1 + _SLACK for share in shares):
         raise InputError(
-            f"{' '.join(cells[1:5])} must be shares of the image from 0 to 1; these look like pixels"
+            f"{' '.join(cells[1 : len(shares) + 1])[:80]} must be shares of the image from 0 to 1; these "
+            "look like pixels"
+        )
+    if len(shares) > 4:
+        points = zip(shares[::2], shares[1::2], strict=True)
+        return LabelledBox.around(
+            [(min(max(x, 0.0), 1.0) * size[0], min(max(y, 0.0), 1.0) * size[1]) for x, y in points],
+            names[int(number)],
         )
     x, y, width, height = shares
     width, height = max(width, 0.0), max(height, 0.0)

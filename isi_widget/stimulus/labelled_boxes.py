@@ -6,7 +6,7 @@ Not for files of boxes (`isi_widget.datasets.coco`, `yolo`), nor for masks.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from isi_widget.errors import InputError
@@ -16,6 +16,7 @@ from isi_widget.stimulus.shapes import Box
 
 if TYPE_CHECKING:
     from isi_widget.stimulus.core import Stimulus
+    from isi_widget.stimulus.mask import Mask
 
 UNNAMED = "object"
 #: A box, (x, y, width, height) or (x, y, width, height, label).
@@ -33,6 +34,8 @@ class LabelledBox:
     width : width, pixels.
     height : height, pixels.
     label : name of the thing; default "object".
+    outline : points (x, y) of a closed polygon round the thing, pixels; () (default) where only the box is
+        known. Files of segments have it.
     """
 
     x: float
@@ -40,6 +43,7 @@ class LabelledBox:
     width: float
     height: float
     label: str = UNNAMED
+    outline: tuple[tuple[float, float], ...] = field(default=(), repr=False)
 
     def __post_init__(self) -> None:
         for name, low in (("x", -checks.LARGEST), ("y", -checks.LARGEST), ("width", 0.0), ("height", 0.0)):
@@ -48,6 +52,33 @@ class LabelledBox:
         if not label:
             raise InputError('box: label must not be empty; leave it out for "object".')
         object.__setattr__(self, "label", label)
+        object.__setattr__(self, "outline", _points(self.outline))
+
+    @classmethod
+    def around(cls, outline: Iterable[Sequence[float]], label: str = UNNAMED) -> LabelledBox:
+        """Return the box round a polygon, which becomes its outline.
+
+        Parameters
+        ----------
+        outline : at least three points (x, y), pixels.
+        label : name of the thing; default "object".
+        """
+        points = _points(outline)
+        if len(points) < 3:
+            raise InputError(f"box: an outline needs at least three points; got {len(points)}.")
+        xs, ys = zip(*points, strict=True)
+        return cls(min(xs), min(ys), max(xs) - min(xs), max(ys) - min(ys), label, points)
+
+    def mask(self, size: tuple[int, int]) -> Mask:
+        """Return the mask of the thing in an image of `size` (width, height): the pixels inside its outline
+        (even-odd rule), or those of the box without one.
+        """
+        from isi_widget.stimulus.coverage import centers_inside
+        from isi_widget.stimulus.mask import Mask
+
+        if not self.outline:
+            return Mask.from_box(size, self.region)
+        return Mask.from_array(centers_inside(self.outline, (0, 0, *size)))
 
     @classmethod
     def of(cls, box: BoxLike) -> LabelledBox:
@@ -76,6 +107,17 @@ class LabelledBox:
         if (left, top, right, bottom) == (self.x, self.y, self.x + self.width, self.y + self.height):
             return self
         return replace(self, x=left, y=top, width=right - left, height=bottom - top)
+
+
+def _points(outline: Any) -> tuple[tuple[float, float], ...]:
+    """Return checked points."""
+    if isinstance(outline, str | bytes | Mapping) or not isinstance(outline, Iterable):
+        raise InputError(f"box: outline must be a list of points (x, y), not {type(outline).__name__}.")
+    points = []
+    for point in outline:
+        x, y = checks.numbers(point, "box: a point of the outline", 2, "(x, y)")
+        points.append((x, y))
+    return tuple(points)
 
 
 def checked(boxes: Iterable[BoxLike]) -> tuple[LabelledBox, ...]:

@@ -16,7 +16,7 @@ from isi_widget.trial.literals import NoLiteral, literal
 
 if TYPE_CHECKING:
     from isi_widget.datasets import Observation
-    from isi_widget.stimulus import LabelledBox, Picture
+    from isi_widget.stimulus import Picture
 
 #: Largest number of observations that are written one by one, and of characters they take.
 MOST, LONGEST = 200, 200_000
@@ -76,8 +76,8 @@ def _by_hand(data: Sequence[Observation], pictures: PictureCode, images: Path | 
 def _observation(item: Observation, pictures: PictureCode, images: Path | None) -> str:
     if item.code is not None:
         return item.code
-    if item.is_scene:
-        raise NoLiteral("the graph of a scene has no code")
+    if item.is_scene or item.masks:
+        raise NoLiteral("the graph of a scene, and outlines of boxes, have no code")
     named = {
         "context": item.context,
         "answer": item.answer,
@@ -85,17 +85,13 @@ def _observation(item: Observation, pictures: PictureCode, images: Path | None) 
         "level": item.level,
         "id": item.id,
         "metadata": dict(item.metadata),
-        "boxes": [_box(box) for box in item.boxes],
+        "boxes": [(*map(float, box.region), box.label) for box in item.boxes],
     }
     parts = [_picture(item.image, pictures, images), literal(item.question)]
     parts += [f"{name}={literal(value)}" for name, value in named.items() if value not in (None, "", {}, [])]
     if item.annotated is not None:
         parts.append(f"annotated={_picture(item.annotated, pictures, None)}")
     return f"isi.Observation({', '.join(parts)})"
-
-
-def _box(box: LabelledBox) -> tuple[float | str, ...]:
-    return (*map(float, box.region), box.label)
 
 
 def _picture(picture: Picture, pictures: PictureCode, images: Path | None) -> str:

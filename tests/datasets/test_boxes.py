@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from isi_widget import InputError, Observation, datasets
+from isi_widget import InputError, Observation, condition, datasets
 from isi_widget.datasets import LabelledBox, from_coco, from_yolo, to_coco, to_yolo
 from isi_widget.stimulus import Stimulus
 
@@ -69,7 +69,8 @@ COCO: dict[str, Any] = {
 def test_coco_as_published(tmp_path: Path, images: Path) -> None:
     file = tmp_path / "instances.json"
     file.write_text(json.dumps(COCO))
-    data = from_coco(file, images, question="What is on the table?", answer="a bottle")
+    with pytest.warns(UserWarning, match="1 box of crowds"):
+        data = from_coco(file, images, question="What is on the table?", answer="a bottle")
     assert data.name == "instances" and len(data) == 2 and data.skipped == ()
     first, second = data
     assert (
@@ -226,8 +227,9 @@ def test_names_of_classes(tmp_path: Path, images: Path) -> None:
     ("text", "message"),
     [
         ("0 0.5 0.5 0.1", "expected 'class x_center"),
-        ("0 0.1 0.1 0.2 0.2 0.3 0.3 0.1 0.1", "looks like a segment"),
-        ("dog 0.5 0.5 0.1 0.1", "five numbers"),
+        ("0 0.1 0.1 0.2 0.2 0.3 0.3 0.1", "or a segment"),
+        ("0 0.1 0.1 0.2 0.2 30 30", "look like pixels"),
+        ("dog 0.5 0.5 0.1 0.1", "numbers only"),
         ("9 0.5 0.5 0.1 0.1", "no class 9"),
         ("0.5 0.5 0.5 0.1 0.1", "no class"),
         ("-1 0.5 0.5 0.1 0.1", "no class"),
@@ -375,3 +377,41 @@ def test_boxes_over_the_edge_are_clipped() -> None:
     with pytest.warns(UserWarning, match="1 of 3 boxes"):
         record = to_coco(observation)
     assert [entry["bbox"] for entry in record["annotations"]] == [[0, 0, 5, 5], [50, 30, 10, 10]]
+
+
+# ---- segments
+def test_yolo_segments_are_boxes_and_masks(tmp_path: Path, images: Path) -> None:
+    labels = tmp_path / "labels"
+    labels.mkdir()
+    text = "1 0.25 0.25 0.75 0.25 0.75 0.5\n0 0.5 0.5 0.25 0.5\n1 0 0 0.1 0 0.1 0.1 0 0.1\n"
+    (labels / "000000397133.txt").write_text(text)
+    data = from_yolo(labels, images, ["cat", "dog"], question="?")
+    observation = data[0]
+    triangle, whole, small = observation.boxes
+    assert triangle == LabelledBox.around([(160, 120), (480, 120), (480, 240)], "dog")
+    assert triangle.region == (160, 120, 320, 120) and not whole.outline
+    assert list(observation.masks) == ["dog", "dog 2"]
+    mask = observation.masks["dog"]
+    assert mask.area == pytest.approx(320 * 120 / 2, rel=0.01)  # half of its box
+    assert observation.mask("dog").area == mask.area + observation.mask("dog 2").area
+    assert observation.mask("dog 2").area == 64 * 48 == small.mask(SIZE).area
+    assert observation.mask("cat").area == 160 * 240  # only its box is known
+    hidden = condition("hidden").erase("dog", fill="#000000")(observation).render()
+    assert hidden.getpixel((470, 130)) == (0, 0, 0) == hidden.getpixel((1, 1))
+    assert hidden.getpixel((170, 230)) == observation.image.pil().getpixel((170, 230))
+    with pytest.raises(InputError, match=r"no object 'bird' here; expected one of dog, cat, dog 2"):
+        observation.mask("bird")
+    with pytest.raises(InputError, match="no scene graph"):
+        observation.mask()
+
+
+def test_key_points_are_refused(tmp_path: Path, images: Path) -> None:
+    (tmp_path / "data.yaml").write_text("names: [person]\nkpt_shape: [17, 3]\n")
+    with pytest.raises(InputError, match="key points, which are not read"):
+        from_yolo(tmp_path, images, tmp_path / "data.yaml", question="?")
+
+
+@pytest.mark.parametrize("outline", ["abc", [(1, 2)], [(1, 2), (3,), (4, 5)], 3, [(1, "a"), (2, 3), (4, 5)]])
+def test_an_outline_has_three_points(outline: Any) -> None:
+    with pytest.raises(InputError, match="box:"):
+        LabelledBox.around(outline)
