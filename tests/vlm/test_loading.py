@@ -211,7 +211,7 @@ BREAKS = {
         ),
         "lacks model-2.safetensors",
     ),
-    "text model": (lambda f: edit(f, model_type="llama"), "'llama' are not supported.*LLaVA-1.5.*LLaVA-NeXT"),
+    "other task": (lambda f: edit(f, model_type="bert"), "'bert' are not supported.*LLaVA-1.5.*LLaVA-NeXT"),
     "unknown model": (lambda f: edit(f, model_type="martian"), "'martian' are not supported.*LLaVA-1.5"),
     "no tokenizer": (lambda f: (f / "tokenizer.json").unlink(), "no usable processor"),
     "no processor": (lambda f: (f / "processor_config.json").unlink(), "no usable processor"),

@@ -15,6 +15,7 @@ from typing import Any
 from isi_widget.errors import InputError
 from isi_widget.pretrained.weights import json_object
 from isi_widget.vlm.families import family_of
+from isi_widget.vlm.loading.elsewhere import about_file, about_folder, about_type, check_pointers
 
 #: Bytes of a config.json; the longest known ones have some 100 KB.
 _LONGEST = 8 * 2**20
@@ -159,16 +160,22 @@ def configuration(folder: Path, label: str, trust_remote_code: bool = False) -> 
                 f"The configuration of {label!r} cannot be read: it has no model_type."
             ) from None
         # An unknown model_type: say which are supported rather than what transformers knows.
+        if about := about_type(record, label):
+            raise InputError(f"{about} {_ANY_LISTED}") from None
         family_of(_Named(record.get("model_type")))
         raise InputError(f"The configuration of {label!r} cannot be read: {first_line(error)}.") from None
+    try:
+        family_of(config)
+    except InputError:
+        if about := about_type(record, label):
+            raise InputError(f"{about} {_ANY_LISTED}") from None
+        raise
     return config
 
 
 def _check_folder(folder: Path) -> None:
     if not folder.is_dir():
-        raise InputError(
-            f"{str(folder)!r} is a file. Give the folder that holds config.json and the safetensors weights."
-        )
+        raise InputError(about_file(folder))
     file = folder / "config.json"
     if not file.is_file():
         if (folder / "adapter_config.json").is_file():
@@ -181,10 +188,8 @@ def _check_folder(folder: Path) -> None:
                 f"The folder {str(folder)!r} has params.json and no config.json: it is in its authors' "
                 f"original format. {_ANY_LISTED}"
             )
-        raise InputError(
-            f"The folder {str(folder)!r} has no config.json: it is not a Hugging Face checkpoint, or its "
-            "download is incomplete."
-        )
+        raise InputError(about_folder(folder))
+    check_pointers(folder, ["config.json"])
     if (count := file.stat().st_size) > _LONGEST:
         raise InputError(
             f"{str(file)!r} has {count / 2**20:.0f} MiB; a configuration has some kilobytes. Download the "

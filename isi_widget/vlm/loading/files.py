@@ -5,18 +5,17 @@ Not for the hub itself (see `isi_widget.pretrained.hub`) nor for reading weights
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from isi_widget.errors import InputError
 from isi_widget.pretrained import hub
 from isi_widget.pretrained.weights import INDEX, json_object, named_in
+from isi_widget.vlm.loading.elsewhere import about_weights, check_pointers
 
 #: What a processor and a tokenizer are made of; also in sub-folders (InstructBLIP has two tokenizers).
 _SMALL = (".json", ".txt", ".model", ".jinja", ".tiktoken")
 _SMALL_BYTES = 64 * 2**20
-#: Weights of llama.cpp, ONNX Runtime, JAX and TensorFlow.
-_FOREIGN = (".gguf", ".ggml", ".onnx", ".npz", ".msgpack", ".h5", ".tflite")
 _IDLE = ("onnx/", "original/", "openvino/", "runs/")
 
 
@@ -81,17 +80,8 @@ def _weights(folder: Path, files: Mapping[str, object], allow_pickle: bool) -> l
     return None
 
 
-def _no_weights(subject: str, files: Mapping[str, object]) -> str:
-    other = sorted(file for file in files if file.endswith((".bin", ".pt", ".pth")) and "/" not in file)
-    found = (
-        f" It has {', '.join(other[:3])}, which can run code when loaded: convert it to safetensors, or pass "
-        "allow_pickle=True if you trust its source."
-        if other
-        else ""
-    )
-    if not other and (foreign := sorted(file for file in files if file.endswith(_FOREIGN))):
-        found = f" It has {foreign[0]}, which is for another program: choose a checkpoint for transformers."
-    return f"{subject} has no safetensors weights.{found}"
+def _no_weights(subject: str, files: Iterable[str]) -> str:
+    return f"{subject} has no safetensors weights.{about_weights(files)}"
 
 
 def check_folder(folder: Path, label: str, allow_pickle: bool) -> None:
@@ -99,6 +89,7 @@ def check_folder(folder: Path, label: str, allow_pickle: bool) -> None:
 
     transformers would pass over a broken one, and with it over the tokens that end an answer.
     """
+    check_pointers(folder, [path.name for path in folder.iterdir()])
     if (folder / "generation_config.json").is_file():
         json_object(folder / "generation_config.json")
     files = {path.name: None for path in folder.iterdir()}
@@ -111,7 +102,8 @@ def check_folder(folder: Path, label: str, allow_pickle: bool) -> None:
         )
     weights = _weights(folder, files, allow_pickle)
     if weights is None:
-        raise InputError(_no_weights(f"The folder {str(folder)!r}", files))
+        below = [path.relative_to(folder).as_posix() for path in folder.glob("*/*") if path.is_file()]
+        raise InputError(_no_weights(f"The folder {str(folder)!r}", [*files, *below]))
     missing = [file for file in weights if not (folder / file).is_file()]
     if missing or not weights:
         lacks = ", ".join(missing[:3]) or "every file of its index"

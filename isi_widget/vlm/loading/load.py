@@ -37,6 +37,7 @@ from isi_widget.vlm.loading import files, memory
 from isi_widget.vlm.loading.adapters import find_adapter, put_on
 from isi_widget.vlm.loading.checkpoints import models
 from isi_widget.vlm.loading.configuration import configuration, first_line
+from isi_widget.vlm.loading.elsewhere import about_name
 from isi_widget.vlm.loading.fitting import check_fits
 from isi_widget.vlm.loading.processors import checked_arguments, load_processor, set_arguments, try_reading
 from isi_widget.vlm.loading.quantization import compute_dtype, kept_modules
@@ -329,6 +330,8 @@ def _locate(name: str | Path | None, revision: str | None) -> Path | hub.Reposit
     folder = Path(text).expanduser()
     if text.strip() and folder.exists():
         return folder
+    if about := about_name(text):
+        raise InputError(about)
     if re.fullmatch(r"[\w.-]+", text) and not text.startswith(".") and not isinstance(name, Path):
         raise InputError(_without_owner(text))
     if (
@@ -392,6 +395,12 @@ def _model(folder: Path, label: str, device: torch.device, arguments: dict[str, 
                 f"{label} does not fit quantised on the GPUs of device_map, and quantised parts stay on "
                 f"GPUs. Load "
                 "it with a stronger quantization, or without one and with device_map."
+            ) from error
+        if "ignore_mismatched_sizes" in str(error):  # a setting of transformers that nobody here can set
+            raise InputError(
+                f"The weights of {label!r} have other shapes than its config.json says: the two do not "
+                "belong together. Download the checkpoint again, or give the config.json that it was saved "
+                "with."
             ) from error
         raise InputError(
             f"The weights of {label!r} cannot be loaded: {first_line(error)}. {_advice(error)}"

@@ -18,6 +18,7 @@ from isi_widget.pretrained.out_of_memory import is_out_of_memory
 from isi_widget.pretrained.weights import json_object
 from isi_widget.vlm.families import Family
 from isi_widget.vlm.loading.configuration import check_sizes, first_line
+from isi_widget.vlm.loading.elsewhere import about_processor
 from isi_widget.vlm.prompts.samples import SmallStimulus
 
 if TYPE_CHECKING:
@@ -70,9 +71,9 @@ def load_processor(folder: Path, label: str, family: Family, config: Any, trust_
                 if isinstance(error, ImportError)
                 else "Download the checkpoint again."
             )
+            why = about_processor(folder) or f"{first_line(error)}. {advice}"
             raise InputError(
-                f"{label!r} has no usable processor (tokenizer and image processor): {first_line(error)}. "
-                f"{advice}"
+                f"{label!r} has no usable processor (tokenizer and image processor): {why}"
             ) from error
     family.complete_processor(processor, config)
     return processor

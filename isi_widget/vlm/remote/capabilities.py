@@ -104,6 +104,6 @@ class ServerCapabilities:
     def note(self, reply: Any) -> None:
         """Keep what a raw reply says of the model that ran."""
         for name, source in (("served", "model"), ("fingerprint", "system_fingerprint")):
-            value = getattr(reply, source, None)
+            value = reply.get(source) if isinstance(reply, dict) else getattr(reply, source, None)
             if isinstance(value, str):
                 setattr(self, name, repaired(value[:200]))

@@ -21,10 +21,16 @@ _MARKS = (
     ("<|START_THINKING|>", "<|END_THINKING|>"),
     ("<|channel|>analysis<|message|>", "<|end|>"),
     ("<unused94>thought", "<unused95>"),
+    ("<start_of_thought>", "<end_of_thought>"),
 )
 _NAME = r"[\w:.-]*(?:think|thought|reason|reflect|scratchpad|rationale|analysis)[\w:.-]*"
 _OPEN = re.compile(
-    "|".join([rf"<(?P<name>{_NAME})>", *(f"(?P<m{k}>{re.escape(a)})" for k, (a, _) in enumerate(_MARKS))]),
+    "|".join(
+        [
+            rf"<(?P<name>{_NAME})(?: [^<>]*)?>",
+            *(f"(?P<m{k}>{re.escape(a)})" for k, (a, _) in enumerate(_MARKS)),
+        ]
+    ),
     re.IGNORECASE,
 )
 #: "<|end|>" ends other things too: it closes only what was opened.

@@ -6,6 +6,7 @@ Not for sending requests (see `server.py`).
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 from isi_widget.answer import Answer
 from isi_widget.text import held_half, repaired
 from isi_widget.text.wording import yes_or_no
-from isi_widget.vlm.remote.errors import BadReply, ContentFiltered
+from isi_widget.vlm.remote.errors import BadReply, ContentFiltered, ServerFailed
 from isi_widget.vlm.remote.reasoning import Speech, Told, split_reasoning
 
 #: "Very unlikely, not among the most likely tokens": the protocol's stand-in, not a measured number.
@@ -28,8 +29,12 @@ _STOP = {"stop", "eos", "eos_token", "end_turn", "stop_sequence", "end", "done",
 _CUT = {"length", "max_tokens", "max_length", "model_length", "max_output_tokens", "max_new_tokens"}
 _CUT |= {"token_limit", "incomplete"}
 _WITHHELD = {"content_filter", "safety", "refusal", "recitation", "blocklist", "prohibited_content", "spii"}
+_WITHHELD |= {"sensitive"}
 _FAILED = {"tool_calls", "tool_call", "tool_use", "function_call", "error", "abort", "aborted", "cancelled"}
-_FAILED |= {"canceled", "malformed_function_call"}
+_FAILED |= {"canceled", "malformed_function_call", "insufficient_system_resource"}
+#: Parts of words that are not listed: a limit that was reached, and a failure.
+_CUT_PARTS, _FAILED_PARTS = ("length", "limit", "max_", "truncat"), ("error", "fail", "timeout", "timed_out")
+_UNREADABLE = object()
 #: Where servers put reasoning, beside the content.
 _REASONING = ("reasoning_content", "reasoning", "reasoning_text", "thinking", "thought", "reasoning_details")
 
@@ -83,6 +88,8 @@ def read(reply: Any, *, streamed: bool) -> Iterator[Piece]:
     BadReply, ContentFiltered
     """
     choices = _get(reply, "choices")
+    if not choices and (failure := _failure(reply)):
+        raise ServerFailed(f"The server reports an error in place of an answer: {failure}")
     if choices is None and streamed and not isinstance(reply, int | float | str | list):
         return  # the last chunk of a stream may carry nothing but the usage
     if not isinstance(choices, list):
@@ -90,17 +97,20 @@ def read(reply: Any, *, streamed: bool) -> Iterator[Piece]:
     if not choices and not streamed:
         raise BadReply("The reply has no choices: the server gave no answer.")
     for choice in choices:
-        index = _get(choice, "index")
-        message = _get(choice, "delta" if streamed else "message")
-        content = _content(_get(message, "content"))
-        if index is None and len(choices) == 1:
-            index = 0
-        whole = isinstance(index, int) and not isinstance(index, bool)
-        finish = _get(choice, "finish_reason")
-        if not whole or content is None or not isinstance(finish, str | None):
+        given = _get(choice, "index")
+        index = 0 if given is None and len(choices) == 1 else _index(given)
+        # Some servers send whole messages in a stream, or the texts of the older completions.
+        message = _get(choice, "delta" if streamed else "message") or _get(
+            choice, "message" if streamed else "delta"
+        )
+        content = _content(_get(choice, "text") if message is None else _get(message, "content"))
+        finish = _word(_get(choice, "finish_reason"))
+        if index is None or content is None or finish is _UNREADABLE:
             raise BadReply(f"A choice of the reply cannot be read: {_shown(choice)}.")
         if refusal := _get(message, "refusal"):
             raise ContentFiltered(f"The server gave a refusal in place of an answer: {_shown(refusal)}.")
+        if _get(message, "tool_calls") or _get(message, "function_call"):
+            raise BadReply("The model asked for a tool in place of an answer; none was offered.")
         text, reasoning = content
         reasoning += next((t for name in _REASONING if (t := _thought(_get(message, name)))), "")
         # Tokens beside nothing but reasoning are those of the reasoning.
@@ -111,7 +121,8 @@ def read(reply: Any, *, streamed: bool) -> Iterator[Piece]:
 
 def _finish(reason: str | None, streamed: bool) -> tuple[str | None, str]:
     """(why it ended, as `Piece.finish`; the reason itself where it is not known)."""
-    word = "" if reason is None else reason.strip().lower().replace("-", "_")
+    word = "" if reason is None else reason.strip().lower().replace("-", "_").replace(" ", "_")
+    word = re.sub(r"^finish_?reason[._]", "", word)  # "FinishReason.STOP", the name of an enumeration
     if reason is None or word in _GOES_ON:
         return None, ""
     if not word:  # some servers send it with every chunk
@@ -121,27 +132,66 @@ def _finish(reason: str | None, streamed: bool) -> tuple[str | None, str]:
             "The server's content filter withheld an answer. Change the image, the context or the "
             "question. The other answers of this call are dropped: they would be a biased sample."
         )
-    if word in _FAILED:
+    known = word in _STOP or word in _CUT
+    if word in _FAILED or (not known and any(part in word for part in _FAILED_PARTS)):
         raise BadReply(f"The answer ended by {_shown(reason)}; expected 'stop' or 'length'.")
-    return (
-        ("length", "") if word in _CUT else ("stop", "" if word in _STOP else repaired(reason.strip()[:40]))
-    )
+    if word in _CUT or (not known and any(part in word for part in _CUT_PARTS)):
+        return "length", ""
+    return "stop", "" if known else repaired(reason.strip()[:40])
+
+
+def _word(reason: Any) -> Any:
+    """Return the word of a reason as servers send it: a text, an object with its name, or another plain value
+    as text; `_UNREADABLE` for others.
+    """
+    if reason is None or isinstance(reason, str):
+        return reason
+    if isinstance(reason, int | float):
+        return str(reason)
+    named = (_get(reason, name) for name in ("type", "reason", "name", "value"))
+    return next((name for name in named if isinstance(name, str)), _UNREADABLE)
+
+
+def _index(index: Any) -> int | None:
+    """Return the number of an answer, also as a text or as 0.0; None for what is none."""
+    if isinstance(index, str) and index.isascii() and index.isdigit() and len(index) < 10:
+        return int(index)
+    if isinstance(index, float) and index.is_integer():
+        return int(index)
+    return index if isinstance(index, int) and not isinstance(index, bool) else None
+
+
+def _failure(reply: Any) -> str:
+    """Return the server's words in a reply that is an error and has no choices; "" for others."""
+    names = ("error", "detail", "message") if _get(reply, "object") != "error" else ("message", "error")
+    for name in names:
+        told = _get(reply, name)
+        told = told if isinstance(told, str) or told is None else _get(told, "message") or _shown(told)
+        if isinstance(told, str) and told.strip():
+            return _shown_text(told)
+    return ""
 
 
 def _content(content: Any) -> tuple[str, str] | None:
-    """(text, reasoning) of a content: a text, nothing, or a list of parts with a type; None for others."""
+    """(text, reasoning) of a content: a text, nothing, one part or a list of them; None for others.
+
+    A part is a text, or an object with a text; reasoning has a type of its own. Parts without words
+    (encrypted reasoning, references) add nothing.
+    """
     if content is None or isinstance(content, str):
         return content or "", ""
     if not isinstance(content, list):
-        return None
+        content = [content]
     text = reasoning = ""
     for part in content:
-        kind = _get(part, "type")
-        if kind in ("text", "output_text") and isinstance(told := _get(part, "text"), str):
-            text += told
+        kind, told = _get(part, "type"), _get(part, "text")
+        if isinstance(part, str):
+            text += part
         elif kind in ("thinking", "reasoning"):
-            reasoning += _thought(_get(part, kind))
-        else:
+            reasoning += _thought(_get(part, kind)) or _thought(told)
+        elif isinstance(told, str) and kind in (None, "text", "output_text"):
+            text += told
+        elif not isinstance(kind, str) or kind in ("text", "output_text"):
             return None
     return text, reasoning
 
@@ -161,7 +211,11 @@ def _get(part: Any, name: str) -> Any:
 
 
 def _shown(part: Any) -> str:
-    text = repaired(repr(part))
+    return _shown_text(repr(part))
+
+
+def _shown_text(text: str) -> str:
+    text = repaired(text)
     return text if len(text) <= 200 else f"{text[:197]}..."
 
 

@@ -127,12 +127,12 @@ class Server:
             begun, failure = False, None
             try:
                 watch.begin()
-                for reply in self._replies(messages, settings, watch):
+                for reply, streamed in self._replies(messages, settings, watch):
                     if watch.stop.is_set():
                         return
                     if seen is not None:
                         seen(reply)
-                    for piece in read(reply, streamed=self.stream):
+                    for piece in read(reply, streamed=streamed):
                         begun = True
                         if piece.text or piece.reasoning or piece.finish:
                             watch.heard()
@@ -166,16 +166,22 @@ class Server:
 
     def _replies(
         self, messages: list[dict[str, Any]], settings: Mapping[str, Any], watch: Watch
-    ) -> Iterator[Any]:
+    ) -> Iterator[tuple[Any, bool]]:
+        """Yield each reply, and whether it is a chunk of a stream."""
         with self._watched(watch):
             reply = self._client().chat.completions.create(
                 model=self.model, messages=messages, stream=self.stream, extra_body=dict(settings)
             )
         if not self.stream:
-            yield reply
+            yield reply, False
             return
         with closing(reply) if hasattr(reply, "close") else nullcontext():
-            yield from reply
+            whole = _whole(getattr(reply, "response", None))
+            if whole is not None:
+                yield whole, False
+                return
+            for chunk in reply:
+                yield chunk, True
 
     @contextmanager
     def _watched(self, watch: Watch) -> Iterator[None]:
@@ -352,6 +358,25 @@ class Server:
             text = text.replace(key, "[key]")
         text = repaired(text)
         return text if len(text) <= 500 else f"{text[:497]}..."
+
+
+def _whole(response: Any) -> Any:
+    """Return the reply of a server that answers a request for a stream with one JSON object; None for a
+    stream.
+
+    Raises
+    ------
+    BadReply
+        The reply is a page for people.
+    """
+    kind = "" if response is None else response.headers.get("content-type", "").lower()
+    if kind.startswith("text/html"):
+        text = " ".join(response.read()[:500].decode("utf-8", "replace").split())
+        raise BadReply(
+            f"The server sent a web page (text/html) in place of an answer: {text[:160]!r}. Check base_url: "
+            "it often ends in /v1, and a page to log in may stand before the server."
+        )
+    return json.loads(response.read()) if kind.partition(";")[0].strip() == "application/json" else None
 
 
 def _cause(error: BaseException) -> BaseException:

@@ -6,6 +6,7 @@ is checked before it is stored. Not for the content of the bytes (see `replies`)
 
 from __future__ import annotations
 
+import codecs
 import sys
 import threading
 import time
@@ -19,6 +20,8 @@ MOST_BYTES, MOST_BETWEEN, MOST_OF_ERROR = 64 * 2**20, 8 * 2**20, 64 * 2**10
 #: Seconds that a token may take on average, beyond the time-out; and those after which the caller no longer
 #: waits for a thread that should have ended itself.
 SLOWEST_TOKEN, PATIENCE = 5.0, 60.0
+#: Bytes of a line of an event stream that show what it is.
+_KNOWN = 16
 
 
 class Stopped(Exception):
@@ -63,6 +66,7 @@ class Watch:
     def bound(self, response: Any) -> None:
         """Put the bounds on a response of the HTTP client whose body has not been read yet."""
         watch, stream, failed = self, response.stream, response.status_code >= 300
+        events = response.headers.get("content-type", "").lower().startswith("text/event-stream")
         encoding = response.headers.get("content-encoding", "").strip().lower()
         if encoding not in ("", "identity"):
             raise BadReply(
@@ -75,7 +79,10 @@ class Watch:
 
         class Bounded(library.SyncByteStream):  # type: ignore[name-defined]
             def __iter__(self) -> Iterator[bytes]:
-                return watch._error_text(stream) if failed else watch._body(stream)
+                if failed:
+                    return watch._error_text(stream)
+                body = watch._body(stream)
+                return _events(body) if events else body
 
             def close(self) -> None:
                 stream.close()
@@ -122,3 +129,30 @@ class Watch:
             )
         if now - self._begun > self.longest:
             raise self.too_long()
+
+
+def _events(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield the data and the blank lines of an event stream; byte order mark, comments, names of events and
+    empty data, which the client would take for replies, are left out.
+    """
+    start: bytes | None = b""  # of a line of which it is not known yet whether it is kept; None: it is known
+    kept, first = False, True
+    for chunk in chunks:
+        passed = []
+        if first and chunk:
+            chunk, first = chunk.removeprefix(codecs.BOM_UTF8), False
+        for part in chunk.splitlines(keepends=True):
+            ended = part.endswith((b"\n", b"\r"))
+            if start is not None:
+                start += part
+                if not ended and len(start) < _KNOWN:
+                    continue
+                kept = not start.strip() or (start.startswith(b"data:") and start[5:].strip() != b"")
+                part, start = start, None
+            if kept:
+                passed.append(part)
+            if ended:
+                start = b""
+        yield b"".join(passed)
+    if start:
+        yield start

@@ -206,7 +206,6 @@ BAD_STREAMS = {
     "not UTF-8": streams(GOOD, b'data: {"choices": "\xff"}\n\n'),
     "a number": streams("data: 5\n\n"),
     "another answer": streams(GOOD.replace('"index": 0', '"index": 7')),
-    "a whole reply": sends({"choices": [WHOLE]}),
     "ends by a tool": streams(GOOD, END.replace("stop", "tool_calls")),
 }
 BAD_REPLIES = {
@@ -249,7 +248,7 @@ def test_a_reply_that_cannot_be_read(script, url, name):
 
 
 def test_a_server_that_does_not_stream_is_found_out_when_connecting(script, url):
-    script.broken = [sends({"choices": [WHOLE]})]
+    script.broken = [sends(b"Yes", "text/plain")]
     with pytest.raises(BadReply, match="connect with stream=False"):
         connect(url, "seer")
 

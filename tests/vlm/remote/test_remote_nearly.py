@@ -379,3 +379,106 @@ def test_an_error_with_halves_can_be_shown(script, url):
 
 def test_the_default_answer_is_untouched(url):
     assert quiet(url).answer(SHOWN).tokens == tuple(text for text, _ in SAID)
+
+
+# Other dialects -------------------------------------------------------------------------------------------
+
+
+def no(**choice):
+    return json.dumps({"choices": [{"index": 0, **choice}]})
+
+
+def events(*parts, end="\n\n"):
+    return streams("".join(f"data: {part}{end}" for part in (*parts, "[DONE]")))
+
+
+STOP = no(delta={}, finish_reason="stop")
+DIALECTS = {
+    "a whole message in a stream": events(no(message={"content": "No"}, finish_reason="stop")),
+    "the text of older completions": events(no(text="No", finish_reason="stop")),
+    "parts that are texts": events(no(delta={"content": ["N", "o"]}), STOP),
+    "a part without a type": events(no(delta={"content": [{"text": "No"}]}), STOP),
+    "one part": events(no(delta={"content": {"type": "text", "text": "No"}}), STOP),
+    "parts without words": events(
+        no(delta={"content": [{"type": "redacted_thinking", "data": "x"}, {"type": "text", "text": "No"}]}),
+        STOP,
+    ),
+    "numbers as texts": events(
+        json.dumps({"choices": [{"index": "0", "delta": {"content": "No"}, "finish_reason": "stop"}]})
+    ),
+    "a reason as an object": events(
+        no(delta={"content": "No"}), no(delta={}, finish_reason={"type": "stop"})
+    ),
+    "the name of an enumeration": events(
+        no(delta={"content": "No"}), no(delta={}, finish_reason="FinishReason.STOP")
+    ),
+    "empty data and names of events": streams(
+        "event: ping\n\n",
+        "data:\n\n",
+        "event: message\nid: 1\ndata: " + no(delta={"content": "No"}) + "\n\n",
+        "data: \n\n",
+        "event: done\n\n",
+        f"data: {STOP}\n\n",
+    ),
+    "a byte order mark": streams("\ufeffdata: " + no(delta={"content": "No"}) + "\n\n", f"data: {STOP}\n\n"),
+    "lines cut anywhere": streams(
+        *(
+            f": hi\r\nevent: a\r\ndata: {no(delta={'content': 'No'})}\r\n\r\n"
+            f"data:\r\n\r\ndata: {STOP}\r\n\r\n"
+        ),
+    ),
+    "one object in place of a stream": sends({"choices": [{**WHOLE, "message": {"content": "No"}}]}),
+    "a tag with attributes": events(no(delta={"content": "<think time=3>Yes</think>No"}), STOP),
+}
+
+
+@pytest.mark.parametrize("name", DIALECTS)
+def test_dialects_of_a_stream(script, url, name):
+    script.broken = [DIALECTS[name]]
+    vlm = quiet(url)
+    answer = vlm.answer(SHOWN)
+    assert (answer.text, answer.finished) == ("No", True)
+    assert not any("not known here" in remark for remark in vlm.take_remarks())
+
+
+@pytest.mark.parametrize("word", ["max_output_reached", "context_length_exceeded", "token limit"])
+def test_a_word_for_a_limit_is_a_cut(script, url, word):
+    script.finish = word
+    assert quiet(url).answer(SHOWN).finished is False
+
+
+@pytest.mark.parametrize("word", ["network_error", "timeout", "insufficient_system_resource"])
+def test_a_word_for_a_failure_is_no_answer(script, url, word):
+    script.finish = word
+    with pytest.raises(BadReply, match=word):
+        quiet(url).answer(SHOWN)
+
+
+@both
+def test_a_call_of_a_tool_is_no_empty_answer(script, url, stream):
+    call = {"tool_calls": [{"index": 0, "function": {"name": "look", "arguments": "{}"}}]}
+    whole = sends({"choices": [{**WHOLE, "message": call}]})
+    script.broken = [events(no(delta=call), STOP) if stream else whole]
+    with pytest.raises(BadReply, match="asked for a tool"):
+        quiet(url, stream=stream).answer(SHOWN)
+
+
+ERRORS = [
+    streams('event: error\ndata: {"type": "overloaded_error", "message": "boom 7"}\n\n'),
+    streams('data: {"object": "error", "message": "boom 7", "code": 400}\n\n', "data: [DONE]\n\n"),
+    streams('data: {"detail": "boom 7"}\n\n'),
+    sends({"error": {"message": "boom 7"}}),
+]
+
+
+@pytest.mark.parametrize("reply", ERRORS)
+def test_an_error_with_status_200_is_told_in_the_servers_words(script, url, reply):
+    script.broken = [reply]
+    with pytest.raises(ServerFailed, match="boom 7"):
+        quiet(url).answer(SHOWN)
+
+
+def test_a_web_page_is_named(script, url):
+    script.broken = [sends(b"<html>Log in</html>", "text/html; charset=utf-8")]
+    with pytest.raises(BadReply, match=r"web page.*Log in.*base_url"):
+        quiet(url).answer(SHOWN)
