@@ -9,6 +9,7 @@ from __future__ import annotations
 import codecs
 import csv
 import os
+import re
 import warnings
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,7 +19,7 @@ from typing import Any, Literal
 
 from isi_widget.datasets.box_files import refuse
 from isi_widget.datasets.coco import read_boxes
-from isi_widget.datasets.files import ImageFolder
+from isi_widget.datasets.files import ImageFolder, refuse_other_format
 from isi_widget.datasets.observation import Dataset, Observation
 from isi_widget.errors import InputError
 from isi_widget.stimulus import LabelledBox, checks, load_image
@@ -34,6 +35,7 @@ from isi_widget.text.truths import (
 
 NEEDED = ("image", "question")
 CONTEXTS = ("complementary", "contradictory", "irrelevant", "nudging")
+_SEPARATOR = re.compile(r"sep=(.?)", re.IGNORECASE)
 KNOWN = (*NEEDED, "annotated", "context", "answer", *CONTEXTS, "level", "id")
 
 
@@ -210,6 +212,7 @@ def _read(table: Path, delimiter: str) -> tuple[list[str], list[tuple[int, dict[
     are skipped.
     """
     try:
+        refuse_other_format(table)
         with table.open(encoding=_encoding(table), newline="") as file:
             lines = list(_lines(file, table, delimiter))
     except FileNotFoundError:
@@ -220,12 +223,21 @@ def _read(table: Path, delimiter: str) -> tuple[list[str], list[tuple[int, dict[
         raise InputError(f"{table} is not UTF-8 ({error}); save it as CSV UTF-8.") from None
     except OSError as error:
         raise InputError(f"The CSV file {str(table)!r} cannot be read: {error}.") from None
+    if lines and (named := _SEPARATOR.fullmatch(lines[0][1][0])):  # a line for spreadsheets
+        sign = named[1] or delimiter  # where it is the delimiter, it has ended the cell
+        if sign != delimiter:
+            raise InputError(f"{table} has {sign!r} between its cells: from_csv(..., delimiter={sign!r}).")
+        lines.pop(0)
     if not lines:
         raise InputError(f"{table} is empty; expected a header with the columns {', '.join(NEEDED)}.")
     header = [cell.casefold() if cell.casefold() in KNOWN else cell for cell in lines[0][1]]
     missing = [column for column in NEEDED if column not in header]
     if missing:
-        hint = f" Is the delimiter {delimiter!r} right?" if len(header) == 1 else ""
+        hint = ""
+        if len(header) == 1:
+            other = next((sign for sign in ";\t,|" if sign in header[0]), None)
+            hint = f" Is the delimiter {delimiter!r} right?"
+            hint += "" if other is None else f" It seems to be {other!r}: from_csv(..., delimiter={other!r})."
         raise InputError(
             f"{table}: the header has no column {', '.join(map(repr, missing))}; it has {header}.{hint}"
         )

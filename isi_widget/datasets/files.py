@@ -11,6 +11,35 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from isi_widget.errors import InputError
 from isi_widget.stimulus.loading import check_image
 
+#: First bytes of tables in other formats: name, and how to write them as CSV.
+_OTHER_FORMATS = (
+    (b"PAR1", "a Parquet file", "pandas.read_parquet(path).to_csv('table.csv', index=False)"),
+    (b"PK\x03\x04", "a workbook of a spreadsheet", "save it as CSV UTF-8 there"),
+    (b"\xd0\xcf\x11\xe0", "a workbook of an old spreadsheet", "save it as CSV UTF-8 there"),
+    (b"ARROW1", "an Arrow file", "pandas.read_feather(path).to_csv('table.csv', index=False)"),
+    (b"\x1f\x8b", "compressed (gzip)", "unpack it first"),
+    (b"SQLite format 3", "an SQLite database", "export the table as CSV"),
+)
+
+
+def refuse_other_format(table: Path) -> None:
+    """Refuse a table that is no text, by its first bytes, and one in JSON.
+
+    Raises
+    ------
+    InputError : it names the format and how to make CSV of it.
+    """
+    with table.open("rb") as file:
+        head = file.read(64)
+    for start, title, advice in _OTHER_FORMATS:
+        if head.startswith(start):
+            raise InputError(f"{table} is {title}, not CSV: {advice}.")
+    if head.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"{", b"["):
+        raise InputError(
+            f"{table} is JSON, not CSV: pandas.read_json(path).to_csv('table.csv', index=False). Boxes in "
+            "JSON: isi.datasets.from_coco."
+        )
+
 
 class ImageFolder:
     """A folder of images for a table; each name is looked up once.

@@ -60,7 +60,8 @@ class Observation:
         a function without arguments that returns one (lazy).
     question : question about the image.
     context : text beside the image; "" (default) is a valid condition.
-    answer : true answer: yes/no in any spelling, a bool, 0 / 1 (also from NumPy and pandas), other text, a
+    answer : true answer: yes/no in any spelling, a bool, 0 / 1 (also from NumPy and pandas; a count where the
+        question asks for something else than yes or no), other text, a
         list of accepted answers (["red", "crimson"], kept as "red | crimson"; ten answers of ten people keep
         their repeats, as in VQA), or None (default).
     annotated : the same image with annotations drawn on it, or a function that returns it; None (default) if
@@ -128,7 +129,7 @@ class Observation:
         values: dict[str, Any] = {
             "question": checks.text(question, "question"),
             "context": "" if checks.missing(context) else checks.text(context, "context"),
-            "answer": checks.truth(answer),
+            "answer": checks.truth(answer, question=question if isinstance(question, str) else ""),
             "level": None if checks.missing(level) else checks.text(level, "level"),
             "id": None if checks.missing(id) else checks.text(id, "id"),
             "_image": LazyPicture(image),

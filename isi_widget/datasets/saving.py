@@ -90,7 +90,9 @@ def save_observation(
             if annotated is None and "annotated" not in table.header:
                 annotated = natural  # both folders have every name there
             name = _name(target, _stem(stimulus, id), natural, annotated)
-            truth = stimulus.truth if answer is ... else checks.truth(answer)
+            truth = (
+                stimulus.truth if answer is ... else checks.truth(answer, question=stimulus.current_question)
+            )
             row = {
                 "image": name,
                 "annotated": name if annotated is not None and "annotated" in table.header else "",

@@ -15,7 +15,8 @@ from PIL import ImageColor
 from isi_widget import checks
 from isi_widget.checks import LONGEST_TEXT, flag, one_of, shown, text
 from isi_widget.errors import InputError
-from isi_widget.text.truths import joined
+from isi_widget.text.correctness import asks_for_other
+from isi_widget.text.truths import joined, number_in_one_form
 
 __all__ = [
     "LARGEST",
@@ -37,6 +38,7 @@ __all__ = [
 
 #: Largest coordinate or size, in pixels; keeps arithmetic far from overflow.
 LARGEST = 1_000_000.0
+_LARGEST_COUNT = 10**15
 #: Largest integer that JavaScript and JSON hold exactly.
 LARGEST_SEED = 2**53 - 1
 
@@ -105,19 +107,22 @@ def missing(value: Any) -> bool:
     return isinstance(value, (Real, Decimal)) and value != value
 
 
-def truth(value: Any, name: str = "answer") -> str | None:
+def truth(value: Any, name: str = "answer", question: str = "") -> str | None:
     """Return the true answer: True, 1 and any spelling of "yes" become "Yes", False, 0 and "no" become "No";
     other text stays, stripped.
 
     Several accepted answers, as a list or an array, become one text with bars between them. Values of NumPy
     and pandas count as those of Python. Empty text and a missing value (NaN, NA) are None.
-    Other numbers are refused, since 0 and 1 already mean no and yes: pass a count as text.
+    Other numbers are refused, since 0 and 1 already mean no and yes: pass a count as text. Where `question`
+    clearly asks for something else than yes or no ("How many ...?"), every number stands for itself.
     """
     if getattr(value, "ndim", None) == 0:  # a number of NumPy, or an array of one
         value = value.item()
     if missing(value):
         return None
     if not isinstance(value, str) and isinstance(value, (Real, Decimal)):
+        if type(value) is not bool and asks_for_other(question) and abs(value) < _LARGEST_COUNT:
+            return number_in_one_form(str(value)) or str(value)
         if value in (0, 1):
             return "Yes" if value else "No"
         raise InputError(
@@ -125,7 +130,7 @@ def truth(value: Any, name: str = "answer") -> str | None:
         )
     if isinstance(value, (list, tuple, set, frozenset)) or getattr(value, "ndim", None) == 1:
         given = sorted(value) if isinstance(value, (set, frozenset)) else list(value)
-        each = [truth(item, f"{name}: an accepted answer") for item in given]
+        each = [truth(item, f"{name}: an accepted answer", question) for item in given]
         try:
             return joined(item for item in each if item is not None)
         except ValueError as error:

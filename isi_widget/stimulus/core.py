@@ -98,7 +98,7 @@ class Stimulus(EditMethods, BoxMethods):
         object.__setattr__(self, "image", load_image(self.image))
         object.__setattr__(self, "question", checks.text(self.question, "question"))
         object.__setattr__(self, "context", checks.text(self.context, "context"))
-        object.__setattr__(self, "true_answer", checks.truth(self.true_answer, "true_answer"))
+        object.__setattr__(self, "true_answer", checks.truth(self.true_answer, "true_answer", self.question))
         if not isinstance(self.presets, Presets):
             raise InputError(f"presets must be a Presets, got {type(self.presets).__name__}.")
         object.__setattr__(self, "operations", tuple(self.operations))

@@ -85,7 +85,8 @@ def judge(answer: str, truth: str | None, question: str = "") -> Judgement:
     for "red | crimson"), the answer is right.
 
     Not judged, with a reason: a truth that is none ("n/a", "unknown"); "yes" or "no" if the truth is 1, 0 or
-    a letter and the question is not clearly a yes/no question; an answer that one or two of ten people gave;
+    a letter and the question is not clearly a yes/no question; "yes" or "no" to a yes/no question whose truth
+    is one other word or number ("maybe", 2); an answer that one or two of ten people gave;
     an answer to a yes/no question in letters without a known yes or no; a truth that could be an article
     ("A"), has no letter or digit, or is in a script without spaces, unless the answer equals it or clearly
     does not contain it.
@@ -141,9 +142,21 @@ def _judge(answer: str, truth: str, question: str) -> Judgement:
     alone = _only_word(truth)
     if not _asks_how_many(question) and (alone in VERDICTS or not asks_for_other(question)):
         word = YES_NO.get(alone, word)  # "Si" may be another word where a question asks what
+    first = _first(answer)
+    if (
+        asks_yes_no(question)
+        and first in YES_NO
+        and said_yes(truth) is None
+        and len(true) < 2
+        and word not in MEANINGS
+    ):
+        return Judgement(
+            None,
+            f'Not judged: the truth {truth!r} of a yes/no question is neither yes nor no. Write "Yes" or '
+            '"No" in the data.',
+        )
     if word not in ("yes", "no") and (not true or UNSPACED.search(truth) or _has_marks(truth)):
         return _literally(answer, truth)
-    first = _first(answer)
     if word in ("yes", "no"):
         return _of_yes_no(answer, YES_NO.get(first, ""), word)
     if asks_yes_no(question) and word in MEANINGS:

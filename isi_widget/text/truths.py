@@ -47,8 +47,10 @@ YES_NO: dict[str, str] = dict(VERDICTS) | {
 #: True and false, also as spreadsheets in other languages write them, are unambiguous. 0, 1 and single
 #: letters may also be a count or the name of a choice, so they need a yes/no question.
 BOOLEANS = {
-    **dict.fromkeys(("true", "wahr", "vrai", "verdadero", "verdadeiro", "vero", "истина"), "yes"),
-    **dict.fromkeys(("false", "falsch", "faux", "falso", "ложь"), "no"),
+    **dict.fromkeys(
+        ("true", "wahr", "vrai", "verdadero", "verdadeiro", "vero", "истина", "真", "✓", "✔"), "yes"
+    ),
+    **dict.fromkeys(("false", "falsch", "faux", "falso", "ложь", "假", "✗", "✘"), "no"),
 }
 SHORT = {"1": "yes", "0": "no", "y": "yes", "n": "no", "t": "yes", "f": "no"}
 MEANINGS = YES_NO | BOOLEANS | SHORT

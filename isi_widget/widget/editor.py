@@ -222,7 +222,8 @@ class Editor:
                 "of your own: probe.open_image(image, question, answer=...)."
             )
         now, base = self.resolve(document), self.base
-        self.base = replace(base, question=now.current_question, true_answer=checks.truth(answer))
+        asked = now.current_question
+        self.base = replace(base, question=asked, true_answer=checks.truth(answer, question=asked))
         if self.index != OWN:
             self._keep_texts()
         rest = [operation for operation in document["operations"] if operation["op"] != "question"]

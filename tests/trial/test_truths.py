@@ -207,7 +207,7 @@ def test_a_list_that_cannot_be_kept_is_refused():
     with pytest.raises(InputError, match="must not contain"):
         Observation(picture, WHAT, answer=["red | blue"])
     with pytest.raises(InputError, match="pass a count as text"):
-        Observation(picture, WHAT, answer=[3, 4])
+        Observation(picture, IS, answer=[3, 4])
 
 
 @pytest.mark.parametrize(
@@ -275,3 +275,74 @@ def test_lists_and_bars_in_a_table(tmp_path):
 def test_a_list_with_a_bar_in_an_answer_is_a_wrong_row(tmp_path):
     with pytest.raises(InputError, match=r'row 2, column "answer".*must not contain'):
         read(tmp_path, ["['a|b', 'c']"], WHAT)
+
+
+# ---- truths that a table or a list means otherwise than it says
+@pytest.mark.parametrize(
+    "count", [1, 0, 3, np.int64(1), np.float64(1.0), pd.array([1], dtype="Int64")[0], 2.5]
+)
+def test_a_number_is_a_count_where_the_question_asks_for_one(count):
+    observation = Observation(Image.new("RGB", (8, 8)), MANY, answer=count)
+    assert observation.answer == f"{float(count):g}"
+    assert judge(f"{float(count):g}", observation.answer, MANY).correct is True
+    assert judge("Yes", observation.answer, MANY).correct is not True
+    assert Stimulus(observation.image, MANY, true_answer=count).truth == observation.answer
+
+
+def test_numbers_of_a_list_are_counts_too_and_booleans_are_not():
+    picture = Image.new("RGB", (8, 8))
+    assert Observation(picture, MANY, answer=[1, 0]).answer == "1 | 0"
+    assert Observation(picture, MANY, answer=True).answer == "Yes"
+    assert Observation(picture, IS, answer=1).answer == "Yes"
+
+
+@pytest.mark.parametrize("truth", ["2", "-1", "0.5", "maybe", "x", "对吗", "\N{BALLOT BOX WITH CHECK}"])
+def test_a_yes_no_question_whose_truth_is_neither_is_not_judged(truth):
+    for answer in ("Yes", "No, it is not."):
+        found = judge(answer, truth, IS)
+        assert found.correct is None and "neither yes nor no" in found.reason
+    assert judge("Yes", truth, WHAT).correct is False
+
+
+@pytest.mark.parametrize(
+    ("frame", "truths"),
+    [
+        (pd.Series([1, 0, None], dtype="Int64"), ["Yes", "No", None]),
+        (pd.Series([True, False, None], dtype="boolean"), ["Yes", "No", None]),
+        (pd.Series([True, False, None], dtype=object), ["Yes", "No", None]),
+        (pd.Series(["yes", "no", None], dtype="category"), ["Yes", "No", None]),
+        (pd.Series([1.0, 0.0, np.nan]), ["Yes", "No", None]),
+        (pd.Series([" Yes ", "no\u00a0", "YES"]), ["Yes", "No", "Yes"]),
+        (pd.Series(["真", "假", "真"]), ["Yes", "No", "Yes"]),
+        (pd.Series(["✓", "✗", "✓"]), ["Yes", "No", "Yes"]),
+    ],
+)
+def test_columns_of_pandas(tmp_path, frame, truths):
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
+    table = pd.DataFrame({"image": "a.png", "question": IS, "answer": frame})
+    table.to_csv(tmp_path / "t.csv", index=False, encoding="utf-8-sig")
+    assert [one.answer for one in from_csv(tmp_path / "t.csv", tmp_path)] == truths
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "words"),
+    [
+        ("t.csv", b"image;question\na.png;q", r"from_csv\(..., delimiter=';'\)"),
+        ("t.csv", b"image\tquestion\na.png\tq", r"delimiter='\\t'"),
+        ("t.csv", b"sep=;\nimage;question\na.png;q", r"delimiter=';'"),
+        ("t.parquet", b"PAR1\x00", r"Parquet.*read_parquet"),
+        ("t.xlsx", b"PK\x03\x04\xff", "workbook"),
+        ("t.json", b'[{"image": "a.png"}]', "is JSON"),
+        ("t.csv.gz", b"\x1f\x8b\x08", "unpack it"),
+    ],
+)
+def test_a_table_in_another_format_is_named(tmp_path, name, data, words):
+    (tmp_path / name).write_bytes(data)
+    with pytest.raises(InputError, match=words):
+        from_csv(tmp_path / name, tmp_path)
+
+
+def test_a_line_for_spreadsheets_is_no_header(tmp_path):
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
+    (tmp_path / "t.csv").write_text("sep=;\nimage;question;answer\na.png;Is it?;ja\n", encoding="utf-8-sig")
+    assert [one.answer for one in from_csv(tmp_path / "t.csv", tmp_path, delimiter=";")] == ["Yes"]
