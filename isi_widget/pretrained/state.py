@@ -20,12 +20,12 @@ from torch.nn.modules import module as torch_module
 
 #: Hooks that only copy outputs: transformers installs them at the first forward and leaves them.
 _HARMLESS = ("transformers.utils.output_capturing",)
-_PLAIN = frozenset((bool, int, float, str, type(None), torch.dtype))
+PLAIN = frozenset((bool, int, float, str, type(None), torch.dtype))
 _FUNCTIONS = frozenset((FunctionType, MethodType))
 _HOLDERS = frozenset((tuple, list, dict, set))
 #: Attributes that say nothing of what is computed: those of every module, which are read on their own (hooks,
 #: training, weights, children), what modules set in a forward pass, names of classes.
-_LEFT_OUT = frozenset(vars(torch.nn.Module())) | {
+LEFT_OUT = frozenset(vars(torch.nn.Module())) | {
     "_output_capturing_hooks_installed",
     "compute_type_is_set",
     "rope_deltas",
@@ -184,9 +184,9 @@ def _tensors(modules: Iterable[torch.nn.Module]) -> list[torch.Tensor]:
 
 def _add_plain(found: list[object], attributes: Mapping[str, Any]) -> None:
     """Add the attributes that are plain values, or hold some, and functions."""
-    for name in attributes.keys() - _LEFT_OUT:
+    for name in attributes.keys() - LEFT_OUT:
         value = attributes[name]
-        if type(value) in _PLAIN:
+        if type(value) in PLAIN:
             found += (name, value)
         elif value and type(value) in _HOLDERS and (name[0] != "_" or name in _ADAPTERS):
             found += (name, _shown(value))
@@ -202,7 +202,7 @@ def _shown(value: Any) -> object:
 
 
 def _is_plain(value: Any) -> bool:
-    return type(value) in _PLAIN or (type(value) is tuple and all(type(item) in _PLAIN for item in value))
+    return type(value) in PLAIN or (type(value) is tuple and all(type(item) in PLAIN for item in value))
 
 
 # Weights ----------------------------------------------------------------------------------------------------
@@ -285,3 +285,38 @@ def _integers(count: int, device: torch.device) -> torch.Tensor:
     with torch.inference_mode(False):
         drawn = torch.randint(-(2**62), 2**62, (count,), generator=generator)
         return (2 * drawn + 1).to(device)
+
+
+# Samples of large models ------------------------------------------------------------------------------------
+
+#: Models up to this size are read completely; for larger ones, this number of elements per parameter.
+_WHOLE_BYTES = 64 * 2**20
+_ELEMENTS = 4096
+#: A prime as step scatters the places over rows and columns alike; no random generator, whose numbers a
+#: version of torch may change.
+_STEP = 2_654_435_761
+
+
+def samples(tensors: Sequence[torch.Tensor]) -> Iterator[torch.Tensor]:
+    """Yield the values that are read of the tensors that are in memory: all of a small model."""
+    whole = read_whole(tensors)
+    for tensor in tensors:
+        if not tensor.is_meta:
+            yield tensor if whole else sample(tensor.detach().reshape(-1))
+
+
+def read_whole(tensors: Iterable[torch.Tensor]) -> bool:
+    """Return whether all values of a model of these tensors are read."""
+    return sum(tensor.nbytes for tensor in tensors) <= _WHOLE_BYTES
+
+
+def sample(values: torch.Tensor) -> torch.Tensor:
+    """Return the values that are read of a flat tensor of a large model."""
+    return values[_places(len(values), values.device)] if len(values) > _ELEMENTS else values
+
+
+@lru_cache(maxsize=64)
+def _places(count: int, device: torch.device) -> torch.Tensor:
+    """Return which of this number of values are read, scattered over all."""
+    with torch.inference_mode(False):
+        return torch.arange(_ELEMENTS, device=device) * _STEP % count

@@ -121,7 +121,7 @@ def truth(value: Any, name: str = "answer", question: str = "") -> str | None:
     if missing(value):
         return None
     if not isinstance(value, str) and isinstance(value, (Real, Decimal)):
-        if type(value) is not bool and asks_for_other(question) and abs(value) < _LARGEST_COUNT:
+        if checks.is_real(value) and asks_for_other(question) and abs(value) < _LARGEST_COUNT:
             return number_in_one_form(str(value)) or str(value)
         if value in (0, 1):
             return "Yes" if value else "No"

@@ -25,7 +25,7 @@ _LOADED = (
 )
 # What else may make it another one; where there is none of it, it is left out. Of a loaded one the
 # fingerprint knows it too; here it has a name.
-_GIVEN = ("adapter", "processor_args", "system", "history", "interventions")
+_GIVEN = ("adapter", "processor_args", "system", "history", "set_in_place", "interventions")
 # Not a server's own fingerprint: some change it from one request to the next.
 _SERVED = ("name", "family", "server", "served", "fields", "extra_body")
 #: Entries that a server reports only with its first answer.

@@ -127,6 +127,10 @@ def load_lines(model: Mapping[str, Any], received: bool = False, reuse: bool = F
         name, given, asked = _switches(model, received)
         arguments = [] if name == "embedded" else [name]
         given |= {"reuse": True} if reuse else {}
+        if in_place := model.get("set_in_place"):
+            asked += [
+                f"# These settings were changed after it was loaded; set them again: {literal(in_place)}"
+            ]
         return [*asked, f"vlm = {call('isi.load_vlm', *arguments, **given)}"]
     except NoLiteral as problem:
         return [f"# The record of the model cannot be written as Python ({problem}): make vlm yourself."]

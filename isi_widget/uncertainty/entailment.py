@@ -89,6 +89,7 @@ class EntailmentModel:
         self.order = label_order(model.config.id2label, name)
         self.longest = longest_input(model, tokenizer)
         self._cache: OrderedDict[tuple[str, str], Floats] = OrderedDict()
+        self._made_by: object = None
         self._lock = threading.RLock()
 
     def probabilities(
@@ -207,6 +208,10 @@ class EntailmentModel:
         """Return probabilities [3] of (premise, hypothesis) texts, question included; cached by content."""
         pairs = list(dict.fromkeys(pairs))
         with self._lock:
+            made_by = _state(self.model, self.order)
+            if made_by is None or made_by != self._made_by:  # somebody has changed it, or put a hook on it
+                self._cache.clear()
+            self._made_by = made_by
             found = {pair: self._cache[pair] for pair in pairs if pair in self._cache}
             found |= self._run([pair for pair in pairs if pair not in found])
             for pair in pairs:  # the pairs of this call become the most recent
@@ -247,6 +252,23 @@ class EntailmentModel:
                 buckets.append([])
             buckets[-1].append(k)
         return buckets
+
+
+def _state(model: Any, order: object) -> object:
+    """Return what an entailment model computes with, of a large one some values; None where it cannot be
+    known.
+    """
+    import torch
+
+    from isi_widget.pretrained import state
+
+    if not isinstance(model, torch.nn.Module):  # a stand-in
+        return order
+    modules = state.walked(model)
+    if state.hooked(modules) or state.training(modules) or any(map(state.replaced, modules)):
+        return None
+    read = state.checksums(state.samples(state.parameters(modules)))
+    return None if read is None else (order, read, state.functions_of(map(type, modules)))
 
 
 def load_entailment(

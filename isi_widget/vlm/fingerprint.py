@@ -2,17 +2,16 @@
 
 It knows the parameters, those of an adapter among them, and what was given beside them (system prompt,
 earlier turns, settings of the processor, interventions). Training mode and adapters that are switched give
-another one; with a hook on the model there is none, as nobody knows what it does. Prompt templates are not
-seen by it.
+another one; with a hook on the model there is none, as nobody knows what it does. Of processor, chat template
+and configuration it knows what was changed after the model was loaded (`in_place.py`).
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from functools import lru_cache
 from typing import Any
 
 import torch
@@ -20,26 +19,12 @@ import torch
 from isi_widget.pretrained import state
 from isi_widget.pretrained.placement import offloaded
 
-#: Models up to this size are read completely; for larger ones, this number of elements per parameter.
-_WHOLE_BYTES = 64 * 2**20
-_ELEMENTS = 4096
-#: A prime as step scatters the places over rows and columns alike; no random generator, whose numbers a
-#: version of torch may change.
-_STEP = 2_654_435_761
-
 
 class Fingerprint:
-    """The fingerprint of one model; its weights are read again only after they have changed.
+    """The fingerprint of one model; its weights are read again only after they have changed."""
 
-    Parameters
-    ----------
-    beside : other settings that change its results, JSON. If all are empty, the fingerprint is that of the
-        weights.
-    """
-
-    def __init__(self, model: torch.nn.Module, beside: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, model: torch.nn.Module) -> None:
         self._model = model
-        self._beside = {name: value for name, value in (beside or {}).items() if value}
         self._state: tuple[object, ...] | None = None
         self._tree = state.Tree(model)
         self._text: str | None = None
@@ -48,20 +33,21 @@ class Fingerprint:
         self._functions = state.functions_of(self._kinds)
 
     def __call__(self, beside: Mapping[str, Any] | None = None) -> str | None:
-        """16 hexadecimal digits, or None where weights cannot be read, or a hook may change results.
+        """Return 16 hexadecimal digits, or None where weights cannot be read, or a hook may change results.
 
-        `beside`: more of what makes its numbers others; what is empty does not count.
+        `beside`: other settings that change its results, JSON; what is empty does not count. If all are
+        empty, the fingerprint is that of the weights.
         """
         modules = self._tree.modules()
         if state.hooked(modules) or any(map(state.replaced, modules)):
             return None
         if state.functions_of(self._kinds) != self._functions:  # somebody has put others in their place
             return None
-        read = state.checksums(_samples(state.parameters(modules)))
+        read = state.checksums(state.samples(state.parameters(modules)))
         if read != self._state:
             self._text, self._state = fingerprint(self._model), read
         changed = {"adapters": state.switches(modules), "training": state.training(modules)}
-        known = {name: value for name, value in {**self._beside, **(beside or {})}.items() if value}
+        known = {name: value for name, value in (beside or {}).items() if value}
         # An adapter as it was loaded has been in the fingerprint of its weights alone all along.
         if changed["training"]:
             known["training"] = True
@@ -95,36 +81,13 @@ def _read(
     neither in memory nor `elsewhere`.
     """
     named = sorted(model.named_parameters())
-    whole = _whole(parameter for _, parameter in named)
+    whole = state.read_whole(parameter for _, parameter in named)
     for name, parameter in named:
         values = parameter.data.reshape(-1)
         if values.is_meta:
             with suppress(KeyError):
                 values = elsewhere[name].to(parameter.dtype).reshape(-1)
-        yield name, parameter, values if whole or values.is_meta else _sample(values)
-
-
-def _samples(parameters: Sequence[torch.Tensor]) -> Iterator[torch.Tensor]:
-    """Yield the values that are read of the parameters that are in memory."""
-    whole = _whole(parameters)
-    for parameter in parameters:
-        if not parameter.is_meta:
-            yield parameter if whole else _sample(parameter.detach().reshape(-1))
-
-
-def _whole(parameters: Iterable[torch.Tensor]) -> bool:
-    return sum(parameter.nbytes for parameter in parameters) <= _WHOLE_BYTES
-
-
-def _sample(values: torch.Tensor) -> torch.Tensor:
-    return values[_places(len(values), values.device)] if len(values) > _ELEMENTS else values
-
-
-@lru_cache(maxsize=64)
-def _places(count: int, device: torch.device) -> torch.Tensor:
-    """Return which of this number of values are read, scattered over all."""
-    with torch.inference_mode(False):
-        return torch.arange(_ELEMENTS, device=device) * _STEP % count
+        yield name, parameter, values if whole or values.is_meta else state.sample(values)
 
 
 def _bytes(values: torch.Tensor) -> Any:

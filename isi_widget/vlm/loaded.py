@@ -24,6 +24,7 @@ from isi_widget.vlm.decoding.yes_no import yes_no_ids
 from isi_widget.vlm.families import Family, family_of
 from isi_widget.vlm.features import ImageFeatures
 from isi_widget.vlm.fingerprint import Fingerprint
+from isi_widget.vlm.in_place import SetInPlace
 from isi_widget.vlm.inside.attention import reason_against
 from isi_widget.vlm.inside.comparing import reason_against_unlisted
 from isi_widget.vlm.inside.door import Inside
@@ -67,18 +68,39 @@ class LoadedModel:
         #: Unique in this process; an `id` could be used again by another model.
         self.identity = uuid.uuid4().hex
         self.inside = Inside()
-        text_config = model.config.get_text_config()
-        self.encoder = PromptEncoder(
-            processor,
+        self._encoder = self._made_encoder()
+        self.image_features = ImageFeatures(model, self.family)
+        self._fingerprint = Fingerprint(model)
+        self._set_in_place = SetInPlace(model, processor)
+
+    @property
+    def encoder(self) -> PromptEncoder:
+        """What turns stimuli into prompts; made anew once processor, chat template, system prompt or earlier
+        turns were set to others.
+        """
+        if self._encoder[0] != self._encoded_with():
+            self._encoder = self._made_encoder()
+        return self._encoder[1]
+
+    def _encoded_with(self) -> tuple[object, ...]:
+        processor = self.processor
+        templates = (getattr(one, "chat_template", None) for one in (processor, processor.tokenizer))
+        return (processor, processor.tokenizer, *templates, self.system, self.history)
+
+    def _made_encoder(self) -> tuple[tuple[object, ...], PromptEncoder]:
+        """Return an encoder, and what it is made with."""
+        self.system, self.history = checked_system(self.system), checked_history(self.history)
+        text_config = self.model.config.get_text_config()
+        encoder = PromptEncoder(
+            self.processor,
             self.family,
-            self.family.image_token_id(model),
+            self.family.image_token_id(self.model),
             getattr(text_config, "max_position_embeddings", None),
-            limits=self.family.limits(model),
+            limits=self.family.limits(self.model),
             system=self.system,
             history=self.history,
         )
-        self.image_features = ImageFeatures(model, self.family)
-        self._fingerprint = Fingerprint(model, self._given)
+        return self._encoded_with(), encoder
 
     @property
     def tokenizer(self) -> Any:
@@ -103,7 +125,12 @@ class LoadedModel:
         return int(self.model.num_parameters())
 
     def info(self) -> dict[str, Any]:
-        """Return the facts to keep beside a result; JSON-ready."""
+        """Return the facts to keep beside a result; JSON-ready.
+
+        set_in_place: settings of model and processor that were changed after both were made, if any.
+        """
+        changed = self._set_in_place(self.processor)
+        in_place = {"set_in_place": changed} if changed else {}
         return {
             "name": self.model_id,
             "family": self.family.title,
@@ -114,8 +141,9 @@ class LoadedModel:
             "not_quantized": list(self._not_quantized),
             "compute_dtype": self._compute_dtype,
             "revision": self.revision,
-            "fingerprint": self._fingerprint(self._changed),
+            "fingerprint": self._fingerprint({**self._given, **self._changed, **in_place}),
             **self._given,
+            **in_place,
             **self._changed,
             **({} if self._device_map is None else {"device_map": self._device_map}),
             "loaded_with": self._loaded_with,

@@ -13,9 +13,15 @@ const PLACES: Record<string, [string, string]> = {
   Slash: ["/", "?"],
 };
 
-/** The key as a shortcut names it: a lower-case letter, a sign, or the name of a key such as "Escape". */
+/** Signs that are shortcuts of their own, wherever they are typed. */
+const SIGNS = "[]\\?=+-";
+
+/** The key as a shortcut names it: a lower-case letter, a digit, a sign, or the name of a key such as "Escape". */
 export function meant({ key, code, shiftKey }: KeyboardEvent): string {
   if (Array.from(key).length !== 1) return key;
+  // The keys of the digits type other signs on French and Czech keyboards, and the digit with Shift.
+  const digit = shiftKey ? undefined : /^Digit(\d)$/.exec(code)?.[1];
+  if (digit && !/^[0-9a-z]$/i.test(key) && !SIGNS.includes(key)) return digit;
   const foreign = /[\p{L}\p{M}\p{Nd}]/u.test(key) && !/[\p{Script=Latin}0-9]/u.test(key);
   if (!foreign) return key.toLowerCase();
   const place = /^(?:Key|Digit)(\w)$/.exec(code)?.[1];

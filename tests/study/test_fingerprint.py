@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from isi_widget import load_vlm
+from isi_widget.pretrained import state
 from isi_widget.vlm import fingerprint as module
 from isi_widget.vlm.fingerprint import Fingerprint, fingerprint
 
@@ -22,7 +23,7 @@ def net(seed=0, width=8):
 def read(request, monkeypatch):
     """Read as a small model is, and as a large one is."""
     if request.param == "in part":
-        monkeypatch.setattr(module, "_WHOLE_BYTES", 0)
+        monkeypatch.setattr(state, "_WHOLE_BYTES", 0)
 
 
 def test_the_same_weights_have_the_same_fingerprint_others_another(read):

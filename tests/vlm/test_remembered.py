@@ -6,6 +6,7 @@ model that remembers nothing (its features are cleared before each reading).
 
 from __future__ import annotations
 
+import copy
 import gc
 import weakref
 
@@ -233,6 +234,8 @@ def test_dropout_is_drawn_anew_in_training_mode():
     assert not torch.equal(one, other)
     assert vlm.info()["fingerprint"] not in (told, None)
     vlm.model.eval()
+    for layer in vlm.model.model.vision_tower.encoder.layers:
+        layer.self_attn.dropout = 0.0
     assert vlm.info()["fingerprint"] == told
 
 
@@ -349,3 +352,89 @@ def test_modules_are_those_of_the_model_also_after_one_was_exchanged():
     before = tree.modules()
     layers.append(torch.nn.Identity())
     assert len(tree.modules()) == len(before) + 1 == len(list(vlm.model.modules()))
+
+
+# What is no weight ------------------------------------------------------------------------------------------
+
+
+def _normalize(vlm):
+    vlm.processor.image_processor.do_normalize = False
+    return "image_processor.do_normalize", lambda: setattr(
+        vlm.processor.image_processor, "do_normalize", True
+    )
+
+
+def _size(vlm):
+    processor = vlm.processor.image_processor
+    before = processor.image_mean
+    processor.image_mean = [0.1, 0.2, 0.3]
+    return "image_processor.image_mean", lambda: setattr(processor, "image_mean", before)
+
+
+def _template(vlm):
+    before = vlm.processor.chat_template
+    vlm.processor.chat_template = before.replace("ASSISTANT:", "Answer:")
+    return "processor.chat_template", lambda: setattr(vlm.processor, "chat_template", before)
+
+
+def _system(vlm):
+    vlm.system = "Be brief."
+    return "system", lambda: setattr(vlm, "system", None)
+
+
+def _norm(vlm):
+    norm = vlm.model.get_decoder().norm
+    before, norm.variance_epsilon = norm.variance_epsilon, 0.5
+    return "model.language_model.norm.variance_epsilon", lambda: setattr(norm, "variance_epsilon", before)
+
+
+def _config(vlm):
+    vlm.model.config.vision_feature_layer = -1
+    return "model.config.vision_feature_layer", lambda: setattr(vlm.model.config, "vision_feature_layer", -2)
+
+
+@pytest.mark.parametrize("change", [_normalize, _size, _template, _system, _norm, _config])
+def test_a_setting_that_is_changed_in_place_is_told_and_makes_another_model(change):
+    vlm = made()
+    before = vlm.info()
+    logits = vlm.prefill(SHOWN, attention=False).logits
+    name, back = change(vlm)
+    after = vlm.info()
+    changed = vlm.prefill(SHOWN, attention=False).logits
+    assert changed.shape != logits.shape or float((changed - logits).abs().max()) > 1e-6
+    assert list(after.get("set_in_place", after)).count(name) == 1
+    assert after["fingerprint"] != before["fingerprint"]
+    back()
+    assert vlm.info() == before
+
+
+@pytest.mark.parametrize("name", sorted(tiny_models.BUILDERS))
+def test_use_changes_no_setting(name):
+    vlm = made(name)
+    vlm.answer(SHOWN, 3, attention=True)
+    vlm.sample(SHOWN, 2, max_new_tokens=2)
+    assert "set_in_place" not in vlm.info()
+
+
+def test_the_code_of_a_changed_model_says_so():
+    from isi_widget.trial.code import load_lines
+
+    lines = load_lines({"name": "a/b", "loaded_with": {}, "set_in_place": {"x\n.y": "False\n1"}})
+    assert lines[0].startswith("# ") and "\n" not in lines[0] and "set them again" in lines[0]
+
+
+def test_an_entailment_model_that_is_changed_judges_again():
+    from isi_widget.uncertainty import load_entailment
+
+    judge = load_entailment()
+    judge = type(judge)(copy.deepcopy(judge.model), judge.tokenizer, "own")
+    pairs = [("What? It is red.", "What? It is blue."), ("What? No.", "What? Yes.")]
+    before = judge.pairs(pairs)
+    assert judge.pairs(pairs)[pairs[0]] is before[pairs[0]]
+    weight = next(parameter for parameter in judge.model.parameters() if parameter.dim() == 2)
+    weight.data[:] = 0
+    assert abs(judge.pairs(pairs)[pairs[0]] - before[pairs[0]]).max() > 1e-3
+    removed = judge.model.register_forward_hook(lambda _, __, output: output)
+    hooked = judge.pairs(pairs)
+    assert judge.pairs(pairs)[pairs[0]] is not hooked[pairs[0]]
+    removed.remove()

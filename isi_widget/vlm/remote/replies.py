@@ -110,7 +110,7 @@ def read(reply: Any, *, streamed: bool) -> Iterator[Piece]:
         if refusal := _get(message, "refusal"):
             raise ContentFiltered(f"The server gave a refusal in place of an answer: {_shown(refusal)}.")
         if _get(message, "tool_calls") or _get(message, "function_call"):
-            raise BadReply("The model asked for a tool in place of an answer; none was offered.")
+            raise BadReply("The model called a tool in place of an answer; none was offered.")
         text, reasoning = content
         reasoning += next((t for name in _REASONING if (t := _thought(_get(message, name)))), "")
         # Tokens beside nothing but reasoning are those of the reasoning.

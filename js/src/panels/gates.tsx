@@ -88,7 +88,8 @@ export const Inside = live(function Inside() {
   const act = (head: Head, event: PointerEvent | KeyboardEvent): void => {
     const command = event.ctrlKey || event.metaKey;
     if (event instanceof KeyboardEvent) {
-      const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
+      if (composing(event)) return;
+      const key = meant(event);
       const change = keys[key];
       if (key.startsWith("Arrow") || key === " ") {
         if (!event.shiftKey) start.value = head;

@@ -459,7 +459,7 @@ def test_a_call_of_a_tool_is_no_empty_answer(script, url, stream):
     call = {"tool_calls": [{"index": 0, "function": {"name": "look", "arguments": "{}"}}]}
     whole = sends({"choices": [{**WHOLE, "message": call}]})
     script.broken = [events(no(delta=call), STOP) if stream else whole]
-    with pytest.raises(BadReply, match="asked for a tool"):
+    with pytest.raises(BadReply, match="called a tool"):
         quiet(url, stream=stream).answer(SHOWN)
 
 
