@@ -247,6 +247,15 @@ describe("the panel", () => {
     expect(inside()).toEqual([scale(0, 0, 0)]);
   });
 
+  it("takes these keys on other keyboards, and none that composes a text", async () => {
+    await type(0, 0, "ь", { code: "KeyM" });
+    expect(inside()).toEqual([mean(0, 0)]);
+    await type(0, 0, "à", { code: "Digit0" });
+    expect(inside()).toEqual([scale(0, 0, 0)]);
+    await type(0, 0, "m", { isComposing: true });
+    expect(inside()).toEqual([scale(0, 0, 0)]);
+  });
+
   it("cuts attention to a part, in some layers, for the answer alone", async () => {
     await page.click("cut-image");
     expect(inside()).toEqual([cut("image", OUTSIDE)]);

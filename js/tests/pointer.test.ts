@@ -30,6 +30,28 @@ describe("the pointer in an element", () => {
   });
 });
 
+describe("the pointer in an element that is turned", () => {
+  /** An element of 400 x 300, its middle at (250, 170), in one that is turned. */
+  function within(style: Partial<CSSStyleDeclaration>, width: number, height: number): Element {
+    const [outer, inner] = [document.createElement("div"), document.createElement("div")];
+    outer.append(inner);
+    vi.spyOn(Element.prototype, "getBoundingClientRect").mockReturnValue({ left: 250 - width / 2, right: 250 + width / 2, top: 170 - height / 2, bottom: 170 + height / 2, width, height } as DOMRect);
+    vi.spyOn(window, "getComputedStyle").mockImplementation((one) => Object.assign({ width: "400px", height: "300px", transform: "none", rotate: "none", scale: "none" }, one === outer ? style : {}) as CSSStyleDeclaration);
+    return inner;
+  }
+  it.each([
+    ["a quarter to the right", { transform: "matrix(0, 1, -1, 0, 30, 5)" }, 300, 400, [170, 140]],
+    ["a half", { rotate: "180deg" }, 400, 300, [190, 180]],
+    ["mirrored", { transform: "matrix(-1, 0, 0, 1, 0, 0)" }, 400, 300, [190, 120]],
+    ["a quarter to the left, at half size", { rotate: "-90deg", scale: "0.5" }, 150, 200, [260, 170]],
+    ["a quarter to the right, zoomed", { transform: "matrix(0, 1, -1, 0, 0, 0)" }, 600, 800, [185, 145]],
+  ] as const)("%s", (_, style, width, height, wanted) => {
+    const [x, y] = pointIn(within(style, width, height), { clientX: 260, clientY: 140 });
+    expect(x).toBeCloseTo(wanted[0]);
+    expect(y).toBeCloseTo(wanted[1]);
+  });
+});
+
 describe("in the probe, shown at three quarters", () => {
   let page: Awaited<ReturnType<typeof open>>;
   beforeEach(async () => {

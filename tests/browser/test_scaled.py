@@ -63,6 +63,35 @@ def test_shapes_are_stored_where_they_are_drawn(bench: Notebook, probe: Probe, s
         probe.root.evaluate("(root, style) => (" + AROUND + ")([root, style])", "")
 
 
+def test_shapes_are_stored_where_they_are_drawn_on_a_page_that_is_turned(
+    bench: Notebook, probe: Probe
+) -> None:
+    style = "transform: rotate(180deg)"
+    try:
+        x, y = probe.on_screen(100, 60)
+        upright = probe.part("overlay").bounding_box()
+        probe.root.evaluate(
+            "(root, style) => (" + AROUND.replace("0 0", "50% 50%") + ")([root, style])", style
+        )
+        probe.page.wait_for_timeout(100)
+        box = probe.part("overlay").bounding_box()
+        assert upright is not None and box is not None
+        scale = (probe.on_screen(200, 60)[0] - probe.on_screen(100, 60)[0]) / 100
+        left, top = (x - upright["x"], y - upright["y"])
+        at = (box["x"] + box["width"] - left, box["y"] + box["height"] - top)
+        probe.part("tool-box").press("Enter")
+        mouse = probe.page.mouse
+        mouse.move(*at)
+        mouse.down()
+        mouse.move(at[0] - 50 * scale, at[1] - 50 * scale, steps=3)
+        mouse.move(at[0] - 100 * scale, at[1] - 100 * scale, steps=3)
+        mouse.up()
+        bench.until("len(probe.stimulus.operations) == 1")
+        assert bench.value(REGION) == pytest.approx([100, 60, 100, 100], abs=2)
+    finally:
+        probe.root.evaluate("(root, style) => (" + AROUND + ")([root, style])", "")
+
+
 def test_a_screen_with_more_pixels(lab: Lab, browser: Browser) -> None:
     notebook = lab.open(
         browser,

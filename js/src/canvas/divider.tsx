@@ -1,13 +1,14 @@
 // The divider between the picture before and after.
 import { live } from "../live";
+import { shareIn } from "../pointer";
 import { useView } from "../view";
 
 /** The line between before (left) and after, to be dragged. */
 export const Divider = live(function Divider() {
   const { screen } = useView();
   const drag = (event: PointerEvent): void => {
-    const box = (event.currentTarget as HTMLElement).parentElement?.getBoundingClientRect();
-    if (event.buttons && box?.width) screen.divider.value = Math.min(1, Math.max(0, (event.clientX - box.left) / box.width));
+    const around = (event.currentTarget as HTMLElement).parentElement;
+    if (event.buttons && around) screen.divider.value = Math.min(1, Math.max(0, shareIn(around, event)[0]));
   };
   const percent = Math.round(100 * screen.divider.value);
   return (

@@ -1,4 +1,5 @@
 // Hand-made SVG charts: a bar with its interval, stacked columns. They scale with their box; the numbers stand beside them as text.
+import { shareIn } from "../pointer";
 import type { Shares } from "../protocol";
 
 export type Interval = [low: number, high: number];
@@ -50,8 +51,8 @@ export function Stack({ columns, label, over = null, onPoint }: StackProps) {
   const asked = onPoint && {
     tabindex: 0,
     onPointerMove: (event: PointerEvent) => {
-      const box = (event.currentTarget as Element).getBoundingClientRect();
-      onPoint(Math.min(columns.length - 1, Math.max(0, Math.floor(((event.clientX - box.left) / box.width) * columns.length))));
+      const [across] = shareIn(event.currentTarget as Element, event);
+      onPoint(Math.min(columns.length - 1, Math.max(0, Math.floor(across * columns.length))));
     },
     onPointerLeave: () => onPoint(null),
     onFocus: () => onPoint(over ?? 0),

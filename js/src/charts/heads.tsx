@@ -1,5 +1,6 @@
 // A share by layer (across, as in the chart of layers) and head (down), the darker the larger: from none to all, in every trial the same.
 // Hand-made SVG that fills its box.
+import { shareIn } from "../pointer";
 import { ARROWS, STEPS } from "./matrix";
 
 export interface Place {
@@ -41,9 +42,8 @@ export function Heads({ shares, label, over, onPoint }: Props) {
       viewBox={`0 0 ${shares.length} ${rows}`}
       preserveAspectRatio="none"
       onPointerMove={(event) => {
-        const box = event.currentTarget.getBoundingClientRect();
-        const layer = Math.floor(((event.clientX - box.left) / box.width) * shares.length);
-        const head = Math.floor(((event.clientY - box.top) / box.height) * rows);
+        const [across, down] = shareIn(event.currentTarget, event);
+        const [layer, head] = [Math.floor(across * shares.length), Math.floor(down * rows)];
         onPoint(shares[layer]?.[head] === undefined ? null : { layer, head });
       }}
       onPointerLeave={() => onPoint(null)}

@@ -6,6 +6,7 @@ import { live, useSignal } from "../live";
 import { Bar } from "../charts/bars";
 import type { Cell } from "../charts/matrix";
 import { at, between, gateOf, GROUPS, summary, type Gate, type Head, type Reader } from "../inside";
+import { composing, meant } from "../keys";
 import { INPUTS, type Trial } from "../protocol";
 import { gatesOf, pairOf, runBeside } from "../state/inside";
 import { useView } from "../view";
