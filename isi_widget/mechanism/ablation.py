@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -49,6 +49,14 @@ MEASURES = ("p", "accuracy")
 _COLORS = {"positive": "#0072B2", "negative": "#D55E00", "random": "#777777"}
 _STYLES = {"positive": "-", "negative": "--", "random": ":"}
 _ARRAYS = ("p", "right", "plain_p", "plain_right")
+
+
+class Beyond(NamedTuple):
+    """Mean of paired differences from random heads, with its bootstrap interval over items."""
+
+    mean: float
+    low: float
+    high: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,12 +139,10 @@ class HeadAblation(Saved):
 
     def beyond_random(
         self, kind: str = "positive", measure: str = "p", *, level: float = 0.95
-    ) -> tuple[tuple[float, float, float], ...]:
-        """Return for each k how much more is lost than with random heads of the same number: (mean of the
-        paired differences, low, high).
-        """
+    ) -> tuple[Beyond, ...]:
+        """Return how much more is lost than with random heads of the same number, for each k of `ks`."""
         found = self._items(kind, measure) - self._items("random", measure)
-        return tuple((float(row.mean()), *interval(row, level=level, seed=self.seed)) for row in found)
+        return tuple(Beyond(float(row.mean()), *interval(row, level=level, seed=self.seed)) for row in found)
 
     @property
     def notes(self) -> tuple[str, ...]:

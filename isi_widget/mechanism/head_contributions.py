@@ -24,12 +24,12 @@ import numpy.typing as npt
 from isi_widget import checks
 from isi_widget.errors import InputError
 from isi_widget.files import records
+from isi_widget.mechanism import head_words
 from isi_widget.mechanism.head_methods import METHODS, POSITIONS, REPLACEMENTS
 from isi_widget.mechanism.means import mean_interval
 from isi_widget.mechanism.packing import frozen, packed, unpacked
 from isi_widget.mechanism.recorded import Saved
 from isi_widget.mechanism.targets import TARGETS
-from isi_widget.readable import html_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,13 +42,6 @@ _ARRAYS = ("drops", "totals", "baseline", "correct", "shortlist")
 _KINDS = {"correct": np.bool_}
 _DRAWS = 2000
 _SHOWN = 8
-#: What a method's numbers are.
-WORDS = {
-    "exact": "exact",
-    "integrated": "estimate by integrated gradients",
-    "screened": "exact, for the heads that one gradient put on a shortlist",
-    "gradient": "shortlist from one gradient, not a measurement",
-}
 
 
 class Head(NamedTuple):
@@ -332,7 +325,7 @@ class HeadContributions(Saved):
         columns = [f"H{head}" for head in range(self.heads)]
         rows = [f"L{layer}" for layer in range(self.layers)]
         wide, high = figures.cells(self.layers, self.heads)
-        figure = figures.new_figure((1.8 + wide + 1.6 * shown, 1.4 + high), self._heading(name))
+        figure = figures.new_figure((1.8 + wide + 1.6 * shown, 1.4 + high), head_words.heading(self, name))
         ratios = {"width_ratios": [max(3.0, 1.2 * wide), 1.0]} if shown else {}
         axes = figure.subplots(1, 1 + shown, squeeze=False, gridspec_kw=ratios)[0]
         title, unit = TARGETS[self.target].title, TARGETS[self.target].unit
@@ -343,77 +336,18 @@ class HeadContributions(Saved):
             figures.draw_matrix(axes[1], self.layer_totals[:, None], rows, ["all"], signed=True)
         return figure
 
-    def _heading(self, name: str = "signed") -> str:
-        items = f"{self.n} item{'s' * (self.n != 1)}"
-        what = {
-            "signed": "Drop",
-            "positive": "Positive contribution: drop",
-            "negative": "Negative contribution: gain",
-        }[name]
-        how = {"mean": "the mean of the other heads", "zero": "zeros", "reference": "its mean over stimuli"}
-        where = "" if self.positions == "all" else ", at the last position"
-        return (
-            f"{what} of {TARGETS[self.target].title} when a head is replaced by {how[self.replace]}{where}: "
-            f"{items}, {WORDS[self.method]}"
-        )
-
     @property
     def remarks(self) -> tuple[str, ...]:
         """The measured agreement of an estimate, what the items cannot show, and the notes."""
-        found = []
-        if self.method == "exact" and self.measured < self.layers * self.heads:
-            found.append(
-                f"{self.measured} of {self.layers * self.heads} heads are measured: the scan was cancelled "
-                "before the others."
-            )
-        if self.agreement:
-            values = {name: value or 0.0 for name, value in self.agreement.items()}
-            items, rank = int(values["items"]), self.agreement["rank_correlation"]
-            heads = int(values.get("heads", 0))
-            some = f", {heads} heads" if 0 < heads < self.drops[0].size else ""
-            found.append(
-                f"Beside exact drops of {items} scanned item{'s' * (items != 1)}{some}: rank correlation "
-                f"{'unknown' if rank is None else f'{rank:.2f}'}; {100 * values['recall']:.0f} % of the "
-                f"{values['k']:.0f} heads with the largest drops are among as many of this result."
-            )
-        elif self.method in ("integrated", "gradient"):
-            found.append("Agreement with exact drops was not measured (check=0).")
-        if len({answer.lower() for answer in self.answers}) == 1 < self.n:
-            found.append(
-                f"All true answers are {self.answers[0]!r}: a head that favours this word looks like one "
-                "that sees. Balance the answers, or use pairs."
-            )
-        if self.accuracy in (0, 1):
-            which, matrix = ("correctly", "negative") if self.accuracy else ("wrongly", "positive")
-            found.append(f"All items are answered {which}, so there is no {matrix} contribution.")
-        return (*found, *self.notes)
-
-    def _rows(self) -> list[tuple[str, ...]]:
-        return [
-            (
-                f"L{head.layer}H{head.head}",
-                f"{head.value:.3f}",
-                "-" if np.isnan(head.low) else f"{head.low:.3f} to {head.high:.3f}",
-                "-" if np.isnan(head.p_value) else f"{head.p_value:.3g}",
-                "-" if np.isnan(total := self.layer_totals[head.layer]) else f"{total:.3f}",
-            )
-            for head in self.top()
-        ]
-
-    _COLUMNS = ("head", "drop", "95 % interval", "p", "whole layer")
+        return head_words.remarks(self)
 
     def __str__(self) -> str:
-        rows = [self._COLUMNS, *self._rows()]
-        widths = [max(len(row[at]) for row in rows) for at in range(len(self._COLUMNS))]
-        lines = [
-            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows
-        ]
-        return "\n".join([self._heading(), *(line.rstrip() for line in lines), *self.remarks])
+        return head_words.table(self)
 
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        return html_table(self._heading(), self._COLUMNS, self._rows(), self.remarks)
+        return head_words.html(self)
 
     # Record -------------------------------------------------------------------------------------------------
 

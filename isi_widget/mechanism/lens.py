@@ -363,7 +363,11 @@ class LogitLens(Saved):
     def __str__(self) -> str:
         first = f"LogitLens of {self.model}: {len(self.positions)} tokens, {self.layers} layers"
         named = "" if self._usual == "residual" else f" ({self._usual})"
-        return f"{first}{named}\n{self.answer}"
+        lines = [f"{first}{named}", str(self.answer)]
+        for word in self.words:
+            shown = ", ".join(f"{value:.2f}" for value in self.probability(word)[:, -1])
+            lines.append(f"  {word.strip()!r} after layers 0 to {self.layers - 1}: {shown}")
+        return "\n".join(lines)
 
     __repr__ = __str__
 

@@ -90,14 +90,12 @@ def _flips(trace: CausalTrace, flipped: int, of: int) -> str:
 def table(trace: CausalTrace) -> str:
     """Return the recovery as lines of text."""
     lines = [heading(trace)]
-    width = max(len(name) for name in trace.groups) + 2
+    width = max(len(name) for name in (*trace.groups, *(SITE_TITLES[site] for site in trace.sites))) + 2
+    room = 15 if trace.controls.size else 9
     for at, site in enumerate(trace.sites):
-        lines.append(f"{SITE_TITLES[site]}".ljust(width) + "".join(f"{row:>9}" for row in trace.rows_named))
+        lines.append(SITE_TITLES[site].ljust(width) + "".join(f"{row:>{room}}" for row in trace.rows_named))
         for group, name in enumerate(trace.groups):
-            cells = (number(value) for value in trace.recovery[at, :, group])
-            lines.append(
-                f"  {name}".ljust(max(width, len(SITE_TITLES[site]))) + "".join(f"{c:>9}" for c in cells)
-            )
+            lines.append(f"  {name}".ljust(width) + "".join(f"{c:>{room}}" for c in _cells(trace, at, group)))
     return "\n".join([*lines, *remarks(trace)])
 
 
@@ -105,19 +103,28 @@ def html(trace: CausalTrace) -> str:
     """Return the recovery as tables for a notebook."""
     parts = []
     for at, site in enumerate(trace.sites):
-        rows = [
-            (name, *(number(value) for value in trace.recovery[at, :, group]))
-            for group, name in enumerate(trace.groups)
-        ]
+        rows = [(name, *_cells(trace, at, group)) for group, name in enumerate(trace.groups)]
         last = at == len(trace.sites) - 1
         title = f"{heading(trace)}: {SITE_TITLES[site]}" if at == 0 else SITE_TITLES[site]
         parts.append(html_table(title, ("layer", *trace.rows_named), rows, remarks(trace) if last else ()))
     return "".join(parts)
 
 
+def _cells(trace: CausalTrace, site: int, group: int) -> list[str]:
+    """Return the recovery of a group in each layer, with that of random tokens in brackets."""
+    values = [number(value) for value in trace.recovery[site, :, group]]
+    if not trace.controls.size:
+        return values
+    random = [number(value) for value in trace.control[site, :, group]]
+    return [f"{value} ({drawn})" for value, drawn in zip(values, random, strict=True)]
+
+
 def remarks(trace: CausalTrace) -> list[str]:
-    """Return the agreement of estimates, the notes, and why pairs were left out."""
+    """Return what stands in brackets, the agreement of estimates, the notes, and why pairs were left out."""
     found = [agreement(name, dict(values)) for name, values in trace.agreement.items()]
+    if trace.controls.size:
+        draws = len(trace.controls)
+        found.insert(0, f"In brackets: as many random tokens, mean of {draws} draw{'s' * (draws != 1)}.")
     return [*found, *trace.notes, *trace.skipped]
 
 

@@ -138,6 +138,7 @@ def test_the_planted_head_is_what_the_curve_falls_with(one_hop):
     assert abs(found.drop("negative")[0]) < 0.05
     assert found.drop("random")[0] < found.drop("positive")[0]
     mean, low, high = found.beyond_random()[0]
+    assert found.beyond_random()[0].low == low
     assert low <= mean <= high and mean == pytest.approx(found.drop("positive")[0] - found.drop("random")[0])
     edited = vlm.intervene(isi.HeadScale(*made.causal[0], 0))
     first = edited.prefill(observations[0].stimulus()).logits.softmax(-1)

@@ -411,6 +411,7 @@ def test_top_table_and_figure():
     figure = found.plot()
     assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["L0", "L1"]
     assert "L" in str(found) and "6 items" in str(found) and "<table" in found._repr_html_()
+    assert "p in its layer" in str(found)
 
 
 def test_records_restore_everything():

@@ -147,6 +147,9 @@ def test_the_embedded_model_decides_in_its_layers():
     assert found.answer.words[-1][0][0].strip() == own.tokens[0].strip()
     assert found.answer.words[-1][0][1] == pytest.approx(np.exp(own.logprobs[0]), abs=1e-4)
     assert f"after layer {found.layers - 1}: {found.words[0]!r}" in str(found)
+    named = isi.logit_lens(isi.load_vlm(), scene, words=["blue"])
+    values = ", ".join(f"{value:.2f}" for value in named.probability("blue")[:, -1])
+    assert f"'blue' after layers 0 to {named.layers - 1}: {values}" in str(named)
     assert "<table" in found._repr_html_()
 
 

@@ -286,6 +286,10 @@ def test_several_pairs_are_averaged_and_those_without_a_difference_left_out():
     assert found.each[0] == pytest.approx(one.each[0], nan_ok=True)
     assert found.controls[:, 0] == pytest.approx(one.controls[:, 0], nan_ok=True)
     assert found.recovery == pytest.approx(np.nanmean(found.each, axis=0), nan_ok=True)
+    at = found.groups.index("question")
+    cell = f"{found.recovery[0, 2, at]:.2f} ({found.control[0, 2, at] + 0.0:.2f})"
+    assert cell in str(found) and cell in found._repr_html_()
+    assert "In brackets: as many random tokens, mean of 2 draws." in str(found)
     low, high = found.interval()
     middle = found.recovery
     assert (low <= middle + 1e-9).all() and (middle <= high + 1e-9).all()
