@@ -26,7 +26,7 @@ from isi_widget.files import records
 from isi_widget.mechanism.arguments import check_inside
 from isi_widget.mechanism.figures import new_figure
 from isi_widget.mechanism.gating import identity_of, score, shape_of
-from isi_widget.mechanism.items import items_of
+from isi_widget.mechanism.items import items_of, usable
 from isi_widget.mechanism.packing import frozen
 from isi_widget.mechanism.paired import interval
 from isi_widget.mechanism.recorded import Saved, equal, from_record, matrix, order_of, ranked, to_record
@@ -243,6 +243,7 @@ def head_ablation(
     *,
     random: int = 5,
     seed: int = 0,
+    on_error: str = "raise",
     progress: Shown = True,
     cancel: Cancel | None = None,
     store: str | Path | None = None,
@@ -261,6 +262,9 @@ def head_ablation(
         Number of draws of random sets; default 5. Sets of one draw grow: the first k of one random order.
     seed
         Seed of the draws; default 0.
+    on_error
+        "raise" (default), or "skip": items that cannot be used (a damaged picture, too long a text, no known
+        answer) are left out, with a warning. Each item is then read once more.
     progress, cancel
         True (default) shows the time left; or called with ("items", done, total). `cancel` is
         polled between forward passes.
@@ -298,6 +302,7 @@ def head_ablation(
             zeroed = np.ones(shape)
             zeroed[tuple(np.array(order[:k]).T)] = 0.0
             sets.append(zeroed)
+    stimuli, _ = usable(vlm, stimuli, on_error, "head_ablation", cancel)
     items, every = items_of(stimuli), np.stack(sets)
     kept = Store(store, identity_of(vlm, items, every), "ablation")
     scores = score(vlm, items, every, progress=called(progress), cancel=cancel, store=kept)

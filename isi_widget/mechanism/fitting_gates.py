@@ -35,7 +35,7 @@ from isi_widget.mechanism.gating import (
     score,
     shape_of,
 )
-from isi_widget.mechanism.items import Item, items_of
+from isi_widget.mechanism.items import Item, items_of, usable
 from isi_widget.mechanism.measuring_heads import measure_heads
 from isi_widget.mechanism.recorded import matrix
 from isi_widget.mechanism.scan_store import Store
@@ -73,6 +73,7 @@ def fit_gates(
     penalty: float = 0.1,
     random: int = 20,
     seed: int = 0,
+    on_error: str = "raise",
     progress: Shown = True,
     cancel: Cancel | None = None,
     store: str | Path | None = None,
@@ -103,6 +104,9 @@ def fit_gates(
         Number of random gates of the same size; default 20.
     seed
         Seed of the split, of the order of items and of the random gates; default 0.
+    on_error
+        "raise" (default), or "skip": items that cannot be used (a damaged picture, too long a text, no known
+        answer) are left out, with a warning. Each item is then read once more.
     progress, cancel
         True (default) shows the time left; or called with (stage, done, total). `cancel` is
         polled between forward passes.
@@ -130,6 +134,10 @@ def fit_gates(
         raise InputError(f'fit_gates: contributions belong to method="contributions"; got method={method!r}.')
     seed = checks.integer(seed, "fit_gates: seed", low=0)
     draws = checks.integer(random, "random", low=1, high=1000)
+    train, validation, test = (
+        None if one is None else usable(vlm, one, on_error, "fit_gates", cancel)[0]
+        for one in (train, validation, test)
+    )
     fitted_on = items_of(train)
     chosen_on, held_out = _splits(validation, test, seed)
     names_of = ("train", "validation", "test") if test is not None else ("train", *HALVES)

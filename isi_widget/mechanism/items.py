@@ -6,19 +6,21 @@ as one model words them. Not for what is measured of them (`targets`).
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from isi_widget.concepts.pair import Pair
 from isi_widget.datasets import Observation
-from isi_widget.errors import InputError
-from isi_widget.stimulus import Stimulus
+from isi_widget.errors import Cancelled, InputError, OutOfMemory
+from isi_widget.stimulus import Stimulus, checks
 from isi_widget.text.wording import yes_or_no
 
 if TYPE_CHECKING:
     import torch
 
+    from isi_widget.running.stages import Cancel
     from isi_widget.vlm import VLM
 
 _OPPOSITE = {"yes": "No", "no": "Yes"}
@@ -101,6 +103,48 @@ def items_of(stimuli: Any) -> tuple[Item, ...]:
     if not len(given):
         raise InputError(f"A scan needs at least one stimulus; got none. {_GIVE}")
     return tuple(_item(value, index) for index, value in enumerate(given))
+
+
+def usable(
+    vlm: VLM, stimuli: Any, on_error: str, function: str, cancel: Cancel | None = None
+) -> tuple[Any, tuple[str, ...]]:
+    """Return the stimuli that a scan can use, and with on_error="skip" why the others are left out.
+
+    Each is read once by the model for that: its picture may be damaged, its text too long, its answer
+    unknown or of no token, its logits NaN.
+
+    Raises
+    ------
+    InputError
+        None is left.
+
+    Warns
+    -----
+    UserWarning
+        Some are left out.
+    """
+    checks.on_error(on_error)
+    if on_error == "raise" or isinstance(stimuli, str | tuple) or not isinstance(stimuli, Sequence):
+        return stimuli, ()
+    left: list[Any] = []
+    skipped: list[str] = []
+    for index, value in enumerate(stimuli):
+        if cancel is not None and cancel():
+            raise Cancelled(f"{function} was cancelled.")
+        try:
+            item = _item(value, index)
+            aim_of(vlm, item, vlm.prefill(item.stimulus, attention=False).logits)
+            left.append(value)
+        except (Cancelled, OutOfMemory):
+            raise
+        except (InputError, RuntimeError) as error:
+            skipped.append(f"{_name(value, str(index))} was left out: {error}")
+    if not left and skipped:
+        raise InputError(f"{function}: no item can be used. The first, {skipped[0]}")
+    if skipped:
+        count = f"{len(skipped)} of {len(stimuli)} items {'was' if len(skipped) == 1 else 'were'} left out"
+        warnings.warn(f"{function}: {count}. {' '.join(skipped[:3])}", UserWarning, stacklevel=4)
+    return left, tuple(skipped)
 
 
 def _item(value: Any, index: int) -> Item:

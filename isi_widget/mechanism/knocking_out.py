@@ -22,7 +22,7 @@ from isi_widget.interventions.tokens import Tokens
 from isi_widget.mechanism import token_groups
 from isi_widget.mechanism.arguments import Steps, check_inside, check_windows
 from isi_widget.mechanism.gating import identity_of
-from isi_widget.mechanism.items import Aim, Item, aim_of, items_of
+from isi_widget.mechanism.items import Aim, Item, aim_of, items_of, usable
 from isi_widget.mechanism.knockout import TARGETS, KnockoutCurve
 from isi_widget.mechanism.scan_store import Store
 from isi_widget.mechanism.targets import Target, target_of
@@ -52,6 +52,7 @@ def knockout_curve(
     target: str = "p",
     controls: int = 1,
     seed: int = 0,
+    on_error: str = "raise",
     progress: Shown = True,
     cancel: Cancel | None = None,
     store: str | Path | None = None,
@@ -79,6 +80,10 @@ def knockout_curve(
         Number of draws of as many random other keys, of the same segments where these have enough; default 1.
     seed
         Seed of the draws; default 0.
+    on_error
+        "raise" (default), or "skip": items that cannot be used (a damaged picture, too long a text, no known
+        answer) are left out, with a warning, and listed in `KnockoutCurve.notes`. Each item is then read
+        once more.
     progress
         True (default) shows the time left; or a function, called as progress("knockout", done, total).
     cancel
@@ -97,6 +102,7 @@ def knockout_curve(
     starts, wide = check_windows(vlm, layers, window, "knockout_curve")
     draws = checks.integer(controls, "knockout_curve: controls", low=0, high=_MOST_DRAWS)
     checks.integer(seed, "knockout_curve: seed", low=0)
+    stimuli, skipped = usable(vlm, stimuli, on_error, "knockout_curve", cancel)
     items = items_of(stimuli)
     pairs = _pairs(stimuli, len(items))
     shape = (1 + draws, len(items), len(wanted), len(starts))
@@ -154,7 +160,7 @@ def knockout_curve(
         controls=values[1:],
         control_flips=flips[1:],
         keys=tuple(float(counts[counts > 0].mean()) for counts in keys.T),
-        notes=tuple(notes),
+        notes=(*notes, *skipped),
     )
 
 

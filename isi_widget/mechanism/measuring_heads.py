@@ -7,6 +7,7 @@ nor for the result (`head_contributions`).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace as replaced
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ from isi_widget.mechanism.arguments import check_inside
 from isi_widget.mechanism.head_contributions import HeadContributions
 from isi_widget.mechanism.head_methods import METHODS, POSITIONS, REPLACEMENTS, Scan
 from isi_widget.mechanism.head_scan import HeadScan
-from isi_widget.mechanism.items import Item, items_of
+from isi_widget.mechanism.items import Item, items_of, usable
 from isi_widget.mechanism.scan_store import Store
 from isi_widget.mechanism.targets import target_of
 from isi_widget.running.bar import Shown, called, with_bar
@@ -49,6 +50,7 @@ def measure_heads(
     check_heads: int | None = None,
     reference: Any = None,
     seed: int = 0,
+    on_error: str = "raise",
     progress: Shown = True,
     cancel: Cancel | None = None,
     store: str | Path | Store | None = None,
@@ -93,6 +95,10 @@ def measure_heads(
         Stimuli for replace="reference" only; default: those of the scan.
     seed
         Seed of groups, intervals and p-values; default 0.
+    on_error
+        "raise" (default), or "skip": items that cannot be used (a damaged picture, too long a text, no known
+        answer) are left out, with a warning, and listed in
+        `HeadContributions.notes`. Each item is then read once more.
     progress
         True (default) shows the time left; or a function, called as progress("heads", done, total).
     cancel
@@ -122,6 +128,7 @@ def measure_heads(
         raise InputError('replace="mean" needs layers with other heads; this model has one. Use "zero".')
     if reference is not None and replace != "reference":
         raise InputError(f'reference belongs to replace="reference" only; got replace={replace!r}.')
+    stimuli, skipped = usable(vlm, stimuli, on_error, "measure_heads", cancel)
     run = HeadScan(
         vlm=vlm,
         items=items_of(stimuli),
@@ -144,7 +151,8 @@ def measure_heads(
         run.scan = Scan(wanted, replace, positions, run.reference([item.stimulus for item in given]))
     run.store = store if isinstance(store, Store) else Store(store, run.identity())
     run.own_reference = replace == "reference" and reference is None
-    return run.result()
+    found = run.result()
+    return replaced(found, notes=(*found.notes, *skipped)) if skipped else found
 
 
 def items_of_any(stimuli: Any) -> tuple[Item, ...]:
