@@ -13,8 +13,6 @@ import os
 import re
 import urllib.parse
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
 from typing import IO, Any, TypeAlias
@@ -24,7 +22,10 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageCms, ImageOps, UnidentifiedImageError
 
 from isi_widget.errors import InputError
+from isi_widget.stimulus.noting import changing, note, noting, warn
 from isi_widget.stimulus.picture import Picture
+
+__all__ = ["ImageSource", "check_image", "load_cutout", "load_image", "noting"]
 
 ImageSource: TypeAlias = (
     "str | os.PathLike[str] | bytes | bytearray | memoryview | IO[bytes] | Image.Image | NDArray[Any] "
@@ -45,41 +46,12 @@ _URL = re.compile(r"(?!file:)(https?:/|[a-z][a-z0-9+.-]+://)", re.IGNORECASE)
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]{16,}={0,2}")
 
 
-_noted: ContextVar[list[str] | None] = ContextVar("noted", default=None)
 #: Where the transparency of a loaded image goes instead of being laid on white.
 _alphas: ContextVar[list[Image.Image] | None] = ContextVar("alphas", default=None)
 
 
-@contextmanager
-def noting() -> Iterator[list[str]]:
-    """Collect notes about loaded images instead of warning. Each note is a clause about one change, such as
-    "turned upright, as its EXIF orientation says".
-    """
-    notes: list[str] = []
-    token = _noted.set(notes)
-    try:
-        yield notes
-    finally:
-        _noted.reset(token)
-
-
-def _note(clause: str) -> None:
-    """Note a usual, correct change; only `noting` collects it."""
-    notes = _noted.get()
-    if notes is not None and clause not in notes:
-        notes.append(clause)
-
-
-def _warn(name: str, clause: str, level: int) -> None:
-    """Report an unexpected loss as a warning, or as a note inside `noting`."""
-    if _noted.get() is not None:
-        _note(clause)
-    else:
-        warnings.warn(f"{name}: {clause}.", UserWarning, stacklevel=level + 1)
-
-
 def load_image(source: ImageSource) -> Picture:
-    """Load any image as a `Picture`.
+    """Load any image as a `Picture`; what is changed on the way is in its `changes`.
 
     Parameters
     ----------
@@ -99,6 +71,12 @@ def load_image(source: ImageSource) -> Picture:
     """
     if isinstance(source, Picture):
         return source
+    with changing() as changes:
+        picture = _loaded(source)
+    return picture.changed(changes) if changes else picture
+
+
+def _loaded(source: ImageSource) -> Picture:
     if isinstance(source, Image.Image):
         return _from_pil(source, "the Pillow image")
     if isinstance(source, np.ndarray):
@@ -302,14 +280,14 @@ def _from_pil(image: Image.Image, name: str, *, own: bool = False) -> Picture:
         # Further pictures in an MPO (such as a phone's depth map) are not animation frames.
         if getattr(image, "is_animated", False) and image.format != "MPO":
             frames = getattr(image, "n_frames", 2)
-            _warn(name, f"an animation of {frames} frames; the first one is used", 4)
+            warn(name, f"an animation of {frames} frames; the first one is used", 4)
             if image.tell() != 0:
                 image.seek(0)
         image.load()
     except Exception as error:  # as above: damaged files raise nearly any exception
         raise InputError(f"{name} is a damaged or truncated image: {error}.") from error
     if deep > 8:
-        _note(f"{deep} bits a channel were reduced to 8")
+        note(f"{deep} bits a channel were reduced to 8")
     return Picture.of(_to_rgb(_upright(image, name, own), name, own))
 
 
@@ -336,13 +314,13 @@ def _upright(image: Image.Image, name: str, own: bool) -> Image.Image:
     """Apply the EXIF orientation."""
     try:
         if image.getexif().get(ExifTags.Base.Orientation, 1) in range(2, 9):
-            _note("turned upright, as its EXIF orientation says")
+            note("turned upright, as its EXIF orientation says")
         if not own:
             return ImageOps.exif_transpose(image)
         ImageOps.exif_transpose(image, in_place=True)
         return image
     except Exception as error:  # keep the image despite a damaged EXIF block
-        _warn(name, f"its EXIF data cannot be read ({error}); orientation left as stored", 5)
+        warn(name, f"its EXIF data cannot be read ({error}); orientation left as stored", 5)
         return image
 
 
@@ -360,7 +338,7 @@ def _to_rgb(image: Image.Image, name: str, own: bool) -> Image.Image:
     alpha = image.getchannel("A") if image.mode == "RGBA" else None
     color = image.convert("RGB") if alpha is not None else image
     if color.mode == "CMYK":
-        _note("CMYK colours were converted to RGB")
+        note("CMYK colours were converted to RGB")
     color = _to_srgb(color, profile, grey, name) if profile else color.convert("RGB")
     if alpha is None or alpha.getextrema() == (255, 255):
         return color
@@ -368,7 +346,7 @@ def _to_rgb(image: Image.Image, name: str, own: bool) -> Image.Image:
     if alphas is not None:
         alphas.append(alpha)
         return color
-    _note("its transparent parts were laid on white")
+    note("its transparent parts were laid on white")
     white = Image.new("RGB", color.size, "white")
     white.paste(color, mask=alpha)
     return white
@@ -410,11 +388,11 @@ def _to_srgb(image: Image.Image, profile: bytes, grey: bool, name: str) -> Image
             image = image.convert("L" if space == "GRAY" else "RGB")
         converted = ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
     except (ImageCms.PyCMSError, OSError) as error:
-        _warn(name, f"its colour profile does not fit or is damaged ({error}); taken as sRGB", 6)
+        warn(name, f"its colour profile does not fit or is damaged ({error}); taken as sRGB", 6)
         return image.convert("RGB")
     assert converted is not None
     if not _is_srgb(source):
-        _note("its colour profile was converted to sRGB")
+        note("its colour profile was converted to sRGB")
     return converted
 
 

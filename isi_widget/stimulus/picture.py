@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +27,10 @@ class Picture:
     image : Pillow image of mode RGB, not empty; it is copied.
     """
 
-    __slots__ = ("__weakref__", "_image", "_path", "_png", "_sha256")
+    __slots__ = ("__weakref__", "_changes", "_image", "_path", "_png", "_sha256")
 
     _image: Image.Image
+    _changes: tuple[str, ...]
     _path: str | None
     _sha256: str | None
     _png: bytes | None
@@ -53,6 +55,7 @@ class Picture:
     def _take(self, image: Image.Image) -> None:
         image.info = {}  # a later reader would apply a remaining colour profile a second time
         object.__setattr__(self, "_image", image)
+        object.__setattr__(self, "_changes", ())
         object.__setattr__(self, "_path", None)
         object.__setattr__(self, "_sha256", None)
         object.__setattr__(self, "_png", None)
@@ -83,9 +86,24 @@ class Picture:
         """Name of the file it was read from; None without a file. The file may have changed since."""
         return self._path
 
+    @property
+    def changes(self) -> tuple[str, ...]:
+        """What was changed when it was read, each as a clause, such as "its transparent parts were laid on
+        white"; empty where its pixels are those of its source. Not compared and not stored.
+        """
+        return self._changes
+
+    def changed(self, changes: Iterable[str]) -> Picture:
+        """Return the same picture with what was changed when it was read."""
+        picture = Picture.of(self._image)
+        object.__setattr__(picture, "_changes", tuple(changes))
+        object.__setattr__(picture, "_path", self._path)
+        return picture
+
     def read_from(self, path: str) -> Picture:
         """Return the same picture with the name of its file."""
         picture = Picture.of(self._image)
+        object.__setattr__(picture, "_changes", self._changes)
         object.__setattr__(picture, "_path", path)
         object.__setattr__(picture, "_sha256", self._sha256)
         object.__setattr__(picture, "_png", self._png)

@@ -212,6 +212,8 @@ class _OneRun:
             measure.check(vlm, shared.settings)
         for measure in planned:
             measure.prepare(shared)
+        if changes := shared.stimulus.current_image.changes:
+            shared.note(f"The image was changed when it was read: {'; '.join(changes)}.")
         results: dict[str, Any] = {}
         after: list[Measure] = []
         with vlm.lock:  # some families keep state on the model between prefill and decoding

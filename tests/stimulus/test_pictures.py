@@ -383,3 +383,50 @@ def test_an_image_of_ones_own_is_copied_and_never_changed() -> None:
     picture = load_image(own)
     own.putpixel((1, 1), (9, 9, 9))
     assert (picture.array() == F).all() and Picture.of(own).pil() is not own
+
+
+# ---- nothing changes without a word
+def _file(image, format, **options):
+    data = io.BytesIO()
+    image.save(data, format, **options)
+    return data.getvalue()
+
+
+def _turned():
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    return _file(Image.new("RGB", (8, 6), "red"), "JPEG", exif=exif)
+
+
+CHANGED = {
+    "transparent": (_file(Image.new("RGBA", (8, 6), (255, 0, 0, 9)), "PNG"), "laid on white"),
+    "palette with alpha": (
+        _file(Image.new("RGBA", (8, 6), (9, 0, 0, 9)).quantize(4), "PNG"),
+        "laid on white",
+    ),
+    "CMYK": (_file(Image.new("CMYK", (8, 6), (9, 9, 9, 9)), "JPEG"), "CMYK"),
+    "16 bits": (_file(Image.new("I;16", (8, 6), 3000), "PNG"), "16 bits"),
+    "turned": (_turned(), "EXIF"),
+    "an array with alpha": (np.zeros((6, 8, 4), np.uint8), "laid on white"),
+    "a Pillow image": (Image.new("LA", (8, 6), (9, 9)), "laid on white"),
+}
+
+
+@pytest.mark.parametrize("name", CHANGED)
+def test_a_picture_knows_what_was_changed_when_it_was_read(name, tmp_path):
+    source, words = CHANGED[name]
+    picture = load_image(source)
+    assert len(picture.changes) == 1 and words in picture.changes[0]
+    assert load_image(picture) is picture
+    if isinstance(source, bytes):
+        (tmp_path / "a").write_bytes(source)
+        again = load_image(tmp_path / "a")
+        assert (again.changes, again.path, again) == (picture.changes, str(tmp_path / "a"), picture)
+    assert load_image(picture.png()).changes == ()
+
+
+def test_an_animation_is_among_them():
+    frames = [Image.new("RGB", (8, 6), color) for color in ("red", "blue")]
+    data = _file(frames[0], "GIF", save_all=True, append_images=frames[1:])
+    with pytest.warns(UserWarning, match="animation of 2 frames"):
+        assert "animation" in load_image(data).changes[0]

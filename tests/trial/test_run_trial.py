@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 import transformers
+from PIL import Image
 
 from isi_widget import Stimulus, datasets
 from isi_widget.attribution import measure_attention
@@ -316,3 +317,13 @@ def test_likelihoods_that_a_server_does_not_tell_are_refused_before_answers_are_
     for run in (run_trial, measure_uncertainty):
         with pytest.raises(InputError, match=r"likelihood='sampled'.*It does not send them.*'raw'"):
             run(Server(vlm), stimulus, likelihood="sampled", entailment=rule)
+
+
+def test_a_trial_says_what_was_changed_when_its_image_was_read(vlm):
+    clear = Image.new("RGBA", (40, 30), (200, 0, 0, 100))
+    trial = run_trial(vlm, Stimulus(clear, "Is it red?"), measures="answer", max_new_tokens=2)
+    (note,) = [note for note in trial.notes if "when it was read" in note]
+    assert "transparent parts were laid on white" in note
+    drawn = trial.stimulus.with_image(Image.new("RGB", (40, 30), "red"))
+    later = run_trial(vlm, drawn, measures="answer", max_new_tokens=2)
+    assert not any("when it was read" in note for note in later.notes)
