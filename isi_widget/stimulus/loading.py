@@ -76,7 +76,7 @@ def load_image(source: ImageSource) -> Picture:
     return picture.changed(changes) if changes else picture
 
 
-def _loaded(source: ImageSource) -> Picture:
+def _loaded(source: Any) -> Picture:
     if isinstance(source, Image.Image):
         return _from_pil(source, "the Pillow image")
     if isinstance(source, np.ndarray):
