@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 import sys
+import time
 from pathlib import Path
 
 import isi_widget as isi
+from isi_widget.study.live import Run
 from isi_widget.widget import StudyView
 from isi_widget.widget.study.pages import SIZE
 
@@ -15,6 +17,15 @@ BEGIN, GO_ON = re.findall(r"```python\n(.*?)```", TEXT, re.S)
 
 
 def test_the_examples_run(monkeypatch):
+    row = Run.row
+
+    def held(run, *given, **named):
+        """After the first rows it waits until it is stopped, so that no machine is too slow to stop it."""
+        row(run, *given, **named)
+        while run._fresh == 3 and not run.stopping():
+            time.sleep(0.01)
+
+    monkeypatch.setattr(Run, "row", held)
     space = {}
     exec(BEGIN, space)
     study = space["study"]
@@ -22,6 +33,7 @@ def test_the_examples_run(monkeypatch):
     study.cancel()
     assert study.wait(120)
     finished = len(study)
+    monkeypatch.setattr(Run, "row", row)
     error = RuntimeError()
     error.study = study
     monkeypatch.setattr(sys, "last_value", error, raising=False)

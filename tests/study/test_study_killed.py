@@ -35,13 +35,13 @@ def run(folder: Path | None, part: int = 5, **given) -> isi.Study:
     return isi.run_study(StubVLM(), isi.datasets.scenes()[:OBSERVATIONS], conditions, **arguments)
 
 
-def in_a_process(folder: Path, log: Path, slow: float) -> None:
-    """Run the study; write a byte to the log for each row that is finished."""
+def in_a_process(folder: Path, log: Path, slow: float, upto: int = ROWS + 1) -> None:
+    """Run the study; write a line to the log for each row that is finished; stand still after `upto` rows."""
     with log.open("ab", buffering=0) as file:
 
         def progress(stage: str, done: int, total: int) -> None:
             file.write(b"%d\n" % done)
-            time.sleep(slow)
+            time.sleep(slow if done < upto else 120)
 
         run(folder, progress=progress)
 
@@ -209,7 +209,7 @@ def test_a_copied_store_goes_on_elsewhere(tmp_path, undisturbed):
 def test_two_processes_do_not_write_to_one_store(server, tmp_path):
     folder, log = tmp_path / "two", tmp_path / "log"
     log.touch()
-    child = server.Process(target=in_a_process, args=(folder, log, 0.05))
+    child = server.Process(target=in_a_process, args=(folder, log, 0.0, 4))
     child.start()
     try:
         until = time.monotonic() + 120
