@@ -26,7 +26,7 @@ from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
 _POSITIVE = re.compile(r"^\d*\.?\d*[1-9]")
 ROOT = Path(__file__).resolve().parents[2]
-SECONDS = 60  # for one step: generous, since tests share two cores with whatever else runs
+SECONDS = 120  # for one step: generous, since tests share two cores with whatever else runs
 NO_CHROMIUM = (
     "no Chromium found for the browser tests: `sudo apt install chromium`, `brew install --cask chromium` or "
     "`python -m playwright install chromium`; or set ISI_CHROMIUM to its path"
@@ -133,9 +133,6 @@ def jupyterlab(folder: Path, overrides: dict[str, Any] | None = None) -> Iterato
     (folder / "config_dir" / "labconfig" / "default_setting_overrides.json").write_text(
         json.dumps(_OVERRIDES if overrides is None else overrides)
     )
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
     token = uuid.uuid4().hex
     command = [
         sys.executable,
@@ -144,19 +141,38 @@ def jupyterlab(folder: Path, overrides: dict[str, Any] | None = None) -> Iterato
         "--no-browser",
         "--allow-root",
         "--ServerApp.ip=127.0.0.1",
-        f"--ServerApp.port={port}",
+        "--ServerApp.port={port}",
         "--ServerApp.port_retries=0",
         f"--IdentityProvider.token={token}",
         f"--ServerApp.root_dir={root}",
         "--LabApp.expose_app_in_browser=True",
         "--LabApp.extension_manager=readonly",
     ]
-    with (folder / "server.log").open("w") as log:
-        server = subprocess.Popen(command, env=environment, stdout=log, stderr=subprocess.STDOUT, cwd=folder)
+    with serving(command, folder, environment, f"/api/status?token={token}") as base:
+        yield Lab(root, base, token)
+
+
+@contextmanager
+def serving(
+    command: Sequence[str], folder: Path, environment: dict[str, str], answers: str, tries: int = 3
+) -> Iterator[str]:
+    """Run a server, {port} in its command filled in; give its address once the path `answers` does.
+
+    Its port is free when it is chosen; if another process takes it before the server does, the server ends,
+    and another port is tried.
+    """
+    log = folder / "server.log"
+    for left in reversed(range(tries)):
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        line = [part.replace("{port}", str(port)) for part in command]
+        with log.open("w") as out:
+            server = subprocess.Popen(line, env=environment, stdout=out, stderr=subprocess.STDOUT, cwd=folder)
         try:
-            base = f"http://127.0.0.1:{port}"
-            _wait_for(f"{base}/api/status?token={token}", server, folder / "server.log")
-            yield Lab(root, base, token)
+            if _answers(f"http://127.0.0.1:{port}{answers}", server):
+                yield f"http://127.0.0.1:{port}"
+                return
         finally:
             server.terminate()
             try:
@@ -164,19 +180,20 @@ def jupyterlab(folder: Path, overrides: dict[str, Any] | None = None) -> Iterato
             except subprocess.TimeoutExpired:
                 server.kill()
                 server.wait()
+        if not left:
+            raise RuntimeError(f"{command[2]} did not start:\n{log.read_text()[-3000:]}")
 
 
-def _wait_for(url: str, server: subprocess.Popen[bytes], log: Path) -> None:
+def _answers(url: str, server: subprocess.Popen[bytes]) -> bool:
+    """Wait until a server answers; return False if it ends or never does."""
     end = time.monotonic() + SECONDS
-    while time.monotonic() < end:
-        if server.poll() is not None:
-            break
+    while time.monotonic() < end and server.poll() is None:
         try:
             with urlopen(url, timeout=5):
-                return
+                return True
         except OSError:
             time.sleep(0.1)  # there is no other sign of a server that is starting
-    raise RuntimeError(f"JupyterLab did not start:\n{log.read_text()[-3000:]}")
+    return False
 
 
 _READY = """async () => {

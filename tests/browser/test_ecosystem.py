@@ -7,19 +7,15 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import socket
-import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
-from urllib.request import urlopen
 
 import nbformat
 import pytest
-from harness import ROOT, SECONDS, Lab, Notebook, Probe
+from harness import ROOT, SECONDS, Lab, Notebook, Probe, serving
 from looking import bring_axe, look_at
 from nbconvert import HTMLExporter
 from playwright.sync_api import Locator, Page, expect
@@ -51,46 +47,12 @@ if __name__ == "__main__":
 
 
 @contextmanager
-def serving(folder: Path, *command: str, answers: str, **environment: str) -> Iterator[str]:
+def served(folder: Path, *command: str, answers: str, **environment: str) -> Iterator[str]:
     """`python -m command`, {port} filled in; gives its address once the path `answers` does."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
     path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
-    variables = {
-        **os.environ,
-        "PYTHONPATH": path,
-        "OMP_NUM_THREADS": "1",
-        "HF_HUB_OFFLINE": "1",
-        **environment,
-    }
-    line = [sys.executable, "-m", *(part.format(port=port) for part in command)]
-    with (folder / "server.log").open("w") as log:
-        server = subprocess.Popen(line, env=variables, stdout=log, stderr=subprocess.STDOUT, cwd=folder)
-    try:
-        base, end = f"http://127.0.0.1:{port}", time.monotonic() + SECONDS
-        while not is_there(f"{base}{answers}"):
-            if server.poll() is not None or time.monotonic() > end:
-                raise RuntimeError(
-                    f"{command[0]} did not start:\n{(folder / 'server.log').read_text()[-3000:]}"
-                )
-            time.sleep(0.1)  # there is no other sign of a server that is starting
+    own = {"PYTHONPATH": path, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", **environment}
+    with serving([sys.executable, "-m", *command], folder, {**os.environ, **own}, answers) as base:
         yield base
-    finally:
-        server.terminate()
-        try:
-            server.wait(10)
-        except subprocess.TimeoutExpired:
-            server.kill()
-            server.wait()
-
-
-def is_there(url: str) -> bool:
-    try:
-        with urlopen(url, timeout=5):
-            return True
-    except OSError:
-        return False
 
 
 def installed(package: str) -> None:
@@ -112,7 +74,7 @@ def test_marimo_draws_runs_and_tells_its_cells(page: Page, tmp_path: Path) -> No
     (tmp_path / "app.py").write_text(APP)
     command = ["marimo", "--quiet", "--yes", "run", "app.py", "--headless", "--no-token", "--port", "{port}"]
     quiet = {"HOME": str(tmp_path), "MARIMO_SKIP_UPDATE_CHECK": "1"}
-    with serving(tmp_path, *command, answers="/health", **quiet) as base:
+    with served(tmp_path, *command, answers="/health", **quiet) as base:
         page.goto(base)
         probe = Probe(page, page.get_by_test_id("isi-probe")).ready()
         assert probe.root.evaluate("root => root.getRootNode() instanceof ShadowRoot")
@@ -139,7 +101,7 @@ def test_notebook_7_draws_runs_and_keeps_its_keys(page: Page, tmp_path: Path) ->
     options += ["--IdentityProvider.token=t", "--ServerApp.root_dir=root"]
     options += ["--JupyterNotebookApp.expose_app_in_browser=True"]
     own = {f"JUPYTER_{name}_DIR": str(tmp_path / name.lower()) for name in ("CONFIG", "DATA", "RUNTIME")}
-    with serving(tmp_path, "notebook", *options, answers="/api/status?token=t", **own) as base:
+    with served(tmp_path, "notebook", *options, answers="/api/status?token=t", **own) as base:
         name = Lab(tmp_path / "root", base, "t").notebook([CELLS[0], "probe = isi.Probe(vlm, obs)\nprobe"])
         notebook = Notebook(page, f"{base}/notebooks/{name}?token=t")
         notebook.load()

@@ -10,7 +10,7 @@ from typing import Any
 
 import nbformat
 import pytest
-from harness import DEFAULTS, Lab, Notebook, jupyterlab
+from harness import DEFAULTS, SECONDS, Lab, Notebook, jupyterlab
 from nbconvert import HTMLExporter
 from playwright.sync_api import Locator, Page, expect
 
@@ -63,7 +63,7 @@ def answer_and_name(plain_lab: Lab, browser: Any) -> tuple[str, str]:
     return answer, name
 
 
-def until(page: Page, expression: str, what: str, fits: Any, seconds: float = 30) -> str:
+def until(page: Page, expression: str, what: str, fits: Any, seconds: float = SECONDS) -> str:
     for _ in range(int(seconds * 20)):
         found: str = page.evaluate(expression)
         if fits(found):

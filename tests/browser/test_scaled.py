@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import pytest
 from harness import Lab, Notebook, Probe
+from looking import settle
 from playwright.sync_api import Browser, expect
 
 REGION = "(lambda box: [box.x, box.y, box.width, box.height])(probe.stimulus.operations[0])"
@@ -32,6 +33,7 @@ def test_shapes_are_stored_where_they_are_drawn(bench: Notebook, probe: Probe, s
     probe.root.evaluate("(root, style) => (" + AROUND + ")([root, style])", style)
     try:
         probe.page.wait_for_timeout(100)  # the stage fits itself to another size, if it has one
+        settle(probe)
         probe.draw("box", (100, 60), (200, 160))
         bench.until("len(probe.stimulus.operations) == 1")
         assert bench.value(REGION) == pytest.approx([100, 60, 100, 100], abs=1)

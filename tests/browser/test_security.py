@@ -12,7 +12,7 @@ from typing import Any
 
 import nbformat
 import pytest
-from harness import ROOT, Lab, Notebook, Probe
+from harness import ROOT, SECONDS, Lab, Notebook, Probe
 from looking import look_at
 from nbconvert import HTMLExporter
 from playwright.sync_api import Page, expect
@@ -225,6 +225,6 @@ def test_nbconvert_html_runs_nothing(saved: dict[str, Any], browser: Any, tmp_pa
         )
         trial["data"]["text/html"] += f"<img src=x onerror={PWNED}>"
         converted(broken, tmp_path, page)
-        assert page.evaluate("() => window.pwned") == 1
+        page.wait_for_function("() => window.pwned === 1", timeout=SECONDS * 1000)
     finally:
         page.context.close()

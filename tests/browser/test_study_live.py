@@ -15,6 +15,11 @@ CELLS = (
     "import isi_widget as isi\nvlm = isi.load_vlm()\ndata = isi.datasets.things()[:12]\n"
     "conditions = [isi.condition('plain'), isi.condition('noise').noise(isi.grid(sigma=[.2, .6])),\n"
     "              isi.condition('other context').with_context(preset='contradictory')]",
+    # after ten rows a run waits until `go_on` is set or it is stopped, so that no page is too slow to stop it
+    "import threading\nfrom isi_widget.study.live import Run\nrow, go_on = Run.row, threading.Event()\n"
+    "def held(run, found, **given):\n    row(run, found, **given)\n"
+    "    while run._fresh == 10 and not run.stopping() and not go_on.wait(0.01):\n        pass\n"
+    "Run.row = held",
     "study = isi.run_study(vlm, data, conditions, samples=2, wait=False)\nstudy",
 )
 
@@ -36,6 +41,7 @@ def test_a_study_is_watched_cancelled_resumed_and_opened(open_notebook) -> None:
     notebook.until("study._run.state == 'cancelled'")
     done = notebook.value("len(study)")
     assert 0 < done < 48
+    notebook.execute("go_on.set()")
     expect(part("facts")).to_contain_text(f"{done} of 48 rows")
     expect(part("summary-note")).to_contain_text("95% intervals")
     part("resume").click()
@@ -93,9 +99,10 @@ def test_a_study_is_watched_cancelled_resumed_and_opened(open_notebook) -> None:
 
 
 def test_a_waiting_cell_shows_its_progress_and_an_interrupt_stops_it(open_notebook) -> None:
-    notebook = open_notebook(CELLS[0], "whole = isi.run_study(vlm, data, conditions, samples=2)")
+    notebook = open_notebook(*CELLS[:2], "whole = isi.run_study(vlm, data, conditions, samples=2)")
     notebook.run_cell(0)
-    notebook.run_cell(1, wait=False)
+    notebook.run_cell(1)
+    notebook.run_cell(2, wait=False)
     shown = notebook.page.locator(".isi-study-run")
     expect(shown).to_contain_text("rows/s")
     expect(shown.locator("table")).to_contain_text("plain")
@@ -104,11 +111,12 @@ def test_a_waiting_cell_shows_its_progress_and_an_interrupt_stops_it(open_notebo
     )
     notebook.idle()
     expect(shown).to_contain_text("cancelled; the finished rows are kept")
-    [error] = notebook.errors(1)
+    [error] = notebook.errors(2)
     assert error.startswith("Cancelled")
     done = notebook.value("len(__import__('sys').last_value.study)")
     assert 0 < done < 48
-    notebook.run_cell(1)  # again, to its end
+    notebook.execute("go_on.set()")
+    notebook.run_cell(2)  # again, to its end
     expect(shown).to_contain_text("48 rows finished")
 
 

@@ -46,6 +46,15 @@ def in_a_process(folder: Path, log: Path, slow: float, upto: int = ROWS + 1) -> 
         run(folder, progress=progress)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def parts():
+    """Small parts, in this file only: `run` sets their size."""
+    before = stores.PART
+    stores.PART = 5
+    yield
+    stores.PART = before
+
+
 @pytest.fixture(scope="module")
 def server():
     context = multiprocessing.get_context("forkserver")
@@ -56,11 +65,6 @@ def server():
 @pytest.fixture(scope="module")
 def undisturbed():
     return run(None).rows.drop(columns=DIFFERENT)
-
-
-@pytest.fixture(autouse=True)
-def parts(monkeypatch):
-    monkeypatch.setattr(stores, "PART", 5)
 
 
 def killed_at_random(server, tmp_path: Path, undisturbed: pd.DataFrame, points: int, seed: int) -> None:

@@ -395,8 +395,8 @@ def test_a_template_that_never_ends_for_one_question_only(monkeypatch, hasty):
         + tiny_models.VICUNA
     )
     vlm = tiny_models.VLM(model, processor, model_id="tiny")
-    monkeypatch.setattr(template, "TEMPLATE_SECONDS", 0.3)
-    with pytest.raises(InputError, match="had not ended"):
+    with monkeypatch.context() as patch, pytest.raises(InputError, match="had not ended"):
+        patch.setattr(template, "TEMPLATE_SECONDS", 0.3)
         vlm.encode(Shown("Will it take forever?"))
     assert vlm.answer(SHOWN, 2).token_ids  # nothing is held
 

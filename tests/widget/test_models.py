@@ -179,6 +179,7 @@ def test_a_run_ends_with_the_model_that_it_began_with(probe: Probe, script: Scri
     probe.vlm = by_hand()
     script.free = True
     page.wait(lambda page: page.of_kind("result"))
+    page.wait(idle)  # from then on Python has it, too
     assert probe.trial is not None and probe.trial.model["name"] == "embedded"
     assert page.state["model"]["name"] == "my-own"
 

@@ -57,6 +57,7 @@ def test_one_of_the_users_own_is_offered_run_and_drawn_by_its_columns(vlm: VLM, 
     ]
     page.send({"kind": "run", "id": "r", "measures": ["length"]})
     page.wait(lambda page: page.of_kind("result") or page.state["error"])
+    page.wait(lambda page: page.state["status"]["state"] == "idle")  # from then on Python has it, too
     assert page.state["error"] is None
     (drawn,) = [m for m in page.state["_entry_0"]["view"]["measures"] if m["name"] == "length"]
     (column,) = drawn["columns"]

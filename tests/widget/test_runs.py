@@ -71,6 +71,7 @@ def test_what_is_measured_is_what_was_there_at_the_click(probe: Probe, script: S
     page.draw({**BOX, "x": 200})
     script.free = True
     page.wait(lambda page: page.of_kind("result"))
+    page.wait(idle)  # from then on Python has it, too
     assert script.begun == [at_click] and probe.trial is not None and probe.trial.stimulus == at_click
     assert page.state["trials"][0]["key"] == at_click.key != page.state["inputs"]["key"]
 
@@ -231,6 +232,7 @@ def test_a_failing_model_gives_an_error_and_a_working_widget(
     script.error = None
     run(page, "r2")
     page.wait(lambda page: page.of_kind("result"))
+    page.wait(idle)  # from then on Python has it, too
     assert page.state["error"] is None and probe.trial is not None
 
 

@@ -334,15 +334,19 @@ def test_a_run_is_followed_cancelled_and_resumed(rows, quick):
 
 
 def test_a_run_that_is_resumed_at_once_is_still_followed(rows, quick, monkeypatch):
+    """The view's thread waits while the run ends, and learns of it only when the run goes on again."""
     study = MadeStudy(rows)
     work = Work(study)
-    waited = Run.wait
+    waited, hold, inside = Run.wait, threading.Event(), threading.Event()
 
     def wait(run, seconds=None):
-        """The view's thread learns of the end only when the run goes on again."""
-        over = waited(run, seconds)
-        if run is study._run and over and run.state == "cancelled":
-            run.start()
+        if not (run is study._run and hold.is_set()):
+            return waited(run, seconds)
+        hold.clear()
+        inside.set()
+        over = waited(run, 120)
+        assert run.state == "cancelled"
+        run.start()
         return over
 
     # before there is a view: its thread may never wait in the unchanged way
@@ -351,6 +355,8 @@ def test_a_run_that_is_resumed_at_once_is_still_followed(rows, quick, monkeypatc
     view = study.view()
     work.allow(70)
     until(lambda: study.finished == 70)
+    hold.set()
+    until(inside.is_set)
     study.cancel()
     work.allow(140)
     until(lambda: view._page.progress["state"] == "running" and view._page.progress["done"] == 140)
