@@ -32,6 +32,11 @@ class LazyPicture:
         self._seen: weakref.ref[Picture] | None = None
 
     @property
+    def is_lazy(self) -> bool:
+        """Whether a function makes the image when it is needed."""
+        return self._make is not None
+
+    @property
     def source(self) -> LazyImage:
         """The source of the image, for pickling."""
         if self._make is not None:

@@ -78,6 +78,9 @@ def _observation(item: Observation, pictures: PictureCode, images: Path | None) 
         return item.code
     if item.is_scene or item.masks:
         raise NoLiteral("the graph of a scene, and outlines of boxes, have no code")
+    if any(kept is not None and kept.is_lazy for kept in (item._image, item._annotated)):
+        # a study would load each picture twice, the first time before its first row
+        raise NoLiteral("their pictures are made by functions")
     named = {
         "context": item.context,
         "answer": item.answer,

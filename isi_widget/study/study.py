@@ -118,9 +118,9 @@ class Study(Analysis, Live, Reported):
         """Return Python that repeats the study.
 
         Of up to 200 observations made by hand, pictures are their files, small ones stand in the code, and
-        large ones are the files of the store. What has none of these, and functions without source code, are
-        comments in it. Of a study that was read from a folder, whatever is not plain data is a comment,
-        too: the folder may be from somebody else.
+        large ones are the files of the store. What has none of these, pictures that functions make, and
+        functions without source code, are comments in it. Of a study that was read from a folder, whatever
+        is not plain data is a comment, too: the folder may be from somebody else.
         """
         return received_code(str(self.header["code"])) if self._code is None else self._code
 

@@ -70,6 +70,9 @@ def test_code_of_data_that_cannot_be_written_says_why(tmp_path):
     many = by_hand(tmp_path)[:1] * 201
     study = isi.run_study(StubVLM(), many, measures="answer")
     assert "more than 200 are not written out" in study.code()
+    lazy = [isi.Observation(lambda: Image.new("RGB", (64, 48), "red"), "Is it red?")]
+    study = isi.run_study(StubVLM(), lazy, measures="answer")
+    assert "their pictures are made by functions" in study.code()
 
 
 @pytest.mark.parametrize("width", ["column", "page", "slide", 2])
