@@ -32,7 +32,7 @@ from isi_widget.vlm.nan import NanLogits, nan_reason
 from isi_widget.vlm.prompts.encoder import PromptEncoder
 from isi_widget.vlm.prompts.turns import checked_history, checked_system
 
-_SCENES_ONLY = "The embedded model knows drawn scenes of shapes and everyday things only."
+_SCENES_ONLY = "It knows drawn scenes of shapes and everyday things only."
 
 
 class LoadedModel:

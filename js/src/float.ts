@@ -19,12 +19,14 @@ export interface Place {
   room: number;
 }
 
-/** Below the anchor if there is room, or more than above; its start at the anchor's start, or its end at the anchor's end. */
-export function placed(anchor: Box, size: { width: number; height: number }, within: Box, above = false): Place {
+/** Below the anchor if there is room, or more than above; its start at the anchor's start, or its end at the anchor's end.
+ *  `cover`: where neither side has enough room, over the anchor. */
+export function placed(anchor: Box, size: { width: number; height: number }, within: Box, above = false, cover = false): Place {
+  const whole = within.bottom - within.top;
   const [over, under] = [anchor.top - GAP - within.top, within.bottom - anchor.bottom - GAP];
   const [first, second] = above ? [over, under] : [under, over];
   const up = (size.height <= first || first >= second) === above;
-  const room = Math.max(0, Math.min(up ? over : under, within.bottom - within.top));
+  const room = cover && size.height > Math.max(over, under) ? whole : Math.max(0, Math.min(up ? over : under, whole));
   const high = Math.min(size.height, room);
   const top = up ? anchor.top - GAP - high : anchor.bottom + GAP;
   const left = anchor.left + size.width <= within.right ? anchor.left : anchor.right - size.width;
@@ -33,7 +35,7 @@ export function placed(anchor: Box, size: { width: number; height: number }, wit
 }
 
 /** Shows an element over everything, beside its anchor. To be called again when either has moved. */
-export function float(element: HTMLElement, anchor: Element, root: HTMLElement, above = false): void {
+export function float(element: HTMLElement, anchor: Element, root: HTMLElement, above = false, cover = false): void {
   const view = root.ownerDocument.defaultView;
   if (!view || !element.isConnected) return;
   // Older browsers have no top layer: there a fixed place over the rest has to do.
@@ -43,9 +45,13 @@ export function float(element: HTMLElement, anchor: Element, root: HTMLElement, 
   // A page with a zoom of its own: its pixels are not those of the window.
   const zoom = element.getBoundingClientRect().width / element.offsetWidth || 1;
   element.style.setProperty("--isi-room", `${Math.max(0, within.right - within.left) / zoom}px`);
+  // What scrolls in it keeps its place while the whole height is measured.
+  const table = element.querySelector(".isi-scroll");
+  const scrolled = table?.scrollTop ?? 0;
   element.style.maxHeight = "";
-  const { left, top, room } = placed(anchor.getBoundingClientRect(), element.getBoundingClientRect(), within, above);
+  const { left, top, room } = placed(anchor.getBoundingClientRect(), element.getBoundingClientRect(), within, above, cover);
   element.style.maxHeight = `${room / zoom}px`;
+  if (table) table.scrollTop = scrolled;
   element.style.left = `${left / zoom}px`;
   element.style.top = `${top / zoom}px`;
 }

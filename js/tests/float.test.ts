@@ -17,6 +17,12 @@ describe("a pop-over", () => {
     expect(placed(at(50, 400), { width: 300, height: 900 }, within)).toEqual({ left: 50, top: 8, room: 388 });
   });
 
+  it("hides its anchor only if it may, and only where neither side has room", () => {
+    expect(placed(at(50, 400), { width: 300, height: 900 }, within, false, true)).toEqual({ left: 50, top: 8, room: 584 });
+    expect(placed(at(50, 200), { width: 300, height: 900 }, within, false, true)).toEqual({ left: 50, top: 8, room: 584 });
+    expect(placed(at(50, 400), { width: 300, height: 300 }, within, false, true)).toEqual({ left: 50, top: 96, room: 388 });
+  });
+
   it("ends where its anchor ends if it would stick out at the right, and is never outside", () => {
     expect(placed(at(600, 40), { width: 300, height: 200 }, within).left).toBe(400);
     expect(placed(at(-50, 40), { width: 300, height: 200 }, within).left).toBe(8);

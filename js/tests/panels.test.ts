@@ -219,6 +219,15 @@ describe("runs", () => {
 describe("results", () => {
   beforeEach(() => reopen({ trials: [trial()], shown: 1 }));
 
+  it("name each kind of drawing once, with its number", async () => {
+    const box = { op: "box", x: 1, y: 1, width: 2, height: 2, color: "#000000", fill: true, line_width: 3 };
+    const made = trial() as { view: object };
+    const view = { ...made.view, operations: [box, { op: "noise", sigma: 0.2, seed: 0, region: null }, box, box] };
+    await reopen({ trials: [{ ...made, view }], shown: 1 });
+    expect(page.text("sent-image")).toBe("natural + box × 3 + noise");
+    expect(page.find("sent-image").title).toBe("natural + box × 3 + noise");
+  });
+
   it("show input, answer against truth, probabilities", () => {
     expect(page.text("sent-image")).toBe("natural + box");
     expect(page.text("sent-context")).toBe("empty");

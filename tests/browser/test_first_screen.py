@@ -91,6 +91,13 @@ def test_picture_question_run_and_answer_are_on_one_screen(notebook: Notebook, p
     assert right - left >= 400 and bottom - top >= 290  # and the picture is no stamp
 
 
+def test_nothing_is_cut_off_in_the_first_line(probe: Probe) -> None:
+    name = probe.part("model").locator(".isi-cut")
+    assert name.evaluate("e => e.scrollWidth <= e.clientWidth"), name.inner_text()
+    note = probe.part("model-note")
+    assert note.evaluate("e => e.parentElement.scrollHeight <= e.parentElement.clientHeight + 1")
+
+
 def test_the_corner_that_resizes_a_text_is_the_corner_of_its_field(probe: Probe) -> None:
     for name in ("context", "question"):
         text = probe.part(name)
@@ -194,6 +201,37 @@ def test_what_a_tick_or_a_token_says_is_in_the_window(notebook: Notebook, probe:
     notebook.execute("scene.close()")
     notebook.run_cell(1, "probe")
     notebook.probe().ready()
+
+
+def test_the_table_of_trials_scrolls_below_their_numbers(notebook: Notebook, probe: Probe) -> None:
+    while notebook.value("len(probe.trials)") < 2:
+        notebook.execute("t = probe.run()")
+    notebook.execute("probe.pinned = [1, 2]")
+    before = probe.page.viewport_size
+    assert before is not None
+    probe.page.set_viewport_size({"width": before["width"], "height": 500})
+    try:
+        probe.part("compare").scroll_into_view_if_needed()
+        probe.part("compare").click()
+        panel, table = probe.part("compare-panel"), probe.part("compare-panel").locator(".isi-scroll")
+        expect(panel).to_be_visible()
+        settle(probe)
+        box, head = table.bounding_box(), probe.part("compare-2").bounding_box()
+        assert box and head and table.evaluate("e => e.scrollHeight > e.clientHeight + 100")
+        # It takes the window, if neither side of its button has room; and has a shade where it goes on.
+        assert panel.evaluate("e => e.offsetHeight > 0.9 * innerHeight")
+        assert "gradient" in table.evaluate("e => getComputedStyle(e).backgroundImage")
+        probe.page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+        probe.page.mouse.wheel(0, 100)
+        probe.page.wait_for_function("e => e.scrollTop === 100", arg=table.element_handle())
+        settle(probe)
+        settle(probe)
+        assert table.evaluate("e => e.scrollTop") == 100  # and it stays there
+        after = probe.part("compare-2").bounding_box()
+        assert after and abs(after["y"] - head["y"]) < 1
+    finally:
+        probe.page.keyboard.press("Escape")
+        probe.page.set_viewport_size(before)
 
 
 def test_popovers_and_tips_are_never_cut_off(notebook: Notebook, probe: Probe) -> None:

@@ -228,7 +228,7 @@ export const Compare = live(function Compare() {
   const trials = store.trials.value.filter((trial) => store.pinned.value.includes(trial.id));
   const rows = rowsOf(trials, store.notes.value).filter((row) => !only.value || row.cells.some((cell) => cell.differs));
   return (
-    <Popover test="compare-panel" label="Trials side by side" classes="isi-compare">
+    <Popover test="compare-panel" label="Trials side by side" classes="isi-compare" cover>
       <div class="isi-comparehead">
         <h3>Trials side by side</h3>
         <label class="isi-check">
@@ -248,12 +248,19 @@ export const Compare = live(function Compare() {
                     Trial {trial.id}
                     <Button test={`compare-${trial.id}-unpin`} label={`Remove trial ${trial.id} from the comparison`} icon="close" kind="bare" onClick={() => store.pin(trial.id)} />
                   </span>
-                  <Thumbnail data={trial.thumbnail} size={96} alt={`Picture of trial ${trial.id}`} />
                 </th>
               ))}
             </tr>
           </thead>
           <tbody>
+            <tr>
+              <td />
+              {trials.map((trial) => (
+                <td key={trial.id}>
+                  <Thumbnail data={trial.thumbnail} size={96} alt={`Picture of trial ${trial.id}`} />
+                </td>
+              ))}
+            </tr>
             {rows.map(({ name, cells }, i) => (
               <tr key={`${name}${i}`}>
                 <th scope="row" class="isi-muted">

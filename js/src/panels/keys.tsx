@@ -4,7 +4,7 @@ import { Popover } from "./parts";
 
 const KEYS: [string, string][] = [
   ...Object.entries(TOOL_KEYS).map(([key, tool]): [string, string] => [key.toUpperCase(), (NAMES[tool] ?? "Select").toLowerCase()]),
-  ["D  R", "brushes of a selection: this is the object, this is not; [ ] for their width"],
+  ["D  R", "brushes of a selection: this is the object, this is not; [\u00a0] for their width"],
   ["Delete", "delete the selected drawings; remove the selected thing"],
   ["Arrows", "move by 1 pixel, with Shift 10"],
   ["Tab", "to the layers, to select by key"],

@@ -46,7 +46,11 @@ export const ModelButton = live(function ModelButton() {
       {open && <Models />}
       </div>
       <div class="isi-note">
-        {loading ? <progress data-testid="model-progress" aria-label="Loading the model" {...(total > 0 ? { value: done, max: total } : {})} /> : note && <span data-testid="model-note">{note}</span>}
+        {loading ? <progress data-testid="model-progress" aria-label="Loading the model" {...(total > 0 ? { value: done, max: total } : {})} /> : note && (
+            <span data-testid="model-note" title={note}>
+              {note}
+            </span>
+          )}
       </div>
     </>
   );

@@ -74,8 +74,17 @@ export function Tip({ test, term, classes = "", style, label, children }: TipPro
   );
 }
 
+interface PopoverProps {
+  test: string;
+  label: string;
+  children: ComponentChildren;
+  classes?: string;
+  /** it is large: it may hide the button that opened it */
+  cover?: boolean;
+}
+
 /** A panel over the rest, beside the button that it stands next to in the document; a press outside of it or Escape closes it. */
-export const Popover = live(function Popover({ test, label, children, classes = "" }: { test: string; label: string; children: ComponentChildren; classes?: string }) {
+export const Popover = live(function Popover({ test, label, children, classes = "", cover = false }: PopoverProps) {
   const { screen, root } = useView();
   const panel = useRef<HTMLDivElement>(null);
   const focused = (): Element | null => (root.getRootNode() as Document | ShadowRoot).activeElement;
@@ -86,14 +95,21 @@ export const Popover = live(function Popover({ test, label, children, classes = 
     const anchor = element?.parentElement === root ? root.querySelector('.isi-header [aria-expanded="true"]') : element?.parentElement;
     if (!element || !anchor) return undefined;
     const view = root.ownerDocument.defaultView;
+    let [width, height] = [0, 0];
     const place = (event?: Event): void => {
       // What scrolls inside of it moves nothing.
-      if (!(event?.target instanceof Node && element.contains(event.target))) float(element, anchor, root);
+      if (event?.target instanceof Node && element.contains(event.target)) return;
+      float(element, anchor, root, false, cover);
+      [width, height] = [element.offsetWidth, element.offsetHeight];
+    };
+    // Not for a part of a pixel that the placing itself has changed: it would go on for ever.
+    const grown = (): void => {
+      if (Math.abs(element.offsetWidth - width) > 1 || Math.abs(element.offsetHeight - height) > 1) place();
     };
     place();
     // At once: a key pressed as soon as the list is seen must not go to the button that opened it.
     element.querySelector<HTMLElement>("[autofocus]")?.focus({ preventScroll: true });
-    const stop = observeSize(element, place);
+    const stop = observeSize(element, grown);
     view?.addEventListener("scroll", place, true);
     view?.addEventListener("resize", place);
     return () => {

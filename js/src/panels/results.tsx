@@ -2,7 +2,7 @@
 import type { ComponentChildren } from "preact";
 import { isDrawing } from "../document";
 import { live } from "../live";
-import type { Trial } from "../protocol";
+import type { Trial, TrialView } from "../protocol";
 import { NAMES } from "../state/screen";
 import { measureOf } from "../state/store";
 import { useView } from "../view";
@@ -86,9 +86,16 @@ const StatusLine = live(function StatusLine({ trial, stale }: { trial: Trial | n
   );
 });
 
+/** The preset and what is drawn on it, each kind once with its number: "natural + box × 3 + noise". */
+function pictureOf({ image_preset, operations }: TrialView): string {
+  const counts = new Map<string, number>();
+  for (const { op } of operations.filter(isDrawing)) counts.set(op, (counts.get(op) ?? 0) + 1);
+  return [image_preset, ...[...counts].map(([op, n]) => `${(NAMES[op] ?? "").toLowerCase()}${n > 1 ? ` × ${n}` : ""}`)].join(" + ");
+}
+
 function Sent({ trial, past }: { trial: Trial | null; past: boolean }) {
   const view = trial?.view;
-  const drawings = (view?.operations ?? []).filter(isDrawing).map((d) => (NAMES[d.op] ?? "").toLowerCase());
+  const image = view ? pictureOf(view) : "";
   return (
     <Section title="Input as sent" test="sent" aside={past && trial && <span class="isi-muted">of trial {trial.id}</span>} teach={!view && "The picture, context and question exactly as the model was given them."}>
       {view && (
@@ -96,7 +103,9 @@ function Sent({ trial, past }: { trial: Trial | null; past: boolean }) {
           <Thumbnail data={trial.thumbnail} size={72} alt="The picture as sent" />
           <dl>
             <dt data-segment="image">Image</dt>
-            <dd data-testid="sent-image" title={[view.image_preset, ...drawings].join(" + ")}>{[view.image_preset, ...drawings].join(" + ")}</dd>
+            <dd data-testid="sent-image" title={image}>
+              {image}
+            </dd>
             <dt data-segment="context">Context</dt>
             <dd data-testid="sent-context" dir="auto" title={view.context}>
               {view.context || <span class="isi-muted">empty</span>}
