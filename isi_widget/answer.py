@@ -14,9 +14,12 @@ from typing import Any
 
 from isi_widget.errors import InputError
 from isi_widget.files import records
+from isi_widget.readable import counted, html_table
+
+_ROWS = 30  # of a table in a notebook
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Answer:
     """One answer of a VLM.
 
@@ -62,21 +65,45 @@ class Answer:
         if len(lengths) != 1:
             raise InputError(
                 "An Answer needs one token and one log-probability per token id; "
-                f"got {len(self.token_ids)} ids, {len(self.tokens)} tokens, "
-                f"{len(self.logprobs)} log-probabilities."
+                f"got {counted(len(self.token_ids), 'id')}, {counted(len(self.tokens), 'token')}, "
+                f"{counted(len(self.logprobs), 'log-probability', 'log-probabilities')}."
             )
         if self.sampled_logprobs and len(self.sampled_logprobs) != len(self.logprobs):
             raise InputError(
-                f"An Answer of {len(self.logprobs)} tokens has {len(self.sampled_logprobs)} "
-                "log-probabilities as sampled; one each, or none, is needed."
+                f"An Answer of {counted(len(self.logprobs), 'token')} needs one log-probability as sampled "
+                "for "
+                f"each, or none; got {len(self.sampled_logprobs)}."
             )
         if self.alternatives and len(self.alternatives) != len(self.logprobs):
             raise InputError(
-                f"An Answer of {len(self.logprobs)} tokens has alternatives to {len(self.alternatives)}; to "
-                "each, or to none, is needed."
+                f"An Answer of {counted(len(self.logprobs), 'token')} needs alternatives to each, or to "
+                "none; got "
+                f"alternatives to {len(self.alternatives)}."
             )
         if not self.finished and (self.end_logprob, self.sampled_end_logprob) != (None, None):
             raise InputError("An Answer that max_new_tokens cut has not ended: its end has no probability.")
+
+    def __repr__(self) -> str:
+        known = f", log-likelihood {self.log_likelihood:.3f}" if self._has_logprobs else ""
+        cut = "" if self.finished else ", cut off by max_new_tokens"
+        return f"Answer({self.text!r}, {counted(len(self.tokens), 'token')}{known}{cut})"
+
+    def _repr_html_(self) -> str:
+        rows = [
+            (repr(text), f"{math.exp(logprob):.3f}" if self._has_logprobs else "unknown")
+            for text, logprob in zip(self.tokens[:_ROWS], self.logprobs, strict=False)
+        ]
+        notes = [] if self.finished else ["The answer was cut off by max_new_tokens."]
+        if (left := len(self.tokens) - _ROWS) > 0:
+            notes.append(f"{counted(left, 'more token')}: tokens, logprobs")
+        elif self.end_logprob is not None:
+            rows.append(("(end)", f"{math.exp(self.end_logprob):.3f}"))
+        title = self.text or ("(empty answer)" if not self.missing else self.missing)
+        return html_table(title, ("token", "probability"), rows, notes)
+
+    @property
+    def _has_logprobs(self) -> bool:
+        return not any(math.isnan(number) for number in self.logprobs)
 
     @property
     def missing(self) -> str:
@@ -134,7 +161,7 @@ class Answer:
         return cls(**values)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Enumeration:
     """The most probable answers of a VLM, each listed once, with exact probabilities
     (`VLM.enumerate_answers`).
@@ -167,8 +194,9 @@ class Enumeration:
     def __post_init__(self) -> None:
         if len(self.answers) != len(self.probabilities):
             raise InputError(
-                f"An Enumeration needs one probability per answer; got {len(self.answers)} answers, "
-                f"{len(self.probabilities)} probabilities."
+                "An Enumeration needs one probability per answer; got "
+                f"{counted(len(self.answers), 'answer')}, "
+                f"{counted(len(self.probabilities), 'probability', 'probabilities')}."
             )
         numbers = (*self.probabilities, self.rest)
         if not all(0 <= p <= 1 for p in numbers) or abs(math.fsum(numbers) - 1.0) > 1e-6:
@@ -176,6 +204,25 @@ class Enumeration:
                 "The probabilities of an Enumeration and its rest lie between 0 and 1 and sum to 1; they sum "
                 f"to {math.fsum(numbers):.6g}."
             )
+
+    def __repr__(self) -> str:
+        texts = self.texts
+        first = ", ".join(f"{text!r} {p:.3f}" for text, p in list(texts.items())[:3])
+        more = ", ..." if len(texts) > 3 else ""
+        return (
+            f"Enumeration({counted(len(self.answers), 'answer')} with {self.mass:.1%} of the probability: "
+            f"{first}{more})"
+        )
+
+    def _repr_html_(self) -> str:
+        texts = self.texts
+        rows = [(text or "(empty answer)", f"{p:.4f}") for text, p in list(texts.items())[:_ROWS]]
+        rows.append(("(all other answers)", f"{self.rest:.4f}"))
+        notes = [] if self.reached else ["Too many answers for the budget: raise budget, or lower mass."]
+        if (left := len(texts) - _ROWS) > 0:
+            notes.insert(0, f"{counted(left, 'more answer')}: texts")
+        title = f"{counted(len(texts), 'answer')} with {self.mass:.1%} of the probability"
+        return html_table(title, ("answer", "probability"), rows, notes)
 
     @property
     def mass(self) -> float:

@@ -1,4 +1,4 @@
-"""`html_table`: a small HTML table of numeric results for notebooks.
+"""`html_table`: a small HTML table of numeric results for notebooks. `counted`: a number with its noun.
 
 No script, no style sheet, no external address; every text is escaped, and the page's colours are used. Not
 for charts (`isi_widget.report`).
@@ -16,6 +16,18 @@ _QUIET = "opacity:.75;font-size:.9em;max-width:60em"
 # keeps MathJax (3 and 2) from taking dollar signs for formulas
 _PLAIN = "mathjax_ignore tex2jax_ignore"
 _COLUMN, _ROW = ' scope="col"', ' scope="row"'
+
+
+def counted(number: int, noun: str, plural: str = "") -> str:
+    """Return a number with its noun in singular or plural: "1 row", "2,000 rows".
+
+    Parameters
+    ----------
+    number : number of things.
+    noun : singular of what is counted.
+    plural : plural, where it is not the singular with an s.
+    """
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
 
 
 def html_table(

@@ -21,7 +21,7 @@ import numpy.typing as npt
 
 from isi_widget.errors import InputError
 from isi_widget.files import records
-from isi_widget.readable import html_table
+from isi_widget.readable import counted, html_table
 from isi_widget.segments import GROUPS as SEGMENTS
 from isi_widget.segments import INPUTS
 
@@ -57,7 +57,10 @@ class AttentionShares:
                 f"{len(self.segments)} segments; got {list(mass.shape)}."
             )
         if len(self.tokens) != len(mass):
-            raise InputError(f"There are {len(self.tokens)} tokens for {len(mass)} rows of attention mass.")
+            raise InputError(
+                f"The answer has {counted(len(self.tokens), 'token')}, and its attention mass is of "
+                f"{counted(len(mass), 'token')}; they must be the same."
+            )
         total = mass.sum(axis=-1)
         # A query that interventions leave no key reads nothing.
         if not (np.isclose(total, 1, atol=1e-3) | (total == 0)).all():
@@ -82,7 +85,8 @@ class AttentionShares:
     def __repr__(self) -> str:
         tokens, layers, heads, _ = self.mass.shape
         shares = ", ".join(f"{name} {share:.3f}" for name, share in self.absolute().items())
-        return f"AttentionShares({tokens} answer tokens x {layers} layers x {heads} heads; {shares})"
+        size = f"{counted(tokens, 'answer token')} x {counted(layers, 'layer')} x {counted(heads, 'head')}"
+        return f"AttentionShares({size}; {shares})"
 
     def _repr_html_(self) -> str:
         tokens, layers, heads, _ = self.mass.shape
@@ -97,12 +101,14 @@ class AttentionShares:
             for name in self.segments
         ]
         return html_table(
-            f"Attention shares of {tokens} answer tokens",
+            f"Attention shares of {counted(tokens, 'answer token')}",
             ("segment", "share", "of the inputs", "tokens"),
             rows,
             [
-                f"Mean over answer tokens, {layers} layers and {heads} heads; by layer: per_layer(), by "
-                "token: per_token(), all of it: mass [answer tokens, layers, heads, segments].",
+                f"Mean over answer tokens, {counted(layers, 'layer')} and {counted(heads, 'head')}; by "
+                "layer: "
+                "per_layer(), by token: per_token(), all of it: mass [answer tokens, layers, heads, "
+                "segments].",
                 "Attention says where the model read, not what its answer depends on.",
             ],
         )

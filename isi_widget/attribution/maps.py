@@ -28,6 +28,7 @@ from isi_widget.attribution.token_boxes import TokenBoxes
 from isi_widget.checks import is_whole
 from isi_widget.errors import InputError
 from isi_widget.files import records
+from isi_widget.readable import counted
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -304,8 +305,9 @@ class AttentionMap:
         tokens, layers, heads, places = self.mass.shape
         averaged = "" if self.heads else " (mean)"
         return (
-            f"AttentionMap({tokens} answer tokens, {layers} layers, {heads} heads{averaged}, {places} image "
-            f"tokens, image share {self.image_share():.3f})"
+            f"AttentionMap({counted(tokens, 'answer token')}, {counted(layers, 'layer')}, "
+            f"{counted(heads, 'head')}{averaged}, {counted(places, 'image token')}, "
+            f"image share {self.image_share():.3f})"
         )
 
     def __getstate__(self) -> dict[str, Any]:

@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from isi_widget.errors import InputError
 from isi_widget.files import records
+from isi_widget.readable import counted
 from isi_widget.segments import TEMPLATE, group_of, groups_of
 from isi_widget.stimulus import Stimulus
 
@@ -93,7 +94,7 @@ class TokenDifference:
 
     def __repr__(self) -> str:
         one, two = self.lengths
-        length = f"{one} tokens each" if one == two else f"{one} and {two} tokens"
+        length = f"{counted(one, 'token')} each" if one == two else f"{one} and {counted(two, 'token')}"
         differ = [f"{_number(self.clean[name], self.corrupt[name])} {name}" for name in self.segments]
         notes = "".join(f"\n  {warning}" for warning in self.warnings)
         return f"TokenDifference({self.model}: {length}; differ: {', '.join(differ) or 'none'}){notes}"
@@ -135,7 +136,8 @@ def difference(
             found[name] = _text(one.ids, two.ids, first, second)
         if len(first) != len(second):
             notes.append(
-                f"The {name} has {len(first)} tokens in the clean prompt and {len(second)} in the corrupt "
+                f"The {name} has {counted(len(first), 'token')} in the clean prompt and {len(second)} in "
+                "the corrupt "
                 "one, so positions after it do not correspond."
             )
     return TokenDifference(

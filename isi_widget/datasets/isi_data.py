@@ -48,7 +48,7 @@ def isi_vqa(
     missing = [part for part in (TABLE, IMAGES, ANNOTATED) if not (folder / part).exists()]
     if missing:
         raise InputError(
-            f"{str(folder)!r} does not have the ISI layout: {', '.join(missing)} is missing. Without a path, "
+            f"{str(folder)!r} does not have the ISI layout; missing: {', '.join(missing)}. Without a path, "
             "isi_vqa() downloads the data set."
         )
     return from_csv(

@@ -18,6 +18,7 @@ import numpy as np
 from isi_widget.concepts import Pair
 from isi_widget.datasets.lazy import LazyImage, LazyPicture
 from isi_widget.errors import InputError
+from isi_widget.readable import counted
 from isi_widget.stimulus import LabelledBox, Mask, Picture, Presets, Stimulus, checks
 from isi_widget.stimulus.labelled_boxes import BoxLike
 from isi_widget.stimulus.labelled_boxes import checked as checked_boxes
@@ -517,4 +518,4 @@ class Dataset(Sequence[Observation]):
 
     def __repr__(self) -> str:
         skipped = f", {len(self._skipped)} skipped" if self._skipped else ""
-        return f"Dataset({self._name!r}, {len(self)} observations{skipped})"
+        return f"Dataset({self._name!r}, {counted(len(self), 'observation')}{skipped})"

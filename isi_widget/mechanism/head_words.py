@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from isi_widget.mechanism.targets import TARGETS
-from isi_widget.readable import html_table
+from isi_widget.readable import counted, html_table
 
 if TYPE_CHECKING:
     from isi_widget.mechanism.head_contributions import HeadContributions
@@ -24,7 +24,7 @@ _COLUMNS = ("head", "drop", "95 % interval", "p in its layer", "whole layer")
 
 def heading(found: HeadContributions, name: str = "signed") -> str:
     """Return one line: what was measured, over how many items, and how."""
-    items = f"{found.n} item{'s' * (found.n != 1)}"
+    items = counted(found.n, "item")
     what = {
         "signed": "Drop",
         "positive": "Positive contribution: drop",
@@ -52,7 +52,7 @@ def remarks(found: HeadContributions) -> tuple[str, ...]:
         heads = int(values.get("heads", 0))
         some = f", {heads} heads" if 0 < heads < found.drops[0].size else ""
         told.append(
-            f"Beside exact drops of {items} scanned item{'s' * (items != 1)}{some}: rank correlation "
+            f"Beside exact drops of {counted(items, 'scanned item')}{some}: rank correlation "
             f"{'unknown' if rank is None else f'{rank:.2f}'}; {100 * values['recall']:.0f} % of the "
             f"{values['k']:.0f} heads with the largest drops are among as many of this result."
         )

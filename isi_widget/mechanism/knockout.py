@@ -28,7 +28,7 @@ from isi_widget.mechanism.means import mean, mean_interval
 from isi_widget.mechanism.packing import frozen, packed, unpacked
 from isi_widget.mechanism.recorded import Saved
 from isi_widget.mechanism.targets import target_of
-from isi_widget.readable import html_table
+from isi_widget.readable import counted, html_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -195,7 +195,7 @@ class KnockoutCurve(Saved):
     @property
     def _heading(self) -> str:
         title = target_of(self.target).title
-        items = f"{self.n} item{'s' * (self.n != 1)}"
+        items = counted(self.n, "item")
         return f"Attention cut: mean {title} of {items} (uncut {self.base.mean():.3f})"
 
     @property

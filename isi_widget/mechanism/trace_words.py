@@ -8,7 +8,7 @@ import numpy as np
 
 from isi_widget.mechanism.figures import number
 from isi_widget.mechanism.targets import target_of
-from isi_widget.readable import html_table
+from isi_widget.readable import counted, html_table
 
 if TYPE_CHECKING:
     from isi_widget.mechanism.causal_trace import CausalTrace
@@ -29,7 +29,7 @@ def heading(trace: CausalTrace) -> str:
     """Return one line: what was patched into what, how, and in how many pairs."""
     into = "clean into corrupt" if trace.direction == "denoise" else "corrupt into clean"
     how = {"exact": "", "integrated": ", integrated gradients", "gradient": ", one gradient: a shortlist"}
-    pairs = f"{trace.n} pair{'s' * (trace.n != 1)}"
+    pairs = counted(trace.n, "pair")
     return f"Recovery, {into}, {target_of(trace.target).title}, {pairs}{how[trace.method]}"
 
 
@@ -73,9 +73,7 @@ def sentence(trace: CausalTrace, site: int, layer: int, group: int) -> str:
     draws = trace.controls[:, :, site, layer, group]
     drawn = draws[np.isfinite(draws)]
     if drawn.size:
-        parts.append(
-            f"as many random tokens: {100 * drawn.mean():z.0f} % ({len(draws)} draw{'s' * (len(draws) != 1)})"
-        )
+        parts.append(f"as many random tokens: {100 * drawn.mean():z.0f} % ({counted(len(draws), 'draw')})")
     return "; ".join(parts) + "."
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from isi_widget import checks
+from isi_widget.readable import counted
 from isi_widget.report import fonts
 from isi_widget.report.drawable import Drawable
 from isi_widget.report.pdf.fonts import clean
@@ -163,7 +164,9 @@ def draw_attention(axis: Axes, view: dict[str, Any]) -> None:
             axis.text(relative, row + 0.2, f" {relative:.2f}", va="center", fontsize=8)
     counts = attention["token_counts"]
     axis.set_yticks(
-        range(len(segments)), [f"{name}\n{counts.get(name, 0)} tokens" for name in segments], fontsize=8
+        range(len(segments)),
+        [f"{name}\n{counted(counts.get(name, 0), 'token')}" for name in segments],
+        fontsize=8,
     )
     axis.set_ylim(len(segments) - 0.5, -0.5)
     axis.set_xlim(0, 1.12)

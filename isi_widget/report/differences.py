@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from isi_widget.readable import counted
 from isi_widget.report.marks import entropies_apart, shares_apart
 
 _LONGEST = 300
@@ -35,7 +36,7 @@ def _inputs(view: Mapping[str, Any], baseline: Mapping[str, Any]) -> Iterator[st
             yield f"The {title} is {_quoted(view[name])}, not {_quoted(baseline[name])}."
     if view["operations"] != baseline["operations"]:
         count = len(view["operations"])
-        what = f"has {count} intervention{'s' * (count != 1)}" if count else "is unchanged"
+        what = f"has {counted(count, 'intervention')}" if count else "is unchanged"
         yield f"The input {what}; that of the baseline has {len(baseline['operations']) or 'none'}."
     if view["intervention_lines"] != baseline["intervention_lines"]:
         now, was = (", ".join(of["intervention_lines"]) or "nothing" for of in (view, baseline))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from isi_widget.readable import counted
 from isi_widget.report.drawable import Drawable
 from isi_widget.report.phrases import how_many, how_often, is_bar, number_of
 from isi_widget.report.pictures import data_uri, thumbnail
@@ -158,11 +159,13 @@ def _uncertainty(uncertainty: dict[str, Any] | None) -> str:
         for doubt in uncertainty["judge"]["doubts"]
     )
     judge = uncertainty["judge"]["label"]
-    meanings = "clusters of one meaning" + (f", compared by {escape(judge)}" if judge else "")
+    count = counted(len(uncertainty["clusters"]), "meaning")
+    meanings = f"{count} among the {uncertainty['method']} answers"
+    meanings += f", compared by {escape(judge)}" if judge else ""
     return (
         f'<div style="{HEADING}">Uncertainty <span style="{QUIET}">{uncertainty["basis"]}, '
         f"{uncertainty['intervals']}</span></div>{doubts}{rows}"
-        f'<div style="{QUIET}">{meanings}: {"probability, " if known else ""}answers</div>'
+        f'<div style="{QUIET}">{meanings}; bars: {"probability" if known else "number of answers"}</div>'
         f"{bar_table(clusters, maximum=1.0)}{caveats}"
         '<details style="margin-bottom:8px"><summary style="cursor:pointer">answers per cluster</summary>'
         f"<ul>{answers}</ul></details>"
@@ -191,7 +194,7 @@ def _attention(attention: dict[str, Any] | None) -> str:
         Bar(
             name,
             absolute[name],
-            f"{absolute[name]:.3f}{_of_inputs(relative.get(name))} ({counts.get(name, 0)} tokens)",
+            f"{absolute[name]:.3f}{_of_inputs(relative.get(name))} ({counted(counts.get(name, 0), 'token')})",
             SEGMENT_COLORS[name],
             note=attention["definition"],
         )

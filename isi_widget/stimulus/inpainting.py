@@ -8,14 +8,14 @@ the three (`python -m benchmarks.inpainting`). Not for choosing the hole, nor fo
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from types import MappingProxyType
+from collections.abc import Iterator, Mapping
 from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from isi_widget.errors import InputError
+from isi_widget.readable import html_table
 from isi_widget.running.stages import Cancel, Progress
 from isi_widget.stimulus.membrane import membrane
 
@@ -177,9 +177,41 @@ def registered() -> int:
     return _registered
 
 
+class Inpainters(Mapping[str, Inpainter]):
+    """Registered in-painters by name: a read-only view that shows itself as a list."""
+
+    def __init__(self, known: Mapping[str, Inpainter]) -> None:
+        self._known = known
+
+    def __getitem__(self, name: str) -> Inpainter:
+        return self._known[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._known)
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def __repr__(self) -> str:
+        return f"Inpainters({', '.join(map(_described, self._known.values()))})"
+
+    def _repr_html_(self) -> str:
+        rows = [(name, item.title, _yes(item.quick), _yes(item.prompt)) for name, item in self.items()]
+        notes = ["quick: filled again by itself when the picture beneath changes."]
+        return html_table("In-painters", ("name", "title", "quick", "takes a prompt"), rows, notes)
+
+
+def _described(item: Inpainter) -> str:
+    return f"{item.name!r}: {item.title}"
+
+
+def _yes(holds: bool) -> str:
+    return "yes" if holds else "no"
+
+
 def inpainters() -> Mapping[str, Inpainter]:
     """Return the registered in-painters by name, the default first."""
-    return MappingProxyType(_known)
+    return Inpainters(_known)
 
 
 def check_name(value: object, name: str) -> str:

@@ -244,7 +244,7 @@ def model_of(study: Study, label: str, vlm: VLMLike | None) -> VLMLike:
     wrong = list(differences(record.get("identity", {}), identity(vlm.info()), early=True))
     if record.get("identity") and wrong:
         raise InputError(
-            f"This is not the model {label!r} of the study: its {'; its '.join(wrong)}. Run another model on "
+            f"This is not the model {label!r} of the study: {'; '.join(wrong)}. Run another model on "
             "the input of a row with isi.run_trial(vlm, study.stimulus(row))."
         )
     return vlm

@@ -75,8 +75,7 @@ def checked(
     names = [point.name for point in points]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise InputError(
-            f"Conditions must have different names; {', '.join(map(repr, twice[:5]))} stands there more than "
-            "once."
+            f"Conditions must have different names; given more than once: {', '.join(map(repr, twice[:5]))}."
         )
     observations = _data(data)
     numbers = _seeds(seeds)
@@ -99,8 +98,8 @@ def checked(
     labels = [source.label for source in sources]
     if twice := sorted({label for label in labels if labels.count(label) > 1}):
         raise InputError(
-            f"Models must have different labels; {', '.join(map(repr, twice[:5]))} stands there more than "
-            "once. Label them yourself: {label: model}."
+            f"Models must have different labels; given more than once: {', '.join(map(repr, twice[:5]))}. "
+            "Label them yourself: {label: model}."
         )
     return Arguments(
         sources,
@@ -152,8 +151,8 @@ def _source(model: Any, label: str) -> Source:
         takes = inspect.signature(load_vlm).parameters
         if wrong := [str(name) for name in model if name not in takes or name in ("progress", "cancel")]:
             raise InputError(
-                f"The model {label!r} is given by the arguments of load_vlm; "
-                f"{', '.join(wrong)} is none of them."
+                f"The model {label!r} is given by the arguments of load_vlm, "
+                f"which does not take {', '.join(wrong)} here."
             )
         return Source(label, None, dict(model))
     check_vlm_like(model, "A study needs")

@@ -28,7 +28,7 @@ from isi_widget import checks
 from isi_widget.concepts import Pair
 from isi_widget.errors import Cancelled, InputError
 from isi_widget.files import records
-from isi_widget.readable import html_table
+from isi_widget.readable import counted, html_table
 from isi_widget.text.wording import verdict
 from isi_widget.uncertainty.shares import resampled_clusters, share_interval
 from isi_widget.vlm.protocol import check_vlm_like
@@ -239,7 +239,9 @@ class Beaf:
             "intervals. Numbers: related + unrelated questions."
         ]
         if self.unclear:
-            notes.append(f"{self.unclear} questions had no clear yes or no both times; they are not counted.")
+            notes.append(
+                f"Not counted, without a clear yes or no both times: {counted(self.unclear, 'question')}."
+            )
         title = f"Before and after a change, {self.model}"
         return html_table(title, ("level", "questions", *_TITLES), rows, notes)
 

@@ -12,6 +12,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from isi_widget import embedded
+from isi_widget.readable import counted
 from isi_widget.segments import GROUPS as SEGMENTS
 from isi_widget.segments import INPUTS
 from isi_widget.study.identity import is_same
@@ -192,7 +193,8 @@ def _note(
     how = averages.settings
     shown = f" under {averages.condition!r}" if averages.condition else ""
     text = (
-        f"Averages of {len(averages)} observations ({averages.data}{shown}), {how.samples} samples at "
+        f"Averages of {counted(len(averages), 'observation')} ({averages.data}{shown}), "
+        f"{counted(how.samples, 'sample')} at "
         f"temperature {how.temperature:g}, {averages.created[:10]}"
     )
     here = list(differing.values())

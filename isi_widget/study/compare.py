@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from isi_widget.errors import Cancelled, InputError
 from isi_widget.files import records
 from isi_widget.interventions import from_dicts, summary
+from isi_widget.readable import counted
 from isi_widget.stimulus import Stimulus, checks
 from isi_widget.stimulus.labels import labels_of
 from isi_widget.text import all_repaired
@@ -173,9 +174,11 @@ def compare(
     if skipped:
         every = "; ".join(f"{name!r}: {reason}" for name, reason in skipped.items())
         if not trials:
-            raise InputError(f"None of the {len(listed)} conditions could be run. {every}")
+            raise InputError(f"None of {counted(len(listed), 'condition')} could be run. {every}")
         warnings.warn(
-            f"{len(skipped)} of {len(listed)} conditions skipped. {every}", UserWarning, stacklevel=2
+            f"{len(skipped)} of {counted(len(listed), 'condition')} skipped. {every}",
+            UserWarning,
+            stacklevel=2,
         )
     return Comparison(tuple(trials.values()), tuple(trials), tuple(skipped.items()))
 

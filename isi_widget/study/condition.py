@@ -186,7 +186,7 @@ class Condition:
             added: tuple[Intervention | Changes, ...] = (made,) if made.grids else (made.at({}),)
         elif named:
             raise InputError(
-                f"intervene: {', '.join(named)} needs the class of an intervention first, such as "
+                f"intervene takes {', '.join(named)} only after the class of an intervention, such as "
                 "intervene(isi.HeadScale, 2, 0, factor=0)."
             )
         else:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from isi_widget.errors import InputError
+from isi_widget.readable import counted
 from isi_widget.trial.code_pictures import PictureCode
 from isi_widget.trial.literals import NoLiteral, literal
 
@@ -39,7 +40,9 @@ def data_code(data: Sequence[Observation], pictures: PictureCode, images: Path |
     try:
         made = _by_hand(data, pictures, images)
     except (NoLiteral, InputError, OSError) as error:
-        return [f"data = ...  # {len(data)} observations{named}, made by hand: put them here ({error})"]
+        return [
+            f"data = ...  # {counted(len(data), 'observation')}{named}, made by hand: put them here ({error})"
+        ]
     if name:
         return ["data = isi.datasets.Dataset([", *made, f"], name={literal(name)})"]
     return ["data = [", *made, "]"]

@@ -9,6 +9,7 @@ from typing import Any
 
 from isi_widget.errors import InputError
 from isi_widget.files import records
+from isi_widget.readable import counted
 from isi_widget.segments import GROUPS as SEGMENTS
 from isi_widget.study.averages_row import Row, Skipped, rounded
 from isi_widget.study.memory import Memory
@@ -54,7 +55,8 @@ def parts_of(store: Store | Memory, *, finished: bool = False) -> dict[str, Any]
         rows = _rows(store)
         if finished and len(rows) != size:
             raise InputError(
-                f"These averages are of an unfinished run: {len(rows)} of {size} observations. Finish it "
+                f"These averages are of an unfinished run: {len(rows)} of {counted(size, 'observation')}. "
+                "Finish it "
                 "with isi.averages(..., store=...) and the same folder."
             )
         worked = [row for row in rows if row["error"] is None]

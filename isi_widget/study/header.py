@@ -13,6 +13,7 @@ from typing import Any
 
 from isi_widget.datasets import Observation
 from isi_widget.errors import InputError
+from isi_widget.readable import counted
 from isi_widget.study.arguments import Arguments
 from isi_widget.study.identity import differences, identity
 from isi_widget.study.plan import Shape, data_digest
@@ -51,7 +52,7 @@ def shape_of(given: Arguments) -> Shape:
 def data_of(data: Sequence[Observation]) -> dict[str, Any]:
     """Return name, size and digest of the texts of a data set."""
     return {
-        "name": getattr(data, "name", None) or f"{len(data)} observations",
+        "name": getattr(data, "name", None) or counted(len(data), "observation"),
         "named": bool(getattr(data, "name", None)),
         "size": len(data),
         "digest": _digest(data_digest(data)),
@@ -104,7 +105,7 @@ def _differences(header: Mapping[str, Any], given: Arguments) -> Iterator[str]:
     then = {**header["settings"], "entailment": header["entailment"]}
     for record in (now, then):
         record.pop("seed", None)
-    yield from (f"its {text}" for text in differences(then, now))
+    yield from differences(then, now)
     yield from _list("seeds", header["seeds"], given.seeds)
     names = [item["name"] for item in header["conditions"]]
     points = [condition.name for condition in given.conditions]
@@ -122,7 +123,7 @@ def _differences(header: Mapping[str, Any], given: Arguments) -> Iterator[str]:
             yield from model_differences(header, source.label, source.vlm.info(), None, early=True)
     data, size = header["data"], header["data"]["size"]
     if len(given.data) < size:
-        yield f"it has {size} observations, not {len(given.data)}"
+        yield f"it has {counted(size, 'observation')}, not {len(given.data)}"
     elif _digest(data_digest(given.data[:size])) != data["digest"]:
         yield "its data have other ids, questions, contexts or true answers"
     name = getattr(given.data, "name", None)
@@ -206,7 +207,7 @@ def model_differences(
     if not known:
         return
     found = differences(known["identity"], identity(info), early=early)
-    yield from (f"the {text} in the model {label!r}" for text in found)
+    yield from (f"{text} in the model {label!r}" for text in found)
     if entailment is not None and known.get("entailment", "") != entailment:
         yield f"its entailment model is {known.get('entailment')!r}, not {entailment!r}"
 

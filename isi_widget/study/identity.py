@@ -48,7 +48,7 @@ def is_same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
 
 
 def differences(one: Mapping[str, Any], other: Mapping[str, Any], *, early: bool = False) -> Iterator[str]:
-    """Yield each thing in which two identities differ, in words: "name is 'a', not 'b'".
+    """Yield each thing in which two identities differ: "name='a', not 'b'".
 
     `early`: before the first answer, when a server has not reported everything.
     """
@@ -56,7 +56,7 @@ def differences(one: Mapping[str, Any], other: Mapping[str, Any], *, early: bool
         mine, theirs = one.get(name), other.get(name)
         if mine == theirs or (early and name in _LEARNED and not (mine and theirs)):
             continue
-        yield f"{name} is {mine!r}, not {theirs!r}"
+        yield f"{name}={mine!r}, not {theirs!r}"
 
 
 def label_of(model: VLMLike) -> str:

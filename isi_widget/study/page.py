@@ -9,10 +9,11 @@ import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from isi_widget.readable import counted
 from isi_widget.report.style import INPUTS, NEUTRAL, SEGMENT_COLORS, SEGMENTS
 from isi_widget.report.svg import HEADING, NO_FORMULAS, QUIET, Bar, bar_table, escape
 from isi_widget.trial.measures.attention import ATTENTION_CAVEAT
-from isi_widget.trial.measures.uncertainty_terms import ENTROPIES
+from isi_widget.trial.measures.uncertainty_terms import ENTROPIES, SCALE_NOTE
 
 if TYPE_CHECKING:
     from isi_widget.study.record import Averages
@@ -22,7 +23,7 @@ def averages_html(averages: Averages) -> str:
     """Return the HTML of the averages."""
     how, model = averages.settings, averages.model
     shown = f" under {averages.condition!r}" if averages.condition else ", each unchanged"
-    title = f"Averages of {len(averages)} observations ({averages.data}{shown})"
+    title = f"Averages of {counted(len(averages), 'observation')} ({averages.data}{shown})"
     identity = ", ".join(
         str(model[key])
         for key in ("name", "family", "dtype", "quantization", "revision", "server")
@@ -36,9 +37,10 @@ def averages_html(averages: Averages) -> str:
         f'<div class="isi-averages {NO_FORMULAS}" style="line-height:1.4;color:inherit">'
         f'<div style="{HEADING}">{escape(title)} <span style="{QUIET}">means with 95% bootstrap intervals '
         f"over the observations</span></div>{bar_table(list(_measures(averages)), maximum=1.0)}"
+        f'<div style="{QUIET}">{escape(SCALE_NOTE)}</div>'
         f'<div style="{HEADING}">Attention <span style="{QUIET}">mean share per answer token; attention, not '
         f"importance</span></div>{bar_table(list(_attention(averages)), maximum=1.0)}{notes}"
-        f'<div style="{QUIET}">{escape(identity)}; {how.samples} samples at temperature '
+        f'<div style="{QUIET}">{escape(identity)}; {counted(how.samples, "sample")} at temperature '
         f"{how.temperature:g}; {escape(averages.created)}</div>"
         '<details style="color:inherit"><summary style="cursor:pointer">settings, versions</summary>'
         f'<div style="{QUIET}">{escape(settings)}, entailment {escape(averages.entailment)}<br/>'
@@ -70,7 +72,7 @@ def _measures(averages: Averages) -> Iterator[Bar]:
             measure.label,
             measure.unit,
             measure.definition,
-            measure.maximum(samples),
+            measure.scale,
         )
     note = "How many meanings the sampled answers of one observation have."
     yield _bar(averages, "clusters", "Clusters", "", note, float(samples))
@@ -93,7 +95,7 @@ def _bar(
     maximum: float | None,
     color: str = NEUTRAL,
 ) -> Bar:
-    """Return one mean with its interval; its scale is the largest possible value, else the interval's end."""
+    """Return one mean with its interval; `maximum` is the end of its scale, else the interval's."""
     mean, (low, high) = averages.mean(name), averages.interval(name)
     if not math.isfinite(mean):
         return Bar(label, None, "not available" if math.isnan(mean) else "infinite", color, note=note)

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from isi_widget.errors import Cancelled
+from isi_widget.readable import counted
 from isi_widget.running.stages import Cancel
 from isi_widget.study.condition import Condition
 from isi_widget.study.rows import failure_of
@@ -199,7 +200,7 @@ class Plan:
             "question": observation.question,
             "context": observation.context,
         }
-        data = getattr(self.data, "name", None) or f"{len(self.data)} observations"
+        data = getattr(self.data, "name", None) or counted(len(self.data), "observation")
         place = f"at observation {index} ({columns['observation']!r}) of {data}"
         made = tuple(self._task(observation, self.conditions[at], rows, place) for at, rows in tasks)
         if any(task.stimulus is not None for task in made):

@@ -21,6 +21,7 @@ from isi_widget import checks
 from isi_widget.errors import InputError
 from isi_widget.files import records
 from isi_widget.files.writing import write_for_user
+from isi_widget.readable import counted
 from isi_widget.segments import GROUPS as SEGMENTS
 from isi_widget.segments import INPUTS
 from isi_widget.study.averages_row import COLUMNS, NUMBERS
@@ -187,7 +188,8 @@ class Averages:
         made, size = read(record)
         if made.size != size:
             raise InputError(
-                f"These averages are of an unfinished run: {made.size} of {size} observations. Finish it "
+                f"These averages are of an unfinished run: {made.size} of {counted(size, 'observation')}. "
+                "Finish it "
                 "with isi.averages(..., store=...) and the same store."
             )
         return made
@@ -231,7 +233,7 @@ class Averages:
 
     # ---- as pictures
     def __repr__(self) -> str:
-        parts = [f"{self.data!r}", f"{len(self)} observations", f"model={self.model.get('name')!r}"]
+        parts = [f"{self.data!r}", counted(len(self), "observation"), f"model={self.model.get('name')!r}"]
         if self.skipped:
             parts.append(f"{len(self.skipped)} skipped")
         if not math.isnan(self.accuracy):

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from isi_widget.readable import counted
 from isi_widget.report.blocks import Block, Chapter, Code, Pairs, Words
 
 if TYPE_CHECKING:
@@ -140,7 +141,7 @@ def _versions(study: Study, _: float) -> list[Block]:
 
 def _byline(study: Study) -> str:
     models, day = ", ".join(map(str, study.header["models"])), f"{_created(study):%Y-%m-%d}"
-    rows = f"{len(study):,} of {study.size:,} rows"
+    rows = f"{len(study):,} of {counted(study.size, 'row')}"
     return f"Report of isi_widget. Model: {models}. {rows}, begun {day} (UTC)."
 
 

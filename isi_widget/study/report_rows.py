@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from isi_widget.errors import InputError
+from isi_widget.readable import counted
 from isi_widget.report.blocks import Block, Example, Grid, Heading, Pairs, Words
 from isi_widget.report.pdf.words import interventions
 from isi_widget.report.pictures import thumbnail
@@ -37,14 +38,15 @@ def conditions(study: Study, _: float) -> list[Block]:
     examples = _examples(study)
     found: list[Block] = [
         Words(
-            f"{len(study.conditions)} conditions. The pictures are of one observation, as far as it has a "
+            f"{counted(len(study.conditions), 'condition')}. The pictures are of one observation, as far "
+            "as it has a "
             "finished row.",
             True,
         )
     ]
     found += [_example(study, condition, examples.get(condition.name)) for condition in shown]
     if left := len(study.conditions) - len(shown):
-        found.append(Words(f"{left} more conditions are in the code below."))
+        found.append(Words(f"{counted(left, 'more condition')}: see the code below."))
     return found
 
 
@@ -143,7 +145,7 @@ def failed(study: Study, _: float) -> list[Block]:
             for item in grouped.head(_REASONS).to_dict("records")
         ]
         found += [
-            Heading("Failed", f"{len(rows):,} rows; they are in no mean"),
+            Heading("Failed", f"{counted(len(rows), 'row')}, in no mean"),
             Grid(
                 ["condition", "kind", "reason", "rows", "first row"],
                 cells,
@@ -221,7 +223,7 @@ def sample(study: Study, _: float) -> list[Block]:
     total = (
         "All rows."
         if few
-        else f"{len(picked)} of {len(numbers):,} rows, drawn by chance: a sample, not a result."
+        else f"{len(picked)} of {counted(len(numbers), 'row')}, drawn by chance: a sample, not a result."
     )
     return [
         Words(total),

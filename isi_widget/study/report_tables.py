@@ -13,6 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from isi_widget.errors import InputError
+from isi_widget.readable import counted
 from isi_widget.report.blocks import Block, Grid, Heading, Plot, Words
 from isi_widget.report.studies import words_of
 from isi_widget.uncertainty.bootstrap import LEADING
@@ -76,7 +77,7 @@ def _named(frame: pd.DataFrame) -> tuple[list[str], list[str]]:
 def _cut(frame: pd.DataFrame) -> tuple[list[dict[str, Any]], list[Block]]:
     """Return the first rows of a table, and a sentence on the others."""
     left = len(frame) - MOST
-    note: list[Block] = [Words(f"{left:,} more rows are in its file.", True)] if left > 0 else []
+    note: list[Block] = [Words(f"{counted(left, 'more row')}: see its file.", True)] if left > 0 else []
     records: Any = frame.head(MOST).to_dict("records")
     return records, note
 

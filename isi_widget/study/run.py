@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from isi_widget.datasets import Observation, things
 from isi_widget.errors import Cancelled, InputError
+from isi_widget.readable import counted
 from isi_widget.running.stages import Cancel, Progress
 from isi_widget.stimulus import Stimulus, checks
 from isi_widget.study import arguments, record
@@ -117,7 +118,8 @@ def averages(
 def _left_out(skipped: Sequence[Skipped], size: int) -> str:
     were = "was" if len(skipped) == 1 else "were"
     return (
-        f"{len(skipped)} of {size} observations {were} skipped; `skipped` of the averages lists why. "
+        f"{len(skipped)} of {counted(size, 'observation')} {were} skipped; `skipped` of the averages lists "
+        "why. "
         f"The first: {skipped[0]}"
     )
 
@@ -172,7 +174,7 @@ def _cancelled(error: Cancelled, store: str | Path | None, size: int) -> Cancell
         else f"They are kept in {str(store)!r}: the same call goes on from there."
     )
     skipped = f" {failed} of them were skipped." if failed else ""
-    return Cancelled(f"Cancelled after {done} of {size} observations.{skipped} {kept}")
+    return Cancelled(f"Cancelled after {done} of {counted(size, 'observation')}.{skipped} {kept}")
 
 
 def _of_file(
@@ -192,14 +194,15 @@ def _of_file(
         It is of another run, or was not finished by the version that wrote it.
     """
     made, size = found
-    name = getattr(observations, "name", None) or f"{len(observations)} observations"
+    name = getattr(observations, "name", None) or counted(len(observations), "observation")
     shown = "" if condition.name == UNCHANGED else condition.name
     now = {"data": name, "size": len(observations), "condition": shown}
     then = {"data": made.data, "size": size, "condition": made.condition}
-    wrong = [f"its {text}" for text in differences(then, now)]
+    wrong = list(differences(then, now))
     of: dict[str, Any] = {**made.settings.to_dict(), "entailment": made.entailment}
-    wrong += [f"its {text}" for text in differences(of, {**settings.to_dict(), "entailment": entailment})]
-    wrong += [f"its model's {text}" for text in differences(made.model, identity(vlm.info()), early=True)]
+    wrong += differences(of, {**settings.to_dict(), "entailment": entailment})
+    changed = differences(made.model, identity(vlm.info()), early=True)
+    wrong += [f"{text} in the model" for text in changed]
     if wrong:
         raise InputError(
             f"The store {path!r} is of another run: {'; '.join(wrong)}. Name another folder, or delete this "

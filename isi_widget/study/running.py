@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from isi_widget import checks
 from isi_widget.errors import Cancelled, InputError
+from isi_widget.readable import counted
 from isi_widget.running.stages import Cancel, Progress
 from isi_widget.study import arguments
 from isi_widget.study.again import record_of
@@ -261,16 +262,17 @@ class _Job:
     def _too_many(self) -> str:
         most = sorted(self._reasons.items(), key=lambda item: -item[1])[:5]
         listed = "; ".join(f"{count} x {reason:.300}" for reason, count in most)
-        further = f"; and {len(self._reasons) - 5} other reasons" if len(self._reasons) > 5 else ""
+        further = f"; and {counted(len(self._reasons) - 5, 'other reason')}" if len(self._reasons) > 5 else ""
         return (
-            f"{self._failed} of {self._finished} rows failed, more than max_failing={self._max_failing:g}: "
+            f"{self._failed} of {counted(self._finished, 'row')} failed, more than "
+            f"max_failing={self._max_failing:g}: "
             f"{listed}{further}. {self._kept()} Mend the cause and make the same call again, or raise "
             "max_failing."
         )
 
     def _stopped(self, how: str) -> str:
         failed = f", {self._failed} of which failed" if self._failed else ""
-        return f"{how} after {self._finished} of {len(self.plan)} rows{failed}. {self._kept()}"
+        return f"{how} after {self._finished} of {counted(len(self.plan), 'row')}{failed}. {self._kept()}"
 
     def _kept(self) -> str:
         if self._store.path is None:

@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from isi_widget import checks
 from isi_widget.errors import InputError
-from isi_widget.readable import html_table
+from isi_widget.readable import counted, html_table
 from isi_widget.uncertainty._checks import Floats, Ints, contiguous, distance_matrix
 from isi_widget.uncertainty.bootstrap import (
     LEADING,
@@ -67,7 +67,7 @@ class EntropyCurve:
             f"n={self.samples[i]}: {self.mean[i]:.3f} [{self.low[i]:.3f}, {self.high[i]:.3f}]"
             for i in sorted(ends)
         )
-        return f"EntropyCurve({self.name!r}, {len(self.samples)} points; {points})"
+        return f"EntropyCurve({self.name!r}, {counted(len(self.samples), 'point')}; {points})"
 
     def _repr_html_(self) -> str:
         shown = range(0, len(self.samples), max(1, -(-len(self.samples) // _ROWS)))
@@ -110,7 +110,11 @@ class SamplesNeeded:
     basis: str
 
     def __repr__(self) -> str:
-        total = "not to be estimated" if self.total is None else f"{self.total} samples ({self.more} more)"
+        total = (
+            "not to be estimated"
+            if self.total is None
+            else f"{counted(self.total, 'sample')} ({self.more} more)"
+        )
         return f"SamplesNeeded({self.name!r}: {total} for an interval of {self.width:g}. {self.basis})"
 
     def _repr_html_(self) -> str:
@@ -226,7 +230,9 @@ def samples_needed(
     if name == LEADING:
         posterior, level = uncertainty.posterior, uncertainty.level
         basis = (
-            f"Futures of {n} answers in {ids.max() + 1} clusters, drawn from what these say of all meanings."
+            f"Futures of {counted(n, 'answer')} in {counted(int(ids.max()) + 1, 'cluster')}, drawn from "
+            "what these "
+            "say of all meanings."
         )
         low, high = percentile_interval(posterior.entropies(seed=uncertainty.seed), level)
         return _search(
@@ -251,9 +257,12 @@ def samples_needed(
             now,
             None,
             None,
-            f"Not estimable: {why}, and {n} samples cannot say how often others would come.",
+            f"Not estimable: {why}, and {counted(n, 'sample')} cannot say how often others would come.",
         )
-    basis = f"Bootstrap of {n} answers in {ids.max() + 1} clusters, drawn again up to the number named."
+    basis = (
+        f"Bootstrap of {counted(n, 'answer')} in {counted(int(ids.max()) + 1, 'cluster')}, drawn again up to "
+        "the number named."
+    )
     if name != "predictive_entropy" and (unseen := (np.bincount(ids) == 1).sum() / n) > 0.2:
         # Good (1953): the share of answers whose cluster is seen once estimates the mass of unseen clusters
         basis += (

@@ -19,6 +19,7 @@ from isi_widget import embedded
 from isi_widget.errors import Cancelled, InputError
 from isi_widget.pretrained.devices import choose_device
 from isi_widget.pretrained.hub import Cancel, Progress
+from isi_widget.readable import html_table
 from isi_widget.uncertainty._files import on_disk
 from isi_widget.uncertainty._loading import REFERENCE
 from isi_widget.uncertainty.entailment import EntailmentModel, load_entailment
@@ -58,6 +59,10 @@ class EntailmentCheckpoint:
         return 4 * self.parameters
 
     @property
+    def _count(self) -> str:
+        return f"{self.parameters / 1e6:,.{1 if self.parameters < 1e7 else 0}f} M"
+
+    @property
     def state(self) -> State:
         """Whether it is part of the package, loaded in this process, on the disk or to be downloaded; uses no
         network.
@@ -69,12 +74,9 @@ class EntailmentCheckpoint:
         return "on disk" if on_disk(self.name) is not None else "to be downloaded"
 
     def __str__(self) -> str:
-        count = (
-            f"{self.parameters / 1e6:,.1f} M" if self.parameters < 1e7 else f"{self.parameters / 1e6:,.0f} M"
-        )
         size = f"download {_size(self.download)}, " if self.download else ""
         return (
-            f"{self.name}: {count} parameters, {size}memory {_size(self.memory)} in float32, licence "
+            f"{self.name}: {self._count} parameters, {size}memory {_size(self.memory)} in float32, licence "
             f"{self.licence}, {self.languages}, trained on {self.trained_on}; {self.state}"
         )
 
@@ -116,13 +118,31 @@ def _shipped() -> EntailmentCheckpoint:
     )
 
 
+class EntailmentCheckpoints(tuple[EntailmentCheckpoint, ...]):
+    """Entailment models as a tuple that shows itself as a table."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "\n".join(map(str, self))
+
+    def _repr_html_(self) -> str:
+        rows = [
+            (one.name, one._count, one.languages, one.trained_on, one.licence, _size(one.memory), one.state)
+            for one in self
+        ]
+        head = ("name", "parameters", "languages", "trained on", "licence", "memory", "state")
+        notes = ["Choose one by Probe(entailment=name) or run_trial(..., entailment=name)."]
+        return html_table("Entailment models", head, rows, notes)
+
+
 def entailment_models() -> tuple[EntailmentCheckpoint, ...]:
     """List the known entailment models: the embedded one first, then those of natural language, best first.
 
     The list is a suggestion, not a limit: `load_entailment` accepts any MNLI-style checkpoint.
     `entailment="auto"` chooses the first model that is on the disk and fits into free memory.
     """
-    return (_shipped(), *_KNOWN)
+    return EntailmentCheckpoints((_shipped(), *_KNOWN))
 
 
 # ------------------------------------------------------------------------------------------------ the choice

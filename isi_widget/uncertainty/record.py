@@ -17,7 +17,7 @@ import numpy as np
 from isi_widget.answer import Answer
 from isi_widget.errors import InputError
 from isi_widget.files import records
-from isi_widget.readable import html_table
+from isi_widget.readable import counted, html_table
 from isi_widget.uncertainty._checks import contiguous
 from isi_widget.uncertainty._likelihoods import Likelihood, drawn_probability, log_likelihoods
 from isi_widget.uncertainty.bootstrap import LEADING, NAMES, Interval, percentile_interval
@@ -130,7 +130,7 @@ class Uncertainty:
         number = self.number_of_clusters
         doubts = "" if self.judge is None else "".join(f"; (!) {doubt}" for doubt in self.judge.doubts)
         return (
-            f"Uncertainty({len(self.answers)} answers, {number} meaning{'s' * (number != 1)}; "
+            f"Uncertainty({counted(len(self.answers), 'answer')}, {counted(number, 'meaning')}; "
             f"{name} {getattr(self, name):.3f} [{low:.3f}, {high:.3f}]{doubts})"
         )
 
@@ -150,9 +150,9 @@ class Uncertainty:
         ]
         mass = "probability" if self.method == "enumerated" else "weight by likelihood"
         left = len(meanings) - len(rows)
-        notes = [f"{left} more meanings: cluster_names"] if left else []
+        notes = [f"{counted(left, 'more meaning')}: cluster_names"] if left else []
         return html_table(
-            f"Uncertainty of {count} {self.method} answers",
+            f"Uncertainty of {counted(count, f'{self.method} answer')}",
             ("entropy", "value", f"{self.level:.0%} interval", "unit"),
             entropies,
         ) + html_table("Meanings", ("meaning", "answers", mass), rows, [*notes, *self.caveats])
@@ -260,7 +260,7 @@ class Uncertainty:
             )
         if self.number_of_clusters == 1:
             missed = 1.0 - 0.05 ** (1.0 / n)
-            draws = f"{n} sample{'s' * (n != 1)}"
+            draws = counted(n, "sample")
             subject = f"All {n} answers mean the same" if n > 1 else "There is only one answer"
             notes.append(
                 f"{subject}, so the entropies of the sampled answers and their bootstrap intervals are 0; a "
@@ -306,7 +306,7 @@ class Uncertainty:
             meanings = self.number_of_clusters
             yield (
                 f"{self.rest:.2g} of the probability was not enumerated. The lower bound is certain; the "
-                f"upper bound holds if it has at most {meanings} further meaning{'s' * (meanings != 1)}."
+                f"upper bound holds if it has at most {counted(meanings, 'further meaning')}."
             )
         yield (
             "Discrete, likelihood-weighted and predictive entropy and the measures without clusters need "

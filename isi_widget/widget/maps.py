@@ -10,6 +10,7 @@ from collections import OrderedDict
 
 from isi_widget.attribution import AttentionMap, heat_layer, measure_attention_map
 from isi_widget.errors import InputError
+from isi_widget.readable import counted
 from isi_widget.trial import Trial
 from isi_widget.trial.labels import model_label, other_interventions
 from isi_widget.vlm import VLM
@@ -37,7 +38,7 @@ class Maps:
         answer = trial.answer
         if answer is None or not 0 <= token < len(answer.token_ids):
             count = 0 if answer is None else len(answer.token_ids)
-            raise InputError(f"There is no token {token} in this answer of {count} tokens.")
+            raise InputError(f"There is no token {token} in this answer of {counted(count, 'token')}.")
         info = vlm.info()
         fingerprint = info.get("fingerprint")
         if trial.model.get("name") == info.get("name") and (other := other_interventions(trial.model, info)):

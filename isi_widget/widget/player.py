@@ -33,7 +33,8 @@ if TYPE_CHECKING:
 
 #: Longer side of the picture on the page, in pixels: at most, and (by a whole factor) at least.
 LONGEST, SHORTEST = 640, 320
-_STRIP, _BARS, _MARGIN = 74, 24, 8
+_STRIP, _BARS, _MARGIN = 92, 24, 8
+_RAMP = 60  # width of the legend's colours
 _INK, _PALE, _PAPER = (32, 32, 32, 255), (190, 190, 190, 255), (255, 255, 255, 255)
 _UNSEEN = 235  # what the model did not see fades to this grey
 _STOPPED = "(nothing)"
@@ -228,6 +229,7 @@ class AttentionPlayer(widgets.VBox):
             pen.text((_MARGIN, top + 4), said, font=_font(15), fill=color)
         said = f"{self._rest()} · image {self._shares[step]:.2f}"
         pen.text((_MARGIN, top + 26), said, font=_font(12), fill=_INK)
+        self._legend(layer, pen, step, top + 44)
         each = (width - 2 * _MARGIN) / self.steps
         floor = top + _STRIP - 2
         for index, share in enumerate(self._shares):
@@ -237,6 +239,22 @@ class AttentionPlayer(widgets.VBox):
             fill = color if index == step else _PALE
             pen.rectangle((int(left), round(floor - height), int(right) - 1, floor), fill=fill)
         return layer
+
+    def _legend(self, layer: Image.Image, pen: ImageDraw.ImageDraw, step: int, top: int) -> None:
+        """Draw what the colours stand for, with numbers: 1 is attention spread evenly over the picture."""
+        font, left = _font(12), float(_MARGIN)
+        for part in ("density of attention  0 ", None, f" {self._end(step):.1f}"):
+            if part is None:
+                ramp = np.broadcast_to(np.linspace(0, 255, _RAMP).astype(np.uint8), (9, _RAMP))
+                layer.alpha_composite(rgba_image(ramp, self.opacity), (round(left), top + 3))
+                left += _RAMP
+            else:
+                pen.text((left, top), part, font=font, fill=_INK)
+                left += font.getlength(part)
+
+    def _end(self, step: int) -> float:
+        """Return the density of the fullest colour of a step."""
+        return self._full if self._scale == "absolute" else self.attention.peak(*self._at(step))
 
     def _rest(self) -> str:
         """Describe the selection on the other axes."""

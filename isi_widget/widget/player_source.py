@@ -15,7 +15,7 @@ from isi_widget.errors import InputError
 from isi_widget.stimulus import Stimulus
 from isi_widget.trial import Trial
 from isi_widget.trial.labels import model_label, other_interventions
-from isi_widget.vlm.protocol import is_vlm
+from isi_widget.vlm.protocol import check_vlm_like, is_vlm
 
 if TYPE_CHECKING:
     from isi_widget.answer import Answer
@@ -42,11 +42,13 @@ def measured(
             "vlm=... goes with a trial: AttentionPlayer(trial, vlm=vlm). A model and a stimulus are "
             "AttentionPlayer(vlm, stimulus); a measured map needs no model: AttentionPlayer(map, stimulus)."
         )
+    if not isinstance(given, AttentionMap):
+        check_vlm_like(given, "AttentionPlayer needs")
     if not isinstance(stimulus, Stimulus):
         hint = " Call .stimulus() on the observation." if hasattr(stimulus, "stimulus") else ""
         raise InputError(
             "AttentionPlayer needs a Stimulus beside a model or an attention map; got "
-            f"{type(stimulus).__name__}.{hint}"
+            f"{'none' if stimulus is None else type(stimulus).__name__}.{hint}"
         )
     picture = stimulus.render()
     if not isinstance(source, AttentionMap):

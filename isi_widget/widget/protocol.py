@@ -13,6 +13,7 @@ from typing import Any
 from isi_widget.checks import is_whole
 from isi_widget.errors import InputError
 from isi_widget.interventions import from_dicts, to_dicts
+from isi_widget.readable import counted
 from isi_widget.stimulus.loading import MAX_PIXELS
 from isi_widget.stimulus.mask import MOST_RUNS
 from isi_widget.stimulus.regions import MOST_POINTS
@@ -294,7 +295,8 @@ def check_shown(value: Any, numbers: Collection[int]) -> int:
     """Check the number of an existing trial; -1 means none."""
     if not is_whole(value) or not (value == -1 or value in numbers):
         raise InputError(
-            f"shown must be the number of one of the {len(numbers)} trials, or -1; not {short(value)}."
+            f"shown must be the number of one of the {counted(len(numbers), 'trial')}, or -1; not "
+            f"{short(value)}."
         )
     return int(value)
 

@@ -376,7 +376,7 @@ class TestShares:
         [
             (np.ones((2, 1, 2, 3)), "shape"),
             (np.ones((0, 1, 2, 4)), "shape"),
-            (np.full((1, 1, 2, 4), 0.25), "2 tokens for 1 rows"),
+            (np.full((1, 1, 2, 4), 0.25), "2 tokens, and its attention mass is of 1 token;"),
             (np.full((2, 1, 2, 4), 0.3), "sum to 1"),
         ],
     )

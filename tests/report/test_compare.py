@@ -199,7 +199,7 @@ def test_a_condition_that_cannot_be_run_is_skipped_if_one_says_so(trial, monkeyp
     assert made.labels == ("a",) and made.skipped == (("b", "The prompt is <too> long."),)
     assert "Skipped: b. The prompt is &lt;too&gt; long." in made._repr_html_() and "skipped" in repr(made)
     assert Comparison.from_dict(json.loads(json.dumps(made.to_dict()))) == made
-    with pytest.raises(InputError, match="None of the 1 conditions"):
+    with pytest.raises(InputError, match="None of 1 condition could"):
         compare([bad], None, on_error="skip")
     with pytest.raises(InputError, match="on_error must be one of"):
         compare([plain], None, on_error="ignore")

@@ -191,12 +191,12 @@ def started(vlm, tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"samples": 5}, "samples is 4, not 5"),
-        ({"temperature": 0.5}, "temperature is 0.9, not 0.5"),
+        ({"samples": 5}, "samples=4, not 5"),
+        ({"temperature": 0.5}, "temperature=0.9, not 0.5"),
         ({"seed": 1}, "its seeds are [0], not [1]"),
-        ({"strict_entailment": True}, "strict_entailment is False, not True"),
-        ({"max_new_tokens": 13}, "max_new_tokens is 12, not 13"),
-        ({"entailment": None}, "entailment is 'same text', not 'embedded'"),
+        ({"strict_entailment": True}, "strict_entailment=False, not True"),
+        ({"max_new_tokens": 13}, "max_new_tokens=12, not 13"),
+        ({"entailment": None}, "entailment='same text', not 'embedded'"),
         ({"condition": lambda obs: obs.stimulus()}, "conditions are ['unchanged'], not ['<lambda>']"),
         ({"data": DATA[:2]}, "it has 3 observations, not 2"),
         ({"data": Dataset(list(DATA[:3]), "mine")}, "data are 'scenes demo', not 'mine'"),
@@ -222,7 +222,7 @@ def test_a_store_of_another_truth_is_refused(vlm, started, runs):
 
 
 def test_a_store_of_another_model_is_refused(started, runs):
-    with pytest.raises(InputError, match="the dtype is 'float32', not 'bfloat16' in the model"):
+    with pytest.raises(InputError, match="dtype='float32', not 'bfloat16' in the model"):
         averages(load_vlm(dtype="bfloat16"), DATA[:3], **HOW, store=started)
     assert not runs
 
@@ -231,7 +231,7 @@ def test_a_store_of_the_same_name_with_other_weights_is_refused(started, runs):
     other = load_vlm()
     with torch.no_grad():
         other.model.lm_head.weight[5, 7] += 0.25
-    with pytest.raises(InputError, match="the fingerprint is"):
+    with pytest.raises(InputError, match="fingerprint="):
         averages(other, DATA[:3], **HOW, store=started)
     assert not runs
 
@@ -244,7 +244,7 @@ def test_weights_that_change_meanwhile_are_refused(runs, tmp_path):
             with torch.no_grad():
                 other.model.lm_head.weight[5, 7] += 0.25
 
-    with pytest.raises(InputError, match=r"has changed since the earlier rows of .*: the fingerprint"):
+    with pytest.raises(InputError, match=r"has changed since the earlier rows of .*: fingerprint="):
         averages(other, DATA, **HOW, store=path, progress=change)
     assert len(isi_widget.open_study(path)) == 2
 
@@ -270,7 +270,7 @@ def test_a_complete_file_of_an_earlier_version_is_loaded(vlm, whole, runs, tmp_p
     path = whole.save(tmp_path / "old.json")
     before = path.read_bytes()
     assert averages(vlm, DATA, **HOW, store=path) == whole and not runs
-    with pytest.raises(InputError, match="another run: its samples is 4, not 5"):
+    with pytest.raises(InputError, match="another run: samples=4, not 5"):
         averages(vlm, DATA, **{**HOW, "samples": 5}, store=path)
     with pytest.raises(InputError, match="observation 0 was a different one"):
         averages(vlm, Dataset(list(DATA[::-1]), DATA.name), **HOW, store=path)

@@ -123,7 +123,7 @@ def test_a_store_of_another_run_is_refused(study, vlm, data):
         arguments = {"seeds": (0, 5), **SAMPLES, **changed}
         return isi.run_study(*given, store=study.store, **arguments)
 
-    with pytest.raises(InputError, match="another run: its samples is 3, not 4"):
+    with pytest.raises(InputError, match="another run: samples=3, not 4"):
         run(vlm, data, CONDITIONS, samples=4)
     with pytest.raises(InputError, match=r"its seeds are \[0, 5\], not \[0\]"):
         run(vlm, data, CONDITIONS, seeds=(0,))
@@ -215,7 +215,7 @@ def test_what_cannot_be_a_study(vlm, data, tmp_path):
     plain = isi.condition("a")
     with pytest.raises(InputError, match="at least one observation"):
         isi.run_study(vlm, [], plain)
-    with pytest.raises(InputError, match="different names; 'a'"):
+    with pytest.raises(InputError, match="different names; given more than once: 'a'"):
         isi.run_study(vlm, data, [plain, isi.condition("a").noise(0.1)])
     with pytest.raises(InputError, match="all different"):
         isi.run_study(vlm, data, plain, seeds=(1, 1))

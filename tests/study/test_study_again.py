@@ -116,7 +116,7 @@ def test_what_cannot_be_made_again(study, opened, tmp_path, data):
         isi.open_study(tmp_path / "bare").stimulus(0)
     with pytest.raises(InputError, match=r"was not loaded by isi.load_vlm"):
         isi.open_study(tmp_path / "bare").trial(0)
-    with pytest.raises(InputError, match=r"not the model 'embedded' of the study: its name is"):
+    with pytest.raises(InputError, match=r"not the model 'embedded' of the study: name="):
         opened.trial(0, StubVLM())
     broken = isi.run_study(
         StubVLM(), data, isi.condition("of an object").box("unicorn"), measures="answer", max_failing=1

@@ -154,7 +154,7 @@ def test_numbers_in_the_report_are_those_of_the_study(study, page):
     for row in paired.to_dict("records"):
         if row["difference"] == row["difference"]:
             assert f"{row['difference']:.3f}".replace("-0.000", "0.000") in found
-    assert f"{len(study.failed):,} rows; they are in no mean" in found
+    assert f"{len(study.failed):,} rows, in no mean" in found
     assert f"{len(study)} of {study.size} rows" in found
 
 

@@ -89,7 +89,7 @@ def test_averages_are_of_one_judge_and_shown_only_beside_trials_of_the_same(othe
     store = tmp_path / "averages.json"
     ruled = averages(other, datasets.scenes()[:2], samples=3, store=store)
     assert ruled.entailment == "rules"
-    with pytest.raises(InputError, match="entailment is 'rules', not 'embedded'"):
+    with pytest.raises(InputError, match="entailment='rules', not 'embedded'"):
         averages(other, datasets.scenes()[:2], samples=3, store=store, entailment="embedded")
     ruled.use()
     try:

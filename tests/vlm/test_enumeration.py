@@ -287,7 +287,7 @@ def test_a_record_round_trips_and_is_checked():
     result = peaked_vlm().enumerate_answers(SHOWN, mass=0.9, max_new_tokens=4)
     assert Enumeration.from_dict(json.loads(json.dumps(result.to_dict(), allow_nan=False))) == result
     yes = Answer("Yes", (1,), ("Yes",), (-0.5,), end_logprob=-0.1)
-    with pytest.raises(InputError, match="1 answers, 2 probabilities"):
+    with pytest.raises(InputError, match="1 answer, 2 probabilities"):
         Enumeration((yes,), (0.5, 0.1), 0.4, 0.9, 1, 1, 8)
     with pytest.raises(InputError, match=r"they sum to 0\.9"):
         Enumeration((yes,), (0.5,), 0.4, 0.9, 1, 1, 8)

@@ -194,7 +194,7 @@ def test_hooks_are_gone_after_a_failure():
     ("edit", "words"),
     [
         (isi.HeadGates.of((3, 5), {}), "3 layers and 4 heads; got 3 rows of 5 numbers"),
-        (isi.HeadGates.of((1, 4), {}), "got 1 rows of 4"),
+        (isi.HeadGates.of((1, 4), {}), "got 1 row of 4"),
         (isi.Steer([1.0] * 64, 3), "there is no layer 3"),
         (isi.Steer([1.0, 2.0], 1), "residual stream of this model has 64 numbers, the direction has 2"),
     ],

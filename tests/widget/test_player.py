@@ -146,12 +146,24 @@ def test_the_strip_shows_each_step_s_image_share(players):
     height = stimulus.render().height
     blue, grey = np.array([0x00, 0x72, 0xB2]), np.array([190, 190, 190])
     for step in (0, player.steps - 1):
-        strip = np.asarray(player.frame(step))[height + 46 :]
+        strip = np.asarray(player.frame(step))[height + 64 :]
         each = (strip.shape[1] - 16) / player.steps
         for index in range(player.steps):
             middle = strip[:, int(8 + (index + 0.5) * each)]
             bar = (middle == (blue if index == step else grey)).all(axis=-1)
             assert abs(bar.sum() - max(2, 1 + 22 * found.image_share(layer=index))) <= 1
+
+
+@pytest.mark.parametrize("scale", ["absolute", "relative"])
+def test_the_heat_has_a_legend_with_numbers(players, scale):
+    _, _, found = measured()
+    player = players(over="layers", scale=scale, opacity=1.0)
+    below = player.frame(0).height - 92 + 44
+    line = np.asarray(player.frame(0))[below : below + 18].astype(int)
+    full = line[(abs(line - (253, 231, 36)) <= 2).all(axis=-1)]  # the end of viridis
+    assert len(full) >= 9
+    peaks = [found.peak(layer=layer) for layer in found.layers]
+    assert f"{player._end(0):.1f}" == f"{max(peaks) if scale == 'absolute' else peaks[0]:.1f}"
 
 
 def test_the_caption_says_what_is_shown(players):
@@ -175,7 +187,7 @@ def test_marked_tokens_stay_in_sight_in_long_answers(players):
     player = players(found, stimulus)
     blue = np.array([0x00, 0x72, 0xB2])
     for step in (0, 31, 59):
-        strip = np.asarray(player.frame(step))[-74:-50]
+        strip = np.asarray(player.frame(step))[-92:-68]
         marked = np.flatnonzero((strip == blue).all(axis=-1).sum(axis=0) > 8)
         assert len(marked) > 20 and marked.min() > 0 and marked.max() < strip.shape[1] - 1
 
@@ -301,7 +313,7 @@ def test_tiny_pictures_grow_by_whole_factors_and_large_ones_shrink(players):
     np.testing.assert_array_equal(frame[: 32 * 6], pixels.repeat(6, axis=0).repeat(6, axis=1))
     found, stimulus, _ = quarter((1280, 300), [0, 0, 640, 300])
     player = players(found, stimulus)
-    assert player.frame().size == (640, 150 + 74)
+    assert player.frame().size == (640, 150 + 92)
     assert player._canvas.layout.max_width == "100%"
 
 
@@ -397,8 +409,10 @@ def test_other_inputs_are_refused(players):
     vlm, stimulus, found = measured()
     with pytest.raises(InputError, match=r"got Observation. Call .stimulus\(\)"):
         AttentionPlayer(vlm, isi.datasets.scenes()[0])
-    with pytest.raises(InputError, match="got NoneType"):
+    with pytest.raises(InputError, match=r"needs a Stimulus beside .* got none"):
         AttentionPlayer(found)
+    with pytest.raises(InputError, match=r"AttentionPlayer needs a VLM.*int"):
+        AttentionPlayer(3)
     with pytest.raises(InputError, match="needs a VLM"):
         AttentionPlayer("embedded", stimulus)
     with pytest.raises(InputError, match="is of a picture of 480 x 480 pixels, the stimulus has 60 x 32"):

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from isi_widget.readable import counted
 from isi_widget.report.comparison import caption
 from isi_widget.report.entries import Entry, Group
 from isi_widget.report.html import shares_of, verdict
@@ -113,7 +114,7 @@ def _entropy(view: Mapping[str, Any], first: Mapping[str, Any]) -> str:
     count = len(view["uncertainty"]["clusters"])
     return (
         f"{_mark(f'{value:.2f}', apart)}{doubted}{interval}{bar(value, entropy['scale'], NEUTRAL, low, high)}"
-        f"{count} meaning{'s' * (count != 1)}"
+        f"{counted(count, 'meaning')}"
     )
 
 

@@ -11,6 +11,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from isi_widget.readable import counted
 from isi_widget.report.differences import differences
 from isi_widget.report.entries import Entry, Group
 from isi_widget.report.html import shares_of, verdict
@@ -152,7 +153,7 @@ def _answer(answer: Mapping[str, Any] | None) -> str:
             f'<div class="quiet" dir="auto" style="white-space:pre-wrap">{text(answer["reasoning"])}</div>'
         )
     if tokens := answer["tokens"]:
-        note = f"{len(tokens)} token{'s' * (len(tokens) != 1)}"
+        note = counted(len(tokens), "token")
         if answer["log_likelihood"] is not None:
             mean = answer["mean_log_likelihood"]
             note += f", log-likelihood {answer['log_likelihood']:.3f} nats, {mean:.3f} per token"
@@ -208,7 +209,7 @@ def _clusters(uncertainty: Mapping[str, Any]) -> str:
     known = any(cluster["probability"] is not None for cluster in clusters)
     count = len(clusters)
     note = (
-        f"{count} meaning{'s' * (count != 1)} among the {uncertainty['method']} answers; bars: "
+        f"{counted(count, 'meaning')} among the {uncertainty['method']} answers; bars: "
         f"{'probability' if known else 'share of the answers'}"
     )
     rows = []
@@ -230,7 +231,9 @@ def _attention(attention: Mapping[str, Any] | None, definitions: bool) -> str:
         absolute, relative = attention["absolute"][name] or 0.0, attention["relative"].get(name)
         inputs = "" if relative is None else f", {relative:.3f} of the inputs"
         count = attention["token_counts"].get(name, 0)
-        rows.append(Bar(name, absolute, f"{absolute:.3f}{inputs} ({count} tokens)", SEGMENT_COLORS[name]))
+        rows.append(
+            Bar(name, absolute, f"{absolute:.3f}{inputs} ({counted(count, 'token')})", SEGMENT_COLORS[name])
+        )
     parts = [
         heading("Attention", "where the model reads from, not what its answer depends on"),
         charts.bars(rows, 1.0),

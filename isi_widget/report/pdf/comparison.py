@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from isi_widget.readable import counted
 from isi_widget.report.comparison import caption
 from isi_widget.report.entries import Entry, Group
 from isi_widget.report.html import verdict
@@ -151,7 +152,7 @@ def _entropy_cell(sheet: Sheet, view: dict[str, Any], first: dict[str, Any]) -> 
     if low is not None and high is not None:
         _lines(sheet, f"[{low:.2f}, {high:.2f}]", _ENTROPY, _WIDTHS[2], 1, LABEL)
     count = len(view["uncertainty"]["clusters"])
-    _lines(sheet, f"{count} meaning{'s' * (count != 1)}", _ENTROPY, _WIDTHS[2], 1, LABEL)
+    _lines(sheet, counted(count, "meaning"), _ENTROPY, _WIDTHS[2], 1, LABEL)
 
 
 def _attention_cell(sheet: Sheet, view: dict[str, Any], first: dict[str, Any]) -> None:

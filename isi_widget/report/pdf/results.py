@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from isi_widget.readable import counted
 from isi_widget.report.pdf import charts as charts
 from isi_widget.report.pdf.sheet import BODY, BOLD, INK, LABEL, MARGIN, SMALL, Sheet
 from isi_widget.report.pdf.words import LAYERS, RELATIVE
@@ -33,7 +34,7 @@ def write_answer(sheet: Sheet, answer: Mapping[str, Any] | None) -> None:
     tokens = answer["tokens"]
     if not tokens:
         return
-    note = f"{len(tokens)} token{'s' * (len(tokens) != 1)}"
+    note = counted(len(tokens), "token")
     if answer["log_likelihood"] is not None:
         mean = answer["mean_log_likelihood"]
         note += f", log-likelihood {answer['log_likelihood']:.3f} nats, {mean:.3f} per token"
@@ -134,7 +135,7 @@ def _clusters(sheet: Sheet, uncertainty: Mapping[str, Any]) -> None:
     known = any(cluster["probability"] is not None for cluster in clusters)
     what = "probability" if known else "share of the answers"
     count = len(clusters)
-    meanings = f"{count} meaning{'s' * (count != 1)} among the {uncertainty['method']} answers; bars: {what}"
+    meanings = f"{counted(count, 'meaning')} among the {uncertainty['method']} answers; bars: {what}"
     sheet.heading("Clusters of one meaning", meanings)
     name_width = _PLOT_X - MARGIN - 8
     for cluster in clusters:
@@ -168,7 +169,7 @@ def write_attention(sheet: Sheet, attention: Mapping[str, Any] | None, definitio
         absolute, relative = attention["absolute"][name] or 0.0, attention["relative"].get(name)
         y = sheet.y
         sheet.line_of(name, MARGIN, y, 60, BODY)
-        sheet.line_of(f"{attention['token_counts'].get(name, 0)} tokens", MARGIN, y + 10.5, 60, SMALL)
+        sheet.line_of(counted(attention["token_counts"].get(name, 0), "token"), MARGIN, y + 10.5, 60, SMALL)
         charts.interval_bar(sheet, bar_x, y + 2, bar_width, absolute, 1.0, color=SEGMENT_COLORS[name])
         sheet.line_of(f"{absolute:.3f}", bar_x + bar_width + 6, y - 0.5, 60, _VALUE)
         if relative is not None:

@@ -308,8 +308,8 @@ class _Turn:
         for other in (self._expected, self._info):
             if other is not None and (wrong := list(differences(identity(other), identity(info)))):
                 raise InputError(
-                    f"A worker loaded a different model than {self._source.label!r}: its "
-                    f"{'; its '.join(wrong)}. Give the model by name with dtype=... and "
+                    f"A worker loaded a different model than {self._source.label!r}: "
+                    f"{'; '.join(wrong)}. Give the model by name with dtype=... and "
                     "revision=..., or run it in this process."
                 )
         if self._info is None:

@@ -10,6 +10,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
+from isi_widget.readable import counted
 from isi_widget.study.live.page import run_html
 
 if TYPE_CHECKING:
@@ -59,7 +60,6 @@ def _update(handle: Any, run: Run) -> None:
 
 def _bundle(run: Run) -> dict[str, str]:
     progress = run.progress()
-    line = (
-        f"{run.about + ': ' if run.about else ''}{progress.done} of {progress.total} rows, {progress.state}"
-    )
+    about, total = run.about + ": " if run.about else "", counted(progress.total, "row")
+    line = f"{about}{progress.done} of {total}, {progress.state}"
     return {"text/html": run_html(run), "text/plain": line}

@@ -10,6 +10,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from isi_widget.readable import counted
 from isi_widget.report.style import NEUTRAL, SEGMENT_COLORS
 from isi_widget.report.svg import HEADING, NO_FORMULAS, QUIET, TABLE, bar, escape, number
 from isi_widget.study.live.columns import Column
@@ -53,7 +54,7 @@ def study_html(about: str, progress: Progress, table: Table, failures: Sequence[
 
 def sentence(progress: Progress) -> str:
     """Return how far a run is, in words."""
-    rows = f"{progress.done:,} of {progress.total:,} rows"
+    rows = f"{progress.done:,} of {counted(progress.total, 'row')}"
     parts = [rows]
     if progress.failed:
         parts.append(f"{progress.failed:,} failed")
@@ -69,7 +70,7 @@ def sentence(progress: Progress) -> str:
         if progress.left is not None:
             parts.append(f"{duration(progress.left)} left")
     elif progress.state == "finished":
-        parts = [f"{progress.total:,} rows finished in {duration(progress.seconds)}", *parts[1:]]
+        parts = [f"{counted(progress.total, 'row')} finished in {duration(progress.seconds)}", *parts[1:]]
     elif progress.state == "cancelled":
         parts.append("cancelled; the finished rows are kept")
     elif progress.state == "failed":

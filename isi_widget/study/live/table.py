@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from isi_widget.readable import counted
 from isi_widget.study.live.columns import Column, columns_of
 from isi_widget.study.live.tally import Tally
 
@@ -111,7 +112,7 @@ def table_of(frame: pd.DataFrame, order: Sequence[str] = ()) -> Table:
         for row in rows
     )
     observations = max((int(row["observations"]) for row in rows), default=0)
-    return Table(columns, lines, f"95% intervals over {observations:,} observations.")
+    return Table(columns, lines, f"95% intervals over {counted(observations, 'observation')}.")
 
 
 def _cell(row: Any, column: str) -> Cell | None:

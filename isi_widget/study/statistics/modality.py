@@ -270,7 +270,7 @@ def _attention(frame: pd.DataFrame, level: float) -> list[dict[str, Any]]:
     measured = {f"attention_relative_{name}" for name in INPUTS} | {f"tokens_{name}" for name in INPUTS}
     missing = [name for name in sorted(measured) if name not in frame or frame[name].isna().all()]
     refused = (
-        f"The columns {', '.join(missing)} are missing or empty: run the study with measures=('answer', "
+        f"Missing or empty columns: {', '.join(missing)}. Run the study with measures=('answer', "
         "'attention')."
     )
     found = []

@@ -78,7 +78,7 @@ class Rows:
     def __init__(self, frame: pd.DataFrame) -> None:
         if missing := [name for name in NEEDED if name not in frame]:
             raise InputError(
-                f"These are no rows of a study: the column {', '.join(map(repr, missing))} is missing. Use "
+                f"These are no rows of a study; missing columns: {', '.join(map(repr, missing))}. Use "
                 "study.rows or study.frame(...)."
             )
         self.frame = frame

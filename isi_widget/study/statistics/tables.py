@@ -11,6 +11,7 @@ from typing import Any
 
 import pandas as pd
 
+from isi_widget.readable import counted
 from isi_widget.study.statistics.shown import cell, frame_html
 
 #: Columns that are shown only where a row has more than 0 in them.
@@ -97,7 +98,9 @@ class Table(pd.DataFrame):
         """Return the HTML of the table; `where` says where all numbers are."""
         shown, left = self.show().head(_MOST), len(self) - _MOST
         notes = [*self._notes, where]
-        return frame_html(self._title, shown, [f"{left:,} more rows.", *notes] if left > 0 else notes)
+        return frame_html(
+            self._title, shown, [f"{counted(left, 'more row')}.", *notes] if left > 0 else notes
+        )
 
 
 def _with_ends(text: str, low: str = "", high: str = "") -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from isi_widget.answer import Answer, Enumeration
 from isi_widget.errors import InputError
+from isi_widget.readable import counted
 from isi_widget.trial.measures.base import Interval, Measure
 from isi_widget.trial.measures.uncertainty_terms import ENTROPIES, GRAPH, GRAPH_SCOPE
 from isi_widget.trial.measures.uncertainty_view import uncertainty_details, uncertainty_view
@@ -118,7 +119,7 @@ def _with_answers(sampled: Sequence[Answer] | Enumeration) -> tuple[list[Answer]
         if sampled.answers:
             return sampled, ""
         return [], (
-            f"The uncertainty was not measured: {sampled.prefixes} beginnings of answers were looked at, and "
+            f"The uncertainty was not measured: of {counted(sampled.prefixes, 'beginning')} of answers "
             "no answer ended there. Raise budget, or use method='sampled'."
         )
     answers = [answer for answer in sampled if not answer.missing]

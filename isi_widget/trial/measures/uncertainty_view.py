@@ -8,6 +8,7 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from isi_widget.readable import counted
 from isi_widget.trial.measures.base import finite, missing
 from isi_widget.trial.measures.uncertainty_terms import (
     ENTROPIES,
@@ -78,9 +79,9 @@ def _basis(uncertainty: Uncertainty, temperature: float) -> str:
     """Return the source of the numbers."""
     number = len(uncertainty.answers)
     if uncertainty.method == "enumerated":
-        answers = f"{number} answer{'s' * (number != 1)}"
-        return f"{answers} with {1 - uncertainty.rest:.1%} of the probability at temperature {temperature:g}"
-    return f"{number} samples at temperature {temperature:g}"
+        mass = f"{1 - uncertainty.rest:.1%} of the probability"
+        return f"{counted(number, 'answer')} with {mass} at temperature {temperature:g}"
+    return f"{counted(number, 'sample')} at temperature {temperature:g}"
 
 
 def _curve(uncertainty: Uncertainty) -> dict[str, Any] | None:

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from isi_widget.errors import Cancelled, InputError
+from isi_widget.readable import counted
 from isi_widget.vlm.at_model import at_the_model
 from isi_widget.vlm.check import interventions
 from isi_widget.vlm.check.report import FAILED, NOT_AVAILABLE, PASSED, CheckReport, CheckRow
@@ -164,7 +165,7 @@ class _Checks:
         own = self.inputs["input_ids"][0].tolist()
         ours = list(self.prompt.ids)
         wrong = sum(a != b for a, b in zip(own, ours, strict=False)) + abs(len(own) - len(ours))
-        return self._within(float(wrong), 0.0, f"{len(ours)} tokens")
+        return self._within(float(wrong), 0.0, f"{counted(len(ours), 'token')}")
 
     def segments(self) -> CheckRow:
         """Segments decode to their texts."""
@@ -215,7 +216,7 @@ class _Checks:
         theirs = next((rows[0][:end] for end, token in enumerate(rows[0]) if token in ends), rows[0])
         ours = list(answer.token_ids)
         if ours == theirs:
-            return self._within(0.0, self.tolerance, f"{len(ours)} tokens, all equal")
+            return self._within(0.0, self.tolerance, f"{counted(len(ours), 'token')}, all equal")
         place = next((i for i, (a, b) in enumerate(zip(ours, theirs, strict=False)) if a != b), -1)
         place = min(len(ours), len(theirs)) if place < 0 else place
         scores = logits[place, 0]
@@ -234,7 +235,7 @@ class _Checks:
         ]
         if not differences:
             raise _NotAvailable("All sampled answers were empty.")
-        return self._within(max(differences), self.tolerance, f"{len(differences)} answers")
+        return self._within(max(differences), self.tolerance, f"{counted(len(differences), 'answer')}")
 
     def as_sampled(self) -> CheckRow:
         """Those of the distribution that was drawn from equal transformers' own temperature."""
@@ -267,7 +268,9 @@ class _Checks:
         except torch.OutOfMemoryError:
             raise _NotAvailable("Eager attention did not fit into memory: choose a smaller image.") from None
         difference = _largest(torch.from_numpy(mass) - expected)
-        return self._within(difference, self._mass, f"{len(token_ids)} tokens, {mass.shape[1]} layers")
+        return self._within(
+            difference, self._mass, f"{counted(len(token_ids), 'token')}, {counted(mass.shape[1], 'layer')}"
+        )
 
     def in_between(self) -> CheckRow:
         """Read another prompt in between, which must change nothing."""
@@ -295,7 +298,9 @@ class _Checks:
             tokenizer.padding_side = side
         ours = torch.stack([self.prefill.logits, self.vlm.prefill(self.other).logits])
         padding = int((inputs["attention_mask"] == 0).sum())
-        return self._within(_largest(ours - logits[0]), self.tolerance, f"{padding} padding tokens")
+        return self._within(
+            _largest(ours - logits[0]), self.tolerance, f"{counted(padding, 'padding token')}"
+        )
 
     def image_map(self) -> CheckRow:
         """Each image token has a box inside the picture, or none."""
@@ -341,7 +346,7 @@ class _Checks:
         """Compare an answer under interventions with forcing it step by step under a hook."""
         self._needs("interventions")
         difference, tokens = interventions.answer(self.vlm, self.shown, self.tokens)
-        return self._within(difference, self.tolerance, f"{tokens} tokens")
+        return self._within(difference, self.tolerance, f"{counted(tokens, 'token')}")
 
     def yes_no(self) -> CheckRow:
         """Check that the three probabilities sum to 1."""

@@ -29,6 +29,7 @@ from isi_widget.interventions import (
     Steer,
 )
 from isi_widget.interventions.tokens import Tokens
+from isi_widget.readable import counted
 from isi_widget.vlm.inside import streams
 from isi_widget.vlm.inside.groups import Span, span_of
 from isi_widget.vlm.inside.hooks import Hook
@@ -70,8 +71,9 @@ def check(interventions: Sequence[Intervention], sites: Sites) -> None:
         elif isinstance(item, HeadGates):
             if item.shape != (layers, sites.heads):
                 raise InputError(
-                    f"Gates of this model are a matrix of {layers} layers and {sites.heads} heads; got "
-                    f"{item.shape[0]} rows of {item.shape[1]} numbers."
+                    f"Gates of this model are a matrix of {counted(layers, 'layer')} and "
+                    f"{counted(sites.heads, 'head')}; got {counted(item.shape[0], 'row')} of "
+                    f"{counted(item.shape[1], 'number')}."
                 )
         elif isinstance(item, Steer):
             _in_range(item, "layer", (item.where,), layers)

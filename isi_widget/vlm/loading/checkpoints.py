@@ -158,7 +158,8 @@ class Checkpoints(tuple[Checkpoint, ...]):
         heading, *rows = self._rows()
 
         def line(cells: tuple[str, ...], tag: str) -> str:
-            style = "text-align:left;padding:2px 10px 2px 0;white-space:nowrap"
+            wrap = "normal" if tag == "th" else "nowrap"  # short heads: the last column is seen, too
+            style = f"text-align:left;padding:2px 10px 2px 0;white-space:{wrap}"
             return "".join(f'<{tag} style="{style}">{html.escape(cell)}</{tag}>' for cell in cells)
 
         body = "".join(f"<tr>{line(row, 'td')}</tr>" for row in rows)

@@ -19,6 +19,7 @@ from PIL import Image
 from isi_widget.answer import Answer
 from isi_widget.errors import InputError
 from isi_widget.interventions import Intervention
+from isi_widget.readable import counted
 from isi_widget.vlm.decoding import loop as decoding
 from isi_widget.vlm.decoding.loop import Cancel, OnToken
 from isi_widget.vlm.protocol import StimulusLike
@@ -373,7 +374,8 @@ class RemoteVLM:
         ]
         if len(answers) < n:
             lost = (
-                f"Only {len(answers)} of {n} answers came: the server's other replies could not be read. The "
+                f"Only {len(answers)} of {counted(n, 'answer')} came: the server's other replies could not "
+                "be read. The "
                 f"first: {found.failures[0]}"
             )
             warnings.warn(lost, stacklevel=3)
