@@ -79,8 +79,11 @@ class Outputs:
             stimulus = self._probe._current()
             trial = self._probe._history.get(shown)
             number = self._stills
+            kept = self._probe.kept
+        session = "" if kept.get("problem") else str(kept.get("folder", ""))
         view = None if trial is None else self._view_of(trial)
-        return Still(self._probe.model_id or "", number, stimulus, trial, entries, shown, notes, view)
+        id = self._probe.model_id or ""
+        return Still(id, number, stimulus, trial, entries, shown, notes, view, session)
 
     def _view_of(self, trial: Trial) -> dict[str, Any]:
         """Return the view of a trial with details: made once while the same trial is shown."""
@@ -96,7 +99,8 @@ class Outputs:
             try:
                 still = self.still()
                 display(still.bundle(), display_id=self._kept, update=True, raw=True)
-                self._probe.send({"kind": "still", "number": still.number})
+                with self._probe._exclusive():
+                    self._probe.set_trait("stills", still.number)
             except Exception as error:
                 self._probe._fail(error)
 

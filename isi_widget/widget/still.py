@@ -35,6 +35,7 @@ _TO_GO_ON = (
     "This is a still of the probe, kept in the notebook. To use the probe, run the notebook from its first "
     "cell to this one: Run > Run All Above Selected Cell, then this cell."
 )
+_KEPT = " The session {folder!r} brings all work back."
 # Hidden while the widget of this probe is on the page; and what stands in a widget's place where there is
 # none ("model not found", or a line of text) is hidden beside a still. Without scripts: a sanitiser may drop
 # it all, and then no widget is there either.
@@ -61,6 +62,7 @@ class Still:
     shown : the number of the trial that is shown.
     notes : notes by number of the trial.
     view : view of the shown trial, as `Trial.view(details=True)`; None makes it.
+    session : folder in which the work is kept, or "".
     """
 
     id: str
@@ -71,6 +73,7 @@ class Still:
     shown: int
     notes: Mapping[int, str]
     view: dict[str, Any] | None = None
+    session: str = ""
 
     def bundle(self) -> dict[str, str]:
         """Return the output that a notebook keeps, by MIME type."""
@@ -93,9 +96,10 @@ class Still:
 
     def _framed(self, body: str) -> str:
         style = _STYLE.format(id=escape(self.id))
+        advice = _TO_GO_ON + (_KEPT.format(folder=self.session) if self.session else "")
         return (
             f'<div class="isi-kept {NO_FORMULAS}" data-probe="{escape(self.id)}" data-still="{self.number}">'
-            f'{style}{body}<div style="{QUIET};margin-top:4px">{escape(_TO_GO_ON)}</div></div>'
+            f'{style}{body}<div style="{QUIET};margin-top:4px">{escape(advice)}</div></div>'
         )
 
     def _whole(self) -> str:

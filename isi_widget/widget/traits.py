@@ -135,6 +135,8 @@ class PageState(anywidget.AnyWidget):
     traced = t.Dict(None, allow_none=True, read_only=True).tag(sync=True)
     # whether the lens is on the picture; a page that is opened later begins with it
     lens_on = t.Bool(False).tag(sync=True)
+    # number of the newest still that the notebook was sent
+    stills = t.Int(0, read_only=True).tag(sync=True)
     # name of the entailment model; "auto" or "rules"
     judge = t.Unicode("auto", read_only=True).tag(sync=True)
     # where the work is kept: "folder", "problem" (why it is not), "note" (about what was restored); or empty

@@ -1,4 +1,5 @@
 // Readers of the answers to what the editor asks: each takes anything, and gives its type or null. Pure, as read.ts; part of the editor.
+import type { StillOutput } from "./kept";
 import { dict, isDict, isMask, many, num, number, numbers, shape, shares, str, text, tuple, zero, type Reader } from "./read";
 import type { Excerpt, Heat, Inpainter, JudgeEntry, Judges, KeptPicture, Mask, ModelEntry, Offer, Rectangle, Tokens } from "./protocol";
 import type { Box } from "./inside";
@@ -62,12 +63,7 @@ export interface Kept {
 }
 export const readKept = (x: unknown): Kept => ({ folder: text(dict(x).folder), problem: text(dict(x).problem), note: text(dict(x).note) });
 
-export interface StillOutput {
-  number: number;
-  data: Record<string, unknown>;
-}
 export const readStill = shape<StillOutput>({ number: num(0), data: dict }, (x) => numbers("number")(x) && isDict(x.data));
-
 
 /** The words of each layer at the image tokens of a prompt, and (last) at its last token. */
 export interface Lens {

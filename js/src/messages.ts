@@ -43,5 +43,4 @@ export type Incoming =
   | { kind: "result"; id: string; trial: number }
   | { kind: "error"; id: string | null; message: string; hint: string }
   | { kind: "notice"; id: null; message: string; hint: string }
-  | { kind: "still"; number: number }
   | ({ kind: "partial" } & Partly);

@@ -370,7 +370,6 @@ const MESSAGES: Record<string, Reader<Incoming | null>> = {
   result: shape({ kind: is("result"), id: text, trial: num(-1) }, numbers("trial")),
   error: shape({ kind: is("error"), ...failure, message: str("The kernel reported an error.") }),
   notice: shape({ kind: is("notice"), id: is(null), message: text, hint: text }),
-  still: shape({ kind: is("still"), number: zero }, numbers("number")),
   partial: shape({ kind: is("partial"), id: text, answer: string, samples: strings }),
 };
 

@@ -451,8 +451,10 @@ describe("a kernel that is gone", () => {
     await settle();
     expect(page.maybe("still")).toBeNull();
     widget.comm_live = false;
+    page.model.kernel({ kept: { folder: "work", problem: "", note: "" } });
     page.model.emit("comm_live_update");
     await settle();
+    expect(page.text("error-hint")).toContain("Run All Above Selected Cell, then this cell. The session work brings all work back.");
     gone();
     await page.key("b");
     await page.key("Delete");

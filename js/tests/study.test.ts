@@ -315,6 +315,23 @@ describe("the rows", () => {
   });
 });
 
+describe("the still in the notebook", () => {
+  it("is asked for by a page that has an older one, and replaced", async () => {
+    vi.useFakeTimers();
+    const outputs = [{ data: { "text/html": '<div data-study="w1" data-still="1">' } }];
+    const cell = { outputs: { length: 1, get: (i: number) => outputs[i], set: (i: number, value: { data: { "text/html": string } }) => (outputs[i] = value) } };
+    const model = new FakeModel(state({ stills: 2 }));
+    Object.assign(model, { widget_manager: { context: { model: { cells: [cell] } } } });
+    const opened = open({}, model);
+    await vi.advanceTimersByTimeAsync(2000);
+    await opened;
+    vi.useRealTimers();
+    expect(model.last("still")).toEqual({ kind: "still" });
+    model.message({ kind: "still", number: 3, data: { "text/html": "new" } });
+    expect(outputs[0]?.data["text/html"]).toBe("new");
+  });
+});
+
 describe("without a kernel", () => {
   it("shows what was saved, and disables what needs one", async () => {
     const model = new FakeModel(state());
@@ -323,6 +340,7 @@ describe("without a kernel", () => {
     model.emit("comm_live_update");
     await settle();
     expect(view.text("problem")).toContain("no kernel for this study");
+    expect(view.text("problem")).toContain("Run All Above Selected Cell, then this cell. Finished rows are in its store");
     expect(view.text("facts")).toContain("was running when this was saved");
     expect(view.maybe("cancel")).toBeNull();
     view.find("row-1").querySelector("td")?.click();

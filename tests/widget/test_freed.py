@@ -141,7 +141,7 @@ def test_a_deleted_trial_while_the_probe_stays(vlm: VLM, monkeypatch: pytest.Mon
     reference = weakref.ref(probe.trials[0])
     probe.undo()
     probe.delete(1)
-    page.wait(lambda page: page.of_kind("still"))
+    page.wait(lambda page: page.state["stills"])
     until(
         lambda: gc.collect() >= 0 and reference() is None
     )  # the thread that made the still has it for a while

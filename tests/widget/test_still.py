@@ -58,20 +58,20 @@ def test_displaying_makes_two_outputs_and_a_run_brings_the_second_up_to_date(
     assert set(kept) == {"text/html", "image/png"} and "Yes" in kept["text/html"]
     page = Page(probe)
     probe.run("answer", seed=1)
-    page.wait(lambda page: len(page.of_kind("still")) == 1)
+    page.wait(lambda page: page.state["stills"] == 2)
     assert len(re.findall("<img", outputs.updates[-1]["text/html"])) == 3  # the trial, and two in the strip
     probe.note(2, "remember <this>")
-    page.wait(lambda page: len(page.of_kind("still")) == 2)
+    page.wait(lambda page: page.state["stills"] == 3)
     assert "remember &lt;this&gt;" in outputs.updates[-1]["text/html"]
     probe.delete(1)
-    page.wait(lambda page: len(page.of_kind("still")) == 3)
+    page.wait(lambda page: page.state["stills"] == 4)
     assert len(re.findall("<img", outputs.updates[-1]["text/html"])) == 2
     # a page that was loaded again asks for it
     page.send({"kind": "still"})
-    page.wait(lambda page: len(page.of_kind("still")) == 4)
-    asked = page.of_kind("still")[-1]
+    page.wait(lambda page: page.of_kind("still"))
+    (asked,) = page.of_kind("still")
     number = int(re.findall(r'data-still="(\d+)"', asked["data"]["text/html"])[0])
-    assert number == asked["number"] > page.of_kind("still")[-2]["number"]
+    assert number == asked["number"] > page.state["stills"]
 
 
 @pytest.mark.parametrize("answer", ["Yes", "<script>alert(1)</script>" * 20_000])
@@ -113,10 +113,10 @@ def test_the_view_of_a_trial_is_made_once(
     probe._ipython_display_()
     page = Page(probe)
     trial = probe.run(samples=3, max_new_tokens=4)
-    page.wait(lambda page: len(page.of_kind("still")) == 1)
+    page.wait(lambda page: page.state["stills"] == 2)
     for count in (2, 3):
         probe.note(1, f"note {count}")
-        page.wait(lambda page, count=count: len(page.of_kind("still")) == count)
+        page.wait(lambda page, count=count: page.state["stills"] == count + 1)
     assert made == [(trial, False), (trial, True)]  # for the page, and with details for all stills
     assert trial._repr_html_() in outputs.updates[-1]["text/html"]  # as the trial itself is shown
     probe.close()

@@ -72,7 +72,7 @@ def opened(rows):
 def quick(monkeypatch):
     """Looks at a run all the time, and reads as often as there is something new."""
     monkeypatch.setattr(views, "_PAUSE", 0.01)
-    for name in ("_TABLE", "_READ", "_STATISTICS", "_SHARE"):
+    for name in ("_TABLE", "_READ", "_STATISTICS", "_STILL", "_SHARE"):
         monkeypatch.setattr(views, name, 0.0)
 
 
@@ -496,8 +496,36 @@ def test_what_a_notebook_keeps_is_a_static_page(opened, monkeypatch):
     html = still["text/html"]
     assert "noise sigma=0.6" in html and "Accuracy" in html and "<script" not in html
     assert f'data-study="{opened._page.widget_id}"' in html and opened._page.widget_id
+    assert "Run All Above Selected Cell" in html
     opened._keep()
-    assert displayed[-1][1] == {**how, "update": True}
+    data, updated = displayed[-1]
+    assert updated == {**how, "update": True}
+    assert f'data-still="{opened._page.stills}"' in data["text/html"] and opened._page.stills > 1
+
+
+def test_a_page_with_an_older_still_is_sent_the_newest(opened, monkeypatch):
+    sent = []
+    monkeypatch.setattr(opened._page, "send", sent.append)
+    opened._receive(None, {"kind": "still"}, [])
+    until(lambda: sent)
+    assert sent[0]["kind"] == "still" and f'data-still="{sent[0]["number"]}"' in sent[0]["data"]["text/html"]
+
+
+def test_the_still_follows_a_run(rows, quick, monkeypatch):
+    displayed = []
+    monkeypatch.setattr(views, "display", lambda data, **how: displayed.append(data.get("text/html", "")))
+    study = MadeStudy(rows)
+    work = Work(study)
+    study._compute(wait=False)
+    view = study.view()
+    view.show()
+    work.allow(5)
+    until(lambda: f"5 of {study.size} rows" in displayed[-1])
+    work.allow(1000)
+    assert study.wait(20)
+    until(lambda: "rows finished" in displayed[-1])
+    assert FAILED in displayed[-1]  # why rows failed
+    view.close()
 
 
 def test_texts_in_the_static_page_are_escaped(monkeypatch):

@@ -27,6 +27,7 @@ from isi_widget.report.svg import NO_FORMULAS, QUIET, escape
 from isi_widget.study.live import Progress, Run
 from isi_widget.study.live.page import study_html
 from isi_widget.study.live.table import Table, running_table
+from isi_widget.study.live.tally import Failure
 from isi_widget.study.stored import again_words, stored_words
 from isi_widget.trial.measures import registered
 from isi_widget.widget import cells
@@ -42,8 +43,8 @@ if TYPE_CHECKING:
     from isi_widget.study.study import Study
     from isi_widget.widget.probe import Probe
 
-#: Seconds between two looks at a run, and between two tables of running means.
-_PAUSE, _TABLE = 0.25, 1.0
+#: Seconds between two looks at a run, between two tables of running means, and between two stills.
+_PAUSE, _TABLE, _STILL = 0.25, 1.0, 20.0
 #: Seconds between two readings of the rows of a run at least; and how many times as long as one took.
 _READ, _STATISTICS, _SHARE = 1.0, 20.0, 50.0
 _NONE = {"row": -1, "state": "", "message": ""}
@@ -54,7 +55,12 @@ body:has(.isi-study[data-study="{id}"]) .isi-kept[data-study="{id}"],
   display: none;
 }}
 </style>"""
-_TO_GO_ON = "This is what the notebook keeps of the study. Run its cells again for the rows and the probe."
+_TO_GO_ON = (
+    "This is what the notebook keeps of the study. For the rows and the probe, run the notebook from its "
+    "first cell to this one: Run > Run All Above Selected Cell, then this cell."
+)
+_STORED = " Finished rows are in {store} and are not repeated; isi.open_study opens them, too."
+_REASONS = 10
 
 
 class _Page(anywidget.AnyWidget):
@@ -72,6 +78,8 @@ class _Page(anywidget.AnyWidget):
     page = t.Dict().tag(sync=True)
     opened = t.Dict(dict(_NONE)).tag(sync=True)
     error = t.Dict(default_value=None, allow_none=True).tag(sync=True)
+    # number of the newest still that the notebook was sent
+    stills = t.Int(0).tag(sync=True)
     # id of the widget in a notebook's outputs
     widget_id = t.Unicode().tag(sync=True)
 
@@ -116,6 +124,11 @@ class _Page(anywidget.AnyWidget):
                 self.fail(error)
                 self.send_state(name)
 
+    def tell(self, message: dict[str, Any]) -> None:
+        """Send a message, from any thread."""
+        with self._lock:
+            self.send(message)
+
     def fail(self, error: BaseException) -> None:
         """Show what went wrong."""
         message, hint = explain(error)
@@ -147,11 +160,13 @@ class StudyView(widgets.VBox):
         self._workers = {kind: Worker(f"isi-study-{kind}") for kind in ("rows", "slow", "open")}
         self._reader = Reader(lambda: study.columns, study.frame)
         # of what is made while it runs: the earliest time of the next one, and the state of the last one
-        self._allowed = {"table": 0.0, "page": 0.0, "statistics": time.monotonic() + _STATISTICS}
+        now = time.monotonic()
+        self._allowed = {"table": 0.0, "page": 0.0, "statistics": now + _STATISTICS, "still": now + _STILL}
         self._made: dict[str, object] = {}
         self._table = Table()
         self._kept = f"isi-study-{id(self):x}-{time.time_ns():x}"
         self._displayed = False
+        self._stills = 0
         self._watching = False
         self._state = threading.Lock()
         self._page = _Page(self._query, self._show, about=self._about(), progress=self._progress_record())
@@ -299,6 +314,8 @@ class StudyView(widgets.VBox):
             self._later("page", self._read_page)
         if self._due("statistics", run):
             self._later("statistics", self._statistics)
+        if self._due("still", run):
+            self._later("still", self._keep)
 
     def _due(self, kind: str, run: Run) -> bool:
         """Return whether there are new rows since a kind of thing was made, and it may be made again."""
@@ -327,7 +344,7 @@ class StudyView(widgets.VBox):
             self._sums(run)
         self._later("page", self._read_page)
         self._later("statistics", self._statistics)
-        self._later("still", lambda: self._keep())
+        self._later("still", self._keep)
 
     # ---- in the view's own threads
     def _later(self, kind: str, work: Callable[[], None]) -> None:
@@ -340,7 +357,8 @@ class StudyView(widgets.VBox):
             except BaseException as error:
                 self._page.fail(error)
             took = time.thread_time() - begun
-            pause = max({"page": _READ, "statistics": _STATISTICS}.get(kind, 0.0), _SHARE * took)
+            least = {"page": _READ, "statistics": _STATISTICS, "still": _STILL}.get(kind, 0.0)
+            pause = max(least, _SHARE * took)
             self._allowed[kind] = time.monotonic() + pause
 
         worker = {"page": "rows", "turn": "rows", "open": "open"}.get(kind, "slow")
@@ -396,6 +414,8 @@ class StudyView(widgets.VBox):
                 self._put_progress()
             elif kind == "resume":
                 self.study.resume()
+            elif kind == "still":
+                self._later("answer", self._send_still)
             elif kind == "dismiss":
                 self._put(error=None)
             elif kind == "open" and is_whole(content.get("row")):
@@ -473,11 +493,15 @@ class StudyView(widgets.VBox):
 
     # ---- what a notebook keeps
     def _still(self) -> dict[str, str]:
-        page = study_html(self.study.title, self._progress(), self._table)
-        style = _STYLE.format(id=escape(self._page.widget_id))
+        self._stills += 1
+        reasons = [Failure(**reason) for reason in self._page.failures.get("reasons", ())[:_REASONS]]
+        page = study_html(self.study.title, self._progress(), self._table, reasons)
+        id, store = escape(self._page.widget_id), self.study.store
+        advice = _TO_GO_ON if store is None else _TO_GO_ON + _STORED.format(store=store)
         html = (
-            f'<div class="isi-kept {NO_FORMULAS}" data-study="{escape(self._page.widget_id)}">{style}{page}'
-            f'<div style="{QUIET};margin-top:4px">{escape(_TO_GO_ON)}</div></div>'
+            f'<div class="isi-kept {NO_FORMULAS}" data-study="{id}" data-still="{self._stills}">'
+            f"{_STYLE.format(id=id)}{page}"
+            f'<div style="{QUIET};margin-top:4px">{escape(advice)}</div></div>'
         )
         return {"text/html": html, "text/plain": repr(self.study)}
 
@@ -485,6 +509,14 @@ class StudyView(widgets.VBox):
         """Bring the kept page in the notebook's outputs up to date."""
         if self._displayed:
             display(self._still(), display_id=self._kept, update=True, raw=True)
+            self._put(stills=self._stills)
+
+    def _send_still(self) -> None:
+        """Send the kept page to a page whose notebook has an older one: JupyterLab forgets which output is
+        meant when it is loaded again.
+        """
+        data = self._still()
+        self._page.tell({"kind": "still", "number": self._stills, "data": data})
 
 
 def _failures(reasons: Sequence[Any], others: int) -> dict[str, Any]:

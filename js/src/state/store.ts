@@ -47,7 +47,7 @@ export class Store extends Edits {
   /** Tool and selection that Python has set; the page's own are each view's. */
   readonly wished: Signal<{ tool?: string; selected?: number[] }> = signal({});
   /** Number of the newest still that the kernel has made. */
-  readonly still = signal(0);
+  readonly still;
   readonly #heardOf: Signal<Partly | null> = signal(null);
   /** What the present run has said so far; null once it is over, whatever its end. */
   readonly partly: ReadonlySignal<Partly | null>;
@@ -78,6 +78,7 @@ export class Store extends Edits {
     this.notes = this.trait("notes", read.readNotes);
     this.trace = this.trait("traced", read.readTrace);
     this.lensOn = this.trait("lens_on", (x) => x === true);
+    this.still = this.trait("stills", (x) => (typeof x === "number" ? x : 0));
     this.#pinned = this.trait("pinned", read.readNumbers);
     this.pinned = computed(() => this.#pinned.value.filter((id) => this.trials.value.some((trial) => trial.id === id)));
 
@@ -229,9 +230,6 @@ export class Store extends Edits {
         break;
       case "notice":
         this.notice.value = message;
-        break;
-      case "still":
-        this.still.value = message.number;
         break;
     }
   }

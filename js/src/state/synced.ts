@@ -60,7 +60,10 @@ export class Synced {
   protected lost(): void {
     if (this.gone.value || this.lifetime.aborted) return;
     const message = "The kernel of this probe is gone: it was restarted or shut down.";
-    const hint = `${GO_ON} The notebook keeps a still of the last run.`;
+    // all else that is read of "kept" is the editor's
+    const { folder, problem } = (this.model.get("kept") ?? {}) as Record<string, unknown>;
+    const kept = typeof folder === "string" && folder !== "" && problem === "";
+    const hint = `${GO_ON} ${kept ? `The session ${folder} brings all work back.` : "The notebook keeps a still of the last run."}`;
     batch(() => {
       this.gone.value = true;
       this.fail(message, hint);

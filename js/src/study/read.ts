@@ -1,5 +1,9 @@
 // What the kernel sends of a study, as types and their readers. Pure.
+import type { StillOutput } from "../kept";
 import { dict, filled, many, num, number, shape, str, text, zero, type Reader } from "../readers";
+
+export const readWhole = zero;
+export const readStill = shape<StillOutput>({ number: zero, data: dict }, (x) => x.kind === "still");
 
 export interface Title {
   conditions: number;

@@ -3,6 +3,7 @@ import type { AnyModel } from "@anywidget/types";
 import { batch, computed, signal, type ReadonlySignal, type Signal } from "@preact/signals-core";
 import { same } from "../document";
 import type { Reader } from "../readers";
+import { putStill, watchStills } from "../kept";
 import * as read from "./read";
 
 export type Model = AnyModel<Record<string, unknown>>;
@@ -10,7 +11,8 @@ export type Model = AnyModel<Record<string, unknown>>;
 /** Milliseconds after which a press that the kernel has not answered is explained. */
 const PATIENCE = 4000;
 const GONE = "There is no kernel for this study: it was restarted or shut down.";
-const GO_ON = "The last numbers stay. To go on, run the cells again: with the same store, finished rows are not repeated.";
+const GO_ON = "The last numbers stay. To go on, run the notebook up to here: Run > Run All Above Selected Cell, then this cell.";
+const STORED = " Finished rows are in its store and are not repeated.";
 const BUSY = "The kernel has not answered yet: it may be running another cell.";
 
 export class Store {
@@ -34,6 +36,8 @@ export class Store {
   readonly problem: ReadonlySignal<read.Problem | null>;
   /** the shown rows are not yet those of the query */
   readonly waiting: ReadonlySignal<boolean>;
+  /** number of the newest still that the notebook was sent */
+  readonly stills;
   /** for screen readers */
   readonly spoken = signal("");
   #timer: ReturnType<typeof setTimeout> | undefined;
@@ -51,6 +55,7 @@ export class Store {
     this.opened = this.#trait("opened", read.readOpened);
     this.error = this.#trait("error", read.readProblem);
     this.query = this.#trait("query", read.readQuery);
+    this.stills = this.#trait("stills", read.readWhole);
     this.problem = computed(() => this.notice.value ?? this.error.value);
     this.waiting = computed(() => !this.gone.value && !same(this.query.value, this.page.value.query));
     let state = this.progress.peek().state;
@@ -67,6 +72,12 @@ export class Store {
     });
     this.#on("change:page", () => this.#answered());
     this.#on("comm_live_update", () => void this.#look());
+    const host = (): [unknown, string] => [this.model.widget_manager, this.id];
+    watchStills(this.stills, host, () => this.#reach(() => this.model.send({ kind: "still" })), lifetime);
+    this.#on("msg:custom", (message) => {
+      const still = read.readStill(message);
+      if (still) putStill(host(), still);
+    });
     void this.#look(); // a notebook that is opened anew has no kernel yet
     lifetime.addEventListener("abort", () => clearTimeout(this.#timer));
   }
@@ -144,7 +155,7 @@ export class Store {
     batch(() => {
       this.gone.value = true;
       this.asked.value = "";
-      this.notice.value = { message: GONE, hint: GO_ON };
+      this.notice.value = { message: GONE, hint: GO_ON + (this.title.value.store && STORED) };
     });
   }
 
@@ -166,7 +177,7 @@ export class Store {
     return state;
   }
 
-  #on(event: string, listener: () => void): void {
+  #on(event: string, listener: (...args: unknown[]) => void): void {
     this.model.on(event, listener);
     this.lifetime.addEventListener("abort", () => this.model.off(event, listener));
   }
