@@ -23,6 +23,7 @@ from PIL import ExifTags, Image, ImageCms, ImageOps, UnidentifiedImageError
 
 from isi_widget.errors import InputError
 from isi_widget.stimulus.noting import changing, note, noting, warn
+from isi_widget.stimulus.other_files import HEAD, named
 from isi_widget.stimulus.picture import Picture
 
 __all__ = ["ImageSource", "check_image", "load_cutout", "load_image", "noting"]
@@ -261,6 +262,11 @@ def _opened(file: IO[bytes], name: str) -> Image.Image:
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # we check our own limit
             return Image.open(file, formats=[known for known in _FORMATS if known in Image.OPEN])
     except UnidentifiedImageError:
+        file.seek(0)
+        if (known := named(file.read(HEAD))) is not None:
+            raise InputError(
+                f"An image is needed, but {name} is not a readable image; it is {known[0]}. {known[1]}."
+            ) from None
         raise InputError(
             f"An image is needed, but {name} is not a readable image; use one of {', '.join(_FORMATS)}."
         ) from None
@@ -324,11 +330,14 @@ def _upright(image: Image.Image, name: str, own: bool) -> Image.Image:
         return image
 
 
+_USUAL_MODES = ("1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "F")
+
+
 def _to_rgb(image: Image.Image, name: str, own: bool) -> Image.Image:
     """Convert to 8-bit sRGB on white; returns a new image unless `own`."""
     if own and image.mode == "RGB" and not {"icc_profile", "transparency"} & image.info.keys():
         return image
-    profile = image.info.get("icc_profile")
+    stored, profile = image.mode, image.info.get("icc_profile")
     image = _to_eight_bits(image, name)
     grey = image.mode in ("L", "LA", "La")
     if image.mode in ("P", "PA", "La", "RGBa", "LA") or "transparency" in image.info:
@@ -337,8 +346,8 @@ def _to_rgb(image: Image.Image, name: str, own: bool) -> Image.Image:
         image = image.convert("RGB")
     alpha = image.getchannel("A") if image.mode == "RGBA" else None
     color = image.convert("RGB") if alpha is not None else image
-    if color.mode == "CMYK":
-        note("CMYK colours were converted to RGB")
+    if stored not in _USUAL_MODES and not stored.startswith("I"):
+        note(f"{stored} colours were converted to RGB")
     color = _to_srgb(color, profile, grey, name) if profile else color.convert("RGB")
     if alpha is None or alpha.getextrema() == (255, 255):
         return color

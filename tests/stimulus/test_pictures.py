@@ -6,6 +6,7 @@ from __future__ import annotations
 import base64
 import io
 import pickle
+import re
 import struct
 import textwrap
 import urllib.parse
@@ -345,7 +346,7 @@ def test_a_file_url_and_an_open_file_are_read(tmp_path: Path) -> None:
         ("s3://bucket/cat.jpg", "is a URL"),
         ("data:image/png;base64,@@@", "holds no valid base64"),
         ("data:image/png", "has no comma"),
-        ("data:image/svg+xml,<svg/>", "the data URL is not a readable image"),
+        ("data:image/svg+xml,<svg/>", "the data URL is not a readable image; it is an SVG"),
         (f"data:image/png;base64,{TEXT[:60]}", "the data URL is a damaged or truncated image"),
         (TEXT[:60], "the base64 text is a damaged or truncated image"),
         (base64.b64encode(b"no image at all, but long enough").decode(), "no image file"),
@@ -430,3 +431,35 @@ def test_an_animation_is_among_them():
     data = _file(frames[0], "GIF", save_all=True, append_images=frames[1:])
     with pytest.warns(UserWarning, match="animation of 2 frames"):
         assert "animation" in load_image(data).changes[0]
+
+
+@pytest.mark.parametrize("mode", ["LAB", "YCbCr"])
+def test_other_colours_are_among_them(mode):
+    image = Image.merge(mode, [Image.new("L", (8, 6), value) for value in (90, 120, 140)])
+    assert load_image(_file(image, "TIFF")).changes == (f"{mode} colours were converted to RGB",)
+
+
+OTHER_FILES = {
+    "a HEIC photo": b"\0\0\0\x18ftypheic\0\0\0\0mif1heic",
+    "a video": b"\x1aE\xdf\xa3\x01\0\0\0",
+    "a video (MP4 or MOV)": b"\0\0\0\x18ftypisom\0\0\0\0",
+    "a PDF": b"%PDF-1.7\n",
+    "a Photoshop file": b"8BPS\0\x01",
+    "a DICOM file": bytes(128) + b"DICM",
+    "a NumPy array": b"\x93NUMPY\x01\0",
+    "an archive": b"PK\x03\x04",
+    "a pointer of Git LFS": b"version https://git-lfs.github.com/spec/v1\n",
+    "an SVG drawing": b'<?xml version="1.0"?>\n<!-- made -->\n<svg xmlns="http://www.w3.org/2000/svg"/>',
+    "a web page": b"\xef\xbb\xbf<!DOCTYPE html><html>",
+    "JSON": b'{"error": "not found"}',
+}
+
+
+@pytest.mark.parametrize("title", OTHER_FILES)
+def test_a_file_that_is_no_image_is_named(title, tmp_path):
+    (tmp_path / "picture.png").write_bytes(OTHER_FILES[title])
+    for source in (OTHER_FILES[title], io.BytesIO(OTHER_FILES[title]), tmp_path / "picture.png"):
+        with pytest.raises(InputError, match=re.escape(f"; it is {title}. ")):
+            load_image(source)
+    with pytest.raises(InputError, match="use one of JPEG"):
+        load_image(b"neither one nor the other")
