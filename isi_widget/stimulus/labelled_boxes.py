@@ -34,7 +34,7 @@ class LabelledBox:
     width : width, pixels.
     height : height, pixels.
     label : name of the thing; default "object".
-    outline : points (x, y) of a closed polygon round the thing, pixels; () (default) where only the box is
+    outline : closed polygon round the thing, points (x, y) in pixels; () (default) where only the box is
         known. Files of segments have it.
     """
 
@@ -60,7 +60,7 @@ class LabelledBox:
 
         Parameters
         ----------
-        outline : at least three points (x, y), pixels.
+        outline : polygon round the thing, at least three points (x, y) in pixels.
         label : name of the thing; default "object".
         """
         points = _points(outline)
