@@ -70,6 +70,9 @@ def from_coco(
         if not isinstance(file, str) or not file:
             errors.add(f"image {_id(entry)}: it has no file_name")
             continue
+        if not isinstance(entry.get("id"), int | str):
+            errors.add(f"image {_id(entry)}: its id must be a number or a text")
+            continue
         try:
             _check_size(folder.image(file), entry)
             found = boxes.pop(entry.get("id"), ())
@@ -112,8 +115,8 @@ def read_boxes(path: str | os.PathLike[str]) -> dict[str, tuple[LabelledBox, ...
     boxes = _boxes(record, _categories(record, errors), errors)
     errors.settle(0)
     _note_crowds(record, where)
-    images = ((entry.get("file_name"), entry.get("id")) for entry in _list(record, "images"))
-    return {str(file): tuple(boxes.get(id, ())) for file, id in images}
+    images = [entry for entry in _list(record, "images") if isinstance(entry.get("id"), int | str)]
+    return {str(entry.get("file_name")): tuple(boxes.get(entry["id"], ())) for entry in images}
 
 
 def to_coco(
@@ -131,9 +134,10 @@ def to_coco(
     InputError : nothing with boxes was given, or the file cannot be written.
     """
     record = _empty()
+    adder = _Adder(record)
     for stem, item, boxes in bf.labelled(items):
         known = item.metadata.get("image") if isinstance(item, Observation) else None
-        add(record, str(known or f"{stem}.png"), bf.size_of(item), boxes)
+        adder.add(str(known or f"{stem}.png"), bf.size_of(item), boxes)
     record["categories"].sort(key=lambda entry: entry["name"])
     numbers = {entry["id"]: place for place, entry in enumerate(record["categories"], start=1)}
     for entry in (*record["categories"], *record["annotations"]):
@@ -149,29 +153,55 @@ def add(
     record: dict[str, Any], file: str, size: tuple[int, int], boxes: Sequence[LabelledBox]
 ) -> dict[str, Any]:
     """Add an image with its boxes to COCO annotations, in place; an image of the same name is replaced."""
-    old = next((entry["id"] for entry in record["images"] if entry.get("file_name") == file), None)
-    record["annotations"] = [
-        entry for entry in record["annotations"] if old is None or entry["image_id"] != old
-    ]
-    record["images"] = [entry for entry in record["images"] if entry.get("file_name") != file]
-    number = _next(record["images"]) if old is None else old
-    record["images"].append({"id": number, "file_name": file, "width": size[0], "height": size[1]})
-    categories = {entry["name"]: entry["id"] for entry in record["categories"]}
-    for box in boxes:
-        if box.label not in categories:
-            categories[box.label] = _next(record["categories"])
-            record["categories"].append({"id": categories[box.label], "name": box.label})
-        record["annotations"].append(
-            {
-                "id": _next(record["annotations"]),
-                "image_id": number,
-                "category_id": categories[box.label],
-                "bbox": [_short(value) for value in box.region],
-                "area": _short(box.width * box.height),
-                "iscrowd": 0,
-            }
-        )
+    _Adder(record).add(file, size, boxes)
     return record
+
+
+class _Adder:
+    """Adds images with their boxes to COCO annotations, each in time of its own boxes.
+
+    record : the annotations, changed in place.
+    """
+
+    def __init__(self, record: dict[str, Any]) -> None:
+        self._record = record
+        self._images = {entry.get("file_name"): entry.get("id") for entry in reversed(record["images"])}
+        self._categories = {entry["name"]: entry["id"] for entry in record["categories"]}
+        self._next = {key: _next(record[key]) for key in ("images", "annotations", "categories")}
+
+    def add(self, file: str, size: tuple[int, int], boxes: Sequence[LabelledBox]) -> None:
+        """Add an image; one of the same name is replaced."""
+        if file in self._images:
+            self._remove(file, self._images[file])
+        else:
+            self._images[file] = self._number("images")
+        number = self._images[file]
+        self._record["images"].append({"id": number, "file_name": file, "width": size[0], "height": size[1]})
+        for box in boxes:
+            if box.label not in self._categories:
+                self._categories[box.label] = self._number("categories")
+                self._record["categories"].append({"id": self._categories[box.label], "name": box.label})
+            self._record["annotations"].append(
+                {
+                    "id": self._number("annotations"),
+                    "image_id": number,
+                    "category_id": self._categories[box.label],
+                    "bbox": [_short(value) for value in box.region],
+                    "area": _short(box.width * box.height),
+                    "iscrowd": 0,
+                }
+            )
+
+    def _remove(self, file: str, number: Any) -> None:
+        record = self._record
+        record["annotations"] = [item for item in record["annotations"] if item["image_id"] != number]
+        record["images"] = [item for item in record["images"] if item.get("file_name") != file]
+
+    def _number(self, key: str) -> int:
+        """Return the next free id of images, annotations or categories."""
+        number = self._next[key]
+        self._next[key] += 1
+        return number
 
 
 def write(path: str | os.PathLike[str], record: Mapping[str, Any]) -> None:
@@ -276,7 +306,7 @@ def _boxes(
             errors.add(f"{where}: it has no image_id")
         else:
             try:
-                x, y, width, height = map(float, box)
+                x, y, width, height = box
                 made = LabelledBox(x, y, width, height, names[category])
             except InputError as error:
                 errors.add(f"{where}: {error}")

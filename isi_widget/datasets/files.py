@@ -91,7 +91,7 @@ class ImageFolder:
         try:
             path = (self._home / name).resolve()
             exists = path.is_file()
-        except (OSError, RuntimeError) as error:  # name too long, or a loop of links
+        except (OSError, RuntimeError, ValueError) as error:  # too long, no file name, a loop of links
             raise InputError(f"{name!r} cannot be looked up in {self._shown!r}: {error}.") from None
         if not path.is_relative_to(self._home):
             raise InputError(f"{name!r} is a link that leads out of {self._shown!r}.")

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from isi_widget import InputError, Observation, condition, datasets
-from isi_widget.datasets import LabelledBox, from_coco, from_yolo, to_coco, to_yolo
+from isi_widget.datasets import LabelledBox, coco, from_coco, from_yolo, to_coco, to_yolo
 from isi_widget.stimulus import Stimulus
 
 SIZE = (640, 480)
@@ -117,6 +117,15 @@ WRONG: dict[str, tuple[Any, str]] = {
     "corners": (wrong(bbox=[100, 100, -20, 30]), "negative size"),
     "text": (wrong(bbox=["a", 2, 3, 4]), "bbox must be"),
     "infinite": (wrong(bbox=[1, 2, 3, float("inf")]), "82445"),
+    "too large": (wrong(bbox=[10**400, 2, 3, 4]), "box: x must be a finite number"),
+    "half a character": (
+        {**COCO, "images": [{**COCO["images"][0], "file_name": "\ud800.jpg"}, COCO["images"][1]]},
+        "cannot be looked up",
+    ),
+    "a list as id": (
+        {**COCO, "images": [{**COCO["images"][0], "id": [1]}, COCO["images"][1]]},
+        "its id must be a number or a text",
+    ),
     "category": (wrong(category_id=99), "no category 99"),
     "image": (wrong(image_id=5), "annotations of image 5: there is no such image"),
     "no image": (wrong(image_id=None), "no image_id"),
@@ -139,6 +148,17 @@ WRONG: dict[str, tuple[Any, str]] = {
     ),
     "unnamed": ({**COCO, "categories": [{"id": 1}]}, "needs a whole number as id and a name"),
 }
+
+
+def test_writing_takes_no_longer_for_each_box_than_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[int] = []
+    plain = coco._next
+    monkeypatch.setattr(coco, "_next", lambda entries: looked.append(len(entries)) or plain(entries))
+    image = np.zeros((8, 8, 3), np.uint8)
+    many = [Observation(image, "?", id=f"{i}", boxes=[(1, 2, 3, 4, f"c{i % 3}")] * 5) for i in range(20)]
+    record = coco.to_coco(many)
+    assert [entry["id"] for entry in record["annotations"]] == list(range(1, 101))
+    assert sum(looked) == 0  # no list was searched while it grew
 
 
 @pytest.mark.parametrize("kind", WRONG)
