@@ -223,7 +223,7 @@ class _OneRun:
                     for need in sorted(measure.needs, key=NEEDS.index):
                         getattr(shared, _PARTS[need])
                     if measure.uses_model:
-                        results[measure.name] = _run(measure, shared)
+                        results[measure.name] = self._run(measure)
                     else:
                         after.append(measure)
                 except OutOfMemory as error:
@@ -236,7 +236,7 @@ class _OneRun:
                 shared.notes[:0] = _missing(vlm)
             shared.notes += vlm.take_remarks()
         for measure in after:
-            results[measure.name] = _run(measure, shared)
+            results[measure.name] = self._run(measure)
         shared.stages.check()
         listed = [name for name in (*known.measures(), *results) if results.get(name) is not None]
         return Trial(
@@ -249,6 +249,22 @@ class _OneRun:
             created=datetime.now(UTC).isoformat(timespec="milliseconds"),
             notes=tuple(shared.notes),
         )
+
+    def _run(self, measure: Measure) -> Any:
+        """Run a measure. A measure of somebody else that nobody named and that fails is left out with a note,
+        so that the others are kept.
+        """
+        try:
+            return _run(measure, self.shared)
+        except (Cancelled, OutOfMemory):
+            raise
+        except Exception as error:
+            if not self.by_default or measure in known.OWN:
+                raise
+            said = f"The measure {measure.name!r} failed and was left out: {type(error).__name__}: {error}"
+            self.shared.note(said)
+            warnings.warn(said, UserWarning, stacklevel=2)
+            return None
 
 
 def _run(measure: Measure, shared: Shared) -> Any:

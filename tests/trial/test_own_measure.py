@@ -195,6 +195,23 @@ def test_an_error_says_which_measure_it_was_and_one_that_does_not_fit_loses_noth
     assert caught.value.__notes__ == ["in the measure 'broken'"]
 
 
+def test_a_registered_measure_that_fails_and_that_nobody_named_loses_nothing(words, forgotten, vlm, stimulus):
+    class Broken(words):
+        name, title, needs = "broken", "Broken measure", ("answer",)
+        terms = (isi.Term("broken", "Broken"),)
+
+        def run(self, shared):
+            raise ZeroDivisionError("wrong")
+
+    isi.register_measure(Broken)
+    with pytest.warns(UserWarning, match="'broken' failed and was left out: ZeroDivisionError: wrong"):
+        trial = isi.run_trial(vlm, stimulus, samples=2)
+    assert trial.answer is not None and trial.uncertainty is not None and "broken" not in trial.results
+    assert any("'broken' failed" in note for note in trial.notes)
+    with pytest.raises(ZeroDivisionError):
+        isi.run_trial(vlm, stimulus, measures=["answer", "broken"])
+
+
 def test_yes_and_no_alone_are_drawn_as_any_measure(vlm, stimulus):
     trial = isi.run_trial(vlm, stimulus, measures="yes_no")
     assert trial.answer is None and set(trial.results) == {"yes_no"}
