@@ -80,6 +80,11 @@ class InsideJobs:
         if trial.answer is None or not trial.answer.token_ids:
             raise InputError(f"Trial {number} has no answer whose heads could be measured: run Answer.")
         answer = trial.answer.text
+        if not answer.strip():
+            raise InputError(
+                f"The answer of trial {number} has no letters: there is no word whose probability could be "
+                "measured for each head. Run another input."
+            )
         usual = {"target": "log_p_answer", "replace": "mean", "method": "exact"}
 
         def measure(job: Job, progress: Any) -> Any:

@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -225,6 +226,16 @@ def test_what_cannot_be_measured_is_answered_with_the_reason(
     page.send({**message, "id": "m"})
     page.wait(lambda page: any(item["id"] == "m" for item in page.of_kind("error")))
     assert expected in page.of_kind("error")[-1]["message"]
+
+
+def test_an_answer_without_a_word_has_no_heads_to_measure(
+    pair: tuple[Probe, Page], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    probe, _ = pair
+    answer = probe.trials[0].answer
+    monkeypatch.setattr(isi.Trial, "answer", property(lambda trial: replace(answer, text=" ")))
+    with pytest.raises(InputError, match="The answer of trial 1 has no letters"):
+        probe.contributions(1)
 
 
 def test_the_lens_has_words_for_each_layer_at_each_image_token(pair: tuple[Probe, Page]) -> None:
