@@ -452,7 +452,7 @@ describe("the panel", () => {
     expect(cell(1, 1).getAttribute("aria-label")).toBe("L1H1, gate × 1.00");
     expect(page.text("inside-estimate")).toBe("Measured: 4 of 6 heads.");
     expect(page.text("inside-correlation")).toContain("4 heads");
-    expect(page.text("inside-exact")).toContain("Measure the other 2 heads");
+    expect(page.text("inside-exact")).toContain("Measure 2 more heads");
     await page.click("inside-exact");
     expect(page.model.last("heads")).toMatchObject({ trial: 1, exact: true });
   });

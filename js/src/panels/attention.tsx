@@ -96,7 +96,7 @@ const ByLayer = live(function ByLayer({ layers }: { layers: Shares[] }) {
   const at = over.value === null ? undefined : layers[over.value];
   return (
     <>
-      <Stack columns={layers} label={`Attention by layer, ${layers.length} layers`} over={over.value} onPoint={(layer) => (over.value = layer)} />
+      <Stack columns={layers} label={`Attention by layer, ${plural(layers.length, "layer")}`} over={over.value} onPoint={(layer) => (over.value = layer)} />
       <figcaption class="isi-muted" data-testid="attention-layers">
         {at ? (
           <span>{`layer ${over.value}: ${Object.entries(at).map(([name, share]) => `${name} ${decimals(share ?? 0)}`).join(", ")}`}</span>

@@ -28,7 +28,7 @@ export const InsideHead = live(function InsideHead() {
   return (
     <>
       <span class="isi-grow isi-cut" data-testid="inside-summary">
-        {changed ? <strong>{changed}</strong> : <span class="isi-muted">{unavailable.interventions ?? (layers > 0 ? `${layers} layers × ${heads} heads: which of them make the answer?` : "layers and heads")}</span>}
+        {changed ? <strong>{changed}</strong> : <span class="isi-muted">{unavailable.interventions ?? (layers > 0 ? `${plural(layers, "layer")} × ${plural(heads, "head")}: which of them make the answer?` : "layers and heads")}</span>}
       </span>
       {changed && <Button test="inside-reset" label="Change nothing inside the model; undo brings it back" text="Reset" kind="bare" onClick={() => gates.reset()} />}
     </>

@@ -8,7 +8,7 @@ import { INPUTS, type Trial } from "../protocol";
 import { gatesOf } from "../state/inside";
 import { useView } from "../view";
 import { Map, recorded, traceOf } from "./inside";
-import { Button, Tip, decimals } from "./parts";
+import { Button, Tip, decimals, plural } from "./parts";
 import { Working } from "./progress";
 
 /** More heads than this are estimated first: EXACT_HEADS of widget/inside.py. */
@@ -39,7 +39,7 @@ export const Effects = live(function Effects({ trial, why, measurable }: { trial
               onClick={() => void gates.measure(trial.id)}
             />
           )}
-          {!busy && (many || left > 0) && <Button test="inside-exact" label={left > 0 ? `Go on: measure each of the ${left} heads that were not reached, by a run of its own` : `Measure each of ${all} heads by a run of its own; this takes long`} text={left > 0 ? `Measure the other ${left} heads` : "Measure exactly"} kind="bare" onClick={() => void gates.measure(trial.id, true)} />}
+          {!busy && (many || left > 0) && <Button test="inside-exact" label={left > 0 ? `Go on: measure ${plural(left, "head")} not reached before, by a run for each` : `Measure each of ${all} heads by a run of its own; this takes long`} text={left > 0 ? `Measure ${plural(left, "more head")}` : "Measure exactly"} kind="bare" onClick={() => void gates.measure(trial.id, true)} />}
           <Working measure="heads" id={busy} />
         </div>
       )}
@@ -67,7 +67,7 @@ const AttentionAndEffect = live(function AttentionAndEffect({ trial }: { trial: 
   const most = heads.reduce((a, b) => (b.share > a.share ? b : a));
   const strongest = heads.reduce((a, b) => (Math.abs(b.effect) > Math.abs(a.effect) ? b : a));
   const name = (head: { layer: number; head: number }): string => `L${head.layer}H${head.head}`;
-  const told = r === null ? "There is no rank correlation: all heads are equal in one of the two." : `Rank correlation of attention on the ${segment} with the size of the effect: ${signed(r)}, ${heads.length} heads.`;
+  const told = r === null ? "There is no rank correlation: all heads are equal in one of the two." : `Rank correlation of attention on the ${segment} with the size of the effect: ${signed(r)}, ${plural(heads.length, "head")}.`;
   const example = at(most) === at(strongest) ? `Here ${name(most)} has the most of both.` : `${name(most)} looks at the ${segment} most (${decimals(most.share)}) and changes the answer by ${signed(most.effect, digits)}; ${name(strongest)} changes it most (${signed(strongest.effect, digits)}) and looks with ${decimals(strongest.share)}.`;
   return (
     <div class="isi-part" data-testid="inside-scatter">

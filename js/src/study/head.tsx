@@ -22,7 +22,7 @@ export const Head = live(function Head() {
         </p>
       </div>
       <div class="isi-progress">
-        {state !== "finished" && <svg class="isi-bar" role="progressbar" aria-label="Finished rows" aria-valuemin={0} aria-valuemax={total} aria-valuenow={done} aria-valuetext={`${done} of ${total} rows`} data-testid="progress">
+        {state !== "finished" && <svg class="isi-bar" role="progressbar" aria-label="Finished rows" aria-valuemin={0} aria-valuemax={total} aria-valuenow={done} aria-valuetext={`${done} of ${plural(total, "row")}`} data-testid="progress">
           <rect class="isi-track" width="100%" height="100%" rx="2" />
           <rect class="isi-done" width={share(done)} height="100%" rx="2" />
           {failed > 0 && <rect class="isi-lost" width={share(failed)} height="100%" rx="2" />}

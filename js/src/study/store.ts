@@ -2,6 +2,7 @@
 import type { AnyModel } from "@anywidget/types";
 import { batch, computed, signal, type ReadonlySignal, type Signal } from "@preact/signals-core";
 import { same } from "../document";
+import { plural } from "../numbers";
 import type { Reader } from "../readers";
 import { putStill, watchStills } from "../kept";
 import * as read from "./read";
@@ -62,7 +63,7 @@ export class Store {
     this.#on("change:progress", () => {
       const { state: now, done, total, stopping } = this.progress.value;
       if (this.asked.value === "cancel" ? stopping || now !== "running" : now !== state) this.#answered();
-      if (now !== state) this.spoken.value = SAID[now] + (now === "running" ? "" : `: ${done} of ${total} rows`);
+      if (now !== state) this.spoken.value = SAID[now] + (now === "running" ? "" : `: ${done} of ${plural(total, "row")}`);
       state = now;
     });
     this.#on("change:opened", () => {
