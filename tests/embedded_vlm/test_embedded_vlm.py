@@ -24,8 +24,10 @@ BY_NAME = {condition.name: condition for condition in CONDITIONS}
 
 @pytest.fixture(scope="module")
 def model():
+    before = torch.get_num_threads()
     torch.set_num_threads(1)
-    return Model(VLM)
+    yield Model(VLM)
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")
