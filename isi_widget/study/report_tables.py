@@ -7,7 +7,7 @@ with the reason. Not for examples and rows (`report_rows`).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -377,17 +377,39 @@ def modality(study: Study, level: float) -> list[Block]:
     ]
     heads = [*(["model"] if several else []), "measure", "of", "condition", "against", "value", "rows"]
     sources = dict.fromkeys(map(str, known["source"].dropna()))
-    refused = dict.fromkeys(
-        f"{row['measure']}, {row['of']}: {row['note']}"
-        for row in table[table["value"].isna()].to_dict("records")
-    )
     return [
         Grid(heads, cells, frozenset(range(len(heads) - 2)), name="modality", frame=table),
         *note,
         *(Words(source, True) for source in sources),
-        *(Words(f"Not measured: {reason}", True) for reason in list(refused)[:20]),
+        *(Words(text, True) for text in not_measured(table[table["value"].isna()].to_dict("records"))),
         Plot(partial(studies.plot_modality, table), "What image and context contribute."),
     ]
+
+
+#: Reasons that are listed, and names of measures beside each.
+_LISTED = 5
+
+
+def not_measured(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return why values of `modality` are missing: each reason once, with the measures it holds for.
+
+    rows : rows without a value, with measure, of and note.
+    """
+    reasons: dict[str, dict[str, None]] = {}
+    for row in rows:
+        reasons.setdefault(str(row["note"]), {})[f"{row['measure']} of {row['of']}"] = None
+    listed = [
+        f"Not measured: {_some(list(names), 'measures')}. {reason}"
+        for reason, names in list(reasons.items())[:_LISTED]
+    ]
+    more = len(reasons) - _LISTED
+    return [*listed, *([f"{more} further reasons are in study.modality()."] if more > 0 else [])]
+
+
+def _some(names: Sequence[str], kind: str) -> str:
+    """Return the first names, and how many more there are."""
+    more = len(names) - _LISTED
+    return ", ".join(names[:_LISTED]) + (f" and {more} more {kind}" if more > 0 else "")
 
 
 def _text(value: Any) -> str:

@@ -205,3 +205,20 @@ def test_few_rows_and_one_condition_are_enough():
     one = isi.run_study(StubVLM(), list(isi.datasets.scenes())[:1], measures="answer")
     found = Reader(one.report(format="html")).text
     assert "All rows." in found and "Differences to the baseline" not in found and "Curves" not in found
+
+
+def test_reasons_for_missing_values_of_modality_are_listed_once():
+    from isi_widget.study.report_tables import not_measured
+
+    rows = [
+        {"measure": "importance", "of": f"image under {at}", "note": "no condition without the image"}
+        for at in range(40)
+    ]
+    rows += [{"measure": "dilution", "of": "context", "note": f"reason {at}"} for at in range(9)]
+    found = not_measured(rows)
+    assert found[0] == (
+        "Not measured: importance of image under 0, importance of image under 1, importance of image under 2"
+        ", importance of image under 3, importance of image under 4 and 35 more measures. "
+        "no condition without the image"
+    )
+    assert len(found) == 6 and found[-1] == "5 further reasons are in study.modality()."
