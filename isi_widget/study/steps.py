@@ -343,6 +343,12 @@ def named_regions(name: str, stimulus: Stimulus, observation: Any) -> tuple[Any,
         They are not known, or the picture has no such object.
     """
     if name == ABOUT:
+        if not stimulus.about and observation is not None and observation.is_scene:
+            raise InputError(
+                f'The region "about" is not known for the question {stimulus.current_question!r:.100}: no '
+                "part of the picture alone decides its answer. Name an object instead: "
+                f"{', '.join(observation.masks)}."
+            )
         if not stimulus.about:
             raise InputError(
                 'The region "about" is not known for this observation: only built-in scenes know the parts '
