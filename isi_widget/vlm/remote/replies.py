@@ -93,7 +93,7 @@ def read(reply: Any, *, streamed: bool) -> Iterator[Piece]:
     if choices is None and streamed and not isinstance(reply, int | float | str | list):
         return  # the last chunk of a stream may carry nothing but the usage
     if not isinstance(choices, list):
-        raise BadReply(f"The reply has no list of choices: {_shown(reply)}.")
+        raise BadReply(_other_protocol(reply) or f"The reply has no list of choices: {_shown(reply)}.")
     if not choices and not streamed:
         raise BadReply("The reply has no choices: the server gave no answer.")
     for choice in choices:
@@ -166,10 +166,43 @@ def _failure(reply: Any) -> str:
     names = ("error", "detail", "message") if _get(reply, "object") != "error" else ("message", "error")
     for name in names:
         told = _get(reply, name)
-        told = told if isinstance(told, str) or told is None else _get(told, "message") or _shown(told)
+        if name != "message" and told is not None and not isinstance(told, str):
+            told = _get(told, "message") or _shown(told)
         if isinstance(told, str) and told.strip():
             return _shown_text(told)
     return ""
+
+
+def _other_protocol(reply: Any) -> str:
+    """Return what a reply without choices is, with what to do; "" if it is not known."""
+    if isinstance(reply, str):
+        start = reply.lstrip().lower()
+        if start.startswith("<"):
+            return web_page(reply)
+        if start.startswith(("data:", "event:", ":")):
+            return "The server streams its reply though none was requested: connect with stream=True."
+        return ""
+    first = reply[0] if isinstance(reply, list) and reply else reply
+    known = (
+        ("Ollama's own API", _get(first, "done") is not None),
+        ("Anthropic's API", _get(first, "type") == "message"),
+        ("the Responses API", _get(first, "object") == "response"),
+        ("Text Generation Inference", _get(first, "generated_text") is not None),
+    )
+    title = next((title for title, fits in known if fits), "")
+    return title and (
+        f"The reply is in the form of {title}, not of chat completions. Give the base_url of the "
+        "OpenAI-compatible API of this server: it often ends in /v1."
+    )
+
+
+def web_page(text: str) -> str:
+    """Return the message for a page for people in place of a reply."""
+    shown = " ".join(text.split())[:160]
+    return (
+        f"The server sent a web page in place of an answer: {shown!r}. Check base_url: it often ends in /v1, "
+        "and a page to log in may stand before the server."
+    )
 
 
 def _content(content: Any) -> tuple[str, str] | None:

@@ -33,7 +33,7 @@ from isi_widget.vlm.remote.errors import (
     ServerFailed,
     Unreachable,
 )
-from isi_widget.vlm.remote.replies import Piece, read
+from isi_widget.vlm.remote.replies import Piece, read, web_page
 from isi_widget.vlm.remote.watch import Stopped, Watch
 
 #: Seconds before the second try; doubled for each further one, up to the longest.
@@ -371,11 +371,7 @@ def _whole(response: Any) -> Any:
     """
     kind = "" if response is None else response.headers.get("content-type", "").lower()
     if kind.startswith("text/html"):
-        text = " ".join(response.read()[:500].decode("utf-8", "replace").split())
-        raise BadReply(
-            f"The server sent a web page (text/html) in place of an answer: {text[:160]!r}. Check base_url: "
-            "it often ends in /v1, and a page to log in may stand before the server."
-        )
+        raise BadReply(web_page(response.read()[:500].decode("utf-8", "replace")))
     return json.loads(response.read()) if kind.partition(";")[0].strip() == "application/json" else None
 
 

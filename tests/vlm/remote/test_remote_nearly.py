@@ -478,7 +478,29 @@ def test_an_error_with_status_200_is_told_in_the_servers_words(script, url, repl
         quiet(url).answer(SHOWN)
 
 
-def test_a_web_page_is_named(script, url):
+@both
+def test_a_web_page_is_named(script, url, stream):
     script.broken = [sends(b"<html>Log in</html>", "text/html; charset=utf-8")]
     with pytest.raises(BadReply, match=r"web page.*Log in.*base_url"):
-        quiet(url).answer(SHOWN)
+        quiet(url, stream=stream).answer(SHOWN)
+
+
+@pytest.mark.parametrize(
+    ("reply", "words"),
+    [
+        ({"message": {"role": "assistant", "content": "No"}, "done": True}, "Ollama's own API.*/v1"),
+        ({"type": "message", "content": [{"type": "text", "text": "No"}]}, "Anthropic"),
+        ({"object": "response", "output": []}, "Responses API"),
+        ([{"generated_text": "No"}], "Text Generation Inference"),
+    ],
+)
+def test_other_protocols_are_named(script, url, reply, words):
+    script.broken = [sends(reply)]
+    with pytest.raises(BadReply, match=words):
+        quiet(url, stream=False).answer(SHOWN)
+
+
+def test_a_stream_that_was_not_requested_is_named(script, url):
+    script.broken = [streams(GOOD, END)]
+    with pytest.raises(BadReply, match="stream=True"):
+        quiet(url, stream=False).answer(SHOWN)
