@@ -106,9 +106,8 @@ class AttentionShares:
             rows,
             [
                 f"Mean over answer tokens, {counted(layers, 'layer')} and {counted(heads, 'head')}; by "
-                "layer: "
-                "per_layer(), by token: per_token(), all of it: mass [answer tokens, layers, heads, "
-                "segments].",
+                "layer: per_layer(), by token: per_token(), all of it: mass [answer tokens, layers, "
+                "heads, segments].",
                 "Attention says where the model read, not what its answer depends on.",
             ],
         )

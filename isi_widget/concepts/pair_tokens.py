@@ -137,8 +137,7 @@ def difference(
         if len(first) != len(second):
             notes.append(
                 f"The {name} has {counted(len(first), 'token')} in the clean prompt and {len(second)} in "
-                "the corrupt "
-                "one, so positions after it do not correspond."
+                "the corrupt one, so positions after it do not correspond."
             )
     return TokenDifference(
         vlm.model_id,

@@ -194,8 +194,7 @@ def _note(
     shown = f" under {averages.condition!r}" if averages.condition else ""
     text = (
         f"Averages of {counted(len(averages), 'observation')} ({averages.data}{shown}), "
-        f"{counted(how.samples, 'sample')} at "
-        f"temperature {how.temperature:g}, {averages.created[:10]}"
+        f"{counted(how.samples, 'sample')} at temperature {how.temperature:g}, {averages.created[:10]}"
     )
     here = list(differing.values())
     length = f"max_new_tokens {settings.max_new_tokens} (not {how.max_new_tokens})"

@@ -56,8 +56,7 @@ def parts_of(store: Store | Memory, *, finished: bool = False) -> dict[str, Any]
         if finished and len(rows) != size:
             raise InputError(
                 f"These averages are of an unfinished run: {len(rows)} of {counted(size, 'observation')}. "
-                "Finish it "
-                "with isi.averages(..., store=...) and the same folder."
+                "Finish it with isi.averages(..., store=...) and the same folder."
             )
         worked = [row for row in rows if row["error"] is None]
         skipped = tuple(

@@ -52,7 +52,7 @@ def shape_of(given: Arguments) -> Shape:
 def data_of(data: Sequence[Observation]) -> dict[str, Any]:
     """Return name, size and digest of the texts of a data set."""
     return {
-        "name": getattr(data, "name", None) or counted(len(data), "observation"),
+        "name": getattr(data, "name", None) or f"{len(data)} observations",
         "named": bool(getattr(data, "name", None)),
         "size": len(data),
         "digest": _digest(data_digest(data)),

@@ -189,8 +189,7 @@ class Averages:
         if made.size != size:
             raise InputError(
                 f"These averages are of an unfinished run: {made.size} of {counted(size, 'observation')}. "
-                "Finish it "
-                "with isi.averages(..., store=...) and the same store."
+                "Finish it with isi.averages(..., store=...) and the same store."
             )
         return made
 

@@ -39,8 +39,7 @@ def conditions(study: Study, _: float) -> list[Block]:
     found: list[Block] = [
         Words(
             f"{counted(len(study.conditions), 'condition')}. The pictures are of one observation, as far "
-            "as it has a "
-            "finished row.",
+            "as it has a finished row.",
             True,
         )
     ]

@@ -118,9 +118,8 @@ def averages(
 def _left_out(skipped: Sequence[Skipped], size: int) -> str:
     were = "was" if len(skipped) == 1 else "were"
     return (
-        f"{len(skipped)} of {counted(size, 'observation')} {were} skipped; `skipped` of the averages lists "
-        "why. "
-        f"The first: {skipped[0]}"
+        f"{len(skipped)} of {counted(size, 'observation')} {were} skipped; `skipped` of the averages "
+        f"lists why. The first: {skipped[0]}"
     )
 
 
@@ -194,7 +193,7 @@ def _of_file(
         It is of another run, or was not finished by the version that wrote it.
     """
     made, size = found
-    name = getattr(observations, "name", None) or counted(len(observations), "observation")
+    name = getattr(observations, "name", None) or f"{len(observations)} observations"
     shown = "" if condition.name == UNCHANGED else condition.name
     now = {"data": name, "size": len(observations), "condition": shown}
     then = {"data": made.data, "size": size, "condition": made.condition}

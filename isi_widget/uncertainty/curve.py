@@ -231,8 +231,7 @@ def samples_needed(
         posterior, level = uncertainty.posterior, uncertainty.level
         basis = (
             f"Futures of {counted(n, 'answer')} in {counted(int(ids.max()) + 1, 'cluster')}, drawn from "
-            "what these "
-            "say of all meanings."
+            "what these say of all meanings."
         )
         low, high = percentile_interval(posterior.entropies(seed=uncertainty.seed), level)
         return _search(

@@ -50,6 +50,12 @@ def probe(screen: tuple[Notebook, Probe]) -> Probe:
     return screen[1]
 
 
+def pin_two(notebook: Notebook) -> None:
+    while notebook.value("len(probe.trials)") < 2:
+        notebook.execute("t = probe.run()")
+    notebook.execute("probe.pinned = [1, 2]")
+
+
 def to_top(probe: Probe) -> None:
     probe.root.evaluate("root => root.scrollIntoView({ block: 'start' })")
     settle(probe)
@@ -204,9 +210,7 @@ def test_what_a_tick_or_a_token_says_is_in_the_window(notebook: Notebook, probe:
 
 
 def test_the_table_of_trials_scrolls_below_their_numbers(notebook: Notebook, probe: Probe) -> None:
-    while notebook.value("len(probe.trials)") < 2:
-        notebook.execute("t = probe.run()")
-    notebook.execute("probe.pinned = [1, 2]")
+    pin_two(notebook)
     before = probe.page.viewport_size
     assert before is not None
     probe.page.set_viewport_size({"width": before["width"], "height": 500})
@@ -235,9 +239,7 @@ def test_the_table_of_trials_scrolls_below_their_numbers(notebook: Notebook, pro
 
 
 def test_popovers_and_tips_are_never_cut_off(notebook: Notebook, probe: Probe) -> None:
-    while notebook.value("len(probe.trials)") < 2:
-        notebook.execute("t = probe.run()")
-    notebook.execute("probe.pinned = [1, 2]")
+    pin_two(notebook)
     size = probe.page.viewport_size
     assert size is not None
     window = (0.0, 0.0, float(size["width"]), float(size["height"]))
