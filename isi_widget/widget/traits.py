@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -22,6 +22,7 @@ from isi_widget.widget import protocol
 from isi_widget.widget.assets import source
 from isi_widget.widget.controller import IDLE, explain, format_traceback
 from isi_widget.widget.editor import OWN
+from isi_widget.widget.guarded import Guarded
 from isi_widget.widget.notes import Notes
 from isi_widget.widget.revisions import Revisions
 from isi_widget.widget.trials import KEPT, History
@@ -62,29 +63,6 @@ def _revision(_: int, page: PageState) -> int:
 
 
 _LOG = logging.getLogger(__name__)
-
-
-class _Guarded:
-    """A foreign observer. Its exceptions go to `failed`, which returns whether to raise them after all. It is
-    equal to the observer itself, so that `unobserve` finds it.
-    """
-
-    def __init__(self, observer: Callable[[Any], Any], failed: Callable[[BaseException, str], bool]) -> None:
-        self._observer = observer
-        self._failed = failed
-
-    def __call__(self, change: Any) -> None:
-        try:
-            self._observer(change)
-        except BaseException as error:
-            if self._failed(error, change["name"]):
-                raise
-
-    def __eq__(self, other: object) -> bool:
-        return bool(self._observer == (other._observer if isinstance(other, _Guarded) else other))
-
-    def __hash__(self) -> int:
-        return hash(self._observer)
 
 
 class Followed(ValueWidget):
@@ -186,7 +164,7 @@ class PageState(anywidget.AnyWidget):
         An interrupt or an exit is raised if the calling code itself has set the trait, in the main thread.
         """
         own = isinstance(handler, t.EventHandler)  # an observer of a class, by @observe
-        super().observe(handler if own else _Guarded(handler, self._observer_failed), names, type)
+        super().observe(handler if own else Guarded(handler, self._observer_failed), names, type)
 
     def _observe_inside(self, handler: Any, names: Any) -> None:
         """Register an observer of the probe itself; its exceptions go to the caller."""

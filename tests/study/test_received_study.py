@@ -211,3 +211,31 @@ def test_links_in_a_store_are_refused(folder, tmp_path, name):
     with pytest.raises(InputError, match="link or no ordinary file"):
         isi.run_study(StubVLM(), isi.datasets.scenes()[:2], measures="answer", store=folder)
     assert outside.is_dir() or outside.read_text() == "mine"
+
+
+# ---- its view
+@pytest.mark.parametrize("error", [RuntimeError("mine"), ValueError("\ud800")])
+def test_an_observer_that_raises_does_not_stop_the_view(made, error):
+    view = isi.open_study(made).view()
+    seen = []
+
+    def observer(change):
+        seen.append(change["name"])
+        raise error
+
+    for widget in (view, view._page):
+        widget.observe(observer)
+    view._page.set_state({"query": {"sort": "row", "descending": True}})
+    view._receive(view._page, {"kind": "nothing"}, [])
+    assert view.query.descending and "query" in seen and "no message" in view._page.error["message"]
+    view._page.unobserve(observer)
+    view.close()
+
+
+def test_a_message_that_cannot_be_sent_does_not_stop_the_view(made, monkeypatch):
+    view = isi.open_study(made).view()
+    monkeypatch.setattr("ipywidgets.Widget._send", lambda *given, **named: 1 / 0)
+    view._put(error={"message": "a", "hint": ""})
+    assert view._page.error["message"] == "a"
+    monkeypatch.undo()
+    view.close()

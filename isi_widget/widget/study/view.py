@@ -33,6 +33,7 @@ from isi_widget.trial.measures import registered
 from isi_widget.widget import cells
 from isi_widget.widget.assets import source
 from isi_widget.widget.controller import explain
+from isi_widget.widget.guarded import Quiet
 from isi_widget.widget.jobs import Job, Worker
 from isi_widget.widget.shells import take_any_shell
 from isi_widget.widget.study import tables
@@ -63,7 +64,7 @@ _STORED = " Finished rows are in {store} and are not repeated; isi.open_study op
 _REASONS = 10
 
 
-class _Page(anywidget.AnyWidget):
+class _Page(Quiet, anywidget.AnyWidget):
     """What the view shares with its page."""
 
     _esm = source("study.js")
@@ -135,7 +136,7 @@ class _Page(anywidget.AnyWidget):
         self.put(error={"message": message, "hint": hint})
 
 
-class StudyView(widgets.VBox):
+class StudyView(Quiet, widgets.VBox):
     """The view of a study: `study.view()`, or the study at the end of a cell.
 
     Parameters
