@@ -159,7 +159,7 @@ class HoleEdit(Drawing):
         painter = ip.find(self.inpainter)
         left, top, right, bottom = self.hole_bounds(image.size)
         inside = self.hole(image.size) > 0
-        margin = painter.margin(right - left, bottom - top)
+        margin = ip.margin_of(painter, right - left, bottom - top)
         x0, y0 = max(0, left - margin), max(0, top - margin)
         x1, y1 = min(image.width, right + margin), min(image.height, bottom + margin)
         values = np.asarray(image.crop((x0, y0, x1, y1)))

@@ -14,6 +14,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from isi_widget.checks import integer
 from isi_widget.errors import InputError
 from isi_widget.readable import html_table
 from isi_widget.running.stages import Cancel, Progress
@@ -239,6 +240,16 @@ def find(name: str) -> Inpainter:
     return _known[name]
 
 
+def margin_of(inpainter: Inpainter, width: int, height: int) -> int:
+    """Return how many pixels around a hole of this size an in-painter needs.
+
+    Raises
+    ------
+    InputError : it returned something else than a whole number of at least 0.
+    """
+    return integer(inpainter.margin(width, height), f"The margin of the in-painter {inpainter.name!r}", low=0)
+
+
 def inpaint(
     image: NDArray[np.uint8],
     hole: NDArray[np.bool_],
@@ -263,7 +274,7 @@ def inpaint(
     if not rows.size:
         return result
     top, bottom, left, right = int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1
-    margin = inpainter.margin(right - left, bottom - top)
+    margin = margin_of(inpainter, right - left, bottom - top)
     part = (
         slice(max(0, top - margin), min(hole.shape[0], bottom + margin)),
         slice(max(0, left - margin), min(hole.shape[1], right + margin)),

@@ -461,6 +461,10 @@ def test_an_in_painter_object_is_registered_and_its_result_checked() -> None:
         painter.fill = lambda image, hole, **k: image[:-1]  # type: ignore[method-assign,assignment]
         with pytest.raises(InputError, match="must return uint8"):
             START.remove((5, 5, 3, 3), "mine")
+        for margin in (-100, 1.5, None):
+            painter.margin = lambda width, height, margin=margin: margin  # type: ignore[method-assign,misc]
+            with pytest.raises(InputError, match="margin of the in-painter 'mine' must be a whole number"):
+                START.remove((5, 5, 3, 3), "mine")
     finally:
         ip._known.pop("mine", None)
 
