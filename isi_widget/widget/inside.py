@@ -269,9 +269,12 @@ def _estimate(found: HeadContributions) -> str:
     measured = f"Measured: {found.measured} of {found.layers * found.heads} heads, until it was cancelled. "
     if partial and not found.shortlist.size:
         return f"{measured}The others are blank."
-    agreement, rank = found.agreement, found.agreement["rank_correlation"]
-    same = "unknown" if rank is None else f"{rank:.2f}"
     begin = f"{measured}The others are estimated" if partial else "Estimated"
+    agreement = found.agreement
+    if not agreement:  # measured in Python with check=0, in a session of before
+        return f"{begin} from gradients, and not compared with exact drops."
+    rank = agreement["rank_correlation"]
+    same = "unknown" if rank is None else f"{rank:.2f}"
     return (
         f"{begin} from {found.steps} gradients, and measured on {agreement['heads']:.0f} heads, half of "
         f"them drawn at random: rank correlation of the two {same}, largest "

@@ -155,6 +155,10 @@ def test_options_of_python_change_nothing_on_the_page(pair: tuple[Probe, Page]) 
     other = probe.contributions(1, target="p", replace="zero", totals=False)
     assert "inside" not in page.state["trials"][0]
     assert probe.contributions(1).target == "log_p_answer" and other.target == "p"
+    from isi_widget.widget.inside import contribution_view
+
+    rough = probe.contributions(1, method="gradient", check=0)  # sessions of before may hold such a one
+    assert contribution_view(rough)["estimate"].endswith("and not compared with exact drops.")
 
 
 def test_page_and_kernel_agree_on_what_is_large() -> None:
