@@ -71,6 +71,13 @@ def boxes(probe: Probe, *names: str) -> dict[str, Box]:
     return found
 
 
+def dismiss(notebook: Notebook, probe: Probe) -> None:
+    """Close the error, on both sides: a message of the page that comes late would take the next one away."""
+    probe.part("error-dismiss").click()
+    expect(probe.part("error")).to_be_hidden()
+    notebook.until("probe.error is None")
+
+
 def within(inner: Box, outer: Box) -> bool:
     return (
         inner[0] >= outer[0] - 0.5
@@ -148,7 +155,7 @@ def test_nothing_moves(notebook: Notebook, probe: Probe) -> None:
         look(f"observation {index}", lambda index=index: observe(index))  # type: ignore[misc]
     for place in ("a", None):
         look(f"an error of {place}", lambda place=place: fail(place))  # type: ignore[misc]
-        probe.part("error-dismiss").click()
+        dismiss(notebook, probe)
     before.pop("uncertainty-panel")  # it grows with its result
     look("a result", run)
     look("a token is chosen", lambda: probe.part("answer-panel").locator("[data-token]").first.click())
@@ -160,18 +167,20 @@ def test_an_error_stands_over_what_it_is_about(notebook: Notebook, probe: Probe)
     for id, over in (("a", "results"), (None, "stage")):
         notebook.execute(f"fail({id!r})")
         expect(probe.part("error-message")).to_be_visible()
+        settle(probe)
         found = boxes(probe, "error", over)
         assert within(found["error"], found[over]) or over == "stage", found
         (left, top, right, _), (a, b, c, d) = found["error"], found[over]
         assert left < c and right > a and b - 40 < top < d, found  # it lies over it, at its upper edge
-        probe.part("error-dismiss").click()
+        dismiss(notebook, probe)
     resize(probe, 600)
     try:
         notebook.execute("fail('a')")
         expect(probe.part("error-message")).to_be_visible()
+        settle(probe)
         found = boxes(probe, "error", "results")
         assert within(found["error"], found["results"])
-        probe.part("error-dismiss").click()
+        dismiss(notebook, probe)
     finally:
         resize(probe, None)
 

@@ -143,6 +143,7 @@ def test_files_that_cannot_be_read_are_refused_with_what_to_do(bench: Notebook, 
         expect(probe.part("error-message")).to_contain_text(name)
         expect(probe.part("error-hint")).to_contain_text(hint)
         probe.part("error-dismiss").click()
+        bench.until("probe.error is None")  # before the next one comes
     assert bench.value("probe.observation_index") == 0
 
 
