@@ -7,14 +7,22 @@ read: the same seed gives the same numbers on every machine.
 Wordings: "one" gives each meaning one wording, so that a few answers hold most of the probability, as in
 short answers; "five" gives it five of falling probability (1 / k^1.5), "twenty" twenty equal ones, as in long
 answers.
+
+The first tables are of chosen truths. The last one has the worst of many others of up to 10 meanings: random
+ones, which the priors were not chosen by, and hard ones, where one meaning has nearly all of the probability
+and the others share the rest, so that samples often agree. Below it is the bound of `best_of_counts`.
 """
 
 from __future__ import annotations
 
+import math
 import sys
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cache
 
 import numpy as np
+from scipy.special import gammaln
 
 from isi_widget.uncertainty.bootstrap import Interval, bootstrap_intervals, percentile_interval
 from isi_widget.uncertainty.entropy import discrete_semantic_entropy, semantic_entropy
@@ -54,19 +62,63 @@ def of_posterior(draws: np.ndarray) -> tuple[float, Interval]:
     return float(np.median(draws)), percentile_interval(draws, 0.95)
 
 
-def estimates(
-    meanings: np.ndarray, strings: np.ndarray, p: np.ndarray, seed: int
-) -> Iterator[tuple[str, float, Interval]]:
-    """Yield (name, estimate, 95 % interval) of each way to look at the same answers."""
-    yield "counted", *of_posterior(posterior_of(meanings).entropies(seed=seed))
-    yield "known", *of_posterior(posterior_of(meanings, p[strings], strings).entropies(seed=seed))
-    logs = np.log(p[strings])
-    intervals = bootstrap_intervals(meanings, logs, np.zeros((len(meanings),) * 2), resamples=400, seed=seed)
-    yield "discrete", discrete_semantic_entropy(meanings), intervals["discrete_semantic_entropy"]
-    yield "weighted", semantic_entropy(meanings, logs), intervals["semantic_entropy"]
+#: Sampled answers without their order: for each meaning, the (probability, number) of each of its strings.
+#: Equal sets give equal estimates, so each is measured once.
+Sampled = tuple[tuple[tuple[float, int], ...], ...]
 
 
-def simulate(truth: list[float], wording: str, n: int, repeats: int) -> dict[str, tuple[float, ...]]:
+def sampled(meanings: np.ndarray, strings: np.ndarray, p: np.ndarray) -> Sampled:
+    of: dict[int, Counter[int]] = {}
+    for meaning, string in zip(meanings.tolist(), strings.tolist(), strict=True):
+        of.setdefault(meaning, Counter())[string] += 1
+    return tuple(
+        sorted(tuple(sorted((round(float(p[s]), 12), c) for s, c in found.items())) for found in of.values())
+    )
+
+
+def answers(found: Sampled) -> tuple[list[int], list[float], list[int]]:
+    """Return the meaning, the probability and the string of each answer."""
+    strings = [(k, chance, count) for k, own in enumerate(found) for chance, count in own]
+    rows = [(k, chance, s) for s, (k, chance, count) in enumerate(strings) for _ in range(count)]
+    ids, chances, numbers = zip(*rows, strict=True)
+    return list(ids), list(chances), list(numbers)
+
+
+@cache
+def counted(counts: tuple[int, ...]) -> tuple[float, Interval]:
+    return of_posterior(posterior_of(np.repeat(np.arange(len(counts)), counts)).entropies())
+
+
+@cache
+def known(found: Sampled) -> tuple[float, Interval]:
+    ids, chances, strings = answers(found)
+    return of_posterior(posterior_of(ids, chances, strings).entropies())
+
+
+def leading(found: Sampled) -> Iterator[tuple[str, float, Interval]]:
+    """Yield (name, estimate, 95 % interval) of the leading entropy without and with probabilities."""
+    yield "counted", *counted(tuple(sorted(sum(count for _, count in own) for own in found)))
+    yield "known", *known(found)
+
+
+@cache
+def usual(found: Sampled) -> tuple[tuple[str, float, Interval], ...]:
+    """Return the same for the entropies of the sampled answers, with bootstrap intervals."""
+    ids, chances, _ = answers(found)
+    logs = np.log(chances)
+    intervals = bootstrap_intervals(ids, logs, np.zeros((len(ids),) * 2), resamples=400)
+    return (
+        ("discrete", discrete_semantic_entropy(ids), intervals["discrete_semantic_entropy"]),
+        ("weighted", semantic_entropy(ids, logs), intervals["semantic_entropy"]),
+    )
+
+
+Way = Callable[[Sampled], Iterable[tuple[str, float, Interval]]]
+
+
+def simulate(
+    truth: list[float], wording: str, n: int, repeats: int, ways: Sequence[Way] = (leading, usual)
+) -> dict[str, tuple[float, ...]]:
     """Return {name: (bias, root mean square error, coverage, mean width)}."""
     shares = WORDINGS[wording] / WORDINGS[wording].sum()
     p = np.outer(truth, shares).ravel()
@@ -75,9 +127,10 @@ def simulate(truth: list[float], wording: str, n: int, repeats: int) -> dict[str
     true = entropy(np.array(truth))
     random = np.random.default_rng(0)
     found: dict[str, list[tuple[float, bool, float]]] = {}
-    for k in range(repeats):
+    for _ in range(repeats):
         strings = random.choice(len(p), n, p=p)
-        for name, value, (low, high) in estimates(meaning[strings], strings, p, k):
+        answers_ = sampled(meaning[strings], strings, p)
+        for name, value, (low, high) in (row for way in ways for row in way(answers_)):
             row = (value - true, low - 1e-9 <= true <= high + 1e-9, high - low)
             found.setdefault(name, []).append(row)
     result = {}
@@ -110,11 +163,88 @@ def table(wording: str, n: int, repeats: int) -> Iterator[str]:
     yield ""
 
 
+def others() -> Iterator[tuple[str, list[list[float]]]]:
+    """Yield the names of two kinds of further truths, up to 10 meanings, and the truths."""
+    random = np.random.default_rng(1)
+    drawn = []
+    for _ in range(40):
+        p = random.dirichlet(np.full(random.integers(2, 11), random.choice([0.2, 0.5, 1.0, 3.0])))
+        drawn.append((np.maximum(p, 1e-4) / np.maximum(p, 1e-4).sum()).tolist())
+    yield "random", drawn
+    largest, numbers = (0.6, 0.7, 0.8, 0.85, 0.9, 0.92, 0.95, 0.98), (1, 2, 4, 6, 9)
+    yield "one large", [[p, *[(1 - p) / k] * k] for p in largest for k in numbers]
+
+
+def worst(repeats: int) -> Iterator[str]:
+    yield f"The lowest coverage, and the largest bias, over other truths; {repeats} repeats of each"
+    yield ""
+    yield "| truths | wordings | N | 95 % interval covers: known, counted | bias: known, counted |"
+    yield "|---|---|---|---|---|"
+    for name, truths in others():
+        for wording in WORDINGS:
+            for n in SIZES:
+                found = [simulate(truth, wording, n, repeats, (leading,)) for truth in truths]
+                covers = ", ".join(f"{min(row[way][2] for row in found):.2f}" for way in ("known", "counted"))
+                bias = ", ".join(
+                    f"{max((row[way][0] for row in found), key=abs):+.2f}" for way in ("known", "counted")
+                )
+                yield f"| {len(truths)} {name} | {wording} | {n} | {covers} | {bias} |"
+    yield ""
+
+
+def best_of_counts(n: int, rounds: int = 20_000) -> float:
+    """Compute what no estimate from the counts of n answers can do better: a lower bound on its worst error,
+    as a multiple of that of the discrete entropy, over the chosen truths of up to 10 meanings.
+
+    The estimate that is best on average over weighted truths is their mean given the counts. The largest of
+    these averages is the minimax (von Neumann); multiplicative weights find it (Freund & Schapire 1999).
+    """
+    truths = [np.array(p) for p in TRUTHS.values() if len(p) <= 10]
+    entropies = np.array([entropy(p) for p in truths])
+    index: dict[tuple[int, ...], int] = {}
+    chances: list[dict[int, float]] = []
+    for p in truths:
+        counts = np.array(list(_compositions(n, len(p))))
+        logs = gammaln(n + 1) - gammaln(counts + 1).sum(axis=1) + (counts * np.log(p)).sum(axis=1)
+        of: dict[int, float] = {}
+        for row, chance in zip(-np.sort(-counts, axis=1), np.exp(logs), strict=True):
+            place = index.setdefault(tuple(int(c) for c in row if c), len(index))
+            of[place] = of.get(place, 0.0) + float(chance)
+        chances.append(of)
+    likelihood = np.array([[of.get(k, 0.0) for k in range(len(index))] for of in chances])
+    plug = np.array([entropy(np.array(counts) / n) for counts in index])
+    reference = ((plug - entropies[:, None]) ** 2 * likelihood).sum(axis=1)
+    weights, bound = np.full(len(truths), 1 / len(truths)), 0.0
+    for step in range(rounds):
+        w = weights / reference
+        estimate = (w * entropies) @ likelihood / np.maximum(w @ likelihood, 1e-300)
+        ratios = ((estimate - entropies[:, None]) ** 2 * likelihood).sum(axis=1) / reference
+        bound = max(bound, float(weights @ ratios))
+        weights = weights * np.exp(0.5 / math.sqrt(1 + step / 20) * (ratios - ratios.mean()))
+        weights /= weights.sum()
+    return math.sqrt(bound)
+
+
+def _compositions(n: int, k: int) -> Iterator[tuple[int, ...]]:
+    """Yield the ways to count n answers in k meanings."""
+    if k == 1:
+        yield (n,)
+        return
+    for first in range(n + 1):
+        for others_ in _compositions(n - first, k - 1):
+            yield (first, *others_)
+
+
 def main(repeats: int) -> None:
     for wording in WORDINGS:
         for n in SIZES:
             for line in table(wording, n, repeats):
                 print(line, flush=True)
+    for line in worst(max(100, repeats // 3)):
+        print(line, flush=True)
+    bound = best_of_counts(10)
+    print("From the counts of 10 answers, the worst error / that of the discrete is at least")
+    print(f"{bound:.2f}, whatever the estimate.")
 
 
 if __name__ == "__main__":

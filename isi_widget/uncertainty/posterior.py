@@ -5,21 +5,28 @@ The plug-in entropies (`entropy`) use only sampled meanings and are too low; the
 (`bootstrap`) cannot include unseen meanings. Here unseen meanings get a share of the probability. Pure NumPy;
 not for deciding which answers mean the same (`clusters`).
 
-The model. The meanings of unknown mass have weights from a Dirichlet process of concentration theta:
+The model. The mass that is not known to belong to a meaning is divided among the K sampled meanings and the
+unseen ones. No single prior covers the truth both for answers of one wording and of many. So the draws come
+from three views of that division (`MeaningPosterior._views` has their shares):
 
-- Without probabilities, all mass is unknown. The weights of the K sampled meanings and of all others are
-  Dirichlet(n_1, ..., n_K, theta), with n_k the number of samples; the unseen share is split by stick-breaking
-  with Beta(1, theta).
-- Where the probability of each whole answer is known (its tokens and its end, as it was drawn), a distinct
-  answer's own probability is a known part of its meaning's mass: a second sample of it adds no information.
-  The remainder, rest = 1 - their sum, is distributed by Dirichlet(d_1, ..., d_K, theta), with d_k the number
-  of distinct answers. The sizes of the pieces of the rest are unknown: in half of the draws it is "dust"
-  (infinitely many tiny answers), in the other half it comes in "lumps" (single answers), sticks of Beta(1,
-  alpha) like the sampled answers.
+- By samples. A Dirichlet process of concentration theta: the weights are Dirichlet(n_1, ..., n_K, theta),
+  with n_k the number of samples. Known probabilities are conditions: no meaning can have less than its known
+  mass. If nothing is known, this is the only view.
+- By answers. A distinct answer's own probability is a known part of its meaning's mass: a second sample of it
+  adds no information. The remainder, rest = 1 - their sum, is distributed by Dirichlet(d_1, ..., d_K, theta),
+  with d_k the number of distinct answers. In half of these draws the rest is "dust" (infinitely many tiny
+  answers), in the other half it comes in "lumps" (single answers), sticks of Beta(1, alpha) like the sampled
+  answers. If each meaning has one wording, this is the only view.
+- Apart. The answers that are still unseen have low probabilities, and may mean what no sampled answer means:
+  the rest is distributed by Dirichlet(1, ..., 1, theta), with theta from its prior.
+
+The share of the unseen meanings is split by stick-breaking with Beta(1, phi). phi is theta, or larger in some
+of the draws: samples that agree cannot exclude many small meanings.
 
 theta and alpha come from their own posteriors on a grid: p(theta | K, n) ~ prior(theta) theta^K Gamma(theta)
-/ Gamma(theta + n), and p(alpha | D, rest) ~ prior(alpha) alpha^D rest^alpha. The priors were chosen by
-simulation; `python -m benchmarks.coverage` measures the coverage of the intervals.
+/ Gamma(theta + n), and p(alpha | D, rest) ~ prior(alpha) alpha^D rest^alpha. The priors and the shares of the
+views were chosen by simulation. `python -m benchmarks.coverage` measures the coverage of the intervals, also
+for truths that the choice did not use.
 
 Sources: Ferguson, Annals of Statistics 1, 1973; Escobar & West, JASA 90, 1995 (theta); Sethuraman, Statistica
 Sinica 4, 1994 (sticks). The idea that few samples are enough when sequence probabilities are known is from
@@ -32,6 +39,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import NamedTuple
 
 import numpy as np
 
@@ -47,13 +55,23 @@ _NOTHING = 1e-9  # a smaller rest is rounding error of probabilities that sum to
 
 
 def _cautious(theta: Floats) -> Floats:
-    """Return the log-density of Gamma(0.5, rate 0.4): for samples that stand for all of the mass."""
-    return -0.5 * np.log(theta) - 0.4 * theta
+    """Return the log-density of Gamma(0.4, rate 0.32): few unseen meanings."""
+    return -0.6 * np.log(theta) - 0.32 * theta
+
+
+def _fine(theta: Floats) -> Floats:
+    """Return the log-density of Gamma(2.5, rate 2.9): for draws with many small unseen meanings."""
+    return 1.5 * np.log(theta) - 2.9 * theta
 
 
 def _wide(theta: Floats) -> Floats:
     """Return the log-density ~ exp(-theta / 10) / (1 + theta): for what few distinct answers leave open."""
     return -np.log1p(theta) - theta / 10.0
+
+
+_FINE_SHARE, _FINE_MEAN = 0.4, 30.0  # share of draws with many small unseen meanings; mean of phi - theta
+_APART_SHARE, _APART_MEAN = 0.2, 10.0  # largest share of the draws of the view "apart"; mean of phi - theta
+_PROPOSALS = 8  # weights from which one is chosen by its probability
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,13 +80,15 @@ class MeaningPosterior:
 
     Attributes
     ----------
-    counts : evidence for each meaning, int [K]: number of samples, or number of distinct answers if `known`
-        holds their probabilities.
+    counts : number of samples of each meaning, int [K].
     known : known part of each meaning's mass, float [K]; 0 if nothing is known.
+    different : number of distinct answers of each meaning, int [K]; used only where `known` holds their
+        probabilities.
     """
 
     counts: Ints
     known: Floats
+    different: Ints
 
     @property
     def rest(self) -> float:
@@ -85,14 +105,9 @@ class MeaningPosterior:
         k, rest = len(self.counts), self.rest
         if rest == 0.0:
             return np.tile(self.known / self.known.sum(), (draws, 1))
-        random = np.random.default_rng(seed)
-        shares, places, lumps = self._split(draws, random)
-        # Dust is divided by the shares; a lump belongs to one meaning
-        dust = np.maximum(1.0 - lumps.sum(axis=1), 0.0)  # rounding can bring it below 0
-        masses = dust[:, None] * shares
-        if rest < 1.0:
-            np.add.at(masses, (np.arange(draws)[:, None], places), lumps)
-        masses *= rest
+        _, apart, samples = (round(draws * share) for share in self._views())
+        division = self._divided((draws - apart - samples, apart, samples), np.random.default_rng(seed))
+        masses = rest * division.whole()
         masses[:, :k] += self.known
         return masses
 
@@ -106,57 +121,127 @@ class MeaningPosterior:
     def after(self, more: int, seed: int = 0) -> MeaningPosterior:
         """Simulate `more` further samples from one draw and return the posterior after them."""
         checks.integer(more, "more", low=0)
+        checks.integer(seed, "seed", low=0)
         k, rest = len(self.counts), self.rest
         if more == 0 or rest == 0.0:
             return self
         random = np.random.default_rng(seed)
-        (shares,), (places,), (lumps,) = self._split(1, random)
+        answers, apart, samples = random.multinomial(1, self._views())
+        division = self._divided((answers, apart, samples), random)
+        (shares,), (places,), (lumps,) = division.dust, division.places, division.lumps
         new = random.binomial(more, rest)  # the other samples repeat known answers
         hits = random.multinomial(new, _normalised(np.append(lumps, 1.0 - lumps.sum())))
-        counts = random.multinomial(hits[-1], _normalised(shares))
-        known = np.zeros(len(shares))
+        counts = random.multinomial(hits[-1], _normalised(shares))  # each piece of dust is a new answer
+        different, known = counts.copy(), np.zeros(len(shares))
         if rest < 1.0:  # a lump is one answer: once sampled, its probability is known
-            np.add.at(counts, places, (hits[:-1] > 0).astype(int))
+            counts[:k] += random.multinomial(more - new, _normalised(self.known))
+            np.add.at(counts, places, hits[:-1])
+            np.add.at(different, places, (hits[:-1] > 0).astype(int))
             np.add.at(known, places, rest * lumps * (hits[:-1] > 0))
         counts[:k] += self.counts
+        different[:k] += self.different
         known[:k] += self.known
         met = counts > 0
-        return MeaningPosterior(counts[met], known[met])
+        return MeaningPosterior(counts[met], known[met], different[met])
 
-    def _split(self, draws: int, random: np.random.Generator) -> tuple[Floats, Ints, Floats]:
-        """Split the unknown mass: shares of the meanings in its dust [draws, K + _STICKS], and the meaning
-        and the size of each lump, [draws, _LUMPS]. Without known mass there are no lumps.
-        """
-        rest = self.rest
-        shares = self._shares(self._theta(draws, rest, random), random)
-        lumps, places = np.zeros((draws, _LUMPS)), np.zeros((draws, _LUMPS), dtype=np.int64)
+    def _views(self) -> Floats:
+        """Return the shares of the draws of the views: by answers, apart, by samples."""
+        if self.rest == 1.0:
+            return np.array([0.0, 0.0, 1.0])
+        number = int(self.different.sum())
+        further = (number - len(self.different)) / number  # distinct answers that are further wordings
+        apart = _APART_SHARE * further * (1.0 - self.rest) ** 2
+        return np.array([(1.0 - apart) * (1.0 - further), apart, (1.0 - apart) * further])
+
+    def _divided(self, draws: Sequence[int], random: np.random.Generator) -> _Division:
+        """Divide the rest, with a number of draws for each of the views."""
+        answers, apart, samples = draws
+        parts = []
+        if answers:
+            parts.append(self._by_answers(answers, random))
+        if apart:
+            parts.append(_no_lumps(self._apart(apart, random)))
+        if samples:
+            parts.append(_no_lumps(self._by_samples(samples, random)))
+        return _Division(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
+
+    def _by_samples(self, draws: int, random: np.random.Generator) -> Floats:
+        k, total, rest = len(self.counts), int(self.counts.sum()), self.rest
+        evidence = k * np.log(_GRID) + _rising(total)
+        fine = random.random(draws) < _FINE_SHARE
+        theta = _from_grid(_cautious, evidence, draws, random)
+        theta = np.where(fine, _from_grid(_fine, evidence, draws, random), theta)
+        phi = theta + fine * _FINE_MEAN * random.standard_exponential(draws)
         if rest == 1.0:
-            return shares, places, lumps
-        evidence = int(self.counts.sum()) * np.log(_GRID) + _GRID * math.log(rest)
+            return _split(_dirichlet(self.counts, theta, random), phi, random)
+        # Wanted: the Dirichlet density of the masses known + rest w, with w the shares of the rest. Draw w
+        # from a similar density, and choose one of several by the quotient of the two.
+        more = self.counts - 1
+        shape = np.asarray(1.0 + more * np.maximum(1.0 - self.known * total / self.counts, 0.0), float)
+        drawn = _dirichlet(shape, np.repeat(theta, _PROPOSALS), random)
+        w = np.maximum(drawn[:, :k], _NOTHING)
+        logs = (more * np.log(self.known + rest * w) - (shape - 1.0) * np.log(w)).sum(axis=1)
+        best = (logs + random.gumbel(size=len(logs))).reshape(draws, _PROPOSALS).argmax(axis=1)
+        return _split(drawn[np.arange(draws) * _PROPOSALS + best], phi, random)
+
+    def _by_answers(self, draws: int, random: np.random.Generator) -> _Division:
+        rest, number = self.rest, int(self.different.sum())
+        evidence = len(self.different) * np.log(_GRID) + _rising(number)
+        cautious = random.random(draws) < rest  # the more mass is known, the more draws use the wide prior
+        theta = _from_grid(_cautious, evidence, draws, random)
+        theta = np.where(cautious, theta, _from_grid(_wide, evidence, draws, random))
+        dust = _split(_dirichlet(self.different, theta, random), theta, random)
+        lumps, places = np.zeros((draws, _LUMPS)), np.zeros((draws, _LUMPS), dtype=np.int64)
+        evidence = number * np.log(_GRID) + _GRID * math.log(rest)
         lumpy = np.flatnonzero(random.random(draws) < 0.5)
         lumps[lumpy], _ = _sticks(_from_grid(_wide, evidence, len(lumpy), random), _LUMPS, random)
-        ends = np.cumsum(shares[lumpy], axis=1)
+        ends = np.cumsum(dust[lumpy], axis=1)
         ends[:, -1] = 1.0
         places[lumpy] = (random.random((len(lumpy), _LUMPS))[:, :, None] > ends[:, None, :]).sum(axis=2)
-        return shares, places, lumps
+        return _Division(dust, places, lumps)
 
-    def _theta(self, draws: int, rest: float, random: np.random.Generator) -> Floats:
-        """Draw concentrations; the more mass is known, the more draws use the wide prior."""
-        cautious = random.random(draws) < rest
-        evidence = len(self.counts) * np.log(_GRID) + _rising(int(self.counts.sum()))
-        theta = _from_grid(_cautious, evidence, draws, random)
-        return np.where(cautious, theta, _from_grid(_wide, evidence, draws, random))
+    def _apart(self, draws: int, random: np.random.Generator) -> Floats:
+        theta = _from_grid(_wide, np.zeros(len(_GRID)), draws, random)
+        phi = theta + _APART_MEAN * random.standard_exponential(draws)
+        return _split(_dirichlet(np.ones(len(self.counts)), theta, random), phi, random)
 
-    def _shares(self, theta: Floats, random: np.random.Generator) -> Floats:
-        """Return shares of the unknown mass, float [draws, K + _STICKS]."""
-        seen = random.standard_gamma(
-            np.broadcast_to(self.counts.astype(float), (len(theta), len(self.counts)))
-        )
-        unseen = random.standard_gamma(theta)
-        total = seen.sum(axis=1) + unseen
-        pieces, left = _sticks(theta, _STICKS, random)
-        pieces[:, -1] += left
-        return np.concatenate([seen / total[:, None], (unseen / total)[:, None] * pieces], axis=1)
+
+class _Division(NamedTuple):
+    """How the rest is divided: shares of the meanings in its dust [draws, K + _STICKS], and the meaning and
+    the size of each lump [draws, _LUMPS].
+    """
+
+    dust: Floats
+    places: Ints
+    lumps: Floats
+
+    def whole(self) -> Floats:
+        """Return the shares of the meanings in dust and lumps, float [draws, K + _STICKS]."""
+        left = np.maximum(1.0 - self.lumps.sum(axis=1), 0.0)  # rounding can bring it below 0
+        shares = left[:, None] * self.dust
+        np.add.at(shares, (np.arange(len(shares))[:, None], self.places), self.lumps)
+        return shares
+
+
+def _no_lumps(dust: Floats) -> _Division:
+    return _Division(dust, np.zeros((len(dust), _LUMPS), dtype=np.int64), np.zeros((len(dust), _LUMPS)))
+
+
+def _dirichlet(evidence: Floats | Ints, theta: Floats, random: np.random.Generator) -> Floats:
+    """Draw Dirichlet(evidence, theta): shares of the K seen meanings and of the unseen ones,
+    float [draws, K + 1].
+    """
+    seen = random.standard_gamma(np.broadcast_to(evidence.astype(float), (len(theta), len(evidence))))
+    weights = np.concatenate([seen, random.standard_gamma(theta)[:, None]], axis=1)
+    shares: Floats = weights / weights.sum(axis=1, keepdims=True)
+    return shares
+
+
+def _split(shares: Floats, phi: Floats, random: np.random.Generator) -> Floats:
+    """Split the last share by sticks of Beta(1, phi): float [draws, K + _STICKS]."""
+    pieces, left = _sticks(phi, _STICKS, random)
+    pieces[:, -1] += left
+    return np.concatenate([shares[:, :-1], shares[:, -1:] * pieces], axis=1)
 
 
 def posterior_of(
@@ -176,7 +261,8 @@ def posterior_of(
     """
     ids = contiguous(cluster_ids)
     if probabilities is None or np.isnan(np.asarray(probabilities, dtype=float)).any():
-        return MeaningPosterior(np.bincount(ids), np.zeros(int(ids.max()) + 1))
+        counts = np.bincount(ids)
+        return MeaningPosterior(counts, np.zeros(len(counts)), counts)
     p = vector(probabilities, "probabilities")
     if len(p) != len(ids) or same is None or len(same) != len(ids):
         raise InputError(
@@ -190,9 +276,9 @@ def posterior_of(
         first.setdefault(key, place)
     places = np.fromiter(first.values(), dtype=np.int64)
     known = np.bincount(ids[places], weights=p[places], minlength=int(ids.max()) + 1)
-    counts = np.bincount(ids[places], minlength=int(ids.max()) + 1)
+    different = np.bincount(ids[places], minlength=int(ids.max()) + 1)
     # Rounding in half precision can bring the sum above 1
-    return MeaningPosterior(counts, known / max(1.0, float(known.sum())))
+    return MeaningPosterior(np.bincount(ids), known / max(1.0, float(known.sum())), different)
 
 
 @cache

@@ -46,14 +46,20 @@ def drawn(text, p, ids=None):
 
 
 # ------------------------------------------------------------------------------------------------ the model
+def unseen_mass(counts, shape, rate):
+    """Integral over theta, whose prior is Gamma(shape, rate)."""
+    n, k = sum(counts), len(counts)
+    theta = np.exp(np.linspace(math.log(1e-4), math.log(400), 4000))
+    log = (shape - 1) * np.log(theta) - rate * theta + k * np.log(theta)
+    log += [math.lgamma(t) - math.lgamma(t + n) for t in theta]
+    weights = np.exp(log - log.max()) * theta  # d theta = theta d log(theta)
+    return float((weights * theta / (n + theta)).sum() / weights.sum())
+
+
 def test_shares_of_the_seen_meanings_are_those_of_the_integral():
     """Given theta, the mean share of a meaning seen n_k times in n is n_k / (n + theta)."""
     counts = [6, 3, 1]
-    theta = np.exp(np.linspace(math.log(1e-4), math.log(400), 4000))
-    log = -0.5 * np.log(theta) - 0.4 * theta + 3 * np.log(theta)
-    log += [math.lgamma(t) - math.lgamma(t + 10) for t in theta]
-    weights = np.exp(log - log.max()) * theta  # d theta = theta d log(theta)
-    unseen = float((weights * theta / (10 + theta)).sum() / weights.sum())
+    unseen = 0.6 * unseen_mass(counts, 0.4, 0.32) + 0.4 * unseen_mass(counts, 2.5, 2.9)
     masses = posterior_of(np.repeat(range(3), counts)).masses(20_000)
     assert masses.sum(axis=1) == pytest.approx(1.0)
     assert masses[:, 3:].sum(axis=1).mean() == pytest.approx(unseen, abs=0.004)
@@ -61,15 +67,31 @@ def test_shares_of_the_seen_meanings_are_those_of_the_integral():
         assert masses[:, k].mean() == pytest.approx((1 - unseen) * count / 10, abs=0.006)
 
 
+def test_samples_under_known_masses_are_those_of_rejection():
+    """The view by samples: what rejection leaves of the process that knows no probabilities."""
+    counts, known = np.array([7, 3]), np.array([0.3, 0.1])
+    free = MeaningPosterior(counts, np.zeros(2), counts).masses(40_000)
+    kept = free[(free[:, :2] >= known).all(axis=1)]
+    wanted = np.column_stack([kept[:, :2], kept[:, 2:].sum(axis=1)])
+    posterior = MeaningPosterior(counts, known, np.array([5, 3]))
+    shares = posterior._divided((0, 0, 20_000), np.random.default_rng(0)).whole()
+    masses = posterior.rest * shares
+    masses[:, :2] += known
+    found = np.column_stack([masses[:, :2], masses[:, 2:].sum(axis=1)])
+    assert found.mean(axis=0) == pytest.approx(wanted.mean(axis=0), abs=0.015)
+    assert found.std(axis=0) == pytest.approx(wanted.std(axis=0), abs=0.015)
+
+
 def test_known_mass_is_kept_and_the_rest_is_split():
     posterior = posterior_of([0, 0, 1, 1], [0.5, 0.5, 0.1, 0.05], ["a", "a", "b", "c"])
-    assert posterior.known == pytest.approx([0.5, 0.15]) and posterior.counts.tolist() == [1, 2]
+    assert posterior.known == pytest.approx([0.5, 0.15]) and posterior.different.tolist() == [1, 2]
+    assert posterior.counts.tolist() == [2, 2]
     assert posterior.rest == pytest.approx(0.35)
     masses = posterior.masses(5000)
     assert masses.sum(axis=1) == pytest.approx(1.0)
     assert masses[:, 0].min() >= 0.5 and masses[:, 1].min() >= 0.15
     rest = (masses[:, :2] - [0.5, 0.15]).mean(axis=0)
-    assert rest[1] > rest[0] > 0.02 and masses[:, 2:].sum(axis=1).mean() > 0.02  # by distinct answers
+    assert (rest > 0.02).all() and masses[:, 2:].sum(axis=1).mean() > 0.02  # by distinct answers
 
 
 def test_with_all_mass_known_it_is_exact():
@@ -77,7 +99,7 @@ def test_with_all_mass_known_it_is_exact():
     assert set(posterior.entropies()) == {shannon([0.75, 0.25])}
 
 
-def test_an_answer_that_is_sampled_again_tells_nothing_new():
+def test_if_each_meaning_has_one_wording_an_answer_that_is_sampled_again_adds_nothing():
     once = posterior_of([0, 1], [0.6, 0.1], ["a", "b"])
     often = posterior_of([0] * 9 + [1], [0.6] * 9 + [0.1], ["a"] * 9 + ["b"])
     assert (once.entropies() == often.entropies()).all()
@@ -143,9 +165,31 @@ def test_it_converges_where_the_likelihood_weighted_entropy_does_not():
 
 def test_ten_answers_that_agree_are_not_certain():
     low, high = interval(posterior_of([0] * 10))
-    assert low < 1e-6 and 0.3 < high < 0.8
+    assert low < 1e-6 and 0.8 < high < 1.2
     known = posterior_of([0] * 10, [0.97] * 10, ["Yes"] * 10)
     assert interval(known)[1] < high  # little is left that could mean something else
+
+
+def test_ten_answers_that_agree_allow_many_small_meanings():
+    """Ten samples of one meaning are this likely (.15) where nine others share .17: their entropy is .84."""
+    assert interval(posterior_of([0] * 10))[1] > shannon([0.83] + [0.17 / 9] * 9)
+    assert interval(posterior_of([0] * 20))[1] > shannon([0.91] + [0.01] * 9)
+
+
+@pytest.mark.parametrize("truth", [[0.91] + [0.01] * 9, [0.99, 0.01], [0.7, 0.3]], ids=str)
+def test_intervals_cover_where_a_meaning_has_many_wordings(truth):
+    """Twenty answers of five wordings each: nearly all of the probability is known, and what is not known is
+    not like what is.
+    """
+    wordings = np.arange(1, 6) ** -1.5
+    p = np.outer(truth, wordings / wordings.sum()).ravel()
+    random, covered = np.random.default_rng(3), 0
+    for _ in range(60):
+        strings = random.choice(len(p), 20, p=p)
+        values = posterior_of(strings // 5, p[strings], strings).entropies(400)
+        low, high = np.percentile(values, [2.5, 97.5])
+        covered += low - 1e-9 <= shannon(truth) <= high + 1e-9
+    assert covered >= 47
 
 
 TRUTHS = [[0.98, 0.02], [0.7, 0.3], [0.6, 0.3, 0.1], [0.8] + [0.05] * 4, [0.25] * 4, [0.1] * 10]
