@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 from isi_widget.errors import InputError
@@ -409,6 +410,13 @@ def _grid(panels: int, across: int, size: tuple[float, float]) -> tuple[Figure, 
 def _titled(figure: Figure, title: str) -> Figure:
     figure.suptitle(plain(title, 200), fontsize=10)
     return lettered(figure)
+
+
+def warned(figure: Figure, notes: Sequence[str]) -> Figure:
+    """Add below a figure what warns of its numbers, such as unreliable comparisons."""
+    if notes:
+        figure.supxlabel(plain("\n".join(fill(note, 110) for note in notes), 600), fontsize=7)
+    return figure
 
 
 def words_of(name: Any) -> str:

@@ -250,6 +250,7 @@ class Analysis:
         """
         from isi_widget import checks
         from isi_widget.report import studies
+        from isi_widget.study.statistics.warned import warnings_of
 
         checks.one_of(kind, "plot: kind", tuple(studies.KINDS))
         given: dict[str, Any] = {"level": level}
@@ -259,8 +260,9 @@ class Analysis:
             given["by"] = by
         if kind == "paired":
             given["baseline"] = baseline
-        made: Figure = studies.KINDS[kind](getattr(self, kind)(**given))
-        return made
+        result = getattr(self, kind)(**given)
+        made: Figure = studies.KINDS[kind](result)
+        return studies.warned(made, warnings_of(result))
 
 
 def _few(kind: str, available: Sequence[str]) -> list[str] | None:

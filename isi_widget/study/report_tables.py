@@ -16,6 +16,7 @@ from isi_widget.errors import InputError
 from isi_widget.readable import counted
 from isi_widget.report.blocks import Block, Grid, Heading, Plot, Words
 from isi_widget.report.studies import words_of
+from isi_widget.study.statistics.warned import warnings_of
 from isi_widget.uncertainty.bootstrap import LEADING
 
 if TYPE_CHECKING:
@@ -82,6 +83,11 @@ def _cut(frame: pd.DataFrame) -> tuple[list[dict[str, Any]], list[Block]]:
     return records, note
 
 
+def _warnings(result: Any) -> list[Block]:
+    """Return what warns of the numbers of a statistic."""
+    return [Words(note) for note in warnings_of(result)]
+
+
 def results(study: Study, level: float) -> list[Block]:
     """Return accuracy beside its baselines, uncertainty and attention by condition, and a plot."""
     from isi_widget.report import studies
@@ -91,7 +97,11 @@ def results(study: Study, level: float) -> list[Block]:
         return []
     keys, heads = _named(table)
     records, note = _cut(table)
-    counts = [name for name in ("rows", "failed", "unjudged") if name == "rows" or table[name].any()]
+    counts = [
+        name
+        for name in ("rows", "failed", "unjudged", "doubtful_meanings")
+        if name == "rows" or (name in table and table[name].any())
+    ]
     judged = [name for name in ("accuracy",) if name in table and table[name].notna().any()]
     beside = [
         name for name in ("majority", "yes_bias") if judged and name in table and table[name].notna().any()
@@ -105,6 +115,7 @@ def results(study: Study, level: float) -> list[Block]:
         for row in records
     ]
     found: list[Block] = [
+        *_warnings(table),
         Grid(
             [*heads, *map(words_of, columns)], cells, frozenset(range(len(keys))), name="table", frame=table
         ),
@@ -172,6 +183,7 @@ def paired(study: Study, level: float) -> list[Block]:
     base = str(table["baseline"].iloc[0])
     tests = ", ".join(dict.fromkeys(filter(None, map(str, table["test"].dropna()))))
     return [
+        *_warnings(table),
         Words(f"Each condition minus “{base}”, on the same observations, seeds and models."),
         Grid(
             [*heads, "measure", "difference", "effect", "p", "p (Holm)", "pairs"],
@@ -220,6 +232,7 @@ def curves(study: Study, level: float) -> list[Block]:
     heads = [*(["model"] if several else []), "curve", "measure", "level", "value", "baseline"]
     words = frozenset(range(len(heads) - 3))
     return [
+        *_warnings(table),
         Grid(heads, cells, words, name="curves", frame=table),
         *note,
         Plot(partial(studies.plot_curves, table), "Measures against the strength; dashed: the baseline."),
@@ -236,7 +249,8 @@ def ranking(study: Study, level: float) -> list[Block]:
         return [Words(f"Not available. {table}")]
     if len(table) and table["auroc"].notna().any():
         found += [
-            Heading("AUROC", "0.5: chance; 1: every wrong answer is more uncertain than every right one")
+            *_warnings(table),
+            Heading("AUROC", "0.5: chance; 1: every wrong answer is more uncertain than every right one"),
         ]
         found += _pivot(table, "auroc", "auroc")
         few = table[table["column"].isin(_PLOTTED)]

@@ -23,6 +23,7 @@ class Column:
     label, unit, definition : words for people; "" for no unit.
     scale : value at which its bars end, the same in every row.
     segment : segment of the prompt that gives the colour; "" for none.
+    meanings : whether it depends on the comparison of the answers' meanings.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Column:
     definition: str
     scale: float
     segment: str = ""
+    meanings: bool = False
 
 
 _ACCURACY = Column(
@@ -48,7 +50,14 @@ def columns_of(names: Collection[str]) -> tuple[Column, ...]:
     entropy = next((entropy for entropy in ENTROPIES if entropy.name in names), None)
     if entropy is not None:
         found.append(
-            Column(entropy.name, entropy.label, entropy.unit, entropy.definition, entropy.scale or 1.0)
+            Column(
+                entropy.name,
+                entropy.label,
+                entropy.unit,
+                entropy.definition,
+                entropy.scale or 1.0,
+                meanings=True,
+            )
         )
     if not entropy and not found and "answer_probability" in names:
         note = "Probability of the shown answer."

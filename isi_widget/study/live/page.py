@@ -116,7 +116,7 @@ def _table(table: Table) -> str:
         f'<tr style="background:none"><th scope="row" dir="auto" style="{_CELL};font-weight:400">'
         f"{escape(f'{line.model}: {line.condition}' if several else line.condition)}</th>"
         f'<td style="{_CELL}">{line.rows:,}{_lacking(line)}</td>'
-        f"{''.join(_cell(*item) for item in zip(line.cells, table.columns, strict=True))}</tr>"
+        f"{''.join(_cell(*item, line.doubtful) for item in zip(line.cells, table.columns, strict=True))}</tr>"
         for line in table.groups
     )
     note = f'<div style="{QUIET}">{escape(table.intervals)}</div>' if table.intervals else ""
@@ -129,18 +129,23 @@ def _table(table: Table) -> str:
 
 
 def _lacking(line: Line) -> str:
-    counts = ((line.failed, "failed"), (line.unjudged, "not judged"))
+    counts = (
+        (line.failed, "failed"),
+        (line.unjudged, "not judged"),
+        (line.doubtful, "with doubtful meanings (!)"),
+    )
     words = ", ".join(f"{number:,} {name}" for number, name in counts if number)
     return f'<div style="{QUIET}">{words}</div>' if words else ""
 
 
-def _cell(cell: Cell | None, column: Column) -> str:
+def _cell(cell: Cell | None, column: Column, doubtful: int) -> str:
     if cell is None:
         return f'<td style="{_CELL}"></td>'
     color = SEGMENT_COLORS.get(column.segment, NEUTRAL)
     interval = "" if cell.low is None or cell.high is None else f" [{cell.low:.2f}, {cell.high:.2f}]"
     drawn = bar(cell.value, column.scale, color, cell.low, cell.high)
-    return f'<td style="{_CELL};white-space:nowrap">{cell.value:.2f}{interval}{drawn}</td>'
+    mark = " (!)" if doubtful and column.meanings else ""
+    return f'<td style="{_CELL};white-space:nowrap">{cell.value:.2f}{mark}{interval}{drawn}</td>'
 
 
 def _listed(failures: Sequence[Failure]) -> str:

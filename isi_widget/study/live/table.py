@@ -37,7 +37,8 @@ class Line:
 
     `majority` is the accuracy of always giving the most frequent true answer; `yes`, of the questions of
     yes or no, the share whose true answer is yes, and `bias` how much more often the model says it; None
-    where unknown.
+    where unknown. `doubtful` is the number of rows whose entropies depend on an unreliable comparison of the
+    answers.
     """
 
     model: str
@@ -49,6 +50,7 @@ class Line:
     majority: float | None = None
     yes: float | None = None
     bias: float | None = None
+    doubtful: int = 0
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,7 @@ def running_table(tally: Tally) -> Table:
             group.failed,
             group.unjudged,
             tuple(cell(group, column) for column in columns),
+            doubtful=group.doubtful,
         )
         for group in groups
     )
@@ -108,6 +111,7 @@ def table_of(frame: pd.DataFrame, order: Sequence[str] = ()) -> Table:
             known(row.get("majority")),
             known(row.get("truth_yes")),
             known(row.get("yes_bias")),
+            int(row.get("doubtful_meanings", 0)),
         )
         for row in rows
     )

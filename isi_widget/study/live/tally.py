@@ -25,6 +25,7 @@ class Group:
     rows: int = 0
     failed: int = 0
     unjudged: int = 0
+    doubtful: int = 0  # rows whose entropies depend on an unreliable comparison of the answers
     sums: dict[str, tuple[int, float]] = field(default_factory=dict)  # {column: (values, their sum)}
 
     def mean(self, column: str) -> float | None:
@@ -77,6 +78,8 @@ class Tally:
         if row.get("unjudged") is not None:
             self.unjudged += 1
             group.unjudged += 1
+        if row.get("entailment_doubts"):
+            group.doubtful += 1
         sums = group.sums
         for name, value in row.items():
             # bool is an int: `correct` is summed as 0 and 1

@@ -95,7 +95,8 @@ def curves(
         for key in ("model", "column", "curve")
     }
     found.sort(key=lambda row: (*(order[key][row[key]] for key in order), row["level"]))
-    return Table(found, "Curves", ("condition", "rows"), [f"{level:.0%} intervals over observations."])
+    notes = [*rows.doubts_note(names), f"{level:.0%} intervals over observations."]
+    return Table(found, "Curves", ("condition", "rows"), notes)
 
 
 def _title(name: str) -> str:

@@ -111,6 +111,7 @@ def paired(
     corrected = holm(np.array([row["p"] for row in found]))
     found = [_with_holm(row, float(p)) for row, p in zip(found, corrected, strict=True)]
     notes = [
+        *rows.doubts_note(chosen),
         f"{level:.0%} intervals over observations. Effect: Cohen's d of the differences.",
         f"p holm: corrected for the {len(found)} comparisons of this table.",
     ]

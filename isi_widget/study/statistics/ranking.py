@@ -89,7 +89,8 @@ def auroc(
             }
         )
     notes = [
-        f"0.5: chance; 1: every wrong answer above every right one. {level:.0%} intervals over observations."
+        *rows.doubts_note([row["column"] for row in found]),
+        f"0.5: chance; 1: every wrong answer above every right one. {level:.0%} intervals over observations.",
     ]
     return Table(found, "AUROC for “the answer is wrong”", (), notes)
 
@@ -105,10 +106,12 @@ class RiskCoverage:
         random order); best (the aurc of the best order) and excess, aurc minus best; answers; note.
     curve : coverage (share of the answers given, the least uncertain ones first) and risk (share of wrong
         ones among them), at most 200 points for each row of the table.
+    warnings : sentences on unreliable comparisons of meanings, if an uncertainty depends on them.
     """
 
     table: pd.DataFrame
     curve: pd.DataFrame
+    warnings: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         return f"RiskCoverage({len(self.table)} curves)\n{self._shown()!r}"
@@ -120,8 +123,9 @@ class RiskCoverage:
         from isi_widget.study.statistics.tables import Table
 
         notes = [
+            *self.warnings,
             "aurc: mean risk over all coverages, lower is better; risk: that of a random order; best: that "
-            "of the best order; excess: aurc minus best."
+            "of the best order; excess: aurc minus best.",
         ]
         return Table(self.table, "Risk and coverage", (), notes)
 
@@ -173,7 +177,7 @@ def risk_coverage(
         at = np.unique(np.ceil(np.linspace(1 / POINTS, 1, POINTS) * len(risks)).astype(int)) - 1
         curves.append(pd.DataFrame(row | {"coverage": (at + 1) / len(risks), "risk": risks[at]}))
     curve = pd.concat(curves, ignore_index=True) if curves else pd.DataFrame()
-    return RiskCoverage(pd.DataFrame(table), curve)
+    return RiskCoverage(pd.DataFrame(table), curve, tuple(rows.doubts_note([row["column"] for row in table])))
 
 
 _NONE_JUDGED = "No answer was judged."

@@ -7,21 +7,21 @@ from collections.abc import Iterable, Sequence
 from isi_widget import checks
 from isi_widget.study.statistics.calibration import PROBABILITIES
 from isi_widget.study.statistics.ranking import UNCERTAINTIES
-from isi_widget.study.statistics.rows import ALL, MAIN, NEEDED, OF_ROWS, ON_REQUEST
+from isi_widget.study.statistics.rows import ALL, DOUBTS, MAIN, NEEDED, OF_ROWS, ON_REQUEST
 from isi_widget.uncertainty.bootstrap import NAMES
 
 _KEYS = (*NEEDED, "group", "parameter", "level", "parameters", "semantic_level")
 _TRUTHS = ("truth", "truth_holds", "answer")
 #: Columns that each statistic reads beside those that are named.
 FIXED = {
-    "table": (*_KEYS, *_TRUTHS),
+    "table": (*_KEYS, *_TRUTHS, DOUBTS),
     "baselines": (*_KEYS, *_TRUTHS),
     "unjudged": (*_KEYS, "answer", "unjudged"),
-    "paired": _KEYS,
-    "auroc": _KEYS,
-    "risk_coverage": _KEYS,
+    "paired": (*_KEYS, DOUBTS),
+    "auroc": (*_KEYS, DOUBTS),
+    "risk_coverage": (*_KEYS, DOUBTS),
     "calibration": (*_KEYS, "truth", *PROBABILITIES, "p_no"),
-    "curves": (*_KEYS, *_TRUTHS),
+    "curves": (*_KEYS, *_TRUTHS, DOUBTS),
     "modality": (
         *(*_KEYS, *_TRUTHS, "question", "context", "image_preset", "context_preset", "stimulus"),
         *("interventions", "modality_dominance_index"),

@@ -19,6 +19,7 @@ from isi_widget import checks
 from isi_widget.errors import InputError
 from isi_widget.segments import GROUPS, INPUTS
 from isi_widget.uncertainty.bootstrap import LEADING, NAMES
+from isi_widget.uncertainty.lexical import WITHOUT_CLUSTERS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
+#: The column of sentences on unreliable comparisons of meanings.
+DOUBTS = "entailment_doubts"
 #: Columns that every statistic needs.
 NEEDED = ("model", "condition", "index", "seed", "correct", "error")
 #: Columns that say what a row is about: never a measure, whatever they hold.
@@ -33,7 +36,7 @@ OF_ROWS = frozenset(
     ["row", "model", "condition", "group", "parameter", "level", "parameters", "observation", "index"]
     + ["semantic_level", "seed", "question", "context", "image", "image_preset", "context_preset"]
     + ["stimulus", "stimulus_key", "interventions", "truth", "truth_holds", "answer", "unjudged", "error"]
-    + ["error_type", "answers", "notes", "created"]
+    + ["error_type", "answers", "notes", "created", DOUBTS]
 )
 #: The order of the columns.
 MAIN = (
@@ -55,6 +58,11 @@ ON_REQUEST = frozenset(
     + ["degree_matrix_entail", "degree_matrix_contra", "eccentricity_entail", "eccentricity_contra"]
 )
 ALL = "all"
+#: Measures that depend on the comparison of meanings.
+OF_MEANINGS = frozenset([*NAMES, "clusters", *WITHOUT_CLUSTERS]) - {
+    "predictive_entropy",
+    "lexical_similarity",
+}
 #: The column of right and wrong answers, and its mean.
 CORRECT, ACCURACY = "correct", "accuracy"
 
@@ -98,6 +106,29 @@ class Rows:
         """Rows that did not fail but whose answer is neither right nor wrong, bool [rows]."""
         found: npt.NDArray[np.bool_] = self.frame["correct"].isna().to_numpy() & ~self.failed
         return found
+
+    @cached_property
+    def doubtful(self) -> npt.NDArray[np.bool_]:
+        """Rows whose entropies over meanings depend on an unreliable comparison of the answers, bool [rows];
+        all False if the column is not in the frame.
+        """
+        if DOUBTS not in self.frame:
+            return np.zeros(len(self.frame), dtype=np.bool_)
+        texts = self.frame[DOUBTS]
+        found: npt.NDArray[np.bool_] = (texts.notna() & (texts != "")).to_numpy(dtype=np.bool_)
+        return found & ~self.failed
+
+    def doubts_note(self, names: Sequence[str]) -> list[str]:
+        """Return a sentence on unreliable comparisons of meanings, if a measure named depends on them."""
+        number = int(self.doubtful.sum())
+        if not number or not OF_MEANINGS.intersection(names):
+            return []
+        texts = self.frame[DOUBTS][self.doubtful].value_counts()
+        others = f" (and {len(texts) - 1} other reasons)" if len(texts) > 1 else ""
+        return [
+            f"(!) In {number:,} of {len(self):,} rows the entropies depend on an unreliable comparison of "
+            f"the answers: {texts.index[0]}{others}"
+        ]
 
     @cached_property
     def case(self) -> Ints:

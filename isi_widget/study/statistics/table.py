@@ -74,6 +74,7 @@ def table(
     Returns
     -------
     One row per model and group, in order of appearance: rows; failed; unjudged (neither right nor wrong);
+    doubtful_meanings, if there are any (rows whose entropies depend on an unreliable comparison of answers);
     truth_may_change (judged rows whose true answer is that of the original picture and may not hold for the
     changed one); observations; accuracy over the judged rows with accuracy_low and accuracy_high, and
     the columns of `baselines`; for each measure its mean, name_low and name_high. NaN where nothing was
@@ -99,7 +100,7 @@ def table(
     drawn = resampled_sums(tables, resamples=resamples, seed=seed)
     for row, sums_of, resampled in zip(found, tables, drawn, strict=False):  # no tables for accuracy alone
         row |= _means(others, sums_of, resampled, level)
-    notes = [f"{level:.0%} intervals over observations. {_UNITS}", _WORDS]
+    notes = [*rows.doubts_note(names), f"{level:.0%} intervals over observations. {_UNITS}", _WORDS]
     return Table(found, "Means by condition", _HIDDEN, notes)
 
 
@@ -164,6 +165,8 @@ def _counts(rows: Rows, group: Group) -> dict[str, Any]:
     row["rows"] = len(places)
     row["failed"] = int(rows.failed[places].sum())
     row["unjudged"] = int(rows.unjudged[places].sum())
+    if rows.doubtful.any():
+        row["doubtful_meanings"] = int(rows.doubtful[places].sum())
     if "truth_holds" in rows.frame:
         judged = ~np.isnan(rows.numbers(CORRECT)[places])
         row["truth_may_change"] = int((judged & rows.frame["truth_holds"].isna().to_numpy()[places]).sum())

@@ -13,9 +13,10 @@ import pandas as pd
 
 from isi_widget.readable import counted
 from isi_widget.study.statistics.shown import cell, frame_html
+from isi_widget.study.statistics.warned import warnings_of
 
 #: Columns that are shown only where a row has more than 0 in them.
-_COUNTS = ("failed", "unjudged", "truth_may_change", "left_out", "unpaired")
+_COUNTS = ("failed", "unjudged", "doubtful_meanings", "truth_may_change", "left_out", "unpaired")
 _MOST = 200  # rows of a page
 
 
@@ -89,7 +90,9 @@ class Table(pd.DataFrame):
 
     def __repr__(self) -> str:
         most = pd.get_option("display.max_rows")
-        return self.show().to_string(index=False, max_rows=most, max_colwidth=60)
+        return "\n".join(
+            [self.show().to_string(index=False, max_rows=most, max_colwidth=60), *warnings_of(self)]
+        )
 
     def _repr_html_(self) -> str:
         return self.page("All numbers are columns of this frame; `list(frame)` names them.")

@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from isi_widget.errors import InputError
 from isi_widget.study.live.columns import columns_of
+from isi_widget.study.statistics.rows import DOUBTS
 from isi_widget.widget.study.query import VERDICTS, Query
 
 if TYPE_CHECKING:
@@ -52,14 +53,15 @@ class Pages:
         self.columns = tuple(column for column in measured if column.name != "correct")  # a mark shows it
         self._texts = {name: frame[name].astype("category") for name in _TEXTS if name in frame}
         self._verdicts = _verdicts(frame)
-        self._frame = frame.drop(columns=list(self._texts))
+        self._doubtful = _doubtful(frame)
+        self._frame = frame.drop(columns=[*self._texts, DOUBTS], errors="ignore")
         self._found: tuple[Query, Ints] | None = None
 
     @staticmethod
     def needed(columns: Sequence[str]) -> list[str]:
         """Return the names of the columns to read, out of those of a study."""
         measures = [column.name for column in columns_of(columns)]
-        return [name for name in (*_NUMBERS, *_TEXTS, *measures) if name in columns]
+        return [name for name in (*_NUMBERS, *_TEXTS, DOUBTS, *measures) if name in columns]
 
     def page(self, query: Query) -> dict[str, Any]:
         """Return one page, JSON-ready.
@@ -123,6 +125,7 @@ class Pages:
             "seed": _whole(frame["seed"].iat[place]) if "seed" in frame else 0,
             "verdict": verdict,
             "reason": f"{kind}: {error}" if verdict == "failed" else unjudged,
+            "doubt": "" if self._doubtful is None else _text(self._doubtful.iat[place]),
             "values": [_number(frame[column.name].iat[place]) for column in self.columns],
         }
 
@@ -161,6 +164,13 @@ def _verdicts(frame: pd.DataFrame) -> npt.NDArray[np.int64]:
     correct = frame["correct"].to_numpy(dtype=np.float64, na_value=np.nan)
     found = np.where(np.isnan(correct), 3, np.where(correct > 0, 1, 2))
     return np.where(frame["error"].notna().to_numpy(), 4, found).astype(np.int64)
+
+
+def _doubtful(frame: pd.DataFrame) -> pd.Series[Any] | None:
+    """Return why the entropies of each row are doubtful; None if none is. Texts are kept once."""
+    if DOUBTS not in frame or not (frame[DOUBTS].fillna("") != "").any():
+        return None
+    return frame[DOUBTS].astype("category")
 
 
 def _text(value: Any) -> str:

@@ -19,6 +19,7 @@ from isi_widget.study.statistics import columns_for
 from isi_widget.study.statistics.curves import curves
 from isi_widget.study.statistics.paired import paired
 from isi_widget.study.statistics.table import table
+from isi_widget.study.statistics.warned import warnings_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -70,7 +71,8 @@ def _plots(
         for measure in measures
     )
     shown = tuple(plot for plot in plots if plot.differences or plot.curves)
-    return Plots(baseline, shown, _NOTE if shown else "")
+    warned = dict.fromkeys(note for table in pairs for note in warnings_of(table))
+    return Plots(baseline, shown, " ".join([*warned, _NOTE]) if shown else "")
 
 
 def _or_none(make: Any) -> Any:

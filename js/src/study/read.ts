@@ -38,6 +38,8 @@ export interface Column {
   definition: string;
   scale: number;
   segment: string;
+  /** it depends on the comparison of the answers' meanings */
+  meanings: boolean;
 }
 
 export interface Cell {
@@ -61,6 +63,8 @@ export interface Group {
   /** of the questions of yes or no: how often yes is true, and how much more often the model says it */
   yes: number | null;
   bias: number | null;
+  /** rows whose answers could not be compared reliably */
+  doubtful: number;
 }
 
 export interface Table {
@@ -146,6 +150,8 @@ export interface Row {
   verdict: Verdict;
   /** why it failed, or why it is not judged */
   reason: string;
+  /** why its entropies may be wrong: the answers could not be compared reliably */
+  doubt: string;
   /** of the columns of the page */
   values: (number | null)[];
 }
@@ -197,9 +203,9 @@ export const readProgress = filled<Progress>({
   resumable: yes,
 });
 
-const readColumn = filled<Column>({ name: text, label: text, unit: text, definition: text, scale: num(1), segment: text });
+const readColumn = filled<Column>({ name: text, label: text, unit: text, definition: text, scale: num(1), segment: text, meanings: yes });
 const readCell = shape<Cell>({ value: zero, low: number, high: number, count: number }, ({ value }) => number(value) !== null);
-const readGroup = filled<Group>({ model: text, condition: text, rows: zero, failed: zero, unjudged: zero, cells: places(readCell), majority: number, yes: number, bias: number });
+const readGroup = filled<Group>({ model: text, condition: text, rows: zero, failed: zero, unjudged: zero, cells: places(readCell), majority: number, yes: number, bias: number, doubtful: zero });
 export const readTable = filled<Table>({ columns: many(readColumn), groups: many(readGroup), intervals: text });
 
 const readDifference = shape<Difference>({ model: text, condition: text, value: zero, low: number, high: number, p: number, pairs: zero }, ({ value }) => number(value) !== null);
@@ -224,6 +230,7 @@ const readRow = filled<Row>({
   truth: text,
   verdict: readVerdict,
   reason: text,
+  doubt: text,
   values: places(number),
 });
 const readCounts: Reader<Record<Verdict, number>> = (x) => Object.fromEntries(VERDICTS.map((verdict) => [verdict, zero(dict(x)[verdict])])) as Record<Verdict, number>;

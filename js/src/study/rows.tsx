@@ -155,8 +155,9 @@ const Line = live(function Line({ row, several, seeds, page }: { row: Row; sever
       {page.columns.map((column, i) => {
         const value = row.values[i];
         return (
-          <td key={column.name} class="isi-end" data-label={column.label}>
+          <td key={column.name} class="isi-end" data-label={column.label} title={(column.meanings && row.doubt) || undefined}>
             {typeof value === "number" ? decimals(value) : ""}
+            {typeof value === "number" && column.meanings && row.doubt && " (!)"}
           </td>
         );
       })}
