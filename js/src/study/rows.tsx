@@ -154,10 +154,11 @@ const Line = live(function Line({ row, several, seeds, page }: { row: Row; sever
       </td>
       {page.columns.map((column, i) => {
         const value = row.values[i];
+        const doubt = column.meanings ? row.doubt : "";
         return (
-          <td key={column.name} class="isi-end" data-label={column.label} title={(column.meanings && row.doubt) || undefined}>
-            {typeof value === "number" ? decimals(value) : ""}
-            {typeof value === "number" && column.meanings && row.doubt && " (!)"}
+          <td key={column.name} class="isi-end" data-label={column.label} title={doubt}>
+            {typeof value === "number" && decimals(value)}
+            {doubt && " (!)"}
           </td>
         );
       })}

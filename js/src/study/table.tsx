@@ -54,7 +54,7 @@ const Line = live(function Line({ group, columns }: { group: Group; columns: Col
   const { model, condition, rows, failed, unjudged, doubtful, cells } = group;
   const { condition: shown, model: of } = store.query.value;
   const pressed = shown === condition && of === model;
-  const counts = [failed > 0 && `${failed.toLocaleString("en")} failed`, unjudged > 0 && `${unjudged.toLocaleString("en")} not judged`, doubtful > 0 && `${doubtful.toLocaleString("en")} with doubtful meanings (!)`].filter(Boolean);
+  const counts = [failed > 0 && `${failed.toLocaleString("en")} failed`, unjudged > 0 && `${unjudged.toLocaleString("en")} not judged`, doubtful > 0 && `${doubtful.toLocaleString("en")} doubtful`].filter(Boolean);
   return (
     <tr data-testid={`condition-${condition}`} class={pressed ? "isi-chosen" : undefined}>
       <th scope="row">
@@ -89,12 +89,12 @@ function Number({ column, cell, group }: { column: Column; cell: Cell | null; gr
   const interval: Interval | null = low === null || high === null ? null : [low, high];
   const baselines = column.name !== "correct" ? [] : [group.majority !== null && `the most frequent true answer alone ${decimals(group.majority)}`, group.yes !== null && `of the questions of yes or no, yes is true in ${decimals(group.yes)}`, group.bias !== null && `the model says it ${signed(group.bias)} more often`].filter(Boolean);
   const doubted = column.meanings && group.doubtful > 0;
-  const words = [doubted && `(!) in ${plural(group.doubtful, "row")} the comparison of the answers is unreliable`, interval && `95% interval ${interval.map((x) => decimals(x)).join(" to ")}`, count !== null && plural(count, "row"), ...baselines].filter(Boolean).join("; ");
+  const words = [interval && `95% interval ${interval.map((x) => decimals(x)).join(" to ")}`, count !== null && plural(count, "row"), ...baselines].filter(Boolean).join("; ");
   return (
     <td data-label={column.label} data-segment={column.segment || undefined} title={words}>
       <span class="isi-number">
         <strong>{decimals(value)}</strong>
-        {doubted && <span>(!)</span>}
+        {doubted && " (!)"}
         {interval && <span class="isi-muted">{`[${interval.map((x) => decimals(x)).join(", ")}]`}</span>}
       </span>
       <Bar
