@@ -24,8 +24,9 @@ from isi_widget.uncertainty.curve import entropy_curve
 if TYPE_CHECKING:
     from isi_widget.uncertainty import Uncertainty
 
-# Of the curve of the entropy against the number of samples: at most 10 points, in milliseconds.
-_POINTS, _DRAWS, _FEWEST = 10, 400, 3
+# Of the curve of the entropy against the number of samples: at most 10 points. Draws and seed are those of
+# the entropy itself, so that the curve ends at its number.
+_POINTS, _FEWEST = 10, 3
 
 
 def uncertainty_view(uncertainty: Uncertainty, temperature: float) -> dict[str, Any]:
@@ -94,7 +95,9 @@ def _curve(uncertainty: Uncertainty) -> dict[str, Any] | None:
         return None
     steps = min(number, _POINTS) - 1
     sizes = sorted({1 + round(step * (number - 1) / steps) for step in range(steps + 1)})
-    curve = entropy_curve(uncertainty, measure.name, sizes=sizes, subsamples=_DRAWS, level=uncertainty.level)
+    curve = entropy_curve(
+        uncertainty, measure.name, sizes=sizes, level=uncertainty.level, seed=uncertainty.seed
+    )
     lines = {name: [round(value, 5) for value in getattr(curve, name)] for name in ("mean", "low", "high")}
     return {
         "name": measure.name,
