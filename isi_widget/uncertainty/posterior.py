@@ -276,7 +276,8 @@ def posterior_of(
         first.setdefault(key, place)
     places = np.fromiter(first.values(), dtype=np.int64)
     known = np.bincount(ids[places], weights=p[places], minlength=int(ids.max()) + 1)
-    different = np.bincount(ids[places], minlength=int(ids.max()) + 1)
+    # A record of another tool may have one answer in two meanings: each meaning has an answer all the same
+    different = np.maximum(np.bincount(ids[places], minlength=int(ids.max()) + 1), 1)
     # Rounding in half precision can bring the sum above 1
     return MeaningPosterior(np.bincount(ids), known / max(1.0, float(known.sum())), different)
 

@@ -105,6 +105,12 @@ def test_if_each_meaning_has_one_wording_an_answer_that_is_sampled_again_adds_no
     assert (once.entropies() == often.entropies()).all()
 
 
+def test_one_answer_in_two_meanings_of_a_record_is_an_answer_of_both():
+    posterior = posterior_of([0, 1, 0], [0.5, 0.5, 0.5], ["a", "a", "a"])
+    assert posterior.different.tolist() == [1, 1] and posterior.known.sum() == 0.5
+    assert np.allclose(posterior.masses(200).sum(axis=1), 1.0)
+
+
 def test_probabilities_that_rounding_brings_above_one():
     posterior = posterior_of([0, 1], [0.7, 0.3005], [1, 2])
     assert posterior.rest == 0.0 and posterior.entropies()[0] == pytest.approx(shannon([0.7, 0.3]), abs=1e-3)
