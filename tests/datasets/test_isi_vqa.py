@@ -174,7 +174,8 @@ def test_a_download_says_that_there_is_no_licence_and_then_works_offline(
 
 def test_a_folder_of_another_layout_is_refused(tmp_path: Path) -> None:
     with pytest.raises(
-        InputError, match=r"does not have the ISI layout; missing: vlm_dataset.csv, natural_images, annotated_images"
+        InputError,
+        match=r"does not have the ISI layout; missing: vlm_dataset.csv, natural_images, annotated_",
     ):
         isi_vqa(tmp_path)
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from isi_widget.errors import InputError
 from isi_widget.pretrained.weights import json_object
-from isi_widget.vlm.families import family_of
+from isi_widget.vlm.families import Family, family_of
 from isi_widget.vlm.loading.elsewhere import about_file, about_folder, about_type, check_pointers
 
 #: Bytes of a config.json; the longest known ones have some 100 KB.
@@ -164,13 +164,23 @@ def configuration(folder: Path, label: str, trust_remote_code: bool = False) -> 
             raise InputError(f"{about} {_ANY_LISTED}") from None
         family_of(_Named(record.get("model_type")))
         raise InputError(f"The configuration of {label!r} cannot be read: {first_line(error)}.") from None
+    return config
+
+
+def family_of_checkpoint(config: Any, label: str) -> Family:
+    """Return the adapter for a checkpoint's configuration, as `family_of`.
+
+    Raises
+    ------
+    InputError
+        If it is of no VLM; the message says what it is of, where that is known.
+    """
     try:
-        family_of(config)
+        return family_of(config)
     except InputError:
-        if about := about_type(record, label):
+        if about := about_type(config.to_dict(), label):
             raise InputError(f"{about} {_ANY_LISTED}") from None
         raise
-    return config
 
 
 def _check_folder(folder: Path) -> None:

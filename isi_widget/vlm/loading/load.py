@@ -32,11 +32,10 @@ from isi_widget.pretrained.quantization import (
 )
 from isi_widget.running.attended import Call, attended
 from isi_widget.vlm.cluster import RayCluster, load_on
-from isi_widget.vlm.families import family_of
 from isi_widget.vlm.loading import files, memory
 from isi_widget.vlm.loading.adapters import find_adapter, put_on
 from isi_widget.vlm.loading.checkpoints import models
-from isi_widget.vlm.loading.configuration import configuration, first_line
+from isi_widget.vlm.loading.configuration import configuration, family_of_checkpoint, first_line
 from isi_widget.vlm.loading.elsewhere import about_name
 from isi_widget.vlm.loading.fitting import check_fits
 from isi_widget.vlm.loading.processors import checked_arguments, load_processor, set_arguments, try_reading
@@ -243,7 +242,7 @@ def _load(
     label = "embedded" if is_embedded else str(name)
     folder = found if isinstance(found, Path) else hub.fetch(found, files.needed(found, ["config.json"]))
     config = configuration(folder, label, trust_remote_code)
-    family = family_of(config)
+    family = family_of_checkpoint(config, label)
     stored = _stored_quantization(config)
     if stored is not None and quantization is not None:
         raise InputError(

@@ -20,7 +20,7 @@ from isi_widget.errors import InputError
 from isi_widget.pretrained import hub
 from isi_widget.pretrained.out_of_memory import is_out_of_memory
 from isi_widget.pretrained.quantization import check_name, is_quantized
-from isi_widget.vlm.loading.configuration import configuration, first_line
+from isi_widget.vlm.loading.configuration import configuration, family_of_checkpoint, first_line
 from isi_widget.vlm.loading.quantization import is_kept, kept_modules
 
 __all__ = [
@@ -157,6 +157,8 @@ def skeleton(source: Any, dtype: torch.dtype, trust_remote_code: bool = False) -
     from transformers import AutoModelForImageTextToText
 
     config = _config(source, trust_remote_code)
+    if config is not source:
+        family_of_checkpoint(config, str(source))
     try:
         with torch.device("meta"):
             return AutoModelForImageTextToText.from_config(
