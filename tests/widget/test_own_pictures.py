@@ -8,6 +8,7 @@ import io
 import struct
 import warnings
 import zlib
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -313,7 +314,10 @@ def test_what_is_done_to_a_picture_is_said_on_the_page(probe: Probe, words: str,
 
 
 @pytest.mark.parametrize("data", UNSAID.values(), ids=UNSAID)
-def test_and_nothing_where_nothing_is(probe: Probe, data: bytes) -> None:
+def test_and_nothing_where_nothing_is(
+    probe: Probe, data: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # the code's pictures are written beside the notebook
     page = Page(probe)
     upload(page, "a.file", data, 100)
     page.send({"kind": "code", "id": "c"})
