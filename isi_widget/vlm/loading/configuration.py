@@ -173,7 +173,7 @@ def family_of_checkpoint(config: Any, label: str) -> Family:
     Raises
     ------
     InputError
-        If it is of no VLM; the message says what it is of, where that is known.
+        If it is of no VLM; the message names what it is of, where that is known.
     """
     try:
         return family_of(config)
