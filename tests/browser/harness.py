@@ -227,8 +227,10 @@ _FINISHED = """([root, trial]) => {
   const error = root.querySelector('[data-testid=error]');
   return root.querySelector('[data-testid=results]')?.dataset.trial === trial || (error && !error.hidden);
 }"""
-_STATUS = """(status) =>
-  window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.status === status"""
+# By the cells: the status of the kernel is that of its sub-shells, too, which answer the page while a cell
+# runs.
+_RUNNING = """(running) => window.jupyterapp.shell.currentWidget.content.widgets
+  .some((cell) => cell.inputArea?.promptNode?.textContent.includes('*')) === running"""
 _ERRORS = """(index) => window.jupyterapp.shell.currentWidget.content.widgets
   .filter((_, i) => index === null || i === index)
   .flatMap((cell) => (cell.model.sharedModel.outputs ?? []))
@@ -274,12 +276,12 @@ class Notebook:
             assert self.errors(index) == []
 
     def busy(self) -> None:
-        """Wait until the kernel runs something."""
-        self.page.wait_for_function(_STATUS, arg="busy")
+        """Wait until a cell runs."""
+        self.page.wait_for_function(_RUNNING, arg=True)
 
     def idle(self) -> None:
-        """Wait until the kernel has nothing to run."""
-        self.page.wait_for_function(_STATUS, arg="idle")
+        """Wait until no cell runs."""
+        self.page.wait_for_function(_RUNNING, arg=False)
 
     def errors(self, index: int | None = None) -> list[str]:
         """The error outputs of the cells, or of one cell."""

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
+import pandas as pd
 import pytest
 from pandas.testing import assert_frame_equal
 
@@ -55,15 +56,20 @@ def here(vlm: Any, data: Any) -> isi.Study:
     return isi.run_study(vlm, data, CONDITIONS, **GIVEN)
 
 
-def same(one: isi.Study, other: isi.Study) -> bool:
-    frames = [study.rows.drop(columns=OF_THE_RUN) for study in (one, other)]
-    return bool(frames[0].equals(frames[1]))
+def assert_same(one: isi.Study, other: isi.Study) -> None:
+    equal(*(study.rows.drop(columns=OF_THE_RUN) for study in (one, other)))
+
+
+def equal(one: pd.DataFrame, other: pd.DataFrame) -> None:
+    # a judge's last digits depend on which pairs share a batch, thus on the order of the units
+    assert_frame_equal(one, other, check_dtype=False, rtol=1e-5, atol=1e-6)
 
 
 def test_the_rows_are_those_of_this_process(fake: FakeRay, vlm: Any, data: Any, here: isi.Study) -> None:
     engine = isi.RayEngine("ray://head:10001")
     study = isi.run_study(vlm, data, CONDITIONS, engine=engine, **GIVEN)
-    assert same(study, here) and len(fake.actors) == 2
+    assert_same(study, here)
+    assert len(fake.actors) == 2
     assert study.models["embedded"]["fingerprint"] == here.models["embedded"]["fingerprint"]
 
 
@@ -97,7 +103,8 @@ def test_a_killed_worker_loses_no_row_and_doubles_none(
 
     fake.before = before
     study = isi.run_study(vlm, data, CONDITIONS, engine="ray", store=tmp_path / "a", **GIVEN)
-    assert same(study, here) and len(fake.actors) == 4
+    assert_same(study, here)
+    assert len(fake.actors) == 4
     assert list(study.rows["row"]) == list(range(len(here.rows)))
 
 
@@ -115,7 +122,7 @@ def test_a_unit_that_ends_its_worker_each_time_fails_and_the_study_goes_on(
     assert set(failed["index"]) == {3} and len(failed) == 8 and set(failed["error_type"]) == {"WorkerLost"}
     assert failed["error"].str.contains("ended 2 times").all()
     whole, rest = (made.rows[made.rows["index"] != 3].drop(columns=OF_THE_RUN) for made in (here, study))
-    assert_frame_equal(whole, rest, check_dtype=False, check_exact=True)
+    equal(whole, rest)
 
 
 def test_workers_that_end_while_loading_are_one_error(fake: FakeRay, data: Any) -> None:
@@ -145,7 +152,7 @@ def test_it_is_cancelled_and_goes_on_from_its_store(
             **GIVEN,
         )
     assert 8 <= len(error.value.study.rows) < len(here.rows)
-    assert same(isi.run_study(vlm, data, CONDITIONS, store=tmp_path / "a", **GIVEN), here)
+    assert_same(isi.run_study(vlm, data, CONDITIONS, store=tmp_path / "a", **GIVEN), here)
 
 
 def test_too_many_failing_rows_stop_it(fake: FakeRay, data: Any) -> None:
@@ -213,7 +220,7 @@ def test_a_model_that_a_worker_cannot_load_is_refused(fake: FakeRay, vlm: Any, d
 def test_a_model_seen_with_interventions_is_made_again(fake: FakeRay, vlm: Any, data: Any) -> None:
     seen = vlm.intervene(isi.HeadScale(1, 0, 0.0))
     there = isi.run_study(seen, data[:2], engine="ray", measures="answer")
-    assert same(there, isi.run_study(seen, data[:2], measures="answer"))
+    assert_same(there, isi.run_study(seen, data[:2], measures="answer"))
 
 
 def test_it_runs_in_a_thread(fake: FakeRay, data: Any) -> None:
