@@ -71,14 +71,12 @@ class Answer:
         if self.sampled_logprobs and len(self.sampled_logprobs) != len(self.logprobs):
             raise InputError(
                 f"An Answer of {counted(len(self.logprobs), 'token')} needs one log-probability as sampled "
-                "for "
-                f"each, or none; got {len(self.sampled_logprobs)}."
+                f"for each, or none; got {len(self.sampled_logprobs)}."
             )
         if self.alternatives and len(self.alternatives) != len(self.logprobs):
             raise InputError(
                 f"An Answer of {counted(len(self.logprobs), 'token')} needs alternatives to each, or to "
-                "none; got "
-                f"alternatives to {len(self.alternatives)}."
+                f"none; got alternatives to {len(self.alternatives)}."
             )
         if not self.finished and (self.end_logprob, self.sampled_end_logprob) != (None, None):
             raise InputError("An Answer that max_new_tokens cut has not ended: its end has no probability.")

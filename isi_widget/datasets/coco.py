@@ -24,6 +24,7 @@ from isi_widget.datasets.files import ImageFolder
 from isi_widget.datasets.observation import Dataset, Observation
 from isi_widget.errors import InputError
 from isi_widget.files.writing import write_for_user
+from isi_widget.readable import counted
 from isi_widget.stimulus import LabelledBox, Stimulus
 
 
@@ -319,8 +320,8 @@ def _note_crowds(record: Mapping[str, Any], where: str) -> None:
     crowds = sum(bool(entry.get("iscrowd")) for entry in _list(record, "annotations"))
     if crowds:
         warnings.warn(
-            f"{where}: {crowds} {'box' if crowds == 1 else 'boxes'} of crowds (iscrowd) left out: such a box "
-            "is around many things.",
+            f"{where}: {counted(crowds, 'box', 'boxes')} of crowds (iscrowd) left out: such a box is around "
+            "many things.",
             UserWarning,
             stacklevel=3,
         )

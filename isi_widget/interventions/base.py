@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
 
 from isi_widget.errors import InputError
 from isi_widget.files import records
+from isi_widget.readable import counted
 from isi_widget.stimulus import Stimulus, checks
 
 #: Version of the JSON form.
@@ -255,6 +256,6 @@ def code(
 def summary(interventions: Sequence[Intervention]) -> str:
     """Return a few words for all of them, such as "2 heads changed, attention cut"; "" for none."""
     heads = {head for item in interventions for head in item.changed_heads}
-    parts = [f"{len(heads)} head{'s' * (len(heads) > 1)} changed"] if heads else []
+    parts = [f"{counted(len(heads), 'head')} changed"] if heads else []
     parts += dict.fromkeys(item.title for item in interventions if not item.changed_heads)
     return ", ".join(parts)

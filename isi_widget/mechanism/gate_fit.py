@@ -16,7 +16,7 @@ from isi_widget.mechanism.figures import cells, draw_matrix, new_figure
 from isi_widget.mechanism.packing import frozen
 from isi_widget.mechanism.paired import interval, mcnemar
 from isi_widget.mechanism.recorded import Saved, equal, from_record, to_record
-from isi_widget.readable import html_table
+from isi_widget.readable import counted, html_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -121,8 +121,8 @@ class GateFit(Saved):
         low, high = self.interval()
         n = len(self.before)
         numbers = (
-            f"{self.accuracy_before:.1%} before, {self.accuracy_after:.1%} after, {n} held-out "
-            f"item{'s' * (n != 1)}"
+            f"{self.accuracy_before:.1%} before, {self.accuracy_after:.1%} after, "
+            f"{counted(n, 'held-out item')}"
         )
         if not self.gates.changed:
             return f"No gain: no gates were better than no change on the validation items ({numbers})."

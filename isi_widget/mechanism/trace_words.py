@@ -122,7 +122,7 @@ def remarks(trace: CausalTrace) -> list[str]:
     found = [agreement(name, dict(values)) for name, values in trace.agreement.items()]
     if trace.controls.size:
         draws = len(trace.controls)
-        found.insert(0, f"In brackets: as many random tokens, mean of {draws} draw{'s' * (draws != 1)}.")
+        found.insert(0, f"In brackets: as many random tokens, mean of {counted(draws, 'draw')}.")
     return [*found, *trace.notes, *trace.skipped]
 
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from isi_widget.interventions import from_dicts, summary
+from isi_widget.readable import counted
 
 
 def model_label(info: Mapping[str, Any]) -> str:
@@ -21,7 +22,7 @@ def model_label(info: Mapping[str, Any]) -> str:
         *([f"+ {_tail(info['adapter'])}"] if info.get("adapter") else []),
         *arguments,
         *(["system prompt"] if info.get("system") else []),
-        *([f"{turns} earlier turn{'s' * (turns > 1)}"] if turns else []),
+        *([counted(turns, "earlier turn")] if turns else []),
         summary(from_dicts(info.get("interventions", ()))),
     ]
     name = " ".join(str(info[key]) for key in ("name", "quantization") if info.get(key))
