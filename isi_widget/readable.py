@@ -1,4 +1,5 @@
 """`html_table`: a small HTML table of numeric results for notebooks. `counted`: a number with its noun.
+`shortened`: a text of limited length.
 
 No script, no style sheet, no external address; every text is escaped, and the page's colours are used. Not
 for charts (`isi_widget.report`).
@@ -28,6 +29,11 @@ def counted(number: int, noun: str, plural: str = "") -> str:
     plural : plural, where it is not the singular with an s.
     """
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+
+
+def shortened(text: str, longest: int) -> str:
+    """Return a text of at most `longest` characters; a longer one ends with an ellipsis."""
+    return text if len(text) <= longest else text[: longest - 1].rstrip() + "\N{HORIZONTAL ELLIPSIS}"
 
 
 def html_table(

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from isi_widget.readable import shortened
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -67,8 +69,7 @@ def add_legend(figure: Any, shown: Any, axis: Axes, label: str = "") -> None:
 
 def plain(text: str, longest: int = 40) -> str:
     """Return text for a figure: shortened, and a dollar sign does not start a formula."""
-    short = text if len(text) <= longest else text[: longest - 1].rstrip() + "\N{HORIZONTAL ELLIPSIS}"
-    return short.replace("$", r"\$")
+    return shortened(text, longest).replace("$", r"\$")
 
 
 def number(value: float, digits: int = 2) -> str:

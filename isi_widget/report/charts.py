@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from isi_widget import checks
-from isi_widget.readable import counted
+from isi_widget.readable import counted, shortened
 from isi_widget.report import fonts
 from isi_widget.report.drawable import Drawable
 from isi_widget.report.pdf.fonts import clean
@@ -228,8 +228,7 @@ _PANELS = (
 
 def plain(text: str, longest: int = _LONGEST_LABEL) -> str:
     """Return text as it is, shortened; a dollar sign does not start a formula."""
-    short = text if len(text) <= longest else text[: longest - 1].rstrip() + "\N{HORIZONTAL ELLIPSIS}"
-    return short.replace("$", r"\$")
+    return shortened(text, longest).replace("$", r"\$")
 
 
 def lettered(figure: Figure) -> Figure:

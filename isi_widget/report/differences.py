@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from isi_widget.readable import counted
+from isi_widget.readable import counted, shortened
 from isi_widget.report.marks import entropies_apart, shares_apart
 
 _LONGEST = 300
@@ -92,6 +92,5 @@ def _judged(answer: Mapping[str, Any]) -> str:
 
 
 def _quoted(text: str) -> str:
-    line = " ".join(text.split())
-    short = line if len(line) <= _LONGEST else line[: _LONGEST - 1].rstrip() + "\N{HORIZONTAL ELLIPSIS}"
+    short = shortened(" ".join(text.split()), _LONGEST)
     return f"\N{LEFT DOUBLE QUOTATION MARK}{short}\N{RIGHT DOUBLE QUOTATION MARK}" if short else "(empty)"

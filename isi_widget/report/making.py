@@ -13,6 +13,7 @@ from typing import Any, Literal, Protocol, overload, runtime_checkable
 from isi_widget.checks import is_whole
 from isi_widget.errors import InputError
 from isi_widget.files.writing import write_for_user
+from isi_widget.readable import shortened
 from isi_widget.report import fonts
 from isi_widget.report.drawable import Compared, Drawable
 from isi_widget.report.entries import Entry, Group, by_observation
@@ -249,8 +250,7 @@ def _document(
 
 
 def _title(entries: list[Entry]) -> str:
-    question = " ".join(entries[0].view["question"].split())
-    short = question if len(question) <= 80 else question[:79].rstrip() + "\N{HORIZONTAL ELLIPSIS}"
+    short = shortened(" ".join(entries[0].view["question"].split()), 80)
     if len(entries) == 1:
         return short
     same = all(entry.view["question"] == entries[0].view["question"] for entry in entries)

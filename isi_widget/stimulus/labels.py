@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
+from isi_widget.readable import shortened
 from isi_widget.stimulus import (
     Drawing,
     GaussianNoise,
@@ -76,6 +77,5 @@ def _name(operation: Operation) -> str | None:
 
 
 def _short(text: str) -> str:
-    line = " ".join(text.split())
-    line = line if len(line) <= _LONGEST else line[: _LONGEST - 1].rstrip() + "\N{HORIZONTAL ELLIPSIS}"
+    line = shortened(" ".join(text.split()), _LONGEST)
     return f"\N{LEFT DOUBLE QUOTATION MARK}{line}\N{RIGHT DOUBLE QUOTATION MARK}"

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from isi_widget import checks
+from isi_widget.readable import shortened
 from isi_widget.study.live.columns import columns_of
 from isi_widget.study.rows import FIRST, LAST, row_of
 from isi_widget.trial import Trial
@@ -90,5 +91,4 @@ def _value(value: Any) -> str:
 
 
 def _short(value: Any) -> str:
-    text = " ".join(str(value or "").split())
-    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}\N{HORIZONTAL ELLIPSIS}"
+    return shortened(" ".join(str(value or "").split()), _LONGEST)

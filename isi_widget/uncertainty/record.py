@@ -17,7 +17,7 @@ import numpy as np
 from isi_widget.answer import Answer
 from isi_widget.errors import InputError
 from isi_widget.files import records
-from isi_widget.readable import counted, html_table
+from isi_widget.readable import counted, html_table, shortened
 from isi_widget.uncertainty._checks import contiguous
 from isi_widget.uncertainty._likelihoods import Likelihood, drawn_probability, log_likelihoods
 from isi_widget.uncertainty.bootstrap import LEADING, NAMES, Interval, percentile_interval
@@ -146,7 +146,8 @@ class Uncertainty:
         )
         count = len(self.answers)
         rows = [
-            (_shortened(name) or "(empty)", f"{n} of {count}", _figure(p)) for name, n, p in meanings[:_ROWS]
+            (shortened(name, 80) or "(empty)", f"{n} of {count}", _figure(p))
+            for name, n, p in meanings[:_ROWS]
         ]
         mass = "probability" if self.method == "enumerated" else "weight by likelihood"
         left = len(meanings) - len(rows)
@@ -400,7 +401,3 @@ def _figure(value: float) -> str:
 
 def _span(interval: Interval) -> str:
     return "" if any(map(math.isnan, interval)) else f"[{interval[0]:.3f}, {interval[1]:.3f}]"
-
-
-def _shortened(text: str, longest: int = 80) -> str:
-    return text if len(text) <= longest else text[: longest - 1].rstrip() + "\N{HORIZONTAL ELLIPSIS}"

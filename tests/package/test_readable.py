@@ -8,7 +8,7 @@ import pytest
 import isi_widget
 from isi_widget.answer import Answer, Enumeration
 from isi_widget.attribution import AttentionShares
-from isi_widget.readable import counted, html_table
+from isi_widget.readable import counted, html_table, shortened
 from isi_widget.uncertainty.curve import EntropyCurve, SamplesNeeded
 
 MASS = np.full((2, 3, 4, 4), 0.0, np.float32)
@@ -96,3 +96,8 @@ def test_lists_of_names_are_tables() -> None:
     assert all(f">{one.name}</th>" in judges._repr_html_() for one in judges)  # type: ignore[attr-defined]
     assert repr(painters).startswith("Inpainters('membrane': Smooth continuation, ")
     assert ">membrane</th>" in painters._repr_html_() and "object at" not in repr(painters)  # type: ignore[attr-defined]
+
+
+def test_a_shortened_text_has_at_most_its_length():
+    assert shortened("a word", 6) == "a word" and shortened("two words", 5) == "two\N{HORIZONTAL ELLIPSIS}"
+    assert len(shortened("x" * 50, 9)) == 9
